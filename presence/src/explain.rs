@@ -1,0 +1,97 @@
+//! Why a status is what it is and what will change it next: a view of the two halves, not a second logic. What comes
+//! next is found by letting copies of them live through their own deadlines.
+
+use crate::profile::Profile;
+use crate::rule::{Reason, decide};
+use crate::sessions::{Sessions, Voice};
+use crate::time::{Mono, Now};
+use crate::user_id::UserId;
+use crate::wire::rest::{Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession};
+
+/// Most deadlines looked through for changes of the status: one a session there can be, and the grace.
+const NEXT_DEADLINES_MAX: usize = 128;
+
+/// Explains one user. `session_name` gives a connection's public name.
+#[must_use]
+pub fn explain(
+    user_id: &UserId,
+    now: Now,
+    (node, sessions): (&str, &Sessions),
+    profile: &Profile,
+    session_name: impl Fn(crate::SessionId) -> String,
+) -> Explain {
+    let decision = profile.decision();
+    let open = sessions.connections().iter().map(|connection| ExplainSession {
+        session_id: session_name(connection.id),
+        node: Some(node.to_owned()),
+        since: connection.since,
+        last_heard: connection.heard,
+        last_active: connection.active,
+        idle: connection.voice() == Voice::Idle,
+        source: None,
+    });
+    let reported = profile.reports().iter().map(|report| ExplainSession {
+        session_id: format!("report:{}", report.source),
+        node: None,
+        since: report.since,
+        last_heard: report.heard,
+        last_active: report.last_active,
+        idle: report.counts_after(profile.choice()) && report.voice() == Voice::Idle,
+        source: Some(report.source.to_string()),
+    });
+    let choice = profile.choice();
+    Explain {
+        now: now.wall,
+        user_id: user_id.clone(),
+        status: decision.status,
+        rule: decision.rule,
+        reason: decision.reason,
+        sessions: open.chain(reported).collect(),
+        grace: sessions.grace().map(|grace| ExplainGrace {
+            until: now.wall_at(grace.until),
+            idle: grace.voice == Voice::Idle,
+        }),
+        choice: ExplainChoice {
+            custom_status: choice.custom,
+            set_at: choice.set_at,
+            set_by: choice.set_by,
+        },
+        next: next_changes(now, sessions.clone(), profile.clone()),
+    }
+}
+
+fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile) -> Vec<ExplainNext> {
+    let mut changes = Vec::new();
+    let mut status = profile.decision().status;
+    for _ in 0..NEXT_DEADLINES_MAX {
+        let Some(deadline) = earlier(sessions.next_deadline(), profile.next_deadline()) else {
+            break;
+        };
+        sessions.on_deadline(deadline);
+        profile.on_deadline(deadline);
+        let decision = decide(&[sessions.contribution()], profile.reports(), profile.choice());
+        if decision.status != status {
+            status = decision.status;
+            changes.push(ExplainNext {
+                at: now.wall_at(deadline),
+                why: why(decision.reason, status.as_str()),
+            });
+        }
+    }
+    changes
+}
+
+fn earlier(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
+    [one, other].into_iter().flatten().min()
+}
+
+fn why(reason: Reason, status: &str) -> String {
+    let cause = match reason {
+        Reason::NoSession => "the last session or grace ends",
+        Reason::Custom => "the custom status alone decides",
+        Reason::Reported => "a report decides",
+        Reason::Inactive => "no session is active any more",
+        Reason::Active => "no idle session is left that speaks",
+    };
+    format!("{status}: {cause}")
+}

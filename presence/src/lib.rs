@@ -1,0 +1,31 @@
+//! The rules of presence, without the world: words, state machine and wire messages.
+//!
+//! Everything here is a function of its arguments. Time, ids and chance come in as values; what changed goes
+//! out as values. There is no clock, no randomness, no I/O and no runtime in this crate, and none may be added:
+//! that is what lets a test replay a day in a millisecond, byte for byte.
+//!
+//! Two halves meet here. [`sessions`] turns the sessions of one user on *this node* into one [`Contribution`].
+//! [`profile`] turns all contributions, the reports and the choice into the record that watchers see, and says
+//! whether it must be published. The rule between them stands once, in [`rule`].
+
+pub mod bucket;
+pub mod explain;
+pub mod profile;
+pub mod report;
+pub mod revision;
+pub mod rule;
+pub mod sessions;
+pub mod status;
+pub mod time;
+pub mod user_id;
+pub mod wire;
+
+pub use bucket::{Bucket, Rate};
+pub use profile::{Audience, Choice, Profile, Published};
+pub use report::{Report, ReportInput, Source};
+pub use revision::{Cursor, Revision, RevisionClock};
+pub use rule::{Decision, Reason, decide};
+pub use sessions::{Contribution, End, SessionId, Sessions, Timers, Voice};
+pub use status::{By, CustomStatus, Status};
+pub use time::{Mono, Now, Wall};
+pub use user_id::{InvalidUserId, UserId};

@@ -1,0 +1,326 @@
+//! The second half: all contributions, the reports and the choice become the record that is told, and whether it must
+//! be published. Where contributions come from (this node, or every node through Redis) is not known here.
+
+use crate::report::{Report, ReportInput, Source};
+use crate::revision::Revision;
+use crate::rule::{Decision, Reason, decide};
+use crate::sessions::Contribution;
+use crate::status::{By, CustomStatus, Status};
+use crate::time::{Mono, Now, Wall};
+use crate::user_id::UserId;
+use crate::wire::record::{Record, Viewer};
+
+/// What the user wants to be shown as, since when, and who said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// The custom status.
+    pub custom: CustomStatus,
+    /// When it was set; never, if none.
+    pub set_at: Option<Wall>,
+    /// Who set it.
+    pub set_by: Option<By>,
+}
+
+/// Who is told of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Audience {
+    /// The user's own connections and observers: only the custom status changed.
+    Inner,
+    /// Everyone who watches.
+    Everyone,
+}
+
+/// A change with a new revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Who is told.
+    pub audience: Audience,
+    /// The status before.
+    pub from: Status,
+    /// The status now.
+    pub to: Status,
+    /// Why it is that.
+    pub reason: Reason,
+}
+
+/// Everything about one user that does not belong to one node's sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    choice: Choice,
+    reports: Vec<Report>,
+    decision: Decision,
+    since: Option<Wall>,
+    last_seen: Option<Wall>,
+    last_active: Option<Wall>,
+    revision: Revision,
+    degraded: bool,
+    /// What changed since the last [`Profile::settle`] and is told even if the status stays.
+    owed: Option<Audience>,
+}
+
+/// A profile as it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// The choice.
+    pub choice: Choice,
+    /// The reports that still hold.
+    pub reports: Vec<Report>,
+    /// The status last written.
+    pub status: Status,
+    /// Since when.
+    pub since: Option<Wall>,
+    /// When last heard.
+    pub last_seen: Option<Wall>,
+    /// When last active.
+    pub last_active: Option<Wall>,
+    /// The revision last written, or the floor of this run if that is higher.
+    pub revision: Revision,
+}
+
+impl Profile {
+    /// What the store knew. Times from the future are clamped to `now`.
+    #[must_use]
+    pub fn restore(stored: Stored, now: Wall) -> Self {
+        let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
+        let last_seen = clamp(stored.last_seen.max(stored.last_active));
+        Self {
+            choice: stored.choice,
+            reports: stored.reports,
+            decision: Decision {
+                status: stored.status,
+                ..Decision::default()
+            },
+            since: clamp(stored.since),
+            last_seen,
+            last_active: clamp(stored.last_active),
+            revision: stored.revision,
+            degraded: false,
+            owed: None,
+        }
+    }
+
+    /// A profile made without the store's answer. [`Self::handle_load`] puts it right.
+    #[must_use]
+    pub fn fallback() -> Self {
+        Self {
+            degraded: true,
+            ..Self::default()
+        }
+    }
+
+    /// The store answered at last. What happened meanwhile stays; what the store knows is taken.
+    pub fn handle_load(&mut self, stored: Stored, now: Wall) {
+        let mut loaded = Self::restore(stored, now);
+        if self.choice.set_at > loaded.choice.set_at {
+            loaded.choice = self.choice;
+        }
+        let known: Vec<Source> = self.reports.iter().map(|report| report.source.clone()).collect();
+        self.reports.extend(
+            loaded
+                .reports
+                .into_iter()
+                .filter(|report| !known.contains(&report.source)),
+        );
+        if self.choice.custom != loaded.choice.custom {
+            self.owe(Audience::Inner);
+        }
+        self.choice = loaded.choice;
+        self.last_seen = self.last_seen.max(loaded.last_seen);
+        self.last_active = self.last_active.max(loaded.last_active);
+        self.revision = self.revision.max(loaded.revision);
+        if std::mem::take(&mut self.degraded) {
+            self.owe(Audience::Everyone);
+        }
+    }
+
+    /// The moment to write down for a choice made now: after every report there is, so that it is the latest word.
+    #[must_use]
+    pub fn choice_moment(&self, now: Wall) -> Wall {
+        let latest = self
+            .reports
+            .iter()
+            .map(|report| report.order)
+            .chain(self.choice.set_at)
+            .max();
+        latest.map_or(now, |latest| now.max(latest))
+    }
+
+    /// A choice is on disk. One that is older than what holds changes nothing.
+    pub fn handle_choice(&mut self, choice: Choice) {
+        if choice.set_at < self.choice.set_at {
+            return;
+        }
+        if choice.custom != self.choice.custom {
+            self.owe(Audience::Inner);
+        }
+        self.choice = choice;
+    }
+
+    /// What a report made now would be, or none if it ends one.
+    #[must_use]
+    pub fn report(&self, now: Now, input: &ReportInput) -> Option<Report> {
+        let status = match input.status {
+            Status::Offline => return None,
+            Status::Online => CustomStatus::Online,
+            Status::Idle => CustomStatus::Idle,
+            Status::DoNotDisturb => CustomStatus::DoNotDisturb,
+        };
+        let before = self.reports.iter().find(|report| report.source == input.source);
+        let just_after = |choice: Wall| Wall::from_millis(choice.as_millis().saturating_add(1));
+        Some(Report {
+            source: input.source.clone(),
+            status,
+            since: before.map_or(now.wall, |report| report.since),
+            heard: now.wall,
+            order: self
+                .choice
+                .set_at
+                .map_or(now.wall, |set_at| now.wall.max(just_after(set_at))),
+            last_active: match input.update_last_active {
+                true => Some(now.wall),
+                false => before.and_then(|report| report.last_active),
+            },
+            expires: input.ttl.map(|ttl| now.mono.after(ttl)),
+        })
+    }
+
+    /// A report is on disk: it opens or refreshes its source's, or ends it if there is none.
+    pub fn handle_report(&mut self, now: Now, source: &Source, report: Option<Report>, active: bool) {
+        self.reports.retain(|one| one.source != *source);
+        self.reports.extend(report);
+        self.last_seen = self.last_seen.max(Some(now.wall));
+        if active {
+            self.last_active = self.last_active.max(Some(now.wall));
+        }
+    }
+
+    /// The operator ends the reports. Says how many there were.
+    pub fn handle_kick(&mut self) -> usize {
+        std::mem::take(&mut self.reports).len()
+    }
+
+    /// Reports whose time is up end.
+    pub fn on_deadline(&mut self, now: Mono) {
+        self.reports.retain(|report| report.expires.is_none_or(|at| at > now));
+    }
+
+    /// The next moment at which [`Self::on_deadline`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.reports.iter().filter_map(|report| report.expires).min()
+    }
+
+    /// Applies the rule to what there is now. If something must be told, takes the next revision from `next`, which is
+    /// given the one before.
+    pub fn settle(
+        &mut self,
+        now: Wall,
+        contributions: &[Contribution],
+        next: impl FnOnce(Revision) -> Revision,
+    ) -> Option<Published> {
+        for contribution in contributions {
+            self.last_seen = self.last_seen.max(contribution.last_seen);
+            self.last_active = self.last_active.max(contribution.last_active);
+        }
+        self.last_seen = self.last_seen.max(self.last_active);
+        let from = self.decision.status;
+        self.decision = decide(contributions, &self.reports, &self.choice);
+        let to = self.decision.status;
+        if from != to {
+            self.since = Some(now);
+            self.owe(Audience::Everyone);
+        }
+        let audience = self.owed.take()?;
+        self.revision = next(self.revision);
+        Some(Published {
+            audience,
+            from,
+            to,
+            reason: self.decision.reason,
+        })
+    }
+
+    /// Takes times along that cause no event.
+    pub fn note_times(&mut self, contribution: &Contribution) {
+        self.last_active = self.last_active.max(contribution.last_active);
+        self.last_seen = self.last_seen.max(contribution.last_seen).max(self.last_active);
+    }
+
+    /// The record as `viewer` may see it.
+    #[must_use]
+    pub fn record(&self, user_id: &UserId, contributions: &[(&str, Contribution)], viewer: Viewer) -> Record {
+        let inner = viewer != Viewer::Public;
+        let internal = viewer == Viewer::Internal;
+        let connections: u32 = contributions.iter().map(|(_, one)| one.connections).sum();
+        let sessions = connections.saturating_add(u32::try_from(self.reports.len()).unwrap_or(u32::MAX));
+        Record {
+            user_id: user_id.clone(),
+            status: self.decision.status,
+            since: self.since,
+            last_seen: self.last_seen,
+            last_active: self.last_active,
+            revision: self.revision,
+            degraded: self.degraded,
+            stale: false,
+            custom_status: inner.then_some(self.choice.custom),
+            sessions: inner.then_some(sessions),
+            reason: internal.then_some(self.decision.reason),
+            nodes: internal.then(|| {
+                let here = contributions.iter().filter(|(_, one)| one.connections > 0);
+                here.map(|(node, _)| (*node).to_owned()).collect()
+            }),
+        }
+    }
+
+    /// What the rule said last.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// The choice that holds.
+    #[must_use]
+    pub const fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// The reports that hold.
+    #[must_use]
+    pub fn reports(&self) -> &[Report] {
+        &self.reports
+    }
+
+    /// The revision last published.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Since when the status holds.
+    #[must_use]
+    pub const fn since(&self) -> Option<Wall> {
+        self.since
+    }
+
+    /// When the user was last heard.
+    #[must_use]
+    pub const fn last_seen(&self) -> Option<Wall> {
+        self.last_seen
+    }
+
+    /// When the user last did something.
+    #[must_use]
+    pub const fn last_active(&self) -> Option<Wall> {
+        self.last_active
+    }
+
+    /// Whether it was made without the store's answer.
+    #[must_use]
+    pub const fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+
+    fn owe(&mut self, audience: Audience) {
+        self.owed = self.owed.max(Some(audience));
+    }
+}

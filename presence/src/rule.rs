@@ -1,0 +1,102 @@
+//! The rule of presence, once: which status is shown, and why. The first condition that fits decides.
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Choice;
+use crate::report::Report;
+use crate::sessions::{Contribution, Voice};
+use crate::status::{CustomStatus, Status};
+
+/// Why a status is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No session and no grace.
+    #[default]
+    NoSession,
+    /// The user, or an operator, chose it.
+    Custom,
+    /// A report says so.
+    Reported,
+    /// All sessions that speak of activity are idle.
+    Inactive,
+    /// Nothing speaks against it.
+    Active,
+}
+
+impl Reason {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSession => "no_session",
+            Self::Custom => "custom",
+            Self::Reported => "reported",
+            Self::Inactive => "inactive",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// What the rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Decision {
+    /// The status to show.
+    pub status: Status,
+    /// Which rule decided, 1 to 5.
+    pub rule: u8,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decides from every node's contribution, the reports and the choice.
+#[must_use]
+pub fn decide(contributions: &[Contribution], reports: &[Report], choice: &Choice) -> Decision {
+    let present = !reports.is_empty() || contributions.iter().any(Contribution::is_present);
+    if !present {
+        return Decision {
+            status: Status::Offline,
+            rule: 1,
+            reason: Reason::NoSession,
+        };
+    }
+    if choice.custom == CustomStatus::DoNotDisturb {
+        return Decision {
+            status: Status::DoNotDisturb,
+            rule: 2,
+            reason: Reason::Custom,
+        };
+    }
+    let heard = || reports.iter().filter(|report| report.counts_after(choice));
+    if heard().any(|report| report.status == CustomStatus::DoNotDisturb) {
+        return Decision {
+            status: Status::DoNotDisturb,
+            rule: 2,
+            reason: Reason::Reported,
+        };
+    }
+    if choice.custom == CustomStatus::Idle {
+        return Decision {
+            status: Status::Idle,
+            rule: 3,
+            reason: Reason::Custom,
+        };
+    }
+    let voice = contributions
+        .iter()
+        .map(Contribution::voice)
+        .chain(heard().map(Report::voice))
+        .fold(Voice::Abstains, Voice::and);
+    match voice {
+        Voice::Idle => Decision {
+            status: Status::Idle,
+            rule: 4,
+            reason: Reason::Inactive,
+        },
+        Voice::Active | Voice::Abstains => Decision {
+            status: Status::Online,
+            rule: 5,
+            reason: Reason::Active,
+        },
+    }
+}

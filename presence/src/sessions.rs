@@ -1,0 +1,316 @@
+//! The first half: the sessions of one user on this node, and the one contribution they add up to.
+//!
+//! Connections come, are heard, speak of activity and go; the lost ones count on as one grace. What others see of it,
+//! choices, reports and revisions belong to the other half, [`crate::profile`].
+
+use std::time::Duration;
+
+use crate::time::{Mono, Now, Wall};
+
+/// Names one connection, unique within a node's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// What a session, or several together, say of activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Voice {
+    /// Never spoke of it.
+    #[default]
+    Abstains,
+    /// Away.
+    Idle,
+    /// Doing something.
+    Active,
+}
+
+impl Voice {
+    /// Several together are idle if one speaks and all that speak are idle.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Abstains, voice) | (voice, Self::Abstains) => voice,
+            (Self::Idle, Self::Idle) => Self::Idle,
+            (Self::Active, _) | (_, Self::Active) => Self::Active,
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client closed with code 1000 or without a code: it ends now.
+    Closed,
+    /// The client closed with another code (1001 is a page reload): grace, but the user did it.
+    Left,
+    /// No close frame: a reset, silence after a ping. Grace, with the times of what was last heard.
+    Lost,
+    /// The server closed it with a code that says to come back: grace, and last active does not move.
+    Dropped,
+    /// The operator ended it: it ends now, and last active does not move.
+    Kicked,
+}
+
+/// The timers the rules run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// For how long a lost session still counts.
+    pub grace: Duration,
+    /// For how long sessions still count after a restart of the daemon.
+    pub restart_grace: Duration,
+    /// After how long without a report of activity a connection that made one is idle.
+    pub idle_after: Duration,
+}
+
+/// One WebSocket of the user on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its name.
+    pub id: SessionId,
+    /// When it was made.
+    pub since: Wall,
+    /// When its last frame arrived.
+    pub heard: Wall,
+    /// When it last reported activity.
+    pub active: Option<Wall>,
+    /// What it says of activity.
+    state: ActivityState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ActivityState {
+    /// Has not reported any.
+    Silent,
+    /// Reported some; idle from `until` on.
+    Active { until: Mono },
+    /// Said that the user went away, or fell silent, or took over from what was idle in grace.
+    Idle,
+}
+
+impl Connection {
+    /// What it says of activity.
+    #[must_use]
+    pub const fn voice(&self) -> Voice {
+        match self.state {
+            ActivityState::Silent => Voice::Abstains,
+            ActivityState::Active { .. } => Voice::Active,
+            ActivityState::Idle => Voice::Idle,
+        }
+    }
+
+    const fn idle_at(&self) -> Option<Mono> {
+        match self.state {
+            ActivityState::Active { until } => Some(until),
+            ActivityState::Silent | ActivityState::Idle => None,
+        }
+    }
+}
+
+/// What is left of lost sessions for a while: it counts as one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace {
+    /// When it ends: the latest deadline of the sessions lost.
+    pub until: Mono,
+    /// What they said of activity when they were lost.
+    pub voice: Voice,
+}
+
+/// What this node knows of one user, in a few words; the currency between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Contribution {
+    /// Connections open here.
+    pub connections: u32,
+    /// What those that speak say together.
+    pub open_voice: Voice,
+    /// What the grace says, if there is one.
+    pub grace: Option<Voice>,
+    /// When this node last heard from the user.
+    pub last_seen: Option<Wall>,
+    /// When the user last did something here.
+    pub last_active: Option<Wall>,
+}
+
+impl Contribution {
+    /// Whether it keeps the user present.
+    #[must_use]
+    pub const fn is_present(&self) -> bool {
+        self.connections > 0 || self.grace.is_some()
+    }
+
+    /// What it says of activity.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        self.open_voice.and(self.grace.unwrap_or_default())
+    }
+}
+
+/// The sessions of one user on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sessions {
+    connections: Vec<Connection>,
+    grace: Option<Grace>,
+    last_seen: Option<Wall>,
+    last_active: Option<Wall>,
+}
+
+impl Sessions {
+    /// A connection was made. If what is in grace is idle, it starts idle until its first activity.
+    pub fn handle_connect(&mut self, now: Now, id: SessionId) {
+        let takes_over_idle = self.grace.is_some_and(|grace| grace.voice == Voice::Idle);
+        let state = if takes_over_idle {
+            ActivityState::Idle
+        } else {
+            ActivityState::Silent
+        };
+        self.connections.push(Connection {
+            id,
+            since: now.wall,
+            heard: now.wall,
+            active: None,
+            state,
+        });
+        self.last_seen = self.last_seen.max(Some(now.wall));
+    }
+
+    /// A frame of any kind arrived.
+    pub fn handle_heard(&mut self, now: Now, id: SessionId) {
+        if let Some(connection) = self.find(id) {
+            connection.heard = connection.heard.max(now.wall);
+            self.last_seen = self.last_seen.max(Some(now.wall));
+        }
+    }
+
+    /// The client reported that the user did something.
+    pub fn handle_activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
+        let until = now.mono.after(timers.idle_after);
+        if let Some(connection) = self.find(id) {
+            connection.state = ActivityState::Active { until };
+            connection.active = connection.active.max(Some(now.wall));
+            self.touch(now);
+        }
+    }
+
+    /// The client reported that the user went away: it speaks of activity, and did nothing.
+    pub fn handle_away(&mut self, id: SessionId) {
+        if let Some(connection) = self.find(id) {
+            connection.state = ActivityState::Idle;
+        }
+    }
+
+    /// The user chose: activity on each connection that has reported any, and on the grace.
+    pub fn handle_choice(&mut self, now: Now, timers: &Timers) {
+        let until = now.mono.after(timers.idle_after);
+        for connection in self.connections.iter_mut().filter(|one| one.voice() != Voice::Abstains) {
+            connection.state = ActivityState::Active { until };
+            connection.active = connection.active.max(Some(now.wall));
+        }
+        if let Some(grace) = &mut self.grace {
+            grace.voice = Voice::Active;
+        }
+        if self.is_present() {
+            self.touch(now);
+        }
+    }
+
+    /// A connection ended; one that is not there (any more) changes nothing. Says whether it was there.
+    pub fn handle_end(&mut self, now: Now, id: SessionId, end: End, grace: Duration) -> bool {
+        let Some(index) = self.connections.iter().position(|one| one.id == id) else {
+            return false;
+        };
+        let gone = self.connections.remove(index);
+        match end {
+            End::Closed | End::Left => self.touch(now),
+            End::Lost if gone.voice() == Voice::Abstains => {
+                self.last_active = self.last_active.max(Some(gone.heard));
+            }
+            End::Lost | End::Dropped | End::Kicked => {}
+        }
+        if matches!(end, End::Left | End::Lost | End::Dropped) && !grace.is_zero() {
+            self.enter_grace(now.mono.after(grace), gone.voice());
+        }
+        true
+    }
+
+    /// Sessions of the previous run of the daemon count on.
+    pub fn handle_restore(&mut self, until: Mono, voice: Voice) {
+        self.enter_grace(until, voice);
+    }
+
+    /// The operator ends everything: connections and grace. Says how many connections there were.
+    pub fn handle_kick(&mut self) -> usize {
+        self.grace = None;
+        std::mem::take(&mut self.connections).len()
+    }
+
+    /// Deadlines up to `now` take effect.
+    pub fn on_deadline(&mut self, now: Mono) {
+        for connection in &mut self.connections {
+            if connection.idle_at().is_some_and(|at| at <= now) {
+                connection.state = ActivityState::Idle;
+            }
+        }
+        if self.grace.is_some_and(|grace| grace.until <= now) {
+            self.grace = None;
+        }
+    }
+
+    /// The next moment at which [`Self::on_deadline`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let idle = self.connections.iter().filter_map(Connection::idle_at).min();
+        [idle, self.grace.map(|grace| grace.until)].into_iter().flatten().min()
+    }
+
+    /// What this node says of the user.
+    #[must_use]
+    pub fn contribution(&self) -> Contribution {
+        Contribution {
+            connections: u32::try_from(self.connections.len()).unwrap_or(u32::MAX),
+            open_voice: self
+                .connections
+                .iter()
+                .map(Connection::voice)
+                .fold(Voice::Abstains, Voice::and),
+            grace: self.grace.map(|grace| grace.voice),
+            last_seen: self.last_seen,
+            last_active: self.last_active,
+        }
+    }
+
+    /// Whether a connection or a grace keeps the user present.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        !self.connections.is_empty() || self.grace.is_some()
+    }
+
+    /// The open connections, oldest first.
+    #[must_use]
+    pub fn connections(&self) -> &[Connection] {
+        &self.connections
+    }
+
+    /// What is in grace.
+    #[must_use]
+    pub const fn grace(&self) -> Option<Grace> {
+        self.grace
+    }
+
+    fn find(&mut self, id: SessionId) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|one| one.id == id)
+    }
+
+    fn enter_grace(&mut self, until: Mono, voice: Voice) {
+        let before = self.grace.unwrap_or(Grace {
+            until,
+            voice: Voice::Abstains,
+        });
+        self.grace = Some(Grace {
+            until: before.until.max(until),
+            voice: before.voice.and(voice),
+        });
+    }
+
+    fn touch(&mut self, now: Now) {
+        self.last_active = self.last_active.max(Some(now.wall));
+        self.last_seen = self.last_seen.max(Some(now.wall));
+    }
+}

@@ -1,0 +1,133 @@
+//! What others see of a user, and what the user asked to be seen as.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What others see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Present, and active as far as anyone knows.
+    Online,
+    /// Present, and away from the keyboard or shown so by choice.
+    Idle,
+    /// Present, and asking not to be disturbed.
+    DoNotDisturb,
+    /// Nobody there.
+    #[default]
+    Offline,
+}
+
+impl Status {
+    /// Every status, in the order in which they are listed and counted.
+    pub const ALL: [Self; 4] = [Self::Online, Self::Idle, Self::DoNotDisturb, Self::Offline];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "ONLINE",
+            Self::Idle => "IDLE",
+            Self::DoNotDisturb => "DO_NOT_DISTURB",
+            Self::Offline => "OFFLINE",
+        }
+    }
+}
+
+/// What the user wants to be shown as while present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CustomStatus {
+    /// As the sessions say.
+    #[default]
+    Online,
+    /// Away, whatever the sessions say.
+    Idle,
+    /// Not to be disturbed, whatever the sessions say.
+    DoNotDisturb,
+}
+
+impl CustomStatus {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "ONLINE",
+            Self::Idle => "IDLE",
+            Self::DoNotDisturb => "DO_NOT_DISTURB",
+        }
+    }
+}
+
+/// Who made a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The user: it is activity.
+    User,
+    /// An operator: it takes effect alike, but moves no time.
+    Operator,
+}
+
+impl By {
+    /// The word on the wire and on disk.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A word that is none of those expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not one of the words expected here")]
+pub struct UnknownWord;
+
+impl FromStr for Status {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl FromStr for CustomStatus {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Online, Self::Idle, Self::DoNotDisturb]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl FromStr for By {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::User, Self::Operator]
+            .into_iter()
+            .find(|by| by.as_str() == word)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for CustomStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

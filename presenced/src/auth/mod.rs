@@ -1,0 +1,1 @@
+//! Who is calling: secrets, tokens, trusted proxies, origins.

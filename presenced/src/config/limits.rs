@@ -1,0 +1,70 @@
+//! Every limit of the daemon, with its unit and its default. Each has its flag; none is silent.
+
+use std::time::Duration;
+
+use presence::Rate;
+
+/// What a client may use. All are answered with a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest WebSocket message, whole or in fragments, in bytes: 1009 beyond.
+    pub message_bytes: usize,
+    /// Longest body of a REST call, in bytes: 413 beyond.
+    pub body_bytes: usize,
+    /// Longest body of `POST /api/presence/query`, in bytes.
+    pub query_bytes: usize,
+    /// For how long a client may take over its request head or its upgrade.
+    pub handshake_timeout: Duration,
+    /// Connections of one user: 4029 beyond.
+    pub sessions_per_user: usize,
+    /// Reports of one user: 429 `too_many` beyond.
+    pub reports_per_user: usize,
+    /// Watched users of one connection: `too_many_watched` beyond.
+    pub watched_per_connection: usize,
+    /// Choices of one user: 429 `rate_limited` beyond.
+    pub choices: Rate,
+    /// Messages of one connection, counted under the codec: 4008 beyond.
+    pub messages: Rate,
+    /// Bytes of one connection, counted under the codec: 4008 beyond.
+    pub bytes: Rate,
+    /// Bad messages of one connection, answered with `error`: 4008 beyond.
+    pub bad_messages: Rate,
+    /// For how long a message may stay unfinished: 4008 beyond.
+    pub message_timeout: Duration,
+    /// For how long a write may make no progress: 4009 beyond.
+    pub write_timeout: Duration,
+    /// Handshakes of one client address: 429 beyond.
+    pub handshakes: Rate,
+    /// Failed logins of one client address: 429 beyond.
+    pub failed_logins: Rate,
+    /// Connections of all kinds: 503 beyond. None: 90 % of the process's file limit.
+    pub max_connections: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let per = |amount, period, burst| Rate {
+            amount,
+            period: Duration::from_secs(period),
+            burst,
+        };
+        Self {
+            message_bytes: 16 * 1024,
+            body_bytes: 64 * 1024,
+            query_bytes: 256 * 1024,
+            handshake_timeout: Duration::from_secs(5),
+            sessions_per_user: 32,
+            reports_per_user: 32,
+            watched_per_connection: 5_000,
+            choices: per(20, 10, 20),
+            messages: per(30, 1, 100),
+            bytes: per(64 * 1024, 1, 1024 * 1024),
+            bad_messages: per(10, 60, 10),
+            message_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            handshakes: per(50, 1, 200),
+            failed_logins: per(10, 60, 10),
+            max_connections: None,
+        }
+    }
+}

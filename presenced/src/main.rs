@@ -1,0 +1,12 @@
+//! `presenced`: the presence daemon.
+
+mod api;
+mod auth;
+mod clock;
+mod config;
+mod engine;
+mod gateway;
+mod hub;
+mod store;
+
+fn main() {}
