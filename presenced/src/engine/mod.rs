@@ -1,6 +1,8 @@
 //! The engine: users in shards behind short locks, and everything that can happen to them. `api` and `gateway` call it;
 //! it calls `directory`, `hub` and `store`. STUB: signatures are agreed, bodies follow.
 
+pub(crate) mod connections;
+
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};

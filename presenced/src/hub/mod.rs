@@ -1,1 +1,3 @@
 //! Who watches whom, outboxes, sockets.
+
+pub(crate) mod conn;
