@@ -111,6 +111,16 @@ pub struct Snapshot {
     pub frames: usize,
 }
 
+impl Snapshot {
+    /// The record of this user. Fails the test if there is none.
+    pub fn record(&self, user: &str) -> Record {
+        match self.users.iter().find(|update| update.user_id().as_str() == user) {
+            Some(Update::Record(record)) => record.clone(),
+            other => panic!("{user}: {other:?}"),
+        }
+    }
+}
+
 impl Socket {
     /// Connects and reads the welcome.
     ///

@@ -1,21 +1,13 @@
 //! The story of a user, by REST and WebSocket alone, and the calls that must not become part of it.
 
-use presence::wire::record::{Record, Update};
+use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
 use presence::{CustomStatus, Status};
 use presence_tests::clock::wall_now;
-use presence_tests::rest::{Answer, send};
+use presence_tests::rest::send;
 use presence_tests::{Daemon, Rest, Socket};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-
-fn record_of(snapshot: &presence_tests::socket::Snapshot, user: &str) -> Record {
-    let found = snapshot.users.iter().find(|update| update.user_id().as_str() == user);
-    match found {
-        Some(Update::Record(record)) => record.clone(),
-        other => panic!("{user}: {other:?}"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_chosen_while_offline_waits_for_the_user() {
@@ -27,7 +19,7 @@ async fn a_status_chosen_while_offline_waits_for_the_user() {
     assert!(chosen.revision.get() > 0);
 
     let mut bob = daemon.socket("bob").await;
-    let seen = record_of(&bob.watch(&["alice"]).await, "alice");
+    let seen = bob.watch(&["alice"]).await.record("alice");
     assert_eq!(
         (seen.status, seen.custom_status, seen.sessions),
         (Status::Offline, None, None)
@@ -134,91 +126,31 @@ async fn all_of_alice(rest: &Rest) -> (Record, String) {
     (rest.record("alice").await, rest.choice("alice").await)
 }
 
-/// A call, and the status and code of its refusal.
-type Refusal = (Answer, u16, &'static str);
+/// Calls that must be refused: as whom, method and path, body, status, code.
+const REFUSED: &str = r#"
+    user         | PUT /api/user/custom-status         | {"customStatus":"OFFLINE"}              | 400 | invalid_custom_status
+    user         | PUT /api/user/custom-status         | {"customStatus":"idle"}                 | 400 | invalid_custom_status
+    user         | PUT /api/user/custom-status         | {"customStatus":""}                     | 400 | invalid_custom_status
+    nobody       | PUT /api/user/custom-status         | {"customStatus":"IDLE"}                 | 401 | unauthenticated
+    internal     | PUT /api/user/custom-status         | {"customStatus":"IDLE"}                 | 400 | missing_user
+    internal     | PUT /api/user/realtime              | {"status":"ONLINE"}                     | 400 | missing_user
+    user         | PUT /api/user/realtime              | {"status":"ONLINE"}                     | 401 | unauthenticated
+    wrong secret | PUT /api/user/custom-status         | {"customStatus":"IDLE"}                 | 403 | forbidden
+    wrong secret | PUT /api/user/realtime              | {"status":"ONLINE"}                     | 403 | forbidden
+    user         | PUT /api/user/custom-status         | {"customStatus":"IDLE","by":"operator"} | 403 | forbidden
+    user         | DELETE /api/presence/alice/sessions |                                         | 401 | unauthenticated
+    wrong secret | DELETE /api/presence/alice/sessions |                                         | 403 | forbidden
+    empty secret | DELETE /api/user/alice              |                                         | 403 | forbidden
+"#;
 
-async fn refused_calls(rest: &Rest) -> Vec<Refusal> {
-    let custom_status = "/api/user/custom-status";
-    let online = json!({"status": "ONLINE", "updateLastActive": true});
-    let put = |path| rest.request(Method::PUT, path);
-    let calls = [
-        (
-            rest.user("alice", Method::PUT, custom_status)
-                .json(&json!({"customStatus": "OFFLINE"})),
-            400,
-            "invalid_custom_status",
-        ),
-        (
-            rest.user("alice", Method::PUT, custom_status)
-                .json(&json!({"customStatus": "idle"})),
-            400,
-            "invalid_custom_status",
-        ),
-        (
-            rest.user("alice", Method::PUT, custom_status)
-                .json(&json!({"customStatus": 7})),
-            400,
-            "",
-        ),
-        (
-            put(custom_status).json(&json!({"customStatus": "IDLE"})),
-            401,
-            "unauthenticated",
-        ),
-        (
-            rest.internal(Method::PUT, custom_status)
-                .json(&json!({"customStatus": "IDLE"})),
-            400,
-            "missing_user",
-        ),
-        (
-            rest.internal(Method::PUT, "/api/user/realtime").json(&online),
-            400,
-            "missing_user",
-        ),
-        (
-            rest.user("alice", Method::PUT, "/api/user/realtime").json(&online),
-            401,
-            "unauthenticated",
-        ),
-        (
-            rest.user("alice", Method::PUT, custom_status)
-                .header("x-secret-token", "wrong")
-                .json(&json!({"customStatus": "IDLE"})),
-            403,
-            "forbidden",
-        ),
-        (
-            put("/api/user/realtime")
-                .header("x-secret-token", "wrong")
-                .header("x-user-id", "alice")
-                .json(&online),
-            403,
-            "forbidden",
-        ),
-        (
-            rest.user("alice", Method::PUT, custom_status)
-                .json(&json!({"customStatus": "IDLE", "by": "operator"})),
-            403,
-            "forbidden",
-        ),
-        (
-            rest.user("alice", Method::DELETE, "/api/presence/alice/sessions"),
-            401,
-            "unauthenticated",
-        ),
-        (
-            rest.request(Method::DELETE, "/api/user/alice")
-                .header("x-secret-token", ""),
-            403,
-            "forbidden",
-        ),
-    ];
-    let mut answers = Vec::new();
-    for (call, status, code) in calls {
-        answers.push((send(call).await, status, code));
+fn request(rest: &Rest, who: &str, method: Method, path: &str) -> RequestBuilder {
+    match who {
+        "user" => rest.user("alice", method, path),
+        "internal" => rest.internal(method, path),
+        "wrong secret" => rest.user("alice", method, path).header("x-secret-token", "wrong"),
+        "empty secret" => rest.user("alice", method, path).header("x-secret-token", ""),
+        _ => rest.request(method, path),
     }
-    answers
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,14 +160,17 @@ async fn a_refused_call_says_why_and_changes_nothing() {
     let mut alice = daemon.socket("alice").await;
     alice.choose("DO_NOT_DISTURB").await;
     let before = all_of_alice(&rest).await;
-    for (answer, status, code) in refused_calls(&rest).await {
-        let code = if code.is_empty() {
-            answer.code().to_owned()
-        } else {
-            code.to_owned()
+    for line in REFUSED.lines().filter(|line| !line.trim().is_empty()) {
+        let [who, call, body, status, code] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("{line}");
         };
-        answer.refused(status, &code);
-        assert_eq!(all_of_alice(&rest).await, before, "{status} {code}");
+        let (method, path) = call.split_once(' ').unwrap();
+        let mut call = request(&rest, who, method.parse().unwrap(), path);
+        if !body.is_empty() {
+            call = call.header("content-type", "application/json").body(body);
+        }
+        send(call).await.refused(status.parse().unwrap(), code);
+        assert_eq!(all_of_alice(&rest).await, before, "{line}");
     }
     assert_still_served(&mut alice).await;
 }
