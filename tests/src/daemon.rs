@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -43,6 +44,12 @@ impl Setup {
         self
     }
 
+    /// On this address.
+    pub fn listening_on(mut self, address: &str) -> Self {
+        self.listen = address.to_owned();
+        self
+    }
+
     /// Another program than the plain daemon.
     pub fn program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
@@ -51,8 +58,7 @@ impl Setup {
 
     /// Starts it on a new data directory.
     pub async fn start(self) -> Daemon {
-        let home = Arc::new(tempfile::Builder::new().prefix("presence-test-").tempdir().unwrap());
-        self.start_in(home).await
+        self.start_in(Arc::new(new_home())).await
     }
 
     /// Starts it on the data directory in `home`.
@@ -65,6 +71,21 @@ impl Setup {
         };
         daemon.start_again().await;
         daemon
+    }
+
+    /// Starts it on a new data directory.
+    ///
+    /// # Errors
+    /// What it said if it did not want to.
+    pub async fn try_start(self) -> Result<Daemon, Refusal> {
+        let home = Arc::new(new_home());
+        let mut daemon = Daemon {
+            setup: self,
+            home,
+            running: None,
+            log: Arc::default(),
+        };
+        daemon.try_start_again().await.map(|()| daemon)
     }
 
     fn command(&self, home: &Path) -> Command {
@@ -121,39 +142,48 @@ impl Daemon {
     }
 
     /// Starts a daemon that is expected to refuse: on the data directory in `home`, with these flags.
-    pub async fn refused(home: &Path, flags: &[&str]) -> Refusal {
-        let mut child = Setup::new(flags).command(home).spawn().unwrap();
-        let mut out = child.stdout.take().unwrap();
-        let mut err = child.stderr.take().unwrap();
-        let said = tokio::task::spawn_blocking(move || {
-            let (mut stdout, mut stderr) = (String::new(), String::new());
-            out.read_to_string(&mut stdout).unwrap();
-            err.read_to_string(&mut stderr).unwrap();
-            (stdout, stderr)
-        });
-        let ended = wait_until("the daemon refuses to start", async || child.try_wait().unwrap());
-        let status = ended.await;
-        let (stdout, stderr) = within_deadline("its last words", said).await.unwrap();
-        Refusal { status, stdout, stderr }
+    pub async fn refused(home: &Arc<TempDir>, flags: &[&str]) -> Refusal {
+        let home = Arc::clone(home);
+        let mut daemon = Self {
+            setup: Setup::new(flags),
+            home,
+            running: None,
+            log: Arc::default(),
+        };
+        daemon.try_start_again().await.expect_err("it started")
     }
 
     /// Starts it again on the same data directory.
     pub async fn start_again(&mut self) {
+        if let Err(refusal) = self.try_start_again().await {
+            panic!("the daemon did not start: {refusal:?}");
+        }
+    }
+
+    async fn try_start_again(&mut self) -> Result<(), Refusal> {
         assert!(self.running.is_none(), "it is still running");
         let mut child = self.setup.command(self.home.path()).spawn().unwrap();
         let mut lines = read_lines(child.stdout.take().unwrap());
-        keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log));
-        let line = within_deadline("the daemon's first line", lines.recv()).await;
+        let logged = keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log));
+        let line = within_deadline("the daemon's first line, or its end", lines.recv()).await;
         let address = line
             .as_deref()
             .and_then(|line| line.strip_prefix(FIRST_LINE))
             .map(str::trim);
-        let Some(Ok(address)) = address.map(str::parse) else {
-            child.kill().ok();
-            let status = child.wait();
-            panic!("not a first line: {line:?} ({status:?})\n{}", self.last_log_lines());
-        };
-        self.running = Some(Running { child, address });
+        if let Some(Ok(address)) = address.map(str::parse) {
+            self.running = Some(Running { child, address });
+            return Ok(());
+        }
+        let ended = wait_until("a daemon that refuses to start ends", async || {
+            child.try_wait().unwrap()
+        });
+        let status = ended.await;
+        tokio::task::spawn_blocking(|| logged.join().unwrap()).await.unwrap();
+        Err(Refusal {
+            status,
+            stdout: line.unwrap_or_default(),
+            stderr: self.log(),
+        })
     }
 
     /// `kill -9`, and waits for the end.
@@ -271,14 +301,18 @@ fn read_lines(out: impl Read + Send + 'static) -> mpsc::UnboundedReceiver<String
     receiver
 }
 
-fn keep_log(err: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+fn keep_log(err: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(err).lines().map_while(Result::ok) {
             let mut log = log.lock().unwrap();
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
+}
+
+fn new_home() -> TempDir {
+    tempfile::Builder::new().prefix("presence-test-").tempdir().unwrap()
 }
 
 /// A free port outside the range from which the system picks ports by itself, so that it is still free after a restart.

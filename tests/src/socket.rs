@@ -3,61 +3,23 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use futures_util::{SinkExt, StreamExt};
 use presence::wire::record::{Record, Update};
 use presence::wire::server::ServerMessage;
 use presence::{Status, Wall};
 use serde_json::{Value, json};
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::wait::DEADLINE;
-use crate::wait::{within, within_deadline};
+use self::hello::refused;
+pub use self::hello::{Hello, NoSocket};
+use self::link::{Command, Event, run};
+use crate::wait::{DEADLINE, within, within_deadline};
 
-/// The headers with which a client asks for its WebSocket.
-#[derive(Debug, Clone, Default)]
-pub struct Hello(Vec<(HeaderName, HeaderValue)>);
-
-impl Hello {
-    /// A user who is believed because the connection comes from this machine.
-    pub fn user(user: &str) -> Self {
-        Self::default().with("x-user-id", user.as_bytes())
-    }
-
-    /// A user with a token.
-    pub fn bearer(token: &str) -> Self {
-        Self::default().with("authorization", format!("Bearer {token}").as_bytes())
-    }
-
-    /// An operator.
-    pub fn observer(secret: &str) -> Self {
-        Self::default().with("x-secret-token", secret.as_bytes())
-    }
-
-    /// One more header.
-    pub fn with(mut self, name: &str, value: &[u8]) -> Self {
-        self.0
-            .push((name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap()));
-        self
-    }
-}
-
-/// Why there is no WebSocket.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NoSocket {
-    /// The upgrade was refused: HTTP status and code.
-    Http(u16, String),
-    /// It was closed before a welcome.
-    Closed(u16),
-    /// There is no daemon, or it did not live to answer.
-    Gone,
-}
+mod hello;
+mod link;
 
 /// How a WebSocket ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,19 +28,6 @@ pub enum Ended {
     Closed(u16, String),
     /// Without one.
     Lost,
-}
-
-#[derive(Debug)]
-enum Event {
-    Message(ServerMessage),
-    Ended(Ended),
-}
-
-enum Command {
-    Text(String),
-    Binary(Vec<u8>),
-    Close(Option<u16>),
-    Reset,
 }
 
 /// The client. Dropping it ends the connection without a close frame.
@@ -421,55 +370,5 @@ fn answers(message: &ServerMessage) -> Option<&Value> {
         | ServerMessage::Error { id, .. }
         | ServerMessage::Pong { id } => id.as_ref(),
         _ => None,
-    }
-}
-
-fn refused(response: tokio_tungstenite::tungstenite::http::Response<Option<Vec<u8>>>) -> NoSocket {
-    let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap_or_default();
-    NoSocket::Http(
-        response.status().as_u16(),
-        body["code"].as_str().unwrap_or_default().to_owned(),
-    )
-}
-
-/// Owns the connection until it ends, whichever side ends it.
-async fn run(
-    mut ws: WebSocketStream<TcpStream>,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    events: mpsc::UnboundedSender<Event>,
-) {
-    let mut closed = Ended::Lost;
-    loop {
-        tokio::select! {
-            command = commands.recv() => match command {
-                Some(Command::Text(text)) => drop(ws.send(Message::text(text)).await),
-                Some(Command::Binary(bytes)) => drop(ws.send(Message::binary(bytes)).await),
-                Some(Command::Close(code)) => {
-                    let frame = code.map(|code| CloseFrame { code: code.into(), reason: "".into() });
-                    ws.close(frame).await.ok();
-                }
-                Some(Command::Reset) => {
-                    SockRef::from(ws.get_ref()).set_linger(Some(std::time::Duration::ZERO)).ok();
-                    return;
-                }
-                None => return,
-            },
-            frame = ws.next() => match frame {
-                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                    Ok(message) => drop(events.send(Event::Message(message))),
-                    Err(error) => panic!("not a server's message ({error}): {text}"),
-                },
-                Some(Ok(Message::Close(frame))) => {
-                    closed = frame.map_or(Ended::Closed(1005, String::new()), |frame| {
-                        Ended::Closed(frame.code.into(), frame.reason.to_string())
-                    });
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => {
-                    events.send(Event::Ended(closed)).ok();
-                    return;
-                }
-            },
-        }
     }
 }

@@ -2,7 +2,11 @@
 
 mod story;
 
+mod callers;
 mod choices;
+mod delivery;
 mod grace;
+mod reports;
 mod sessions;
 mod silence;
+mod tokens;
