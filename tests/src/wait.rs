@@ -40,3 +40,8 @@ pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Outpu
         .await
         .unwrap_or_else(|_| panic!("waited {deadline:?} in vain: {what}"))
 }
+
+/// How often somebody sends who is slow on purpose: the pace of a client, not a wait for the daemon.
+pub async fn pause_between_pings() {
+    sleep(Duration::from_millis(100)).await;
+}

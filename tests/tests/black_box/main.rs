@@ -1,12 +1,21 @@
 //! The black-box tests, in one program so that it is linked once. What they share is the fixture in `src/`.
-
-mod story;
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test program a failure is a failed test"
+)]
 
 mod callers;
 mod choices;
 mod delivery;
+mod frames;
 mod grace;
+mod limits;
+mod messages;
 mod reports;
+mod requests;
 mod sessions;
 mod silence;
+mod story;
 mod tokens;
+mod user_ids;
