@@ -26,6 +26,18 @@ pub struct Setup {
     program: PathBuf,
     flags: Vec<String>,
     listen: String,
+    log: Log,
+}
+
+/// Where a daemon's log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// Kept, and shown when the test fails.
+    Kept,
+    /// Into a pipe that nobody reads.
+    NeverRead,
+    /// Into a pipe whose other end is closed.
+    Closed,
 }
 
 impl Setup {
@@ -35,6 +47,7 @@ impl Setup {
             program: binaries::presenced().to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             listen: "127.0.0.1:0".to_owned(),
+            log: Log::Kept,
         }
     }
 
@@ -47,6 +60,12 @@ impl Setup {
     /// On this address.
     pub fn listening_on(mut self, address: &str) -> Self {
         self.listen = address.to_owned();
+        self
+    }
+
+    /// With another fate of its log.
+    pub fn logging_to(mut self, log: Log) -> Self {
+        self.log = log;
         self
     }
 
@@ -164,7 +183,15 @@ impl Daemon {
         assert!(self.running.is_none(), "it is still running");
         let mut child = self.setup.command(self.home.path()).spawn().unwrap();
         let mut lines = read_lines(child.stdout.take().unwrap());
-        let logged = keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log));
+        let logged = match self.setup.log {
+            Log::Kept => Some(keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log))),
+            // The child keeps the reading end, unread, until it is dropped.
+            Log::NeverRead => None,
+            Log::Closed => {
+                drop(child.stderr.take());
+                None
+            }
+        };
         let line = within_deadline("the daemon's first line, or its end", lines.recv()).await;
         let address = line
             .as_deref()
@@ -178,7 +205,9 @@ impl Daemon {
             child.try_wait().unwrap()
         });
         let status = ended.await;
-        tokio::task::spawn_blocking(|| logged.join().unwrap()).await.unwrap();
+        if let Some(logged) = logged {
+            tokio::task::spawn_blocking(|| logged.join().unwrap()).await.unwrap();
+        }
         Err(Refusal {
             status,
             stdout: line.unwrap_or_default(),

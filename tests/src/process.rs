@@ -27,6 +27,11 @@ impl Process {
         kill_process(self.0, Signal::TERM).unwrap();
     }
 
+    /// Asks it to end, as somebody at the terminal does.
+    pub fn interrupt(self) {
+        kill_process(self.0, Signal::INT).unwrap();
+    }
+
     /// Halts it, as a debugger or a hypervisor would.
     pub fn halt(self) {
         kill_process(self.0, Signal::STOP).unwrap();

@@ -5,15 +5,22 @@
     reason = "in a test program a failure is a failed test"
 )]
 
+mod autobahn;
 mod callers;
 mod choices;
+mod crowds;
+mod ctl;
 mod delivery;
+mod faults;
+mod files;
 mod frames;
 mod grace;
+mod kills;
 mod limits;
 mod messages;
 mod reports;
 mod requests;
+mod restarts;
 mod sessions;
 mod silence;
 mod story;
