@@ -1,6 +1,8 @@
 //! `presencectl` as somebody types it, against the daemon of a test.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -58,5 +60,54 @@ pub async fn run(daemon: &Daemon, args: &[&str]) -> Said {
         code: status.code().unwrap_or(-1),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// A run that goes on, and whose lines are looked at meanwhile. Ended when dropped.
+#[derive(Debug)]
+pub struct Following {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Following {
+    /// Starts it.
+    pub fn start(daemon: &Daemon, args: &[&str]) -> Self {
+        let mut child = command(daemon, args).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let read = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                read.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// What it said so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Whether one line has all these parts.
+    pub fn has(&self, parts: &[&str]) -> Option<()> {
+        let lines = self.lines();
+        lines
+            .iter()
+            .any(|line| parts.iter().all(|part| line.contains(part)))
+            .then_some(())
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

@@ -1,6 +1,7 @@
 //! The black-box tests, in one program so that it is linked once. What they share is the fixture in `src/`.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "in a test program a failure is a failed test"
 )]
