@@ -110,7 +110,7 @@ async fn events_go_on_over_a_restart_of_the_daemon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_one_user_are_of_that_user_alone() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
-    let mut events = Following::start(&daemon, &["events", "--user", "alice", "-o", "ndjson"]);
+    let events = Following::start(&daemon, &["events", "--user", "alice", "-o", "ndjson"]);
     wait_until("the stream has alice", async || {
         daemon.socket("bob").await.close(Some(1000)).await;
         daemon.socket("alice").await.close(Some(1000)).await;
