@@ -62,6 +62,8 @@ pub(crate) struct Cell {
     pub(crate) listed: Option<Status>,
     /// Whether it counts as being in grace with nothing else.
     pub(crate) is_only_grace: bool,
+    /// Whether a connection or a grace was there when the rule was last applied; the disk must know.
+    pub(crate) is_connected: bool,
     /// The earliest deadline the wheel is armed for.
     pub(crate) armed: Option<Mono>,
     /// How far it is on disk.
@@ -83,6 +85,7 @@ impl Cell {
             forgotten: None,
             listed: None,
             is_only_grace: false,
+            is_connected: false,
             armed: None,
             on_disk: OnDisk::Current,
             mark_due: Wall::from_millis(0),

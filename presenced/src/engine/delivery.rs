@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashMap;
 use presence::wire::record::{Removed, Update, Viewer};
 use presence::wire::server::frame as message;
-use presence::{Cursor, Mono, Revision, UserId, Wall};
+use presence::{Cursor, Revision, UserId, Wall};
 
 use super::Engine;
 use super::cell::Cell;
@@ -50,8 +50,7 @@ enum Next {
 impl Engine {
     /// Delivers until the queue is closed.
     pub(super) fn run_delivery(&self) {
-        while let Some(conns) = self.ready.take() {
-            let started = self.clock.mono();
+        while let Some((conns, since)) = self.ready.take() {
             let last = self.changes.last();
             let mut batch = Batch {
                 complete_to: self.shards.complete_to(last),
@@ -61,13 +60,9 @@ impl Engine {
             for conn in conns {
                 self.deliver(&conn, &mut batch);
             }
-            self.measure(started);
+            let lag = self.clock.elapsed().saturating_sub(since);
+            self.metrics.delivery_seconds.observe(lag.as_secs_f64());
         }
-    }
-
-    fn measure(&self, started: Mono) {
-        let took = self.clock.mono().since(started);
-        self.metrics.delivery_seconds.observe(took.as_secs_f64());
     }
 
     /// One turn for one connection; it goes to the end of the queue if more is owed.

@@ -23,7 +23,8 @@ pub(crate) struct EngineMetrics {
     pub(crate) fallbacks: Counter,
     /// Times the timer loop found itself over a second late.
     pub(crate) stalls: Counter,
-    /// From the moment a batch of changes was taken up to the moment its last frame was handed to the kernel.
+    /// From the moment the first of a batch of changes was published to the moment its last frame was handed to the
+    /// kernel.
     pub(crate) delivery_seconds: Histogram,
     /// Records delivered.
     pub(crate) deliveries: Counter,

@@ -149,7 +149,7 @@ impl Engine {
             metrics,
         } = parts;
         let timers = Timers::new(clock.mono());
-        let ready = Arc::new(Ready::default());
+        let ready = Ready::new(Arc::clone(&clock));
         let arm = Arc::clone(&timers);
         let shared = Arc::new(Shared {
             clock: Arc::clone(&clock),

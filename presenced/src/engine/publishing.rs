@@ -22,7 +22,6 @@ impl Engine {
         let cell = shard.cell(user)?;
         cell.sessions.on_deadline(now.mono);
         self.expire_reports(cell, now);
-        let was_present = cell.listed.is_some();
         let published = self
             .directory
             .contribute(now, &mut cell.profile, cell.sessions.contribution());
@@ -35,7 +34,9 @@ impl Engine {
             self.publish(shard, user, now, published.audience);
         }
         let cell = shard.cell(user)?;
-        if published.is_some() || was_present != cell.listed.is_some() {
+        let is_connected = cell.sessions.is_present();
+        let has_turned = std::mem::replace(&mut cell.is_connected, is_connected) != is_connected;
+        if published.is_some() || has_turned {
             self.write_soon(cell, user);
         }
         self.arm_deadline(cell, user);
@@ -44,8 +45,8 @@ impl Engine {
 
     /// Marks everyone who is told of the user's change, and lets the delivery begin.
     pub(super) fn publish(&self, shard: &mut Shard, user: UserRef, now: Now, audience: Audience) {
-        self.shards.begin_publishing(user, self.changes.last());
         let Some(cell) = shard.cell(user) else { return };
+        self.shards.begin_publishing(user, self.changes.last());
         cell.changed = self.changes.push(now.mono, &cell.user, cell.forgotten);
         let mut ready = Vec::new();
         let mut pins = 0;
