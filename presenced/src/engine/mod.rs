@@ -16,12 +16,14 @@ mod removals;
 mod reports;
 mod restart;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod watching;
 mod write_behind;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -31,7 +33,7 @@ use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
 
 use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::hub::conn::{Conn, Shared};
+use crate::hub::conn::{Conn, Drain, Shared};
 use crate::hub::outbox::UserRef;
 use crate::hub::ready::Ready;
 use crate::store::Store;
@@ -40,6 +42,8 @@ pub(crate) use listing::ListRequest;
 pub(crate) use metrics::EngineMetrics;
 use shard::Shards;
 use timing::{Target, Timers};
+#[cfg(test)]
+use watching::WatchRefused;
 
 /// Durable changes of one user happen one after the other; users that share a gate wait for each other.
 const GATES: usize = 1024;
@@ -121,7 +125,6 @@ pub(crate) struct Engine {
     tallies: Tallies,
     rates: rates::Rates,
     next_session: AtomicU64,
-    is_draining: AtomicBool,
     pub(crate) metrics: EngineMetrics,
 }
 
@@ -156,6 +159,8 @@ impl Engine {
             ready: Arc::clone(&ready),
             arm: Box::new(move |conn, at| arm.arm(at, Target::Conn(Arc::downgrade(conn)))),
             write_timeout: options.write_timeout,
+            // Well within the restart grace, so that who comes back in time was never away.
+            drain: Drain::new(options.timers.restart_grace / 3),
         });
         Arc::new(Self {
             changes: changes::Changes::new(options.incarnation),
@@ -175,7 +180,6 @@ impl Engine {
             tallies: Tallies::default(),
             rates: rates::Rates::default(),
             next_session: AtomicU64::new(1),
-            is_draining: AtomicBool::new(false),
             metrics,
         })
     }
@@ -288,14 +292,19 @@ impl Engine {
         }
     }
 
-    /// From now on lost connections are kept for the restart of the daemon.
+    /// From now on lost connections are kept for the restart of the daemon, and every connection is told to go.
     pub(crate) fn begin_drain(&self) {
-        self.is_draining.store(true, Ordering::SeqCst);
+        self.shared.drain.begin();
     }
 
     /// Whether the daemon is going down.
     pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::SeqCst)
+        self.shared.drain.has_begun()
+    }
+
+    /// Connections that are open, observers' too.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.tallies.connections.load(Ordering::Relaxed) + self.tallies.observers.load(Ordering::Relaxed)
     }
 
     /// The wheel came to a user's deadline.
@@ -333,6 +342,12 @@ impl Engine {
             .of_ref(user)
             .peek(user)
             .map(|cell| self.record_of(cell, viewer))
+    }
+
+    /// Whether the user has a cell.
+    #[cfg(test)]
+    fn is_in_memory(&self, user: &UserId) -> bool {
+        self.shards.of_user(user).find(user).is_some()
     }
 
     fn gate(&self, user: &UserId) -> &tokio::sync::Mutex<()> {

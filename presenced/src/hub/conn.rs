@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashSet;
@@ -51,6 +51,43 @@ pub(crate) struct Shared {
     pub(crate) arm: Box<dyn Fn(&Arc<Conn>, Mono) + Send + Sync>,
     /// For how long a write may make no progress.
     pub(crate) write_timeout: Duration,
+    /// Tells every connection's task at once that the daemon goes down.
+    pub(crate) drain: Drain,
+}
+
+/// The end of the daemon, as connections learn of it.
+pub(crate) struct Drain {
+    /// Over how long the clients' return is spread.
+    pub(crate) spread: Duration,
+    has_begun: AtomicBool,
+    begins: Notify,
+}
+
+impl Drain {
+    pub(crate) fn new(spread: Duration) -> Self {
+        Self {
+            spread,
+            has_begun: AtomicBool::new(false),
+            begins: Notify::new(),
+        }
+    }
+
+    /// Condemns every connection.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+        self.begins.notify_waiters();
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// When a client should come back: spread by its session, so that no chance is needed.
+    fn delay_of(&self, id: SessionId) -> Duration {
+        const EARLIEST: Duration = Duration::from_millis(500);
+        let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
+        EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
+    }
 }
 
 /// One connection.
@@ -199,13 +236,16 @@ impl Conn {
     /// The connection's task calls this in its select loop, always: it waits until the socket that was full takes data
     /// again, and writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
-        if self.stuck_since().is_some() {
-            tokio::select! {
-                _ = self.socket.writable() => self.flush(),
-                () = self.wake.notified() => {}
-            }
-        } else {
-            self.wake.notified().await;
+        // Made before the look at the flag, so that a drain which begins in between is not missed.
+        let drain = self.shared.drain.begins.notified();
+        if self.shared.drain.has_begun() && self.verdict().is_none() {
+            return self.condemn(Verdict::Draining(self.shared.drain.delay_of(self.id)));
+        }
+        let is_stuck = self.stuck_since().is_some();
+        tokio::select! {
+            _ = self.socket.writable(), if is_stuck => self.flush(),
+            () = self.wake.notified() => {}
+            () = drain => {}
         }
     }
 
