@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use presence::{Mono, Profile, Revision, Sessions, Status, UserId, Wall};
+use presence::{Mono, Profile, Revision, SessionId, Sessions, Status, UserId, Wall};
 
 use crate::hub::conn::Conn;
 
@@ -22,7 +22,13 @@ impl Eq for Watcher {}
 
 impl Hash for Watcher {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().0.hash(state);
+        self.0.id().hash(state);
+    }
+}
+
+impl hashbrown::Equivalent<Watcher> for SessionId {
+    fn equivalent(&self, watcher: &Watcher) -> bool {
+        *self == watcher.0.id()
     }
 }
 
@@ -108,7 +114,7 @@ impl Cell {
     }
 
     /// Whether `conn` is told of this user.
-    pub(crate) fn is_told(&self, conn: &Arc<Conn>) -> bool {
-        conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&Watcher(Arc::clone(conn)))
+    pub(crate) fn is_told(&self, conn: &Conn) -> bool {
+        conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&conn.id())
     }
 }

@@ -148,7 +148,7 @@ impl Engine {
         for user in watched {
             let mut shard = self.shards.of_ref(user);
             if let Some(cell) = shard.cell(user) {
-                cell.watchers.remove(&Watcher(Arc::clone(conn)));
+                cell.watchers.remove(&conn.id());
                 step(&self.tallies.watches, false);
             }
             shard.evict_idle(user);
@@ -173,7 +173,7 @@ impl Engine {
         }
         step(&self.tallies.watches, false);
         let Some(cell) = shard.cell(user) else { return };
-        cell.watchers.remove(&Watcher(Arc::clone(conn)));
+        cell.watchers.remove(&conn.id());
         if cell.watchers.capacity() > 8 && cell.watchers.len() < cell.watchers.capacity() / 4 {
             cell.watchers.shrink_to_fit();
         }

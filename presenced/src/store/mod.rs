@@ -1,17 +1,46 @@
-//! The durable store: one SQLite file. SIGNATURES ARE AGREED, bodies follow.
+//! The durable store: one SQLite file, one thread that writes, a few that read.
+//!
+//! This file is the handle that the rest of the daemon has of it. What is acknowledged is on disk: a write is answered
+//! after its commit and never before. Nothing here knows a rule of presence; what is stored is what was handed in, except
+//! that older never replaces newer.
 #![cfg_attr(not(test), expect(dead_code, reason = "not wired in yet"))]
 
+mod connection;
+mod fault;
+mod forgotten;
+mod inspect;
 mod metrics;
+mod migration;
+mod open;
+mod queue;
+mod read;
 mod row;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use presence::{Choice, Revision, Source, UserId};
+use tokio::sync::oneshot;
+
+use fault::Health;
+use metrics::FailureKind;
+use queue::{Queue, Rejected};
+use write::Write;
+use writer::Ticket;
 
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use row::{ExpiredReport, Mark, ReportRow, ReportTimes, Row, Startup, StatusRow};
+
+/// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
+/// milliseconds at most.
+const ROWS_AT_ONCE: usize = 512;
 
 /// How the store works. Every bound has its reason beside its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +51,7 @@ pub(crate) struct OpenOptions {
     pub(crate) busy_timeout: Duration,
     /// Requests that may wait for the writer, and as many again for the readers: refused at once beyond.
     pub(crate) queue_max: usize,
-    /// Requests that share one commit, at most.
+    /// Rows that share one commit, at most.
     pub(crate) batch_max: usize,
     /// After how long a caller is answered even if the disk has not.
     pub(crate) answer_within: Duration,
@@ -31,10 +60,15 @@ pub(crate) struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
+            // A read takes some 10 µs: two threads keep one long list from holding up everyone.
             readers: 2,
+            // Whoever waits behind a transaction that waits is answered with it, so nobody waits for longer.
             busy_timeout: Duration::from_secs(1),
+            // A quarter of a second of writing, at 60,000 rows a second; some 10 MiB.
             queue_max: 16_384,
+            // The gain of sharing a commit is used up by then, and a transaction takes some 20 ms.
             batch_max: 1_024,
+            // Twice the wait for a lock: only a disk that hangs takes longer.
             answer_within: Duration::from_secs(2),
         }
     }
@@ -102,6 +136,9 @@ pub(crate) enum StoreError {
         /// What happened.
         reason: Arc<str>,
     },
+    /// The user was forgotten by a later revision meanwhile; nothing was stored.
+    #[error("the user was forgotten meanwhile")]
+    Forgotten,
     /// Too many requests wait already; nothing was stored.
     #[error("too many requests wait for the store")]
     Overloaded,
@@ -134,91 +171,210 @@ pub(crate) struct StoreHealth {
 
 /// A handle on the store; clones share it.
 #[derive(Clone)]
-pub(crate) struct Store {}
+pub(crate) struct Store {
+    inner: Arc<Inner>,
+}
+
+/// What the handles share with the threads.
+struct Inner {
+    writes: Arc<Queue<writer::Job>>,
+    reads: Arc<Queue<read::Job>>,
+    health: Arc<Health>,
+    /// Where tests make the disk fail.
+    #[cfg(test)]
+    seam: Arc<fault::Seam>,
+    /// After how long a caller is answered even if the disk has not.
+    answer_within: Duration,
+    threads: Mutex<Threads>,
+}
+
+/// Empty once the store was closed.
+#[derive(Default)]
+struct Threads {
+    readers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody can ask any more; the threads end by themselves when they have done what waits.
+        self.reads.close();
+        self.writes.close();
+    }
+}
 
 impl Store {
     /// Opens the file, or makes it; brings an older one up to date. Blocks.
     pub(crate) fn open(
-        _path: &Path,
-        _options: &OpenOptions,
-        _metrics: StoreMetrics,
+        path: &Path,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
     ) -> Result<(Self, Startup), OpenError> {
-        unimplemented!()
+        let (inner, startup) = open::open(path, options, metrics)?;
+        let inner = Arc::new(inner);
+        Ok((Self { inner }, startup))
     }
 
-    /// All that is known of a user; nothing, if never seen. Never waits for the writer.
-    pub(crate) async fn load(&self, _user: &UserId) -> Result<Option<Row>, StoreError> {
-        unimplemented!()
+    /// All that is known of a user; nothing, if never seen. Never waits for the writer, and sees whatever was
+    /// acknowledged before.
+    pub(crate) async fn load(&self, user: &UserId) -> Result<Option<Row>, StoreError> {
+        let rows = self.read(vec![user.clone()]).await?;
+        Ok(rows.into_iter().next().flatten())
     }
 
     /// The same of several, in the order asked.
-    pub(crate) async fn load_many(&self, _users: &[UserId]) -> Result<Vec<Option<Row>>, StoreError> {
-        unimplemented!()
+    pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<Option<Row>>, StoreError> {
+        let mut rows = Vec::with_capacity(users.len());
+        for part in users.chunks(ROWS_AT_ONCE) {
+            rows.extend(self.read(part.to_vec()).await?);
+        }
+        Ok(rows)
     }
 
-    /// Ok: the choice, or a later one, is on disk.
+    /// Ok: the choice is on disk, or a later one (by `set_at`; of equals the one queued last). `revision` is above
+    /// that of any forget of this user before it.
     pub(crate) async fn save_choice(
         &self,
-        _user: &UserId,
-        _choice: Choice,
-        _revision: Revision,
+        user: &UserId,
+        choice: Choice,
+        revision: Revision,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        let user = user.clone();
+        self.write(Write::Choice { user, choice, revision }).await
     }
 
-    /// Ok: the report is on disk.
+    /// Ok: the report is on disk, or a later one of that source (by `heard`).
     pub(crate) async fn save_report(
         &self,
-        _user: &UserId,
-        _report: ReportRow,
-        _times: ReportTimes,
+        user: &UserId,
+        report: ReportRow,
+        times: ReportTimes,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        let user = user.clone();
+        self.write(Write::Report { user, report, times }).await
     }
 
     /// Ok: there is no report of that source on disk.
     pub(crate) async fn end_report(
         &self,
-        _user: &UserId,
-        _source: &Source,
-        _times: ReportTimes,
+        user: &UserId,
+        source: &Source,
+        times: ReportTimes,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        let (user, source) = (user.clone(), source.clone());
+        self.write(Write::EndReport { user, source, times }).await
     }
 
     /// Ok: there is no report of the user on disk.
-    pub(crate) async fn end_reports(&self, _user: &UserId) -> Result<(), StoreError> {
-        unimplemented!()
+    pub(crate) async fn end_reports(&self, user: &UserId) -> Result<(), StoreError> {
+        self.write(Write::EndReports { user: user.clone() }).await
     }
 
     /// Ok: nothing of the user is on disk. Choices and statuses of this revision or an older one that come later
-    /// are dropped.
-    pub(crate) async fn forget(&self, _user: &UserId, _revision: Revision) -> Result<(), StoreError> {
-        unimplemented!()
+    /// are dropped; reports carry no revision, so one that is queued later makes the user anew.
+    pub(crate) async fn forget(&self, user: &UserId, revision: Revision) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(Write::Forget { user, revision }).await
     }
 
-    /// Statuses and times, written behind.
-    pub(crate) async fn save_statuses(&self, _rows: Vec<StatusRow>) -> Result<(), StoreError> {
-        unimplemented!()
+    /// Statuses and times, written behind. In parts, so that choices need not wait for a long list: after an error some
+    /// may be on disk; doing it again does no harm.
+    pub(crate) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
+        for part in rows.chunks(ROWS_AT_ONCE) {
+            self.write(Write::Statuses(part.to_vec())).await?;
+        }
+        Ok(())
     }
 
-    /// Reports whose time was up, written behind.
-    pub(crate) async fn expire_reports(&self, _gone: Vec<ExpiredReport>) -> Result<(), StoreError> {
-        unimplemented!()
+    /// Reports whose time was up, written behind, in parts as well.
+    pub(crate) async fn expire_reports(&self, gone: Vec<ExpiredReport>) -> Result<(), StoreError> {
+        for part in gone.chunks(ROWS_AT_ONCE) {
+            self.write(Write::Expired(part.to_vec())).await?;
+        }
+        Ok(())
     }
 
     /// The mark is on disk.
-    pub(crate) async fn save_mark(&self, _mark: Mark) -> Result<(), StoreError> {
-        unimplemented!()
+    pub(crate) async fn save_mark(&self, mark: Mark) -> Result<(), StoreError> {
+        self.write(Write::Mark(mark)).await
     }
 
     /// How the store is. Asks nobody, so it never blocks.
     pub(crate) fn health(&self) -> StoreHealth {
-        unimplemented!()
+        self.inner.health.told()
     }
 
-    /// Writes what is queued, folds the log into the database and ends the threads. Blocks.
+    /// Writes what is queued, folds the log into the database and ends the threads. Blocks; later calls are refused.
     pub(crate) fn close(&self) {
-        unimplemented!()
+        let mut threads = self.inner.threads.lock();
+        // The readers first: the last connection to close is the one that removes the log.
+        self.inner.reads.close();
+        let readers = std::mem::take(&mut threads.readers);
+        join(readers);
+        self.inner.writes.close();
+        join(threads.writer.take());
+    }
+
+    /// Queues a request and waits for its answer. Queued is queued: dropping the future undoes nothing.
+    async fn write(&self, write: Write) -> Result<(), StoreError> {
+        let inner = &*self.inner;
+        if let Some(sealed) = inner.health.sealed() {
+            return Err(sealed);
+        }
+        let (answer, answered) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        let job = writer::Job {
+            write,
+            answer,
+            ticket: ticket.clone(),
+        };
+        inner.writes.push(job).map_err(|rejected| self.rejected(rejected))?;
+        match tokio::time::timeout(inner.answer_within, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
+            Err(_) => {
+                inner.health.late();
+                Err(match ticket.withdraw() {
+                    true => unanswered(),
+                    false => StoreError::Late,
+                })
+            }
+        }
+    }
+
+    async fn read(&self, users: Vec<UserId>) -> read::Answer {
+        let inner = &*self.inner;
+        let (answer, answered) = oneshot::channel();
+        let job = read::Job { users, answer };
+        inner.reads.push(job).map_err(|rejected| self.rejected(rejected))?;
+        match tokio::time::timeout(inner.answer_within, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
+            Err(_) => Err(unanswered()),
+        }
+    }
+
+    fn rejected(&self, rejected: Rejected) -> StoreError {
+        match rejected {
+            Rejected::Full => {
+                self.inner.health.metrics().failed(FailureKind::Overloaded);
+                StoreError::Overloaded
+            }
+            Rejected::Closed => self.inner.health.sealed().unwrap_or(StoreError::Closed),
+        }
+    }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::Unavailable {
+        reason: "the disk did not answer in time".into(),
+    }
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the store ended by a panic");
+        }
     }
 }
