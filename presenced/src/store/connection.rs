@@ -21,6 +21,8 @@ pub(super) enum Beside {
     Log,
     /// The index of the log, made again at any start.
     LogIndex,
+    /// What a file without a log was before a transaction that did not end.
+    Journal,
 }
 
 impl Beside {
@@ -28,6 +30,7 @@ impl Beside {
         let suffix = match self {
             Self::Log => "-wal",
             Self::LogIndex => "-shm",
+            Self::Journal => "-journal",
         };
         let mut path = OsString::from(database);
         path.push(suffix);

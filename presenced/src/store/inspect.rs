@@ -21,6 +21,8 @@ use super::migration::{APPLICATION_ID, VERSION, version};
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where the header says how the file is written: 2 with a log.
 const JOURNAL_BYTE: usize = 18;
+/// Where it says how large a page is.
+const PAGE_SIZE_BYTES: std::ops::Range<usize> = 16..18;
 const HEADER_BYTES: u64 = 100;
 
 /// What is there to open.
@@ -34,8 +36,8 @@ pub(super) enum Found {
 
 /// Looks at what is there.
 pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<Found, OpenError> {
-    let header = match read_header(path) {
-        Ok(Some(header)) => header,
+    let (header, length) = match read_header(path) {
+        Ok(Some(found)) => found,
         Ok(None) => return find_no_orphan(path),
         Err(error) => return Err(io_error(path, &error)),
     };
@@ -45,6 +47,9 @@ pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<Found, OpenErr
     }
     if !header.starts_with(MAGIC) {
         return Err(damaged(path, "it does not begin like a database"));
+    }
+    if !Beside::Log.path(path).exists() && !Beside::Journal.path(path).exists() && !is_whole(&header, length) {
+        return Err(damaged(path, "it ends in the middle of a page"));
     }
     let with_log = header.get(JOURNAL_BYTE) == Some(&2);
     let judge = |connection: rusqlite::Result<Connection>| connection.and_then(|connection| Facts::of(&connection));
@@ -140,17 +145,32 @@ impl Facts {
     }
 }
 
-/// The beginning of the file; nothing if there is none. This must not happen while a connection of this process is
+/// The beginning of the file and its length; nothing if there is none. This must not happen while a connection of this process is
 /// open: closing any descriptor of a file gives up all of the process's locks on it.
-fn read_header(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+fn read_header(path: &Path) -> std::io::Result<Option<(Vec<u8>, u64)>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    let length = file.metadata()?.len();
     let mut header = Vec::new();
     file.take(HEADER_BYTES).read_to_end(&mut header)?;
-    Ok(Some(header))
+    Ok(Some((header, length)))
+}
+
+/// Whether the file ends where a page does. SQLite takes what is missing of the last page for zeros. (It puts that right
+/// itself where a log or a journal says what belongs there.)
+fn is_whole(header: &[u8], length: u64) -> bool {
+    match header.get(PAGE_SIZE_BYTES) {
+        // 1 stands for 65,536, which two bytes can't hold; 0 is what SQLite will complain of.
+        Some(&[high, low]) => match u64::from(u16::from_be_bytes([high, low])) {
+            0 => true,
+            1 => length.is_multiple_of(65_536),
+            size => length.is_multiple_of(size),
+        },
+        _ => false,
+    }
 }
 
 fn damaged(path: &Path, what: &str) -> OpenError {

@@ -180,9 +180,6 @@ struct Inner {
     writes: Arc<Queue<writer::Job>>,
     reads: Arc<Queue<read::Job>>,
     health: Arc<Health>,
-    /// Where tests make the disk fail.
-    #[cfg(test)]
-    seam: Arc<fault::Seam>,
     /// After how long a caller is answered even if the disk has not.
     answer_within: Duration,
     threads: Mutex<Threads>,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
-use super::fault::{Health, Seam};
+use super::fault::Health;
 use super::inspect::{Found, find, io_error, sql_error};
 use super::queue::Queue;
 use super::writer::Writer;
@@ -40,22 +40,13 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
     let reads = Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
-    let seam = Arc::new(Seam::default());
-    let writer = Writer::new(
-        connection,
-        writes.clone(),
-        health.clone(),
-        seam.clone(),
-        options.batch_max,
-    );
+    let writer = Writer::new(connection, writes.clone(), health.clone(), options.batch_max);
     let writer = writer.map_err(sql)?;
     // Built before the threads start: if one can't, dropping this ends those that did.
     let inner = Inner {
         writes,
         reads,
         health,
-        #[cfg(test)]
-        seam,
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
@@ -82,9 +73,11 @@ fn start(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<J
 /// be taken for a damaged one. SQLite gives the files beside it the same mode.
 fn create(path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
     let io = |error: std::io::Error| io_error(path, &error);
-    let draft = with_suffix(path, ".new");
+    let mut draft = OsString::from(path);
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
     remove_if_there(&draft).map_err(io)?;
-    remove_if_there(&with_suffix(&draft, "-journal")).map_err(io)?;
+    remove_if_there(&Beside::Journal.path(&draft)).map_err(io)?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(PRIVATE);
     options.open(&draft).map_err(io)?;
@@ -117,12 +110,6 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {

@@ -30,6 +30,8 @@ pub(super) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     open: bool,
+    #[cfg(test)]
+    pushed: u64,
 }
 
 impl<T> Queue<T> {
@@ -38,6 +40,8 @@ impl<T> Queue<T> {
         let state = State {
             items: VecDeque::new(),
             open: true,
+            #[cfg(test)]
+            pushed: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -57,6 +61,10 @@ impl<T> Queue<T> {
             return Err(Rejected::Full);
         }
         state.items.push_back(item);
+        #[cfg(test)]
+        {
+            state.pushed += 1;
+        }
         drop(state);
         self.waiting.inc();
         self.changed.notify_one();
@@ -90,6 +98,18 @@ impl<T> Queue<T> {
         let items = std::mem::take(&mut self.state.lock().items);
         self.waiting.dec_by(i64::try_from(items.len()).unwrap_or(0));
         items
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().items.len()
+    }
+
+    /// How many were ever pushed.
+    #[cfg(test)]
+    pub(super) fn pushed(&self) -> u64 {
+        self.state.lock().pushed
     }
 
     /// Nothing more may be pushed; what waits is still taken.

@@ -12,7 +12,7 @@ use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::fault::{Health, Seam, Step};
+use super::fault::{Health, Step};
 use super::forgotten::Forgotten;
 use super::metrics::{FailureKind, StoreMetrics};
 use super::queue::Queue;
@@ -66,7 +66,6 @@ pub(super) struct Writer {
     queue: Arc<Queue<Job>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
-    seam: Arc<Seam>,
     forgotten: Forgotten,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
@@ -84,7 +83,6 @@ impl Writer {
         mut connection: Connection,
         queue: Arc<Queue<Job>>,
         health: Arc<Health>,
-        seam: Arc<Seam>,
         batch_max: usize,
     ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
@@ -99,7 +97,6 @@ impl Writer {
             queue,
             metrics: health.metrics().clone(),
             health,
-            seam,
             forgotten: Forgotten::default(),
             batch_max,
             log_pages,
@@ -156,13 +153,13 @@ impl Writer {
     }
 
     fn begin(&self) -> rusqlite::Result<()> {
-        self.seam.pass(Step::Begin)?;
+        self.health.seam.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")
     }
 
     fn commit(&self) -> rusqlite::Result<()> {
-        self.seam.pass(Step::Commit)?;
+        self.health.seam.pass(Step::Commit)?;
         self.execute("COMMIT")
     }
 
@@ -240,7 +237,7 @@ impl Writer {
 
     fn fold(&self, mode: &str) {
         let fold = || {
-            self.seam.pass(Step::Checkpoint)?;
+            self.health.seam.pass(Step::Checkpoint)?;
             let sql = format!("PRAGMA wal_checkpoint({mode})");
             self.connection.query_row(&sql, [], |_| Ok(()))
         };

@@ -56,6 +56,13 @@ impl Place {
         Connection::open(self.path()).unwrap()
     }
 
+    /// The same without the index of the log, which readers write to as well.
+    fn data(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = self.bytes();
+        files.retain(|(name, _)| !name.ends_with("-shm"));
+        files
+    }
+
     /// The names and bytes of all there is in the directory.
     fn bytes(&self) -> Vec<(String, Vec<u8>)> {
         let mut files: Vec<_> = std::fs::read_dir(self.directory.path())
@@ -137,4 +144,15 @@ impl Store {
             .unwrap()
             .map(|row| row.stored.choice.custom)
     }
+}
+
+/// Waits for a condition, for as long as any test may wait.
+async fn wait_until(mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    waited.expect("the condition holds within ten seconds");
 }

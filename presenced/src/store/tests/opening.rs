@@ -78,6 +78,26 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
     assert_eq!(rows, Ok(6), "what is no text was dropped");
 }
 
+#[tokio::test]
+async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
+    let running = Place::new();
+    let before = running.connect();
+    before.execute_batch(BARE).unwrap();
+    let rows = "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 5000)
+                INSERT INTO profile SELECT 'user-' || n, 'ONLINE', 7 FROM counted";
+    before.execute_batch(rows).unwrap();
+    before
+        .execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE profile SET last_seen = 8")
+        .unwrap();
+    let place = Place::new();
+    for (name, bytes) in running.bytes() {
+        std::fs::write(place.directory.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(place.bytes().len(), 2, "the table and what it was before");
+    let row = place.open().load(&user("user-1")).await.unwrap().unwrap();
+    assert_eq!(row.stored.last_seen, Some(wall(7)));
+}
+
 #[test]
 fn the_schema_carries_its_version_and_our_mark() {
     let place = Place::new();
