@@ -23,6 +23,7 @@ mod reports;
 mod requests;
 mod restarts;
 mod sessions;
+mod signs;
 mod silence;
 mod story;
 mod tokens;

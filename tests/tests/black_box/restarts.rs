@@ -179,3 +179,62 @@ async fn a_second_sigterm_and_sigint_end_it_too() {
     daemon.process().interrupt();
     assert_eq!(daemon.ended().await.code(), Some(0));
 }
+
+/// Changes the file of a daemon that is down.
+fn edit(daemon: &Daemon, sql: &str) {
+    let file = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
+    assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_long_absence_nobody_is_in_grace() {
+    let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
+    let mut alice = daemon.socket("alice").await;
+    alice.choose("IDLE").await;
+    wait_until("it is on disk", async || {
+        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
+    })
+    .await;
+    daemon.kill();
+    edit(&daemon, "UPDATE mark SET wall = wall - 290000");
+    daemon.start_again().await;
+    assert_eq!(
+        daemon.rest().record("alice").await.status,
+        Status::Idle,
+        "less than five minutes"
+    );
+    daemon.kill();
+    edit(&daemon, "UPDATE mark SET wall = wall - 310000");
+    daemon.start_again().await;
+    let record = daemon.rest().record("alice").await;
+    assert_eq!(
+        (record.status, record.custom_status),
+        (Status::Offline, Some(CustomStatus::Idle))
+    );
+    assert!(daemon.rest().explain("alice").await.grace.is_none());
+    assert_eq!(daemon.rest().list("").await.users, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_times_from_the_future_are_clamped() {
+    let mut daemon = Daemon::start(&["--restart-grace", "5s"]).await;
+    daemon.socket("alice").await.close(Some(1000)).await;
+    let revision = daemon.rest().record("alice").await.revision;
+    assert!(daemon.terminate().await.success());
+    edit(
+        &daemon,
+        "UPDATE profile SET last_seen = last_seen + 86400000, last_active = last_active + 86400000, since = since + 86400000 WHERE user_id = 'alice'",
+    );
+    daemon.start_again().await;
+    let record = daemon.rest().record("alice").await;
+    let now = wall_now();
+    assert!(
+        record.last_seen <= Some(now) && record.last_active <= Some(now) && record.since <= Some(now),
+        "{record:?} {now}"
+    );
+    assert!(record.revision >= revision);
+    let mut alice = daemon.socket("alice").await;
+    alice.be_active().await;
+    let record = daemon.rest().record("alice").await;
+    assert!(record.last_active <= Some(wall_now()) && record.last_active <= record.last_seen);
+}
