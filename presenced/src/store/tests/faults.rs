@@ -132,6 +132,33 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
 }
 
 #[tokio::test]
+async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
+    let place = Place::new();
+    let options = OpenOptions {
+        busy_timeout: Duration::from_millis(400),
+        answer_within: Duration::from_secs(60),
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writes: Vec<_> = (0..20)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+        })
+        .collect();
+    let answered = async {
+        for write in writes {
+            assert!(is_unavailable(&write.await.unwrap()));
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .expect("one wait for the lock, or two, but not twenty");
+}
+
+#[tokio::test]
 async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_resumes() {
     for (step, code) in [
         (Step::Commit, ffi::SQLITE_FULL),
