@@ -81,20 +81,6 @@ async fn one_request_that_fails_does_not_fail_the_others() {
     assert!(store.health().writable);
 }
 
-/// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
-/// returned lets go.
-async fn hold_writer(place: &Place, store: &Store) -> impl Future<Output = ()> + use<> {
-    let holder = place.connect();
-    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let waiting = store.clone();
-    let first = tokio::spawn(async move { waiting.choose("holder", Idle, 1).await });
-    wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
-    async move {
-        holder.execute_batch("ROLLBACK").unwrap();
-        first.await.unwrap().unwrap();
-    }
-}
-
 #[tokio::test]
 async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     let place = Place::new();
