@@ -7,6 +7,7 @@ mod config;
 mod engine;
 mod gateway;
 mod hub;
+mod server;
 mod store;
 
 fn main() {}
