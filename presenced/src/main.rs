@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod clock;
 mod config;
+mod directory;
 mod engine;
 mod gateway;
 mod hub;
