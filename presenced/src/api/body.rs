@@ -14,8 +14,12 @@ use serde_json::value::RawValue;
 
 use crate::server::Refusal;
 
-/// How long the rest of a body that is too large is read for, so that its sender gets to see the answer.
+/// Most bytes read of a body that is too large, so that its sender gets to see the answer.
+const DISCARD_MAX_BYTES: usize = 1024 * 1024;
+/// How long that may take in all.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long nothing may come meanwhile: whoever announced a body and sends none waits for the answer.
+const DISCARD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads a body of `limit` bytes at most.
 pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
@@ -26,8 +30,8 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send everything.
-        if !expects && announced <= limit * 2 {
-            discard(body, limit * 2).await;
+        if !expects {
+            discard(body).await;
         }
         return Err(too_large());
     }
@@ -35,7 +39,7 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
     match tokio::time::timeout(timeout, collected).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(body, limit).await;
+            discard(body).await;
             Err(too_large())
         }
         Ok(Err(_)) => Err(Refusal::new(Code::InvalidJson, "the body could not be read to its end")),
@@ -63,11 +67,10 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Takes what is still coming, within bounds: a connection closed on unread bytes is reset, and its client may never see
 /// why. Beyond the bounds it has to live with that.
-async fn discard(body: Body, limit: usize) {
-    let rest = Limited::new(body, limit);
+async fn discard(body: Body) {
+    let mut rest = Limited::new(body, DISCARD_MAX_BYTES);
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, async {
-        let mut rest = std::pin::pin!(rest);
-        while let Some(Ok(_)) = rest.frame().await {}
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(DISCARD_PAUSE, rest.frame()).await {}
     })
     .await;
 }
