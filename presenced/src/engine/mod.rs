@@ -43,8 +43,7 @@ pub(crate) use listing::ListRequest;
 pub(crate) use metrics::EngineMetrics;
 use shard::Shards;
 use timing::{Target, Timers};
-#[cfg(test)]
-use watching::WatchRefused;
+pub(crate) use watching::WatchRefused;
 
 /// Durable changes of one user happen one after the other; users that share a gate wait for each other.
 const GATES: usize = 1024;

@@ -30,17 +30,41 @@ struct Answer<'a> {
 
 /// It was done; with the own record, where there is one.
 pub(super) fn ok(conn: &Arc<Conn>, id: Option<&MessageId>, user: Option<&Record>) {
-    push(conn, &Answer { kind: "ok", id: raw(id), user, ..Answer::default() });
+    push(
+        conn,
+        &Answer {
+            kind: "ok",
+            id: raw(id),
+            user,
+            ..Answer::default()
+        },
+    );
 }
 
 /// The answer to a ping.
 pub(super) fn pong(conn: &Arc<Conn>, id: Option<&MessageId>) {
-    push(conn, &Answer { kind: "pong", id: raw(id), ..Answer::default() });
+    push(
+        conn,
+        &Answer {
+            kind: "pong",
+            id: raw(id),
+            ..Answer::default()
+        },
+    );
 }
 
 /// It was refused.
 pub(super) fn error(conn: &Arc<Conn>, id: Option<&MessageId>, code: Code, message: &str) {
-    push(conn, &Answer { kind: "error", id: raw(id), code: Some(code), message: Some(message), ..Answer::default() });
+    push(
+        conn,
+        &Answer {
+            kind: "error",
+            id: raw(id),
+            code: Some(code),
+            message: Some(message),
+            ..Answer::default()
+        },
+    );
 }
 
 /// It was refused for now.

@@ -15,7 +15,11 @@ use crate::hub::frame::Opcode;
 /// Sends back what arrives, until the client closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
     let conn = Conn::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
-    let tap = Tap::new(Arc::clone(&conn), Arc::clone(&gateway.clock), Arc::clone(&gateway.limits));
+    let tap = Tap::new(
+        Arc::clone(&conn),
+        Arc::clone(&gateway.clock),
+        Arc::clone(&gateway.limits),
+    );
     let mut reader = Reader::new(tap, early, &gateway.limits);
     let ending = loop {
         match reader.next() {

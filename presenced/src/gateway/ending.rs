@@ -61,7 +61,10 @@ impl Ending {
             Self::ByClient(None | Some(1000)) => End::Closed,
             Self::ByClient(Some(_)) => End::Left,
             Self::Lost => End::Lost,
-            Self::ByServer(Farewell { code: close::KICKED | close::FORGOTTEN, .. }) => End::Kicked,
+            Self::ByServer(Farewell {
+                code: close::KICKED | close::FORGOTTEN,
+                ..
+            }) => End::Kicked,
             Self::ByServer(_) => End::Dropped,
         }
     }
@@ -78,11 +81,20 @@ impl Ending {
     /// The user has too many sessions already.
     pub(super) const fn too_many_sessions() -> Self {
         let text = "too many sessions of this user";
-        Self::by_server(close::TOO_MANY_SESSIONS, ("too_many_sessions", text), Some(CROWDED_RETURNS))
+        Self::by_server(
+            close::TOO_MANY_SESSIONS,
+            ("too_many_sessions", text),
+            Some(CROWDED_RETURNS),
+        )
     }
 
     const fn by_server(code: u16, (reason, text): (&'static str, &'static str), returns: Option<Duration>) -> Self {
-        Self::ByServer(Farewell { code, reason, text, returns })
+        Self::ByServer(Farewell {
+            code,
+            reason,
+            text,
+            returns,
+        })
     }
 }
 
@@ -135,10 +147,15 @@ pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
         Ending::Lost => return shut(conn, Shutdown::Both),
         Ending::ByClient(code) => conn.push_close(code, ""),
         Ending::ByServer(farewell) => {
-            let returns = farewell.returns.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            let returns = farewell
+                .returns
+                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
             answers::push(
                 conn,
-                &ServerMessage::Goodbye { reason: farewell.reason.into(), reconnect_after_ms: returns },
+                &ServerMessage::Goodbye {
+                    reason: farewell.reason.into(),
+                    reconnect_after_ms: returns,
+                },
             );
             conn.push_close(Some(farewell.code), farewell.text);
         }

@@ -25,8 +25,15 @@ pub(crate) struct GatewayMetrics {
 impl GatewayMetrics {
     /// Registers all of them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { ends: Family::default(), messages: Family::default() };
-        registry.register("connection_ends", "WebSockets that ended, by reason", metrics.ends.clone());
+        let metrics = Self {
+            ends: Family::default(),
+            messages: Family::default(),
+        };
+        registry.register(
+            "connection_ends",
+            "WebSockets that ended, by reason",
+            metrics.ends.clone(),
+        );
         registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
         metrics
     }

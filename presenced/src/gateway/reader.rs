@@ -51,7 +51,9 @@ impl Reader {
             .accept_unmasked_frames(false);
         // An early excess shows with the first read.
         let _ = tap.meter(&early);
-        Self { codec: WebSocket::from_partially_read(tap, early, Role::Server, Some(config)) }
+        Self {
+            codec: WebSocket::from_partially_read(tap, early, Role::Server, Some(config)),
+        }
     }
 
     /// The next message without waiting; none if it is not there yet.

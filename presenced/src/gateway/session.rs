@@ -88,9 +88,18 @@ enum Turn {
 impl<'a> Session<'a> {
     fn new(greeted: Greeted<'a>, early: Vec<u8>) -> Self {
         let Greeted { gateway, conn } = greeted;
-        let tap = Tap::new(Arc::clone(conn), Arc::clone(&gateway.clock), Arc::clone(&gateway.limits));
+        let tap = Tap::new(
+            Arc::clone(conn),
+            Arc::clone(&gateway.clock),
+            Arc::clone(&gateway.limits),
+        );
         let reader = Reader::new(tap, early, &gateway.limits);
-        Self { gateway, conn, reader, bad_messages: Bucket::default() }
+        Self {
+            gateway,
+            conn,
+            reader,
+            bad_messages: Bucket::default(),
+        }
     }
 
     async fn serve(mut self) -> Ending {
@@ -123,7 +132,9 @@ impl<'a> Session<'a> {
         for _ in 0..TURN_MESSAGES {
             let next = self.reader.next();
             self.note_heard();
-            let Some(incoming) = next? else { return Ok(Turn::Drained) };
+            let Some(incoming) = next? else {
+                return Ok(Turn::Drained);
+            };
             self.handle(incoming).await?;
             if self.conn.is_backlogged() || self.conn.verdict().is_some() {
                 break;
@@ -161,6 +172,8 @@ impl<'a> Session<'a> {
 
     fn count_bad(&mut self) -> Result<(), Ending> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
-        self.bad_messages.take(rate, now, 1).map_err(|_| Verdict::Abusive("too many bad messages").into())
+        self.bad_messages
+            .take(rate, now, 1)
+            .map_err(|_| Verdict::Abusive("too many bad messages").into())
     }
 }

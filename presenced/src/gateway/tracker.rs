@@ -30,10 +30,15 @@ pub(super) struct Seen {
 impl Tracker {
     /// Follows some more bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Seen {
-        let mut seen = Seen { was_closed: !self.is_open(), ..Seen::default() };
+        let mut seen = Seen {
+            was_closed: !self.is_open(),
+            ..Seen::default()
+        };
         while !bytes.is_empty() {
             if self.payload_left > 0 {
-                let take = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                let take = usize::try_from(self.payload_left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 self.payload_left -= take as u64;
                 bytes = bytes.get(take..).unwrap_or_default();
                 if self.payload_left == 0 {
@@ -71,7 +76,12 @@ impl Tracker {
         }
         self.payload_left = match length_bytes {
             0 => u64::from(second & 0x7f),
-            _ => self.header.iter().skip(2).take(length_bytes).fold(0, |length, byte| (length << 8) | u64::from(*byte)),
+            _ => self
+                .header
+                .iter()
+                .skip(2)
+                .take(length_bytes)
+                .fold(0, |length, byte| (length << 8) | u64::from(*byte)),
         };
         self.header_bytes = 0;
         self.begin_frame(first & 0x0f, first & 0x80 != 0)
@@ -111,7 +121,7 @@ mod tests {
 
     fn bytes_of(payload: &[u8], opcode: OpCode, is_final: bool) -> Vec<u8> {
         let mut frame = Frame::message(payload.to_vec(), opcode, is_final);
-        frame.header_mut().set_random_mask();
+        frame.header_mut().mask = Some([1, 2, 3, 4]);
         let mut bytes = Vec::new();
         frame.format(&mut bytes).expect("a frame");
         bytes
@@ -127,7 +137,13 @@ mod tests {
             assert!(seen.is_open && seen.was_closed, "{length}");
             let seen = tracker.feed(&[*last]);
             assert!(!seen.is_open && seen.was_closed, "{length}");
-            assert_eq!(tracker, Tracker { header: tracker.header, ..Tracker::default() });
+            assert_eq!(
+                tracker,
+                Tracker {
+                    header: tracker.header,
+                    ..Tracker::default()
+                }
+            );
         }
     }
 
@@ -137,12 +153,33 @@ mod tests {
         assert!(tracker.feed(&bytes_of(b"a", OpCode::Data(Data::Text), false)).is_open);
         for _ in 0..3 {
             let seen = tracker.feed(&bytes_of(b"", OpCode::Control(Control::Ping), true));
-            assert_eq!(seen, Seen { begun: 1, is_open: true, was_closed: false });
+            assert_eq!(
+                seen,
+                Seen {
+                    begun: 1,
+                    is_open: true,
+                    was_closed: false
+                }
+            );
             let seen = tracker.feed(&bytes_of(b"", OpCode::Data(Data::Continue), false));
-            assert_eq!(seen, Seen { begun: 0, is_open: true, was_closed: false });
+            assert_eq!(
+                seen,
+                Seen {
+                    begun: 0,
+                    is_open: true,
+                    was_closed: false
+                }
+            );
         }
         let seen = tracker.feed(&bytes_of(b"z", OpCode::Data(Data::Continue), true));
-        assert_eq!(seen, Seen { begun: 0, is_open: false, was_closed: true });
+        assert_eq!(
+            seen,
+            Seen {
+                begun: 0,
+                is_open: false,
+                was_closed: true
+            }
+        );
     }
 
     proptest! {

@@ -1,5 +1,5 @@
 //! `GET /ws`: who may come in, and the handshake of RFC 6455, section 4.2. Whoever is refused here gets an HTTP answer with a
-//! code and was never a session.
+//! code and was never a session. `Host` and the rate of handshakes were looked at before, around every route.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use presence::{UserId, Wall};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
-use crate::server::{Peer, Place, Refusal, Slot};
+use crate::server::{Peer, Refusal, Slot};
 
 /// A connection that was let in.
 pub(super) struct Admitted {
@@ -73,30 +73,48 @@ pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> 
 fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), Refusal> {
     let headers = request.headers();
     let extensions = request.extensions();
-    let peer = extensions.get::<Peer>().map(|peer| peer.0.ip()).ok_or_else(Refusal::internal)?;
-    let place = extensions.get::<Place>().copied().unwrap_or(Place::First);
-    gateway.auth.check_host(headers)?;
+    let peer = extensions
+        .get::<Peer>()
+        .map(|peer| peer.0.ip())
+        .ok_or_else(Refusal::internal)?;
     gateway.auth.check_origin(headers)?;
     let handshake = handshake(headers)?;
-    gateway.door.admit_upgrade(peer, headers, place)?;
     if gateway.engine.is_draining() {
-        return Err(Refusal::new(Code::Draining, "the daemon is going down; come back in a moment"));
+        return Err(Refusal::new(
+            Code::Draining,
+            "the daemon is going down; come back in a moment",
+        ));
     }
     let identity = gateway.door.authenticate(peer, headers, handshake.bearer.as_deref())?;
     if identity.user.is_none() && !identity.internal {
         return Err(Refusal::new(Code::Unauthenticated, "no credential"));
     }
     let slot = extensions.get::<Arc<Slot>>().cloned();
-    Ok((handshake, Admitted { user: identity.user, expires: identity.expires, slot }))
+    Ok((
+        handshake,
+        Admitted {
+            user: identity.user,
+            expires: identity.expires,
+            slot,
+        },
+    ))
 }
 
 fn handshake(headers: &HeaderMap) -> Result<Handshake, Refusal> {
     let lists = |name: header::HeaderName, word: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+        let values = headers
+            .get_all(name)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|one| one.trim().eq_ignore_ascii_case(word))
     };
     if !lists(header::CONNECTION, "upgrade") || !lists(header::UPGRADE, "websocket") {
-        return Err(Refusal::new(Code::UpgradeRequired, "a WebSocket upgrade is needed here"));
+        return Err(Refusal::new(
+            Code::UpgradeRequired,
+            "a WebSocket upgrade is needed here",
+        ));
     }
     let versions: Vec<_> = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().collect();
     if versions != ["13"] {
@@ -105,12 +123,21 @@ fn handshake(headers: &HeaderMap) -> Result<Handshake, Refusal> {
     let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let key = match (keys.next(), keys.next()) {
         (Some(key), None) if is_key(key.as_bytes()) => key.as_bytes(),
-        _ => return Err(Refusal::new(Code::InvalidHeader, "Sec-WebSocket-Key is 16 bytes in base64, once")),
+        _ => {
+            return Err(Refusal::new(
+                Code::InvalidHeader,
+                "Sec-WebSocket-Key is 16 bytes in base64, once",
+            ));
+        }
     };
     let (subprotocol, bearer) = subprotocols(headers)?;
     let accept = tungstenite::handshake::derive_accept_key(key);
     let accept = HeaderValue::from_str(&accept).map_err(|_| Refusal::internal())?;
-    Ok(Handshake { accept, subprotocol, bearer })
+    Ok(Handshake {
+        accept,
+        subprotocol,
+        bearer,
+    })
 }
 
 /// 16 bytes in base64: 22 characters and two of padding.
@@ -138,7 +165,10 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<Str
     }
     match others.any(|one| *one == SUBPROTOCOL) {
         true => Ok((Some(SUBPROTOCOL), bearer)),
-        false => Err(Refusal::new(Code::InvalidValue, "the only subprotocol here is presence.v1")),
+        false => Err(Refusal::new(
+            Code::InvalidValue,
+            "the only subprotocol here is presence.v1",
+        )),
     }
 }
 
@@ -191,7 +221,11 @@ mod tests {
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         let mut headers = HeaderMap::new();
-        for (name, value) in usual.iter().filter(|(name, _)| !extra.iter().any(|(other, _)| other == name)).chain(extra) {
+        for (name, value) in usual
+            .iter()
+            .filter(|(name, _)| !extra.iter().any(|(other, _)| other == name))
+            .chain(extra)
+        {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
@@ -216,7 +250,11 @@ mod tests {
             (("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZ!=="), Code::InvalidHeader),
         ];
         for (header, code) in cases {
-            assert_eq!(handshake(&headers(&[header])).err().map(|refusal| refusal.code), Some(code), "{header:?}");
+            assert_eq!(
+                handshake(&headers(&[header])).err().map(|refusal| refusal.code),
+                Some(code),
+                "{header:?}"
+            );
         }
         let twice = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         assert!(handshake(&headers(&[twice, twice])).is_err());
@@ -225,10 +263,22 @@ mod tests {
     #[test]
     fn a_subprotocol_of_ours_is_named_and_unknown_ones_alone_are_refused() {
         let offer = |value| handshake(&headers(&[("sec-websocket-protocol", value)]));
-        assert_eq!(offer("chat, presence.v1").ok().and_then(|one| one.subprotocol), Some(SUBPROTOCOL));
-        assert_eq!(offer("presence.v2").err().map(|refusal| refusal.code), Some(Code::InvalidValue));
+        assert_eq!(
+            offer("chat, presence.v1").ok().and_then(|one| one.subprotocol),
+            Some(SUBPROTOCOL)
+        );
+        assert_eq!(
+            offer("presence.v2").err().map(|refusal| refusal.code),
+            Some(Code::InvalidValue)
+        );
         let with_token = offer("presence.v1, bearer.a.b.c").expect("a handshake");
-        assert_eq!((with_token.subprotocol, with_token.bearer.as_deref()), (Some(SUBPROTOCOL), Some("a.b.c")));
-        assert_eq!(offer("bearer.a, bearer.b").err().map(|refusal| refusal.code), Some(Code::InvalidHeader));
+        assert_eq!(
+            (with_token.subprotocol, with_token.bearer.as_deref()),
+            (Some(SUBPROTOCOL), Some("a.b.c"))
+        );
+        assert_eq!(
+            offer("bearer.a, bearer.b").err().map(|refusal| refusal.code),
+            Some(Code::InvalidHeader)
+        );
     }
 }

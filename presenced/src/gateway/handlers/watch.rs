@@ -25,11 +25,19 @@ pub(super) async fn handle(
 pub(super) fn answer_refused(gateway: &Gateway, conn: &Arc<Conn>, id: Option<&MessageId>, refused: WatchRefused) {
     match refused {
         WatchRefused::TooManyWatched => {
-            let message = format!("at most {} users; nothing was added", gateway.limits.watched_per_connection);
+            let message = format!(
+                "at most {} users; nothing was added",
+                gateway.limits.watched_per_connection
+            );
             answers::error(conn, id, Code::TooManyWatched, &message);
         }
         WatchRefused::StoreUnavailable => {
-            answers::error(conn, id, Code::StoreUnavailable, "the store is unavailable; nothing was added");
+            answers::error(
+                conn,
+                id,
+                Code::StoreUnavailable,
+                "the store is unavailable; nothing was added",
+            );
         }
     }
 }

@@ -11,7 +11,12 @@ use crate::hub::conn::Conn;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, since: Option<Cursor>) {
     if conn.user().is_some() {
-        return answers::error(conn, id.as_ref(), Code::ObserversOnly, "only an observer watches everyone");
+        return answers::error(
+            conn,
+            id.as_ref(),
+            Code::ObserversOnly,
+            "only an observer watches everyone",
+        );
     }
     if let Err(refused) = gateway.engine.watch_all(conn, id.clone(), since).await {
         super::watch::answer_refused(gateway, conn, id.as_ref(), refused);
