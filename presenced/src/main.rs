@@ -8,6 +8,7 @@ mod directory;
 mod engine;
 mod gateway;
 mod hub;
+mod server;
 mod store;
 
 fn main() {}
