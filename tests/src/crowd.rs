@@ -9,7 +9,10 @@ use futures_util::stream::{self, FuturesUnordered};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::Raw;
+use crate::frame::Frame;
 use crate::socket::{Hello, Socket};
+use crate::wait::pause_between_pings;
 
 /// Connections that are open until this is dropped.
 #[derive(Debug)]
@@ -73,7 +76,25 @@ pub async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) 
     futures.into_iter().collect::<FuturesUnordered<_>>().collect().await
 }
 
-/// A batch of requests for which nobody waits.
-pub fn ping(id: usize) -> serde_json::Value {
-    json!({"type": "ping", "id": id})
+/// A user who asks for far more than fits into any socket's buffers, about 10 MB, and reads nothing of it.
+pub async fn glutton(address: SocketAddr, user: &str) -> Raw {
+    let mut raw = Raw::connect_narrow(address)
+        .await
+        .with_headers(&[("x-user-id", user)])
+        .await;
+    let users: Vec<String> = (0..1_800).map(|index| format!("g{index}")).collect();
+    let watch = Frame::text(json!({"type": "watch", "userIds": users}).to_string()).encode();
+    let mut left = watch.repeat(60);
+    // As far as the daemon takes it: it stops reading from who does not read.
+    let mut refused = 0;
+    while !left.is_empty() && refused < 10 {
+        match raw.try_send(&left) {
+            Ok(count) => drop(left.drain(..count)),
+            Err(_) => {
+                refused += 1;
+                pause_between_pings().await;
+            }
+        }
+    }
+    raw
 }
