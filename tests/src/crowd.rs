@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use crate::Raw;
 use crate::frame::Frame;
 use crate::socket::{Hello, Socket};
-use crate::wait::pause_between_pings;
 
 /// Connections that are open until this is dropped.
 #[derive(Debug)]
@@ -84,17 +83,6 @@ pub async fn glutton(address: SocketAddr, user: &str) -> Raw {
         .await;
     let users: Vec<String> = (0..1_800).map(|index| format!("g{index}")).collect();
     let watch = Frame::text(json!({"type": "watch", "userIds": users}).to_string()).encode();
-    let mut left = watch.repeat(60);
-    // As far as the daemon takes it: it stops reading from who does not read.
-    let mut refused = 0;
-    while !left.is_empty() && refused < 10 {
-        match raw.try_send(&left) {
-            Ok(count) => drop(left.drain(..count)),
-            Err(_) => {
-                refused += 1;
-                pause_between_pings().await;
-            }
-        }
-    }
+    raw.send_without_reading(watch.repeat(60)).await;
     raw
 }

@@ -298,6 +298,15 @@ impl Daemon {
             .unwrap()
     }
 
+    /// Waits until everything that is written behind is on disk.
+    pub async fn written(&self) {
+        let rest = self.rest();
+        wait_until("all is written", async || {
+            (rest.stats().await.store.pending_writes == 0).then_some(())
+        })
+        .await;
+    }
+
     fn last_log_lines(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();

@@ -7,14 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::frame::{Frame, Received, opcode};
-use crate::wait::within_deadline;
+use crate::wait::{has_come_soon, within_deadline};
 
 /// The bare socket.
 #[derive(Debug)]
 pub struct Raw {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// What is still to be sent, as far as the server takes it.
+    unsent: Vec<u8>,
 }
+
+/// Small enough that the server soon can't send any more, and large enough for whole segments of the loopback.
+const NARROW_BYTES: usize = 128 * 1024;
 
 /// What came next from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +67,14 @@ impl Raw {
         Self {
             stream,
             buffer: Vec::new(),
+            unsent: Vec::new(),
         }
     }
 
     /// Connects with a receive buffer so small that the server soon can't send any more.
     pub async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
         let stream = tokio::task::spawn_blocking(move || {
             socket.connect(&SockAddr::from(address)).unwrap();
             socket.set_nonblocking(true).unwrap();
@@ -77,6 +83,7 @@ impl Raw {
         Self {
             stream: TcpStream::from_std(stream.await.unwrap()).unwrap(),
             buffer: Vec::new(),
+            unsent: Vec::new(),
         }
     }
 
@@ -91,9 +98,19 @@ impl Raw {
         self.send(frame.encode()).await
     }
 
-    /// Sends these bytes as long as the server takes them without being read, at most for a moment each.
-    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.stream.try_write(bytes)
+    /// Sends these bytes until the server takes no more for a while, and the rest while reading.
+    pub async fn send_without_reading(&mut self, bytes: impl AsRef<[u8]>) {
+        self.unsent.extend(bytes.as_ref());
+        self.push_unsent();
+        while !self.unsent.is_empty() && has_come_soon(self.stream.writable()).await {
+            self.push_unsent();
+        }
+    }
+
+    fn push_unsent(&mut self) {
+        while let Ok(count @ 1..) = self.stream.try_write(&self.unsent) {
+            self.unsent.drain(..count);
+        }
     }
 
     /// Asks for an upgrade of `path` with these further header lines, and gives the answer.
@@ -155,6 +172,7 @@ impl Raw {
             if let Some(frame) = Received::take(&mut self.buffer) {
                 return Next::Frame(frame);
             }
+            self.push_unsent();
             let mut chunk = [0; 16 * 1024];
             match within_deadline("a frame from the server", self.stream.read(&mut chunk)).await {
                 Ok(0) => return Next::End,
@@ -187,7 +205,11 @@ impl Raw {
                     }
                 }
                 Next::Frame(frame) if frame.opcode == opcode::CLOSE => {
-                    panic!("closed with {:?} before a text with {part:?}", frame.close_code())
+                    panic!(
+                        "closed with {:?} ({:?}) before a text with {part:?}",
+                        frame.close_code(),
+                        String::from_utf8_lossy(&frame.payload[2..])
+                    )
                 }
                 Next::Frame(_) => {}
                 end => panic!("{end:?} before a text with {part:?}"),

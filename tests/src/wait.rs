@@ -45,3 +45,8 @@ pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Outpu
 pub async fn pause_between_pings() {
     sleep(Duration::from_millis(100)).await;
 }
+
+/// Whether the future ends within half a second: for clients that give up, not for what the daemon must do.
+pub async fn has_come_soon<T>(future: impl Future<Output = T>) -> bool {
+    timeout(Duration::from_millis(500), future).await.is_ok()
+}

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use presence_tests::Daemon;
 use presence_tests::clock::Stopwatch;
 use presence_tests::crowd::Crowd;
 use presence_tests::process::raise_file_limit;
-use presence_tests::{Daemon, wait_until};
 
 const WATCHED: usize = 50;
 const IDLE: Duration = Duration::from_secs(25);
@@ -51,10 +51,7 @@ async fn connections(count: usize) {
         arriving.elapsed()
     );
     println!("connect CPU   {:.1?} in all", process.cpu_time() - before);
-    wait_until("all is written", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     let resident = process.resident_bytes();
     println!("resident      {} KiB", resident / 1024);
     println!("a connection  {} bytes", resident.saturating_sub(empty) / count as u64);

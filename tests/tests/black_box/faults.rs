@@ -88,20 +88,14 @@ async fn a_full_disk_stops_writes_and_nothing_else() {
 async fn statuses_that_could_not_be_written_are_written_later() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
-    wait_until("on disk", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     daemon.process().limit_file_size(1);
     alice.close(Some(1000)).await;
     let left = daemon.rest().record("alice").await;
     assert_eq!(left.status, Status::Offline);
     let _late = daemon.socket("late").await;
     daemon.process().unlimit_file_size();
-    wait_until("on disk at last", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     daemon.crash_and_start_again().await;
     let after = daemon.rest().record("alice").await;
     assert_eq!(

@@ -248,7 +248,7 @@ async fn who_is_present_is_listed_by_pages() {
     assert_eq!(idle.users.len(), 8);
     assert!(idle.users.iter().all(|record| record.status == Status::Idle));
     assert_eq!(rest.list("?prefix=user-1").await.users.len(), 10);
-    assert_eq!(rest.list("?prefix=user-1&status=IDLE").await.users.len(), 3);
+    assert_eq!(rest.list("?prefix=user-1&status=IDLE").await.users.len(), 4);
     assert_eq!(rest.list("?prefix=nobody").await.users.len(), 0);
     assert_eq!(rest.list("?unknown=1&limit=1").await.users.len(), 1);
     for bad in [

@@ -6,7 +6,7 @@ use presence::{CustomStatus, Status};
 use presence_tests::clock::{Stopwatch, wall_now};
 use presence_tests::crowd::all;
 use presence_tests::socket::{Hello, NoSocket, shows};
-use presence_tests::{Daemon, Raw, Socket, wait_until};
+use presence_tests::{Daemon, Raw, Socket};
 use serde_json::json;
 
 const QUICK: [&str; 4] = ["--grace", "1s", "--restart-grace", "3s"];
@@ -21,10 +21,7 @@ async fn who_was_connected_is_in_grace_after_a_crash_and_then_offline() {
     let before = daemon.rest().record("alice").await;
     let heard_to = wall_now();
     // A connect is on disk a moment after it, like everything that is written behind.
-    wait_until("it is on disk", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     daemon.crash_and_start_again().await;
 
     let mut bob = daemon.socket("bob").await;
@@ -54,10 +51,7 @@ async fn who_comes_back_within_the_restart_grace_was_never_away() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
     let chosen = alice.choose("IDLE").await;
-    wait_until("it is on disk", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     daemon.crash_and_start_again().await;
     let mut bob = daemon.socket("bob").await;
     let shown = bob.watch(&["alice", "marker"]).await.record("alice");
@@ -191,10 +185,7 @@ async fn after_a_long_absence_nobody_is_in_grace() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
     alice.choose("IDLE").await;
-    wait_until("it is on disk", async || {
-        (daemon.rest().stats().await.store.pending_writes == 0).then_some(())
-    })
-    .await;
+    daemon.written().await;
     daemon.kill();
     edit(&daemon, "UPDATE mark SET wall = wall - 290000");
     daemon.start_again().await;

@@ -95,6 +95,7 @@ async fn allowed_ids_work_on_the_websocket_and_over_a_restart() {
         assert_eq!(socket.choose("IDLE").await.user_id.as_str(), id);
         socket.close(Some(1000)).await;
     }
+    daemon.written().await;
     daemon.crash_and_start_again().await;
     let mut bob = daemon.socket("bob").await;
     let snapshot = bob.watch(&ids).await;
