@@ -21,8 +21,9 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::directory::Directory;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::server::listen::listen;
 use crate::server::tests::auth;
-use crate::server::{Door, Peer, Place, ServerMetrics, Slots};
+use crate::server::{Door, Peer, Place, Server, ServerMetrics, Serving, Slots};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
@@ -119,6 +120,20 @@ impl Fixture {
             _engine: Box::new(running),
             _dir: dir,
         }
+    }
+
+    /// Serves it on a real socket.
+    pub(super) fn serve(&self) -> Server {
+        let serving = Serving {
+            router: self.router.clone(),
+            slots: Arc::clone(&self.state.slots),
+            door: Arc::clone(&self.state.door),
+            limits: Arc::clone(&self.state.limits),
+            clock: Arc::clone(&self.state.clock),
+            metrics: ServerMetrics::default(),
+        };
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
+        Server::start(listener, serving).expect("a server")
     }
 
     /// The same, with `/metrics` elsewhere: the main router and that one.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::Frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::fixture::{ANNA, CHOICE, Fixture};
 use crate::api::Vitals;
@@ -174,4 +176,29 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     let endless = Body::new(Unfinished(Some(Bytes::from(vec![b' '; 70_000]))));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], endless).await;
     reply.refused(413, "too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_far_too_much_gets_to_see_why() {
+    let api = Fixture::new().await;
+    let server = api.serve();
+    let head = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer token-of-anna\r\n";
+    let sent = " ".repeat(640 * 1024);
+    for (length, body) in [
+        ("content-length: 655360", sent.clone()),
+        ("content-length: 65537", String::new()),
+        ("content-length: 655360\r\nexpect: 100-continue", String::new()),
+        (
+            "transfer-encoding: chunked",
+            format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
+        ),
+    ] {
+        let mut client = TcpStream::connect(server.local_addr()).await.unwrap();
+        let request = format!("{head}{length}\r\n\r\n{body}");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = client.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::routing::{any, get, put};
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,7 +50,6 @@ impl Fixture {
                     format!("{:?} {}", place.0, peer.0.0.ip())
                 }),
             )
-            .route("/read", put(|body: String| async move { body.len().to_string() }))
             .route("/ws", any(move |request: Request| upgrade(request, upgrades.clone())))
             .route(
                 "/slow",

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::fixture::{DEADLINE, Fixture, within};
+use super::fixture::{DEADLINE, Fixture, times, within};
 use crate::config::limits::Limits;
 use crate::server::Drained;
 
 #[tokio::test]
 async fn a_stop_answers_what_is_under_way_and_nothing_new() {
-    let server = Fixture::start(Limits::default());
+    // No other time limit ends the idle ones first.
+    let server = Fixture::start(times(60_000, 60_000));
     let address = server.server.local_addr();
     let (mut busy, mut idle, mut silent) = (server.connect().await, server.connect().await, server.connect().await);
     assert!(idle.ask("/hello").await.ends_with("hello"));
