@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 use super::fixture::{ANNA, CHOICE, Fixture};
 use crate::api::Vitals;
@@ -193,7 +193,10 @@ async fn whoever_sends_far_too_much_gets_to_see_why() {
             format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
         ),
     ] {
-        let mut client = TcpStream::connect(server.local_addr()).await.unwrap();
+        // Little is buffered on the way, so the server must read what it refuses.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(8 * 1024).unwrap();
+        let mut client = socket.connect(server.local_addr()).await.unwrap();
         let request = format!("{head}{length}\r\n\r\n{body}");
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
