@@ -208,7 +208,12 @@ async fn engine(
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
             choices: limits.choices,
-            write_timeout: limits.write_timeout,
+            beats: crate::hub::heart::Beats {
+                ping_interval: Duration::from_secs(25),
+                ping_timeout: Duration::from_secs(10),
+                write_timeout: limits.write_timeout,
+                message_timeout: limits.message_timeout,
+            },
             incarnation: 7,
         },
         clock: Arc::clone(clock),
