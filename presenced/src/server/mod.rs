@@ -4,16 +4,18 @@
 //! One task accepts, one task per HTTP connection serves it. A connection that is upgraded leaves its task and takes its
 //! [`Slot`] along.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "not wired in yet"))]
+
 mod accept;
 mod address_limits;
 mod connection;
 mod door;
-mod listen;
+pub(crate) mod listen;
 mod metrics;
 mod refusal;
 mod slots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn_away;
 
 use std::io;
@@ -26,7 +28,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use door::Door;
-pub(crate) use listen::{default_max_connections, listen, raise_file_limit};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use refusal::{Refusal, catching_panics};
 pub(crate) use slots::{Slot, Slots};
@@ -94,7 +95,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to accept. What connected since [`listen`] has waited in the kernel's queue.
+    /// Begins to accept. What connected since [`listen::listen`] has waited in the kernel's queue.
     ///
     /// # Errors
     /// The socket can't be handed to the runtime.
