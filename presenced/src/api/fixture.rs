@@ -35,9 +35,7 @@ pub(crate) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 /// Secret `test-secret`, bearer tokens `token-of-USER`, trusted proxy 192.0.2.1, allowed origin `https://app.example`,
 /// hosts 127.0.0.1 and localhost.
 pub(crate) fn auth() -> Auth {
-    Auth {
-        trusted: vec![[192, 0, 2, 1].into()],
-    }
+    Auth::for_tests(SECRET.1, "192.0.2.1/32", "https://app.example")
 }
 
 /// An API, and what it stands on.
@@ -163,7 +161,10 @@ pub(crate) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&st
         request = request.header("host", "localhost");
     }
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        request = match value.strip_prefix("Bearer token-of-") {
+            Some(user) => request.header(*name, format!("Bearer {}", crate::auth::fixture::token(user))),
+            None => request.header(*name, *value),
+        };
     }
     let mut request = request.body(body).expect("a request");
     let peer: SocketAddr = peer.parse().expect("an address");
