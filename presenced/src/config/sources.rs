@@ -141,7 +141,10 @@ fn flag(setting: &Setting) -> Arg {
     match setting.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
         // What begins with a dash is a bad value rather than an unknown flag.
-        Kind::One => arg.value_name(setting.value).action(ArgAction::Set).allow_negative_numbers(true),
+        Kind::One => arg
+            .value_name(setting.value)
+            .action(ArgAction::Set)
+            .allow_hyphen_values(true),
         Kind::Many => arg
             .value_name(setting.value)
             .action(ArgAction::Append)
