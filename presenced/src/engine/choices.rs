@@ -39,14 +39,17 @@ impl Engine {
         let (choice, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-            let moment = cell.profile.choice_moment(self.clock.wall());
+            let now = self.clock.wall();
+            let moment = cell.profile.choice_moment(now);
+            // Above a removal, if there was one: what lies below that is dropped as late.
+            let revision = self.directory.next_revision(cell.profile.revision(), now);
             (
                 Choice {
                     custom,
                     set_at: Some(moment),
                     set_by: Some(by),
                 },
-                cell.profile.revision(),
+                revision,
             )
         };
         let saved = self.store.save_choice(user, choice, revision).await;

@@ -7,6 +7,7 @@ mod changes;
 mod choices;
 pub(crate) mod connections;
 mod delivery;
+mod gauges;
 mod listing;
 mod loading;
 mod metrics;
@@ -34,16 +35,17 @@ use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::hub::conn::{Conn, Drain, Shared};
+use crate::hub::heart::Beats;
 use crate::hub::outbox::UserRef;
 use crate::hub::ready::Ready;
 use crate::store::Store;
 
 pub(crate) use listing::ListRequest;
 pub(crate) use metrics::EngineMetrics;
+pub(crate) use restart::Running;
 use shard::Shards;
 use timing::{Target, Timers};
-#[cfg(test)]
-use watching::WatchRefused;
+pub(crate) use watching::WatchRefused;
 
 /// Durable changes of one user happen one after the other; users that share a gate wait for each other.
 const GATES: usize = 1024;
@@ -87,8 +89,8 @@ pub(crate) struct EngineOptions {
     pub(crate) watched_per_connection: usize,
     /// Choices of one user.
     pub(crate) choices: Rate,
-    /// For how long a write to a socket may make no progress.
-    pub(crate) write_timeout: Duration,
+    /// When connections are pinged and given up.
+    pub(crate) beats: Beats,
     /// Which life of this node it is; part of every cursor.
     pub(crate) incarnation: u64,
 }
@@ -100,6 +102,12 @@ pub(crate) struct EngineParts {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) metrics: EngineMetrics,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 /// The engine.
@@ -158,7 +166,7 @@ impl Engine {
             clock: Arc::clone(&clock),
             ready: Arc::clone(&ready),
             arm: Box::new(move |conn, at| arm.arm(at, Target::Conn(Arc::downgrade(conn)))),
-            write_timeout: options.write_timeout,
+            beats: options.beats,
             // Well within the restart grace, so that who comes back in time was never away.
             drain: Drain::new(options.timers.restart_grace / 3),
         });

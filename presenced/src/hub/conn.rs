@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::frame::{self, Opcode};
+use super::heart::{Beats, Heart};
 use super::outbox::{Outbox, UserRef};
 use super::ready::Ready;
 use crate::clock::Clock;
@@ -49,8 +50,8 @@ pub(crate) struct Shared {
     pub(crate) ready: Arc<Ready>,
     /// Arms the timing wheel for a connection, at the latest for then.
     pub(crate) arm: Box<dyn Fn(&Arc<Conn>, Mono) + Send + Sync>,
-    /// For how long a write may make no progress.
-    pub(crate) write_timeout: Duration,
+    /// When connections are pinged and given up.
+    pub(crate) beats: Beats,
     /// Tells every connection's task at once that the daemon goes down.
     pub(crate) drain: Drain,
 }
@@ -103,6 +104,8 @@ pub(crate) struct Conn {
     pub(crate) cell: OnceLock<UserRef>,
     /// For which deadline the wheel is armed, in milliseconds; an entry of the wheel for another one is stale.
     pub(crate) armed: AtomicU64,
+    /// Pings and deadlines.
+    pub(super) heart: Mutex<Heart>,
     verdict: OnceLock<Verdict>,
     /// Wakes the connection's task: the socket is full, the backlog is gone, or a verdict was passed.
     wake: Notify,
@@ -117,6 +120,7 @@ impl Conn {
         user: Option<UserId>,
         shared: Arc<Shared>,
     ) -> Arc<Self> {
+        let now = shared.clock.mono();
         Arc::new(Self {
             id,
             name,
@@ -126,6 +130,7 @@ impl Conn {
             watching: Mutex::default(),
             cell: OnceLock::new(),
             armed: AtomicU64::new(u64::MAX),
+            heart: Mutex::new(Heart::new(now, None)),
             verdict: OnceLock::new(),
             wake: Notify::new(),
             shared,
@@ -260,6 +265,33 @@ impl Conn {
         self.verdict.get().copied()
     }
 
+    /// Begins to watch over it: pings, and the end of its token.
+    pub(crate) fn watch_over(self: &Arc<Self>, now: Mono, expires: Option<Mono>) {
+        *self.heart.lock() = Heart::new(now, expires);
+        let next = now.after(self.shared.beats.ping_interval);
+        self.arm(expires.map_or(next, |at| at.min(next)));
+    }
+
+    /// Bytes arrived; a message is unfinished since `opened`, if one is.
+    pub(crate) fn hear(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
+        self.heart.lock().hear(now, opened);
+        if let Some(since) = opened {
+            self.arm(since.after(self.shared.beats.message_timeout));
+        }
+    }
+
+    /// When connections are pinged and given up.
+    pub(super) fn beats(&self) -> &Beats {
+        &self.shared.beats
+    }
+
+    /// Whether bytes lie in the socket that nobody has read.
+    pub(super) fn has_unread(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        // Zero bytes are the peer's end, which the reader will see as well.
+        socket2::SockRef::from(&self.socket).peek(&mut byte).is_ok()
+    }
+
     /// Arms the timing wheel, unless it is armed for an earlier moment already.
     pub(crate) fn arm(self: &Arc<Self>, at: Mono) {
         if self.armed.fetch_min(at.as_millis(), Ordering::SeqCst) > at.as_millis() {
@@ -312,7 +344,7 @@ impl Conn {
             outbox.stuck_since = Some(now);
         }
         drop(outbox);
-        self.arm(now.after(self.shared.write_timeout));
+        self.arm(now.after(self.shared.beats.write_timeout));
         self.wake.notify_one();
     }
 

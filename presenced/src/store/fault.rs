@@ -144,10 +144,13 @@ impl Health {
             self.metrics.failed(kind);
             return self.seal(kind, error);
         }
-        if kind == FailureKind::Request {
-            return self.request_failed(error);
-        }
         self.metrics.failed(kind);
+        if kind == FailureKind::Request {
+            tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
+            return StoreError::Refused {
+                reason: error.to_string().into(),
+            };
+        }
         StoreError::Unavailable {
             reason: self.describe(kind, error).into(),
         }

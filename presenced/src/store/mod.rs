@@ -130,7 +130,8 @@ pub(crate) enum StoreError {
         /// What SQLite said.
         reason: Arc<str>,
     },
-    /// Nothing was stored, and nothing will be until the daemon is started again.
+    /// Nothing was acknowledged, and nothing will be stored until the daemon is started again. What was being written
+    /// when the disk failed may be found by that start: no one can know before.
     #[error("the store takes no writes until a restart: {reason}")]
     Sealed {
         /// What happened.

@@ -153,6 +153,8 @@ impl Writer {
     }
 
     fn begin(&self) -> rusqlite::Result<()> {
+        // Nothing to do, unless the last attempt at that failed.
+        self.roll_back();
         self.health.seam.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")

@@ -125,3 +125,16 @@ async fn a_lost_connection_is_in_grace_and_then_offline() {
     assert_eq!(fixture.status("ann").await, Status::Offline);
     assert_eq!(fixture.engine.stats().sessions.in_grace, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_after_being_forgotten_is_kept() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.engine.forget(&user("ann")).await.expect("forgotten");
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let fixture = fixture.restart().await;
+    assert_eq!(
+        fixture.engine.custom_status(&user("ann")).await,
+        Ok(CustomStatus::DoNotDisturb)
+    );
+}

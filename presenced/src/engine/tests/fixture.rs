@@ -17,6 +17,7 @@ use crate::directory::Directory;
 use crate::engine::restart::Running;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::hub::conn::Conn;
+use crate::hub::heart::Beats;
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// The longest anything here may take.
@@ -54,7 +55,12 @@ fn options() -> EngineOptions {
             period: Duration::from_secs(1),
             burst: 1000,
         },
-        write_timeout: Duration::from_secs(30),
+        beats: Beats {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            message_timeout: Duration::from_secs(10),
+        },
         incarnation: 7,
     }
 }

@@ -81,20 +81,6 @@ async fn one_request_that_fails_does_not_fail_the_others() {
     assert!(store.health().writable);
 }
 
-/// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
-/// returned lets go.
-async fn hold_writer(place: &Place, store: &Store) -> impl Future<Output = ()> + use<> {
-    let holder = place.connect();
-    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let waiting = store.clone();
-    let first = tokio::spawn(async move { waiting.choose("holder", Idle, 1).await });
-    wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
-    async move {
-        holder.execute_batch("ROLLBACK").unwrap();
-        first.await.unwrap().unwrap();
-    }
-}
-
 #[tokio::test]
 async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     let place = Place::new();
@@ -129,6 +115,33 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     store.choose("alice", DoNotDisturb, 2).await.unwrap();
     assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
     assert!(store.health().writable, "it resumes by itself");
+}
+
+#[tokio::test]
+async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
+    let place = Place::new();
+    let options = OpenOptions {
+        busy_timeout: Duration::from_millis(400),
+        answer_within: Duration::from_secs(60),
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writes: Vec<_> = (0..20)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+        })
+        .collect();
+    let answered = async {
+        for write in writes {
+            assert!(is_unavailable(&write.await.unwrap()));
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .expect("one wait for the lock, or two, but not twenty");
 }
 
 #[tokio::test]

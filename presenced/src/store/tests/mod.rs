@@ -156,3 +156,17 @@ async fn wait_until(mut holds: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
     waited.expect("the condition holds within ten seconds");
 }
+
+/// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
+/// returned lets go.
+async fn hold_writer(place: &Place, store: &Store) -> impl Future<Output = ()> + use<> {
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = store.clone();
+    let first = tokio::spawn(async move { waiting.choose("holder", CustomStatus::Idle, 1).await });
+    wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
+    async move {
+        holder.execute_batch("ROLLBACK").unwrap();
+        first.await.unwrap().unwrap();
+    }
+}
