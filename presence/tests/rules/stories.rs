@@ -130,6 +130,55 @@ fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
 }
 
 #[test]
+fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
+    for order in [[0, 1], [1, 0]] {
+        let mut story = Story::new();
+        let ids = [story.connect(0), story.connect(0)];
+        story.activity(10, ids[0]);
+        story.away(20, ids[1]);
+        for (millis, which) in [(30, order[0]), (40, order[1])] {
+            story.end(millis, ids[which], End::Lost);
+        }
+        assert_eq!(story.status(), Status::Online, "one of them was active");
+        let grace = story.user.sessions.grace().unwrap();
+        assert_eq!(grace.until, Mono::from_millis(40 + GRACE));
+    }
+}
+
+#[test]
+fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
+    let mut story = Story::new();
+    let ids = [story.connect(0), story.connect(0)];
+    story
+        .user
+        .sessions
+        .handle_end(at(0), ids[0], End::Dropped, Duration::from_secs(30));
+    story.end(10, ids[1], End::Lost);
+    assert_eq!(story.settle(29_999), None);
+    assert_eq!(story.settle(30_000).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn without_a_grace_the_last_one_lost_is_offline_at_once() {
+    let mut story = Story::new();
+    story.user.timers.grace = Duration::ZERO;
+    let one = story.connect(0);
+    assert_eq!(story.end(10, one, End::Lost).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn leaving_a_page_is_the_users_doing() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.end(7_000, one, End::Left);
+    story.settle(7_000 + GRACE);
+    assert_eq!(
+        (story.status(), story.times()),
+        (Status::Offline, (wall(7_000), wall(7_000)))
+    );
+}
+
+#[test]
 fn a_kick_ends_connections_reports_and_grace_now() {
     let mut story = Story::new();
     let lost = story.connect(0);
