@@ -13,9 +13,10 @@ use crate::words::{custom_status, present_status, rate, user_id};
 
 const EXIT_CODES: &str = "\
 Finding the daemon:
-  Without configuration the daemon of this machine is found through its data directory ($XDG_STATE_HOME/presenced,
-  else ~/.local/state/presenced), where it keeps its address and its secret. Otherwise, in this order: --server or
-  --context, PRESENCECTL_SERVER or PRESENCECTL_CONTEXT, the context in use (`presencectl context use NAME`).
+  Without configuration: through the data directory of the daemon of this machine,
+  $XDG_STATE_HOME/presenced or ~/.local/state/presenced, with its address and secret.
+  Before that, in this order: --server or --context; PRESENCECTL_SERVER or
+  PRESENCECTL_CONTEXT; the context in use (`presencectl context use NAME`).
   The secret of the data directory is sent to the daemon of that directory only.
 
 Exit codes:
@@ -77,8 +78,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Set what a user is shown as while present
     #[command(after_help = "\
-With the secret this is the operator's choice: it takes effect like the user's own, but moves no time and is no
-activity. With --token it is the user's own choice.
+With the secret this is the operator's choice: it takes effect like the user's own, \
+but moves no time and is no activity. With --token it is the user's own choice.
 
 Examples:
   presencectl set-status dnd
@@ -102,9 +103,9 @@ Examples:
     Online(Online),
     /// Print every change as it happens
     #[command(after_help = "\
-One line a change: time, user, from → to, and the reason. With -o json or -o ndjson one object a line.
-The stream survives a restart of the daemon: it says so on stderr, reconnects with growing delays and goes on where
-it was. Changes that follow each other closely may come as one, the last one never gets lost.
+One line a change: time, user, from → to, and the reason. With -o json or -o ndjson one object a line. \
+The stream survives a restart of the daemon: it says so on stderr, reconnects with growing delays and goes on \
+where it was. Changes that follow each other closely may come as one, the last one never gets lost.
 
 Examples:
   presencectl events
@@ -150,9 +151,9 @@ Examples:
     Doctor,
     /// Let simulated people use the daemon, and measure it
     #[command(after_help = "\
-The people are called sim-00001 and so on. They arrive, report activity, go idle, switch their status, reload their
-page (close code 1001), crash (the connection just ends) and watch each other, over real WebSockets. They all leave
-properly at the end, also after Ctrl-C; whoever crashed just before is OFFLINE after the daemon's grace.
+The people are called sim-00001 and so on. They arrive, report activity, go idle, switch their status, reload \
+their page (close code 1001), crash (the connection just ends) and watch each other, over real WebSockets. They \
+all leave properly at the end, also after Ctrl-C; whoever crashed just before is OFFLINE after the daemon's grace.
 Exit code 1 if more than 1 % of connects and changes went wrong.
 
 Examples:
@@ -162,7 +163,7 @@ Examples:
     Simulate(Simulate),
     /// Print a token for a user, signed here: for development
     #[command(after_help = "\
-The daemon isn't asked: the token is signed with its key, which is only found where the daemon's files are.
+The daemon isn't asked: the token is signed with its key, which is only found where the daemon's files are. \
 A PEM private key signs with RS256, ES256 or EdDSA as the key is; anything else is an HS256 secret.
 
 Examples:
@@ -172,8 +173,8 @@ Examples:
     Token(Token),
     /// Name servers, and choose the one in use
     #[command(after_help = "\
-Contexts are kept in $XDG_CONFIG_HOME/presencectl/config.toml, else ~/.config/presencectl/config.toml. They hold the
-paths of secrets, never a secret.
+Contexts are kept in $XDG_CONFIG_HOME/presencectl/config.toml, else ~/.config/presencectl/config.toml. They hold \
+the paths of secrets, never a secret.
 
 Examples:
   presencectl context add prod --server http://10.0.0.1:7420 --secret-file ~/prod.secret

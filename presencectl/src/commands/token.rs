@@ -64,7 +64,7 @@ impl Signer {
             .or_else(|_| EncodingKey::from_ec_pem(pem).map(signer(Algorithm::ES256)))
             .or_else(|_| EncodingKey::from_rsa_pem(pem).map(signer(Algorithm::RS256)))
             .map_err(
-                |_| "isn't understood: wanted a private RSA, P-256 or Ed25519 key in PEM (PKCS #8), or an HS256 secret",
+                |_| "isn't understood: wanted a private RSA, P-256 or Ed25519 key as PKCS #8 in PEM (`openssl pkcs8 -topk8 -nodes -in KEY` makes one), or an HS256 secret",
             )
     }
 

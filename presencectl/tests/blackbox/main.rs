@@ -11,3 +11,4 @@ mod fake_daemon;
 mod hostile;
 mod machine;
 mod simulate;
+mod tokens;
