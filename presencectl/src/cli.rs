@@ -11,13 +11,11 @@ use crate::duration;
 use crate::output::Format;
 use crate::words::{custom_status, present_status, rate, user_id};
 
-const EXIT_CODES: &str = "\
-Finding the daemon:
-  Without configuration: through the data directory of the daemon of this machine,
-  $XDG_STATE_HOME/presenced or ~/.local/state/presenced, with its address and secret.
-  Before that, in this order: --server or --context; PRESENCECTL_SERVER or
-  PRESENCECTL_CONTEXT; the context in use (`presencectl context use NAME`).
-  The secret of the data directory is sent to the daemon of that directory only.
+const AFTER_HELP: &str = "\
+Finding the daemon: without configuration it is the daemon of this machine, found through its data directory \
+($XDG_STATE_HOME/presenced, else ~/.local/state/presenced), where it keeps its address and its secret. That secret \
+is sent to no other daemon. Before that count, in this order: --server or --context; PRESENCECTL_SERVER or \
+PRESENCECTL_CONTEXT; the context in use (`presencectl context use NAME`).
 
 Exit codes:
   0  done
@@ -36,7 +34,7 @@ Examples:
 
 /// See and set who is here: the operator's tool for presenced
 #[derive(Debug, Parser)]
-#[command(name = "presencectl", version, max_term_width = 110, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "presencectl", version, max_term_width = 110, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -45,8 +45,9 @@ fn sheet(sessions: &[ExplainSession]) -> Sheet {
     for session in sessions {
         let says = match (session.idle, session.last_active, &session.source) {
             (true, _, _) => "idle",
+            (false, _, Some(_)) => "present",
             (false, None, None) => "nothing",
-            (false, _, _) => "active",
+            (false, Some(_), None) => "active",
         };
         sheet.push(vec![
             Cell::Hostile(session.session_id.clone()),

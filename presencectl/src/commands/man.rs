@@ -25,17 +25,51 @@ pub(super) fn run(session: &mut Session, name: Option<&str>) -> Result<(), Failu
             Man::new(command.clone()).title(title).render(&mut page)?;
         }
     }
-    session.output.text(&String::from_utf8_lossy(&page))
+    session.output.text(&dress(&String::from_utf8_lossy(&page)))
+}
+
+/// Gives the notes their name, and keeps the lines of the examples as they are.
+fn dress(page: &str) -> String {
+    let mut dressed = String::with_capacity(page.len());
+    let mut in_examples = false;
+    for line in page.lines() {
+        if in_examples && line.starts_with('.') {
+            dressed.push_str(".fi\n");
+            in_examples = false;
+        }
+        match line {
+            ".SH EXTRA" => dressed.push_str(".SH NOTES"),
+            ".SS EXTRA" => dressed.push_str(".SS NOTES"),
+            "Examples:" => {
+                dressed.push_str(".nf\nExamples:");
+                in_examples = true;
+            }
+            line => dressed.push_str(line),
+        }
+        dressed.push('\n');
+    }
+    if in_examples {
+        dressed.push_str(".fi\n");
+    }
+    dressed
 }
 
 fn whole(cli: &Command, page: &mut Vec<u8>) -> Result<(), Failure> {
     Man::new(cli.clone()).render(page)?;
     for command in cli.get_subcommands() {
-        let man = Man::new(command.clone());
+        // They stand at the top of the page already.
+        let own = command.clone().mut_args(|arg| {
+            let global = arg.is_global_set();
+            arg.hide(global)
+        });
+        let man = Man::new(own);
         page.extend_from_slice(format!(".SH {}\n", command.get_name().to_uppercase()).as_bytes());
         let mut section = Vec::new();
         man.render_synopsis_section(&mut section)?;
         man.render_options_section(&mut section)?;
+        if command.has_subcommands() {
+            man.render_subcommands_section(&mut section)?;
+        }
         man.render_extra_section(&mut section)?;
         // Sections of a command are subsections of the whole page.
         page.extend_from_slice(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").as_bytes());

@@ -48,9 +48,12 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
 
 /// Only on a terminal that knows colours, and not with `NO_COLOR`.
 pub(crate) fn colour_of_stdout() -> Colour {
-    match anstream::AutoStream::choice(&io::stdout()) {
+    let stdout = io::stdout();
+    // Variables may force colour into a pipe elsewhere; what is read by programs stays plain here.
+    match anstream::AutoStream::choice(&stdout) {
         anstream::ColorChoice::Never => Colour::Plain,
-        _ => Colour::Painted,
+        _ if stdout.is_terminal() => Colour::Painted,
+        _ => Colour::Plain,
     }
 }
 
