@@ -240,6 +240,12 @@ impl Profile {
         })
     }
 
+    /// The user did something that no connection tells: last active moves, and no event follows.
+    pub fn note_activity(&mut self, now: Wall) {
+        self.last_active = self.last_active.max(Some(now));
+        self.last_seen = self.last_seen.max(self.last_active);
+    }
+
     /// Takes times along that cause no event.
     pub fn note_times(&mut self, contribution: &Contribution) {
         self.last_active = self.last_active.max(contribution.last_active);

@@ -73,7 +73,8 @@ impl RevisionClock {
 
     /// The next revision: above all given before and above `floor`, near the wall clock as far as the ceiling allows.
     pub fn next(&mut self, floor: Revision, wall: Wall) -> Revision {
-        let physical = micros(wall).min(self.ceiling);
+        // Half of what the ceiling covers is left for counting on while it can't be raised.
+        let physical = micros(wall).min(self.ceiling.saturating_sub(CEILING_AHEAD_MICROS / 2));
         self.last = physical.max(self.last.max(floor.0).saturating_add(1));
         Revision(self.last)
     }

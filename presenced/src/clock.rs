@@ -1,6 +1,6 @@
 //! The one file that reads clocks. Everything else is handed a [`Now`].
 //!
-//! Deadlines run on [`presence::Mono`], which cannot run ahead of the timer loop by more than [`STALL_MAX`]: while the
+//! Deadlines run on [`presence::Mono`], which cannot run ahead of the timer loop by more than [`RUN_AHEAD`]: while the
 //! process is stopped or starved it stands still, so that a stall expires nobody. Records carry the wall clock, which
 //! never goes back within a process.
 
@@ -9,17 +9,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use presence::{Mono, Now, Wall};
 
-/// How far the monotonic clock may run ahead of the timer loop's last beat. A loop later than that was stalled.
-pub(crate) const STALL_MAX: Duration = Duration::from_secs(1);
+/// A timer loop that beats later than this was stalled.
+pub(crate) const STALL: Duration = Duration::from_secs(1);
+/// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps.
+pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
 
 /// Both clocks of the process.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// Real milliseconds since the start at which the timer loop last beat.
-    beat: AtomicU64,
     /// Milliseconds lost to stalls so far.
     stalled: AtomicU64,
+    /// How far the monotonic clock may run before the timer loop beats again.
+    limit: AtomicU64,
+    /// Real milliseconds since the start at which the timer loop last beat.
+    beat: AtomicU64,
     /// The latest wall clock told.
     wall: AtomicI64,
 }
@@ -30,8 +34,9 @@ impl Clock {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
-            beat: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            limit: AtomicU64::new(millis(RUN_AHEAD)),
+            beat: AtomicU64::new(0),
             wall: AtomicI64::new(0),
         }
     }
@@ -46,10 +51,10 @@ impl Clock {
 
     /// The monotonic clock.
     pub(crate) fn mono(&self) -> Mono {
-        // The beat is read before the offset: a stall noticed in between makes the result too small, never too large.
-        let beat = self.beat.load(Ordering::SeqCst);
-        let real = self.real_millis().min(beat + millis(STALL_MAX));
-        Mono::from_millis(real.saturating_sub(self.stalled.load(Ordering::SeqCst)))
+        // The limit is read first: a beat stores it last, so a new limit is never met with an old offset.
+        let limit = self.limit.load(Ordering::SeqCst);
+        let stalled = self.stalled.load(Ordering::SeqCst);
+        Mono::from_millis(self.real_millis().saturating_sub(stalled).min(limit))
     }
 
     /// The wall clock; it stands still where the system's goes back.
@@ -60,15 +65,31 @@ impl Clock {
         Wall::from_millis(self.wall.fetch_max(read, Ordering::SeqCst).max(read))
     }
 
-    /// The timer loop beats, at least every half second. Says how long it was stalled, if it was.
+    /// Time since the start, for measuring how long something took; no deadline runs on it.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The timer loop beats. Says how long it was stalled, if it was.
     pub(crate) fn beat(&self) -> Option<Duration> {
-        let real = self.real_millis();
-        let late = real.saturating_sub(self.beat.load(Ordering::SeqCst));
-        let stall = late.saturating_sub(millis(STALL_MAX));
-        if stall > 0 {
-            self.stalled.fetch_add(stall, Ordering::SeqCst);
-        }
-        self.beat.store(real, Ordering::SeqCst);
+        self.beat_at(self.real_millis())
+    }
+
+    /// How long ago the timer loop last beat, in real time.
+    pub(crate) fn since_beat(&self) -> Duration {
+        Duration::from_millis(self.real_millis().saturating_sub(self.beat.load(Ordering::SeqCst)))
+    }
+
+    fn beat_at(&self, real: u64) -> Option<Duration> {
+        let late = real.saturating_sub(self.beat.swap(real, Ordering::SeqCst));
+        let stall = if late > millis(STALL) {
+            late - millis(RUN_AHEAD)
+        } else {
+            0
+        };
+        let stalled = self.stalled.fetch_add(stall, Ordering::SeqCst) + stall;
+        self.limit
+            .store(real.saturating_sub(stalled) + millis(RUN_AHEAD), Ordering::SeqCst);
         (stall > 0).then(|| Duration::from_millis(stall))
     }
 
@@ -79,4 +100,53 @@ impl Clock {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Measures how long something took, for metrics alone: no record and no deadline may come from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since then.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_moves_no_deadline_closer() {
+        let clock = Clock::new();
+        assert_eq!(clock.beat_at(200), None);
+        assert_eq!(clock.beat_at(400), None);
+        // The process was stopped for a minute.
+        let stall = clock.beat_at(60_400);
+        assert_eq!(stall, Some(Duration::from_millis(60_000) - RUN_AHEAD));
+        assert_eq!(clock.limit.load(Ordering::SeqCst), 400 + 2 * millis(RUN_AHEAD));
+    }
+
+    #[test]
+    fn a_late_beat_that_is_no_stall_lets_time_catch_up() {
+        let clock = Clock::new();
+        assert_eq!(clock.beat_at(900), None);
+        assert_eq!(clock.limit.load(Ordering::SeqCst), 900 + millis(RUN_AHEAD));
+    }
+
+    #[test]
+    fn without_a_beat_the_monotonic_clock_stands_still() {
+        let clock = Clock {
+            limit: AtomicU64::new(0),
+            ..Clock::new()
+        };
+        assert_eq!(clock.mono(), Mono::from_millis(0));
+    }
 }

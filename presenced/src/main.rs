@@ -4,9 +4,11 @@ mod api;
 mod auth;
 mod clock;
 mod config;
+mod directory;
 mod engine;
 mod gateway;
 mod hub;
+mod server;
 mod store;
 
 fn main() {}

@@ -25,6 +25,8 @@ pub enum Code {
     Forbidden,
     /// The body is over its limit.
     TooLarge,
+    /// The body took too long to arrive.
+    RequestTimeout,
     /// More ids, sessions or reports than one call or user may have.
     TooMany,
     /// More watched users than one connection may have.
@@ -78,6 +80,7 @@ impl Code {
             Self::Forbidden | Self::ObserversOnly => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::MisdirectedRequest => 421,

@@ -1,80 +1,160 @@
-//! What connections do to the engine. STUB: signatures are agreed, bodies follow.
+//! What connections do to the users they belong to: come, are heard, speak of activity, go.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use presence::wire::client::MessageId;
-use presence::wire::record::Record;
-use presence::{Cursor, End, UserId};
+use presence::wire::record::{Record, Viewer};
+use presence::{End, Now, UserId};
 
-use super::{Engine, EngineError};
+use super::Engine;
+use super::cell::Cell;
+use super::publishing::step;
+use super::shard::Shard;
 use crate::hub::conn::Conn;
+use crate::hub::outbox::UserRef;
+
+/// Last seen of a present user is written at most this often while nothing else is; the pings' beat comes on top of the
+/// jitter, so that a crash loses less than a minute.
+const MARK_EVERY: Duration = Duration::from_secs(45);
+/// How much later a mark may come, so that users who came together do not write together.
+const MARK_JITTER_MILLIS: u64 = 14_000;
 
 /// The user has as many connections as one may have (4029).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManySessions;
 
-/// Why a watch was refused; nothing was added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WatchRefused {
-    /// More users than one connection may watch.
-    TooManyWatched,
-    /// The store can't say who they are.
-    StoreUnavailable,
-}
-
 impl Engine {
     /// The user is there with this connection. Waits for the store for 150 ms at most. Own view, for `welcome`.
-    pub(crate) async fn connect(
-        self: &Arc<Self>,
-        _user: &UserId,
-        _conn: &Arc<Conn>,
-    ) -> Result<Record, TooManySessions> {
-        unimplemented!()
+    pub(crate) async fn connect(&self, user: &UserId, conn: &Arc<Conn>) -> Result<Record, TooManySessions> {
+        let pinned = self.pin_for_connect(user).await;
+        let at = pinned.refs().first().copied().ok_or(TooManySessions)?;
+        let mut shard = self.shards.of_ref(at);
+        let cell = shard.cell(at).ok_or(TooManySessions)?;
+        if cell.conns.len() >= self.options.sessions_per_user {
+            return Err(TooManySessions);
+        }
+        let now = self.clock.now();
+        cell.sessions.handle_connect(now, conn.id());
+        let _ = conn.cell.set(at);
+        self.settle(&mut shard, at, now);
+        let cell = shard.cell(at).ok_or(TooManySessions)?;
+        // Only now: the greeting carries what was just published, so the connection is not owed it again.
+        cell.conns.push(Arc::clone(conn));
+        cell.mark_due = now.wall.after(mark_delay(conn));
+        let record = self.record_of(cell, Viewer::Own);
+        drop(shard);
+        step(&self.tallies.connections, true);
+        self.rates.connects.fetch_add(1, Ordering::Relaxed);
+        Ok(record)
+    }
+
+    /// An observer is there. It counts as nobody's session.
+    pub(crate) fn connect_observer(&self) {
+        step(&self.tallies.observers, true);
+        self.rates.connects.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A frame of any kind arrived (call at most once a read).
-    pub(crate) fn heard(&self, _conn: &Conn) {
-        unimplemented!()
+    pub(crate) fn heard(&self, conn: &Arc<Conn>) {
+        self.with_own(conn, |engine, shard, at, now| {
+            if let Some(cell) = shard.cell(at) {
+                cell.sessions.handle_heard(now, conn.id());
+                engine.note_times(cell, at, now, conn);
+            }
+        });
     }
 
     /// The user did something. The own record.
-    pub(crate) fn activity(&self, _conn: &Conn) -> Option<Record> {
-        unimplemented!()
+    pub(crate) fn activity(&self, conn: &Arc<Conn>) -> Option<Record> {
+        self.with_own(conn, |engine, shard, at, now| {
+            if let Some(cell) = shard.cell(at) {
+                cell.sessions.handle_activity(now, conn.id(), &engine.options.timers);
+                engine.note_times(cell, at, now, conn);
+            }
+            engine.settle(shard, at, now);
+            shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
+        })
+        .flatten()
     }
 
     /// The user went away. The own record.
-    pub(crate) fn away(&self, _conn: &Conn) -> Option<Record> {
-        unimplemented!()
+    pub(crate) fn away(&self, conn: &Arc<Conn>) -> Option<Record> {
+        self.with_own(conn, |engine, shard, at, now| {
+            if let Some(cell) = shard.cell(at) {
+                cell.sessions.handle_away(conn.id());
+            }
+            engine.settle(shard, at, now);
+            shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
+        })
+        .flatten()
     }
 
-    /// The connection ended: its session (if it is a user's and was not ended by a kick) and all its watches. Idempotent.
-    pub(crate) fn end(&self, _conn: &Arc<Conn>, _end: End) {
-        unimplemented!()
+    /// The connection ended: its session (if it is a user's and was not ended by a kick) and all its watches.
+    /// Idempotent.
+    pub(crate) fn end(&self, conn: &Arc<Conn>, end: End) {
+        let was_ended = {
+            let mut outbox = conn.outbox().lock();
+            let was_ended = outbox.is_ended;
+            let owed = outbox.end();
+            drop(outbox);
+            owed.into_iter().for_each(|user| self.unpin(user));
+            was_ended
+        };
+        if was_ended {
+            return;
+        }
+        match conn.user() {
+            Some(_) => self.end_session(conn, end),
+            None => step(&self.tallies.observers, false),
+        }
+        self.stop_watching(conn);
     }
 
-    /// Adds to what is watched and queues the snapshot as the answer to `id`.
-    pub(crate) async fn watch(
-        &self,
-        _conn: &Arc<Conn>,
-        _id: Option<MessageId>,
-        _users: Vec<UserId>,
-        _since: Option<Cursor>,
-    ) -> Result<(), WatchRefused> {
-        unimplemented!()
+    fn end_session(&self, conn: &Arc<Conn>, end: End) {
+        let Some(at) = conn.cell.get().copied() else { return };
+        step(&self.tallies.connections, false);
+        let mut shard = self.shards.of_ref(at);
+        let now = self.clock.now();
+        let grace = if self.is_draining() {
+            self.options.timers.restart_grace
+        } else {
+            self.options.timers.grace
+        };
+        let Some(cell) = shard.cell(at) else { return };
+        // A kick took it out already, and the slot may be somebody else's by now: session ids are never used twice.
+        let Some(index) = cell.conns.iter().position(|one| one.id() == conn.id()) else {
+            return;
+        };
+        cell.conns.swap_remove(index);
+        cell.sessions.handle_end(now, conn.id(), end, grace);
+        cell.profile.note_times(&cell.sessions.contribution());
+        self.write_soon(cell, at);
+        self.settle(&mut shard, at, now);
+        shard.evict_idle(at);
     }
 
-    /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
-    pub(crate) async fn watch_all(
-        &self,
-        _conn: &Arc<Conn>,
-        _id: Option<MessageId>,
-        _since: Option<Cursor>,
-    ) -> Result<(), WatchRefused> {
-        unimplemented!()
+    /// Runs `act` on the cell of the connection's user, while the connection is one of its sessions.
+    fn with_own<T>(&self, conn: &Arc<Conn>, act: impl FnOnce(&Self, &mut Shard, UserRef, Now) -> T) -> Option<T> {
+        let at = conn.cell.get().copied()?;
+        let mut shard = self.shards.of_ref(at);
+        let is_own = shard
+            .peek(at)
+            .is_some_and(|cell| cell.conns.iter().any(|one| one.id() == conn.id()));
+        is_own.then(|| act(self, &mut shard, at, self.clock.now()))
     }
 
-    /// Takes from what is watched; ids that are not watched are no error.
-    pub(crate) fn unwatch(&self, _conn: &Conn, _users: &[UserId]) {
-        unimplemented!()
+    fn note_times(&self, cell: &mut Cell, at: UserRef, now: Now, conn: &Arc<Conn>) {
+        cell.profile.note_times(&cell.sessions.contribution());
+        if cell.mark_due <= now.wall {
+            cell.mark_due = now.wall.after(mark_delay(conn));
+            self.write_sometime(cell, at);
+        }
     }
+}
+
+/// When last seen should be written next: spread by the session, so that no chance is needed.
+fn mark_delay(conn: &Conn) -> Duration {
+    let spread = conn.id().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % MARK_JITTER_MILLIS;
+    MARK_EVERY + Duration::from_millis(spread)
 }

@@ -1,13 +1,52 @@
 //! The engine: users in shards behind short locks, and everything that can happen to them. `api` and `gateway` call it;
-//! it calls `directory`, `hub` and `store`. STUB: signatures are agreed, bodies follow.
+//! it calls `directory`, `hub` and `store`. What a status is, is decided in the library `presence`; here it is kept,
+//! ordered, published and written down. No HTTP and no WebSocket is known here.
 
+mod cell;
+mod changes;
+mod choices;
 pub(crate) mod connections;
+mod delivery;
+mod listing;
+mod loading;
+mod metrics;
+mod publishing;
+mod rates;
+mod removals;
+mod reports;
+mod restart;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod watching;
+mod write_behind;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use presence::wire::record::{Record, Viewer};
-use presence::wire::rest::{Counts, Explain, Page};
-use presence::{By, CustomStatus, ReportInput, Status, UserId};
+use presence::wire::rest::{Explain, SessionStats};
+use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::hub::conn::{Conn, Drain, Shared};
+use crate::hub::heart::Beats;
+use crate::hub::outbox::UserRef;
+use crate::hub::ready::Ready;
+use crate::store::Store;
+
+pub(crate) use listing::ListRequest;
+pub(crate) use metrics::EngineMetrics;
+use shard::Shards;
+use timing::{Target, Timers};
+pub(crate) use watching::WatchRefused;
+
+/// Durable changes of one user happen one after the other; users that share a gate wait for each other.
+const GATES: usize = 1024;
 
 /// Why the engine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,90 +65,292 @@ pub(crate) enum EngineError {
     TooManyReports,
 }
 
-/// What to list.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ListRequest {
-    /// Only this status.
-    pub(crate) status: Option<Status>,
-    /// Only ids that begin with this.
-    pub(crate) prefix: String,
-    /// At most so many, 1 to 1000.
-    pub(crate) limit: usize,
-    /// Only ids after this one (the cursor of the page before).
-    pub(crate) after: Option<UserId>,
-}
-
 /// Figures of the engine for `/api/stats`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EngineStats {
-    pub(crate) users: Counts,
-    pub(crate) sessions: presence::wire::rest::SessionStats,
+    pub(crate) users: presence::wire::rest::Counts,
+    pub(crate) sessions: SessionStats,
     pub(crate) rates: presence::wire::rest::RateStats,
     pub(crate) pending_writes: u64,
 }
 
+/// What the engine is set to.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineOptions {
+    /// Grace and idleness.
+    pub(crate) timers: presence::Timers,
+    /// Connections of one user.
+    pub(crate) sessions_per_user: usize,
+    /// Reports of one user.
+    pub(crate) reports_per_user: usize,
+    /// Watched users of one connection.
+    pub(crate) watched_per_connection: usize,
+    /// Choices of one user.
+    pub(crate) choices: Rate,
+    /// When connections are pinged and given up.
+    pub(crate) beats: Beats,
+    /// Which life of this node it is; part of every cursor.
+    pub(crate) incarnation: u64,
+}
+
+/// What the engine stands on.
+pub(crate) struct EngineParts {
+    pub(crate) options: EngineOptions,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) store: Store,
+    pub(crate) directory: Directory,
+    pub(crate) metrics: EngineMetrics,
+}
+
 /// The engine.
-pub(crate) struct Engine {}
+pub(crate) struct Engine {
+    options: EngineOptions,
+    clock: Arc<Clock>,
+    store: Store,
+    directory: Directory,
+    shards: Shards,
+    changes: changes::Changes,
+    timers: Arc<Timers>,
+    ready: Arc<Ready>,
+    shared: Arc<Shared>,
+    /// Who watches everyone.
+    observers: RwLock<Vec<Arc<Conn>>>,
+    /// What each user has used of its choices; full ones are forgotten.
+    choices: Mutex<hashbrown::HashMap<UserId, Bucket>>,
+    gates: Box<[tokio::sync::Mutex<()>]>,
+    /// Users whose status waits to be written.
+    behind: write_behind::WriteBehind,
+    /// Users whose profile is to be read from the store again, pinned.
+    degraded: Mutex<Vec<UserRef>>,
+    tallies: Tallies,
+    rates: rates::Rates,
+    next_session: AtomicU64,
+    pub(crate) metrics: EngineMetrics,
+}
+
+/// Counts that are kept as things change, so that nobody has to count.
+#[derive(Default)]
+struct Tallies {
+    /// Present users, in the order of `Status::ALL`.
+    by_status: [AtomicU64; 3],
+    connections: AtomicU64,
+    observers: AtomicU64,
+    reports: AtomicU64,
+    in_grace: AtomicU64,
+    watchers: AtomicU64,
+    watches: AtomicU64,
+}
 
 impl Engine {
+    /// An engine that is not running yet: [`Self::start`] does that.
+    pub(crate) fn new(parts: EngineParts) -> Arc<Self> {
+        let EngineParts {
+            options,
+            clock,
+            store,
+            directory,
+            metrics,
+        } = parts;
+        let timers = Timers::new(clock.mono());
+        let ready = Ready::new(Arc::clone(&clock));
+        let arm = Arc::clone(&timers);
+        let shared = Arc::new(Shared {
+            clock: Arc::clone(&clock),
+            ready: Arc::clone(&ready),
+            arm: Box::new(move |conn, at| arm.arm(at, Target::Conn(Arc::downgrade(conn)))),
+            beats: options.beats,
+            // Well within the restart grace, so that who comes back in time was never away.
+            drain: Drain::new(options.timers.restart_grace / 3),
+        });
+        Arc::new(Self {
+            changes: changes::Changes::new(options.incarnation),
+            options,
+            clock,
+            store,
+            directory,
+            shards: Shards::new(),
+            timers,
+            ready,
+            shared,
+            observers: RwLock::default(),
+            choices: Mutex::default(),
+            gates: (0..GATES).map(|_| tokio::sync::Mutex::new(())).collect(),
+            behind: write_behind::WriteBehind::default(),
+            degraded: Mutex::default(),
+            tallies: Tallies::default(),
+            rates: rates::Rates::default(),
+            next_session: AtomicU64::new(1),
+            metrics,
+        })
+    }
+
+    /// What connections share.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// A name for a new connection, unique in this run; the public name says nothing about others.
+    pub(crate) fn new_session(&self) -> (SessionId, Box<str>) {
+        let number = self.next_session.fetch_add(1, Ordering::Relaxed);
+        (
+            SessionId(number),
+            format!("{:x}-{number:x}", self.options.incarnation & 0xffff_ffff).into(),
+        )
+    }
+
+    /// The node's name.
+    pub(crate) fn node(&self) -> &str {
+        self.directory.node()
+    }
+
     /// The record of one user; never seen: OFFLINE, null times, revision 0.
-    pub(crate) async fn record(&self, _user: &UserId, _viewer: Viewer) -> Result<Record, EngineError> {
-        unimplemented!()
+    pub(crate) async fn record(&self, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
+        let found = {
+            let shard = self.shards.of_user(user);
+            shard
+                .find(user)
+                .and_then(|at| shard.peek(at))
+                .map(|cell| self.record_of(cell, viewer))
+        };
+        match found {
+            Some(record) => Ok(record),
+            None => {
+                let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+                let record = pinned.refs().first().and_then(|at| self.record_at(*at, viewer));
+                Ok(record.unwrap_or_else(|| Record::never_seen(user.clone(), viewer)))
+            }
+        }
     }
 
     /// The records of several, in the order asked. `own` is the caller's own id, whose record shows more.
     pub(crate) async fn records(
         &self,
-        _users: &[UserId],
-        _viewer: Viewer,
-        _own: Option<&UserId>,
+        users: &[UserId],
+        viewer: Viewer,
+        own: Option<&UserId>,
     ) -> Result<Vec<Record>, EngineError> {
-        unimplemented!()
+        let pinned = self.pin_loaded(users).await?;
+        let records = users.iter().zip(pinned.refs()).map(|(user, at)| {
+            let viewer = if viewer == Viewer::Public && own == Some(user) {
+                Viewer::Own
+            } else {
+                viewer
+            };
+            self.record_at(*at, viewer)
+                .unwrap_or_else(|| Record::never_seen(user.clone(), viewer))
+        });
+        Ok(records.collect())
     }
 
     /// The choice of one user; never seen: ONLINE.
-    pub(crate) async fn custom_status(&self, _user: &UserId) -> Result<CustomStatus, EngineError> {
-        unimplemented!()
-    }
-
-    /// Chooses: stored first, then applied. The record as `viewer` sees it.
-    pub(crate) async fn choose(
-        &self,
-        _user: &UserId,
-        _custom: CustomStatus,
-        _by: By,
-        _viewer: Viewer,
-    ) -> Result<Record, EngineError> {
-        unimplemented!()
-    }
-
-    /// Opens, refreshes or ends a report: stored first, then applied. The record for internal callers.
-    pub(crate) async fn report(&self, _user: &UserId, _report: ReportInput) -> Result<Record, EngineError> {
-        unimplemented!()
-    }
-
-    /// A page of who is present, by user id, for internal callers; `next` is the last id where there is more.
-    pub(crate) fn list(&self, _request: &ListRequest) -> Page {
-        unimplemented!()
+    pub(crate) async fn custom_status(&self, user: &UserId) -> Result<CustomStatus, EngineError> {
+        let record = self.record(user, Viewer::Internal).await?;
+        // What was made up without the store is no answer to what the user chose.
+        if record.degraded {
+            return Err(EngineError::StoreUnavailable);
+        }
+        Ok(record.custom_status.unwrap_or_default())
     }
 
     /// Why this user is shown so, and what will change it next.
-    pub(crate) async fn explain(&self, _user: &UserId) -> Result<Explain, EngineError> {
-        unimplemented!()
-    }
-
-    /// Ends connections (4003), reports and grace. How many connections and reports there were.
-    pub(crate) async fn kick(&self, _user: &UserId) -> Result<u64, EngineError> {
-        unimplemented!()
-    }
-
-    /// Forgets the user (4010). How many connections and reports there were.
-    pub(crate) async fn forget(&self, _user: &UserId) -> Result<u64, EngineError> {
-        unimplemented!()
+    pub(crate) async fn explain(&self, user: &UserId) -> Result<Explain, EngineError> {
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().unwrap_or(UserRef(0));
+        let now = self.clock.now();
+        let shard = self.shards.of_ref(at);
+        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        let name_of = |id| {
+            cell.conns
+                .iter()
+                .find(|conn| conn.id() == id)
+                .map_or_else(String::new, |conn| conn.name().into())
+        };
+        Ok(presence::explain::explain(
+            user,
+            now,
+            (self.node(), &cell.sessions),
+            &cell.profile,
+            name_of,
+        ))
     }
 
     /// Figures, without a pass over anything that grows.
     pub(crate) fn stats(&self) -> EngineStats {
-        unimplemented!()
+        let count = |tally: &AtomicU64| tally.load(Ordering::Relaxed);
+        EngineStats {
+            users: self.counts(),
+            sessions: SessionStats {
+                connections: count(&self.tallies.connections),
+                observers: count(&self.tallies.observers),
+                reports: count(&self.tallies.reports),
+                in_grace: count(&self.tallies.in_grace),
+                watchers: count(&self.tallies.watchers),
+                watches: count(&self.tallies.watches),
+            },
+            rates: self.rates.stats(),
+            pending_writes: self.behind.pending(),
+        }
+    }
+
+    /// From now on lost connections are kept for the restart of the daemon, and every connection is told to go.
+    pub(crate) fn begin_drain(&self) {
+        self.shared.drain.begin();
+    }
+
+    /// Whether the daemon is going down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.drain.has_begun()
+    }
+
+    /// Connections that are open, observers' too.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.tallies.connections.load(Ordering::Relaxed) + self.tallies.observers.load(Ordering::Relaxed)
+    }
+
+    /// The wheel came to a user's deadline.
+    fn on_user_deadline(&self, user: UserRef, at: Mono) {
+        let mut shard = self.shards.of_ref(user);
+        let is_current = shard.peek(user).is_some_and(|cell| cell.armed == Some(at));
+        if is_current {
+            if let Some(cell) = shard.cell(user) {
+                cell.armed = None;
+            }
+            self.settle(&mut shard, user, self.clock.now());
+            shard.evict_idle(user);
+        }
+    }
+
+    /// The wheel came to a connection's deadline.
+    fn on_conn_deadline(&self, conn: &Arc<Conn>, at: Mono) {
+        let armed = conn
+            .armed
+            .compare_exchange(at.as_millis(), u64::MAX, Ordering::SeqCst, Ordering::SeqCst);
+        if armed.is_ok()
+            && let Some(next) = conn.on_deadline(self.clock.now())
+        {
+            conn.arm(next);
+        }
+    }
+
+    fn record_of(&self, cell: &cell::Cell, viewer: Viewer) -> Record {
+        self.directory
+            .record(&cell.user, &cell.profile, cell.sessions.contribution(), viewer)
+    }
+
+    fn record_at(&self, user: UserRef, viewer: Viewer) -> Option<Record> {
+        self.shards
+            .of_ref(user)
+            .peek(user)
+            .map(|cell| self.record_of(cell, viewer))
+    }
+
+    /// Whether the user has a cell.
+    #[cfg(test)]
+    fn is_in_memory(&self, user: &UserId) -> bool {
+        self.shards.of_user(user).find(user).is_some()
+    }
+
+    fn gate(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
+        &self.gates[shard::hash(user) as usize % GATES]
     }
 }

@@ -1,1 +1,53 @@
-//! WebSocket.
+//! WebSocket: the upgrade, one task per connection that reads, and one handler per message. What is sent goes through
+//! the connection's outbox; what a message does is the engine's business. REST is not known here.
+
+mod answers;
+#[cfg(feature = "autobahn")]
+mod echo;
+mod ending;
+mod handlers;
+mod metrics;
+mod reader;
+mod session;
+mod tap;
+mod tracker;
+mod upgrade;
+
+use std::sync::Arc;
+
+use axum::routing::MethodRouter;
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::limits::Limits;
+use crate::engine::Engine;
+use crate::server::Door;
+
+pub(crate) use metrics::GatewayMetrics;
+
+/// What connections need.
+pub(crate) struct Gateway {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) metrics: GatewayMetrics,
+    /// How often idle connections are pinged, for the greeting.
+    pub(crate) ping_interval: std::time::Duration,
+}
+
+impl Gateway {
+    /// `GET /ws`.
+    pub(crate) fn route<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> MethodRouter<S> {
+        let gateway = Arc::clone(self);
+        axum::routing::get(move |request| upgrade::handle(Arc::clone(&gateway), request))
+    }
+
+    /// `GET /autobahn`: an echo for the conformance suite, through the same upgrade, limits and sending.
+    #[cfg(feature = "autobahn")]
+    pub(crate) fn echo_route<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> MethodRouter<S> {
+        let gateway = Arc::clone(self);
+        axum::routing::get(move |request| upgrade::handle_echo(Arc::clone(&gateway), request))
+    }
+}

@@ -1,12 +1,27 @@
 //! One WebSocket connection as everyone but its own task sees it: who it is, what is still to be sent, and the verdict
-//! if it must go. STUB: signatures are agreed, bodies follow.
+//! if it must go. The only place that writes to a client's socket.
+//!
+//! Whoever has something to send writes it straight to the socket if that is free; what the socket does not take is
+//! kept, and the connection's task writes it when there is room. Nobody waits, and no task is woken for a delivery.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use presence::{SessionId, UserId};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use presence::wire::record::Viewer;
+use presence::{Mono, SessionId, UserId};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::frame::{self, Opcode};
+use super::heart::{Beats, Heart};
+use super::outbox::{Outbox, UserRef};
+use super::ready::Ready;
+use crate::clock::Clock;
 
 /// Why the server ends a connection. The first verdict stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,88 +42,333 @@ pub(crate) enum Verdict {
     Draining(Duration),
 }
 
-/// A control frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Control {
-    Ping,
-    Pong,
+/// What all connections share.
+pub(crate) struct Shared {
+    /// Tells since when a socket is stuck.
+    pub(crate) clock: Arc<Clock>,
+    /// Where a connection goes that is owed something.
+    pub(crate) ready: Arc<Ready>,
+    /// Arms the timing wheel for a connection, at the latest for then.
+    pub(crate) arm: Box<dyn Fn(&Arc<Conn>, Mono) + Send + Sync>,
+    /// When connections are pinged and given up.
+    pub(crate) beats: Beats,
+    /// Tells every connection's task at once that the daemon goes down.
+    pub(crate) drain: Drain,
+}
+
+/// The end of the daemon, as connections learn of it.
+pub(crate) struct Drain {
+    /// Over how long the clients' return is spread.
+    pub(crate) spread: Duration,
+    has_begun: AtomicBool,
+    begins: Notify,
+}
+
+impl Drain {
+    pub(crate) fn new(spread: Duration) -> Self {
+        Self {
+            spread,
+            has_begun: AtomicBool::new(false),
+            begins: Notify::new(),
+        }
+    }
+
+    /// Condemns every connection.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+        self.begins.notify_waiters();
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// When a client should come back: spread by its session, so that no chance is needed.
+    fn delay_of(&self, id: SessionId) -> Duration {
+        const EARLIEST: Duration = Duration::from_millis(500);
+        let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
+        EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
+    }
 }
 
 /// One connection.
-pub(crate) struct Conn {}
+pub(crate) struct Conn {
+    id: SessionId,
+    name: Box<str>,
+    user: Option<UserId>,
+    socket: TcpStream,
+    outbox: Mutex<Outbox>,
+    /// Whom it watches. Changed by its own task alone.
+    pub(crate) watching: Mutex<HashSet<UserRef>>,
+    /// The cell of its user.
+    pub(crate) cell: OnceLock<UserRef>,
+    /// For which deadline the wheel is armed, in milliseconds; an entry of the wheel for another one is stale.
+    pub(crate) armed: AtomicU64,
+    /// Pings and deadlines.
+    pub(super) heart: Mutex<Heart>,
+    verdict: OnceLock<Verdict>,
+    /// Wakes the connection's task: the socket is full, the backlog is gone, or a verdict was passed.
+    wake: Notify,
+    shared: Arc<Shared>,
+}
 
 impl Conn {
     /// Takes the socket over. `name` is the public session id.
-    pub(crate) fn new(_socket: TcpStream, _id: SessionId, _name: Box<str>, _user: Option<UserId>) -> Arc<Self> {
-        unimplemented!()
+    pub(crate) fn new(
+        socket: TcpStream,
+        (id, name): (SessionId, Box<str>),
+        user: Option<UserId>,
+        shared: Arc<Shared>,
+    ) -> Arc<Self> {
+        let now = shared.clock.mono();
+        Arc::new(Self {
+            id,
+            name,
+            user,
+            socket,
+            outbox: Mutex::default(),
+            watching: Mutex::default(),
+            cell: OnceLock::new(),
+            armed: AtomicU64::new(u64::MAX),
+            heart: Mutex::new(Heart::new(now, None)),
+            verdict: OnceLock::new(),
+            wake: Notify::new(),
+            shared,
+        })
     }
 
     pub(crate) fn id(&self) -> SessionId {
-        unimplemented!()
+        self.id
     }
 
     /// The public session id.
     pub(crate) fn name(&self) -> &str {
-        unimplemented!()
+        &self.name
     }
 
     /// Whose connection it is; none for an observer.
     pub(crate) fn user(&self) -> Option<&UserId> {
-        unimplemented!()
+        self.user.as_ref()
     }
 
-    /// The socket, for reading, peeking and `readable()`. Never write to it: sending goes through the outbox.
+    /// How much it may see of a user.
+    pub(crate) fn viewer_of(&self, user: &UserId) -> Viewer {
+        match &self.user {
+            None => Viewer::Internal,
+            Some(own) if own == user => Viewer::Own,
+            Some(_) => Viewer::Public,
+        }
+    }
+
+    /// The socket, for reading, peeking and `readable()`. Never write to it.
     pub(crate) fn socket(&self) -> &TcpStream {
-        unimplemented!()
+        &self.socket
     }
 
-    /// Queues one text frame and writes as far as the socket takes it. Order among `push_*` is kept.
-    pub(crate) fn push_text(&self, _payload: &str) {
-        unimplemented!()
+    /// What it is owed. Taken after a shard's lock, never before one.
+    pub(crate) fn outbox(&self) -> &Mutex<Outbox> {
+        &self.outbox
     }
 
-    /// Queues a control frame (payload at most 125 bytes) and writes as far as the socket takes it.
-    pub(crate) fn push_control(&self, _kind: Control, _payload: &[u8]) {
-        unimplemented!()
+    /// Queues one text frame and writes as far as the socket takes it. The first one is the greeting: nothing else goes
+    /// out before it.
+    pub(crate) fn push_text(self: &Arc<Self>, payload: &str) {
+        self.outbox.lock().is_greeted = true;
+        self.send(&frame::encode(Opcode::Text, payload.as_bytes()));
+    }
+
+    /// Queues a frame of another kind (a control frame's payload is at most 125 bytes).
+    pub(crate) fn push_frame(self: &Arc<Self>, opcode: Opcode, payload: &[u8]) {
+        self.send(&frame::encode(opcode, payload));
     }
 
     /// Queues the close frame, the last frame ever: everything pushed or owed later is dropped.
-    pub(crate) fn push_close(&self, _code: Option<u16>, _reason: &str) {
-        unimplemented!()
+    pub(crate) fn push_close(self: &Arc<Self>, code: Option<u16>, reason: &str) {
+        let bytes = frame::close(code, reason);
+        let mut outbox = self.outbox.lock();
+        if outbox.is_closing {
+            return;
+        }
+        outbox.is_closing = true;
+        outbox.unsent.extend_from_slice(&bytes);
+        if !outbox.is_writing {
+            self.write_unsent(outbox);
+        }
+    }
+
+    /// Sends a finished frame, after what waits already.
+    pub(crate) fn send(self: &Arc<Self>, frame: &[u8]) {
+        let mut outbox = self.outbox.lock();
+        if outbox.is_closing {
+            return;
+        }
+        if outbox.is_writing || !outbox.unsent.is_empty() {
+            outbox.unsent.extend_from_slice(frame);
+            return;
+        }
+        outbox.is_writing = true;
+        drop(outbox);
+        let written = self.write(frame);
+        let mut outbox = self.outbox.lock();
+        outbox.is_writing = false;
+        match written {
+            Ok(count) if count == frame.len() => {}
+            Ok(count) => {
+                let rest = frame.get(count..).unwrap_or_default();
+                outbox.unsent.splice(0..0, rest.iter().copied());
+            }
+            Err(_) => return self.give_up(outbox),
+        }
+        self.write_unsent(outbox);
     }
 
     /// Whether so many answers wait that nothing more should be read until they are gone.
     pub(crate) fn is_backlogged(&self) -> bool {
-        unimplemented!()
+        self.outbox.lock().is_backlogged()
     }
 
     /// Whether everything queued has been handed to the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
-        unimplemented!()
+        let outbox = self.outbox.lock();
+        outbox.unsent.is_empty() && !outbox.is_writing
     }
 
     /// Since when unsent data lies without any progress of a write; none while nothing lies unsent.
-    pub(crate) fn stuck_since(&self) -> Option<presence::Mono> {
-        unimplemented!()
+    pub(crate) fn stuck_since(&self) -> Option<Mono> {
+        self.outbox.lock().stuck_since
     }
 
-    /// The connection's task calls this in its select loop, always: whenever the socket was full and takes data again it
-    /// writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
-    pub(crate) async fn attend(&self) {
-        unimplemented!()
+    /// The connection's task calls this in its select loop, always: it waits until the socket that was full takes data
+    /// again, and writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
+    pub(crate) async fn attend(self: &Arc<Self>) {
+        // Made before the look at the flag, so that a drain which begins in between is not missed.
+        let drain = self.shared.drain.begins.notified();
+        if self.shared.drain.has_begun() && self.verdict().is_none() {
+            return self.condemn(Verdict::Draining(self.shared.drain.delay_of(self.id)));
+        }
+        let is_stuck = self.stuck_since().is_some();
+        tokio::select! {
+            _ = self.socket.writable(), if is_stuck => self.flush(),
+            () = self.wake.notified() => {}
+            () = drain => {}
+        }
     }
 
     /// Passes a verdict, if there is none yet, and wakes the task. The task says goodbye and closes.
-    pub(crate) fn condemn(&self, _verdict: Verdict) {
-        unimplemented!()
+    pub(crate) fn condemn(&self, verdict: Verdict) {
+        if self.verdict.set(verdict).is_ok() {
+            self.wake.notify_one();
+        }
     }
 
     pub(crate) fn verdict(&self) -> Option<Verdict> {
-        unimplemented!()
+        self.verdict.get().copied()
     }
-}
 
-/// Shuts the socket down both ways.
-pub(crate) fn shutdown(_conn: &Conn) -> io::Result<()> {
-    unimplemented!()
+    /// Begins to watch over it: pings, and the end of its token.
+    pub(crate) fn watch_over(self: &Arc<Self>, now: Mono, expires: Option<Mono>) {
+        *self.heart.lock() = Heart::new(now, expires);
+        let next = now.after(self.shared.beats.ping_interval);
+        self.arm(expires.map_or(next, |at| at.min(next)));
+    }
+
+    /// Bytes arrived; a message is unfinished since `opened`, if one is.
+    pub(crate) fn hear(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
+        self.heart.lock().hear(now, opened);
+        if let Some(since) = opened {
+            self.arm(since.after(self.shared.beats.message_timeout));
+        }
+    }
+
+    /// When connections are pinged and given up.
+    pub(super) fn beats(&self) -> &Beats {
+        &self.shared.beats
+    }
+
+    /// Whether bytes lie in the socket that nobody has read.
+    pub(super) fn has_unread(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        // Zero bytes are the peer's end, which the reader will see as well.
+        socket2::SockRef::from(&self.socket).peek(&mut byte).is_ok()
+    }
+
+    /// Arms the timing wheel, unless it is armed for an earlier moment already.
+    pub(crate) fn arm(self: &Arc<Self>, at: Mono) {
+        if self.armed.fetch_min(at.as_millis(), Ordering::SeqCst) > at.as_millis() {
+            (self.shared.arm)(self, at);
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    fn flush(self: &Arc<Self>) {
+        let outbox = self.outbox.lock();
+        if !outbox.is_writing {
+            self.write_unsent(outbox);
+        }
+    }
+
+    /// Writes what waits until there is nothing more or the socket is full. Nobody else is writing.
+    fn write_unsent(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>) {
+        let was_backlogged = outbox.is_backlogged();
+        while !outbox.unsent.is_empty() {
+            outbox.is_writing = true;
+            let mut bytes = std::mem::take(&mut outbox.unsent);
+            let written = parking_lot::MutexGuard::unlocked(&mut outbox, || self.write(&bytes));
+            outbox.is_writing = false;
+            let Ok(count) = written else {
+                return self.give_up(outbox);
+            };
+            if count == bytes.len() {
+                outbox.stuck_since = None;
+                continue;
+            }
+            bytes.drain(..count);
+            bytes.append(&mut outbox.unsent);
+            outbox.unsent = bytes;
+            return self.wait_for_room(outbox, count > 0);
+        }
+        outbox.stuck_since = None;
+        let is_due = outbox.enqueue();
+        drop(outbox);
+        if is_due {
+            self.shared.ready.push(Arc::clone(self));
+        }
+        if was_backlogged {
+            self.wake.notify_one();
+        }
+    }
+
+    fn wait_for_room(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>, has_progress: bool) {
+        let now = self.shared.clock.mono();
+        if has_progress || outbox.stuck_since.is_none() {
+            outbox.stuck_since = Some(now);
+        }
+        drop(outbox);
+        self.arm(now.after(self.shared.beats.write_timeout));
+        self.wake.notify_one();
+    }
+
+    /// The socket is broken: the reader will see it too and end the session.
+    fn give_up(&self, mut outbox: parking_lot::MutexGuard<'_, Outbox>) {
+        outbox.is_closing = true;
+        outbox.unsent = Vec::new();
+        outbox.stuck_since = None;
+        drop(outbox);
+        self.wake.notify_one();
+    }
+
+    /// Writes until all is gone or the socket is full. How many bytes it took.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut count = 0;
+        while let Some(rest) = bytes.get(count..).filter(|rest| !rest.is_empty()) {
+            match self.socket.try_write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
 }

@@ -1,0 +1,166 @@
+//! How a body is read: its type and length first, then its bytes within a limit and a time, then strictly as a JSON
+//! object whose fields are looked at one by one, so that each bad value gets its own code.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use presence::wire::code::Code;
+use presence::wire::strict;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::server::Refusal;
+
+/// Most bytes read of a body that is too large, so that its sender gets to see the answer.
+const DISCARD_MAX_BYTES: usize = 1024 * 1024;
+/// How long that may take in all.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long nothing may come meanwhile: whoever announced a body and sends none waits for the answer.
+const DISCARD_PAUSE: Duration = Duration::from_millis(200);
+
+/// Reads a body of `limit` bytes at most.
+pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+    check_type(request.headers())?;
+    let expects = request.headers().contains_key(header::EXPECT);
+    let mut body = request.into_body();
+    let too_large = || Refusal::new(Code::TooLarge, format!("the body is over {limit} bytes"));
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send everything.
+        if !expects {
+            discard(body).await;
+        }
+        return Err(too_large());
+    }
+    let collected = Limited::new(&mut body, limit).collect();
+    match tokio::time::timeout(timeout, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            Err(too_large())
+        }
+        Ok(Err(_)) => Err(Refusal::new(Code::InvalidJson, "the body could not be read to its end")),
+        Err(_) => Err(Refusal::new(
+            Code::RequestTimeout,
+            format!("the body took longer than {timeout:?}"),
+        )),
+    }
+}
+
+/// A body is JSON unless it says that it is something else.
+fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let refused = |detail: &'static str| Err(Refusal::new(Code::UnsupportedMediaType, detail));
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return refused("the body must not be encoded");
+    }
+    for value in headers.get_all(header::CONTENT_TYPE) {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        if !essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+            return refused("the body must be application/json");
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is still coming, within bounds: a connection closed on unread bytes is reset, and its client may never see
+/// why. Beyond the bounds it has to live with that.
+async fn discard(body: Body) {
+    let mut rest = Limited::new(body, DISCARD_MAX_BYTES);
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, async {
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(DISCARD_PAUSE, rest.frame()).await {}
+    })
+    .await;
+}
+
+/// Reads a JSON object strictly. `T` has a raw field for each that is known.
+pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
+    let refused = |why: String| Refusal::new(Code::InvalidJson, why);
+    strict::check(bytes).map_err(|error| refused(error.to_string()))?;
+    // serde would take an array for a struct, field by field.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(refused("the body must be a JSON object".into()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
+}
+
+/// The value of a field; none if it is absent or null.
+pub(super) fn optional<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<Option<T>, Refusal> {
+    let Some(raw) = raw else { return Ok(None) };
+    match serde_json::from_str::<Option<T>>(raw.get()) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(invalid(name, "has a bad value")),
+    }
+}
+
+/// The value of a field that must be there.
+pub(super) fn required<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<T, Refusal> {
+    optional(raw, name)?.ok_or_else(|| invalid(name, "is missing"))
+}
+
+/// What is wrong with a field.
+pub(super) fn invalid(name: &str, what: &str) -> Refusal {
+    Refusal::new(Code::InvalidValue, format!("the field {name:?} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        value: Option<&'a RawValue>,
+    }
+
+    #[test]
+    fn only_one_whole_object_without_a_key_twice_is_read() {
+        let depth = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"value":{open}{close}}}"#)
+        };
+        for good in ["{}", " {\"value\":1}\n", r#"{"other":[{}]}"#, &depth(100)] {
+            assert!(object::<Fields<'_>>(good.as_bytes()).is_ok(), "{good}");
+        }
+        let hostile: [&[u8]; 14] = [
+            b"",
+            b"{",
+            b"[]",
+            b"[1]",
+            b"null",
+            b"\"value\"",
+            b"{\"value\":1}x",
+            b"{\"value\":1,\"value\":2}",
+            b"{\"other\":{\"a\":1,\"a\":1}}",
+            b"{\"value\":\"\xff\"}",
+            b"{value:1}",
+            b"{\"value\":01}",
+            b"\xef\xbb\xbf{}",
+            depth(5000).leak().as_bytes(),
+        ];
+        for bytes in hostile {
+            let refusal = object::<Fields<'_>>(bytes).unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidJson, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_missing_null_or_of_its_type() {
+        let fields = |text: &'static str| object::<Fields<'static>>(text.as_bytes()).unwrap();
+        assert_eq!(optional::<u64>(fields("{}").value, "value"), Ok(None));
+        assert_eq!(optional::<u64>(fields(r#"{"value":null}"#).value, "value"), Ok(None));
+        assert_eq!(optional::<u64>(fields(r#"{"value":7}"#).value, "value"), Ok(Some(7)));
+        for bad in [
+            r#"{"value":-1}"#,
+            r#"{"value":1.5}"#,
+            r#"{"value":"7"}"#,
+            r#"{"value":{}}"#,
+        ] {
+            let refusal = optional::<u64>(fields(bad).value, "value").unwrap_err();
+            assert_eq!(refusal.code, Code::InvalidValue);
+        }
+        assert!(required::<u64>(fields("{}").value, "value").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Who may call what, as extractors: a handler that names one of these in its arguments can't be reached by anybody
+//! else. They come before the path, the query string and the body, so a stranger learns nothing and costs nothing.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use presence::UserId;
+use presence::wire::code::Code;
+use presence::wire::record::Viewer;
+
+use super::AppState;
+use crate::auth::Identity;
+use crate::server::{Peer, Refusal};
+
+/// An internal caller.
+pub(super) struct Internal;
+
+/// An internal caller, and the user on whose behalf it calls.
+pub(super) struct InternalFor(pub(super) UserId);
+
+/// A user, or an internal caller on behalf of one.
+pub(super) struct ActingUser {
+    /// Whose choice it is.
+    pub(super) user: UserId,
+    /// How the caller sees that user.
+    pub(super) viewer: Viewer,
+}
+
+/// A user or an internal caller.
+pub(super) enum Reader {
+    /// Sees everything.
+    Internal,
+    /// Sees more of itself than of others.
+    User(UserId),
+}
+
+impl Reader {
+    /// How the caller sees `user`.
+    pub(super) fn viewer_of(&self, user: &UserId) -> Viewer {
+        match self {
+            Self::Internal => Viewer::Internal,
+            Self::User(own) if own == user => Viewer::Own,
+            Self::User(_) => Viewer::Public,
+        }
+    }
+}
+
+fn identify(parts: &Parts, state: &AppState) -> Result<Identity, Refusal> {
+    let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
+        tracing::error!("a request without its peer");
+        return Err(Refusal::internal());
+    };
+    state.door.authenticate(peer.ip(), &parts.headers, None)
+}
+
+fn internal(identity: &Identity) -> Result<(), Refusal> {
+    match identity.internal {
+        true => Ok(()),
+        // Without the header it is 401 whatever else is there; a wrong one was refused already.
+        false => Err(Refusal::new(
+            Code::Unauthenticated,
+            "this call needs the header x-secret-token",
+        )),
+    }
+}
+
+fn missing_user() -> Refusal {
+    Refusal::new(Code::MissingUser, "this call needs a user: the header x-user-id")
+}
+
+impl FromRequestParts<Arc<AppState>> for Internal {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+        internal(&identify(parts, state)?).map(|()| Self)
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for InternalFor {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+        let identity = identify(parts, state)?;
+        internal(&identity)?;
+        identity.user.map(Self).ok_or_else(missing_user)
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for ActingUser {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+        let identity = identify(parts, state)?;
+        Ok(Self {
+            user: identity.user.ok_or_else(missing_user)?,
+            viewer: if identity.internal {
+                Viewer::Internal
+            } else {
+                Viewer::Own
+            },
+        })
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+        let identity = identify(parts, state)?;
+        match (identity.internal, identity.user) {
+            (true, _) => Ok(Self::Internal),
+            (false, Some(user)) => Ok(Self::User(user)),
+            (false, None) => Err(Refusal::new(Code::Unauthenticated, "no credential")),
+        }
+    }
+}

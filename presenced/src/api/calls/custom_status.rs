@@ -1,0 +1,19 @@
+//! `GET /api/user/custom-status/{userId}`: what the user chose.
+
+use axum::Json;
+use axum::extract::State;
+use presence::wire::rest::CustomStatusAnswer;
+
+use super::Answer;
+use crate::api::Shared;
+use crate::api::caller::Internal;
+use crate::api::path::{FOURTH, PathUser};
+
+pub(in crate::api) async fn custom_status(
+    State(state): Shared,
+    _: Internal,
+    PathUser(user): PathUser<FOURTH>,
+) -> Answer<CustomStatusAnswer> {
+    let custom_status = state.engine.custom_status(&user).await?;
+    Ok(Json(CustomStatusAnswer { custom_status }))
+}

@@ -1,0 +1,20 @@
+//! `DELETE /api/presence/{userId}/sessions`: an operator ends everything of a user.
+
+use axum::Json;
+use axum::extract::State;
+use presence::wire::rest::Ended;
+
+use super::Answer;
+use crate::api::Shared;
+use crate::api::caller::Internal;
+use crate::api::path::{PathUser, THIRD};
+
+pub(in crate::api) async fn end_sessions(
+    State(state): Shared,
+    _: Internal,
+    PathUser(user): PathUser<THIRD>,
+) -> Answer<Ended> {
+    let ended = state.engine.kick(&user).await?;
+    tracing::info!(?user, ended, "kicked");
+    Ok(Json(Ended { ended }))
+}

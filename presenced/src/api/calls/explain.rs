@@ -1,0 +1,18 @@
+//! `GET /api/presence/{userId}/explain`: why this status, and what will change it.
+
+use axum::Json;
+use axum::extract::State;
+use presence::wire::rest::Explain;
+
+use super::Answer;
+use crate::api::Shared;
+use crate::api::caller::Internal;
+use crate::api::path::{PathUser, THIRD};
+
+pub(in crate::api) async fn explain(
+    State(state): Shared,
+    _: Internal,
+    PathUser(user): PathUser<THIRD>,
+) -> Answer<Explain> {
+    Ok(Json(state.engine.explain(&user).await?))
+}

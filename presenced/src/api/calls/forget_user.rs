@@ -1,0 +1,20 @@
+//! `DELETE /api/user/{userId}`: an operator has a user forgotten.
+
+use axum::Json;
+use axum::extract::State;
+use presence::wire::rest::Ended;
+
+use super::Answer;
+use crate::api::Shared;
+use crate::api::caller::Internal;
+use crate::api::path::{PathUser, THIRD};
+
+pub(in crate::api) async fn forget_user(
+    State(state): Shared,
+    _: Internal,
+    PathUser(user): PathUser<THIRD>,
+) -> Answer<Ended> {
+    let ended = state.engine.forget(&user).await?;
+    tracing::info!(?user, ended, "forgotten");
+    Ok(Json(Ended { ended }))
+}

@@ -1,0 +1,18 @@
+//! `GET /api/presence`: who is present, page by page.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use presence::wire::rest::Page;
+
+use super::Answer;
+use crate::api::caller::Internal;
+use crate::api::{Shared, listing};
+
+pub(in crate::api) async fn list_present(State(state): Shared, _: Internal, RawQuery(query): RawQuery) -> Answer<Page> {
+    let request = listing::parse(query.as_deref().unwrap_or_default())?;
+    let page = state.engine.list(&request);
+    Ok(Json(Page {
+        next: page.next.as_deref().map(listing::encode_cursor),
+        ..page
+    }))
+}

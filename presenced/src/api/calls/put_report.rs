@@ -1,0 +1,131 @@
+//! `PUT /api/user/realtime`: an outside gateway reports a session.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use presence::report::REPORT_TTL_MAX_SECONDS;
+use presence::{ReportInput, Source};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Told};
+use crate::api::caller::InternalFor;
+use crate::api::{Shared, body};
+use crate::server::Refusal;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    update_last_active: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl_seconds: Option<&'a RawValue>,
+}
+
+pub(in crate::api) async fn put_report(
+    State(state): Shared,
+    InternalFor(user): InternalFor,
+    request: Request,
+) -> Answer<Told> {
+    let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
+    let report = parse(&bytes)?;
+    let record = state.engine.report(&user, report).await?;
+    Ok(Json(Told {
+        now: state.clock.wall(),
+        record,
+    }))
+}
+
+fn parse(bytes: &[u8]) -> Result<ReportInput, Refusal> {
+    let fields: Fields<'_> = body::object(bytes)?;
+    let status = body::required::<String>(fields.status, "status")?
+        .parse()
+        .map_err(|_| body::invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB, OFFLINE"))?;
+    let source = match body::optional::<String>(fields.source, "source")? {
+        None => Source::default(),
+        Some(name) => name
+            .parse()
+            .map_err(|_| body::invalid("source", "is not 1 to 64 of A-Z a-z 0-9 . _ -"))?,
+    };
+    let ttl = match body::optional::<u64>(fields.ttl_seconds, "ttlSeconds")? {
+        None => None,
+        Some(seconds) if (1..=REPORT_TTL_MAX_SECONDS).contains(&seconds) => Some(Duration::from_secs(seconds)),
+        Some(_) => return Err(body::invalid("ttlSeconds", "is not a number from 1 to 86400")),
+    };
+    Ok(ReportInput {
+        source,
+        status,
+        ttl,
+        update_last_active: body::optional(fields.update_last_active, "updateLastActive")?.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::Status;
+    use presence::wire::code::Code;
+
+    use super::*;
+
+    fn with(fields: &str) -> Result<ReportInput, Refusal> {
+        parse(format!(r#"{{"status":"IDLE"{fields}}}"#).as_bytes())
+    }
+
+    #[test]
+    fn a_status_alone_is_a_report_of_the_gateway_for_ever() {
+        let report = parse(br#"{"status":"OFFLINE"}"#).unwrap();
+        assert_eq!(report.status, Status::Offline);
+        assert_eq!(report.source.as_str(), "gateway");
+        assert_eq!(report.ttl, None);
+        assert!(!report.update_last_active);
+    }
+
+    #[test]
+    fn everything_can_be_said_at_once() {
+        let report = with(r#","updateLastActive":true,"source":"a.B_9-","ttlSeconds":60,"later":null"#).unwrap();
+        assert_eq!(report.source.as_str(), "a.B_9-");
+        assert_eq!(report.ttl, Some(Duration::from_secs(60)));
+        assert!(report.update_last_active);
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        for (ttl, good) in [(0, false), (1, true), (86_399, true), (86_400, true), (86_401, false)] {
+            assert_eq!(with(&format!(r#","ttlSeconds":{ttl}"#)).is_ok(), good, "{ttl}");
+        }
+        for (length, good) in [(0, false), (1, true), (63, true), (64, true), (65, false)] {
+            let source = "s".repeat(length);
+            assert_eq!(with(&format!(r#","source":"{source}""#)).is_ok(), good, "{length}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for fields in [
+            r#","source":"a b""#,
+            r#","source":"é""#,
+            r#","source":7"#,
+            r#","ttlSeconds":"60""#,
+            r#","ttlSeconds":1.5"#,
+            r#","ttlSeconds":-1"#,
+            r#","updateLastActive":"true""#,
+            r#","updateLastActive":1"#,
+        ] {
+            assert_eq!(with(fields).unwrap_err().code, Code::InvalidValue, "{fields}");
+        }
+        for body in [
+            "{}",
+            r#"{"status":"online"}"#,
+            r#"{"status":null}"#,
+            r#"{"status":["IDLE"]}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err().code, Code::InvalidValue, "{body}");
+        }
+        assert_eq!(parse(b"[\"IDLE\"]").unwrap_err().code, Code::InvalidJson);
+    }
+}

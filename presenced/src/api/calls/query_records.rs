@@ -1,0 +1,105 @@
+//! `POST /api/presence/query`: the records of many, in the order asked.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use presence::UserId;
+use presence::wire::code::Code;
+use presence::wire::record::Viewer;
+use presence::wire::rest::{QUERY_MAX_IDS, QueryAnswer};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Answer;
+use crate::api::caller::Reader;
+use crate::api::{Shared, body};
+use crate::server::Refusal;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    user_ids: Option<&'a RawValue>,
+}
+
+pub(in crate::api) async fn query_records(
+    State(state): Shared,
+    reader: Reader,
+    request: Request,
+) -> Answer<QueryAnswer> {
+    let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
+    let ids = parse(&bytes)?;
+    let (viewer, own) = match &reader {
+        Reader::Internal => (Viewer::Internal, None),
+        Reader::User(own) => (Viewer::Public, Some(own)),
+    };
+    let users = state.engine.records(&ids, viewer, own).await?;
+    Ok(Json(QueryAnswer {
+        now: state.clock.wall(),
+        users,
+    }))
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<UserId>, Refusal> {
+    let fields: Fields<'_> = body::object(bytes)?;
+    let texts: Vec<&RawValue> = body::required(fields.user_ids, "userIds")?;
+    if texts.len() > QUERY_MAX_IDS {
+        let detail = format!("at most {QUERY_MAX_IDS} user ids at once");
+        return Err(Refusal::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
+    }
+    texts.into_iter().map(user_id).collect()
+}
+
+fn user_id(raw: &RawValue) -> Result<UserId, Refusal> {
+    let text: String =
+        serde_json::from_str(raw.get()).map_err(|_| body::invalid("userIds", "has an entry that is no string"))?;
+    UserId::new(&text).map_err(|why| Refusal::new(Code::InvalidUserId, why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ids: &str) -> Result<Vec<UserId>, Refusal> {
+        parse(format!(r#"{{"userIds":[{ids}]}}"#).as_bytes())
+    }
+
+    #[test]
+    fn ids_keep_their_order_and_may_repeat() {
+        let ids = of(r#""b","a","b","__proto__","\u00e9/%""#).unwrap();
+        let texts: Vec<&str> = ids.iter().map(UserId::as_str).collect();
+        assert_eq!(texts, ["b", "a", "b", "__proto__", "é/%"]);
+        assert_eq!(of("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_thousand_fit_and_one_more_does_not() {
+        for (count, good) in [(999, true), (1000, true), (1001, false)] {
+            let result = of(&vec![r#""u""#; count].join(","));
+            assert_eq!(result.is_ok(), good, "{count}");
+        }
+        let refusal = of(&vec!["1"; 1001].join(",")).unwrap_err();
+        assert_eq!(refusal.code, Code::TooMany, "counted before they are looked at");
+        assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn bad_ids_are_refused() {
+        for id in ["", ".", "..", " a", "a ", "\\u0007", "\\u0085", &"x".repeat(129)] {
+            assert_eq!(of(&format!(r#""{id}""#)).unwrap_err().code, Code::InvalidUserId, "{id}");
+        }
+        assert!(of(&format!(r#""{}""#, "x".repeat(128))).is_ok());
+        for ids in ["1", "null", "[\"a\"]", "{}"] {
+            assert_eq!(of(ids).unwrap_err().code, Code::InvalidValue, "{ids}");
+        }
+        for body in [
+            "{}",
+            r#"{"userIds":"a"}"#,
+            r#"{"userIds":{"0":"a"}}"#,
+            r#"{"userIds":null}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err().code, Code::InvalidValue, "{body}");
+        }
+        assert_eq!(of(r#""\ud800""#).unwrap_err().code, Code::InvalidJson);
+    }
+}

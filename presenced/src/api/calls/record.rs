@@ -1,0 +1,21 @@
+//! `GET /api/presence/{userId}`: one record.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::{Answer, Told};
+use crate::api::Shared;
+use crate::api::caller::Reader;
+use crate::api::path::{PathUser, THIRD};
+
+pub(in crate::api) async fn record(
+    State(state): Shared,
+    reader: Reader,
+    PathUser(user): PathUser<THIRD>,
+) -> Answer<Told> {
+    let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
+    Ok(Json(Told {
+        now: state.clock.wall(),
+        record,
+    }))
+}

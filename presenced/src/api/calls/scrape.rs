@@ -1,0 +1,18 @@
+//! `GET /metrics`: everybody's figures for Prometheus.
+
+use axum::extract::State;
+use axum::http::{HeaderName, header};
+use prometheus_client::encoding::text::encode;
+
+use crate::api::Shared;
+use crate::server::Refusal;
+
+pub(in crate::api) async fn scrape(State(state): Shared) -> Result<([(HeaderName, &'static str); 1], String), Refusal> {
+    let mut text = String::new();
+    encode(&mut text, &state.registry).map_err(|error| {
+        tracing::error!(%error, "the figures could not be encoded");
+        Refusal::internal()
+    })?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}

@@ -1,0 +1,113 @@
+//! `PUT /api/user/custom-status`: the user chooses, or an operator does.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use presence::wire::code::Code;
+use presence::wire::record::Viewer;
+use presence::{By, CustomStatus};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Answer, Told};
+use crate::api::caller::ActingUser;
+use crate::api::{Shared, body};
+use crate::server::Refusal;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    custom_status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    by: Option<&'a RawValue>,
+}
+
+pub(in crate::api) async fn set_custom_status(
+    State(state): Shared,
+    caller: ActingUser,
+    request: Request,
+) -> Answer<Told> {
+    let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
+    let (custom, by) = parse(&bytes)?;
+    if by == By::Operator && caller.viewer != Viewer::Internal {
+        return Err(Refusal::new(
+            Code::Forbidden,
+            "only internal callers choose as an operator",
+        ));
+    }
+    let record = state.engine.choose(&caller.user, custom, by, caller.viewer).await?;
+    Ok(Json(Told {
+        now: state.clock.wall(),
+        record,
+    }))
+}
+
+fn parse(bytes: &[u8]) -> Result<(CustomStatus, By), Refusal> {
+    let fields: Fields<'_> = body::object(bytes)?;
+    let custom = body::required::<String>(fields.custom_status, "customStatus")
+        .ok()
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::InvalidCustomStatus,
+                "customStatus is ONLINE, IDLE or DO_NOT_DISTURB",
+            )
+        })?;
+    let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(By::User), |word| {
+        word.parse()
+            .map_err(|_| body::invalid("by", "is neither user nor operator"))
+    })?;
+    Ok((custom, by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_three_words_can_be_chosen() {
+        for (word, custom) in [
+            ("ONLINE", CustomStatus::Online),
+            ("IDLE", CustomStatus::Idle),
+            ("DO_NOT_DISTURB", CustomStatus::DoNotDisturb),
+        ] {
+            let body = format!(r#"{{"customStatus":"{word}","unknown":1}}"#);
+            assert_eq!(parse(body.as_bytes()), Ok((custom, By::User)));
+        }
+    }
+
+    #[test]
+    fn every_other_choice_has_its_own_code() {
+        for value in [
+            r#""OFFLINE""#,
+            r#""idle""#,
+            r#""""#,
+            r#"" IDLE""#,
+            r#""IDLE\u0000""#,
+            "null",
+            "1",
+            "[]",
+            "{}",
+        ] {
+            let body = format!(r#"{{"customStatus":{value}}}"#);
+            assert_eq!(
+                parse(body.as_bytes()).unwrap_err().code,
+                Code::InvalidCustomStatus,
+                "{value}"
+            );
+        }
+        assert_eq!(parse(b"{}").unwrap_err().code, Code::InvalidCustomStatus);
+        assert_eq!(parse(b"[\"IDLE\",\"user\"]").unwrap_err().code, Code::InvalidJson);
+    }
+
+    #[test]
+    fn who_chose_is_the_user_or_an_operator() {
+        let by = |value: &str| parse(format!(r#"{{"customStatus":"IDLE","by":{value}}}"#).as_bytes());
+        assert_eq!(by(r#""operator""#).unwrap().1, By::Operator);
+        assert_eq!(by(r#""user""#).unwrap().1, By::User);
+        assert_eq!(by("null").unwrap().1, By::User);
+        for value in [r#""root""#, r#""Operator""#, "true", "1"] {
+            assert_eq!(by(value).unwrap_err().code, Code::InvalidValue, "{value}");
+        }
+    }
+}

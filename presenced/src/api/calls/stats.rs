@@ -1,0 +1,35 @@
+//! `GET /api/stats`: figures for operators.
+
+use axum::Json;
+use axum::extract::State;
+use presence::wire::rest::{LimitStats, Stats, StoreStats};
+
+use super::Answer;
+use crate::api::Shared;
+use crate::api::caller::Internal;
+
+pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> Answer<Stats> {
+    let engine = state.engine.stats();
+    let store_error = state.readiness.vitals().store_error;
+    let now = state.clock.now();
+    Ok(Json(Stats {
+        now: now.wall,
+        node: state.about.node.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        schema_version: state.about.schema_version,
+        uptime_seconds: now.mono.since(state.about.accepting_since).as_secs(),
+        users: engine.users,
+        sessions: engine.sessions,
+        rates: engine.rates,
+        store: StoreStats {
+            kind: "sqlite".into(),
+            writable: store_error.is_none(),
+            error: store_error,
+            pending_writes: engine.pending_writes,
+        },
+        limits: LimitStats {
+            max_connections: u64::try_from(state.slots.max()).unwrap_or(u64::MAX),
+            open_files: state.about.open_files,
+        },
+    }))
+}

@@ -1,0 +1,181 @@
+//! The calls on a real engine and store: what they answer, and to whom.
+
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, Reply, SECRET};
+
+fn token(user: &str) -> String {
+    format!("Bearer token-of-{user}")
+}
+
+async fn choose(api: &Fixture, user: &str, custom: &str) -> Reply {
+    let body = json!({ "customStatus": custom }).to_string();
+    api.ask("PUT /api/user/custom-status", &[("authorization", &token(user))], body)
+        .await
+}
+
+async fn report(api: &Fixture, user: &str, body: Value) -> Reply {
+    let headers = [SECRET, ("x-user-id", user)];
+    api.ask("PUT /api/user/realtime", &headers, body.to_string()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_is_told_back_and_kept() {
+    let api = Fixture::new().await;
+    let unseen = api.internal("GET /api/user/custom-status/anna").await;
+    assert_eq!(unseen.text, r#"{"customStatus":"ONLINE"}"#);
+    let chosen = choose(&api, "anna", "DO_NOT_DISTURB").await;
+    assert_eq!(chosen.status, 200, "{}", chosen.text);
+    let record = chosen.json();
+    assert_eq!(
+        (&record["userId"], &record["status"]),
+        (&json!("anna"), &json!("OFFLINE"))
+    );
+    assert_eq!(record["customStatus"], "DO_NOT_DISTURB");
+    assert_eq!(record["lastActive"], Value::Null);
+    let now = record["now"].as_str().unwrap();
+    assert!(
+        now.ends_with('Z') && now.len() == "2026-01-01T00:00:00.000Z".len(),
+        "{now}"
+    );
+    let kept = api.internal("GET /api/user/custom-status/anna").await;
+    assert_eq!(kept.text, r#"{"customStatus":"DO_NOT_DISTURB"}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_sees_as_much_as_they_may() {
+    let api = Fixture::new().await;
+    report(&api, "anna", json!({"status": "ONLINE"})).await;
+    let see = async |user: &str| {
+        let headers = [("authorization", token(user))];
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        api.ask("GET /api/presence/anna", &headers, "").await.json()
+    };
+    let (own, other) = (see("anna").await, see("bert").await);
+    let internal = api.internal("GET /api/presence/anna").await.json();
+    for (record, custom, reason) in [(&other, false, false), (&own, true, false), (&internal, true, true)] {
+        assert_eq!(record["status"], "ONLINE");
+        assert_eq!(record.get("customStatus").is_some(), custom, "{record}");
+        assert_eq!(record.get("sessions").is_some(), custom, "{record}");
+        assert_eq!(record.get("reason").is_some(), reason, "{record}");
+        assert_eq!(record.get("nodes").is_some(), reason, "{record}");
+    }
+    let body = r#"{"userIds":["bert","anna"]}"#;
+    let queried = api
+        .ask("POST /api/presence/query", &[("authorization", &token("anna"))], body)
+        .await
+        .json();
+    assert_eq!(queried["users"][0]["userId"], "bert");
+    assert!(queried["users"][0].get("customStatus").is_none());
+    assert!(queried["users"][1].get("customStatus").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_that_are_words_of_paths_work_like_any_other() {
+    let api = Fixture::new().await;
+    for id in [
+        "query",
+        "realtime",
+        "custom-status",
+        "explain",
+        "sessions",
+        "presence",
+        "a%2Fb",
+        "%25",
+        "100%25%2F",
+        "%C3%A9",
+    ] {
+        let decoded = super::percent::decode(id, super::percent::Plus::Literal).unwrap();
+        let body = json!({"status": "IDLE"}).to_string();
+        let headers = [SECRET, ("x-user-id", decoded.as_str())];
+        if decoded.is_ascii() {
+            assert_eq!(api.ask("PUT /api/user/realtime", &headers, body).await.status, 200);
+            let record = api.internal(&format!("GET /api/presence/{id}")).await.json();
+            assert_eq!(
+                (&record["userId"], &record["status"]),
+                (&json!(decoded), &json!("IDLE"))
+            );
+            let ended = api.internal(&format!("DELETE /api/presence/{id}/sessions")).await;
+            assert_eq!(ended.text, r#"{"ended":1}"#, "{id}");
+        }
+        let explained = api.internal(&format!("GET /api/presence/{id}/explain")).await.json();
+        assert_eq!(
+            (&explained["userId"], &explained["status"]),
+            (&json!(decoded), &json!("OFFLINE"))
+        );
+        let choice = api.internal(&format!("GET /api/user/custom-status/{id}")).await;
+        assert_eq!(choice.text, r#"{"customStatus":"ONLINE"}"#, "{id}");
+        let forgotten = api.internal(&format!("DELETE /api/user/{id}")).await;
+        assert_eq!(forgotten.text, r#"{"ended":0}"#, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_present_is_listed_page_by_page() {
+    let api = Fixture::new().await;
+    for index in 0..7 {
+        let status = if index % 2 == 0 { "ONLINE" } else { "IDLE" };
+        report(&api, &format!("user {index}"), json!({ "status": status })).await;
+    }
+    let (mut listed, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = api.internal(&format!("GET /api/presence?limit=3{next}")).await.json();
+        assert_eq!(page["counts"], json!({"ONLINE": 4, "IDLE": 3, "DO_NOT_DISTURB": 0}));
+        for record in page["users"].as_array().unwrap() {
+            listed.push(record["userId"].as_str().unwrap().to_owned());
+        }
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (0..7).map(|index| format!("user {index}")).collect();
+    assert_eq!(listed, expected);
+    let idle = api.internal("GET /api/presence?status=IDLE&prefix=user+").await.json();
+    assert_eq!(idle["users"].as_array().unwrap().len(), 3);
+    api.internal("GET /api/presence?limit=1001")
+        .await
+        .refused(400, "invalid_value");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_choices_and_reports_have_their_codes() {
+    let api = Fixture::new().await;
+    for index in 0..20 {
+        assert_eq!(choose(&api, "anna", ["IDLE", "ONLINE"][index % 2]).await.status, 200);
+    }
+    let refused = choose(&api, "anna", "IDLE").await;
+    refused.refused(429, "rate_limited");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    for index in 0..32 {
+        let body = json!({"status": "ONLINE", "source": format!("s{index}")});
+        assert_eq!(report(&api, "bert", body).await.status, 200);
+    }
+    report(&api, "bert", json!({"status": "ONLINE"}))
+        .await
+        .refused(429, "too_many");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_choice_is_told_as_such() {
+    let api = Fixture::new().await;
+    let headers = [SECRET, ("x-user-id", "anna")];
+    let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
+    let chosen = api.ask("PUT /api/user/custom-status", &headers, body).await;
+    assert_eq!(chosen.status, 200);
+    assert_eq!(chosen.json()["reason"], "no_session", "internal callers see why");
+    let explained = api.internal("GET /api/presence/anna/explain").await.json();
+    assert_eq!(explained["choice"]["setBy"], "operator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_given_to_internal_callers() {
+    let api = Fixture::new().await;
+    report(&api, "anna", json!({"status": "ONLINE"})).await;
+    let stats = api.internal("GET /api/stats").await.json();
+    assert_eq!(stats["users"]["ONLINE"], 1);
+    assert_eq!(stats["sessions"]["reports"], 1);
+    assert_eq!((&stats["node"], &stats["schemaVersion"]), (&json!("here"), &json!(3)));
+    assert_eq!(stats["store"]["writable"], true);
+    assert_eq!(stats["limits"], json!({"maxConnections": 100, "openFiles": 1000}));
+}

@@ -1,0 +1,219 @@
+//! A whole API on an engine and a store of its own, called without a socket. What depends on how other modules are built
+//! stands here alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use http_body_util::BodyExt;
+use presence::Mono;
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals, metrics_router, router};
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::limits::Limits;
+use crate::directory::Directory;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::server::{Door, Peer, Place, ServerMetrics, Slots};
+use crate::store::{OpenOptions, Store, StoreMetrics};
+
+/// A client without a proxy.
+pub(crate) const STRANGER: &str = "198.51.100.7:40000";
+/// The proxy that is trusted.
+pub(crate) const PROXY: &str = "192.0.2.1:40000";
+/// What internal callers send.
+pub(crate) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
+
+/// Secret `test-secret`, bearer tokens `token-of-USER`, trusted proxy 192.0.2.1, allowed origin `https://app.example`,
+/// hosts 127.0.0.1 and localhost.
+pub(crate) fn auth() -> Auth {
+    Auth {
+        trusted: vec![[192, 0, 2, 1].into()],
+    }
+}
+
+/// An API, and what it stands on.
+pub(crate) struct Fixture {
+    pub(crate) state: Arc<AppState>,
+    pub(crate) router: Router,
+    pub(crate) server_metrics: ServerMetrics,
+    /// Kept alive: the engine's threads and the store's file.
+    _engine: Box<dyn std::any::Any>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
+    }
+
+    /// Fails unless it is a problem with this status and code, as RFC 9457 wants it.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) {
+        assert_eq!(
+            (self.status.as_u16(), self.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{}",
+            self.text
+        );
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], "about:blank");
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default(), Vitals::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits, vitals: Vitals) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut registry = Registry::default();
+        let clock = Arc::new(Clock::new());
+        let (engine, running) = engine(&dir, &limits, &clock).await;
+        let auth = Arc::new(auth());
+        let server_metrics = ServerMetrics::register(&mut registry);
+        let metrics = ApiMetrics::register(&mut registry);
+        let state = Arc::new(AppState {
+            engine,
+            auth: Arc::clone(&auth),
+            door: Arc::new(Door::new(&limits, auth, Arc::clone(&clock), server_metrics.clone())),
+            clock,
+            slots: Slots::new(
+                limits.max_connections.unwrap_or(100),
+                server_metrics.connections.clone(),
+            ),
+            limits: Arc::new(limits),
+            readiness: Arc::new(Readiness::new(move || vitals.clone())),
+            about: About {
+                node: "here".into(),
+                schema_version: 3,
+                open_files: 1000,
+                accepting_since: Mono::default(),
+            },
+            metrics,
+            registry: Arc::new(registry),
+        });
+        let ws = get(|| async { "upgraded" });
+        Self {
+            router: router(Arc::clone(&state), ws, MetricsAt::MainListener),
+            state,
+            server_metrics,
+            _engine: Box::new(running),
+            _dir: dir,
+        }
+    }
+
+    /// The same, with `/metrics` elsewhere: the main router and that one.
+    pub(crate) fn with_metrics_elsewhere(&self) -> (Router, Router) {
+        let ws = get(|| async { "upgraded" });
+        (
+            router(Arc::clone(&self.state), ws, MetricsAt::OwnListener),
+            metrics_router(Arc::clone(&self.state)),
+        )
+    }
+
+    /// A request line, headers and a body, from a stranger.
+    pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+        self.ask_from(STRANGER, line, headers, body).await
+    }
+
+    pub(crate) async fn ask_from(
+        &self,
+        peer: &str,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        ask(&self.router, peer, line, headers, body.into()).await
+    }
+
+    /// The same, without a body, by an internal caller.
+    pub(crate) async fn internal(&self, line: &str) -> Reply {
+        self.ask(line, &[SECRET], "").await
+    }
+}
+
+pub(crate) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Reply {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "localhost");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(body).expect("a request");
+    let peer: SocketAddr = peer.parse().expect("an address");
+    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(Place::Later);
+    let response: Response = router.clone().oneshot(request).await.expect("an answer");
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    Reply {
+        status: head.status,
+        headers: head.headers,
+        text: String::from_utf8(bytes.to_vec()).expect("text"),
+    }
+}
+
+async fn engine(
+    dir: &tempfile::TempDir,
+    limits: &Limits,
+    clock: &Arc<Clock>,
+) -> (Arc<Engine>, impl std::any::Any + use<>) {
+    let metrics = StoreMetrics::register(&mut Registry::default());
+    let path = dir.path().join("presence.db");
+    let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+    let engine = Engine::new(EngineParts {
+        options: EngineOptions {
+            timers: presence::Timers {
+                grace: Duration::from_secs(5),
+                restart_grace: Duration::from_secs(30),
+                idle_after: Duration::from_secs(300),
+            },
+            sessions_per_user: limits.sessions_per_user,
+            reports_per_user: limits.reports_per_user,
+            watched_per_connection: limits.watched_per_connection,
+            choices: limits.choices,
+            beats: crate::hub::heart::Beats {
+                ping_interval: Duration::from_secs(25),
+                ping_timeout: Duration::from_secs(10),
+                write_timeout: limits.write_timeout,
+                message_timeout: limits.message_timeout,
+            },
+            incarnation: 7,
+        },
+        clock: Arc::clone(clock),
+        store,
+        directory: Directory::new("here", 0, true),
+        metrics: EngineMetrics::register(&mut Registry::default()),
+    });
+    let running = engine
+        .start(startup.mark, startup.present)
+        .await
+        .expect("a running engine");
+    (engine, running)
+}

@@ -1,0 +1,167 @@
+//! What a listing is asked for: the query string of `GET /api/presence`, and the cursor between its pages. Pure.
+
+use std::fmt::Write;
+
+use presence::user_id::USER_ID_MAX_BYTES;
+use presence::wire::code::Code;
+use presence::wire::rest::PAGE_MAX_RECORDS;
+use presence::{Status, UserId};
+
+use super::percent::{self, Plus};
+use crate::engine::ListRequest;
+use crate::server::Refusal;
+
+/// Records on a page if nothing else is asked for.
+const PAGE_DEFAULT_RECORDS: usize = 100;
+
+/// Reads the query string. Unknown parameters are ignored; one given twice is refused.
+pub(super) fn parse(query: &str) -> Result<ListRequest, Refusal> {
+    let [mut status, mut prefix, mut limit, mut cursor] = [const { None }; 4];
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let place = match name {
+            "status" => &mut status,
+            "prefix" => &mut prefix,
+            "limit" => &mut limit,
+            "cursor" => &mut cursor,
+            _ => continue,
+        };
+        let value = percent::decode(value, Plus::Space).ok_or_else(|| invalid(name, "is not percent-encoded UTF-8"))?;
+        if place.replace(value).is_some() {
+            return Err(invalid(name, "is given twice"));
+        }
+    }
+    Ok(ListRequest {
+        status: status.map(|word| status_of(&word)).transpose()?,
+        prefix: prefix.map(prefix_of).transpose()?.unwrap_or_default(),
+        limit: limit.map_or(Ok(PAGE_DEFAULT_RECORDS), |digits| limit_of(&digits))?,
+        after: cursor.map(|text| decode_cursor(&text)).transpose()?,
+    })
+}
+
+fn invalid(name: &str, what: &str) -> Refusal {
+    Refusal::new(Code::InvalidValue, format!("the parameter {name:?} {what}"))
+}
+
+fn status_of(word: &str) -> Result<Status, Refusal> {
+    // Nobody who is listed is OFFLINE: to ask for that is a mistake worth telling.
+    match word.parse() {
+        Ok(status) if status != Status::Offline => Ok(status),
+        _ => Err(invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB")),
+    }
+}
+
+fn prefix_of(text: String) -> Result<String, Refusal> {
+    if text.len() > USER_ID_MAX_BYTES || text.chars().any(char::is_control) {
+        return Err(invalid("prefix", "begins no user id"));
+    }
+    Ok(text)
+}
+
+fn limit_of(digits: &str) -> Result<usize, Refusal> {
+    let number = match digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => digits.parse().ok(),
+        false => None,
+    };
+    number
+        .filter(|number| (1..=PAGE_MAX_RECORDS).contains(number))
+        .ok_or_else(|| invalid("limit", "is not a number from 1 to 1000"))
+}
+
+/// The cursor after `last`: its bytes in hexadecimal, so that every id fits into a URL as it is. Opaque to clients.
+pub(super) fn encode_cursor(last: &str) -> String {
+    let mut text = String::with_capacity(last.len() * 2);
+    for byte in last.bytes() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn decode_cursor(text: &str) -> Result<UserId, Refusal> {
+    let decode = || {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digits = |[high, low]: &[u8; 2]| Some(percent::hex(*high)? << 4 | percent::hex(*low)?);
+        let bytes: Vec<u8> = pairs.iter().map(digits).collect::<Option<_>>()?;
+        let id = String::from_utf8(bytes).ok().filter(|_| rest.is_empty())?;
+        UserId::new(&id).ok()
+    };
+    decode().ok_or_else(|| invalid("cursor", "is none that this server gave"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_asked_is_the_first_hundred_of_everybody() {
+        for query in ["", "prefix=", "unknown=1&&x"] {
+            let request = parse(query).unwrap();
+            assert_eq!(request.status, None);
+            assert_eq!(request.prefix, "");
+            assert_eq!(request.limit, 100);
+            assert_eq!(request.after, None);
+        }
+    }
+
+    #[test]
+    fn everything_asked_is_understood() {
+        let request = parse("status=DO_NOT_DISTURB&prefix=a%2Fb+%2B%C3%A9&limit=1000&cursor=616e6e61").unwrap();
+        assert_eq!(request.status, Some(Status::DoNotDisturb));
+        assert_eq!(request.prefix, "a/b +é");
+        assert_eq!(request.limit, 1000);
+        assert_eq!(request.after, UserId::new("anna").ok());
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        for (limit, good) in [
+            ("0", false),
+            ("1", true),
+            ("999", true),
+            ("1000", true),
+            ("1001", false),
+        ] {
+            assert_eq!(parse(&format!("limit={limit}")).is_ok(), good, "{limit}");
+        }
+        for (bytes, good) in [(127, true), (128, true), (129, false)] {
+            assert_eq!(parse(&format!("prefix={}", "x".repeat(bytes))).is_ok(), good, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_told_apart_from_none() {
+        for query in [
+            "status=OFFLINE",
+            "status=",
+            "limit",
+            "limit=",
+            "cursor=",
+            "status=online",
+            "status=%00",
+            "limit=-1",
+            "limit=%2B5",
+            "limit=1e2",
+            "limit=99999999999999999999999",
+            "limit=5&limit=5",
+            "prefix=%",
+            "prefix=%FF",
+            "prefix=%0A",
+            "cursor=6",
+            "cursor=zz",
+            "cursor=ff",
+            "cursor=2e2e",
+            "cursor=00",
+        ] {
+            assert_eq!(parse(query).unwrap_err().code, Code::InvalidValue, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_finds_its_way_back_whatever_the_id() {
+        for id in ["a", "é/%&=+ #", &"x".repeat(128)] {
+            let cursor = encode_cursor(id);
+            assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            assert_eq!(decode_cursor(&cursor).unwrap().as_str(), id);
+        }
+    }
+}

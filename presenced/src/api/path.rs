@@ -1,0 +1,34 @@
+//! The user named in a path. Taken from the raw path rather than from the router's captures: an escaped slash stays part
+//! of the id, and a path whose last segment is a word of the API names a user as well.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use presence::UserId;
+use presence::wire::code::Code;
+
+use super::AppState;
+use super::percent::{self, Plus};
+use crate::server::Refusal;
+
+/// The segment after `/api/presence/` or `/api/user/`.
+pub(super) const THIRD: usize = 3;
+/// The segment after `/api/user/custom-status/`.
+pub(super) const FOURTH: usize = 4;
+
+/// The user that the path's `SEGMENT` names, counted from one.
+pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
+
+impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Refusal> {
+        // A path begins with a slash, so what lies before the first one is the empty segment 0.
+        let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
+        let refused = |why: String| Refusal::new(Code::InvalidUserId, why);
+        let text = percent::decode(segment, Plus::Literal)
+            .ok_or_else(|| refused("the user id in the path is not percent-encoded UTF-8".into()))?;
+        UserId::new(&text).map(Self).map_err(|why| refused(why.to_string()))
+    }
+}

@@ -1,0 +1,60 @@
+//! Percent-encoding, decoded once and strictly: what is malformed or no UTF-8 is refused, never guessed at.
+
+/// How a `+` is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plus {
+    /// As itself: in paths.
+    Literal,
+    /// As a space: in query strings, as forms encode it.
+    Space,
+}
+
+/// The text that `encoded` stands for; none if an escape is malformed or the bytes are no UTF-8.
+pub(super) fn decode(encoded: &str, plus: Plus) -> Option<String> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut bytes = encoded.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            b'+' if plus == Plus::Space => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// The value of one hexadecimal digit.
+pub(super) fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_once() {
+        for (encoded, decoded) in [
+            ("anna", "anna"),
+            ("a%2Fb", "a/b"),
+            ("a%2fb", "a/b"),
+            ("%2541", "%41"),
+            ("100%25", "100%"),
+            ("a+b", "a+b"),
+            ("%C3%A9", "é"),
+            ("%00", "\0"),
+        ] {
+            assert_eq!(decode(encoded, Plus::Literal).as_deref(), Some(decoded));
+        }
+        assert_eq!(decode("a+b%2B", Plus::Space).as_deref(), Some("a b+"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_not_guessed_at() {
+        for encoded in ["%", "%2", "%zz", "%+1", "%%41", "%C3", "%FF", "%ED%A0%80"] {
+            assert_eq!(decode(encoded, Plus::Literal), None, "{encoded}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The paths of the API, once, for the router and as labels of its figures.
+
+pub(super) const CUSTOM_STATUS: &str = "/api/user/custom-status";
+pub(super) const CUSTOM_STATUS_OF: &str = "/api/user/custom-status/{userId}";
+pub(super) const REPORT: &str = "/api/user/realtime";
+pub(super) const USER: &str = "/api/user/{userId}";
+pub(super) const LISTING: &str = "/api/presence";
+pub(super) const QUERY: &str = "/api/presence/query";
+pub(super) const RECORD: &str = "/api/presence/{userId}";
+pub(super) const EXPLAIN: &str = "/api/presence/{userId}/explain";
+pub(super) const SESSIONS: &str = "/api/presence/{userId}/sessions";
+pub(super) const STATS: &str = "/api/stats";
+pub(super) const HEALTH: &str = "/healthz";
+pub(super) const READY: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+pub(super) const WS: &str = "/ws";
+
+const ALL: [&str; 14] = [
+    CUSTOM_STATUS,
+    CUSTOM_STATUS_OF,
+    REPORT,
+    USER,
+    LISTING,
+    QUERY,
+    RECORD,
+    EXPLAIN,
+    SESSIONS,
+    STATS,
+    HEALTH,
+    READY,
+    METRICS,
+    WS,
+];
+
+/// The label of a matched route; whatever is none of ours is `none`, so that labels stay few.
+pub(super) fn label(matched: Option<&str>) -> &'static str {
+    let known = matched.and_then(|matched| ALL.into_iter().find(|route| *route == matched));
+    known.unwrap_or("none")
+}
+
+/// The methods that an allowed page may use on this route for a user.
+pub(super) fn methods_of_pages(route: &str) -> Option<&'static str> {
+    match route {
+        CUSTOM_STATUS => Some("PUT"),
+        QUERY => Some("GET, POST"),
+        RECORD => Some("GET"),
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! The directory of a node that is alone: its contribution is all there is, and its own clock gives the revisions.
+
+use parking_lot::Mutex;
+use presence::wire::record::{Record, Viewer};
+use presence::{Contribution, Now, Profile, Published, Revision, RevisionClock, UserId, Wall};
+
+/// Turns contributions into records.
+pub(crate) struct Local {
+    node: Box<str>,
+    revisions: Mutex<RevisionClock>,
+    /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
+    floor: Revision,
+}
+
+impl Local {
+    /// `stored_ceiling` and `was_clean` are what the previous run left.
+    pub(crate) fn new(node: &str, stored_ceiling: u64, was_clean: bool) -> Self {
+        let floor = if was_clean {
+            Revision::NEVER
+        } else {
+            Revision::new(stored_ceiling)
+        };
+        Self {
+            node: node.into(),
+            revisions: Mutex::new(RevisionClock::new(stored_ceiling)),
+            floor,
+        }
+    }
+
+    /// The node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The revision at which to show what was stored: after a crash above everything told before it, because what was
+    /// told last may not have reached the disk, and a receiver drops what is older than what it has.
+    pub(crate) fn restored(&self, stored: Revision) -> Revision {
+        if stored == Revision::NEVER {
+            stored
+        } else {
+            stored.max(self.floor)
+        }
+    }
+
+    /// This node's contribution changed, or the profile did: the rule applied, with the next revision if it is told.
+    pub(crate) fn contribute(&self, now: Now, profile: &mut Profile, mine: Contribution) -> Option<Published> {
+        profile.settle(now.wall, &[mine], |before| self.next_revision(before, now.wall))
+    }
+
+    /// The next revision, for what is told without a rule: a removal.
+    pub(crate) fn next_revision(&self, before: Revision, wall: Wall) -> Revision {
+        self.revisions.lock().next(before, wall)
+    }
+
+    /// The record as `viewer` may see it.
+    pub(crate) fn record(&self, user: &UserId, profile: &Profile, mine: Contribution, viewer: Viewer) -> Record {
+        profile.record(user, &[(&self.node, mine)], viewer)
+    }
+
+    /// The ceiling to store now.
+    pub(crate) fn wanted_ceiling(&self, wall: Wall) -> u64 {
+        self.revisions.lock().wanted_ceiling(wall)
+    }
+
+    /// A ceiling is on disk.
+    pub(crate) fn raise_ceiling(&self, stored: u64) {
+        self.revisions.lock().raise(stored);
+    }
+}

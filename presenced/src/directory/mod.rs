@@ -1,0 +1,6 @@
+//! The seam between this node's sessions and the record that everyone sees. One implementation stands: [`local`], where
+//! this node is alone and answers at once. The store and the sockets are not known here.
+
+mod local;
+
+pub(crate) use local::Local as Directory;

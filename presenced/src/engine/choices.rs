@@ -1,0 +1,85 @@
+//! Choices: on disk first, then shown. What was acknowledged is never lost and never overwritten by an older one.
+
+use std::sync::Arc;
+
+use presence::wire::record::{Record, Viewer};
+use presence::{By, Choice, CustomStatus, UserId};
+
+use super::{Engine, EngineError};
+
+/// How many users' limits are kept before those that are full again are dropped.
+const BUCKETS_KEPT: usize = 1024;
+
+impl Engine {
+    /// Chooses. The record as `viewer` sees it. A caller that goes away does not stop it halfway.
+    pub(crate) async fn choose(
+        self: &Arc<Self>,
+        user: &UserId,
+        custom: CustomStatus,
+        by: By,
+        viewer: Viewer,
+    ) -> Result<Record, EngineError> {
+        self.take_choice(user)?;
+        let engine = Arc::clone(self);
+        let user = user.clone();
+        let done = tokio::spawn(async move { engine.choose_now(&user, custom, by, viewer).await });
+        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+    }
+
+    async fn choose_now(
+        &self,
+        user: &UserId,
+        custom: CustomStatus,
+        by: By,
+        viewer: Viewer,
+    ) -> Result<Record, EngineError> {
+        let _gate = self.gate(user).lock().await;
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let (choice, revision) = {
+            let shard = self.shards.of_ref(at);
+            let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+            let now = self.clock.wall();
+            let moment = cell.profile.choice_moment(now);
+            // Above a removal, if there was one: what lies below that is dropped as late.
+            let revision = self.directory.next_revision(cell.profile.revision(), now);
+            (
+                Choice {
+                    custom,
+                    set_at: Some(moment),
+                    set_by: Some(by),
+                },
+                revision,
+            )
+        };
+        let saved = self.store.save_choice(user, choice, revision).await;
+        if let Err(error) = saved {
+            self.refresh_after(&error, at);
+            return Err(EngineError::StoreUnavailable);
+        }
+        let mut shard = self.shards.of_ref(at);
+        let now = self.clock.now();
+        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        cell.profile.handle_choice(choice);
+        if by == By::User && cell.is_present() {
+            cell.sessions.handle_choice(now, &self.options.timers);
+            cell.profile.note_activity(now.wall);
+            self.write_soon(cell, at);
+        }
+        self.settle(&mut shard, at, now);
+        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        Ok(self.record_of(cell, viewer))
+    }
+
+    fn take_choice(&self, user: &UserId) -> Result<(), EngineError> {
+        let now = self.clock.mono();
+        let mut choices = self.choices.lock();
+        if choices.len() >= BUCKETS_KEPT && choices.len() == choices.capacity() {
+            choices.retain(|_, bucket| !bucket.is_full(now));
+        }
+        let bucket = choices.entry(user.clone()).or_default();
+        bucket
+            .take(self.options.choices, now, 1)
+            .map_err(|retry_after| EngineError::RateLimited { retry_after })
+    }
+}

@@ -1,0 +1,192 @@
+//! Users come into memory when somebody asks for them, and stay while something needs them. A [`Pinned`] keeps them for
+//! as long as a call relies on their cells.
+
+use std::time::Duration;
+
+use presence::{Profile, Status, UserId, Wall};
+
+use super::shard::{Shard, shard_of};
+use super::{Engine, EngineError};
+use crate::hub::outbox::UserRef;
+use crate::store::{Row, StoreError};
+
+/// For how long a connect waits for the store.
+const CONNECT_WAITS: Duration = Duration::from_millis(150);
+/// How often the load of a profile that could not be loaded is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Users that stay in memory while it lives, in the order asked for.
+pub(super) struct Pinned<'a> {
+    engine: &'a Engine,
+    refs: Vec<UserRef>,
+}
+
+impl Pinned<'_> {
+    /// Where they are.
+    pub(super) fn refs(&self) -> &[UserRef] {
+        &self.refs
+    }
+
+    /// Keeps the pins and gives them to somebody else.
+    pub(super) fn leak(mut self) -> Vec<UserRef> {
+        std::mem::take(&mut self.refs)
+    }
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        for user in &self.refs {
+            self.engine.unpin(*user);
+        }
+    }
+}
+
+impl Engine {
+    /// Loads what is not in memory, and pins all.
+    pub(super) async fn pin_loaded(&self, users: &[UserId]) -> Result<Pinned<'_>, EngineError> {
+        let mut found: Vec<Option<UserRef>> = vec![None; users.len()];
+        let mut pinned = Pinned {
+            engine: self,
+            refs: Vec::with_capacity(users.len()),
+        };
+        loop {
+            let mut missing = Vec::new();
+            for (index, user) in users.iter().enumerate() {
+                if found[index].is_some() {
+                    continue;
+                }
+                let mut shard = self.shards.of_user(user);
+                match shard.find(user) {
+                    Some(at) => found[index] = pinned.pin(&mut shard, at),
+                    None => missing.push((index, shard.evictions())),
+                }
+            }
+            if missing.is_empty() {
+                // In the order asked for, now that all are there.
+                pinned.refs = found.into_iter().flatten().collect();
+                return Ok(pinned);
+            }
+            let wanted: Vec<UserId> = missing.iter().map(|(index, _)| users[*index].clone()).collect();
+            let rows = self
+                .store
+                .load_many(&wanted)
+                .await
+                .map_err(|_| EngineError::StoreUnavailable)?;
+            for (((index, evictions), user), row) in missing.into_iter().zip(&wanted).zip(rows) {
+                let mut shard = self.shards.of_user(user);
+                if shard.find(user).is_none() && shard.may_have_evicted(user, evictions) {
+                    continue;
+                }
+                let now = self.clock.wall();
+                let at = shard.insert(user, || self.profile_of(user, row, now), self.changes.last());
+                found[index] = pinned.pin(&mut shard, at);
+            }
+        }
+    }
+
+    /// Pins a user that connects: from memory, from the store if it answers in time, else as ONLINE and `degraded`.
+    pub(super) async fn pin_for_connect(&self, user: &UserId) -> Pinned<'_> {
+        let loaded = tokio::time::timeout(CONNECT_WAITS, self.pin_loaded(std::slice::from_ref(user))).await;
+        if let Ok(Ok(pinned)) = loaded {
+            return pinned;
+        }
+        let mut pinned = Pinned {
+            engine: self,
+            refs: Vec::new(),
+        };
+        let mut shard = self.shards.of_user(user);
+        let is_new = shard.find(user).is_none();
+        let at = shard.insert(user, Profile::fallback, self.changes.last());
+        pinned.pin(&mut shard, at);
+        if is_new {
+            self.metrics.fallbacks.inc();
+            if let Some(cell) = shard.cell(at) {
+                cell.pins += 1;
+            }
+            self.degraded.lock().push(at);
+        }
+        drop(shard);
+        pinned
+    }
+
+    /// Tries for ever to load the profiles that could not be loaded.
+    pub(super) async fn retry_degraded(&self) {
+        loop {
+            tokio::time::sleep(RETRY_EVERY).await;
+            let waiting = std::mem::take(&mut *self.degraded.lock());
+            for (index, user) in waiting.iter().enumerate() {
+                if self.reload(*user).await.is_err() {
+                    self.degraded.lock().extend_from_slice(&waiting[index..]);
+                    break;
+                }
+                self.unpin(*user);
+            }
+        }
+    }
+
+    /// A durable write failed. If it may still be done, what the store knows is read again later.
+    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef) {
+        if matches!(error, StoreError::Late) {
+            if let Some(cell) = self.shards.of_ref(user).cell(user) {
+                cell.pins += 1;
+            }
+            self.degraded.lock().push(user);
+        }
+    }
+
+    /// One call or outbox less relies on the cell.
+    pub(super) fn unpin(&self, user: UserRef) {
+        let mut shard = self.shards.of_ref(user);
+        self.unpin_in(&mut shard, user);
+    }
+
+    /// The same, where the shard is locked already.
+    pub(super) fn unpin_in(&self, shard: &mut Shard, user: UserRef) {
+        if let Some(cell) = shard.cell(user) {
+            cell.pins = cell.pins.saturating_sub(1);
+        }
+        shard.evict_idle(user);
+    }
+
+    /// A stored row as a profile nobody has sessions of.
+    fn profile_of(&self, user: &UserId, row: Option<Row>, now: Wall) -> Profile {
+        let Some(row) = row else { return Profile::default() };
+        let mut stored = self.stored_of(user, row, now);
+        stored.status = Status::Offline;
+        Profile::restore(stored, now)
+    }
+
+    async fn reload(&self, user: UserRef) -> Result<(), EngineError> {
+        let Some(id) = self.shards.of_ref(user).peek(user).map(|cell| cell.user.clone()) else {
+            return Ok(());
+        };
+        let row = self.store.load(&id).await.map_err(|_| EngineError::StoreUnavailable)?;
+        let now = self.clock.now();
+        let stored = row.map(|row| self.stored_of(&id, row, now.wall)).unwrap_or_default();
+        let mut shard = self.shards.lock(shard_of(&id));
+        if let Some(cell) = shard.cell(user) {
+            cell.profile.handle_load(stored, now.wall);
+        }
+        self.settle(&mut shard, user, now);
+        Ok(())
+    }
+
+    /// What was stored, as this run may tell it.
+    pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Wall) -> presence::profile::Stored {
+        let mut stored = row.stored;
+        stored.revision = self.directory.restored(stored.revision);
+        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now) {
+            tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
+        }
+        stored
+    }
+}
+
+impl Pinned<'_> {
+    fn pin(&mut self, shard: &mut Shard, user: UserRef) -> Option<UserRef> {
+        let cell = shard.cell(user)?;
+        cell.pins += 1;
+        self.refs.push(user);
+        Some(user)
+    }
+}

@@ -1,0 +1,89 @@
+//! What the engine measures. No user id is ever a label.
+
+use presence::Published;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transition {
+    from: &'static str,
+    to: &'static str,
+    reason: &'static str,
+}
+
+/// Counters of the engine.
+pub(crate) struct EngineMetrics {
+    transitions: Family<Transition, Counter>,
+    /// Changes that met an earlier one in an outbox and left with it.
+    pub(crate) conflated: Counter,
+    /// Users shown without the store's answer.
+    pub(crate) fallbacks: Counter,
+    /// Times the timer loop found itself over a second late.
+    pub(crate) stalls: Counter,
+    /// From the moment the first of a batch of changes was published to the moment its last frame was handed to the
+    /// kernel.
+    pub(crate) delivery_seconds: Histogram,
+    /// Records delivered.
+    pub(crate) deliveries: Counter,
+}
+
+impl EngineMetrics {
+    /// Registers all of them.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            transitions: Family::default(),
+            conflated: Counter::default(),
+            fallbacks: Counter::default(),
+            stalls: Counter::default(),
+            delivery_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
+            deliveries: Counter::default(),
+        };
+        registry.register(
+            "transitions",
+            "Changes of status, by from, to and reason",
+            metrics.transitions.clone(),
+        );
+        registry.register(
+            "conflated_changes",
+            "Changes that left together with a later one",
+            metrics.conflated.clone(),
+        );
+        registry.register(
+            "fallbacks",
+            "Users shown without the store's answer",
+            metrics.fallbacks.clone(),
+        );
+        registry.register(
+            "stalls",
+            "Times the process was stalled for over a second",
+            metrics.stalls.clone(),
+        );
+        registry.register(
+            "delivery_lag_seconds",
+            "From a change being published to the last frame of it being written",
+            metrics.delivery_seconds.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Records delivered to watchers",
+            metrics.deliveries.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a change of status.
+    pub(crate) fn transition(&self, published: &Published) {
+        if published.from != published.to {
+            let Published { from, to, reason, .. } = published;
+            let label = Transition {
+                from: from.as_str(),
+                to: to.as_str(),
+                reason: reason.as_str(),
+            };
+            self.transitions.get_or_create(&label).inc();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What follows from a change of one user, under its shard's lock: the rule, the order of the present, the marks in the
+//! outboxes of everyone who is told, the deadlines, and what must be written down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use presence::wire::rest::Counts;
+use presence::{Audience, Now, Published, Status};
+
+use super::Engine;
+use super::cell::Cell;
+use super::shard::Shard;
+use super::timing::Target;
+use crate::hub::conn::Conn;
+use crate::hub::outbox::UserRef;
+use crate::store::ExpiredReport;
+
+impl Engine {
+    /// Applies the rule to one user after something happened to it, and lets everything follow. What was published, if
+    /// anything.
+    pub(super) fn settle(&self, shard: &mut Shard, user: UserRef, now: Now) -> Option<Published> {
+        let cell = shard.cell(user)?;
+        cell.sessions.on_deadline(now.mono);
+        self.expire_reports(cell, now);
+        let published = self
+            .directory
+            .contribute(now, &mut cell.profile, cell.sessions.contribution());
+        if published.is_some() {
+            cell.forgotten = None;
+        }
+        self.keep_order(shard, user);
+        if let Some(published) = published {
+            self.metrics.transition(&published);
+            self.publish(shard, user, now, published.audience);
+        }
+        let cell = shard.cell(user)?;
+        let is_connected = cell.sessions.is_present();
+        let has_turned = std::mem::replace(&mut cell.is_connected, is_connected) != is_connected;
+        if published.is_some() || has_turned {
+            self.write_soon(cell, user);
+        }
+        self.arm_deadline(cell, user);
+        published
+    }
+
+    /// Marks everyone who is told of the user's change, and lets the delivery begin.
+    pub(super) fn publish(&self, shard: &mut Shard, user: UserRef, now: Now, audience: Audience) {
+        let Some(cell) = shard.cell(user) else { return };
+        self.shards.begin_publishing(user, self.changes.last());
+        cell.changed = self.changes.push(now.mono, &cell.user, cell.forgotten);
+        let mut ready = Vec::new();
+        let mut pins = 0;
+        let mut mark = |conn: &Arc<Conn>| {
+            let marked = conn.outbox().lock().mark(user);
+            pins += u32::from(marked.is_some());
+            if marked == Some(true) {
+                ready.push(Arc::clone(conn));
+            }
+            marked.is_none()
+        };
+        let mut conflated = 0_u64;
+        for conn in &cell.conns {
+            conflated += u64::from(mark(conn));
+        }
+        for watcher in &cell.watchers {
+            if audience == Audience::Everyone || watcher.0.user().is_none() {
+                conflated += u64::from(mark(&watcher.0));
+            }
+        }
+        for observer in self.observers.read().iter() {
+            conflated += u64::from(mark(observer));
+        }
+        cell.pins += pins;
+        self.shards.end_publishing(user);
+        self.rates.changes.fetch_add(1, Ordering::Relaxed);
+        self.metrics.conflated.inc_by(conflated);
+        self.ready.extend(&mut ready);
+    }
+
+    /// Present users by status.
+    pub(super) fn counts(&self) -> Counts {
+        let [online, idle, do_not_disturb] = self
+            .tallies
+            .by_status
+            .each_ref()
+            .map(|tally| tally.load(Ordering::Relaxed));
+        Counts {
+            online,
+            idle,
+            do_not_disturb,
+        }
+    }
+
+    fn expire_reports(&self, cell: &mut Cell, now: Now) {
+        if cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let before: Vec<_> = cell
+            .profile
+            .reports()
+            .iter()
+            .map(|report| (report.source.clone(), report.heard))
+            .collect();
+        cell.profile.on_deadline(now.mono);
+        let left = cell.profile.reports();
+        self.count_reports(before.len(), left.len());
+        let user = &cell.user;
+        let gone = before
+            .into_iter()
+            .filter(|(source, _)| !left.iter().any(|report| report.source == *source));
+        self.behind.expire_reports(gone.map(|(source, heard)| ExpiredReport {
+            user: user.clone(),
+            source,
+            heard,
+        }));
+    }
+
+    /// Keeps the order of the present users and the counts in step with the cell.
+    fn keep_order(&self, shard: &mut Shard, user: UserRef) {
+        let Some(cell) = shard.cell(user) else { return };
+        let status = cell.profile.decision().status;
+        let before = std::mem::replace(&mut cell.listed, (status != Status::Offline).then_some(status));
+        let now = cell.listed;
+        let is_only_grace = cell.sessions.grace().is_some()
+            && cell.sessions.connections().is_empty()
+            && cell.profile.reports().is_empty();
+        if std::mem::replace(&mut cell.is_only_grace, is_only_grace) != is_only_grace {
+            step(&self.tallies.in_grace, is_only_grace);
+        }
+        if before != now {
+            let id = cell.user.clone();
+            if let Some(tally) = before.and_then(|status| self.tally_of(status)) {
+                step(tally, false);
+            }
+            if let Some(tally) = now.and_then(|status| self.tally_of(status)) {
+                step(tally, true);
+            }
+            shard.list(&id, before, now);
+        }
+    }
+
+    fn tally_of(&self, status: Status) -> Option<&AtomicU64> {
+        let index = Status::ALL.iter().position(|one| *one == status)?;
+        self.tallies.by_status.get(index)
+    }
+
+    fn arm_deadline(&self, cell: &mut Cell, user: UserRef) {
+        let deadlines = [cell.sessions.next_deadline(), cell.profile.next_deadline()];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
+        // A later deadline needs no new entry: the earlier one comes up, settles nothing and arms it then.
+        if cell.armed.is_none_or(|armed| next < armed) {
+            cell.armed = Some(next);
+            self.timers.arm(next, Target::User(user));
+        }
+    }
+}
+
+/// Counts one up or down.
+pub(super) fn step(tally: &AtomicU64, is_up: bool) {
+    if is_up {
+        tally.fetch_add(1, Ordering::Relaxed);
+    } else {
+        tally.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,99 @@
+//! What an operator ends: all sessions of a user, or all memory of one.
+
+use std::sync::Arc;
+
+use presence::{Audience, Profile, Sessions, UserId};
+
+use super::{Engine, EngineError};
+use crate::hub::conn::{Conn, Verdict};
+
+impl Engine {
+    /// Ends connections (4003), reports and grace. How many connections and reports there were.
+    pub(crate) async fn kick(self: &Arc<Self>, user: &UserId) -> Result<u64, EngineError> {
+        let engine = Arc::clone(self);
+        let user = user.clone();
+        let done = tokio::spawn(async move { engine.kick_now(&user).await });
+        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+    }
+
+    /// Forgets the user (4010). How many connections and reports there were.
+    pub(crate) async fn forget(self: &Arc<Self>, user: &UserId) -> Result<u64, EngineError> {
+        let engine = Arc::clone(self);
+        let user = user.clone();
+        let done = tokio::spawn(async move { engine.forget_now(&user).await });
+        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+    }
+
+    async fn kick_now(&self, user: &UserId) -> Result<u64, EngineError> {
+        let _gate = self.gate(user).lock().await;
+        // Whoever is present is in memory, so the store need not be asked who this is.
+        let at = {
+            let mut shard = self.shards.of_user(user);
+            let Some(at) = shard.find(user) else { return Ok(0) };
+            let Some(cell) = shard.cell(at) else { return Ok(0) };
+            cell.pins += 1;
+            (at, !cell.profile.reports().is_empty())
+        };
+        let (at, has_reports) = at;
+        // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
+        if has_reports && self.store.end_reports(user).await.is_err() {
+            self.unpin(at);
+            return Err(EngineError::StoreUnavailable);
+        }
+        let mut shard = self.shards.of_ref(at);
+        let now = self.clock.now();
+        let mut ended = 0;
+        if let Some(cell) = shard.cell(at) {
+            let reports = cell.profile.handle_kick();
+            self.count_reports(reports, 0);
+            ended = cell.sessions.handle_kick() + reports;
+            condemn(&mut cell.conns, Verdict::Kicked);
+        }
+        self.settle(&mut shard, at, now);
+        self.unpin_in(&mut shard, at);
+        Ok(ended as u64)
+    }
+
+    async fn forget_now(&self, user: &UserId) -> Result<u64, EngineError> {
+        let _gate = self.gate(user).lock().await;
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let before = self
+            .shards
+            .of_ref(at)
+            .peek(at)
+            .map(|cell| cell.profile.revision())
+            .unwrap_or_default();
+        let revision = self.directory.next_revision(before, self.clock.wall());
+        self.store
+            .forget(user, revision)
+            .await
+            .map_err(|_| EngineError::StoreUnavailable)?;
+        let mut shard = self.shards.of_ref(at);
+        let now = self.clock.now();
+        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        // A change may have been published while the store was forgetting; the removal is above it.
+        let removed_at = self
+            .directory
+            .next_revision(revision.max(cell.profile.revision()), now.wall);
+        let was_known = cell.profile != Profile::default() || !cell.conns.is_empty();
+        let reports = cell.profile.reports().len();
+        self.count_reports(reports, 0);
+        let ended = cell.sessions.handle_kick() + reports;
+        cell.sessions = Sessions::default();
+        cell.profile = Profile::default();
+        condemn(&mut cell.conns, Verdict::Forgotten);
+        self.settle(&mut shard, at, now);
+        if was_known && let Some(cell) = shard.cell(at) {
+            cell.forgotten = Some(removed_at);
+            self.publish(&mut shard, at, now, Audience::Everyone);
+        }
+        Ok(ended as u64)
+    }
+}
+
+fn condemn(conns: &mut Vec<Arc<Conn>>, verdict: Verdict) {
+    for conn in conns.drain(..) {
+        conn.condemn(verdict);
+    }
+}

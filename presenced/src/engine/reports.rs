@@ -1,0 +1,80 @@
+//! Reports by outside gateways: on disk first, then shown.
+
+use std::sync::Arc;
+
+use presence::wire::record::{Record, Viewer};
+use presence::{ReportInput, UserId};
+
+use super::{Engine, EngineError};
+use crate::store::{ReportRow, ReportTimes};
+
+impl Engine {
+    /// Opens, refreshes or ends a report. The record for internal callers. A caller that goes away does not stop it
+    /// halfway.
+    pub(crate) async fn report(self: &Arc<Self>, user: &UserId, input: ReportInput) -> Result<Record, EngineError> {
+        let engine = Arc::clone(self);
+        let user = user.clone();
+        let done = tokio::spawn(async move { engine.report_now(&user, &input).await });
+        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+    }
+
+    async fn report_now(&self, user: &UserId, input: &ReportInput) -> Result<Record, EngineError> {
+        let _gate = self.gate(user).lock().await;
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let now = self.clock.now();
+        let report = {
+            let shard = self.shards.of_ref(at);
+            let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+            let reports = cell.profile.reports();
+            let is_new = !reports.iter().any(|one| one.source == input.source);
+            let report = cell.profile.report(now, input);
+            if report.is_some() && is_new && reports.len() >= self.options.reports_per_user {
+                return Err(EngineError::TooManyReports);
+            }
+            report
+        };
+        let times = ReportTimes {
+            last_seen: now.wall,
+            last_active: input.update_last_active.then_some(now.wall),
+        };
+        let saved = match &report {
+            Some(report) => {
+                let row = ReportRow {
+                    source: report.source.clone(),
+                    status: report.status,
+                    since: report.since,
+                    heard: report.heard,
+                    order: report.order,
+                    last_active: report.last_active,
+                    expires_at: report.expires.map(|at| now.wall_at(at)),
+                };
+                self.store.save_report(user, row, times).await
+            }
+            None => self.store.end_report(user, &input.source, times).await,
+        };
+        if let Err(error) = saved {
+            self.refresh_after(&error, at);
+            return Err(EngineError::StoreUnavailable);
+        }
+        let mut shard = self.shards.of_ref(at);
+        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        let before = cell.profile.reports().len();
+        cell.profile
+            .handle_report(now, &input.source, report, input.update_last_active);
+        self.count_reports(before, cell.profile.reports().len());
+        self.settle(&mut shard, at, self.clock.now());
+        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        Ok(self.record_of(cell, Viewer::Internal))
+    }
+
+    /// Keeps the count of reports in step.
+    pub(super) fn count_reports(&self, before: usize, after: usize) {
+        let tally = &self.tallies.reports;
+        if after >= before {
+            tally.fetch_add((after - before) as u64, std::sync::atomic::Ordering::Relaxed);
+        } else {
+            tally.fetch_sub((before - after) as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}

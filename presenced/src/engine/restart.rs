@@ -1,0 +1,195 @@
+//! Coming up and going down: who was connected when the last run ended is in grace, then OFFLINE; what is owed to the disk
+//! is written before this run ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::profile::Stored;
+use presence::{CustomStatus, Mono, Now, Profile, Report, Status, UserId, Voice, Wall, decide};
+use tokio::task::JoinHandle;
+
+use super::Engine;
+use crate::store::{ExpiredReport, Mark, ReportRow, Row, StoreError};
+
+/// A daemon that was down for longer starts with nobody in grace.
+pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
+/// How often the mark is written that tells the next run when this one ended.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// The threads and tasks of a running engine.
+pub(crate) struct Running {
+    engine: Arc<Engine>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Takes up who was there when the last run ended, and starts the timer loop, the delivery and the writing. Call it
+    /// right before the daemon begins to accept: the restart grace counts from here.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        last_mark: Option<Mark>,
+        present: Vec<(UserId, Row)>,
+    ) -> Result<Running, StoreError> {
+        self.save_mark(Ending::Running).await?;
+        let now = self.clock.now();
+        let down = last_mark.map(|mark| now.wall.since(mark.wall));
+        let grace = match down {
+            Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
+            _ => Duration::ZERO,
+        };
+        let count = present.len();
+        let until = self.clock.mono().after(grace);
+        for (user, row) in present {
+            self.restore(&user, row, now, (!grace.is_zero()).then_some(until));
+        }
+        tracing::info!(
+            users = count,
+            grace_ms = grace.as_millis(),
+            "took up who was there before"
+        );
+        Ok(self.run())
+    }
+
+    fn run(self: &Arc<Self>) -> Running {
+        let mut threads = Vec::new();
+        let engine = Arc::clone(self);
+        threads.extend(spawn("timers", move || engine.timers.run(&engine, &engine.clock)));
+        let engine = Arc::clone(self);
+        threads.extend(spawn("delivery", move || engine.run_delivery()));
+        let writing = tokio::spawn(Arc::clone(self).run_write_behind());
+        let engine = Arc::clone(self);
+        let reloading = tokio::spawn(async move { engine.retry_degraded().await });
+        let engine = Arc::clone(self);
+        let marking = tokio::spawn(async move { engine.keep_marking().await });
+        Running {
+            engine: Arc::clone(self),
+            threads,
+            tasks: vec![writing, reloading, marking],
+        }
+    }
+
+    async fn keep_marking(&self) {
+        loop {
+            tokio::time::sleep(MARK_EVERY).await;
+            // A failure shows in the store's health; the next second tries again.
+            let _ = self.save_mark(Ending::Running).await;
+        }
+    }
+
+    async fn save_mark(&self, ending: Ending) -> Result<(), StoreError> {
+        let wall = self.clock.wall();
+        let ceiling = self.directory.wanted_ceiling(wall);
+        self.store
+            .save_mark(Mark {
+                wall,
+                ceiling,
+                clean: ending == Ending::Clean,
+            })
+            .await?;
+        self.directory.raise_ceiling(ceiling);
+        Ok(())
+    }
+
+    fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
+        let was_connected = row.connected;
+        let reports: Vec<Report> = row
+            .reports
+            .iter()
+            .filter_map(|report| restored_report(report, now))
+            .collect();
+        let expired: Vec<ExpiredReport> = row
+            .reports
+            .iter()
+            .filter(|report| !reports.iter().any(|one| one.source == report.source))
+            .map(|report| ExpiredReport {
+                user: user.clone(),
+                source: report.source.clone(),
+                heard: report.heard,
+            })
+            .collect();
+        if !expired.is_empty() {
+            self.behind.expire_reports(expired.into_iter());
+        }
+        let mut stored = self.stored_of(user, row, now.wall);
+        stored.reports = reports;
+        let voice = voice_in_grace(&stored);
+        self.count_reports(0, stored.reports.len());
+        let mut shard = self.shards.of_user(user);
+        let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
+        if let (Some(cell), Some(until)) = (shard.cell(at), grace_until.filter(|_| was_connected)) {
+            cell.sessions.handle_restore(until, voice);
+        }
+        self.settle(&mut shard, at, now);
+        if let Some(cell) = shard.cell(at) {
+            self.write_soon(cell, at);
+        }
+    }
+
+    fn all_written(&self) -> bool {
+        self.behind.pending() == 0
+    }
+}
+
+impl Running {
+    /// Ends the loops, writes what is owed and says on disk that all of it was.
+    pub(crate) async fn stop(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.engine.ready.close();
+        self.engine.timers.stop();
+        for thread in self.threads {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        let written = self.engine.write_out().await;
+        let is_all = written.is_ok() && self.engine.all_written();
+        let ending = if is_all { Ending::Clean } else { Ending::Running };
+        if let Err(error) = self.engine.save_mark(ending).await {
+            tracing::error!(%error, "the end of this run could not be written down; the next one treats it as a crash");
+        }
+    }
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Ending {
+    /// Not yet, or not known to be.
+    Running,
+    /// Everything that was told is on disk.
+    Clean,
+}
+
+/// What the lost sessions said of activity, as far as the disk tells: so that the status stays what it was.
+fn voice_in_grace(stored: &Stored) -> Voice {
+    let by_reports_alone = || decide(&[], &stored.reports, &stored.choice).status;
+    match stored.status {
+        Status::Online => Voice::Active,
+        Status::Idle if stored.choice.custom != CustomStatus::Idle && by_reports_alone() != Status::Idle => Voice::Idle,
+        _ => Voice::Abstains,
+    }
+}
+
+fn restored_report(row: &ReportRow, now: Now) -> Option<Report> {
+    const TTL_MAX: Duration = Duration::from_secs(presence::report::REPORT_TTL_MAX_SECONDS);
+    let left = row.expires_at.map(|at| at.since(now.wall).min(TTL_MAX));
+    if left == Some(Duration::ZERO) {
+        return None;
+    }
+    let clamp = |wall: Wall| wall.min(now.wall);
+    Some(Report {
+        source: row.source.clone(),
+        status: row.status,
+        since: clamp(row.since),
+        heard: clamp(row.heard),
+        order: row.order,
+        last_active: row.last_active.map(clamp),
+        expires: left.map(|left| now.mono.after(left)),
+    })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned
+        .inspect_err(|error| tracing::error!(%error, name, "a thread could not be started"))
+        .ok()
+}

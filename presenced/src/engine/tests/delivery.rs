@@ -1,0 +1,258 @@
+//! Snapshots, events and cursors.
+
+use hashbrown::HashMap;
+use presence::wire::record::{Update, Viewer};
+use presence::{By, CustomStatus, End, Revision, Status, UserId};
+
+use super::fixture::{Fixture, id, statuses, user};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_is_told_every_user_it_names_in_order_and_then_each_change() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let mut watcher = fixture.connect("watcher").await;
+    let named = vec![user("never"), user("ann"), user("never")];
+    fixture
+        .engine
+        .watch(&watcher.conn, id("1"), named, None)
+        .await
+        .expect("a watch");
+    let (users, resumed, _) = watcher.snapshot().await;
+    assert!(!resumed);
+    let expected = [
+        ("never".to_owned(), Some(Status::Offline)),
+        ("ann".to_owned(), Some(Status::Online)),
+    ];
+    assert_eq!(statuses(&users), expected);
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let (users, _) = watcher.event().await;
+    assert_eq!(statuses(&users), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
+    let _never = fixture.connect("never").await;
+    let (users, _) = watcher.event().await;
+    assert_eq!(statuses(&users), [("never".to_owned(), Some(Status::Online))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_made_while_offline_is_told_to_observers_and_to_nobody_else() {
+    let fixture = Fixture::new().await;
+    let mut watcher = fixture.connect("watcher").await;
+    fixture
+        .engine
+        .watch(&watcher.conn, None, vec![user("ann"), user("bob")], None)
+        .await
+        .expect("a watch");
+    watcher.snapshot().await;
+    let mut observer = fixture.observe().await;
+    fixture
+        .engine
+        .watch(&observer.conn, None, vec![user("ann")], None)
+        .await
+        .expect("a watch");
+    observer.snapshot().await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let (users, _) = observer.event().await;
+    let [Update::Record(record)] = users.as_slice() else {
+        panic!("{users:?}")
+    };
+    assert_eq!(
+        (record.status, record.custom_status),
+        (Status::Offline, Some(CustomStatus::Idle))
+    );
+    assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
+    // Had the watcher been told of ann, it would come before bob.
+    let _bob = fixture.connect("bob").await;
+    assert_eq!(
+        statuses(&watcher.event().await.0),
+        [("bob".to_owned(), Some(Status::Online))]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
+    let fixture = Fixture::new().await;
+    let names: Vec<UserId> = (0..200).map(|number| user(&format!("user-{number}"))).collect();
+    let mut watcher = fixture.connect("watcher").await;
+    let changer = {
+        let engine = std::sync::Arc::clone(&fixture.engine);
+        let names = names.clone();
+        tokio::spawn(async move {
+            for custom in [
+                CustomStatus::Idle,
+                CustomStatus::DoNotDisturb,
+                CustomStatus::Online,
+                CustomStatus::Idle,
+            ] {
+                for name in &names {
+                    engine
+                        .choose(name, custom, By::User, Viewer::Own)
+                        .await
+                        .expect("a choice");
+                }
+            }
+        })
+    };
+    let mut present = Vec::new();
+    for name in &names {
+        present.push(fixture.connect(name.as_str()).await);
+    }
+    fixture
+        .engine
+        .watch(&watcher.conn, None, names.clone(), None)
+        .await
+        .expect("a watch");
+    let mut known: HashMap<UserId, (Revision, Status)> = HashMap::new();
+    let (users, ..) = watcher.snapshot().await;
+    take(&mut known, &users);
+    changer.await.expect("all changed");
+    while names
+        .iter()
+        .any(|name| known.get(name).is_none_or(|(_, status)| *status != Status::Idle))
+    {
+        let (users, _) = watcher.event().await;
+        take(&mut known, &users);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
+    let fixture = Fixture::new().await;
+    let _people = [
+        fixture.connect("ann").await,
+        fixture.connect("bob").await,
+        fixture.connect("cid").await,
+    ];
+    let all = || vec![user("ann"), user("bob"), user("cid")];
+    let mut first = fixture.connect("first").await;
+    fixture
+        .engine
+        .watch(&first.conn, None, all(), None)
+        .await
+        .expect("a watch");
+    let (_, _, cursor) = first.snapshot().await;
+    first.end(&fixture, End::Lost);
+    fixture.choose("bob", CustomStatus::Idle).await;
+    let mut second = fixture.connect("second").await;
+    fixture
+        .engine
+        .watch(&second.conn, None, all(), Some(cursor))
+        .await
+        .expect("a watch");
+    let (users, resumed, cursor) = second.snapshot().await;
+    assert!(resumed);
+    assert_eq!(statuses(&users), [("bob".to_owned(), Some(Status::Idle))]);
+    let mut third = fixture.connect("third").await;
+    fixture
+        .engine
+        .watch(&third.conn, None, all(), Some(cursor))
+        .await
+        .expect("a watch");
+    assert_eq!(third.snapshot().await.0, []);
+    let foreign = presence::Cursor {
+        incarnation: 8,
+        ..cursor
+    };
+    let mut fourth = fixture.connect("fourth").await;
+    fixture
+        .engine
+        .watch(&fourth.conn, None, all(), Some(foreign))
+        .await
+        .expect("a watch");
+    let (users, resumed, _) = fourth.snapshot().await;
+    assert_eq!((users.len(), resumed), (3, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_that_resumes_learns_who_left_and_who_was_forgotten() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    let _bob = fixture.connect("bob").await;
+    let _cid = fixture.connect("cid").await;
+    let mut observer = fixture.observe().await;
+    fixture
+        .engine
+        .watch_all(&observer.conn, None, None)
+        .await
+        .expect("a watch");
+    let (users, resumed, cursor) = observer.snapshot().await;
+    assert_eq!((users.len(), resumed), (3, false));
+    observer.end(&fixture, End::Lost);
+    ann.end(&fixture, End::Closed);
+    assert_eq!(fixture.engine.forget(&user("bob")).await, Ok(1));
+    fixture
+        .until("ann is out of memory", |engine| engine.stats().pending_writes == 0)
+        .await;
+    let mut again = fixture.observe().await;
+    fixture
+        .engine
+        .watch_all(&again.conn, None, Some(cursor))
+        .await
+        .expect("a watch");
+    let (users, resumed, _) = again.snapshot().await;
+    assert!(resumed);
+    let mut told = statuses(&users);
+    told.sort();
+    assert_eq!(
+        told,
+        [("ann".to_owned(), Some(Status::Offline)), ("bob".to_owned(), None)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_of_everyone_comes_in_frames_and_misses_nobody() {
+    let fixture = Fixture::new().await;
+    for number in 0..1500 {
+        let report = presence::ReportInput {
+            source: presence::Source::default(),
+            status: Status::Online,
+            ttl: None,
+            update_last_active: false,
+        };
+        fixture
+            .engine
+            .report(&user(&format!("person-{number}")), report)
+            .await
+            .expect("a report");
+    }
+    assert_eq!(fixture.counts().online, 1500);
+    let mut observer = fixture.observe().await;
+    fixture
+        .engine
+        .watch_all(&observer.conn, id("all"), None)
+        .await
+        .expect("a watch");
+    let (users, ..) = observer.snapshot().await;
+    let mut names: Vec<String> = users.iter().map(|update| update.user_id().to_string()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!((names.len(), users.len()), (1500, 1500));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_over_the_limit_adds_nothing() {
+    let fixture = Fixture::new().await;
+    let watcher = fixture.connect("watcher").await;
+    let many: Vec<UserId> = (0..3_001).map(|number| user(&format!("user-{number}"))).collect();
+    let refused = fixture.engine.watch(&watcher.conn, None, many.clone(), None).await;
+    assert_eq!(refused, Err(crate::engine::WatchRefused::TooManyWatched));
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+    fixture
+        .engine
+        .watch(&watcher.conn, None, many[..3_000].to_vec(), None)
+        .await
+        .expect("a watch");
+    assert_eq!(fixture.engine.stats().sessions.watches, 3_000);
+    fixture.engine.unwatch(&watcher.conn, &many);
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+}
+
+/// Takes records over; a revision that does not grow is a failure.
+fn take(known: &mut HashMap<UserId, (Revision, Status)>, users: &[Update]) {
+    for update in users {
+        let Update::Record(record) = update else {
+            panic!("removed: {update:?}")
+        };
+        let before = known.insert(record.user_id.clone(), (record.revision, record.status));
+        let grows = before.is_none_or(|(revision, _)| revision < record.revision);
+        assert!(grows, "{before:?} then {record:?}");
+    }
+}

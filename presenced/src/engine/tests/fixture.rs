@@ -1,0 +1,257 @@
+//! An engine on a store of its own, and clients that read what connections are sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::wire::client::{ClientMessage, Envelope, MessageId};
+use presence::wire::record::{Update, Viewer};
+use presence::wire::rest::Counts;
+use presence::wire::server::ServerMessage;
+use presence::{By, Cursor, CustomStatus, End, Rate, Status, UserId};
+use prometheus_client::registry::Registry;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::engine::restart::Running;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::hub::conn::Conn;
+use crate::hub::heart::Beats;
+use crate::store::{OpenOptions, Store, StoreMetrics};
+
+/// The longest anything here may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(super) struct Fixture {
+    pub(super) engine: Arc<Engine>,
+    running: Option<Running>,
+    store: Store,
+    dir: Arc<tempfile::TempDir>,
+}
+
+pub(super) fn user(name: &str) -> UserId {
+    UserId::new(name).expect("a user id")
+}
+
+pub(super) fn id(text: &str) -> Option<MessageId> {
+    let envelope = Envelope::parse(&format!(r#"{{"type":"ping","id":"{text}"}}"#), 1);
+    assert_eq!(envelope.message, Ok(ClientMessage::Ping));
+    envelope.id
+}
+
+fn options() -> EngineOptions {
+    EngineOptions {
+        timers: presence::Timers {
+            grace: Duration::from_millis(200),
+            restart_grace: Duration::from_secs(30),
+            idle_after: Duration::from_secs(300),
+        },
+        sessions_per_user: 4,
+        reports_per_user: 4,
+        watched_per_connection: 3_000,
+        choices: Rate {
+            amount: 1000,
+            period: Duration::from_secs(1),
+            burst: 1000,
+        },
+        beats: Beats {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            message_timeout: Duration::from_secs(10),
+        },
+        incarnation: 7,
+    }
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        Self::on(Arc::new(tempfile::tempdir().expect("a directory"))).await
+    }
+
+    /// The same data after the daemon was started again.
+    pub(super) async fn restart(mut self) -> Self {
+        self.running.take().expect("running").stop().await;
+        self.store.close();
+        Self::on(Arc::clone(&self.dir)).await
+    }
+
+    async fn on(dir: Arc<tempfile::TempDir>) -> Self {
+        let metrics = StoreMetrics::register(&mut Registry::default());
+        let path = dir.path().join("presence.db");
+        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let (ceiling, clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
+        let engine = Engine::new(EngineParts {
+            options: options(),
+            clock: Arc::new(Clock::new()),
+            store: store.clone(),
+            directory: Directory::new("here", ceiling, clean),
+            metrics: EngineMetrics::register(&mut Registry::default()),
+        });
+        let running = engine
+            .start(startup.mark, startup.present)
+            .await
+            .expect("a running engine");
+        Self {
+            engine,
+            running: Some(running),
+            store,
+            dir,
+        }
+    }
+
+    /// A connection of a user, greeted.
+    pub(super) async fn connect(&self, name: &str) -> Client {
+        let client = self.client(Some(user(name))).await;
+        let record = self
+            .engine
+            .connect(&user(name), &client.conn)
+            .await
+            .expect("not too many sessions");
+        assert_ne!(record.status, Status::Offline);
+        client.conn.push_text(r#"{"type":"pong"}"#);
+        client
+    }
+
+    pub(super) async fn observe(&self) -> Client {
+        let client = self.client(None).await;
+        self.engine.connect_observer();
+        client.conn.push_text(r#"{"type":"pong"}"#);
+        client
+    }
+
+    pub(super) async fn choose(&self, name: &str, custom: CustomStatus) {
+        let chosen = self
+            .engine
+            .choose(&user(name), custom, By::User, Viewer::Own)
+            .await
+            .expect("a choice");
+        assert_eq!(chosen.custom_status, Some(custom));
+    }
+
+    pub(super) async fn status(&self, name: &str) -> Status {
+        self.engine
+            .record(&user(name), Viewer::Internal)
+            .await
+            .expect("a record")
+            .status
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.engine.stats().users
+    }
+
+    /// Waits until `is_so`, and says what was waited for if it never comes.
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Engine) -> bool) {
+        let waiting = async {
+            while !is_so(&self.engine) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+
+    async fn client(&self, user: Option<UserId>) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let peer = TcpStream::connect(listener.local_addr().expect("an address"))
+            .await
+            .expect("a socket");
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let conn = Conn::new(socket, self.engine.new_session(), user, self.engine.shared());
+        let attended = Arc::clone(&conn);
+        let task = tokio::spawn(async move {
+            loop {
+                attended.attend().await;
+            }
+        });
+        Client { conn, peer, task }
+    }
+}
+
+pub(super) struct Client {
+    pub(super) conn: Arc<Conn>,
+    peer: TcpStream,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Client {
+    /// The next message.
+    pub(super) async fn next(&mut self) -> ServerMessage {
+        let text = tokio::time::timeout(DEADLINE, self.read())
+            .await
+            .expect("a message in time");
+        assert!(text.len() <= 64 * 1024, "a message of {} bytes", text.len());
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&text)))
+    }
+
+    /// The next event's records and cursor; anything but a pong before it is a failure.
+    pub(super) async fn event(&mut self) -> (Vec<Update>, Cursor) {
+        loop {
+            match self.next().await {
+                ServerMessage::Pong { .. } => {}
+                ServerMessage::Presence { users, cursor, .. } => return (users, cursor.parse().expect("a cursor")),
+                other => panic!("no event: {other:?}"),
+            }
+        }
+    }
+
+    /// All frames of the next snapshot: its records, whether it resumed, and its last cursor.
+    pub(super) async fn snapshot(&mut self) -> (Vec<Update>, bool, Cursor) {
+        let mut all = Vec::new();
+        loop {
+            match self.next().await {
+                ServerMessage::Pong { .. } => {}
+                ServerMessage::Snapshot {
+                    users,
+                    resumed,
+                    done,
+                    cursor,
+                    ..
+                } => {
+                    all.extend(users);
+                    if done {
+                        return (all, resumed, cursor.parse().expect("a cursor"));
+                    }
+                }
+                other => panic!("no snapshot: {other:?}"),
+            }
+        }
+    }
+
+    pub(super) fn end(&self, fixture: &Fixture, end: End) {
+        fixture.engine.end(&self.conn, end);
+    }
+
+    async fn read(&mut self) -> Vec<u8> {
+        let mut head = [0; 2];
+        self.peer.read_exact(&mut head).await.expect("a frame");
+        let length = match head[1] {
+            126 => u64::from(self.peer.read_u16().await.expect("a length")),
+            127 => self.peer.read_u64().await.expect("a length"),
+            short => u64::from(short),
+        };
+        let mut payload = vec![0; usize::try_from(length).expect("a length")];
+        self.peer.read_exact(&mut payload).await.expect("a payload");
+        payload
+    }
+}
+
+pub(super) fn statuses(users: &[Update]) -> Vec<(String, Option<Status>)> {
+    let status = |update: &Update| match update {
+        Update::Record(record) => Some(record.status),
+        Update::Removed(_) => None,
+    };
+    users
+        .iter()
+        .map(|update| (update.user_id().to_string(), status(update)))
+        .collect()
+}

@@ -1,0 +1,6 @@
+//! The engine with a real store and real sockets, without HTTP: what watchers are told, in which order, and what stays in
+//! memory. The rules themselves are tested in the library.
+
+mod delivery;
+mod durability;
+mod fixture;

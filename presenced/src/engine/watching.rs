@@ -1,0 +1,218 @@
+//! Watching: a snapshot and a subscription without a gap between them, and cursors that resume. Whoever watches is
+//! registered first and told afterwards, so that a change in between is told twice rather than not at all.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use presence::wire::client::MessageId;
+use presence::{Cursor, UserId};
+
+use super::cell::Watcher;
+use super::changes::Since;
+use super::publishing::step;
+use super::{Engine, EngineError};
+use crate::hub::conn::Conn;
+use crate::hub::outbox::{Rest, Snapshot, UserRef};
+
+/// Why a watch was refused; nothing was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchRefused {
+    /// More users than one connection may watch.
+    TooManyWatched,
+    /// The store can't say who they are.
+    StoreUnavailable,
+}
+
+impl From<EngineError> for WatchRefused {
+    fn from(_: EngineError) -> Self {
+        Self::StoreUnavailable
+    }
+}
+
+impl Engine {
+    /// Adds to what is watched and queues the snapshot as the answer to `id`.
+    pub(crate) async fn watch(
+        &self,
+        conn: &Arc<Conn>,
+        id: Option<MessageId>,
+        mut users: Vec<UserId>,
+        since: Option<Cursor>,
+    ) -> Result<(), WatchRefused> {
+        let mut named = HashSet::with_capacity(users.len());
+        users.retain(|user| named.insert(user.clone()));
+        let preparing = Preparing::begin(self, conn);
+        let since = since.and_then(|cursor| self.changes.resume(cursor));
+        let pinned = self.pin_loaded(&users).await?;
+        {
+            let watching = conn.watching.lock();
+            let added = pinned.refs().iter().filter(|user| !watching.contains(*user)).count();
+            if watching.len() + added > self.options.watched_per_connection {
+                return Err(WatchRefused::TooManyWatched);
+            }
+        }
+        let mut told = Vec::new();
+        for user in pinned.leak().into_iter().rev() {
+            let mut shard = self.shards.of_ref(user);
+            let Some(cell) = shard.cell(user) else { continue };
+            if cell.watchers.insert(Watcher(Arc::clone(conn))) {
+                self.count_watch(conn, user);
+            }
+            if since.is_none_or(|number| cell.changed > number) {
+                told.push(user);
+            } else {
+                self.unpin_in(&mut shard, user);
+            }
+        }
+        preparing.finish(Snapshot {
+            id,
+            resumed: since.is_some(),
+            rest: Rest::Named(told),
+        });
+        Ok(())
+    }
+
+    /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
+    pub(crate) async fn watch_all(
+        &self,
+        conn: &Arc<Conn>,
+        id: Option<MessageId>,
+        since: Option<Cursor>,
+    ) -> Result<(), WatchRefused> {
+        let preparing = Preparing::begin(self, conn);
+        {
+            let mut observers = self.observers.write();
+            if !observers.iter().any(|one| one.id() == conn.id()) {
+                observers.push(Arc::clone(conn));
+                step(&self.tallies.watchers, true);
+            }
+        }
+        let changed = since
+            .and_then(|cursor| self.changes.resume(cursor))
+            .and_then(|number| self.changes.since(number));
+        let Some(changed) = changed else {
+            let rest = Rest::Everyone { shard: 0, after: None };
+            preparing.finish(Snapshot {
+                id,
+                resumed: false,
+                rest,
+            });
+            return Ok(());
+        };
+        let mut users = Vec::new();
+        let mut removed = Vec::new();
+        for change in changed {
+            match change {
+                Since::Changed(user) => users.push(user),
+                Since::Removed(user, revision) => removed.push((user, revision)),
+            }
+        }
+        let pinned = self.pin_loaded(&users).await?;
+        preparing.finish(Snapshot {
+            id,
+            resumed: true,
+            rest: Rest::Changed {
+                users: pinned.leak(),
+                removed,
+            },
+        });
+        Ok(())
+    }
+
+    /// Takes from what is watched; ids that are not watched are no error.
+    pub(crate) fn unwatch(&self, conn: &Arc<Conn>, users: &[UserId]) {
+        for user in users {
+            let mut shard = self.shards.of_user(user);
+            if let Some(at) = shard.find(user) {
+                if conn.watching.lock().remove(&at) {
+                    self.drop_watch(conn, at, &mut shard);
+                }
+                shard.evict_idle(at);
+            }
+        }
+        if conn.watching.lock().is_empty() && !users.is_empty() {
+            conn.watching.lock().shrink_to_fit();
+        }
+    }
+
+    /// The connection watches nobody any more.
+    pub(super) fn stop_watching(&self, conn: &Arc<Conn>) {
+        if conn.user().is_none() {
+            let mut observers = self.observers.write();
+            if let Some(index) = observers.iter().position(|one| one.id() == conn.id()) {
+                observers.swap_remove(index);
+                step(&self.tallies.watchers, false);
+            }
+        }
+        let watched = std::mem::take(&mut *conn.watching.lock());
+        let is_watcher = !watched.is_empty();
+        for user in watched {
+            let mut shard = self.shards.of_ref(user);
+            if let Some(cell) = shard.cell(user) {
+                cell.watchers.remove(&conn.id());
+                step(&self.tallies.watches, false);
+            }
+            shard.evict_idle(user);
+        }
+        if is_watcher {
+            step(&self.tallies.watchers, false);
+        }
+    }
+
+    fn count_watch(&self, conn: &Arc<Conn>, user: UserRef) {
+        let mut watching = conn.watching.lock();
+        if watching.is_empty() {
+            step(&self.tallies.watchers, true);
+        }
+        watching.insert(user);
+        step(&self.tallies.watches, true);
+    }
+
+    fn drop_watch(&self, conn: &Arc<Conn>, user: UserRef, shard: &mut super::shard::Shard) {
+        if conn.watching.lock().is_empty() {
+            step(&self.tallies.watchers, false);
+        }
+        step(&self.tallies.watches, false);
+        let Some(cell) = shard.cell(user) else { return };
+        cell.watchers.remove(&conn.id());
+        if cell.watchers.capacity() > 8 && cell.watchers.len() < cell.watchers.capacity() / 4 {
+            cell.watchers.shrink_to_fit();
+        }
+    }
+}
+
+/// Holds events back until the snapshot stands in line, or the watch was refused.
+struct Preparing<'a> {
+    engine: &'a Engine,
+    conn: &'a Arc<Conn>,
+}
+
+impl<'a> Preparing<'a> {
+    fn begin(engine: &'a Engine, conn: &'a Arc<Conn>) -> Self {
+        conn.outbox().lock().preparing += 1;
+        Self { engine, conn }
+    }
+
+    fn finish(self, snapshot: Snapshot) {
+        let mut outbox = self.conn.outbox().lock();
+        if !outbox.is_ended {
+            outbox.snapshots.push_back(snapshot);
+            return;
+        }
+        drop(outbox);
+        if let Rest::Named(users) | Rest::Changed { users, .. } = snapshot.rest {
+            users.into_iter().for_each(|user| self.engine.unpin(user));
+        }
+    }
+}
+
+impl Drop for Preparing<'_> {
+    fn drop(&mut self) {
+        let mut outbox = self.conn.outbox().lock();
+        outbox.preparing -= 1;
+        let is_due = outbox.enqueue();
+        drop(outbox);
+        if is_due {
+            self.engine.ready.push(Arc::clone(self.conn));
+        }
+    }
+}

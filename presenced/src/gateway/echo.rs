@@ -1,0 +1,50 @@
+//! The echo that the conformance suite talks to: the daemon's own upgrade, reading, limits and sending, and nothing of
+//! presence. No release build has it.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use super::Gateway;
+use super::ending::{self, Ending};
+use super::reader::{Incoming, Reader};
+use super::tap::Tap;
+use crate::hub::conn::Conn;
+use crate::hub::frame::Opcode;
+
+/// Sends back what arrives, until the client closes.
+pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
+    let conn = Conn::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
+    let tap = Tap::new(
+        Arc::clone(&conn),
+        Arc::clone(&gateway.clock),
+        Arc::clone(&gateway.limits),
+    );
+    let mut reader = Reader::new(tap, early, &gateway.limits);
+    let ending = loop {
+        match reader.next() {
+            Ok(Some(Incoming::Text(text))) => conn.push_frame(Opcode::Text, text.as_bytes()),
+            Ok(Some(Incoming::Binary(bytes))) => conn.push_frame(Opcode::Binary, &bytes),
+            Ok(Some(Incoming::Ping(payload))) => conn.push_frame(Opcode::Pong, &payload),
+            Ok(Some(Incoming::Pong)) => {}
+            Ok(Some(Incoming::Close(close))) => break Ending::from(close),
+            Err(broken) => break Ending::from(broken),
+            Ok(None) => wait(&conn).await,
+        }
+        while conn.is_backlogged() {
+            conn.attend().await;
+        }
+    };
+    // The suite expects the close frame alone, without our goodbye before it.
+    if let Ending::ByServer(farewell) = ending {
+        conn.push_close(Some(farewell.code()), "");
+    }
+    ending::part(&conn, ending).await;
+}
+
+async fn wait(conn: &Arc<Conn>) {
+    tokio::select! {
+        _ = conn.socket().readable() => {}
+        () = conn.attend() => {}
+    }
+}

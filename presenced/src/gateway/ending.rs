@@ -1,0 +1,220 @@
+//! How a connection ends: the session first, at the moment it is decided; then a goodbye, the close frame, and a bounded
+//! wait for the client's own end, so that the close frame is not lost to a reset.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::End;
+use presence::wire::close;
+use presence::wire::server::ServerMessage;
+use tungstenite::protocol::frame::CloseFrame;
+
+use super::answers;
+use super::reader::Broken;
+use crate::hub::conn::{Conn, Verdict};
+
+/// How long a client may take to close its side, once it was told.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much a client may still send meanwhile, in bytes.
+const LINGER_MAX_BYTES: usize = 256 * 1024;
+/// When a client that was too slow should come back.
+const SLOW_RETURNS: Duration = Duration::from_secs(5);
+/// When a client of a user with too many sessions should come back.
+const CROWDED_RETURNS: Duration = Duration::from_secs(30);
+
+/// Why a connection is over, and what the client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The client closed, with this code.
+    ByClient(Option<u16>),
+    /// The client is gone without a word.
+    Lost,
+    /// The server ends it.
+    ByServer(Farewell),
+}
+
+/// What the server says when it ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Farewell {
+    code: u16,
+    /// For metrics and `goodbye`.
+    reason: &'static str,
+    /// For people, in the close frame.
+    text: &'static str,
+    returns: Option<Duration>,
+}
+
+#[cfg(feature = "autobahn")]
+impl Farewell {
+    /// The close code.
+    pub(super) const fn code(self) -> u16 {
+        self.code
+    }
+}
+
+impl Ending {
+    /// As the rules see it.
+    pub(super) const fn end(self) -> End {
+        match self {
+            Self::ByClient(None | Some(1000)) => End::Closed,
+            Self::ByClient(Some(_)) => End::Left,
+            Self::Lost => End::Lost,
+            Self::ByServer(Farewell {
+                code: close::KICKED | close::FORGOTTEN,
+                ..
+            }) => End::Kicked,
+            Self::ByServer(_) => End::Dropped,
+        }
+    }
+
+    /// For metrics.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::ByClient(_) => "closed",
+            Self::Lost => "lost",
+            Self::ByServer(farewell) => farewell.reason,
+        }
+    }
+
+    /// The user has too many sessions already.
+    pub(super) const fn too_many_sessions() -> Self {
+        let text = "too many sessions of this user";
+        Self::by_server(
+            close::TOO_MANY_SESSIONS,
+            ("too_many_sessions", text),
+            Some(CROWDED_RETURNS),
+        )
+    }
+
+    const fn by_server(code: u16, (reason, text): (&'static str, &'static str), returns: Option<Duration>) -> Self {
+        Self::ByServer(Farewell {
+            code,
+            reason,
+            text,
+            returns,
+        })
+    }
+}
+
+impl From<Verdict> for Ending {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::PingTimeout => Self::Lost,
+            Verdict::TooSlow => {
+                Self::by_server(close::TOO_SLOW, ("too_slow", "reading too slowly"), Some(SLOW_RETURNS))
+            }
+            Verdict::Expired => {
+                Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
+            }
+            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, ("abusive", limit), None),
+            Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
+            Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
+            Verdict::Draining(returns) => {
+                Self::by_server(close::RESTART, ("restart", "the daemon goes down"), Some(returns))
+            }
+        }
+    }
+}
+
+impl From<Broken> for Ending {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Lost => Self::Lost,
+            Broken::Refused(close::ABUSIVE, limit) => Verdict::Abusive(limit).into(),
+            Broken::Refused(code, text) => {
+                let reason = match code {
+                    1007 => "invalid_text",
+                    1009 => "message_too_long",
+                    _ => "protocol_error",
+                };
+                Self::by_server(code, (reason, text), None)
+            }
+        }
+    }
+}
+
+impl From<Option<CloseFrame>> for Ending {
+    fn from(close: Option<CloseFrame>) -> Self {
+        Self::ByClient(close.map(|close| close.code.into()))
+    }
+}
+
+/// Says farewell and closes the socket. The session has ended before.
+pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
+    match ending {
+        Ending::Lost => return shut(conn, Shutdown::Both),
+        Ending::ByClient(code) => conn.push_close(code, ""),
+        Ending::ByServer(farewell) => {
+            let returns = farewell
+                .returns
+                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            answers::push(
+                conn,
+                &ServerMessage::Goodbye {
+                    reason: farewell.reason.into(),
+                    reconnect_after_ms: returns,
+                },
+            );
+            conn.push_close(Some(farewell.code), farewell.text);
+        }
+    }
+    let _ = tokio::time::timeout(LINGER, linger(conn)).await;
+    shut(conn, Shutdown::Both);
+}
+
+/// Waits until all is sent, closes the sending side and reads to the client's end.
+async fn linger(conn: &Arc<Conn>) {
+    while !conn.is_flushed() {
+        conn.attend().await;
+    }
+    shut(conn, Shutdown::Write);
+    let mut left = LINGER_MAX_BYTES;
+    let mut scratch = [0; 512];
+    while left > 0 {
+        match conn.socket().try_read(&mut scratch) {
+            Ok(0) => return,
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if conn.socket().readable().await.is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+fn shut(conn: &Conn, how: Shutdown) {
+    // A socket the client has closed already can't be shut down, and need not be.
+    let _ = socket2::SockRef::from(conn.socket()).shutdown(how);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clean_close_ends_the_session_at_once() {
+        let ends = [
+            (Ending::ByClient(None), End::Closed),
+            (Ending::ByClient(Some(1000)), End::Closed),
+            (Ending::ByClient(Some(1001)), End::Left),
+            (Ending::ByClient(Some(4000)), End::Left),
+            (Ending::Lost, End::Lost),
+            (Verdict::PingTimeout.into(), End::Lost),
+            (Verdict::TooSlow.into(), End::Dropped),
+            (Verdict::Expired.into(), End::Dropped),
+            (Verdict::Abusive("").into(), End::Dropped),
+            (Verdict::Draining(Duration::ZERO).into(), End::Dropped),
+            (Broken::Refused(1002, "").into(), End::Dropped),
+            (Broken::Refused(1009, "").into(), End::Dropped),
+            (Verdict::Kicked.into(), End::Kicked),
+            (Verdict::Forgotten.into(), End::Kicked),
+        ];
+        for (ending, end) in ends {
+            assert_eq!(ending.end(), end, "{ending:?}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `unwatch`: ids that are not watched are no error.
+
+use std::sync::Arc;
+
+use presence::UserId;
+use presence::wire::client::MessageId;
+
+use super::super::{Gateway, answers};
+use crate::hub::conn::Conn;
+
+pub(super) fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, users: &[UserId]) {
+    gateway.engine.unwatch(conn, users);
+    answers::ok(conn, id.as_ref(), None);
+}

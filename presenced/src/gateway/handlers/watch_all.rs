@@ -1,0 +1,24 @@
+//! `watchAll`: for observers alone.
+
+use std::sync::Arc;
+
+use presence::Cursor;
+use presence::wire::client::MessageId;
+use presence::wire::code::Code;
+
+use super::super::{Gateway, answers};
+use crate::hub::conn::Conn;
+
+pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, since: Option<Cursor>) {
+    if conn.user().is_some() {
+        return answers::error(
+            conn,
+            id.as_ref(),
+            Code::ObserversOnly,
+            "only an observer watches everyone",
+        );
+    }
+    if let Err(refused) = gateway.engine.watch_all(conn, id.clone(), since).await {
+        super::watch::answer_refused(gateway, conn, id.as_ref(), refused);
+    }
+}

@@ -1,0 +1,179 @@
+//! The task of one connection. It greets, then waits for three things: bytes from the client, room in the socket for what
+//! waits, and a verdict. It owns the reading half; everyone else only marks the outbox.
+
+use std::sync::Arc;
+
+use presence::wire::code::Code;
+use presence::wire::record::Record;
+use presence::wire::server::ServerMessage;
+use presence::{Bucket, Wall};
+use tokio::net::TcpStream;
+
+use super::ending::{self, Ending};
+use super::handlers::{self, Handled};
+use super::reader::{Incoming, Reader};
+use super::tap::Tap;
+use super::upgrade::Admitted;
+use super::{Gateway, answers};
+use crate::hub::conn::{Conn, Verdict};
+use crate::hub::frame::Opcode;
+
+/// Messages read in one turn, so that a busy connection does not starve the others of its thread.
+const TURN_MESSAGES: usize = 16;
+
+/// Runs a connection from its greeting to its end.
+pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
+    let Admitted { user, expires, slot } = admitted;
+    let conn = Conn::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
+    let ending = match greet(&gateway, &conn, expires).await {
+        Ok(greeted) => Session::new(greeted, early).serve().await,
+        Err(ending) => ending,
+    };
+    gateway.engine.end(&conn, ending.end());
+    gateway.metrics.end(ending.reason());
+    ending::part(&conn, ending).await;
+    drop(slot);
+}
+
+/// A connection whose first message has been sent. Only `greet` makes one, so nothing is served before.
+struct Greeted<'a> {
+    gateway: &'a Gateway,
+    conn: &'a Arc<Conn>,
+}
+
+async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, expires: Option<Wall>) -> Result<Greeted<'a>, Ending> {
+    let user: Option<Record> = match conn.user() {
+        Some(user) => match gateway.engine.connect(user, conn).await {
+            Ok(record) => Some(record),
+            Err(_) => return Err(Ending::too_many_sessions()),
+        },
+        None => {
+            gateway.engine.connect_observer();
+            None
+        }
+    };
+    let now = gateway.clock.now();
+    conn.watch_over(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
+    answers::push(
+        conn,
+        &ServerMessage::Welcome {
+            session_id: conn.name().into(),
+            user,
+            now: now.wall,
+            ping_seconds: gateway.ping_interval.as_secs_f64(),
+            node: gateway.engine.node().into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        },
+    );
+    Ok(Greeted { gateway, conn })
+}
+
+/// A greeted connection.
+struct Session<'a> {
+    gateway: &'a Gateway,
+    conn: &'a Arc<Conn>,
+    reader: Reader,
+    bad_messages: Bucket,
+}
+
+/// Whether a turn read all there was.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Turn {
+    /// The socket is empty.
+    Drained,
+    /// There may be more.
+    More,
+}
+
+impl<'a> Session<'a> {
+    fn new(greeted: Greeted<'a>, early: Vec<u8>) -> Self {
+        let Greeted { gateway, conn } = greeted;
+        let tap = Tap::new(
+            Arc::clone(conn),
+            Arc::clone(&gateway.clock),
+            Arc::clone(&gateway.limits),
+        );
+        let reader = Reader::new(tap, early, &gateway.limits);
+        Self {
+            gateway,
+            conn,
+            reader,
+            bad_messages: Bucket::default(),
+        }
+    }
+
+    async fn serve(mut self) -> Ending {
+        // What came with the handshake lies in the reader, not in the socket.
+        let mut turn = Turn::More;
+        loop {
+            if let Some(verdict) = self.conn.verdict() {
+                return verdict.into();
+            }
+            let is_reading = !self.conn.is_backlogged();
+            if turn == Turn::More && is_reading {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::select! {
+                    ready = self.conn.socket().readable(), if is_reading => if ready.is_err() {
+                        return Ending::Lost;
+                    },
+                    () = self.conn.attend() => continue,
+                }
+            }
+            match self.take_turn().await {
+                Ok(taken) => turn = taken,
+                Err(ending) => return ending,
+            }
+        }
+    }
+
+    /// Reads and handles some messages.
+    async fn take_turn(&mut self) -> Result<Turn, Ending> {
+        for _ in 0..TURN_MESSAGES {
+            let next = self.reader.next();
+            self.note_heard();
+            let Some(incoming) = next? else {
+                return Ok(Turn::Drained);
+            };
+            self.handle(incoming).await?;
+            if self.conn.is_backlogged() || self.conn.verdict().is_some() {
+                break;
+            }
+        }
+        Ok(Turn::More)
+    }
+
+    fn note_heard(&mut self) {
+        if let Some(opened) = self.reader.take_heard() {
+            self.conn.hear(self.gateway.clock.mono(), opened);
+            self.gateway.engine.heard(self.conn);
+        }
+    }
+
+    async fn handle(&mut self, incoming: Incoming) -> Result<(), Ending> {
+        match incoming {
+            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()).await {
+                Handled::Good => Ok(()),
+                Handled::Bad => self.count_bad(),
+            },
+            Incoming::Binary(_) => {
+                self.gateway.metrics.message("binary");
+                answers::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
+                self.count_bad()
+            }
+            Incoming::Ping(payload) => {
+                self.conn.push_frame(Opcode::Pong, &payload);
+                Ok(())
+            }
+            Incoming::Pong => Ok(()),
+            Incoming::Close(close) => Err(close.into()),
+        }
+    }
+
+    fn count_bad(&mut self) -> Result<(), Ending> {
+        let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
+        self.bad_messages
+            .take(rate, now, 1)
+            .map_err(|_| Verdict::Abusive("too many bad messages").into())
+    }
+}

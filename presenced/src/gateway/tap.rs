@@ -1,0 +1,97 @@
+//! The codec's view of the socket: it reads through the tap, which counts bytes and messages on the way, and it never
+//! writes: what tungstenite wants to send by itself (a pong, the echo of a close) is made by the session from what it
+//! reads, through the connection's outbox.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use presence::{Bucket, Mono};
+
+use super::tracker::Tracker;
+use crate::clock::Clock;
+use crate::config::limits::Limits;
+use crate::hub::conn::Conn;
+
+/// The socket, metered.
+pub(super) struct Tap {
+    conn: Arc<Conn>,
+    clock: Arc<Clock>,
+    limits: Arc<Limits>,
+    bytes: Bucket,
+    messages: Bucket,
+    tracker: Tracker,
+    /// Since when a message is unfinished.
+    opened: Option<Mono>,
+    /// Which limit was passed; nothing is read after that.
+    exceeded: Option<&'static str>,
+    /// Bytes arrived since the session last asked.
+    has_heard: bool,
+}
+
+impl Tap {
+    pub(super) fn new(conn: Arc<Conn>, clock: Arc<Clock>, limits: Arc<Limits>) -> Self {
+        Self {
+            conn,
+            clock,
+            limits,
+            bytes: Bucket::default(),
+            messages: Bucket::default(),
+            tracker: Tracker::default(),
+            opened: None,
+            exceeded: None,
+            has_heard: false,
+        }
+    }
+
+    /// Which limit was passed, if one was.
+    pub(super) const fn exceeded(&self) -> Option<&'static str> {
+        self.exceeded
+    }
+
+    /// Since when a message is unfinished, if bytes arrived since the last call.
+    pub(super) fn take_heard(&mut self) -> Option<Option<Mono>> {
+        std::mem::take(&mut self.has_heard).then_some(self.opened)
+    }
+
+    /// Counts bytes that arrived.
+    pub(super) fn meter(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let now = self.clock.mono();
+        self.has_heard = true;
+        let seen = self.tracker.feed(bytes);
+        self.opened = match (seen.is_open, seen.was_closed) {
+            (false, _) => None,
+            (true, true) => Some(now),
+            (true, false) => self.opened.or(Some(now)),
+        };
+        if self.bytes.take(self.limits.bytes, now, bytes.len() as u64).is_err() {
+            return self.exceed("too many bytes a second");
+        }
+        if seen.begun > 0 && self.messages.take(self.limits.messages, now, seen.begun).is_err() {
+            return self.exceed("too many messages a second");
+        }
+        Ok(())
+    }
+
+    fn exceed(&mut self, limit: &'static str) -> io::Result<()> {
+        self.exceeded = Some(limit);
+        Err(io::Error::other(limit))
+    }
+}
+
+impl Read for Tap {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.conn.socket().try_read(buffer)?;
+        self.meter(buffer.get(..count).unwrap_or_default())?;
+        Ok(count)
+    }
+}
+
+impl Write for Tap {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+//! `GET /ws`: who may come in, and the handshake of RFC 6455, section 4.2. Whoever is refused here gets an HTTP answer with a
+//! code and was never a session. `Host` and the rate of handshakes were looked at before, around every route.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use presence::wire::code::Code;
+use presence::wire::{BEARER_PREFIX, SUBPROTOCOL};
+use presence::{UserId, Wall};
+use tokio::net::TcpStream;
+
+use super::{Gateway, session};
+use crate::server::{Peer, Refusal, Slot};
+
+/// A connection that was let in.
+pub(super) struct Admitted {
+    /// Whose it is; an observer's if nobody's.
+    pub(super) user: Option<UserId>,
+    /// When its token runs out.
+    pub(super) expires: Option<Wall>,
+    /// Its place among the connections.
+    pub(super) slot: Option<Arc<Slot>>,
+}
+
+/// What the client offered, and what is answered.
+struct Handshake {
+    accept: HeaderValue,
+    /// The subprotocol to name; none if none was offered.
+    subprotocol: Option<&'static str>,
+    /// The token a browser sent as a subprotocol.
+    bearer: Option<String>,
+}
+
+/// Lets a client in, or says why not.
+pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Response {
+    match admit(&gateway, &request) {
+        Ok((handshake, admitted)) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            // A task of its own from the start, so that nothing of the HTTP connection lives on with it.
+            tokio::spawn(async move {
+                if let Some((socket, early)) = upgraded(upgrade).await {
+                    tokio::spawn(session::run(gateway, socket, early, admitted));
+                }
+            });
+            switching_protocols(handshake)
+        }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// The same handshake for the echo, whoever asks.
+#[cfg(feature = "autobahn")]
+pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> Response {
+    match handshake(request.headers()) {
+        Ok(handshake) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                if let Some((socket, early)) = upgraded(upgrade).await {
+                    tokio::spawn(super::echo::run(gateway, socket, early));
+                }
+            });
+            switching_protocols(handshake)
+        }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), Refusal> {
+    let headers = request.headers();
+    let extensions = request.extensions();
+    let peer = extensions
+        .get::<Peer>()
+        .map(|peer| peer.0.ip())
+        .ok_or_else(Refusal::internal)?;
+    gateway.auth.check_origin(headers)?;
+    let handshake = handshake(headers)?;
+    if gateway.engine.is_draining() {
+        return Err(Refusal::new(
+            Code::Draining,
+            "the daemon is going down; come back in a moment",
+        ));
+    }
+    let identity = gateway.door.authenticate(peer, headers, handshake.bearer.as_deref())?;
+    if identity.user.is_none() && !identity.internal {
+        return Err(Refusal::new(Code::Unauthenticated, "no credential"));
+    }
+    let slot = extensions.get::<Arc<Slot>>().cloned();
+    Ok((
+        handshake,
+        Admitted {
+            user: identity.user,
+            expires: identity.expires,
+            slot,
+        },
+    ))
+}
+
+fn handshake(headers: &HeaderMap) -> Result<Handshake, Refusal> {
+    let lists = |name: header::HeaderName, word: &str| {
+        let values = headers
+            .get_all(name)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|one| one.trim().eq_ignore_ascii_case(word))
+    };
+    if !lists(header::CONNECTION, "upgrade") || !lists(header::UPGRADE, "websocket") {
+        return Err(Refusal::new(
+            Code::UpgradeRequired,
+            "a WebSocket upgrade is needed here",
+        ));
+    }
+    let versions: Vec<_> = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().collect();
+    if versions != ["13"] {
+        return Err(Refusal::new(Code::UpgradeRequired, "Sec-WebSocket-Version is 13"));
+    }
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) if is_key(key.as_bytes()) => key.as_bytes(),
+        _ => {
+            return Err(Refusal::new(
+                Code::InvalidHeader,
+                "Sec-WebSocket-Key is 16 bytes in base64, once",
+            ));
+        }
+    };
+    let (subprotocol, bearer) = subprotocols(headers)?;
+    let accept = tungstenite::handshake::derive_accept_key(key);
+    let accept = HeaderValue::from_str(&accept).map_err(|_| Refusal::internal())?;
+    Ok(Handshake {
+        accept,
+        subprotocol,
+        bearer,
+    })
+}
+
+/// 16 bytes in base64: 22 characters and two of padding.
+fn is_key(key: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(key.split_at_checked(22), Some((text, b"==")) if text.iter().all(is_base64))
+}
+
+fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<String>), Refusal> {
+    let malformed = || Refusal::new(Code::InvalidHeader, "Sec-WebSocket-Protocol is malformed");
+    let mut offered = Vec::new();
+    for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        let value = value.to_str().map_err(|_| malformed())?;
+        offered.extend(value.split(',').map(str::trim).filter(|one| !one.is_empty()));
+    }
+    let mut tokens = offered.iter().filter_map(|one| one.strip_prefix(BEARER_PREFIX));
+    let bearer = tokens.next().map(str::to_owned);
+    if tokens.next().is_some() {
+        return Err(Refusal::new(Code::InvalidHeader, "more than one bearer subprotocol"));
+    }
+    let mut others = offered.iter().filter(|one| !one.starts_with(BEARER_PREFIX)).peekable();
+    if others.peek().is_none() {
+        // A browser fails a connection whose answer names none of what it offered.
+        return Ok((bearer.is_some().then_some(SUBPROTOCOL), bearer));
+    }
+    match others.any(|one| *one == SUBPROTOCOL) {
+        true => Ok((Some(SUBPROTOCOL), bearer)),
+        false => Err(Refusal::new(
+            Code::InvalidValue,
+            "the only subprotocol here is presence.v1",
+        )),
+    }
+}
+
+fn switching_protocols(handshake: Handshake) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, handshake.accept);
+    if let Some(subprotocol) = handshake.subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    response
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    let needs_upgrade = refusal.code == Code::UpgradeRequired;
+    let mut response = refusal.into_response();
+    if needs_upgrade {
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    response
+}
+
+/// The bare socket, and what the client sent right after its handshake.
+async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
+    let upgraded: Upgraded = upgrade.await.ok()?;
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf.to_vec())),
+        Err(_) => {
+            tracing::error!("an upgraded connection is no TCP socket");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(extra: &[(&'static str, &'static str)]) -> HeaderMap {
+        let usual = [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in usual
+            .iter()
+            .filter(|(name, _)| !extra.iter().any(|(other, _)| other == name))
+            .chain(extra)
+        {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_key_of_the_standard_gets_the_answer_of_the_standard() {
+        let handshake = handshake(&headers(&[])).expect("a handshake");
+        assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(handshake.subprotocol, None);
+    }
+
+    #[test]
+    fn a_bad_handshake_is_refused_with_a_code() {
+        let cases = [
+            (("connection", "close"), Code::UpgradeRequired),
+            (("upgrade", "h2c"), Code::UpgradeRequired),
+            (("sec-websocket-version", "8"), Code::UpgradeRequired),
+            (("sec-websocket-key", ""), Code::InvalidHeader),
+            (("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ="), Code::InvalidHeader),
+            (("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==="), Code::InvalidHeader),
+            (("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZ!=="), Code::InvalidHeader),
+        ];
+        for (header, code) in cases {
+            assert_eq!(
+                handshake(&headers(&[header])).err().map(|refusal| refusal.code),
+                Some(code),
+                "{header:?}"
+            );
+        }
+        let twice = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        assert!(handshake(&headers(&[twice, twice])).is_err());
+    }
+
+    #[test]
+    fn a_subprotocol_of_ours_is_named_and_unknown_ones_alone_are_refused() {
+        let offer = |value| handshake(&headers(&[("sec-websocket-protocol", value)]));
+        assert_eq!(
+            offer("chat, presence.v1").ok().and_then(|one| one.subprotocol),
+            Some(SUBPROTOCOL)
+        );
+        assert_eq!(
+            offer("presence.v2").err().map(|refusal| refusal.code),
+            Some(Code::InvalidValue)
+        );
+        let with_token = offer("presence.v1, bearer.a.b.c").expect("a handshake");
+        assert_eq!(
+            (with_token.subprotocol, with_token.bearer.as_deref()),
+            (Some(SUBPROTOCOL), Some("a.b.c"))
+        );
+        assert_eq!(
+            offer("bearer.a, bearer.b").err().map(|refusal| refusal.code),
+            Some(Code::InvalidHeader)
+        );
+    }
+}

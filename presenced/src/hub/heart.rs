@@ -1,0 +1,212 @@
+//! When a connection is pinged, and when it has to go: silence, a write without progress, a message that is never
+//! finished, a token that ran out. Pure but for the few lines at the end that act on a [`Conn`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::{Mono, Now};
+
+use super::conn::{Conn, Verdict};
+use super::frame::Opcode;
+
+/// The times a heart beats to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beats {
+    /// A ping leaves after this long without any frame.
+    pub(crate) ping_interval: Duration,
+    /// Its answer, any frame, must come within this.
+    pub(crate) ping_timeout: Duration,
+    /// For how long a write may make no progress.
+    pub(crate) write_timeout: Duration,
+    /// For how long a message may stay unfinished.
+    pub(crate) message_timeout: Duration,
+}
+
+/// What is known of a connection's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heart {
+    /// When its last bytes arrived.
+    heard: Mono,
+    /// When the ping left that has not been answered.
+    pinged: Option<Mono>,
+    /// Since when a message is unfinished.
+    opened: Option<Mono>,
+    /// When its token runs out.
+    expires: Option<Mono>,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing; look again then.
+    Nothing(Mono),
+    /// A ping; look again then.
+    Ping(Mono),
+    /// It has to go.
+    Verdict(Verdict),
+}
+
+impl Heart {
+    pub(crate) const fn new(now: Mono, expires: Option<Mono>) -> Self {
+        Self {
+            heard: now,
+            pinged: None,
+            opened: None,
+            expires,
+        }
+    }
+
+    /// Bytes arrived: any answer a ping. `opened` is since when a message is unfinished, if one is.
+    pub(crate) const fn hear(&mut self, now: Mono, opened: Option<Mono>) {
+        self.heard = now;
+        self.pinged = None;
+        self.opened = opened;
+    }
+
+    /// Judges. While data lies unsent (`stuck_since`), the slow-reader rule does, and no ping is sent or missed.
+    pub(crate) fn judge(&mut self, now: Mono, stuck_since: Option<Mono>, beats: &Beats) -> Due {
+        if self.expires.is_some_and(|at| at <= now) {
+            return Due::Verdict(Verdict::Expired);
+        }
+        let unfinished = self.opened.map(|since| since.after(beats.message_timeout));
+        if unfinished.is_some_and(|at| at <= now) {
+            return Due::Verdict(Verdict::Abusive("a message was not finished in time"));
+        }
+        let sooner = |one: Mono| {
+            [Some(one), unfinished, self.expires]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(one)
+        };
+        if let Some(since) = stuck_since {
+            let at = since.after(beats.write_timeout);
+            // The clock of an unanswered ping begins anew once data flows again.
+            self.pinged = self.pinged.map(|_| now);
+            return if at <= now {
+                Due::Verdict(Verdict::TooSlow)
+            } else {
+                Due::Nothing(sooner(at))
+            };
+        }
+        if let Some(pinged) = self.pinged {
+            let at = pinged.after(beats.ping_timeout);
+            return if at <= now {
+                Due::Verdict(Verdict::PingTimeout)
+            } else {
+                Due::Nothing(sooner(at))
+            };
+        }
+        let at = self.heard.after(beats.ping_interval);
+        if at > now {
+            return Due::Nothing(sooner(at));
+        }
+        self.pinged = Some(now);
+        Due::Ping(sooner(now.after(beats.ping_timeout)))
+    }
+}
+
+/// How long a connection is left alone whose socket holds bytes that nobody has read yet.
+const UNREAD_WAITS: Duration = Duration::from_millis(200);
+
+impl Conn {
+    /// The wheel came to this connection's deadline: it is pinged, or condemned. When to look again. Never blocks.
+    pub(crate) fn on_deadline(self: &Arc<Self>, now: Now) -> Option<Mono> {
+        let stuck_since = self.stuck_since();
+        let due = self.heart.lock().judge(now.mono, stuck_since, self.beats());
+        match due {
+            Due::Nothing(next) => Some(next),
+            Due::Ping(next) => {
+                self.push_frame(Opcode::Ping, b"");
+                Some(next)
+            }
+            // Nobody is judged silent whose word lies in the socket.
+            Due::Verdict(Verdict::PingTimeout) if self.has_unread() => Some(now.mono.after(UNREAD_WAITS)),
+            Due::Verdict(verdict) => {
+                self.condemn(verdict);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEATS: Beats = Beats {
+        ping_interval: Duration::from_secs(25),
+        ping_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(30),
+        message_timeout: Duration::from_secs(10),
+    };
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_silent_connection_is_pinged_and_then_lost() {
+        let mut heart = Heart::new(at(0), None);
+        assert_eq!(heart.judge(at(24), None, &BEATS), Due::Nothing(at(25)));
+        assert_eq!(heart.judge(at(25), None, &BEATS), Due::Ping(at(35)));
+        assert_eq!(heart.judge(at(34), None, &BEATS), Due::Nothing(at(35)));
+        assert_eq!(heart.judge(at(35), None, &BEATS), Due::Verdict(Verdict::PingTimeout));
+    }
+
+    #[test]
+    fn any_frame_answers_a_ping() {
+        let mut heart = Heart::new(at(0), None);
+        heart.judge(at(25), None, &BEATS);
+        heart.hear(at(30), None);
+        assert_eq!(heart.judge(at(35), None, &BEATS), Due::Nothing(at(55)));
+    }
+
+    #[test]
+    fn the_answer_is_due_from_when_the_ping_left() {
+        let mut heart = Heart::new(at(0), None);
+        assert_eq!(heart.judge(at(31), None, &BEATS), Due::Ping(at(41)));
+        assert_eq!(heart.judge(at(40), None, &BEATS), Due::Nothing(at(41)));
+    }
+
+    #[test]
+    fn while_data_lies_unsent_the_slow_reader_rule_judges() {
+        let mut heart = Heart::new(at(0), None);
+        heart.judge(at(25), None, &BEATS);
+        assert_eq!(heart.judge(at(40), Some(at(20)), &BEATS), Due::Nothing(at(50)));
+        assert_eq!(
+            heart.judge(at(50), Some(at(20)), &BEATS),
+            Due::Verdict(Verdict::TooSlow)
+        );
+        let mut heart = Heart::new(at(0), None);
+        heart.judge(at(25), None, &BEATS);
+        heart.judge(at(40), Some(at(20)), &BEATS);
+        assert_eq!(
+            heart.judge(at(41), None, &BEATS),
+            Due::Nothing(at(50)),
+            "the ping's clock began anew at 40"
+        );
+    }
+
+    #[test]
+    fn a_message_may_not_stay_unfinished_whatever_arrives_in_between() {
+        let mut heart = Heart::new(at(0), None);
+        for second in 1..10 {
+            heart.hear(at(second), Some(at(1)));
+            assert_eq!(heart.judge(at(second), None, &BEATS), Due::Nothing(at(11)));
+        }
+        heart.hear(at(11), Some(at(1)));
+        assert!(matches!(
+            heart.judge(at(11), None, &BEATS),
+            Due::Verdict(Verdict::Abusive(_))
+        ));
+    }
+
+    #[test]
+    fn a_connection_ends_when_its_token_does() {
+        let mut heart = Heart::new(at(0), Some(at(7)));
+        assert_eq!(heart.judge(at(1), None, &BEATS), Due::Nothing(at(7)));
+        heart.hear(at(7), None);
+        assert_eq!(heart.judge(at(7), None, &BEATS), Due::Verdict(Verdict::Expired));
+    }
+}

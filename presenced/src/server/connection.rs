@@ -1,0 +1,130 @@
+//! One HTTP connection: hyper with every size and time set, until it is closed or upgraded.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tower::Service;
+
+use super::{Peer, Phase, Place, ServerMetrics, Serving, Slot};
+
+/// Most bytes of a request head, and of what hyper buffers for a connection.
+const BUFFER_MAX_BYTES: usize = 16 * 1024;
+/// Most headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// Serves connections.
+#[derive(Clone)]
+pub(super) struct Host {
+    http: http1::Builder,
+    router: Router,
+    stuck_after: Duration,
+    metrics: ServerMetrics,
+}
+
+impl Host {
+    pub(super) fn new(serving: &Serving) -> Self {
+        let mut http = http1::Builder::new();
+        // Without a timer hyper's limit is silently inert. The limit also ends connections that idle between requests.
+        http.timer(TokioTimer::new())
+            .header_read_timeout(serving.limits.handshake_timeout)
+            .max_buf_size(BUFFER_MAX_BYTES)
+            .max_headers(HEADERS_MAX);
+        Self {
+            http,
+            router: serving.router.clone(),
+            // From an answer that was taken to the next request hyper allows one of these, so whoever exceeds the sum
+            // has not taken the answer.
+            stuck_after: serving.limits.write_timeout + serving.limits.handshake_timeout,
+            metrics: serving.metrics.clone(),
+        }
+    }
+
+    /// Serves one connection. `alive` is held until it is over.
+    pub(super) fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: Arc<Slot>,
+        (mut phase, alive): (watch::Receiver<Phase>, mpsc::Sender<()>),
+    ) -> impl Future<Output = ()> + Send + use<> {
+        // Counts up when a request begins and when it is answered, so it is odd while the router works.
+        let exchanges = Arc::new(AtomicU64::new(0));
+        let http = self.http.serve_connection(TokioIo::new(stream), {
+            let (router, exchanges) = (self.router.clone(), Arc::clone(&exchanges));
+            service_fn(move |request| answer(router.clone(), request, (peer, &slot), Arc::clone(&exchanges)))
+        });
+        let (stuck_after, metrics) = (self.stuck_after, self.metrics.clone());
+        async move {
+            let mut http = pin!(http.with_upgrades());
+            let mut stuck = pin!(stuck(&exchanges, stuck_after));
+            let mut draining = false;
+            loop {
+                tokio::select! {
+                    _ = http.as_mut() => break,
+                    changed = phase.changed() => match changed.map(|()| *phase.borrow()) {
+                        Ok(Phase::Draining) if !draining => {
+                            draining = true;
+                            http.as_mut().graceful_shutdown();
+                        }
+                        Ok(Phase::Serving | Phase::Draining) => {}
+                        // Cut, or the server was dropped.
+                        Ok(Phase::Cut) | Err(_) => break,
+                    },
+                    () = stuck.as_mut() => {
+                        metrics.stuck.inc();
+                        break;
+                    }
+                }
+            }
+            drop(alive);
+        }
+    }
+}
+
+fn answer(
+    mut router: Router,
+    request: hyper::Request<Incoming>,
+    (peer, slot): (SocketAddr, &Arc<Slot>),
+    exchanges: Arc<AtomicU64>,
+) -> impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + use<> {
+    let mut request = request.map(Body::new);
+    let extensions = request.extensions_mut();
+    extensions.insert(Peer(peer));
+    extensions.insert(Arc::clone(slot));
+    extensions.insert(match exchanges.fetch_add(1, Ordering::Relaxed) {
+        0 => Place::First,
+        _ => Place::Later,
+    });
+    let response = router.call(request);
+    async move {
+        let response = response.await;
+        exchanges.fetch_add(1, Ordering::Relaxed);
+        response
+    }
+}
+
+/// Returns once an answer has neither been taken nor followed by another request for `after` at least, twice that at
+/// most. hyper has no limit for this; a timer that is looked at once in a while costs a request nothing.
+async fn stuck(exchanges: &AtomicU64, after: Duration) {
+    let mut seen = 0;
+    loop {
+        tokio::time::sleep(after).await;
+        let count = exchanges.load(Ordering::Relaxed);
+        if count == seen && count > 0 && count.is_multiple_of(2) {
+            return;
+        }
+        seen = count;
+    }
+}

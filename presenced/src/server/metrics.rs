@@ -1,0 +1,57 @@
+//! Figures of the server: connections, and who was refused before a request was looked at.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Which limit refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimitLabel {
+    limit: &'static str,
+}
+
+/// Figures of all servers together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerMetrics {
+    /// Connections that hold a slot of the main server.
+    pub(crate) connections: Gauge,
+    pub(super) accepted: Counter,
+    pub(super) accept_errors: Counter,
+    pub(super) stuck: Counter,
+    refused: Family<LimitLabel, Counter>,
+}
+
+impl ServerMetrics {
+    /// Registers them.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "http_connections",
+            "Open connections, WebSockets among them",
+            metrics.connections.clone(),
+        );
+        registry.register("http_accepted", "Connections accepted", metrics.accepted.clone());
+        registry.register(
+            "http_accept_errors",
+            "Failures to accept, such as no free file descriptor",
+            metrics.accept_errors.clone(),
+        );
+        registry.register(
+            "http_stuck",
+            "Connections dropped because their client took no answer",
+            metrics.stuck.clone(),
+        );
+        registry.register(
+            "door_refused",
+            "Connections, upgrades and logins refused at the door, by limit",
+            metrics.refused.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn refuse(&self, limit: &'static str) {
+        self.refused.get_or_create(&LimitLabel { limit }).inc();
+    }
+}

@@ -1,0 +1,178 @@
+//! Every refusal over HTTP: a stable code in `application/problem+json` (RFC 9457). For the server, the API and the
+//! upgrade alike; nothing here decides whether to refuse.
+
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use presence::wire::code::Code;
+use presence::wire::rest::Problem;
+
+use crate::auth::AuthError;
+
+/// Most bytes of a detail: some quote what the client sent.
+const DETAIL_MAX_BYTES: usize = 256;
+
+/// A refusal, ready to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The stable code.
+    pub(crate) code: Code,
+    /// The HTTP status, where it is not the code's usual one.
+    status: Option<StatusCode>,
+    /// For people.
+    detail: Cow<'static, str>,
+    /// When to try again.
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal with the usual status of its code.
+    pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut detail = detail.into();
+        if detail.len() > DETAIL_MAX_BYTES {
+            let end = detail.floor_char_boundary(DETAIL_MAX_BYTES);
+            detail = Cow::Owned(format!("{}…", &detail[..end]));
+        }
+        Self {
+            code,
+            status: None,
+            detail,
+            retry_after: None,
+        }
+    }
+
+    /// Too often: again after `wait`.
+    pub(crate) fn rate_limited(wait: Duration, detail: &'static str) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(Code::RateLimited, detail)
+        }
+    }
+
+    /// A fault of ours, already logged.
+    pub(crate) fn internal() -> Self {
+        Self::new(Code::Internal, "a fault of the server")
+    }
+
+    /// With another status than the code's usual one.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+            .or_else(|| StatusCode::from_u16(self.code.http_status()).ok())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The whole answer as bytes, for a connection that is closed after it without having been read.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let status = self.status();
+        let body = self.body();
+        let retry_after = self
+            .retry_after_seconds()
+            .map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
+        let head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+             cache-control: no-store\r\nx-content-type-options: nosniff\r\n{retry_after}connection: close\r\n\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len(),
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let status = self.status();
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or_default().into(),
+            status: status.as_u16(),
+            code: self.code,
+            detail: self.detail.clone().into_owned(),
+        };
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+
+    /// Rounded up: a client that comes back a fraction early would be refused again.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Answers 500 where `work` panics, so that a bug costs one request and not its connection, silently.
+pub(crate) async fn catching_panics(work: impl Future<Output = Response>) -> Response {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // The panic hook has told what and where. State is behind locks that don't poison; nothing of `work` is used again.
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Refusal::internal().into_response()))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_rounded_up_to_whole_seconds() {
+        for (millis, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (6000, 6)] {
+            let refusal = Refusal::rate_limited(Duration::from_millis(millis), "too often");
+            let response = refusal.into_response();
+            assert_eq!(response.headers()["retry-after"], seconds.to_string());
+        }
+    }
+
+    #[test]
+    fn a_detail_that_quotes_the_client_is_cut_at_a_character() {
+        let refusal = Refusal::new(Code::InvalidJson, "é".repeat(5000));
+        assert!(refusal.detail.len() < 300);
+        assert!(refusal.detail.ends_with('…'));
+    }
+
+    #[test]
+    fn the_plain_answer_is_a_whole_http_response() {
+        let bytes = Refusal::new(Code::AtCapacity, "full").to_bytes();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+        assert!(body.contains(r#""code":"at_capacity""#));
+    }
+}

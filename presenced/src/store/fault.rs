@@ -1,0 +1,257 @@
+//! What an error of SQLite means for the store, and the health that follows from it.
+//!
+//! Three kinds are told apart: a request that can't be stored (the others of its transaction can), a state that passes
+//! (a lock, a full disk) and one that doesn't (the disk lost what it had taken, the file is damaged). The last seals
+//! the store: nothing is written until a restart has read the truth again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::ffi;
+
+use super::metrics::{FailureKind, StoreMetrics};
+use super::{StoreError, StoreHealth};
+
+impl FailureKind {
+    /// What the error means.
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, _) = error else {
+            return Self::Request;
+        };
+        match failure.extended_code {
+            ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => return Self::Fsync,
+            ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => return Self::Damaged,
+            _ => {}
+        }
+        match failure.extended_code & 0xff {
+            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_PROTOCOL => Self::Locked,
+            ffi::SQLITE_FULL => Self::Full,
+            ffi::SQLITE_READONLY | ffi::SQLITE_PERM | ffi::SQLITE_AUTH => Self::ReadOnly,
+            ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Self::Damaged,
+            ffi::SQLITE_ERROR
+            | ffi::SQLITE_CONSTRAINT
+            | ffi::SQLITE_MISMATCH
+            | ffi::SQLITE_TOOBIG
+            | ffi::SQLITE_RANGE => Self::Request,
+            _ => Self::Io,
+        }
+    }
+
+    /// Whether only a restart can help.
+    const fn seals(self) -> bool {
+        matches!(self, Self::Fsync | Self::Damaged)
+    }
+
+    /// What to do about it, for people.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Locked => "another process holds a lock on it",
+            Self::Full => "free some space; service resumes by itself",
+            Self::ReadOnly => "make it and its directory writable; service resumes by itself",
+            Self::Fsync => "restart needed: the disk did not keep what it had taken",
+            Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
+            Self::Io | Self::Request | Self::Overloaded | Self::Late => "service resumes by itself when the disk works",
+        }
+    }
+}
+
+/// Whether the store can write, shared by the writer, the readers and whoever asks.
+#[derive(Debug)]
+pub(super) struct Health {
+    path: PathBuf,
+    schema_version: i64,
+    metrics: StoreMetrics,
+    state: Mutex<State>,
+    /// Where tests make the disk fail.
+    pub(super) seam: Seam,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// The last write went through.
+    Writable,
+    /// The last write did not, for this reason; the next may.
+    Failing(Arc<str>),
+    /// There will be no next write, for this reason.
+    Sealed(Arc<str>),
+}
+
+impl Health {
+    pub(super) fn new(path: &Path, schema_version: i64, metrics: StoreMetrics) -> Self {
+        Self {
+            path: path.to_owned(),
+            schema_version,
+            metrics,
+            state: Mutex::new(State::Writable),
+            seam: Seam::default(),
+        }
+    }
+
+    /// The figures that go with it.
+    pub(super) fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
+    }
+
+    /// Why nothing may be written until a restart, if that is so.
+    pub(super) fn sealed(&self) -> Option<StoreError> {
+        match &*self.state.lock() {
+            State::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
+            State::Writable | State::Failing(_) => None,
+        }
+    }
+
+    /// A commit went through.
+    pub(super) fn written(&self) {
+        let mut state = self.state.lock();
+        if let State::Failing(_) = *state {
+            tracing::info!(file = ?self.path, "the store takes writes again");
+            *state = State::Writable;
+        }
+    }
+
+    /// A transaction failed: what its requests are answered.
+    pub(super) fn write_failed(&self, error: &rusqlite::Error) -> StoreError {
+        let kind = FailureKind::of(error);
+        self.metrics.failed(kind);
+        if kind.seals() {
+            return self.seal(kind, error);
+        }
+        let reason: Arc<str> = self.describe(kind, error).into();
+        let mut state = self.state.lock();
+        match &*state {
+            State::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
+            State::Writable => tracing::error!(%error, "the store takes no writes: {reason}"),
+            State::Failing(_) => {}
+        }
+        *state = State::Failing(reason.clone());
+        StoreError::Unavailable { reason }
+    }
+
+    /// One request failed, alone: what it is answered.
+    pub(super) fn request_failed(&self, error: &rusqlite::Error) -> StoreError {
+        self.metrics.failed(FailureKind::Request);
+        tracing::error!(%error, "the store can't keep one request");
+        StoreError::Refused {
+            reason: error.to_string().into(),
+        }
+    }
+
+    /// A read failed: what its caller is answered. Damage found by a reader stops the writer too.
+    pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
+        let kind = FailureKind::of(error);
+        if kind.seals() {
+            self.metrics.failed(kind);
+            return self.seal(kind, error);
+        }
+        self.metrics.failed(kind);
+        if kind == FailureKind::Request {
+            tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
+            return StoreError::Refused {
+                reason: error.to_string().into(),
+            };
+        }
+        StoreError::Unavailable {
+            reason: self.describe(kind, error).into(),
+        }
+    }
+
+    /// Folding the log into the database failed. Nothing acknowledged is lost: it is in the log.
+    pub(super) fn checkpoint_failed(&self, error: &rusqlite::Error) {
+        let kind = FailureKind::of(error);
+        self.metrics.failed(kind);
+        if kind.seals() {
+            self.seal(kind, error);
+        } else {
+            tracing::warn!(file = ?self.path, %error, "the database's log could not be folded in; it grows until it can");
+        }
+    }
+
+    /// A caller gave up waiting; the commit under way, if it ends well, puts this right.
+    pub(super) fn late(&self) {
+        self.metrics.failed(FailureKind::Late);
+        let mut state = self.state.lock();
+        if let State::Writable = *state {
+            let reason = format!(
+                "{:?}: the disk does not answer: {}",
+                self.path,
+                FailureKind::Late.advice()
+            );
+            tracing::error!("the store takes no writes: {reason}");
+            *state = State::Failing(reason.into());
+        }
+    }
+
+    /// Nothing will take writes any more.
+    pub(super) fn writer_ended(&self) {
+        let reason = format!("{:?}: restart needed: the writer ended unexpectedly", self.path);
+        *self.state.lock() = State::Sealed(reason.into());
+    }
+
+    /// For people and `/readyz`.
+    pub(super) fn told(&self) -> StoreHealth {
+        let state = self.state.lock().clone();
+        StoreHealth {
+            writable: matches!(state, State::Writable),
+            restart_needed: matches!(state, State::Sealed(_)),
+            error: match state {
+                State::Writable => None,
+                State::Failing(reason) | State::Sealed(reason) => Some(reason),
+            },
+            schema_version: self.schema_version,
+        }
+    }
+
+    fn seal(&self, kind: FailureKind, error: &rusqlite::Error) -> StoreError {
+        let mut state = self.state.lock();
+        if let State::Sealed(reason) = &*state {
+            return StoreError::Sealed { reason: reason.clone() };
+        }
+        let reason: Arc<str> = self.describe(kind, error).into();
+        tracing::error!(%error, "the store takes no more writes: {reason}");
+        *state = State::Sealed(reason.clone());
+        StoreError::Sealed { reason }
+    }
+
+    fn describe(&self, kind: FailureKind, error: &rusqlite::Error) -> String {
+        format!("{:?}: {error}: {}", self.path, kind.advice())
+    }
+}
+
+/// A step of the writer that tests can make fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Taking the lock.
+    Begin,
+    /// Making it durable.
+    Commit,
+    /// Folding the log in.
+    Checkpoint,
+}
+
+/// Where tests let SQLite fail as the disk would make it. Outside tests it is empty.
+#[derive(Debug, Default)]
+pub(super) struct Seam {
+    #[cfg(test)]
+    failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+}
+
+impl Seam {
+    /// Fails if a test wants this step to.
+    pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if let Some((failing, code)) = *self.failing.lock()
+            && failing == step
+        {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        }
+        let _ = step;
+        Ok(())
+    }
+
+    /// Makes a step fail with this code of SQLite until told otherwise.
+    #[cfg(test)]
+    pub(super) fn fail(&self, failing: Option<(Step, std::ffi::c_int)>) {
+        *self.failing.lock() = failing;
+    }
+}

@@ -1,0 +1,96 @@
+//! What the store tells `/metrics`. No user id ever becomes a label.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The store's figures. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreMetrics {
+    /// Requests that shared one commit.
+    pub(super) commit_requests: Histogram,
+    /// From the beginning of a transaction to the end of its commit.
+    pub(super) commit_seconds: Histogram,
+    /// Requests to write that wait for the writer.
+    pub(super) writes_waiting: Gauge,
+    /// Requests to read that wait for a reader.
+    pub(super) reads_waiting: Gauge,
+    /// Failures of requests, transactions and checkpoints.
+    failures: Family<FailureLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    kind: FailureKind,
+}
+
+/// What failed, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum FailureKind {
+    /// Another process held the database for too long.
+    Locked,
+    /// The disk is full, or the file may not grow.
+    Full,
+    /// The file or its directory may not be written.
+    ReadOnly,
+    /// Any other error of the disk.
+    Io,
+    /// The disk didn't keep what it had taken: no writing until the next start.
+    Fsync,
+    /// The file is damaged: no writing until the next start.
+    Damaged,
+    /// One request that can't be stored, whatever the state of the disk.
+    Request,
+    /// A queue was full.
+    Overloaded,
+    /// The disk took too long over a write for its caller to go on waiting.
+    Late,
+}
+
+impl StoreMetrics {
+    /// Registers them all.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            commit_requests: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            writes_waiting: Gauge::default(),
+            reads_waiting: Gauge::default(),
+            failures: Family::default(),
+        };
+        registry.register(
+            "store_commit_requests",
+            "Requests that shared one commit",
+            metrics.commit_requests.clone(),
+        );
+        registry.register_with_unit(
+            "store_commit",
+            "Time from the beginning of a transaction to the end of its commit",
+            Unit::Seconds,
+            metrics.commit_seconds.clone(),
+        );
+        registry.register(
+            "store_writes_waiting",
+            "Requests that wait for the writer",
+            metrics.writes_waiting.clone(),
+        );
+        registry.register(
+            "store_reads_waiting",
+            "Requests that wait for a reader",
+            metrics.reads_waiting.clone(),
+        );
+        registry.register(
+            "store_failures",
+            "Failures of the store by kind",
+            metrics.failures.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a failure.
+    pub(super) fn failed(&self, kind: FailureKind) {
+        self.failures.get_or_create(&FailureLabels { kind }).inc();
+    }
+}

@@ -1,0 +1,64 @@
+//! Bringing files of every older version up to `schema.sql`, one transaction per step. A step never changes once it was
+//! released: when `schema.sql` moves on, the step that made the version before keeps a copy of what it needs.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// The whole schema, with its version and the mark of our files.
+pub(super) const SCHEMA: &str = include_str!("../../../schema.sql");
+/// The version of [`SCHEMA`].
+pub(super) const VERSION: i64 = 1;
+/// The mark of our files: "pres".
+pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
+
+/// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a file that was found to be ours, or is empty, up to date. Takes the lock in any case, so that a start finds out whether
+/// another process holds it.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match version(&transaction)? {
+            0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
+            0 => transaction.execute_batch(SCHEMA)?,
+            _ => return transaction.commit(),
+        }
+        transaction.commit()?;
+    }
+}
+
+/// 0 to 1: from `profile(user_id TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'OFFLINE', last_seen INTEGER NOT NULL)`,
+/// where a `last_seen` of 0 was never. Nobody is connected to a daemon that is just starting, so everybody is OFFLINE.
+/// That table kept whatever it was given: what is no text can't be a user id and is dropped, what is no time is never.
+fn leave_bare_profile(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE bare_profile AS SELECT user_id, last_seen FROM profile;
+         DROP TABLE profile;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    let kept = transaction.execute(
+        "INSERT INTO profile (user_id, last_seen)
+         SELECT user_id, CASE WHEN typeof(last_seen) = 'integer' AND last_seen > 0 THEN last_seen END
+         FROM bare_profile WHERE typeof(user_id) = 'text'",
+        [],
+    )?;
+    let dropped: i64 = transaction.query_row(
+        "SELECT count(*) FROM bare_profile WHERE typeof(user_id) <> 'text'",
+        [],
+        |row| row.get(0),
+    )?;
+    transaction.execute_batch("DROP TABLE bare_profile")?;
+    tracing::info!(
+        users = kept,
+        "brought a database from before custom statuses up to date"
+    );
+    if dropped > 0 {
+        tracing::warn!(
+            rows = dropped,
+            "dropped rows of the old table whose user id was no text"
+        );
+    }
+    Ok(())
+}

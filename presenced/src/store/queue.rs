@@ -1,0 +1,120 @@
+//! A bounded queue between async callers and a thread. Pushing never waits: a full queue says so.
+
+use std::collections::VecDeque;
+
+use parking_lot::{Condvar, Mutex};
+use prometheus_client::metrics::gauge::Gauge;
+
+/// Why something was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// As many wait as may.
+    Full,
+    /// Nobody takes anything from it any more.
+    Closed,
+}
+
+/// First in, first out.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Told whenever something was pushed or the queue was closed.
+    changed: Condvar,
+    /// The bound.
+    max: usize,
+    /// How many wait, for `/metrics`.
+    waiting: Gauge,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    open: bool,
+    #[cfg(test)]
+    pushed: u64,
+}
+
+impl<T> Queue<T> {
+    /// An empty one.
+    pub(super) fn new(max: usize, waiting: Gauge) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            open: true,
+            #[cfg(test)]
+            pushed: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            max,
+            waiting,
+        }
+    }
+
+    /// Adds to the end.
+    pub(super) fn push(&self, item: T) -> Result<(), Rejected> {
+        let mut state = self.state.lock();
+        if !state.open {
+            return Err(Rejected::Closed);
+        }
+        if state.items.len() >= self.max {
+            return Err(Rejected::Full);
+        }
+        state.items.push_back(item);
+        #[cfg(test)]
+        {
+            state.pushed += 1;
+        }
+        drop(state);
+        self.waiting.inc();
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes the first, waiting for one. None: closed, and nothing is left.
+    pub(super) fn pop(&self) -> Option<T> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                self.waiting.dec();
+                return Some(item);
+            }
+            if !state.open {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Takes the first, if there is one.
+    pub(super) fn try_pop(&self) -> Option<T> {
+        let item = self.state.lock().items.pop_front()?;
+        self.waiting.dec();
+        Some(item)
+    }
+
+    /// Takes all there is at this moment.
+    pub(super) fn drain(&self) -> VecDeque<T> {
+        let items = std::mem::take(&mut self.state.lock().items);
+        self.waiting.dec_by(i64::try_from(items.len()).unwrap_or(0));
+        items
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().items.len()
+    }
+
+    /// How many were ever pushed.
+    #[cfg(test)]
+    pub(super) fn pushed(&self) -> u64 {
+        self.state.lock().pushed
+    }
+
+    /// Nothing more may be pushed; what waits is still taken.
+    pub(super) fn close(&self) {
+        self.state.lock().open = false;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,365 @@
+//! A disk that fails, a lock that stays, a file that rots: reads go on where they can, nothing is acknowledged that
+//! isn't stored, and service resumes by itself where that is possible.
+
+use std::io::{BufRead as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use presence::CustomStatus::{DoNotDisturb, Idle};
+use rusqlite::ffi;
+
+use super::super::fault::Step;
+use super::super::metrics::FailureKind;
+use super::*;
+
+/// What a stuck store may cost its callers at most: a wait for the lock, behind another one, and some slack.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+fn is_unavailable(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable { .. }))
+}
+
+fn is_sealed(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Sealed { .. }))
+}
+
+#[test]
+fn every_error_of_the_disk_is_known_for_what_it_is() {
+    let kind = |code| FailureKind::of(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+    for (code, expected) in [
+        (ffi::SQLITE_BUSY, FailureKind::Locked),
+        (ffi::SQLITE_BUSY_RECOVERY, FailureKind::Locked),
+        (ffi::SQLITE_BUSY_SNAPSHOT, FailureKind::Locked),
+        (ffi::SQLITE_LOCKED, FailureKind::Locked),
+        (ffi::SQLITE_FULL, FailureKind::Full),
+        (ffi::SQLITE_IOERR_WRITE, FailureKind::Io),
+        (ffi::SQLITE_IOERR_READ, FailureKind::Io),
+        (ffi::SQLITE_IOERR_SHMSIZE, FailureKind::Io),
+        (ffi::SQLITE_CANTOPEN, FailureKind::Io),
+        (ffi::SQLITE_NOMEM, FailureKind::Io),
+        (ffi::SQLITE_READONLY, FailureKind::ReadOnly),
+        (ffi::SQLITE_READONLY_DIRECTORY, FailureKind::ReadOnly),
+        (ffi::SQLITE_IOERR_FSYNC, FailureKind::Fsync),
+        (ffi::SQLITE_IOERR_DIR_FSYNC, FailureKind::Fsync),
+        (ffi::SQLITE_CORRUPT, FailureKind::Damaged),
+        (ffi::SQLITE_CORRUPT_INDEX, FailureKind::Damaged),
+        (ffi::SQLITE_IOERR_CORRUPTFS, FailureKind::Damaged),
+        (ffi::SQLITE_NOTADB, FailureKind::Damaged),
+        (ffi::SQLITE_CONSTRAINT_CHECK, FailureKind::Request),
+        (ffi::SQLITE_MISMATCH, FailureKind::Request),
+    ] {
+        assert_eq!(kind(code), expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn one_request_that_fails_does_not_fail_the_others() {
+    let place = Place::new();
+    let store = place.open();
+    place
+        .connect()
+        .execute_batch(
+            "CREATE TRIGGER bad BEFORE INSERT ON report WHEN NEW.source = 'bad'
+             BEGIN SELECT RAISE(FAIL, 'this one fails'); END",
+        )
+        .unwrap();
+    let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
+    let unlocked = hold_writer(&place, &store).await;
+    let (first, failing, beyond, last, ()) = tokio::join!(
+        store.save_choice(&alice, choice(Idle, 1), Revision::new(1)),
+        store.save_report(&bob, report("bad", 1), times(1)),
+        store.save_choice(&carol, choice(Idle, 1), Revision::new(u64::MAX)),
+        store.save_report(&carol, report("good", 1), times(1)),
+        unlocked,
+    );
+    assert_eq!((first, last), (Ok(()), Ok(())));
+    assert!(matches!(failing, Err(StoreError::Refused { .. })), "{failing:?}");
+    assert!(matches!(beyond, Err(StoreError::Refused { .. })), "{beyond:?}");
+    assert_eq!(store.load(&bob).await, Ok(None), "not even half of it is stored");
+    assert_eq!(store.load(&carol).await.unwrap().unwrap().reports.len(), 1);
+    assert_eq!(store.chosen("alice").await, Some(Idle));
+    assert!(store.health().writable);
+}
+
+#[tokio::test]
+async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
+    let place = Place::new();
+    let store = place.open();
+    store.choose("alice", Idle, 1).await.unwrap();
+    let holder = place.connect();
+    holder
+        .execute_batch("BEGIN IMMEDIATE; UPDATE profile SET custom_status = 'ONLINE'")
+        .unwrap();
+
+    let writes: Vec<_> = (0..3_000)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+        })
+        .collect();
+    assert_eq!(store.chosen("alice").await, Some(Idle), "a reader waits for nobody");
+    let answered = async {
+        for write in writes {
+            assert!(is_unavailable(&write.await.unwrap()));
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .expect("nobody waits for longer");
+    let health = store.health();
+    assert!(!health.writable && !health.restart_needed);
+    assert!(health.error.unwrap().contains("presence.db"));
+    assert_eq!(store.load(&user("user-1")).await, Ok(None));
+
+    holder.execute_batch("ROLLBACK").unwrap();
+    store.choose("alice", DoNotDisturb, 2).await.unwrap();
+    assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
+    assert!(store.health().writable, "it resumes by itself");
+}
+
+#[tokio::test]
+async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
+    let place = Place::new();
+    let options = OpenOptions {
+        busy_timeout: Duration::from_millis(400),
+        answer_within: Duration::from_secs(60),
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writes: Vec<_> = (0..20)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+        })
+        .collect();
+    let answered = async {
+        for write in writes {
+            assert!(is_unavailable(&write.await.unwrap()));
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .expect("one wait for the lock, or two, but not twenty");
+}
+
+#[tokio::test]
+async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_resumes() {
+    for (step, code) in [
+        (Step::Commit, ffi::SQLITE_FULL),
+        (Step::Commit, ffi::SQLITE_IOERR_WRITE),
+        (Step::Begin, ffi::SQLITE_READONLY),
+        (Step::Begin, ffi::SQLITE_NOMEM),
+    ] {
+        let place = Place::new();
+        let store = place.open();
+        store.choose("alice", Idle, 1).await.unwrap();
+        store.inner.health.seam.fail(Some((step, code)));
+        let (one, other) = tokio::join!(store.choose("alice", DoNotDisturb, 2), store.choose("bob", Idle, 2));
+        assert!(is_unavailable(&one) && is_unavailable(&other), "{one:?} {other:?}");
+        assert_eq!(store.chosen("alice").await, Some(Idle));
+        assert_eq!(store.chosen("bob").await, None);
+        assert!(!store.health().writable);
+        store.inner.health.seam.fail(None);
+        store.choose("bob", Idle, 3).await.unwrap();
+        assert!(store.health().writable);
+    }
+}
+
+#[tokio::test]
+async fn a_forget_that_failed_drops_no_later_choice() {
+    let place = Place::new();
+    let store = place.open();
+    store.choose("alice", Idle, 1).await.unwrap();
+    store.inner.health.seam.fail(Some((Step::Commit, ffi::SQLITE_FULL)));
+    assert!(is_unavailable(&store.forget(&user("alice"), Revision::new(9)).await));
+    store.inner.health.seam.fail(None);
+    store.choose("alice", DoNotDisturb, 5).await.unwrap();
+    assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
+}
+
+#[tokio::test]
+async fn a_disk_that_lost_what_it_took_is_never_written_again() {
+    for step in [Step::Commit, Step::Checkpoint] {
+        let place = Place::new();
+        let store = place.open();
+        store.choose("alice", Idle, 1).await.unwrap();
+        store.inner.health.seam.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
+        let mut number = 2;
+        while !store.health().restart_needed && number < 4_000 {
+            let _ = store.choose(&format!("user-{number}"), DoNotDisturb, number).await;
+            number += 1;
+        }
+        assert!(store.health().error.unwrap().contains("restart needed"), "{step:?}");
+        store.inner.health.seam.fail(None);
+        let before = place.data();
+        assert!(is_sealed(&store.choose("alice", DoNotDisturb, number).await));
+        assert_eq!(store.chosen("alice").await, Some(Idle), "reads go on");
+        store.close();
+        assert!(before == place.data(), "closing writes nothing either");
+        assert_eq!(place.open().chosen("alice").await, Some(Idle));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
+    let place = Place::new();
+    let store = place.open();
+    for number in 0..500 {
+        let line = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![line]).await.unwrap();
+    }
+    store.close();
+    let store = place.open();
+    let mut file = std::fs::OpenOptions::new().write(true).open(place.path()).unwrap();
+    file.write_all(&vec![0xa5; std::fs::metadata(place.path()).unwrap().len() as usize])
+        .unwrap();
+    drop(file);
+    let before = place.data();
+    let read = store.load(&user("user-0499")).await;
+    assert!(matches!(read, Err(StoreError::Sealed { .. })), "{read:?}");
+    assert!(is_sealed(&store.choose("alice", Idle, 1).await));
+    let health = store.health();
+    assert!(!health.writable);
+    let error = health.error.unwrap();
+    assert!(error.contains("presence.db") && error.contains("damaged"), "{error}");
+    store.close();
+    assert!(before == place.data());
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let place = Place::new();
+    let options = OpenOptions {
+        queue_max: 4,
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let unlocked = hold_writer(&place, &store).await;
+    let waiting: Vec<_> = (0..4)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+        })
+        .collect();
+    wait_until(|| store.inner.writes.waiting() == 4).await;
+    assert_eq!(store.choose("alice", Idle, 1).await, Err(StoreError::Overloaded));
+    unlocked.await;
+    for write in waiting {
+        write.await.unwrap().unwrap();
+    }
+    store.choose("alice", Idle, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_is_answered_even_if_the_disk_hangs() {
+    let place = Place::new();
+    let options = OpenOptions {
+        busy_timeout: Duration::from_secs(60),
+        answer_within: Duration::from_millis(100),
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(
+        is_unavailable(&store.choose("alice", Idle, 1).await),
+        "not taken, so withdrawn"
+    );
+    assert!(!store.health().writable);
+    holder.execute_batch("ROLLBACK").unwrap();
+    wait_until(|| store.inner.writes.waiting() == 0).await;
+    let store_again = store.clone();
+    store_again.choose("bob", Idle, 1).await.unwrap();
+    assert_eq!(
+        store.chosen("alice").await,
+        None,
+        "what was withdrawn is not stored later"
+    );
+    assert!(store.health().writable);
+}
+
+#[tokio::test]
+async fn a_write_that_is_under_way_when_its_caller_gives_up_is_told_as_such() {
+    let place = Place::new();
+    let options = OpenOptions {
+        answer_within: Duration::from_millis(50),
+        ..OpenOptions::default()
+    };
+    let (store, _) = place.start_with(&options);
+    let slow = "CREATE TRIGGER slow BEFORE INSERT ON profile WHEN NEW.user_id = 'slow' BEGIN
+                  INSERT OR IGNORE INTO profile (user_id)
+                  WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 1500000)
+                  SELECT 'counted' FROM counted WHERE n % 1500000 = 0;
+                END";
+    place.connect().execute_batch(slow).unwrap();
+    assert_eq!(store.choose("slow", Idle, 1).await, Err(StoreError::Late));
+    assert!(!store.health().writable);
+    wait_until(|| store.health().writable).await;
+    assert_eq!(store.chosen("slow").await, Some(Idle), "it may still be done, and was");
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses() {
+    let place = Place::new();
+    let store = place.open();
+    store.close();
+    assert_eq!(store.choose("alice", Idle, 1).await, Err(StoreError::Closed));
+    assert_eq!(store.load(&user("alice")).await, Err(StoreError::Closed));
+    store.close();
+}
+
+/// Runs in a process of its own, whose files may not grow beyond a limit that it sets itself.
+#[tokio::test]
+async fn a_full_disk_stops_writes_alone() {
+    const CHILD: &str = "PRESENCED_TEST_FULL_DISK";
+    if let Some(directory) = std::env::var_os(CHILD) {
+        return fill_disk(Arc::from(std::path::PathBuf::from(directory))).await;
+    }
+    let place = Place::new();
+    // The signal of a file that would grow too large is ignored, so that SQLite sees an error, as on a full disk.
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "store::tests::faults::a_full_disk_stops_writes_alone",
+            "--nocapture",
+        ])
+        .env(CHILD, place.directory.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let lines: Vec<_> = output.lines().map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("resumed")), "{lines:?}");
+    assert_eq!(place.open().chosen("alice").await, Some(DoNotDisturb));
+}
+
+async fn fill_disk(directory: Arc<std::path::Path>) {
+    let path = directory.join("presence.db");
+    let (store, _) = Store::open(&path, &OpenOptions::default(), metrics()).unwrap();
+    store.choose("alice", Idle, 1).await.unwrap();
+    let unlimited = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    let limit = |current| {
+        let limit = rustix::process::Rlimit { current, ..unlimited };
+        rustix::process::setrlimit(rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    limit(
+        std::fs::metadata(directory.join("presence.db-wal"))
+            .map(|log| Some(log.len()))
+            .unwrap(),
+    );
+    let failed = store.choose("alice", DoNotDisturb, 2).await;
+    assert!(is_unavailable(&failed), "{failed:?}");
+    assert!(!store.health().writable);
+    assert_eq!(store.chosen("alice").await, Some(Idle), "reads go on");
+    assert_eq!(store.load(&user("never")).await, Ok(None));
+    limit(unlimited.current);
+    store.choose("alice", DoNotDisturb, 3).await.unwrap();
+    assert!(store.health().writable);
+    store.close();
+    println!("resumed");
+}

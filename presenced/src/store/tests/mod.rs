@@ -1,0 +1,172 @@
+//! Tests of the store as its callers see it, on real files.
+
+mod durable;
+mod faults;
+mod opening;
+mod rows;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use presence::{By, Choice, CustomStatus, Revision, Status, UserId, Wall};
+use prometheus_client::registry::Registry;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Mark, OpenOptions, ReportRow, ReportTimes, Startup, StatusRow, Store, StoreError, StoreMetrics};
+
+/// A directory with a database, removed at the end.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("presence.db")
+    }
+
+    fn open(&self) -> Store {
+        self.start().0
+    }
+
+    fn start(&self) -> (Store, Startup) {
+        self.start_with(&OpenOptions::default())
+    }
+
+    fn start_with(&self, options: &OpenOptions) -> (Store, Startup) {
+        Store::open(&self.path(), options, metrics()).unwrap()
+    }
+
+    /// What a start finds, and why if it refuses.
+    fn try_open(&self) -> Result<(Store, Startup), super::OpenError> {
+        let options = OpenOptions {
+            busy_timeout: Duration::from_millis(50),
+            ..OpenOptions::default()
+        };
+        Store::open(&self.path(), &options, metrics())
+    }
+
+    /// As another program opens it.
+    fn connect(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    /// The same without the index of the log, which readers write to as well.
+    fn data(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = self.bytes();
+        files.retain(|(name, _)| !name.ends_with("-shm"));
+        files
+    }
+
+    /// The names and bytes of all there is in the directory.
+    fn bytes(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    std::fs::read(entry.path()).unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&mut Registry::default())
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn wall(millis: i64) -> Wall {
+    Wall::from_millis(millis)
+}
+
+fn choice(custom: CustomStatus, set_at: i64) -> Choice {
+    Choice {
+        custom,
+        set_at: Some(wall(set_at)),
+        set_by: Some(By::User),
+    }
+}
+
+fn report(source: &str, heard: i64) -> ReportRow {
+    ReportRow {
+        source: source.parse().unwrap(),
+        status: CustomStatus::Online,
+        since: wall(heard),
+        heard: wall(heard),
+        order: wall(heard),
+        last_active: None,
+        expires_at: None,
+    }
+}
+
+fn times(last_seen: i64) -> ReportTimes {
+    ReportTimes {
+        last_seen: wall(last_seen),
+        last_active: None,
+    }
+}
+
+fn status(name: &str, status: Status, revision: u64) -> StatusRow {
+    StatusRow {
+        user: user(name),
+        status,
+        since: Some(wall(1_000)),
+        connected: status != Status::Offline,
+        last_seen: Some(wall(1_000)),
+        last_active: None,
+        revision: Revision::new(revision),
+    }
+}
+
+impl Store {
+    async fn choose(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
+        let revision = Revision::new(u64::try_from(set_at).unwrap());
+        self.save_choice(&user(name), choice(custom, set_at), revision).await
+    }
+
+    /// The custom status on disk; none, if the user is unknown.
+    async fn chosen(&self, name: &str) -> Option<CustomStatus> {
+        self.load(&user(name))
+            .await
+            .unwrap()
+            .map(|row| row.stored.choice.custom)
+    }
+}
+
+/// Waits for a condition, for as long as any test may wait.
+async fn wait_until(mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    waited.expect("the condition holds within ten seconds");
+}
+
+/// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
+/// returned lets go.
+async fn hold_writer(place: &Place, store: &Store) -> impl Future<Output = ()> + use<> {
+    let holder = place.connect();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = store.clone();
+    let first = tokio::spawn(async move { waiting.choose("holder", CustomStatus::Idle, 1).await });
+    wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
+    async move {
+        holder.execute_batch("ROLLBACK").unwrap();
+        first.await.unwrap().unwrap();
+    }
+}

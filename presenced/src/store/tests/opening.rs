@@ -1,0 +1,341 @@
+//! New, older, newer, damaged, foreign and locked files.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use presence::CustomStatus::Idle;
+
+use super::super::{OpenError, migration};
+use super::*;
+
+fn schema(connection: &Connection) -> Vec<[String; 4]> {
+    let mut statement = connection
+        .prepare("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema ORDER BY type, name")
+        .unwrap();
+    let normal = |sql: String| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rows = statement.query_map([], |row| {
+        Ok([row.get(0)?, row.get(1)?, row.get(2)?, normal(row.get(3)?)])
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+fn pragma(connection: &Connection, name: &str) -> String {
+    connection
+        .pragma_query_value(None, name, |row| row.get_ref(0).map(|value| format!("{value:?}")))
+        .unwrap()
+}
+
+const BARE: &str = "CREATE TABLE profile(user_id TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'OFFLINE', \
+                    last_seen INTEGER NOT NULL)";
+
+#[tokio::test]
+async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
+    let old = Place::new();
+    let before = old.connect();
+    before.execute_batch(BARE).unwrap();
+    before
+        .execute_batch(
+            "CREATE INDEX by_status ON profile (status);
+             INSERT INTO profile VALUES ('alice', 'ONLINE', 1700000000123), ('bob', 'OFFLINE', 0),
+               ('carol', 'AWAY?', 1700000000456), (' not an id ', 'ONLINE', 5), (NULL, 'ONLINE', 6),
+               (x'00ff', 'ONLINE', 7), ('dave', 'ONLINE', 'yesterday'), ('erin', 'IDLE', -5);",
+        )
+        .unwrap();
+    drop(before);
+    let (store, startup) = old.start();
+    assert_eq!(
+        startup,
+        Startup::default(),
+        "nobody is connected to a daemon that is just starting"
+    );
+    let seen = async |name: &str| {
+        let row = store.load(&user(name)).await.unwrap().unwrap();
+        assert_eq!(
+            (row.stored.status, row.stored.choice),
+            (Status::Offline, Choice::default())
+        );
+        row.stored.last_seen.map(Wall::as_millis)
+    };
+    assert_eq!(seen("alice").await, Some(1_700_000_000_123));
+    assert_eq!(seen("bob").await, None, "0 was never");
+    assert_eq!(seen("carol").await, Some(1_700_000_000_456));
+    assert_eq!(seen("dave").await, None);
+    assert_eq!(seen("erin").await, None);
+    store.choose("alice", Idle, 10).await.unwrap();
+    store.close();
+
+    let new = Place::new();
+    new.open().close();
+    let (old, new) = (old.connect(), new.connect());
+    assert_eq!(schema(&old), schema(&new));
+    for name in ["user_version", "application_id", "journal_mode"] {
+        assert_eq!(pragma(&old, name), pragma(&new, name), "{name}");
+    }
+    assert_eq!(
+        old.query_row("PRAGMA integrity_check", [], |row| row.get(0)),
+        Ok("ok".to_owned())
+    );
+    let rows = old.query_row("SELECT count(*) FROM profile", [], |row| row.get(0));
+    assert_eq!(rows, Ok(6), "what is no text was dropped");
+}
+
+#[tokio::test]
+async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
+    let running = Place::new();
+    let before = running.connect();
+    before.execute_batch(BARE).unwrap();
+    let rows = "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 5000)
+                INSERT INTO profile SELECT 'user-' || n, 'ONLINE', 7 FROM counted";
+    before.execute_batch(rows).unwrap();
+    before
+        .execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE profile SET last_seen = 8")
+        .unwrap();
+    let place = Place::new();
+    for (name, bytes) in running.bytes() {
+        std::fs::write(place.directory.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(place.bytes().len(), 2, "the table and what it was before");
+    let row = place.open().load(&user("user-1")).await.unwrap().unwrap();
+    assert_eq!(row.stored.last_seen, Some(wall(7)));
+}
+
+#[test]
+fn the_schema_carries_its_version_and_our_mark() {
+    let place = Place::new();
+    place.open().close();
+    let connection = place.connect();
+    assert_eq!(
+        pragma(&connection, "user_version"),
+        format!("Integer({})", migration::VERSION)
+    );
+    assert_eq!(
+        pragma(&connection, "application_id"),
+        format!("Integer({})", migration::APPLICATION_ID)
+    );
+    let columns: String = connection
+        .query_row(
+            "SELECT group_concat(name, ' ') FROM pragma_table_info('profile')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(
+        columns,
+        "user_id status since connected custom_status custom_set_at custom_set_by last_seen last_active revision"
+    );
+}
+
+#[tokio::test]
+async fn a_file_without_tables_is_made_a_database() {
+    let place = Place::new();
+    place.connect().execute_batch("VACUUM").unwrap();
+    let store = place.open();
+    store.choose("alice", Idle, 1).await.unwrap();
+    assert_eq!(store.chosen("alice").await, Some(Idle));
+}
+
+/// A database with a choice in it, whose log was not folded in, as `kill -9` leaves it.
+async fn killed() -> Place {
+    let running = Place::new();
+    let store = running.open();
+    store.choose("alice", Idle, 1).await.unwrap();
+    let place = Place::new();
+    for (name, bytes) in running.bytes() {
+        std::fs::write(place.directory.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(place.bytes().len(), 3, "the database, its log and the index of that");
+    place
+}
+
+async fn closed() -> Place {
+    let place = Place::new();
+    let store = place.open();
+    for number in 0..2_000 {
+        let line = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![line; 1]).await.unwrap();
+    }
+    store.close();
+    assert_eq!(place.bytes().len(), 1, "the log is folded in and gone");
+    place
+}
+
+/// Refuses to open, and leaves every byte and every name as it was.
+fn refused(place: &Place) -> OpenError {
+    let before = place.bytes();
+    let error = place.try_open().map(|_| ()).unwrap_err();
+    assert_eq!(names(&before), names(&place.bytes()));
+    assert!(before == place.bytes(), "the bytes changed: {error}");
+    let line = error.to_string();
+    assert!(line.contains("presence.db") && !line.contains('\n'), "{line}");
+    error
+}
+
+fn names(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
+    files.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect()
+}
+
+#[tokio::test]
+async fn a_log_that_a_crash_left_is_read() {
+    let place = killed().await;
+    assert_eq!(place.open().chosen("alice").await, Some(Idle));
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_left_as_it_is() {
+    let place = closed().await;
+    place.connect().pragma_update(None, "user_version", 2).unwrap();
+    assert!(matches!(refused(&place), OpenError::Newer { found: 2, known: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_newer_file_is_known_by_its_log_as_well() {
+    let place = killed().await;
+    let connection = place.connect();
+    super::super::connection::leave_log(&connection);
+    connection.pragma_update(None, "user_version", 7).unwrap();
+    drop(connection);
+    let header = std::fs::read(place.path()).unwrap();
+    assert_eq!(header[60..64], [0, 0, 0, 1], "the new version stands in the log alone");
+    assert!(matches!(refused(&place), OpenError::Newer { found: 7, .. }));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_left_as_it_is() {
+    let whole = closed().await;
+    let bytes = std::fs::read(whole.path()).unwrap();
+    let damage = |damaged: Vec<u8>| {
+        let place = Place::new();
+        std::fs::write(place.path(), damaged).unwrap();
+        let error = refused(&place);
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    };
+    damage(Vec::new());
+    damage(b"not a database".to_vec());
+    damage(vec![0xa5; bytes.len()]);
+    for length in [
+        16,
+        99,
+        100,
+        4_096,
+        bytes.len() / 2,
+        bytes.len() - 1,
+        bytes.len() - 4_096,
+    ] {
+        damage(bytes[..length].to_vec());
+    }
+    // A page that is neither in use nor free is met by nobody who only reads rows.
+    let mut lost = bytes.clone();
+    lost[36] ^= 1;
+    damage(lost);
+    for page in 1..bytes.len() / 4_096 {
+        let mut flipped = bytes.clone();
+        for byte in &mut flipped[page * 4_096..page * 4_096 + 12] {
+            *byte ^= 0xff;
+        }
+        damage(flipped);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_with_a_log_is_left_as_it_is_with_all_beside_it() {
+    let place = killed().await;
+    let mut bytes = std::fs::read(place.path()).unwrap();
+    bytes.truncate(4_096);
+    bytes[20..].fill(0xa5);
+    std::fs::write(place.path(), bytes).unwrap();
+    std::fs::remove_file(place.directory.path().join("presence.db-shm")).unwrap();
+    let _ = refused(&place);
+}
+
+#[tokio::test]
+async fn a_log_without_its_database_is_not_lost() {
+    let place = killed().await;
+    std::fs::remove_file(place.path()).unwrap();
+    assert!(matches!(refused(&place), OpenError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused_and_left_as_it_is() {
+    for sql in [
+        "CREATE TABLE bookmarks (url TEXT)",
+        "CREATE TABLE profile (user_id TEXT, bio TEXT)",
+        "CREATE TABLE profile(user_id TEXT PRIMARY KEY, status TEXT, last_seen INTEGER); CREATE TABLE more (x)",
+        "CREATE TABLE bookmarks (url TEXT); PRAGMA user_version = 1",
+        "PRAGMA application_id = 7; CREATE TABLE bookmarks (url TEXT)",
+        "PRAGMA journal_mode = wal; CREATE TABLE bookmarks (url TEXT)",
+    ] {
+        let place = Place::new();
+        place.connect().execute_batch(sql).unwrap();
+        assert!(matches!(refused(&place), OpenError::Foreign { .. }), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_has_locked_is_named() {
+    let place = closed().await;
+    let holder = place.connect();
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        holder.execute_batch(lock).unwrap();
+        let error = place.try_open().map(|_| ()).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { .. }), "{lock}: {error}");
+        assert!(error.to_string().contains("presence.db"), "{error}");
+        holder.execute_batch("ROLLBACK").unwrap();
+    }
+    holder
+        .execute_batch("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE; COMMIT")
+        .unwrap();
+    assert!(matches!(place.try_open(), Err(OpenError::Locked { .. })));
+    drop(holder);
+    place.try_open().unwrap();
+}
+
+#[tokio::test]
+async fn the_bare_table_of_a_program_that_still_writes_is_locked() {
+    let place = Place::new();
+    let holder = place.connect();
+    holder.execute_batch(BARE).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(matches!(place.try_open(), Err(OpenError::Locked { .. })));
+}
+
+#[tokio::test]
+async fn a_shell_that_only_has_it_open_does_not_keep_it_from_starting() {
+    let place = killed().await;
+    let shell = place.connect();
+    shell.query_row("SELECT count(*) FROM profile", [], |_| Ok(())).unwrap();
+    assert_eq!(place.open().chosen("alice").await, Some(Idle));
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    let place = Place::new();
+    let modes = async || -> Vec<u32> {
+        let store = place.open();
+        store.choose("alice", Idle, 1).await.unwrap();
+        let entries = std::fs::read_dir(place.directory.path()).unwrap();
+        let mode = |entry: std::fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o7777;
+        let modes = entries.map(|entry| mode(entry.unwrap())).collect();
+        store.close();
+        modes
+    };
+    assert_eq!(modes().await, [0o600; 3], "a new one");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(modes().await, [0o600; 3], "one that others could read");
+}
+
+#[test]
+fn a_start_that_was_interrupted_leaves_no_damaged_file() {
+    let place = Place::new();
+    std::fs::write(place.directory.path().join("presence.db.new"), b"half").unwrap();
+    place.open().close();
+    assert_eq!(place.bytes().len(), 1);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let place = Place::new();
+    let path = place.directory.path().join("none/presence.db");
+    let error = Store::open(&path, &OpenOptions::default(), metrics())
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
