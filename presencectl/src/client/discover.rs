@@ -124,6 +124,16 @@ impl Finder {
     /// # Errors
     /// When no daemon runs here and none is named, or a file can't be used.
     pub(crate) fn find(&self) -> Result<Target, Failure> {
+        let target = self.find_without_credential()?;
+        let credential = self.credential(&self.source()?, target.data_dir.as_deref())?;
+        Ok(Target { credential, ..target })
+    }
+
+    /// Finds the daemon, for what anyone may ask.
+    ///
+    /// # Errors
+    /// When no daemon runs here and none is named.
+    pub(crate) fn find_without_credential(&self) -> Result<Target, Failure> {
         let source = self.source()?;
         let data_dir = self.data_dir(&source)?;
         let (server, found) = match &source {
@@ -137,10 +147,9 @@ impl Finder {
                 )
             }
         };
-        let credential = self.credential(&source, data_dir.as_deref())?;
         Ok(Target {
             server,
-            credential,
+            credential: Credential::Nothing,
             found,
             data_dir,
         })

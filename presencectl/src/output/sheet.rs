@@ -87,12 +87,15 @@ impl Sheet {
         self.rows.is_empty()
     }
 
-    /// For people.
+    /// For people: columns that a narrow terminal does without are left out where nobody has anything in them.
     pub(crate) fn table(&self, now: Wall, colour: Colour) -> Table {
-        let headings = self.columns.iter().map(|column| (column.heading, column.fit)).collect();
-        let shown = |cell: &Cell| show(cell, now, colour);
-        let rows = self.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-        Table::new(headings, rows)
+        let is_used = |index: &usize| {
+            self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
+        };
+        let used: Vec<usize> = (0..self.columns.len()).filter(is_used).collect();
+        let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
+        let row = |row: &Vec<Cell>| used.iter().map(|&index| show(&row[index], now, colour)).collect();
+        Table::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
     }
 
     /// The names of the columns.

@@ -21,8 +21,8 @@ const OPEN_FILES_FEW: u64 = 4096;
 /// How full the connections may be, in percent.
 const CONNECTIONS_FULL_PERCENT: u64 = 80;
 
-/// Checks the daemon, the most basic things first; what depends on something that failed is left out.
-pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+/// Checks what anyone may ask: whether it answers, and whether it serves.
+pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
     match rest.health("healthz").await {
         Ok(_) => checks.push(Check::ok("reachable", "the daemon answers")),
         Err(failure) => {
@@ -36,6 +36,18 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
         }
     }
     checks.push(ready(rest).await);
+    Reached::Yes
+}
+
+/// Checks everything, the most basic things first; what depends on something that failed is left out.
+pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+    let reached = check_alive(rest, checks).await;
+    if checks
+        .iter()
+        .any(|check| check.name == "reachable" && check.result == Outcome::Fail)
+    {
+        return reached;
+    }
     let before = crate::clock::wall();
     let stats = rest.stats().await;
     let after = crate::clock::wall();

@@ -118,15 +118,22 @@ enum Reached {
 /// Checks everything.
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let mut checks = files::check(&session.finder);
-    let reached = match session.target() {
-        Ok(target) => {
+    let reached = match session.finder.find_without_credential() {
+        Ok(anonymous) => {
             checks.push(Check::ok(
                 "server",
-                format!("{}, by {}", target.server.shown(), target.found),
+                format!("{}, by {}", anonymous.server.shown(), anonymous.found),
             ));
-            daemon::check(&Rest::new(target)?, &mut checks).await
+            // A secret that can't be used is a finding; what needs none is checked all the same.
+            match session.target() {
+                Ok(target) => daemon::check(&Rest::new(target)?, &mut checks).await,
+                Err(failure) => {
+                    let reached = daemon::check_alive(&Rest::new(anonymous)?, &mut checks).await;
+                    checks.push(Check::of_failure("secret", &failure));
+                    reached
+                }
+            }
         }
-        // A file that can't be used ends the search as well, and may have been told already.
         Err(failure) => {
             checks.push(Check::of_failure("server", &failure));
             if failure.exit() == Some(Exit::Unreachable) {

@@ -10,6 +10,7 @@ mod room;
 mod summary;
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -68,19 +69,29 @@ impl World {
             .collect()
     }
 
+    /// Changes and deliveries up to now.
+    fn so_far(&self) -> (u64, u64) {
+        let ledger = self.ledger.borrow();
+        (ledger.changes, ledger.deliveries)
+    }
+
     /// The person of this id, if it is one of ours.
     fn number_of(&self, user: &str) -> Option<u64> {
         identities::number(user).filter(|number| *number < self.users)
     }
 }
 
-/// How long the phases took.
-#[derive(Debug, Clone, Copy)]
+/// How long the phases took, and what was counted in them.
+#[derive(Debug, Clone, Copy, Default)]
 struct Times {
     arriving: Duration,
-    living: Duration,
     /// Connections made while arriving.
     arrived: u64,
+    living: Duration,
+    /// Changes sent while living.
+    changes: u64,
+    /// Records of others received while living: neither the arrival nor the departure of the crowd counts.
+    deliveries: u64,
 }
 
 /// Simulates.
@@ -133,39 +144,38 @@ async fn phases(world: &Rc<World>, args: &Simulate) -> Result<Times, Failure> {
     for number in 0..world.users {
         people.spawn_local(Person::new(Rc::clone(world), number, phase.subscribe()).live());
     }
+    let progress = Progress::new(args);
+    let mut times = Times::default();
+    let mut asked_to_stop = pin!(interrupted());
+
     let begun = clock::instant();
     let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(world.users).unwrap_or(u32::MAX));
-    let progress = Progress::new(args);
-    let mut times = Times {
-        arriving: Duration::ZERO,
-        living: Duration::ZERO,
-        arrived: 0,
+    let mut stopped = tokio::select! {
+        () = progress.arriving(world, begun + ARRIVAL_SPARE + hundredths) => None,
+        stopped = &mut asked_to_stop => Some(stopped),
     };
-    let course = async {
-        progress.arriving(world, begun + ARRIVAL_SPARE + hundredths).await;
-        times.arriving = begun.elapsed();
-        times.arrived = world.ledger.borrow().connects;
-        let living = clock::instant();
+    times.arriving = begun.elapsed();
+    times.arrived = world.ledger.borrow().connects;
+    if stopped.is_none() {
+        let (changes, deliveries) = world.so_far();
         phase.send_replace(Phase::Living);
-        progress.living(world, living, living + args.duration).await;
+        let living = clock::instant();
+        stopped = tokio::select! {
+            () = progress.living(world, living, living + args.duration) => None,
+            stopped = &mut asked_to_stop => Some(stopped),
+        };
         times.living = living.elapsed();
-    };
-    tokio::select! {
-        () = course => {}
-        interrupted = interrupted() => interrupted?,
+        let (changes_after, deliveries_after) = world.so_far();
+        times.changes = changes_after - changes;
+        times.deliveries = deliveries_after - deliveries;
     }
-    if times.arriving.is_zero() {
-        times.arriving = begun.elapsed();
-        times.arrived = world.ledger.borrow().connects;
-    } else if times.living.is_zero() {
-        times.living = begun.elapsed().saturating_sub(times.arriving);
-    }
+    stopped.transpose()?;
     phase.send_replace(Phase::Leaving);
     // A second Ctrl-C, or people that can't say goodbye in time: the sockets close with this process.
     let everyone = async { while people.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(LEAVING_MAX, everyone) => {}
-        interrupted = interrupted() => interrupted?,
+        stopped = interrupted() => stopped?,
     }
     progress.finish();
     Ok(times)
