@@ -129,7 +129,11 @@ fn loose_files_are_found_with_the_commands_that_mend_them() {
     let (code, check) = diagnosed(&machine, "secret");
     assert_eq!(code, 1);
     assert!(check["fix"].as_str().unwrap().contains("chmod 600"), "{check}");
-    assert_eq!(diagnosed(&machine, "reachable").1["result"], "ok", "the daemon is checked all the same");
+    assert_eq!(
+        diagnosed(&machine, "reachable").1["result"],
+        "ok",
+        "the daemon is checked all the same"
+    );
 }
 
 #[test]

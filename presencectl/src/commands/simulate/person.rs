@@ -76,7 +76,7 @@ impl Person {
         let mut backoff = Backoff::default();
         let mut arrived = false;
         loop {
-            let connected = self.connect().await;
+            let connected = Box::pin(self.connect()).await;
             if !arrived {
                 arrived = true;
                 self.world.arrived.set(self.world.arrived.get() + 1);
@@ -115,7 +115,8 @@ impl Person {
         };
         let begun = clock::instant();
         world.ledger.borrow_mut().attempts += 1;
-        match Stream::connect(&world.target, &identity).await {
+        // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
+        match Box::pin(Stream::connect(&world.target, &identity)).await {
             Ok((stream, _)) => {
                 let mut ledger = world.ledger.borrow_mut();
                 ledger.connects += 1;
@@ -148,7 +149,7 @@ impl Person {
         loop {
             let phase = *self.phase.borrow_and_update();
             if phase == Phase::Leaving {
-                stream.close(1000).await;
+                Box::pin(stream.close(1000)).await;
                 return Left::ForGood;
             }
             let acts = phase == Phase::Living && self.world.mean_wait.is_some();
@@ -161,7 +162,7 @@ impl Person {
                 },
                 () = sleep_until(next_action.into()), if acts => {
                     next_action = self.next_action();
-                    stream = match self.act(stream).await {
+                    stream = match Box::pin(self.act(stream)).await {
                         Ok(stream) => stream,
                         Err(left) => return left,
                     };

@@ -55,7 +55,7 @@ pub(super) fn show(session: &mut Session, args: &Simulate, ledger: &Ledger, time
     let document = Document {
         ok: ledger.is_good(),
         users: args.users,
-        watch_per_user: args.watch_per_user,
+        watch_per_user: args.watch_per_user.min(args.users - 1),
         arriving_seconds: times.arriving.as_secs_f64(),
         living_seconds: times.living.as_secs_f64(),
         attempts: ledger.attempts,
@@ -127,7 +127,7 @@ fn above(document: &Document<'_>) -> String {
          lived for {:.1} s: {} changes ({:.1} a second), {} deliveries ({:.1} a second)\n\
          also: {} activity reports, {} reloads, {} crashes, {} left and came back\n\n",
         document.users,
-        document.watch_per_user.min(document.users.saturating_sub(1)),
+        document.watch_per_user,
         document.arriving_seconds,
         document.connects_per_second,
         document.living_seconds,
