@@ -24,7 +24,7 @@ struct Done<'a> {
 pub(super) async fn kick(session: &mut Session, args: &Confirmed) -> Result<(), Failure> {
     let rest = session.rest()?;
     let user = quote(args.user.as_str());
-    confirm(args, &format!("End every session of {user}, who is OFFLINE then?"))?;
+    confirm(args, &format!("End every session of {user} and show OFFLINE now?"))?;
     let ended = rest.kick(&args.user).await?.ended;
     let text = match ended {
         0 => format!("{} had no session to end\n", escape(args.user.as_str())),

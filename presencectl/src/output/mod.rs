@@ -16,7 +16,9 @@ use presence::Wall;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use sheet::Moments;
 pub(crate) use sheet::{Cell, Column, Sheet};
+use table::Table;
 pub(crate) use terminal::Colour;
 
 /// How output is written.
@@ -105,13 +107,22 @@ impl Output {
                 ForPeople::Table { above, below } => {
                     self.out.write_all(above.as_bytes())?;
                     if !report.sheet.is_empty() {
-                        report.sheet.table(now, self.colour).write(&mut self.out, self.width)?;
+                        self.table(now, &report.sheet).write(&mut self.out, self.width)?;
                     }
                     self.out.write_all(below.as_bytes())?;
                 }
             },
         }
         self.flush()
+    }
+
+    /// A table with moments as long as the terminal has room for.
+    fn table(&self, now: Wall, sheet: &Sheet) -> Table {
+        let full = sheet.table(now, self.colour, Moments::Full);
+        match self.width {
+            Some(width) if full.natural_width() > width => sheet.table(now, self.colour, Moments::Short),
+            _ => full,
+        }
     }
 
     /// One JSON object as a line, for streams.

@@ -60,6 +60,15 @@ pub(crate) enum Cell {
     Empty,
 }
 
+/// How moments are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moments {
+    /// Date and time, and how long ago.
+    Full,
+    /// As short as can be understood.
+    Short,
+}
+
 /// Rows of as many cells as there are columns.
 #[derive(Debug, Default)]
 pub(crate) struct Sheet {
@@ -88,13 +97,17 @@ impl Sheet {
     }
 
     /// For people: columns that a narrow terminal does without are left out where nobody has anything in them.
-    pub(crate) fn table(&self, now: Wall, colour: Colour) -> Table {
+    pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> Table {
         let is_used = |index: &usize| {
             self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
         };
         let used: Vec<usize> = (0..self.columns.len()).filter(is_used).collect();
         let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
-        let row = |row: &Vec<Cell>| used.iter().map(|&index| show(&row[index], now, colour)).collect();
+        let row = |row: &Vec<Cell>| {
+            used.iter()
+                .map(|&index| show(&row[index], now, (colour, moments)))
+                .collect()
+        };
         Table::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
     }
 
@@ -132,7 +145,7 @@ fn csv_field(cell: &Cell) -> String {
     }
 }
 
-fn show(cell: &Cell, now: Wall, colour: Colour) -> TableCell {
+fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TableCell {
     let left = |text: String, style: Style| TableCell {
         text,
         style,
@@ -147,7 +160,14 @@ fn show(cell: &Cell, now: Wall, colour: Colour) -> TableCell {
         Cell::Hostile(text) => left(escape::escape(text).into_owned(), Style::new()),
         Cell::Word(text) => left(text.clone(), Style::new()),
         Cell::Status(status) => left(status.as_str().to_owned(), colour.of(*status)),
-        Cell::Moment(at) => left(time::moment_or(*at, now, "never"), Style::new()),
+        Cell::Moment(None) => left("never".to_owned(), Style::new()),
+        Cell::Moment(Some(at)) => {
+            let text = match moments {
+                Moments::Full => time::moment(*at, now),
+                Moments::Short => time::short_moment(*at, now),
+            };
+            left(text, Style::new())
+        }
         Cell::Number(number) => right(number.to_string()),
         Cell::Decimal(number) => right(format!("{number:.1}")),
         Cell::Empty => left("-".to_owned(), Style::new()),
@@ -189,7 +209,7 @@ mod tests {
         let now = Wall::from_millis(1_000_000_060_000);
         let shown = |colour| {
             let mut out = Vec::new();
-            sheet().table(now, colour).write(&mut out, None).unwrap();
+            sheet().table(now, colour, Moments::Full).write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };
         let plain = shown(Colour::Plain);

@@ -54,6 +54,11 @@ impl Table {
         Self { headings, rows }
     }
 
+    /// How wide it is with nothing left out or cut.
+    pub(crate) fn natural_width(&self) -> usize {
+        total(&self.fitted(None))
+    }
+
     /// Prints it; `width` is the terminal's, none for a pipe.
     ///
     /// # Errors
@@ -88,7 +93,6 @@ impl Table {
         };
         let mut columns: Vec<(usize, usize)> = (0..self.headings.len()).map(|index| (index, natural(index))).collect();
         let Some(width) = width else { return columns };
-        let total = |columns: &[(usize, usize)]| columns.iter().map(|(_, room)| room + GAP).sum::<usize>() - GAP;
         while columns.len() > 1 && total(&columns) > width {
             let Some(extra) = columns
                 .iter()
@@ -111,6 +115,15 @@ impl Table {
         }
         columns
     }
+}
+
+/// The width of columns and of what is between them.
+fn total(columns: &[(usize, usize)]) -> usize {
+    columns
+        .iter()
+        .map(|(_, room)| room + GAP)
+        .sum::<usize>()
+        .saturating_sub(GAP)
 }
 
 fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TableCell, usize)>) -> io::Result<()> {

@@ -9,9 +9,20 @@ pub(crate) fn moment(at: Wall, now: Wall) -> String {
     format!("{} ({})", seconds(at), relative(at, now))
 }
 
-/// A moment, or what stands for one that never was.
-pub(crate) fn moment_or(at: Option<Wall>, now: Wall, otherwise: &str) -> String {
-    at.map_or_else(|| otherwise.to_owned(), |at| moment(at, now))
+/// The same where there is little room: the time of today, the date of any other day.
+pub(crate) fn short_moment(at: Wall, now: Wall) -> String {
+    let (at_text, now_text) = (seconds(at), seconds(now));
+    let part = match (at_text.split_once(' '), now_text.split_once(' ')) {
+        (Some((date, time)), Some((today, _))) => {
+            if date == today {
+                time
+            } else {
+                date
+            }
+        }
+        _ => &at_text,
+    };
+    format!("{part} ({})", relative(at, now))
 }
 
 /// `2026-11-23 05:39:11Z`: cut, not rounded, so that it never lies in the future.
@@ -61,7 +72,13 @@ mod tests {
     fn a_moment_is_told_absolutely_and_relatively() {
         let at = Wall::from_millis(NOW.as_millis() - 125_000);
         assert_eq!(moment(at, NOW), "2026-11-23 05:37:06Z (2m 5s ago)");
-        assert_eq!(moment_or(None, NOW, "never"), "never");
+    }
+
+    #[test]
+    fn where_there_is_little_room_today_has_no_date_and_other_days_no_time() {
+        let ago = |seconds: i64| Wall::from_millis(NOW.as_millis() - seconds * 1000);
+        assert_eq!(short_moment(ago(125), NOW), "05:37:06Z (2m 5s ago)");
+        assert_eq!(short_moment(ago(86_400), NOW), "2026-11-22 (1d ago)");
     }
 
     #[test]
