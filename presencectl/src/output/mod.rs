@@ -77,7 +77,7 @@ impl Output {
         Self {
             format,
             colour: terminal::colour_of_stdout(),
-            width: terminal::width_of_stdout(),
+            width: terminal::width(&io::stdout()),
             out: BufWriter::new(io::stdout()),
         }
     }

@@ -144,7 +144,7 @@ fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TableCell, usize
 }
 
 /// The beginning of `text` that fits into `room` columns, with `…` if something is missing.
-fn cut(text: &str, room: usize) -> String {
+pub(crate) fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
     }

@@ -1,6 +1,7 @@
 //! What stdout is: a terminal or not, how wide, with colour or without.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 use presence::Status;
@@ -57,12 +58,11 @@ pub(crate) fn colour_of_stdout() -> Colour {
     }
 }
 
-/// The columns of the terminal; none if stdout is something else.
-pub(crate) fn width_of_stdout() -> Option<usize> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
+/// The columns of a terminal; none if that is something else.
+pub(crate) fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    if !stream.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }

@@ -9,25 +9,40 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{World, wait_until};
 use crate::cli::Simulate;
 use crate::clock;
+use crate::output::table::cut;
+use crate::output::terminal;
+
+/// Columns of a line beside the message, with room for what a terminal echoes of Ctrl-C: a line that is full would wrap
+/// by that and stay behind.
+const BESIDE_MESSAGE: usize = 46;
+/// The width of a terminal that does not say.
+const USUAL_WIDTH: usize = 80;
 
 /// The bar.
 pub(super) struct Progress {
     bar: ProgressBar,
+    /// Columns for the message.
+    room: usize,
 }
 
 impl Progress {
     /// Hidden unless stderr is a terminal.
     pub(super) fn new(args: &Simulate) -> Self {
-        let target = if std::io::stderr().is_terminal() {
+        let stderr = std::io::stderr();
+        let target = if stderr.is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(args.users), target);
-        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:20}] {pos}/{len}  {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:12}] {pos}/{len}  {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar }
+        let width = terminal::width(&stderr).unwrap_or(USUAL_WIDTH);
+        Self {
+            bar,
+            room: width.saturating_sub(BESIDE_MESSAGE),
+        }
     }
 
     /// Until everyone has tried to connect, at most until then.
@@ -50,7 +65,7 @@ impl Progress {
             self.bar
                 .set_position(clock::instant().saturating_duration_since(from).as_secs());
             let ledger = world.ledger.borrow();
-            self.bar.set_message(format!(
+            self.tell(&format!(
                 "{} here, {} changes, {} deliveries, {} errors",
                 ledger.open,
                 ledger.changes,
@@ -60,6 +75,10 @@ impl Progress {
             false
         })
         .await;
+    }
+
+    fn tell(&self, text: &str) {
+        self.bar.set_message(cut(text, self.room));
     }
 
     /// Leaves the terminal as it was.
