@@ -313,7 +313,7 @@ fn read_address(directory: &Path) -> Result<Server, Failure> {
     let path = directory.join("address");
     let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            Failure::unreachable(format_args!("no presenced has run here: there is no {}", shown(&path)))
+            Failure::unreachable(format_args!("no presenced runs here: there is no {}", shown(&path)))
                 .next("start it with `presenced`, or name another server with --server URL")
         }
         ErrorKind::PermissionDenied => Failure::not_allowed(format_args!("can't read {}: {error}", shown(&path)))

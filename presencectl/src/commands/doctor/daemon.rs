@@ -122,9 +122,9 @@ fn limits(limits: &LimitStats, open: u64) -> Check {
             "start presenced with a higher limit: `ulimit -n {wanted}`, or LimitNOFILE={wanted} in its systemd unit"
         )
     };
-    // A tenth is left for the database, the log and the REST calls.
+    // The daemon itself leaves a tenth for the database, the log and REST calls; with less than half of that it is tight.
     let wanted = max_connections.saturating_mul(10).div_ceil(9);
-    if open_files < wanted {
+    if max_connections.saturating_mul(100) > open_files.saturating_mul(95) {
         Check::fail("limits", format!("{found}: too few files for that many connections"))
             .fix(raise(wanted.next_power_of_two()))
     } else if open.saturating_mul(100) >= max_connections.saturating_mul(CONNECTIONS_FULL_PERCENT)
@@ -202,7 +202,9 @@ mod tests {
         assert_eq!(check.result, Outcome::Fail);
         assert!(check.fix.unwrap().contains("ulimit -n 65536"));
         assert_eq!(of(18_000, 20_000, 14_400).result, Outcome::Warn);
-        assert_eq!(of(921, 1024, 5).result, Outcome::Warn);
+        assert_eq!(of(922, 1024, 5).result, Outcome::Warn);
+        assert_eq!(of(231, 256, 5).result, Outcome::Warn);
+        assert_eq!(of(1000, 1024, 5).result, Outcome::Fail);
     }
 
     #[test]

@@ -85,14 +85,14 @@ impl Follower {
         let mut backoff = Backoff::default();
         let mut connected = Some((stream, silence));
         loop {
-            let why = match connected.take() {
+            let lost = match connected.take() {
                 Some((stream, silence)) => {
                     let lost = self.follow(stream, silence, output).await?;
                     if self.unanswered == 0 {
                         backoff.reset();
                     }
                     stop_if_told(&lost)?;
-                    lost.why
+                    format!("lost the daemon: {}", lost.why)
                 }
                 None => match self.attach_again().await? {
                     Ok(connection) => {
@@ -100,14 +100,11 @@ impl Follower {
                         connected = Some(connection);
                         continue;
                     }
-                    Err(why) => why,
+                    Err(why) => format!("the daemon is not back yet: {why}"),
                 },
             };
             let delay = backoff.next(self.asked_delay.take(), &mut chance);
-            tell(&format!(
-                "lost the daemon: {why}; trying again in {:.1} s",
-                delay.as_secs_f64()
-            ));
+            tell(&format!("{lost}; trying again in {:.1} s", delay.as_secs_f64()));
             sleep(delay).await;
         }
     }
