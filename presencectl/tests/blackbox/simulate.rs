@@ -1,13 +1,14 @@
 //! Simulated people come, do things, and go for good.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::fake_daemon::{FakeDaemon, Socket, ok, record, say, snapshot};
-use crate::machine::Machine;
+use crate::machine::{DEADLINE, Machine};
 
 fn stats() -> Value {
     json!({"now": "2026-11-23T05:00:00.000Z", "node": "n1", "version": "0.1.0", "schemaVersion": 1, "uptimeSeconds": 5,
@@ -46,15 +47,7 @@ fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
 
 #[test]
 fn people_live_are_measured_and_leave_nobody_behind() {
-    let ends = Arc::new(Mutex::new(Vec::new()));
-    let (kept, revisions) = (Arc::clone(&ends), AtomicU64::new(1));
-    let daemon = FakeDaemon::start_with_sockets(
-        |_| ok(&stats()),
-        move |socket, _| {
-            let end = serve(socket, &revisions);
-            kept.lock().unwrap().push(end);
-        },
-    );
+    let (daemon, ends, _welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&[
         "simulate",
@@ -96,7 +89,7 @@ fn people_live_are_measured_and_leave_nobody_behind() {
 
 #[test]
 fn an_interrupted_simulation_still_says_goodbye_and_tells() {
-    let (daemon, ends) = daemon_that_counts();
+    let (daemon, ends, welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let running = machine.start(&[
         "simulate",
@@ -110,14 +103,8 @@ fn an_interrupted_simulation_still_says_goodbye_and_tells() {
         "json",
     ]);
     // Everybody is there once five have been welcomed, beside the one that was tried first.
-    while daemon
-        .requests()
-        .iter()
-        .filter(|request| request.line == "GET /ws")
-        .count()
-        < 6
-    {
-        std::thread::yield_now();
+    for _ in 0..6 {
+        welcomed.recv_timeout(DEADLINE).unwrap();
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -129,17 +116,19 @@ fn an_interrupted_simulation_still_says_goodbye_and_tells() {
 
 type Ends = Arc<Mutex<Vec<Option<u16>>>>;
 
-fn daemon_that_counts() -> (FakeDaemon, Ends) {
+fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
+    let (sender, welcomed) = channel();
     let ends = Ends::default();
     let (kept, revisions) = (Arc::clone(&ends), AtomicU64::new(1));
     let daemon = FakeDaemon::start_with_sockets(
         |_| ok(&stats()),
         move |socket, _| {
+            sender.send(()).unwrap();
             let end = serve(socket, &revisions);
             kept.lock().unwrap().push(end);
         },
     );
-    (daemon, ends)
+    (daemon, ends, welcomed)
 }
 
 #[test]
