@@ -1,7 +1,7 @@
 //! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
 //! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
 
-use presence::{By, CustomStatus, End, Now, Reason, Status, Timers, Wall};
+use presence::{By, CustomStatus, End, Now, Reason, ReportInput, Status, Timers, Wall};
 
 use crate::table::{Activity, Age, plain_rule};
 
@@ -106,6 +106,16 @@ impl Past {
                 was_present,
             },
         );
+    }
+
+    pub(crate) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+        let event = Event::Report {
+            source,
+            status: input.status,
+            ttl_millis: input.ttl.map(millis),
+            is_active: input.update_last_active,
+        };
+        self.add(now, event);
     }
 
     /// The daemon died at `died` and accepts again at `now`.

@@ -44,7 +44,6 @@ impl Pair {
 
     fn live(&mut self, input: Input) {
         let now = self.now;
-        let id = |pair: &Self, nth| pair.machine.name(nth);
         match input {
             Input::Pass { millis } => return self.pass(millis),
             Input::Oversleep { millis } => return self.sleep(millis),
@@ -53,25 +52,8 @@ impl Pair {
                 let SessionId(id) = self.machine.connect(now);
                 self.past.connect(now, id);
             }
-            Input::Heard { nth } => {
-                let id = id(self, nth);
-                self.machine.heard(now, id);
-                self.past.add(now, Event::Heard { id: id.0 });
-            }
-            Input::Activity { nth } => {
-                let id = id(self, nth);
-                self.machine.activity(now, id);
-                self.past.add(now, Event::Activity { id: id.0 });
-            }
-            Input::Away { nth } => {
-                let id = id(self, nth);
-                self.machine.away(now, id);
-                self.past.add(now, Event::Away { id: id.0 });
-            }
-            Input::End { nth, end } => {
-                let id = id(self, nth);
-                self.machine.end(now, id, end);
-                self.past.add(now, Event::End { id: id.0, end });
+            Input::Heard { nth } | Input::Activity { nth } | Input::Away { nth } | Input::End { nth, .. } => {
+                self.feed_connection(self.machine.name(nth), input);
             }
             Input::Choose { custom, by } => {
                 self.machine.choose(now, custom, by);
@@ -83,17 +65,9 @@ impl Pair {
                 ttl_millis,
                 is_active,
             } => {
-                self.machine
-                    .report(now, &report_input(source, status, ttl_millis, is_active));
-                self.past.add(
-                    now,
-                    Event::Report {
-                        source,
-                        status,
-                        ttl_millis,
-                        is_active,
-                    },
-                );
+                let report = report_input(source, status, ttl_millis, is_active);
+                self.machine.report(now, &report);
+                self.past.report(now, source, &report);
             }
             Input::Kick => {
                 self.machine.kick();
@@ -107,6 +81,29 @@ impl Pair {
             }
         }
         self.settle();
+    }
+
+    fn feed_connection(&mut self, id: SessionId, input: Input) {
+        let now = self.now;
+        let event = match input {
+            Input::Activity { .. } => {
+                self.machine.activity(now, id);
+                Event::Activity { id: id.0 }
+            }
+            Input::Away { .. } => {
+                self.machine.away(now, id);
+                Event::Away { id: id.0 }
+            }
+            Input::End { end, .. } => {
+                self.machine.end(now, id, end);
+                Event::End { id: id.0, end }
+            }
+            _ => {
+                self.machine.heard(now, id);
+                Event::Heard { id: id.0 }
+            }
+        };
+        self.past.add(now, event);
     }
 
     /// Time passes; whatever the past says could change is looked at when it is due. The machine is only asked if it had

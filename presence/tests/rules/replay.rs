@@ -58,8 +58,8 @@ impl Town {
         let _ = writeln!(self.text, "{} {which} <- {input:?}", self.now.wall);
         match input {
             Input::Pass { millis } => self.pass(millis),
-            Input::Oversleep { millis } | Input::Restart { down_millis: millis } if which % 2 == 0 => {
-                self.sleep(millis)
+            Input::Oversleep { millis } | Input::Restart { down_millis: millis } if which.is_multiple_of(2) => {
+                self.sleep(millis);
             }
             input => self.live(which, input),
         }
@@ -70,7 +70,9 @@ impl Town {
         let now = self.now;
         let person = &mut self.people[which];
         match input {
-            Input::Connect => drop(person.connect(now)),
+            Input::Connect => {
+                person.connect(now);
+            }
             Input::Heard { nth } => person.heard(now, person.name(nth)),
             Input::Activity { nth } => person.activity(now, person.name(nth)),
             Input::Away { nth } => person.away(now, person.name(nth)),
