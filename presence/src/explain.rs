@@ -8,7 +8,8 @@ use crate::time::{Mono, Now};
 use crate::user_id::UserId;
 use crate::wire::rest::{Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession};
 
-/// Most deadlines looked through for changes of the status: one a session there can be, and the grace.
+/// Most deadlines looked through for changes of the status: one for each session a user can have (32 connections and 32
+/// reports by default, with room for raised limits), and the grace.
 const NEXT_DEADLINES_MAX: usize = 128;
 
 /// Explains one user. `session_name` gives a connection's public name.
@@ -53,7 +54,8 @@ pub fn explain(
         }),
         choice: ExplainChoice {
             custom_status: choice.custom,
-            set_at: choice.set_at,
+            // Its place among the reports may lie ahead of a clock that went back; people are not shown that.
+            set_at: choice.set_at.map(|set_at| set_at.min(now.wall)),
             set_by: choice.set_by,
         },
         next: next_changes(now, sessions.clone(), profile.clone()),
@@ -90,8 +92,8 @@ fn why(reason: Reason, status: &str) -> String {
         Reason::NoSession => "the last session or grace ends",
         Reason::Custom => "the custom status alone decides",
         Reason::Reported => "a report decides",
-        Reason::Inactive => "no session is active any more",
-        Reason::Active => "no idle session is left that speaks",
+        Reason::Inactive => "all sessions that speak of activity are idle by then",
+        Reason::Active => "nothing that says otherwise is left",
     };
     format!("{status}: {cause}")
 }

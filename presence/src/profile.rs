@@ -4,7 +4,7 @@
 use crate::report::{Report, ReportInput, Source};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
-use crate::sessions::Contribution;
+use crate::sessions::{Contribution, Voice};
 use crate::status::{By, CustomStatus, Status};
 use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
@@ -77,11 +77,35 @@ pub struct Stored {
     pub revision: Revision,
 }
 
-impl Profile {
-    /// What the store knew. Times from the future are clamped to `now`.
+impl Stored {
+    /// What the sessions that the previous run lost said of activity, as far as the disk tells: so that the status stays
+    /// what it was, and nobody whose client knows nothing of activity is held idle by a guess.
     #[must_use]
-    pub fn restore(stored: Stored, now: Wall) -> Self {
+    pub fn voice_in_grace(&self) -> Voice {
+        // The choice is on disk before the status that follows from it, and is activity of whoever was present.
+        let is_since_chosen = self.choice.set_by == Some(By::User) && self.choice.set_at > self.since;
+        let is_idle_without_sessions = || decide(&[], &self.reports, &self.choice).status == Status::Idle;
+        match self.status {
+            Status::Online => Voice::Active,
+            Status::Idle if self.choice.custom == CustomStatus::Idle => Voice::Abstains,
+            Status::Idle if is_since_chosen => Voice::Active,
+            Status::Idle if !is_idle_without_sessions() => Voice::Idle,
+            Status::Idle | Status::DoNotDisturb | Status::Offline => Voice::Abstains,
+        }
+    }
+}
+
+impl Profile {
+    /// What the store knew. Times from the future are clamped to `now`; only the order of choices and reports stays as it
+    /// is, because the disk would take a choice with an earlier moment for an older one.
+    #[must_use]
+    pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
+        for report in &mut stored.reports {
+            report.since = report.since.min(now);
+            report.heard = report.heard.min(now);
+            report.last_active = clamp(report.last_active);
+        }
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             choice: stored.choice,
@@ -108,23 +132,24 @@ impl Profile {
         }
     }
 
-    /// The store answered at last. What happened meanwhile stays; what the store knows is taken.
+    /// The store answered at last. What happened meanwhile stays; what the store knows is taken: of the choice and of each
+    /// source's report the later one holds.
     pub fn handle_load(&mut self, stored: Stored, now: Wall) {
-        let mut loaded = Self::restore(stored, now);
-        if self.choice.set_at > loaded.choice.set_at {
-            loaded.choice = self.choice;
+        let loaded = Self::restore(stored, now);
+        if loaded.choice.set_at >= self.choice.set_at {
+            if self.choice.custom != loaded.choice.custom {
+                self.owe(Audience::Inner);
+            }
+            self.choice = loaded.choice;
         }
-        let known: Vec<Source> = self.reports.iter().map(|report| report.source.clone()).collect();
-        self.reports.extend(
-            loaded
-                .reports
-                .into_iter()
-                .filter(|report| !known.contains(&report.source)),
-        );
-        if self.choice.custom != loaded.choice.custom {
-            self.owe(Audience::Inner);
+        for report in loaded.reports {
+            match self.reports.iter_mut().find(|one| one.source == report.source) {
+                Some(known) if known.order > report.order => {}
+                Some(known) => *known = report,
+                None => self.reports.push(report),
+            }
         }
-        self.choice = loaded.choice;
+        self.since = self.since.or(loaded.since);
         self.last_seen = self.last_seen.max(loaded.last_seen);
         self.last_active = self.last_active.max(loaded.last_active);
         self.revision = self.revision.max(loaded.revision);
@@ -165,7 +190,12 @@ impl Profile {
             Status::Idle => CustomStatus::Idle,
             Status::DoNotDisturb => CustomStatus::DoNotDisturb,
         };
-        let before = self.reports.iter().find(|report| report.source == input.source);
+        let holds = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
+        let before = self
+            .reports
+            .iter()
+            .filter(holds)
+            .find(|report| report.source == input.source);
         let just_after = |choice: Wall| Wall::from_millis(choice.as_millis().saturating_add(1));
         Some(Report {
             source: input.source.clone(),
@@ -187,6 +217,10 @@ impl Profile {
     /// A report is on disk: it opens or refreshes its source's, or ends it if there is none.
     pub fn handle_report(&mut self, now: Now, source: &Source, report: Option<Report>, active: bool) {
         self.reports.retain(|one| one.source != *source);
+        if report.is_some() && self.reports.len() == self.reports.capacity() {
+            // Most users have one, and a vector that grows by itself begins with room for four.
+            self.reports.reserve_exact(self.reports.len().max(1));
+        }
         self.reports.extend(report);
         self.last_seen = self.last_seen.max(Some(now.wall));
         if active {

@@ -44,6 +44,10 @@ pub struct RevisionClock {
 /// still leaves 60 million revisions.
 pub const CEILING_AHEAD_MICROS: u64 = 60_000_000;
 
+/// The highest wall clock that revisions follow, in microseconds: a clock that claims the year 2255 is wrong, and must not
+/// use up what a JavaScript number can count (2^53 - 1). Some 13 days' worth is left above for counting on.
+const PHYSICAL_MAX_MICROS: u64 = (1 << 53) - 1 - (1 << 40);
+
 impl RevisionClock {
     /// Continues above the ceiling that the previous run had stored (0: there was none).
     #[must_use]
@@ -81,7 +85,8 @@ impl RevisionClock {
 }
 
 fn micros(wall: Wall) -> u64 {
-    u64::try_from(wall.as_millis()).unwrap_or(0).saturating_mul(1000)
+    let micros = u64::try_from(wall.as_millis()).unwrap_or(0).saturating_mul(1000);
+    micros.min(PHYSICAL_MAX_MICROS)
 }
 
 /// A point in one node's order of changes. Whatever a connection was owed up to it has been sent.
@@ -110,9 +115,10 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let (incarnation, counter) = text.split_once('.').ok_or(InvalidCursor)?;
-        let parse = |part: &str| match part.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            true => u64::from_str_radix(part, 16).map_err(|_| InvalidCursor),
-            false => Err(InvalidCursor),
+        // `from_str_radix` alone would take a sign, and any number of leading zeros.
+        let parse = |part: &str| {
+            let fits = part.len() <= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u64::from_str_radix(if fits { part } else { "" }, 16).map_err(|_| InvalidCursor)
         };
         Ok(Self {
             incarnation: parse(incarnation)?,

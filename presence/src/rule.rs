@@ -39,7 +39,7 @@ impl Reason {
 }
 
 /// What the rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// The status to show.
     pub status: Status,
@@ -49,16 +49,23 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+impl Default for Decision {
+    /// What it says of a user of whom nothing is known.
+    fn default() -> Self {
+        Self {
+            status: Status::Offline,
+            rule: 1,
+            reason: Reason::NoSession,
+        }
+    }
+}
+
 /// Decides from every node's contribution, the reports and the choice.
 #[must_use]
 pub fn decide(contributions: &[Contribution], reports: &[Report], choice: &Choice) -> Decision {
     let present = !reports.is_empty() || contributions.iter().any(Contribution::is_present);
     if !present {
-        return Decision {
-            status: Status::Offline,
-            rule: 1,
-            reason: Reason::NoSession,
-        };
+        return Decision::default();
     }
     if choice.custom == CustomStatus::DoNotDisturb {
         return Decision {

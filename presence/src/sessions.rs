@@ -2,6 +2,9 @@
 //!
 //! Connections come, are heard, speak of activity and go; the lost ones count on as one grace. What others see of it,
 //! choices, reports and revisions belong to the other half, [`crate::profile`].
+//!
+//! Deadlines that have passed take effect before whatever comes after them, however late the timer is: what follows from
+//! an input depends on when it came, never on who was quicker.
 
 use std::time::Duration;
 
@@ -50,6 +53,20 @@ pub enum End {
     Kicked,
 }
 
+impl End {
+    /// Whether what ended so may come back within the grace.
+    #[must_use]
+    pub const fn enters_grace(self) -> bool {
+        matches!(self, Self::Left | Self::Lost | Self::Dropped)
+    }
+
+    /// Whether the client ended it with a close frame: that is the user's doing.
+    #[must_use]
+    pub const fn is_by_client(self) -> bool {
+        matches!(self, Self::Closed | Self::Left)
+    }
+}
+
 /// The timers the rules run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timers {
@@ -82,7 +99,8 @@ enum ActivityState {
     Silent,
     /// Reported some; idle from `until` on.
     Active { until: Mono },
-    /// Said that the user went away, or fell silent, or took over from what was idle in grace.
+    /// Said that the user went away, or fell silent, or took over from what was idle in grace. The last has spoken
+    /// through what it took over from: a choice wakes it, and losing it says nothing about when the user was active.
     Idle,
 }
 
@@ -95,6 +113,11 @@ impl Connection {
             ActivityState::Active { .. } => Voice::Active,
             ActivityState::Idle => Voice::Idle,
         }
+    }
+
+    fn speak_active(&mut self, now: Now, until: Mono) {
+        self.state = ActivityState::Active { until };
+        self.active = self.active.max(Some(now.wall));
     }
 
     const fn idle_at(&self) -> Option<Mono> {
@@ -155,12 +178,17 @@ pub struct Sessions {
 impl Sessions {
     /// A connection was made. If what is in grace is idle, it starts idle until its first activity.
     pub fn handle_connect(&mut self, now: Now, id: SessionId) {
+        self.on_deadline(now.mono);
         let takes_over_idle = self.grace.is_some_and(|grace| grace.voice == Voice::Idle);
         let state = if takes_over_idle {
             ActivityState::Idle
         } else {
             ActivityState::Silent
         };
+        // Most users have one connection, and a vector that grows by itself begins with room for four.
+        if self.connections.len() == self.connections.capacity() {
+            self.connections.reserve_exact(self.connections.len().max(1));
+        }
         self.connections.push(Connection {
             id,
             since: now.wall,
@@ -183,8 +211,8 @@ impl Sessions {
     pub fn handle_activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
         let until = now.mono.after(timers.idle_after);
         if let Some(connection) = self.find(id) {
-            connection.state = ActivityState::Active { until };
-            connection.active = connection.active.max(Some(now.wall));
+            connection.heard = connection.heard.max(now.wall);
+            connection.speak_active(now, until);
             self.touch(now);
         }
     }
@@ -196,12 +224,13 @@ impl Sessions {
         }
     }
 
-    /// The user chose: activity on each connection that has reported any, and on the grace.
+    /// The user chose: activity on each connection that has reported any, and on the grace. Not for an operator's choice,
+    /// which is nobody's activity.
     pub fn handle_choice(&mut self, now: Now, timers: &Timers) {
+        self.on_deadline(now.mono);
         let until = now.mono.after(timers.idle_after);
         for connection in self.connections.iter_mut().filter(|one| one.voice() != Voice::Abstains) {
-            connection.state = ActivityState::Active { until };
-            connection.active = connection.active.max(Some(now.wall));
+            connection.speak_active(now, until);
         }
         if let Some(grace) = &mut self.grace {
             grace.voice = Voice::Active;
@@ -213,18 +242,21 @@ impl Sessions {
 
     /// A connection ended; one that is not there (any more) changes nothing. Says whether it was there.
     pub fn handle_end(&mut self, now: Now, id: SessionId, end: End, grace: Duration) -> bool {
+        self.on_deadline(now.mono);
         let Some(index) = self.connections.iter().position(|one| one.id == id) else {
             return false;
         };
         let gone = self.connections.remove(index);
-        match end {
-            End::Closed | End::Left => self.touch(now),
-            End::Lost if gone.voice() == Voice::Abstains => {
-                self.last_active = self.last_active.max(Some(gone.heard));
-            }
-            End::Lost | End::Dropped | End::Kicked => {}
+        if self.connections.is_empty() {
+            self.connections = Vec::new();
         }
-        if matches!(end, End::Left | End::Lost | End::Dropped) && !grace.is_zero() {
+        if end.is_by_client() {
+            self.touch(now);
+        } else if end == End::Lost && gone.voice() == Voice::Abstains {
+            // It knew nothing of activity: being heard is all that is known of what the user did.
+            self.last_active = self.last_active.max(Some(gone.heard));
+        }
+        if end.enters_grace() && !grace.is_zero() {
             self.enter_grace(now.mono.after(grace), gone.voice());
         }
         true

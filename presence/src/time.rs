@@ -1,6 +1,7 @@
 //! Two kinds of time that must not be mixed: what people read, and what deadlines run on. No clock lives here.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,41 +9,69 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment on the wall clock, in milliseconds since the Unix epoch. Records carry it; no deadline uses it.
 /// On the wire: RFC 3339, UTC, with exactly three decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Wall(i64);
+///
+/// Kept with its sign bit flipped, which keeps the order and leaves zero free: a million users hold several times each
+/// that may be none, and an `Option` of this takes no more room than itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(NonZeroU64);
+
+/// What flips the order of signed numbers into that of unsigned ones, and back.
+const SIGN_BIT: u64 = 1 << 63;
+/// The first moment that RFC 3339 can write: 0000-01-01T00:00:00.000Z.
+const WRITABLE_MIN_MILLIS: i64 = -62_167_219_200_000;
+/// The last one that every time zone can still write: 9999-12-30T22:00:00.000Z.
+const WRITABLE_MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Wall {
-    /// From milliseconds since the Unix epoch.
+    /// From milliseconds since the Unix epoch. The lowest number there is becomes the one above it.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match NonZeroU64::new(millis.cast_unsigned() ^ SIGN_BIT) {
+            Some(flipped) => Self(flipped),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN_BIT).cast_signed()
     }
 
     /// Later by that much.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.as_millis().saturating_add(by))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        let millis = self.as_millis().saturating_sub(earlier.as_millis());
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+}
+
+impl Default for Wall {
+    /// The Unix epoch.
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wall({})", self.as_millis())
     }
 }
 
 impl fmt::Display for Wall {
+    /// Moments that RFC 3339 can't write are shown as the nearest one that it can.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment:.3}"),
-            Err(_) => f.write_str("9999-12-30T22:00:00.000Z"),
-        }
+        let millis = self.as_millis().clamp(WRITABLE_MIN_MILLIS, WRITABLE_MAX_MILLIS);
+        let moment = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+        write!(f, "{moment:.3}")
     }
 }
 
@@ -56,7 +85,7 @@ impl<'de> Deserialize<'de> for Wall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let moment: Timestamp = text.parse().map_err(de::Error::custom)?;
-        Ok(Self(moment.as_millisecond()))
+        Ok(Self::from_millis(moment.as_millisecond()))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Messages from a client. Parsing is strict about shape and tolerant of unknown fields, and keeps the `id` of a message
 //! that is otherwise wrong, so that even its refusal can be matched.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::code::Code;
@@ -173,23 +175,54 @@ fn custom_status(fields: &Fields<'_>) -> Result<CustomStatus, Refused> {
 }
 
 fn user_ids(fields: &Fields<'_>, ids_max: usize) -> Result<Vec<UserId>, Refused> {
-    let texts: Vec<String> = required(fields.user_ids, "userIds")?;
-    if texts.len() > ids_max {
-        return Err(Refused {
-            code: Code::TooManyWatched,
-            message: format!("at most {ids_max} users"),
-        });
-    }
-    texts
-        .iter()
-        .map(|text| {
-            UserId::new(text).map_err(|why| Refused {
-                code: Code::InvalidUserId,
-                message: why.to_string(),
-            })
-        })
-        .collect()
+    let raw = fields.user_ids.ok_or_else(|| invalid("userIds"))?;
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    json.deserialize_seq(UserIds { ids_max })
+        .unwrap_or_else(|_| Err(invalid("userIds")))
 }
+
+/// Reads a list of user ids, and keeps nothing of it once it is known to be refused.
+struct UserIds {
+    ids_max: usize,
+}
+
+impl<'de> Visitor<'de> for UserIds {
+    type Value = Result<Vec<UserId>, Refused>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of user ids")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Self::Value, A::Error> {
+        let mut ids = Vec::new();
+        while let Some(Text(text)) = texts.next_element()? {
+            let refused = if ids.len() == self.ids_max {
+                Refused {
+                    code: Code::TooManyWatched,
+                    message: format!("at most {} users", self.ids_max),
+                }
+            } else {
+                match UserId::new(&text) {
+                    Ok(id) => {
+                        ids.push(id);
+                        continue;
+                    }
+                    Err(why) => Refused {
+                        code: Code::InvalidUserId,
+                        message: why.to_string(),
+                    },
+                }
+            };
+            while texts.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Err(refused));
+        }
+        Ok(Ok(ids))
+    }
+}
+
+/// A string that is copied only if it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn since(fields: &Fields<'_>) -> Result<Option<Cursor>, Refused> {
     let text: Option<String> = optional(fields.since, "since")?;

@@ -1,6 +1,6 @@
 //! Bodies of the REST calls.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::code::Code;
 use super::record::Record;
@@ -34,11 +34,20 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCustomStatus {
-    /// ONLINE, IDLE or DO_NOT_DISTURB.
+    /// ONLINE, IDLE or DO_NOT_DISTURB. Empty if it is missing or no string at all.
+    #[serde(default, deserialize_with = "word")]
     pub custom_status: String,
     /// `user` (default) or `operator`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+/// A word that is checked later: what is no string is no known word either, and gets the code of one.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(word) => word,
+        _ => String::new(),
+    })
 }
 
 /// `GET /api/user/custom-status/{userId}`.

@@ -98,8 +98,9 @@ pub mod frame {
     use crate::time::Wall;
     use crate::wire::client::MessageId;
 
-    /// Most bytes that the parts around the records take, with the longest message id.
-    pub const AROUND_MAX_BYTES: usize = 320;
+    /// Most bytes that the parts around the records take: 386 for the longest message id (64 bytes of text, each written
+    /// as six), 33 for the cursor, 24 for the time, and what stands between them.
+    pub const AROUND_MAX_BYTES: usize = 640;
 
     /// A `presence` message around encoded records.
     #[must_use]

@@ -6,7 +6,7 @@ use presence::Rate;
 
 /// What a client may use. All are answered with a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Longest WebSocket message, whole or in fragments, in bytes: 1009 beyond.
     pub message_bytes: usize,
     /// Longest body of a REST call, in bytes: 413 beyond.

@@ -7,6 +7,7 @@ mod changes;
 mod choices;
 pub(crate) mod connections;
 mod delivery;
+mod gauges;
 mod listing;
 mod loading;
 mod metrics;
@@ -41,6 +42,7 @@ use crate::store::Store;
 
 pub(crate) use listing::ListRequest;
 pub(crate) use metrics::EngineMetrics;
+pub(crate) use restart::Running;
 use shard::Shards;
 use timing::{Target, Timers};
 pub(crate) use watching::WatchRefused;
@@ -100,6 +102,12 @@ pub(crate) struct EngineParts {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) metrics: EngineMetrics,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 /// The engine.

@@ -120,7 +120,8 @@ mod tests {
     use super::*;
 
     fn bytes_of(payload: &[u8], opcode: OpCode, is_final: bool) -> Vec<u8> {
-        let mut frame = Frame::message(payload.to_vec(), opcode, is_final);
+        let mut frame = Frame::message(payload.to_vec(), OpCode::Data(Data::Text), is_final);
+        frame.header_mut().opcode = opcode;
         frame.header_mut().mask = Some([1, 2, 3, 4]);
         let mut bytes = Vec::new();
         frame.format(&mut bytes).expect("a frame");

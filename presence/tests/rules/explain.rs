@@ -1,0 +1,129 @@
+//! `explain` is a view of the two halves: what it says is what decides, and what comes next is what will.
+
+use std::time::Duration;
+
+use presence::explain::explain;
+use presence::wire::rest::Explain;
+use presence::{By, CustomStatus, End, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
+
+use crate::person::{NODE, Person, report_input};
+
+fn at(millis: u64) -> Now {
+    Now {
+        mono: Mono::from_millis(millis),
+        wall: Wall::from_millis(i64::try_from(millis).unwrap()),
+    }
+}
+
+fn ann() -> Person {
+    let timers = Timers {
+        grace: Duration::from_secs(5),
+        restart_grace: Duration::from_secs(30),
+        idle_after: Duration::from_secs(300),
+    };
+    Person::new("ann", timers)
+}
+
+fn explained(user: &mut Person, millis: u64) -> Explain {
+    user.settle(at(millis), &mut RevisionClock::new(0));
+    explain(&user.id, at(millis), (NODE, &user.sessions), &user.profile, |id| {
+        format!("s{}", id.0)
+    })
+}
+
+#[test]
+fn a_user_never_seen_is_explained_by_the_first_rule() {
+    let ann = ann();
+    let told = explain(&ann.id, at(0), (NODE, &ann.sessions), &ann.profile, |_| String::new());
+    let json = serde_json::to_string(&told).unwrap();
+    assert_eq!(
+        json,
+        r#"{"now":"1970-01-01T00:00:00.000Z","userId":"ann","status":"OFFLINE","rule":1,"reason":"no_session","#
+            .to_owned()
+            + r#""sessions":[],"grace":null,"choice":{"customStatus":"ONLINE","setAt":null,"setBy":null},"next":[]}"#
+    );
+}
+
+#[test]
+fn every_field_is_there_as_the_contract_names_it() {
+    let mut ann = ann();
+    let (one, lost) = (ann.connect(at(0)), ann.connect(at(0)));
+    ann.activity(at(1_000), one);
+    ann.away(at(1_500), lost);
+    ann.end(at(2_000), lost, End::Lost);
+    ann.report(at(3_000), &report_input(0, Status::Idle, Some(60_000), true));
+    ann.choose(at(2_500), CustomStatus::Online, By::Operator);
+    let json = serde_json::to_value(explained(&mut ann, 4_000)).unwrap();
+    let time = |millis: i64| Wall::from_millis(millis).to_string();
+    let expected = serde_json::json!({
+        "now": time(4_000), "userId": "ann", "status": "ONLINE", "rule": 5, "reason": "active",
+        "sessions": [
+            {"sessionId": "s0", "node": "n1", "since": time(0), "lastHeard": time(1_000), "lastActive": time(1_000), "idle": false},
+            {"sessionId": "report:gateway-0", "node": null, "since": time(3_000), "lastHeard": time(3_000),
+             "lastActive": time(3_000), "idle": false, "source": "gateway-0"},
+        ],
+        "grace": {"until": time(7_000), "idle": true},
+        "choice": {"customStatus": "ONLINE", "setAt": time(3_000), "setBy": "operator"},
+        "next": [{"at": time(301_000), "why": "IDLE: all sessions that speak of activity are idle by then"}],
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn what_comes_next_is_lived_through_to_the_end() {
+    let mut ann = ann();
+    ann.report(at(0), &report_input(0, Status::DoNotDisturb, Some(10_000), false));
+    let one = ann.connect(at(0));
+    ann.activity(at(0), one);
+    let idle = explained(&mut ann, 1_000);
+    let next: Vec<(i64, &str)> = idle
+        .next
+        .iter()
+        .map(|one| (one.at.as_millis(), one.why.split(':').next().unwrap()))
+        .collect();
+    assert_eq!(next, [(10_000, "ONLINE"), (300_000, "IDLE")]);
+    ann.end(at(2_000), one, End::Left);
+    let lost = explained(&mut ann, 2_000);
+    let next: Vec<(i64, &str)> = lost
+        .next
+        .iter()
+        .map(|one| (one.at.as_millis(), one.why.split(':').next().unwrap()))
+        .collect();
+    assert_eq!(
+        next,
+        [(10_000, "OFFLINE")],
+        "the end of the grace alone changes nothing"
+    );
+}
+
+#[test]
+fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
+    let mut ann = ann();
+    for index in 0..32_u64 {
+        let id = ann.connect(at(0));
+        ann.activity(at(index), id);
+    }
+    for index in 0..32_u8 {
+        ann.report(
+            at(0),
+            &report_input(index, Status::Idle, Some(400_000 + u64::from(index)), false),
+        );
+    }
+    let told = explained(&mut ann, 100);
+    let next: Vec<i64> = told.next.iter().map(|one| one.at.as_millis()).collect();
+    assert_eq!(next, [300_031], "the last one to grow idle");
+}
+
+#[test]
+fn a_choice_from_ahead_of_the_clock_is_shown_as_now() {
+    let mut ann = ann();
+    ann.choose(at(9_000_000), CustomStatus::Idle, By::User);
+    let told = explain(
+        &UserId::new("ann").unwrap(),
+        at(5),
+        (NODE, &ann.sessions),
+        &ann.profile,
+        |_| String::new(),
+    );
+    assert_eq!(told.choice.set_at, Some(Wall::from_millis(5)));
+}

@@ -1,0 +1,384 @@
+//! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
+//! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
+
+use presence::{By, CustomStatus, End, Now, Reason, ReportInput, Status, Timers, Wall};
+
+use crate::table::{Activity, Age, plain_rule};
+
+/// Something that happened. What can only be known by looking at the past of that moment is worked out then and noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    Connect {
+        id: u64,
+        finds_idle_grace: bool,
+    },
+    Heard {
+        id: u64,
+    },
+    Activity {
+        id: u64,
+    },
+    Away {
+        id: u64,
+    },
+    End {
+        id: u64,
+        end: End,
+    },
+    Choice {
+        custom: CustomStatus,
+        by: By,
+        was_present: bool,
+    },
+    Report {
+        source: u8,
+        status: Status,
+        ttl_millis: Option<u64>,
+        is_active: bool,
+    },
+    Kick,
+    /// Accepting again; whoever had a connection or grace is in grace, with what was known of activity.
+    Restart {
+        in_grace: Option<Option<Activity>>,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    mono: u64,
+    wall: Wall,
+    event: Event,
+}
+
+/// All that happened to one user.
+#[derive(Debug, Clone)]
+pub(crate) struct Past {
+    timers: Timers,
+    entries: Vec<Entry>,
+}
+
+/// What should be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) status: Status,
+    pub(crate) rule: u8,
+    pub(crate) reason: Reason,
+    pub(crate) custom: CustomStatus,
+    pub(crate) last_seen: Option<Wall>,
+    pub(crate) last_active: Option<Wall>,
+    pub(crate) sessions: usize,
+    /// When the grace ends, and whether it counts as idle.
+    pub(crate) grace: Option<(u64, bool)>,
+    /// Of each connection, whether it counts as idle.
+    pub(crate) idle: Vec<bool>,
+}
+
+impl Past {
+    pub(crate) const fn new(timers: Timers) -> Self {
+        Self {
+            timers,
+            entries: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, now: Now, event: Event) {
+        self.entries.push(Entry {
+            mono: now.mono.as_millis(),
+            wall: now.wall,
+            event,
+        });
+    }
+
+    pub(crate) fn connect(&mut self, now: Now, id: u64) {
+        let finds_idle_grace = self
+            .grace_at(self.entries.len(), now.mono.as_millis())
+            .is_some_and(|(_, says)| says == Some(Activity::Idle));
+        self.add(now, Event::Connect { id, finds_idle_grace });
+    }
+
+    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: By) {
+        let was_present = self.view(now.mono.as_millis()).status != Status::Offline;
+        self.add(
+            now,
+            Event::Choice {
+                custom,
+                by,
+                was_present,
+            },
+        );
+    }
+
+    pub(crate) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+        let event = Event::Report {
+            source,
+            status: input.status,
+            ttl_millis: input.ttl.map(millis),
+            is_active: input.update_last_active,
+        };
+        self.add(now, event);
+    }
+
+    /// The daemon died at `died` and accepts again at `now`.
+    pub(crate) fn restart(&mut self, died: u64, now: Now) {
+        let before = self.view(died);
+        let is_there = !self.open_at(self.entries.len()).is_empty() || before.grace.is_some();
+        let alone = plain_rule(&[], None, &self.reports_at(died), before.custom).0;
+        let says = match (before.status, before.reason) {
+            (Status::Online, _) => Some(Activity::Active),
+            (_, Reason::Inactive) if alone != Status::Idle => Some(Activity::Idle),
+            _ => None,
+        };
+        let in_grace = is_there.then_some(says);
+        self.add(now, Event::Restart { in_grace });
+    }
+
+    /// Everything that is to be seen at this moment.
+    pub(crate) fn view(&self, mono: u64) -> View {
+        let all = self.entries.len();
+        let open = self.open_at(all);
+        let says: Vec<Option<Activity>> = open.iter().map(|id| self.says_at(all, mono, *id)).collect();
+        let grace = self.grace_at(all, mono);
+        let reports = self.reports_at(mono);
+        let custom = self.custom();
+        let (status, rule, reason) = plain_rule(&says, grace.map(|(_, says)| says), &reports, custom);
+        View {
+            status,
+            rule,
+            reason,
+            custom,
+            last_seen: self.seen().max(),
+            last_active: self.active().max(),
+            sessions: open.len() + reports.len(),
+            grace: grace.map(|(until, says)| (until, says == Some(Activity::Idle))),
+            idle: says.iter().map(|one| *one == Some(Activity::Idle)).collect(),
+        }
+    }
+
+    /// Every moment after `mono` at which time alone could change something.
+    pub(crate) fn deadlines_after(&self, mono: u64) -> Vec<u64> {
+        let idle_after = millis(self.timers.idle_after);
+        let mut moments: Vec<u64> = self
+            .entries
+            .iter()
+            .flat_map(|entry| {
+                let ttl = match entry.event {
+                    Event::Report { ttl_millis, .. } => ttl_millis,
+                    _ => None,
+                };
+                let grace = millis(self.timers.grace);
+                let restart_grace = millis(self.timers.restart_grace);
+                [Some(idle_after), Some(grace), Some(restart_grace), ttl]
+                    .into_iter()
+                    .flatten()
+                    .map(|lapse| entry.mono + lapse)
+            })
+            .collect();
+        moments.retain(|moment| *moment > mono);
+        moments.sort_unstable();
+        moments.dedup();
+        moments
+    }
+
+    fn custom(&self) -> CustomStatus {
+        let chosen = self.entries.iter().rev().find_map(|entry| match entry.event {
+            Event::Choice { custom, .. } => Some(custom),
+            _ => None,
+        });
+        chosen.unwrap_or_default()
+    }
+
+    /// The connections that are open after the first `count` entries, oldest first.
+    fn open_at(&self, count: usize) -> Vec<u64> {
+        let mut open = Vec::new();
+        for entry in &self.entries[..count] {
+            match entry.event {
+                Event::Connect { id, .. } => open.push(id),
+                Event::End { id, .. } => open.retain(|one| *one != id),
+                Event::Kick | Event::Restart { .. } => open.clear(),
+                _ => {}
+            }
+        }
+        open
+    }
+
+    fn is_open_at(&self, count: usize, id: u64) -> bool {
+        self.open_at(count).contains(&id)
+    }
+
+    /// What connection `id` says of activity, by its last word among the first `count` entries.
+    fn says_at(&self, count: usize, mono: u64, id: u64) -> Option<Activity> {
+        let has_spoken_before = |count: usize| {
+            self.entries[..count].iter().any(|entry| match entry.event {
+                Event::Connect {
+                    id: one,
+                    finds_idle_grace,
+                } => one == id && finds_idle_grace,
+                Event::Activity { id: one } | Event::Away { id: one } => one == id,
+                _ => false,
+            })
+        };
+        let came = self
+            .entries
+            .iter()
+            .position(|entry| matches!(entry.event, Event::Connect { id: one, .. } if one == id))?;
+        (came..count).rev().find_map(|index| {
+            let entry = self.entries[index];
+            let is_active = mono < entry.mono + millis(self.timers.idle_after);
+            let activity = if is_active { Activity::Active } else { Activity::Idle };
+            match entry.event {
+                Event::Connect {
+                    finds_idle_grace: true, ..
+                } if index == came => Some(Activity::Idle),
+                Event::Activity { id: one } if one == id => Some(activity),
+                Event::Away { id: one } if one == id => Some(Activity::Idle),
+                Event::Choice {
+                    by: By::User,
+                    was_present: true,
+                    ..
+                } if has_spoken_before(index) => Some(activity),
+                _ => None,
+            }
+        })
+    }
+
+    /// When the grace ends and what it says, if there is one.
+    fn grace_at(&self, count: usize, mono: u64) -> Option<(u64, Option<Activity>)> {
+        // The losses that hang together: each came before the one grace of those before it had ended.
+        let mut lost: Vec<(usize, u64, Option<Activity>)> = Vec::new();
+        let end_of = |lost: &[(usize, u64, Option<Activity>)]| lost.iter().map(|one| one.1).max();
+        for (index, entry) in self.entries[..count].iter().enumerate() {
+            let loss = match entry.event {
+                Event::Kick => {
+                    lost.clear();
+                    None
+                }
+                Event::Restart { in_grace } => {
+                    lost.clear();
+                    in_grace.map(|says| (millis(self.timers.restart_grace), says))
+                }
+                Event::End {
+                    id,
+                    end: End::Left | End::Lost | End::Dropped,
+                } if self.is_open_at(index, id) => {
+                    Some((millis(self.timers.grace), self.says_at(index, entry.mono, id)))
+                }
+                _ => None,
+            };
+            if let Some((lapse, says)) = loss.filter(|(lapse, _)| *lapse > 0) {
+                if end_of(&lost).is_some_and(|end| end <= entry.mono) {
+                    lost.clear();
+                }
+                lost.push((index, entry.mono + lapse, says));
+            }
+        }
+        let until = end_of(&lost).filter(|end| *end > mono)?;
+        let began = lost.first()?.0;
+        let mut spoke: Vec<Activity> = lost.iter().filter_map(|one| one.2).collect();
+        spoke.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
+            Event::Choice {
+                by: By::User,
+                was_present: true,
+                ..
+            } => Some(Activity::Active),
+            _ => None,
+        }));
+        let says = match (spoke.is_empty(), spoke.contains(&Activity::Active)) {
+            (true, _) => None,
+            (false, false) => Some(Activity::Idle),
+            (false, true) => Some(Activity::Active),
+        };
+        Some((until, says))
+    }
+
+    fn reports_at(&self, mono: u64) -> Vec<(CustomStatus, Age)> {
+        let kicked = self
+            .entries
+            .iter()
+            .rposition(|entry| matches!(entry.event, Event::Kick));
+        let chosen = self
+            .entries
+            .iter()
+            .rposition(|entry| matches!(entry.event, Event::Choice { .. }));
+        let mut reports = Vec::new();
+        for wanted in 0..=1 {
+            let last = self
+                .entries
+                .iter()
+                .rposition(|entry| matches!(entry.event, Event::Report { source, .. } if source == wanted));
+            let Some(index) = last.filter(|index| kicked.is_none_or(|kicked| *index > kicked)) else {
+                continue;
+            };
+            let entry = self.entries[index];
+            let Event::Report { status, ttl_millis, .. } = entry.event else {
+                continue;
+            };
+            let holds = ttl_millis.is_none_or(|ttl| mono < entry.mono + ttl);
+            let custom = match status {
+                Status::Online => CustomStatus::Online,
+                Status::Idle => CustomStatus::Idle,
+                Status::DoNotDisturb => CustomStatus::DoNotDisturb,
+                Status::Offline => continue,
+            };
+            let is_newer = chosen.is_none_or(|chosen| index > chosen);
+            if holds {
+                reports.push((custom, if is_newer { Age::Newer } else { Age::Older }));
+            }
+        }
+        reports
+    }
+
+    /// Every moment at which the user was heard.
+    fn seen(&self) -> impl Iterator<Item = Wall> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| match entry.event {
+                Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
+                Event::Choice { by, was_present, .. } => (by == By::User && was_present).then_some(entry.wall),
+                Event::Heard { id }
+                | Event::Activity { id }
+                | Event::Away { id }
+                | Event::End {
+                    id,
+                    end: End::Closed | End::Left,
+                } => self.is_open_at(index, id).then_some(entry.wall),
+                Event::End { .. } | Event::Kick | Event::Restart { .. } => None,
+            })
+    }
+
+    /// Every moment at which the user did something.
+    fn active(&self) -> impl Iterator<Item = Wall> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| match entry.event {
+                Event::Report { is_active, .. } => is_active.then_some(entry.wall),
+                Event::Choice { by, was_present, .. } => (by == By::User && was_present).then_some(entry.wall),
+                Event::Activity { id }
+                | Event::End {
+                    id,
+                    end: End::Closed | End::Left,
+                } => self.is_open_at(index, id).then_some(entry.wall),
+                Event::End { id, end: End::Lost } if self.is_open_at(index, id) => {
+                    // It never spoke of activity, so its last frame is the last that is known of the user.
+                    let never_spoke = self.says_at(index, entry.mono, id).is_none();
+                    never_spoke.then(|| self.last_frame(index, id)).flatten()
+                }
+                _ => None,
+            })
+    }
+
+    fn last_frame(&self, count: usize, wanted: u64) -> Option<Wall> {
+        let frames = self.entries[..count].iter().filter(|entry| match entry.event {
+            Event::Connect { id, .. } | Event::Heard { id } | Event::Activity { id } | Event::Away { id } => {
+                id == wanted
+            }
+            _ => false,
+        });
+        frames.map(|entry| entry.wall).max()
+    }
+}
+
+pub(crate) fn millis(lapse: std::time::Duration) -> u64 {
+    u64::try_from(lapse.as_millis()).unwrap()
+}

@@ -1,0 +1,151 @@
+//! One user driven through both halves the way the daemon does it: input, then the rule, then what is told.
+
+use std::time::Duration;
+
+use presence::profile::Stored;
+use presence::wire::record::{Record, Viewer};
+use presence::{
+    By, Choice, CustomStatus, End, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId, Sessions,
+    Source, Status, Timers, UserId,
+};
+
+/// The node's name in these tests.
+pub(crate) const NODE: &str = "n1";
+
+/// One user.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) id: UserId,
+    pub(crate) timers: Timers,
+    pub(crate) sessions: Sessions,
+    pub(crate) profile: Profile,
+    /// Every connection that ever was, by number of arrival.
+    pub(crate) arrived: u64,
+}
+
+impl Person {
+    pub(crate) fn new(id: &str, timers: Timers) -> Self {
+        Self {
+            id: UserId::new(id).unwrap(),
+            timers,
+            sessions: Sessions::default(),
+            profile: Profile::default(),
+            arrived: 0,
+        }
+    }
+
+    /// The name of the `nth` connection of all that ever were; of one that never was, if there were none.
+    pub(crate) fn name(&self, nth: usize) -> SessionId {
+        let nth = u64::try_from(nth).unwrap_or(0);
+        SessionId(nth.checked_rem(self.arrived).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn connect(&mut self, now: Now) -> SessionId {
+        let id = SessionId(self.arrived);
+        self.arrived += 1;
+        self.sessions.handle_connect(now, id);
+        id
+    }
+
+    pub(crate) fn heard(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_heard(now, id);
+        self.profile.note_times(&self.sessions.contribution());
+    }
+
+    pub(crate) fn activity(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_activity(now, id, &self.timers);
+    }
+
+    pub(crate) fn away(&mut self, now: Now, id: SessionId) {
+        self.heard(now, id);
+        self.sessions.handle_away(id);
+    }
+
+    pub(crate) fn end(&mut self, now: Now, id: SessionId, end: End) -> bool {
+        let was_there = self.sessions.handle_end(now, id, end, self.timers.grace);
+        self.profile.note_times(&self.sessions.contribution());
+        was_there
+    }
+
+    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: By) {
+        self.meet_deadlines(now.mono);
+        self.profile.handle_choice(Choice {
+            custom,
+            set_at: Some(self.profile.choice_moment(now.wall)),
+            set_by: Some(by),
+        });
+        let is_present = self.sessions.is_present() || !self.profile.reports().is_empty();
+        if by == By::User && is_present {
+            self.sessions.handle_choice(now, &self.timers);
+            self.profile.note_activity(now.wall);
+        }
+    }
+
+    pub(crate) fn report(&mut self, now: Now, input: &ReportInput) {
+        let report = self.profile.report(now, input);
+        self.profile
+            .handle_report(now, &input.source, report, input.update_last_active);
+    }
+
+    pub(crate) fn kick(&mut self) -> usize {
+        self.sessions.handle_kick() + self.profile.handle_kick()
+    }
+
+    /// The daemon is gone; what is on disk comes back at `now`.
+    pub(crate) fn restart(&mut self, now: Now) {
+        let stored = Stored {
+            choice: *self.profile.choice(),
+            reports: self.profile.reports().to_vec(),
+            status: self.profile.decision().status,
+            since: self.profile.since(),
+            last_seen: self.profile.last_seen(),
+            last_active: self.profile.last_active(),
+            revision: self.profile.revision(),
+        };
+        let was_connected = self.sessions.is_present();
+        let voice = stored.voice_in_grace();
+        self.profile = Profile::restore(stored, now.wall);
+        self.sessions = Sessions::default();
+        if was_connected {
+            self.sessions
+                .handle_restore(now.mono.after(self.timers.restart_grace), voice);
+        }
+    }
+
+    /// Lets everything follow from what happened.
+    pub(crate) fn settle(&mut self, now: Now, clock: &mut RevisionClock) -> Option<Published> {
+        self.meet_deadlines(now.mono);
+        let mine = self.sessions.contribution();
+        self.profile
+            .settle(now.wall, &[mine], |before| clock.next(before, now.wall))
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        let deadlines = [self.sessions.next_deadline(), self.profile.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(crate) fn record(&self, viewer: Viewer) -> Record {
+        self.profile
+            .record(&self.id, &[(NODE, self.sessions.contribution())], viewer)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.profile.decision().status
+    }
+
+    fn meet_deadlines(&mut self, now: Mono) {
+        self.sessions.on_deadline(now);
+        self.profile.on_deadline(now);
+    }
+}
+
+/// What a gateway says, from the numbers of an input.
+pub(crate) fn report_input(source: u8, status: Status, ttl_millis: Option<u64>, is_active: bool) -> ReportInput {
+    ReportInput {
+        source: format!("gateway-{source}").parse::<Source>().unwrap(),
+        status,
+        ttl: ttl_millis.map(Duration::from_millis),
+        update_last_active: is_active,
+    }
+}

@@ -1,0 +1,255 @@
+//! The machine and the naive model live the same random lives, and are compared after every step.
+
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{
+    Audience, CustomStatus, Mono, Now, Published, Revision, RevisionClock, SessionId, Status, Timers, Wall,
+};
+use proptest::prelude::*;
+
+use crate::inputs::Input;
+use crate::naive::{Event, Past, View};
+use crate::person::{Person, report_input};
+
+/// The same user twice: as the machine has it, and as its past says.
+struct Pair {
+    now: Now,
+    machine: Person,
+    past: Past,
+    clock: RevisionClock,
+    /// What was told last, from the past alone.
+    told: (Status, CustomStatus),
+    since: Option<Wall>,
+    revision: Revision,
+}
+
+impl Pair {
+    fn new(timers: Timers) -> Self {
+        let mut clock = RevisionClock::new(0);
+        clock.raise(u64::MAX / 2);
+        Self {
+            now: Now {
+                mono: Mono::from_millis(0),
+                wall: Wall::from_millis(1_700_000_000_000),
+            },
+            machine: Person::new("u", timers),
+            past: Past::new(timers),
+            clock,
+            told: (Status::Offline, CustomStatus::Online),
+            since: None,
+            revision: Revision::NEVER,
+        }
+    }
+
+    fn live(&mut self, input: Input) {
+        let now = self.now;
+        match input {
+            Input::Pass { millis } => return self.pass(millis),
+            Input::Oversleep { millis } => return self.sleep(millis),
+            Input::WallLeaps { millis } => self.now.wall = now.wall.after(Duration::from_millis(millis)),
+            Input::Connect => {
+                let SessionId(id) = self.machine.connect(now);
+                self.past.connect(now, id);
+            }
+            Input::Heard { nth } | Input::Activity { nth } | Input::Away { nth } | Input::End { nth, .. } => {
+                self.feed_connection(self.machine.name(nth), input);
+            }
+            Input::Choose { custom, by } => {
+                self.machine.choose(now, custom, by);
+                self.past.choose(now, custom, by);
+            }
+            Input::Report {
+                source,
+                status,
+                ttl_millis,
+                is_active,
+            } => {
+                let report = report_input(source, status, ttl_millis, is_active);
+                self.machine.report(now, &report);
+                self.past.report(now, source, &report);
+            }
+            Input::Kick => {
+                self.machine.kick();
+                self.past.add(now, Event::Kick);
+            }
+            Input::Restart { down_millis } => {
+                self.settle();
+                self.sleep(down_millis);
+                self.machine.restart(self.now);
+                self.past.restart(now.mono.as_millis(), self.now);
+            }
+        }
+        self.settle();
+    }
+
+    fn feed_connection(&mut self, id: SessionId, input: Input) {
+        let now = self.now;
+        let event = match input {
+            Input::Activity { .. } => {
+                self.machine.activity(now, id);
+                Event::Activity { id: id.0 }
+            }
+            Input::Away { .. } => {
+                self.machine.away(now, id);
+                Event::Away { id: id.0 }
+            }
+            Input::End { end, .. } => {
+                self.machine.end(now, id, end);
+                Event::End { id: id.0, end }
+            }
+            _ => {
+                self.machine.heard(now, id);
+                Event::Heard { id: id.0 }
+            }
+        };
+        self.past.add(now, event);
+    }
+
+    /// Time passes; whatever the past says could change is looked at when it is due. The machine is only asked if it had
+    /// announced a deadline by then.
+    fn pass(&mut self, millis: u64) {
+        let target = self.now.mono.as_millis() + millis;
+        for deadline in self.past.deadlines_after(self.now.mono.as_millis()) {
+            if deadline > target {
+                break;
+            }
+            self.sleep(deadline - self.now.mono.as_millis());
+            if self.machine.next_deadline().is_some_and(|at| at <= self.now.mono) {
+                self.settle();
+            } else {
+                let view = self.past.view(self.now.mono.as_millis());
+                assert_eq!(self.told, (view.status, view.custom), "a deadline was not announced");
+            }
+        }
+        self.sleep(target - self.now.mono.as_millis());
+    }
+
+    fn sleep(&mut self, millis: u64) {
+        let lapse = Duration::from_millis(millis);
+        self.now = Now {
+            mono: self.now.mono.after(lapse),
+            wall: self.now.wall.after(lapse),
+        };
+    }
+
+    fn settle(&mut self) {
+        let published = self.machine.settle(self.now, &mut self.clock);
+        let view = self.past.view(self.now.mono.as_millis());
+        self.compare_told(&view, published);
+        self.compare_state(&view);
+    }
+
+    fn compare_told(&mut self, view: &View, published: Option<Published>) {
+        let (status, custom) = std::mem::replace(&mut self.told, (view.status, view.custom));
+        let audience = if view.status != status {
+            self.since = Some(self.now.wall);
+            Some(Audience::Everyone)
+        } else {
+            (view.custom != custom).then_some(Audience::Inner)
+        };
+        assert_eq!(published.map(|told| told.audience), audience, "who is told");
+        if let Some(told) = published {
+            assert_eq!((told.from, told.to, told.reason), (status, view.status, view.reason));
+        }
+        let revision = self.machine.profile.revision();
+        match audience {
+            Some(_) => assert!(revision > self.revision, "what is told has a higher revision"),
+            None => assert_eq!(revision, self.revision, "nothing told, no revision"),
+        }
+        self.revision = revision;
+    }
+
+    fn compare_state(&self, view: &View) {
+        let record = self.machine.record(Viewer::Internal);
+        let decision = self.machine.profile.decision();
+        assert_eq!(
+            (record.status, decision.rule, record.reason),
+            (view.status, view.rule, Some(view.reason))
+        );
+        assert_eq!(record.since, self.since, "since");
+        assert_eq!(record.last_seen, view.last_seen, "last seen");
+        assert_eq!(record.last_active, view.last_active, "last active");
+        assert_eq!(record.sessions.map(|sessions| sessions as usize), Some(view.sessions));
+        assert_eq!(record.custom_status, Some(view.custom));
+        let grace = self.machine.sessions.grace();
+        let grace = grace.map(|grace| (grace.until.as_millis(), grace.voice == presence::Voice::Idle));
+        assert_eq!(grace, view.grace, "grace");
+        let idle = self.machine.sessions.connections().iter();
+        let idle: Vec<bool> = idle.map(|one| one.voice() == presence::Voice::Idle).collect();
+        assert_eq!(idle, view.idle, "idle connections");
+        assert!(record.last_active <= record.last_seen, "last active <= last seen");
+        assert!(record.last_seen <= Some(self.now.wall), "last seen <= now");
+        self.compare_next(view);
+    }
+
+    /// What `explain` says comes next is what the past says, asked again at every moment to come.
+    fn compare_next(&self, view: &View) {
+        let now = self.now.mono.as_millis();
+        let mut status = view.status;
+        let mut expected = Vec::new();
+        for deadline in self.past.deadlines_after(now) {
+            let then = self.past.view(deadline).status;
+            if then != status {
+                expected.push((self.now.wall.after(Duration::from_millis(deadline - now)), then));
+                status = then;
+            }
+        }
+        let halves = (crate::person::NODE, &self.machine.sessions);
+        let told = presence::explain::explain(&self.machine.id, self.now, halves, &self.machine.profile, |id| {
+            id.0.to_string()
+        });
+        let next = told.next.iter().map(|next| {
+            let word = next.why.split(':').next().unwrap_or_default();
+            (next.at, word.parse::<Status>().unwrap())
+        });
+        assert_eq!(next.collect::<Vec<_>>(), expected, "what changes next");
+    }
+}
+
+fn timers() -> impl Strategy<Value = Timers> {
+    let grace = prop_oneof![3 => Just(5_000_u64), 1 => Just(0), 1 => Just(1)];
+    let restart_grace = prop_oneof![3 => Just(30_000_u64), 1 => Just(5_000), 1 => Just(0)];
+    let idle_after = prop_oneof![3 => Just(300_000_u64), 1 => Just(2_500)];
+    (grace, restart_grace, idle_after).prop_map(|(grace, restart_grace, idle_after)| Timers {
+        grace: Duration::from_millis(grace),
+        restart_grace: Duration::from_millis(restart_grace),
+        idle_after: Duration::from_millis(idle_after),
+    })
+}
+
+fn inputs(most: usize) -> impl Strategy<Value = Vec<Input>> {
+    let input = (0..100_u8, 0..24_usize, 0..60_usize)
+        .prop_map(|(kind, which, length)| Input::from_numbers(kind, which, length));
+    proptest::collection::vec(input, 1..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_life_is_shown_as_its_whole_past_says(timers in timers(), life in inputs(60)) {
+        let mut pair = Pair::new(timers);
+        for input in life {
+            pair.live(input);
+        }
+        // Whatever happened: with nobody there, everyone is gone when the last deadline has passed.
+        pair.live(Input::Kick);
+        prop_assert_eq!(pair.machine.status(), Status::Offline);
+    }
+
+    #[test]
+    fn times_and_revisions_never_go_back(timers in timers(), life in inputs(60)) {
+        let mut pair = Pair::new(timers);
+        let mut before = pair.machine.record(Viewer::Internal);
+        for input in life {
+            pair.live(input);
+            let after = pair.machine.record(Viewer::Internal);
+            prop_assert!(after.last_seen >= before.last_seen);
+            prop_assert!(after.last_active >= before.last_active);
+            prop_assert!(after.since >= before.since);
+            prop_assert!(after.revision >= before.revision);
+            before = after;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What comes back from disk after a restart of the daemon, and what is made of it.
+
+use std::time::Duration;
+
+use presence::profile::Stored;
+use presence::{
+    By, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions, Source, Status,
+    Voice, Wall,
+};
+
+const NOW: Now = Now {
+    mono: Mono::from_millis(0),
+    wall: Wall::from_millis(1_000_000),
+};
+
+fn wall(millis: i64) -> Wall {
+    Wall::from_millis(millis)
+}
+
+fn chose(custom: CustomStatus, at: i64, by: By) -> Choice {
+    Choice {
+        custom,
+        set_at: Some(wall(at)),
+        set_by: Some(by),
+    }
+}
+
+fn stored(status: Status, choice: Choice) -> Stored {
+    Stored {
+        choice,
+        status,
+        since: Some(wall(500_000)),
+        last_seen: Some(wall(900_000)),
+        last_active: Some(wall(800_000)),
+        revision: Revision::new(7),
+        ..Stored::default()
+    }
+}
+
+fn report(status: CustomStatus) -> Report {
+    Report {
+        source: Source::default(),
+        status,
+        since: wall(1),
+        heard: wall(1),
+        order: wall(1),
+        last_active: None,
+        expires: None,
+    }
+}
+
+/// Taken up as the daemon does: the profile, and a grace that says what the disk tells.
+fn take_up(stored: Stored) -> (Sessions, Profile) {
+    let mut sessions = Sessions::default();
+    sessions.handle_restore(NOW.mono.after(Duration::from_secs(30)), stored.voice_in_grace());
+    (sessions, Profile::restore(stored, NOW.wall))
+}
+
+fn settle(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
+    let mut clock = RevisionClock::new(1_000);
+    profile
+        .settle(now.wall, &[sessions.contribution()], |before| {
+            clock.next(before, now.wall)
+        })
+        .is_some()
+}
+
+#[test]
+fn a_restart_shows_everyone_as_before_and_tells_nobody() {
+    let cases = [
+        (Status::Online, Choice::default()),
+        (Status::Idle, Choice::default()),
+        (Status::Idle, chose(CustomStatus::Idle, 400_000, By::User)),
+        (
+            Status::DoNotDisturb,
+            chose(CustomStatus::DoNotDisturb, 400_000, By::User),
+        ),
+        (Status::Idle, chose(CustomStatus::Online, 400_000, By::User)),
+        (Status::Idle, chose(CustomStatus::Online, 600_000, By::Operator)),
+    ];
+    for (status, choice) in cases {
+        let (sessions, mut profile) = take_up(stored(status, choice));
+        assert!(
+            !settle(&sessions, &mut profile, NOW),
+            "{status} {choice:?} told an event"
+        );
+        assert_eq!(profile.decision().status, status);
+        assert_eq!(
+            (profile.since(), profile.revision()),
+            (Some(wall(500_000)), Revision::new(7))
+        );
+        assert_eq!(
+            (profile.last_seen(), profile.last_active()),
+            (Some(wall(900_000)), Some(wall(800_000)))
+        );
+    }
+}
+
+#[test]
+fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
+    let (mut sessions, mut profile) = take_up(stored(Status::Online, Choice::default()));
+    settle(&sessions, &mut profile, NOW);
+    let over = Now {
+        mono: Mono::from_millis(30_000),
+        wall: wall(1_030_000),
+    };
+    assert_eq!(sessions.next_deadline(), Some(over.mono));
+    sessions.on_deadline(over.mono);
+    assert!(settle(&sessions, &mut profile, over));
+    assert_eq!(profile.decision().status, Status::Offline);
+    assert_eq!(
+        (profile.last_seen(), profile.last_active()),
+        (Some(wall(900_000)), Some(wall(800_000)))
+    );
+}
+
+#[test]
+fn who_comes_back_idle_stays_idle_until_the_first_activity() {
+    let (mut sessions, mut profile) = take_up(stored(Status::Idle, Choice::default()));
+    settle(&sessions, &mut profile, NOW);
+    sessions.handle_connect(NOW, SessionId(1));
+    assert!(!settle(&sessions, &mut profile, NOW), "coming back is no event");
+    sessions.on_deadline(Mono::from_millis(30_000));
+    assert!(!settle(&sessions, &mut profile, NOW), "nor is the end of the grace");
+    assert_eq!(profile.decision().status, Status::Idle);
+}
+
+#[test]
+fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
+    let chosen = chose(CustomStatus::Online, 600_000, By::User);
+    assert_eq!(stored(Status::Idle, chosen).voice_in_grace(), Voice::Active);
+    let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
+    assert!(settle(&sessions, &mut profile, NOW));
+    assert_eq!(profile.decision().status, Status::Online);
+}
+
+#[test]
+fn nobody_is_held_idle_by_a_guess() {
+    // A report alone explains the status: the connections may never have spoken of activity.
+    let mut by_report = stored(Status::Idle, Choice::default());
+    by_report.reports = vec![report(CustomStatus::Idle)];
+    assert_eq!(by_report.voice_in_grace(), Voice::Abstains);
+    let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, By::User));
+    assert_eq!(by_choice.voice_in_grace(), Voice::Abstains);
+    assert_eq!(
+        stored(Status::DoNotDisturb, Choice::default()).voice_in_grace(),
+        Voice::Abstains
+    );
+    assert_eq!(
+        stored(Status::Offline, Choice::default()).voice_in_grace(),
+        Voice::Abstains
+    );
+    // A report that abstains explains nothing: then it was a connection.
+    let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, By::User));
+    older_report.reports = vec![report(CustomStatus::Idle)];
+    assert_eq!(older_report.voice_in_grace(), Voice::Idle);
+    // With an idle report and yet ONLINE, somebody was active.
+    let mut active = stored(Status::Online, Choice::default());
+    active.reports = vec![report(CustomStatus::Idle)];
+    assert_eq!(active.voice_in_grace(), Voice::Active);
+}
+
+#[test]
+fn stored_times_from_the_future_are_taken_as_now() {
+    let ahead = wall(9_000_000);
+    let mut from_ahead = stored(Status::Online, chose(CustomStatus::Online, 9_000_000, By::User));
+    from_ahead.since = Some(ahead);
+    from_ahead.last_seen = Some(ahead);
+    from_ahead.last_active = Some(wall(9_500_000));
+    from_ahead.reports = vec![Report {
+        since: ahead,
+        heard: ahead,
+        last_active: Some(ahead),
+        order: wall(9_000_001),
+        ..report(CustomStatus::Idle)
+    }];
+    let profile = Profile::restore(from_ahead, NOW.wall);
+    let now = Some(NOW.wall);
+    assert_eq!(
+        (profile.since(), profile.last_seen(), profile.last_active()),
+        (now, now, now)
+    );
+    let taken = &profile.reports()[0];
+    assert_eq!(
+        (Some(taken.since), Some(taken.heard), taken.last_active),
+        (now, now, now)
+    );
+    // The order of the latest words survives, and what is said next is later still.
+    assert!(taken.counts_after(profile.choice()));
+    assert!(profile.choice_moment(NOW.wall) >= wall(9_000_001));
+}
+
+#[test]
+fn last_seen_is_never_before_last_active_even_if_the_disk_says_so() {
+    let mut odd = stored(Status::Offline, Choice::default());
+    odd.last_seen = Some(wall(100));
+    let profile = Profile::restore(odd, NOW.wall);
+    assert_eq!(
+        (profile.last_seen(), profile.last_active()),
+        (Some(wall(800_000)), Some(wall(800_000)))
+    );
+}

@@ -1,0 +1,252 @@
+//! The sentences of sections 3.2 and 3.3 as short stories, each with the moments at which something is due.
+
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{Audience, End, Mono, SessionId, Status};
+
+use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
+
+const ENDS_INTO_GRACE: [End; 3] = [End::Left, End::Lost, End::Dropped];
+
+#[test]
+fn a_second_session_keeps_the_user_present() {
+    let mut story = Story::new();
+    let (one, other) = (story.connect(0), story.connect(1));
+    assert_eq!(story.end(10, one, End::Closed), None);
+    assert_eq!(story.status(), Status::Online);
+    let told = story.end(20, other, End::Closed).unwrap();
+    assert_eq!(
+        (told.from, told.to, told.audience),
+        (Status::Online, Status::Offline, Audience::Everyone)
+    );
+}
+
+#[test]
+fn a_clean_close_is_offline_at_once_with_the_time_of_the_close() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.end(1_234, one, End::Closed);
+    assert_eq!(story.status(), Status::Offline);
+    assert_eq!(story.times(), (wall(1_234), wall(1_234)));
+    assert_eq!(story.user.record(Viewer::Public).since, wall(1_234));
+}
+
+#[test]
+fn a_reload_within_the_grace_is_no_event_at_all() {
+    for end in ENDS_INTO_GRACE {
+        let mut story = Story::new();
+        let mut id = story.connect(0);
+        for round in 1..=10 {
+            assert_eq!(story.end(round * 10_000, id, end), None, "{end:?}");
+            id = SessionId(round);
+            assert_eq!(story.user.connect(at(round * 10_000 + GRACE - 1)), id);
+            assert_eq!(story.settle(round * 10_000 + GRACE - 1), None, "{end:?}");
+            assert_eq!(
+                story.settle(round * 10_000 + GRACE),
+                None,
+                "the end of the grace: {end:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_grace_lasts_to_the_millisecond() {
+    for end in ENDS_INTO_GRACE {
+        let mut story = Story::new();
+        let one = story.connect(0);
+        story.end(100, one, end);
+        assert_eq!(story.sessions(), 0, "a grace is no session");
+        assert_eq!(story.settle(100 + GRACE - 1), None);
+        assert_eq!(story.user.next_deadline(), Some(Mono::from_millis(100 + GRACE)));
+        assert_eq!(story.settle(100 + GRACE).unwrap().to, Status::Offline, "{end:?}");
+        assert_eq!(story.user.next_deadline(), None);
+    }
+}
+
+#[test]
+fn a_lost_connection_shows_the_time_it_was_last_heard_not_the_time_it_was_missed() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.user.heard(at(25_000), one);
+    story.end(60_000, one, End::Lost);
+    story.settle(60_000 + GRACE);
+    assert_eq!(
+        (story.status(), story.times()),
+        (Status::Offline, (wall(25_000), wall(25_000)))
+    );
+}
+
+#[test]
+fn a_lost_connection_that_reported_activity_shows_the_time_of_that() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.activity(2_000, one);
+    story.user.heard(at(25_000), one);
+    story.end(60_000, one, End::Lost);
+    story.settle(60_000 + GRACE);
+    assert_eq!(story.times(), (wall(25_000), wall(2_000)));
+}
+
+#[test]
+fn what_the_server_or_the_operator_ends_is_nobodys_activity() {
+    for end in [End::Dropped, End::Kicked] {
+        let mut story = Story::new();
+        let one = story.connect(0);
+        story.user.heard(at(25_000), one);
+        story.end(30_000, one, end);
+        story.settle(30_000 + GRACE);
+        assert_eq!(
+            (story.status(), story.times()),
+            (Status::Offline, (wall(25_000), None)),
+            "{end:?}"
+        );
+    }
+}
+
+#[test]
+fn a_late_close_of_an_old_connection_ends_only_that_one() {
+    let mut story = Story::new();
+    let old = story.connect(0);
+    story.connect(10);
+    assert_eq!(story.end(20, old, End::Lost), None);
+    for (millis, end) in [(30, End::Closed), (40, End::Left), (50, End::Kicked)] {
+        assert_eq!(story.end(millis, old, end), None, "once more, and too late");
+    }
+    assert_eq!((story.status(), story.sessions()), (Status::Online, 1));
+    assert_eq!(story.times().0, wall(10), "nobody was heard by that");
+}
+
+#[test]
+fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
+    let mut story = Story::new();
+    let ids = [story.connect(0), story.connect(0), story.connect(0)];
+    story.end(1_000, ids[0], End::Lost);
+    story.end(3_000, ids[1], End::Left);
+    assert_eq!(story.end(4_000, ids[2], End::Closed), None, "still in grace");
+    assert_eq!(story.settle(1_000 + GRACE), None);
+    assert_eq!(story.settle(3_000 + GRACE).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
+    for order in [[0, 1], [1, 0]] {
+        let mut story = Story::new();
+        let ids = [story.connect(0), story.connect(0)];
+        story.activity(10, ids[0]);
+        story.away(20, ids[1]);
+        for (millis, which) in [(30, order[0]), (40, order[1])] {
+            story.end(millis, ids[which], End::Lost);
+        }
+        assert_eq!(story.status(), Status::Online, "one of them was active");
+        let grace = story.user.sessions.grace().unwrap();
+        assert_eq!(grace.until, Mono::from_millis(40 + GRACE));
+    }
+}
+
+#[test]
+fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
+    let mut story = Story::new();
+    let ids = [story.connect(0), story.connect(0)];
+    story
+        .user
+        .sessions
+        .handle_end(at(0), ids[0], End::Dropped, Duration::from_secs(30));
+    story.end(10, ids[1], End::Lost);
+    assert_eq!(story.settle(29_999), None);
+    assert_eq!(story.settle(30_000).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn without_a_grace_the_last_one_lost_is_offline_at_once() {
+    let mut story = Story::new();
+    story.user.timers.grace = Duration::ZERO;
+    let one = story.connect(0);
+    assert_eq!(story.end(10, one, End::Lost).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn leaving_a_page_is_the_users_doing() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.end(7_000, one, End::Left);
+    story.settle(7_000 + GRACE);
+    assert_eq!(
+        (story.status(), story.times()),
+        (Status::Offline, (wall(7_000), wall(7_000)))
+    );
+}
+
+#[test]
+fn a_kick_ends_connections_reports_and_grace_now() {
+    let mut story = Story::new();
+    let lost = story.connect(0);
+    story.connect(0);
+    story.report(0, Status::Online, None);
+    story.end(10, lost, End::Lost);
+    assert_eq!(story.user.kick(), 2);
+    assert_eq!(story.settle(20).unwrap().to, Status::Offline);
+    assert_eq!(story.user.kick(), 0);
+}
+
+#[test]
+fn what_comes_back_from_an_idle_grace_is_idle_until_its_first_activity() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.away(10, one);
+    assert_eq!(story.status(), Status::Idle);
+    story.end(20, one, End::Left);
+    let back = story.connect(30);
+    assert_eq!(story.settle(20 + GRACE), None, "idle before, in and after the grace");
+    assert_eq!(story.status(), Status::Idle);
+    assert_eq!(story.activity(20_000, back).unwrap().to, Status::Online);
+}
+
+#[test]
+fn what_comes_back_too_late_starts_anew_even_if_the_timer_is_late_too() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.away(10, one);
+    story.end(20, one, End::Left);
+    story.user.connect(at(20 + GRACE));
+    assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Online);
+}
+
+#[test]
+fn idleness_comes_to_the_millisecond_after_the_last_activity() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    assert_eq!(story.user.next_deadline(), None, "who never reports is never idle");
+    story.activity(1_000, one);
+    story.activity(31_000, one);
+    assert_eq!(story.settle(31_000 + IDLE_AFTER - 1), None);
+    let told = story.settle(31_000 + IDLE_AFTER).unwrap();
+    assert_eq!((told.to, told.reason.as_str()), (Status::Idle, "inactive"));
+    assert_eq!(story.times().1, wall(31_000), "growing idle is no activity");
+}
+
+#[test]
+fn one_active_device_is_enough_and_silent_ones_abstain() {
+    let mut story = Story::new();
+    let (one, other) = (story.connect(0), story.connect(0));
+    story.connect(0);
+    assert_eq!(
+        story.away(10, one).unwrap().to,
+        Status::Idle,
+        "the others never spoke of activity"
+    );
+    assert_eq!(story.activity(20, other).unwrap().to, Status::Online);
+    assert_eq!(story.end(30, other, End::Closed).unwrap().to, Status::Idle);
+    assert_eq!(story.end(40, one, End::Closed).unwrap().to, Status::Online);
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_expires_nobody() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.activity(0, one);
+    let mut leapt = at(10);
+    leapt.wall = leapt.wall.after(Duration::from_secs(86_400 * 365));
+    assert_eq!(story.user.settle(leapt, &mut story.clock), None);
+}

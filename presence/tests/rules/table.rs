@@ -1,0 +1,239 @@
+//! Rule 3.1, row by row and in every combination of what it looks at.
+
+use presence::{
+    Choice, CustomStatus, Decision, End, Mono, Now, Reason, Report, SessionId, Sessions, Source, Status, Timers, Voice,
+    Wall, decide,
+};
+use std::time::Duration;
+
+/// When the choice of these tests was made, if one was.
+const CHOSEN_AT: i64 = 10_000;
+
+const TIMERS: Timers = Timers {
+    grace: Duration::from_secs(5),
+    restart_grace: Duration::from_secs(30),
+    idle_after: Duration::from_secs(300),
+};
+
+/// The rule as the contract's table reads, over plain lists: what each session says of activity (`None`: nothing), what
+/// the grace says if there is one, and what each report says and whether it is newer than the last choice.
+pub(crate) fn plain_rule(
+    connections: &[Option<Activity>],
+    grace: Option<Option<Activity>>,
+    reports: &[(CustomStatus, Age)],
+    custom: CustomStatus,
+) -> (Status, u8, Reason) {
+    if connections.is_empty() && grace.is_none() && reports.is_empty() {
+        return (Status::Offline, 1, Reason::NoSession);
+    }
+    if custom == CustomStatus::DoNotDisturb {
+        return (Status::DoNotDisturb, 2, Reason::Custom);
+    }
+    if reports.contains(&(CustomStatus::DoNotDisturb, Age::Newer)) {
+        return (Status::DoNotDisturb, 2, Reason::Reported);
+    }
+    if custom == CustomStatus::Idle {
+        return (Status::Idle, 3, Reason::Custom);
+    }
+    let mut speaking: Vec<Activity> = connections.iter().copied().flatten().collect();
+    speaking.extend(grace.flatten());
+    for report in reports {
+        match report {
+            (CustomStatus::Online, Age::Newer) => speaking.push(Activity::Active),
+            (CustomStatus::Idle, Age::Newer) => speaking.push(Activity::Idle),
+            _ => {}
+        }
+    }
+    if !speaking.is_empty() && !speaking.contains(&Activity::Active) {
+        return (Status::Idle, 4, Reason::Inactive);
+    }
+    (Status::Online, 5, Reason::Active)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Idle,
+    Active,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Not newer than the last choice.
+    Older,
+    Newer,
+}
+
+const SPOKEN: [Option<Activity>; 3] = [None, Some(Activity::Idle), Some(Activity::Active)];
+const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
+
+fn at(millis: u64) -> Now {
+    Now {
+        mono: Mono::from_millis(millis),
+        wall: Wall::from_millis(i64::try_from(millis).unwrap()),
+    }
+}
+
+fn speak(sessions: &mut Sessions, id: u64, says: Option<Activity>) {
+    match says {
+        None => {}
+        Some(Activity::Idle) => sessions.handle_away(SessionId(id)),
+        Some(Activity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
+    }
+}
+
+/// Sessions that say this, made by the inputs that lead there.
+fn sessions_of(connections: &[Option<Activity>], grace: Option<Option<Activity>>) -> Sessions {
+    let mut sessions = Sessions::default();
+    for (id, says) in (1..).zip(connections) {
+        sessions.handle_connect(at(0), SessionId(id));
+        speak(&mut sessions, id, *says);
+    }
+    if let Some(says) = grace {
+        sessions.handle_connect(at(0), SessionId(0));
+        speak(&mut sessions, 0, says);
+        sessions.handle_end(at(0), SessionId(0), End::Lost, TIMERS.grace);
+    }
+    sessions
+}
+
+fn report(name: &str, status: CustomStatus, order: i64) -> Report {
+    Report {
+        source: name.parse::<Source>().unwrap(),
+        status,
+        since: Wall::from_millis(0),
+        heard: Wall::from_millis(0),
+        order: Wall::from_millis(order),
+        last_active: None,
+        expires: None,
+    }
+}
+
+/// Every list of up to `most` of these, in every order.
+fn lists<T: Copy>(of: &[T], most: usize) -> Vec<Vec<T>> {
+    let mut all = vec![Vec::new()];
+    let mut longest = all.clone();
+    for _ in 0..most {
+        longest = longest
+            .iter()
+            .flat_map(|list| of.iter().map(move |one| [list.as_slice(), &[*one]].concat()))
+            .collect();
+        all.extend(longest.iter().cloned());
+    }
+    all
+}
+
+fn all_reports() -> Vec<(CustomStatus, i64)> {
+    let orders = [CHOSEN_AT - 1, CHOSEN_AT, CHOSEN_AT + 1];
+    CUSTOM
+        .iter()
+        .flat_map(|status| orders.iter().map(move |order| (*status, *order)))
+        .collect()
+}
+
+#[test]
+fn every_combination_is_decided_as_the_table_says() {
+    let graces: Vec<Option<Option<Activity>>> = std::iter::once(None).chain(SPOKEN.map(Some)).collect();
+    let report_lists = lists(&all_reports(), 2);
+    let mut seen = std::collections::BTreeSet::new();
+    for connections in lists(&SPOKEN, 3) {
+        for grace in &graces {
+            let contribution = sessions_of(&connections, *grace).contribution();
+            for (custom, set_at) in CUSTOM.iter().flat_map(|one| [(*one, None), (*one, Some(CHOSEN_AT))]) {
+                let choice = Choice {
+                    custom,
+                    set_at: set_at.map(Wall::from_millis),
+                    set_by: None,
+                };
+                for list in &report_lists {
+                    let reports: Vec<Report> = list
+                        .iter()
+                        .map(|(status, order)| report("r", *status, *order))
+                        .collect();
+                    let aged: Vec<(CustomStatus, Age)> = list
+                        .iter()
+                        .map(|(status, order)| match set_at {
+                            Some(set_at) if *order <= set_at => (*status, Age::Older),
+                            _ => (*status, Age::Newer),
+                        })
+                        .collect();
+                    let decided = decide(&[contribution], &reports, &choice);
+                    let expected = plain_rule(&connections, *grace, &aged, custom);
+                    let decided = (decided.status, decided.rule, decided.reason);
+                    assert_eq!(decided, expected, "{connections:?} {grace:?} {list:?} {choice:?}");
+                    seen.insert((expected.1, expected.2.as_str()));
+                }
+            }
+        }
+    }
+    let rows = [
+        (1, "no_session"),
+        (2, "custom"),
+        (2, "reported"),
+        (3, "custom"),
+        (4, "inactive"),
+        (5, "active"),
+    ];
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        rows,
+        "every row of the table was met"
+    );
+}
+
+#[test]
+fn sessions_of_several_nodes_are_taken_together() {
+    let choice = Choice::default();
+    let side = |says| sessions_of(&[says], None).contribution();
+    for one in SPOKEN {
+        for other in SPOKEN {
+            let decided = decide(&[side(one), side(other)], &[], &choice);
+            let (status, rule, reason) = plain_rule(&[one, other], None, &[], CustomStatus::Online);
+            assert_eq!(decided, Decision { status, rule, reason }, "{one:?} {other:?}");
+        }
+    }
+    let nobody = Sessions::default().contribution();
+    assert_eq!(decide(&[nobody, side(None)], &[], &choice).status, Status::Online);
+    assert_eq!(decide(&[nobody, nobody], &[], &choice).status, Status::Offline);
+}
+
+#[test]
+fn a_report_that_abstains_still_keeps_the_user_present() {
+    let choice = Choice {
+        custom: CustomStatus::Online,
+        set_at: Some(Wall::from_millis(CHOSEN_AT)),
+        set_by: None,
+    };
+    for status in CUSTOM {
+        let older = report("r", status, CHOSEN_AT);
+        let decided = decide(&[], std::slice::from_ref(&older), &choice);
+        assert_eq!(
+            (decided.status, decided.reason),
+            (Status::Online, Reason::Active),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn voices_join_in_any_order_and_grouping() {
+    let voices = [Voice::Abstains, Voice::Idle, Voice::Active];
+    for a in voices {
+        assert_eq!(Voice::Abstains.and(a), a);
+        for b in voices {
+            assert_eq!(a.and(b), b.and(a));
+            for c in voices {
+                assert_eq!(a.and(b).and(c), a.and(b.and(c)));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_user_never_seen_the_first_rule_speaks() {
+    let nothing = decide(&[], &[], &Choice::default());
+    assert_eq!(nothing, Decision::default());
+    assert_eq!(
+        (nothing.status, nothing.rule, nothing.reason.as_str()),
+        (Status::Offline, 1, "no_session")
+    );
+}

@@ -1,0 +1,317 @@
+//! The composition root: the only place that builds the parts and knows them all. It starts them in the order in which
+//! they stand on each other, and ends them in the other.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{self, About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals};
+use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::clock::{Clock, STALL};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::directory::Directory;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::gateway::{Gateway, GatewayMetrics};
+use crate::hub::heart::Beats;
+use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen};
+use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
+
+/// How long clients may take to go once they were told, of the ten seconds that an end may take.
+const GOING: Duration = Duration::from_secs(4);
+/// Connections of the listener for metrics alone: scrapers are few.
+const METRICS_CONNECTIONS: usize = 64;
+/// How long the last writes may take.
+const WRITING: Duration = Duration::from_secs(4);
+
+/// Runs the daemon until a signal ends it.
+pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let open_files = listen::raise_file_limit();
+    let clock = Arc::new(Clock::new());
+    let (store, startup) = open_store(&config, &mut registry).await?;
+    let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let auth = Arc::new(build_auth(&config, &data_dir, address)?);
+    let engine = build_engine(&config, (&clock, &store), &startup, &mut registry)?;
+    let Startup { mark, present, .. } = startup;
+    let running = engine
+        .start(mark, present)
+        .await
+        .context("can't write to the database")?;
+    let parts = Parts {
+        config: &config,
+        auth,
+        clock,
+        store: store.clone(),
+        engine: Arc::clone(&engine),
+        open_files,
+    };
+    let served = serve(parts, listener, registry)?;
+    data_dir.save_address(&format!("http://{address}"))?;
+    announce(address, &config);
+    signals.any().await;
+    stop(served, running, store).await;
+    drop(data_dir);
+    Ok(())
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    auth: Arc<Auth>,
+    clock: Arc<Clock>,
+    store: Store,
+    engine: Arc<Engine>,
+    open_files: u64,
+}
+
+/// What is reachable from outside.
+struct Served {
+    engine: Arc<Engine>,
+    readiness: Arc<Readiness>,
+    servers: Vec<Server>,
+    metrics: ServerMetrics,
+}
+
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+impl Signals {
+    /// From now on these end the daemon in order.
+    fn new() -> std::io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn any(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<(Store, Startup)> {
+    let metrics = StoreMetrics::register(registry);
+    let path = config.database_path();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&path, &OpenOptions::default(), metrics)).await?;
+    Ok(opened?)
+}
+
+fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow::Result<Auth> {
+    let secrets = data_dir.secrets(config.secret_file.as_deref())?;
+    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
+    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is no key"))?;
+    let loopback = ["127.0.0.0/8", "::1/128"]
+        .into_iter()
+        .filter_map(|net| net.parse().ok());
+    let trusted_by_default = config.trusted_proxies.is_empty();
+    let trusted_proxies = if trusted_by_default {
+        loopback.collect()
+    } else {
+        config.trusted_proxies.clone()
+    };
+    Ok(Auth::new(AuthOptions {
+        secrets,
+        jwt,
+        jwt_issuer: config.jwt_issuer.clone(),
+        jwt_audience: config.jwt_audience.clone(),
+        trusted_proxies,
+        trusted_by_default,
+        allowed_origins: config.allowed_origins.clone(),
+        listen,
+    }))
+}
+
+fn build_engine(
+    config: &Config,
+    (clock, store): (&Arc<Clock>, &Store),
+    startup: &Startup,
+    registry: &mut Registry,
+) -> anyhow::Result<Arc<Engine>> {
+    let mut incarnation = [0; 8];
+    getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
+    let (ceiling, was_clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
+    let limits = &config.limits;
+    let engine = Engine::new(EngineParts {
+        options: EngineOptions {
+            timers: config.timers,
+            sessions_per_user: limits.sessions_per_user,
+            reports_per_user: limits.reports_per_user,
+            watched_per_connection: limits.watched_per_connection,
+            choices: limits.choices,
+            beats: Beats {
+                ping_interval: config.ping_interval,
+                ping_timeout: config.ping_timeout,
+                write_timeout: limits.write_timeout,
+                message_timeout: limits.message_timeout,
+            },
+            incarnation: u64::from_le_bytes(incarnation),
+        },
+        clock: Arc::clone(clock),
+        store: store.clone(),
+        directory: Directory::new(&node_name(), ceiling, was_clean),
+        metrics: EngineMetrics::register(registry),
+    });
+    engine.register_gauges(registry);
+    Ok(engine)
+}
+
+fn node_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "node".into() } else { name }
+}
+
+/// Opens the doors.
+fn serve(parts: Parts<'_>, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Served> {
+    let Parts {
+        config,
+        auth,
+        clock,
+        store,
+        engine,
+        open_files,
+    } = parts;
+    let limits = Arc::new(config.limits.clone());
+    let metrics = ServerMetrics::register(&mut registry);
+    let max = limits
+        .max_connections
+        .unwrap_or_else(|| listen::default_max_connections(open_files));
+    let slots = Slots::new(max, metrics.connections.clone());
+    let door = Arc::new(Door::new(
+        &limits,
+        Arc::clone(&auth),
+        Arc::clone(&clock),
+        metrics.clone(),
+    ));
+    let schema_version = u32::try_from(store.health().schema_version).unwrap_or(0);
+    let readiness = Arc::new(build_readiness(store, Arc::clone(&clock)));
+    let gateway = Arc::new(Gateway {
+        engine: Arc::clone(&engine),
+        auth: Arc::clone(&auth),
+        door: Arc::clone(&door),
+        clock: Arc::clone(&clock),
+        limits: Arc::clone(&limits),
+        metrics: GatewayMetrics::register(&mut registry),
+        ping_interval: config.ping_interval,
+    });
+    let about = About {
+        node: engine.node().to_owned(),
+        schema_version,
+        open_files,
+        accepting_since: clock.mono(),
+    };
+    let state = Arc::new(AppState {
+        engine: Arc::clone(&engine),
+        auth,
+        door: Arc::clone(&door),
+        clock: Arc::clone(&clock),
+        limits: Arc::clone(&limits),
+        slots: Arc::clone(&slots),
+        readiness: Arc::clone(&readiness),
+        about,
+        metrics: ApiMetrics::register(&mut registry),
+        registry: Arc::new(registry),
+    });
+    let metrics_at = if config.metrics_listen.is_some() {
+        MetricsAt::OwnListener
+    } else {
+        MetricsAt::MainListener
+    };
+    let router = api::router(Arc::clone(&state), gateway.route(), metrics_at);
+    #[cfg(feature = "autobahn")]
+    let router = router.route("/autobahn", gateway.echo_route());
+    let serving = Serving {
+        router,
+        slots,
+        door,
+        limits,
+        clock,
+        metrics: metrics.clone(),
+    };
+    let mut servers = Vec::new();
+    if let Some(address) = config.metrics_listen {
+        let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
+        let router = api::metrics_router(state);
+        // Places of its own, so that it answers when the main listener is full.
+        let slots = Slots::new(METRICS_CONNECTIONS, Gauge::default());
+        servers.push(Server::start(
+            listener,
+            Serving {
+                router,
+                slots,
+                ..serving.clone()
+            },
+        )?);
+    }
+    servers.push(Server::start(listener, serving)?);
+    Ok(Served {
+        engine,
+        readiness,
+        servers,
+        metrics,
+    })
+}
+
+fn build_readiness(store: Store, clock: Arc<Clock>) -> Readiness {
+    Readiness::new(move || {
+        let health = store.health();
+        let stall = clock.since_beat();
+        let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
+        let store_error = (!health.writable).then(|| health.error.map_or_else(String::new, |error| error.to_string()));
+        Vitals {
+            store_error,
+            problems: problems.into_iter().collect(),
+        }
+    })
+}
+
+fn announce(address: SocketAddr, config: &Config) {
+    let mut out = std::io::stdout().lock();
+    // Whoever started the daemon may have closed its stdout.
+    let _ = writeln!(out, "presenced listening on http://{address}");
+    let _ = writeln!(out, "data in {}", config.data_dir.display());
+    let _ = out.flush();
+    tracing::info!(%address, data_dir = ?config.data_dir, version = env!("CARGO_PKG_VERSION"), "accepting");
+}
+
+/// Ends everything in order: nobody new, everybody told, everything written.
+async fn stop(served: Served, running: Running, store: Store) {
+    let Served {
+        engine,
+        readiness,
+        servers,
+        metrics,
+    } = served;
+    tracing::info!("going down");
+    readiness.drain();
+    engine.begin_drain();
+    let stopping = async {
+        for server in servers {
+            server.stop(GOING / 2).await;
+        }
+    };
+    let going = async {
+        while metrics.connections.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = tokio::time::timeout(GOING, async { tokio::join!(stopping, going) }).await;
+    if tokio::time::timeout(WRITING, running.stop()).await.is_err() {
+        tracing::error!("the last writes took too long; the next start treats this as a crash");
+    }
+    let closing = tokio::task::spawn_blocking(move || store.close());
+    let _ = tokio::time::timeout(WRITING / 4, closing).await;
+    tracing::info!("ended");
+}

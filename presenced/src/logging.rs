@@ -1,0 +1,200 @@
+//! Log lines go to stderr through a bounded queue and a thread of their own: a pipe that nobody reads, or that is closed,
+//! stalls nobody. What does not fit is dropped and counted, and the count is told when there is room again.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::LogFormat;
+
+/// Lines that may wait for stderr: a second of a very talkative daemon.
+const LINES_MAX: usize = 8192;
+
+/// Counts what was dropped.
+#[derive(Clone)]
+pub(crate) struct LogMetrics {
+    dropped: Counter,
+}
+
+impl LogMetrics {
+    /// Registers it.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let dropped = Counter::default();
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that did not fit into a blocked pipe",
+            dropped.clone(),
+        );
+        Self { dropped }
+    }
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// The thread that writes can't be started.
+pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetrics) -> io::Result<()> {
+    let lines = Lines::start(io::stderr(), metrics)?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(lines)
+        .with_target(false);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Where log lines are put.
+#[derive(Clone)]
+struct Lines {
+    queue: SyncSender<Vec<u8>>,
+    /// Dropped since the last line that fitted.
+    dropped: Arc<AtomicU64>,
+    metrics: LogMetrics,
+}
+
+impl Lines {
+    fn start(mut out: impl Write + Send + 'static, metrics: LogMetrics) -> io::Result<Self> {
+        let (queue, lines): (_, Receiver<Vec<u8>>) = sync_channel(LINES_MAX);
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            for line in lines {
+                // A closed pipe is no reason to end: whoever reads may come back, and nobody else is to blame.
+                let _ = out.write_all(&line).and_then(|()| out.flush());
+            }
+        })?;
+        Ok(Self {
+            queue,
+            dropped: Arc::default(),
+            metrics,
+        })
+    }
+
+    fn put(&self, line: Vec<u8>) {
+        if self.queue.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.metrics.dropped.inc();
+            return;
+        }
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0
+            && self
+                .queue
+                .try_send(format!("{dropped} log lines were dropped\n").into_bytes())
+                .is_err()
+        {
+            self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            lines: self,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+/// One line in the making; put into the queue whole.
+struct Line<'a> {
+    lines: &'a Lines,
+    bytes: Vec<u8>,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.lines.put(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Takes one line whenever the test lets it, and fails for ever once it is told to.
+    struct Pipe {
+        allow: mpsc::Receiver<()>,
+        seen: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.allow
+                .recv()
+                .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            let _ = self.seen.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines() -> (Lines, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+        let (allow, allowed) = mpsc::channel();
+        let (seen, seeing) = mpsc::channel();
+        let metrics = LogMetrics::register(&mut Registry::default());
+        (
+            Lines::start(Pipe { allow: allowed, seen }, metrics).expect("a thread"),
+            allow,
+            seeing,
+        )
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_stalls_nobody_and_the_loss_is_told() {
+        let (lines, allow, seen) = lines();
+        let extra = 100;
+        for number in 0..LINES_MAX + extra {
+            lines.put(format!("line {number}\n").into_bytes());
+        }
+        // The writer may hold one line outside the queue.
+        let dropped = lines.metrics.dropped.get();
+        assert!((extra as u64 - 1..=extra as u64).contains(&dropped), "{dropped}");
+        for _ in 0..LINES_MAX {
+            allow.send(()).expect("a writer");
+        }
+        let next = || seen.recv_timeout(Duration::from_secs(20)).expect("a line");
+        (0..LINES_MAX - 1).for_each(|_| drop(next()));
+        lines.put(b"after\n".to_vec());
+        (0..8).for_each(|_| allow.send(()).expect("a writer"));
+        let told = format!("{dropped} log lines were dropped\n").into_bytes();
+        assert!((0..4).any(|_| next() == told), "nobody said what was lost");
+    }
+
+    #[test]
+    fn a_closed_pipe_stalls_nobody() {
+        let (lines, allow, _seen) = lines();
+        drop(allow);
+        for number in 0..10 * LINES_MAX {
+            lines.put(format!("line {number}\n").into_bytes());
+        }
+    }
+}
