@@ -95,6 +95,7 @@ impl Town {
             }
             Input::Restart { .. } => person.restart(now),
             Input::WallLeaps { millis } => self.now.wall = now.wall.after(Duration::from_millis(millis)),
+            Input::WallStands { millis } => self.now.mono = now.mono.after(Duration::from_millis(millis)),
             Input::Pass { .. } | Input::Oversleep { .. } => {}
         }
     }
