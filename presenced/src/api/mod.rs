@@ -5,10 +5,6 @@ mod body;
 mod caller;
 mod calls;
 mod cors;
-#[cfg(test)]
-mod engine_tests;
-#[cfg(test)]
-mod fixture;
 mod guard;
 mod listing;
 mod metrics;

@@ -1,1 +1,222 @@
-//! x
+//! Every setting through every source, and what stops a start.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use super::settings::{Kind, SETTINGS};
+use super::sources::variable_of;
+use super::*;
+
+fn load_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Outcome, ConfigError> {
+    let arguments = std::iter::once("presenced")
+        .chain(arguments.iter().copied())
+        .map(OsString::from);
+    let usual = [("HOME", "/home/op")].into_iter().chain(environment.iter().copied());
+    load(arguments, usual.map(|(name, value)| (name.into(), value.into())))
+}
+
+fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
+    match load_with(arguments, environment) {
+        Ok(Outcome::Run(config)) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--print-config"]).collect();
+    match load_with(&arguments, environment) {
+        Ok(Outcome::Print(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let error = load_with(arguments, environment).expect_err("refused").to_string();
+    assert!(!error.contains('\n'), "one line: {error}");
+    error
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+/// A value that is not the default, as it would be typed.
+fn other_value(name: &str) -> &'static str {
+    match name {
+        "listen" | "metrics-listen" => "127.0.0.1:9",
+        "database" => "sqlite:/tmp/other.db",
+        "trusted-proxy" => "10.0.0.0/8",
+        "allowed-origin" => "https://chat.example.org",
+        "log-format" => "json",
+        "log-level" => "debug",
+        "insecure" => "true",
+        "ping-timeout" => "9s",
+        "idle-after" => "301s",
+        "restart-grace" => "31s",
+        name if name.ends_with("timeout") || name.ends_with("interval") || name == "grace" => "21s",
+        name if name.contains("max-") && name != "max-connections" || name.starts_with("bytes") => "17KiB",
+        name if name.contains("per-") || name.contains("burst") || name == "max-connections" => "17",
+        _ => "/tmp/other",
+    }
+}
+
+#[test]
+fn every_setting_can_be_given_as_flag_variable_and_in_the_file_and_says_where_it_came_from() {
+    for setting in SETTINGS {
+        let (name, value) = (setting.name, other_value(setting.name));
+        let variable = variable_of(setting);
+        let (flag, toml) = match setting.kind {
+            Kind::Switch => (vec![format!("--{name}")], format!("\n{name} = {value}")),
+            Kind::One => (
+                vec![format!("--{name}"), value.to_owned()],
+                format!("\n{name} = \"{value}\""),
+            ),
+            Kind::Many => (vec![format!("--{name}={value}")], format!("\n{name} = [\"{value}\"]")),
+        };
+        let flag: Vec<&str> = flag.iter().map(String::as_str).collect();
+        let line = |text: &str| {
+            text.lines()
+                .find(|line| line.starts_with(&format!("{name} = ")))
+                .map(str::to_owned)
+        };
+        let file = file(&toml);
+        let path = file.path().to_str().expect("a path");
+        let from_flag = line(&printed(&flag, &[(&variable, value), ("PRESENCED_CONFIG", path)])).expect(name);
+        assert!(
+            from_flag.contains(value) && from_flag.ends_with("# flag"),
+            "{from_flag}"
+        );
+        let from_env = line(&printed(&["--config", path], &[(&variable, value)])).expect(name);
+        assert!(
+            from_env.contains(value) && from_env.ends_with(&format!("# {variable}")),
+            "{from_env}"
+        );
+        let from_file = line(&printed(&["--config", path], &[])).expect(name);
+        assert!(
+            from_file.contains(value) && from_file.ends_with(&format!("# {path}:2")),
+            "{from_file}"
+        );
+        let default = line(&printed(&[], &[]));
+        assert!(
+            default.is_none_or(|line| line.ends_with("# default") && !line.contains(value)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_the_file() {
+    let text = printed(
+        &["--grace", "7s", "--trusted-proxy", "10.0.0.0/8,::1/128", "--insecure"],
+        &[],
+    );
+    let file = file(&text);
+    let again = config(&["--config", file.path().to_str().expect("a path")], &[]);
+    assert_eq!(again.timers.grace, Duration::from_secs(7));
+    assert_eq!(again.trusted_proxies.len(), 2);
+    assert!(again.insecure);
+}
+
+#[test]
+fn the_help_names_every_setting_and_its_default() {
+    let Ok(Outcome::Print(help)) = load_with(&["--help"], &[]) else {
+        panic!("no help")
+    };
+    for setting in SETTINGS {
+        assert!(help.contains(&format!("--{}", setting.name)), "{}", setting.name);
+    }
+    assert!(help.contains("[default: 25s]"), "{help}");
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = config(&[], &[]);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7420");
+    assert_eq!(config.data_dir, PathBuf::from("/home/op/.local/state/presenced"));
+    assert_eq!(
+        config.database_path(),
+        PathBuf::from("/home/op/.local/state/presenced/presence.db")
+    );
+    assert_eq!(config.limits, Limits::default());
+    let seconds = [
+        (config.timers.grace, 5),
+        (config.timers.restart_grace, 30),
+        (config.timers.idle_after, 300),
+        (config.ping_interval, 25),
+        (config.ping_timeout, 10),
+    ];
+    assert!(
+        seconds
+            .iter()
+            .all(|(duration, seconds)| *duration == Duration::from_secs(*seconds)),
+        "{seconds:?}"
+    );
+}
+
+#[test]
+fn the_state_directory_of_the_environment_wins_over_home() {
+    let config = config(&[], &[("XDG_STATE_HOME", "/state")]);
+    assert_eq!(config.data_dir, PathBuf::from("/state/presenced"));
+    let nowhere = load([OsString::from("presenced")], []).expect_err("nowhere to keep data");
+    assert!(nowhere.to_string().contains("--data-dir"));
+}
+
+#[test]
+fn a_wrong_key_value_or_relation_is_named_in_one_line() {
+    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+        (&["--grcae", "5s"], &[], "--grcae"),
+        (&["--redis", "redis://x"], &[], "--redis"),
+        (&["extra"], &[], "extra"),
+        (&["--grace", "5"], &[], "--grace"),
+        (&["--grace"], &[], "--grace"),
+        (&["--grace", "1s", "--grace", "2s"], &[], "--grace"),
+        (&["--grace", "-1s"], &[], "-1s"),
+        (&["--listen", "localhost:80"], &[], "--listen"),
+        (&["--listen", "0.0.0.0:7420"], &[], "--insecure"),
+        (&["--metrics-listen", "0.0.0.0:7420"], &[], "--insecure"),
+        (&["--database", "postgres://localhost/x"], &[], "--database"),
+        (&["--trusted-proxy", "10.0.0.0/33"], &[], "10.0.0.0/33"),
+        (&["--allowed-origin", "chat"], &[], "chat"),
+        (&["--log-level", "loud"], &[], "loud"),
+        (&["--messages-burst", "0"], &[], "--messages-burst"),
+        (&["--max-message", "0"], &[], "--max-message"),
+        (&["--idle-after", "0s"], &[], "--idle-after"),
+        (&["--ping-timeout", "25s"], &[], "--ping-timeout"),
+        (&["--grace", "31s"], &[], "--restart-grace"),
+        (&["--idle-after", "25s"], &[], "--idle-after"),
+        (&[], &[("PRESENCED_GRCAE", "5s")], "PRESENCED_GRCAE"),
+        (&[], &[("PRESENCED_GRACE", "soon")], "PRESENCED_GRACE"),
+        (&[], &[("PRESENCED_INSECURE", "yes")], "PRESENCED_INSECURE"),
+        (&["--config", "/nonexistent/file"], &[], "/nonexistent/file"),
+    ];
+    for (arguments, environment, named) in cases {
+        let error = refused(arguments, environment);
+        assert!(error.contains(named), "{arguments:?} {environment:?}: {error}");
+    }
+}
+
+#[test]
+fn a_wrong_file_is_named_with_its_line() {
+    for (text, line) in [
+        ("grace = \"5s\"\ngrcae = \"5s\"\n", 2),
+        ("\n\n\ngrace = 5.5\n", 4),
+        ("grace = \"5s\"\ngrace = \"6s\"\n", 2),
+        ("[grace]\n", 1),
+        ("grace \"5s\"\n", 1),
+        ("# fine\ngrace = \"soon\"\n", 2),
+        ("insecure = \"true\"\n", 1),
+        ("trusted-proxy = [1]\n", 1),
+    ] {
+        let file = file(text);
+        let error = refused(&["--config", file.path().to_str().expect("a path")], &[]);
+        assert!(error.contains(&format!(":{line}")), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn graces_may_be_zero_and_their_relation_may_be_equality() {
+    let config = config(&["--grace", "0s", "--restart-grace", "0s"], &[]);
+    assert_eq!(config.timers.restart_grace, Duration::ZERO);
+}

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::profile::Stored;
-use presence::{CustomStatus, Mono, Now, Profile, Report, Status, UserId, Voice, Wall, decide};
+use presence::{Mono, Now, Profile, Report, UserId};
 use tokio::task::JoinHandle;
 
 use super::Engine;
@@ -113,7 +112,7 @@ impl Engine {
         }
         let mut stored = self.stored_of(user, row, now.wall);
         stored.reports = reports;
-        let voice = voice_in_grace(&stored);
+        let voice = stored.voice_in_grace();
         self.count_reports(0, stored.reports.len());
         let mut shard = self.shards.of_user(user);
         let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
@@ -159,30 +158,19 @@ enum Ending {
     Clean,
 }
 
-/// What the lost sessions said of activity, as far as the disk tells: so that the status stays what it was.
-fn voice_in_grace(stored: &Stored) -> Voice {
-    let by_reports_alone = || decide(&[], &stored.reports, &stored.choice).status;
-    match stored.status {
-        Status::Online => Voice::Active,
-        Status::Idle if stored.choice.custom != CustomStatus::Idle && by_reports_alone() != Status::Idle => Voice::Idle,
-        _ => Voice::Abstains,
-    }
-}
-
 fn restored_report(row: &ReportRow, now: Now) -> Option<Report> {
     const TTL_MAX: Duration = Duration::from_secs(presence::report::REPORT_TTL_MAX_SECONDS);
     let left = row.expires_at.map(|at| at.since(now.wall).min(TTL_MAX));
     if left == Some(Duration::ZERO) {
         return None;
     }
-    let clamp = |wall: Wall| wall.min(now.wall);
     Some(Report {
         source: row.source.clone(),
         status: row.status,
-        since: clamp(row.since),
-        heard: clamp(row.heard),
+        since: row.since,
+        heard: row.heard,
         order: row.order,
-        last_active: row.last_active.map(clamp),
+        last_active: row.last_active,
         expires: left.map(|left| now.mono.after(left)),
     })
 }

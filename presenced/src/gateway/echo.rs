@@ -17,24 +17,12 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     let conn = Conn::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
     let tap = Tap::new(
         Arc::clone(&conn),
+        early,
         Arc::clone(&gateway.clock),
         Arc::clone(&gateway.limits),
     );
-    let mut reader = Reader::new(tap, early, &gateway.limits);
-    let ending = loop {
-        match reader.next() {
-            Ok(Some(Incoming::Text(text))) => conn.push_frame(Opcode::Text, text.as_bytes()),
-            Ok(Some(Incoming::Binary(bytes))) => conn.push_frame(Opcode::Binary, &bytes),
-            Ok(Some(Incoming::Ping(payload))) => conn.push_frame(Opcode::Pong, &payload),
-            Ok(Some(Incoming::Pong)) => {}
-            Ok(Some(Incoming::Close(close))) => break Ending::from(close),
-            Err(broken) => break Ending::from(broken),
-            Ok(None) => wait(&conn).await,
-        }
-        while conn.is_backlogged() {
-            conn.attend().await;
-        }
-    };
+    let mut reader = Reader::new(tap, gateway.limits.message_bytes);
+    let ending = serve(&conn, &mut reader).await;
     // The suite expects the close frame alone, without our goodbye before it.
     if let Ending::ByServer(farewell) = ending {
         conn.push_close(Some(farewell.code()), "");
@@ -42,9 +30,27 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     ending::part(&conn, ending).await;
 }
 
-async fn wait(conn: &Arc<Conn>) {
-    tokio::select! {
-        _ = conn.socket().readable() => {}
-        () = conn.attend() => {}
+async fn serve(conn: &Arc<Conn>, reader: &mut Reader) -> Ending {
+    loop {
+        if let Some(verdict) = conn.verdict() {
+            return verdict.into();
+        }
+        if conn.is_backlogged() {
+            conn.attend().await;
+            continue;
+        }
+        reader.begin_turn();
+        match reader.next() {
+            Ok(Some(Incoming::Text(text))) => conn.push_frame(Opcode::Text, text.as_bytes()),
+            Ok(Some(Incoming::Binary(bytes))) => conn.push_frame(Opcode::Binary, &bytes),
+            Ok(Some(Incoming::Ping(payload))) => conn.push_frame(Opcode::Pong, &payload),
+            Ok(Some(Incoming::Pong)) => {}
+            Ok(Some(Incoming::Close(close))) => return close.into(),
+            Err(broken) => return broken.into(),
+            Ok(None) => tokio::select! {
+                _ = conn.socket().readable() => {}
+                () = conn.attend() => {}
+            },
+        }
     }
 }

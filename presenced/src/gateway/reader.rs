@@ -1,18 +1,20 @@
-//! Messages out of a socket: tungstenite over the tap, sized so that an idle connection costs little, and its errors as
-//! what they mean for the connection.
+//! Messages out of a socket: tungstenite over the tap, and its errors as what they mean for the connection. The codec
+//! and its buffers are there only while a message is being read: an idle connection has neither, and what one long
+//! message took is given back after it.
 
 use std::io;
 
 use presence::Mono;
 use tungstenite::protocol::frame::CloseFrame;
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
-use crate::config::limits::Limits;
 
-/// tungstenite allocates it at once, per connection, and zeroes it on every read.
-const READ_BUFFER_BYTES: usize = 1024;
+/// What one read takes at most. tungstenite zeroes it before every read.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// tungstenite's own answers to pings and closes, which the tap throws away: two control frames of the longest.
+const WRITE_BUFFER_MAX_BYTES: usize = 256;
 
 /// What a client sent.
 #[derive(Debug)]
@@ -36,49 +38,63 @@ pub(super) enum Broken {
 
 /// The reading half of a connection.
 pub(super) struct Reader {
-    codec: WebSocket<Tap>,
+    tap: Tap,
+    /// Longest message, in bytes.
+    message_max: usize,
+    /// There while a message is unfinished or one that was read waits to be taken.
+    codec: Option<Box<WebSocketContext>>,
 }
 
 impl Reader {
-    /// `early` are bytes that came with the handshake.
-    pub(super) fn new(mut tap: Tap, early: Vec<u8>, limits: &Limits) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(4096)
-            .max_message_size(Some(limits.message_bytes))
-            .max_frame_size(Some(limits.message_bytes))
-            .accept_unmasked_frames(false);
-        // An early excess shows with the first read.
-        let _ = tap.meter(&early);
+    pub(super) const fn new(tap: Tap, message_max: usize) -> Self {
         Self {
-            codec: WebSocket::from_partially_read(tap, early, Role::Server, Some(config)),
+            tap,
+            message_max,
+            codec: None,
         }
     }
 
-    /// The next message without waiting; none if it is not there yet.
+    /// A new turn begins: so much may be read until the others have had theirs.
+    pub(super) const fn begin_turn(&mut self) {
+        self.tap.begin_turn();
+    }
+
+    /// Whether reading stopped because the turn was over, not because nothing was there.
+    pub(super) const fn is_turn_over(&self) -> bool {
+        self.tap.is_turn_over()
+    }
+
+    /// The next message without waiting; none if it is not there yet, or the turn is over.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
-        if let Some(limit) = self.codec.get_ref().exceeded() {
+        if let Some(limit) = self.tap.exceeded() {
             return Err(Broken::Refused(presence::wire::close::ABUSIVE, limit));
         }
-        match self.codec.read() {
+        let message_max = self.message_max;
+        let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
+        match codec.read(&mut self.tap) {
             Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text))),
             Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
             Ok(Message::Ping(payload)) => Ok(Some(Incoming::Ping(payload))),
             Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Pong)),
             Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close))),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Between messages the codec holds nothing: all it was given it has handed out.
+                if !self.tap.is_open() {
+                    self.codec = None;
+                }
+                Ok(None)
+            }
             Err(error) => Err(self.broken_by(&error)),
         }
     }
 
     /// Since when a message is unfinished, if bytes arrived since the last call.
     pub(super) fn take_heard(&mut self) -> Option<Option<Mono>> {
-        self.codec.get_mut().take_heard()
+        self.tap.take_heard()
     }
 
     fn broken_by(&self, error: &Error) -> Broken {
-        if let Some(limit) = self.codec.get_ref().exceeded() {
+        if let Some(limit) = self.tap.exceeded() {
             return Broken::Refused(presence::wire::close::ABUSIVE, limit);
         }
         match error {
@@ -89,4 +105,15 @@ impl Reader {
             _ => Broken::Lost,
         }
     }
+}
+
+fn codec(message_max: usize) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_MAX_BYTES)
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max))
+        .accept_unmasked_frames(false);
+    WebSocketContext::new(Role::Server, Some(config))
 }

@@ -10,7 +10,7 @@ use presence::{Bucket, Wall};
 use tokio::net::TcpStream;
 
 use super::ending::{self, Ending};
-use super::handlers::{self, Handled};
+use super::handlers::{self, Handled, Handling};
 use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
@@ -79,7 +79,7 @@ struct Session<'a> {
 /// Whether a turn read all there was.
 #[derive(PartialEq, Eq, Clone, Copy)]
 enum Turn {
-    /// The socket is empty.
+    /// Nothing is left to read.
     Drained,
     /// There may be more.
     More,
@@ -90,10 +90,11 @@ impl<'a> Session<'a> {
         let Greeted { gateway, conn } = greeted;
         let tap = Tap::new(
             Arc::clone(conn),
+            early,
             Arc::clone(&gateway.clock),
             Arc::clone(&gateway.limits),
         );
-        let reader = Reader::new(tap, early, &gateway.limits);
+        let reader = Reader::new(tap, gateway.limits.message_bytes);
         Self {
             gateway,
             conn,
@@ -129,11 +130,16 @@ impl<'a> Session<'a> {
 
     /// Reads and handles some messages.
     async fn take_turn(&mut self) -> Result<Turn, Ending> {
+        self.reader.begin_turn();
         for _ in 0..TURN_MESSAGES {
             let next = self.reader.next();
             self.note_heard();
             let Some(incoming) = next? else {
-                return Ok(Turn::Drained);
+                return Ok(if self.reader.is_turn_over() {
+                    Turn::More
+                } else {
+                    Turn::Drained
+                });
             };
             self.handle(incoming).await?;
             if self.conn.is_backlogged() || self.conn.verdict().is_some() {
@@ -152,9 +158,10 @@ impl<'a> Session<'a> {
 
     async fn handle(&mut self, incoming: Incoming) -> Result<(), Ending> {
         match incoming {
-            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()).await {
+            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()) {
                 Handled::Good => Ok(()),
                 Handled::Bad => self.count_bad(),
+                Handled::Later(handling) => self.wait_for(handling).await,
             },
             Incoming::Binary(_) => {
                 self.gateway.metrics.message("binary");
@@ -167,6 +174,20 @@ impl<'a> Session<'a> {
             }
             Incoming::Pong => Ok(()),
             Incoming::Close(close) => Err(close.into()),
+        }
+    }
+
+    /// Waits for a handler, and does meanwhile what the loop does but reading: a store that takes its time must neither
+    /// keep what is unsent from a socket that has room, nor hold up a verdict.
+    async fn wait_for(&self, mut handling: Handling<'_>) -> Result<(), Ending> {
+        loop {
+            tokio::select! {
+                () = &mut handling => return Ok(()),
+                () = self.conn.attend() => {}
+            }
+            if let Some(verdict) = self.conn.verdict() {
+                return Err(verdict.into());
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! The codec's view of the socket: it reads through the tap, which counts bytes and messages on the way, and it never
 //! writes: what tungstenite wants to send by itself (a pong, the echo of a close) is made by the session from what it
 //! reads, through the connection's outbox.
+//!
+//! The tap outlives the codec, which is there only while something is being read.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -12,6 +14,9 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::hub::conn::Conn;
 
+/// Most bytes of one turn: fragments without end make no message at which a turn could end.
+const TURN_MAX_BYTES: usize = 64 * 1024;
+
 /// The socket, metered.
 pub(super) struct Tap {
     conn: Arc<Conn>,
@@ -20,6 +25,10 @@ pub(super) struct Tap {
     bytes: Bucket,
     messages: Bucket,
     tracker: Tracker,
+    /// What came with the handshake and was not read yet.
+    early: Vec<u8>,
+    /// What may still be read in this turn, in bytes.
+    left_in_turn: usize,
     /// Since when a message is unfinished.
     opened: Option<Mono>,
     /// Which limit was passed; nothing is read after that.
@@ -29,7 +38,8 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(conn: Arc<Conn>, clock: Arc<Clock>, limits: Arc<Limits>) -> Self {
+    /// `early` are bytes that came with the handshake.
+    pub(super) fn new(conn: Arc<Conn>, early: Vec<u8>, clock: Arc<Clock>, limits: Arc<Limits>) -> Self {
         Self {
             conn,
             clock,
@@ -37,6 +47,8 @@ impl Tap {
             bytes: Bucket::default(),
             messages: Bucket::default(),
             tracker: Tracker::default(),
+            early,
+            left_in_turn: TURN_MAX_BYTES,
             opened: None,
             exceeded: None,
             has_heard: false,
@@ -53,8 +65,40 @@ impl Tap {
         std::mem::take(&mut self.has_heard).then_some(self.opened)
     }
 
+    /// A new turn begins.
+    pub(super) const fn begin_turn(&mut self) {
+        self.left_in_turn = TURN_MAX_BYTES;
+    }
+
+    /// Whether reading stopped because the turn was over, not because nothing was there.
+    pub(super) const fn is_turn_over(&self) -> bool {
+        self.left_in_turn == 0
+    }
+
+    /// Whether a message has begun and is not finished.
+    pub(super) const fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.early.is_empty() {
+            return self.conn.socket().try_read(buffer);
+        }
+        let count = self.early.len().min(buffer.len());
+        for (place, byte) in buffer.iter_mut().zip(self.early.drain(..count)) {
+            *place = byte;
+        }
+        if self.early.is_empty() {
+            self.early = Vec::new();
+        }
+        Ok(count)
+    }
+
     /// Counts bytes that arrived.
-    pub(super) fn meter(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn meter(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let now = self.clock.mono();
         self.has_heard = true;
         let seen = self.tracker.feed(bytes);
@@ -80,7 +124,12 @@ impl Tap {
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.conn.socket().try_read(buffer)?;
+        if self.left_in_turn == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let room = buffer.len().min(self.left_in_turn);
+        let count = self.fill(buffer.get_mut(..room).unwrap_or_default())?;
+        self.left_in_turn -= count;
         self.meter(buffer.get(..count).unwrap_or_default())?;
         Ok(count)
     }

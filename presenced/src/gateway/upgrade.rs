@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -56,7 +56,7 @@ pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Respo
 /// The same handshake for the echo, whoever asks.
 #[cfg(feature = "autobahn")]
 pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> Response {
-    match handshake(request.headers()) {
+    match handshake(&request) {
         Ok(handshake) => {
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(async move {
@@ -78,7 +78,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
         .map(|peer| peer.0.ip())
         .ok_or_else(Refusal::internal)?;
     gateway.auth.check_origin(headers)?;
-    let handshake = handshake(headers)?;
+    let handshake = handshake(request)?;
     if gateway.engine.is_draining() {
         return Err(Refusal::new(
             Code::Draining,
@@ -100,7 +100,16 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
     ))
 }
 
-fn handshake(headers: &HeaderMap) -> Result<Handshake, Refusal> {
+fn handshake(request: &Request) -> Result<Handshake, Refusal> {
+    let headers = request.headers();
+    // axum lets a HEAD pass as a GET.
+    if request.method() != Method::GET {
+        return Err(Refusal::new(Code::MethodNotAllowed, "a WebSocket begins with GET"));
+    }
+    // What follows the head of an upgrade are frames; a body would be read as such.
+    if request.body().size_hint().exact() != Some(0) {
+        return Err(Refusal::new(Code::InvalidHeader, "an upgrade has no body"));
+    }
     let lists = |name: header::HeaderName, word: &str| {
         let values = headers
             .get_all(name)
@@ -110,7 +119,8 @@ fn handshake(headers: &HeaderMap) -> Result<Handshake, Refusal> {
             .flat_map(|value| value.split(','))
             .any(|one| one.trim().eq_ignore_ascii_case(word))
     };
-    if !lists(header::CONNECTION, "upgrade") || !lists(header::UPGRADE, "websocket") {
+    let is_upgrade = lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket");
+    if !is_upgrade || request.version() < Version::HTTP_11 {
         return Err(Refusal::new(
             Code::UpgradeRequired,
             "a WebSocket upgrade is needed here",
@@ -158,16 +168,16 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<Str
     if tokens.next().is_some() {
         return Err(Refusal::new(Code::InvalidHeader, "more than one bearer subprotocol"));
     }
-    let mut others = offered.iter().filter(|one| !one.starts_with(BEARER_PREFIX)).peekable();
-    if others.peek().is_none() {
-        // A browser fails a connection whose answer names none of what it offered.
-        return Ok((bearer.is_some().then_some(SUBPROTOCOL), bearer));
+    if offered.is_empty() {
+        return Ok((None, None));
     }
-    match others.any(|one| *one == SUBPROTOCOL) {
+    // A client fails a connection whose answer names nothing that it offered, so a token alone is refused here, where
+    // it can be said why.
+    match offered.contains(&SUBPROTOCOL) {
         true => Ok((Some(SUBPROTOCOL), bearer)),
         false => Err(Refusal::new(
             Code::InvalidValue,
-            "the only subprotocol here is presence.v1",
+            "the subprotocol presence.v1 must be among those offered",
         )),
     }
 }
@@ -213,27 +223,27 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    fn headers(extra: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn ask(extra: &[(&'static str, &'static str)]) -> Request {
         let usual = [
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "websocket"),
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
-        let mut headers = HeaderMap::new();
+        let mut request = Request::new(Body::empty());
         for (name, value) in usual
             .iter()
             .filter(|(name, _)| !extra.iter().any(|(other, _)| other == name))
             .chain(extra)
         {
-            headers.append(*name, HeaderValue::from_static(value));
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        headers
+        request
     }
 
     #[test]
     fn the_key_of_the_standard_gets_the_answer_of_the_standard() {
-        let handshake = handshake(&headers(&[])).expect("a handshake");
+        let handshake = handshake(&ask(&[])).expect("a handshake");
         assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(handshake.subprotocol, None);
     }
@@ -251,18 +261,40 @@ mod tests {
         ];
         for (header, code) in cases {
             assert_eq!(
-                handshake(&headers(&[header])).err().map(|refusal| refusal.code),
+                handshake(&ask(&[header])).err().map(|refusal| refusal.code),
                 Some(code),
                 "{header:?}"
             );
         }
         let twice = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        assert!(handshake(&headers(&[twice, twice])).is_err());
+        assert!(handshake(&ask(&[twice, twice])).is_err());
+    }
+
+    #[test]
+    fn only_a_get_of_http_1_1_without_a_body_is_upgraded() {
+        let code_of = |change: fn(&mut Request)| {
+            let mut request = ask(&[]);
+            change(&mut request);
+            handshake(&request).err().map(|refusal| refusal.code)
+        };
+        assert_eq!(code_of(|_| {}), None);
+        assert_eq!(
+            code_of(|request| *request.method_mut() = Method::HEAD),
+            Some(Code::MethodNotAllowed)
+        );
+        assert_eq!(
+            code_of(|request| *request.version_mut() = Version::HTTP_10),
+            Some(Code::UpgradeRequired)
+        );
+        assert_eq!(
+            code_of(|request| *request.body_mut() = Body::from("{}")),
+            Some(Code::InvalidHeader)
+        );
     }
 
     #[test]
     fn a_subprotocol_of_ours_is_named_and_unknown_ones_alone_are_refused() {
-        let offer = |value| handshake(&headers(&[("sec-websocket-protocol", value)]));
+        let offer = |value| handshake(&ask(&[("sec-websocket-protocol", value)]));
         assert_eq!(
             offer("chat, presence.v1").ok().and_then(|one| one.subprotocol),
             Some(SUBPROTOCOL)
@@ -271,13 +303,19 @@ mod tests {
             offer("presence.v2").err().map(|refusal| refusal.code),
             Some(Code::InvalidValue)
         );
+        assert_eq!(
+            offer("bearer.a.b.c").err().map(|refusal| refusal.code),
+            Some(Code::InvalidValue)
+        );
         let with_token = offer("presence.v1, bearer.a.b.c").expect("a handshake");
         assert_eq!(
             (with_token.subprotocol, with_token.bearer.as_deref()),
             (Some(SUBPROTOCOL), Some("a.b.c"))
         );
         assert_eq!(
-            offer("bearer.a, bearer.b").err().map(|refusal| refusal.code),
+            offer("presence.v1, bearer.a, bearer.b")
+                .err()
+                .map(|refusal| refusal.code),
             Some(Code::InvalidHeader)
         );
     }

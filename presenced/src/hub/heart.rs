@@ -81,12 +81,13 @@ impl Heart {
         };
         if let Some(since) = stuck_since {
             let at = since.after(beats.write_timeout);
-            // The clock of an unanswered ping begins anew once data flows again.
+            // An unanswered ping may lie unsent, so its clock begins anew once data flows again. That moment must not be
+            // missed by much: from then on silence is judged again.
             self.pinged = self.pinged.map(|_| now);
             return if at <= now {
                 Due::Verdict(Verdict::TooSlow)
             } else {
-                Due::Nothing(sooner(at))
+                Due::Nothing(sooner(at.min(now.after(STUCK_LOOKS))))
             };
         }
         if let Some(pinged) = self.pinged {
@@ -108,20 +109,31 @@ impl Heart {
 
 /// How long a connection is left alone whose socket holds bytes that nobody has read yet.
 const UNREAD_WAITS: Duration = Duration::from_millis(200);
+/// How often it is looked whether data still lies unsent.
+const STUCK_LOOKS: Duration = Duration::from_secs(1);
 
 impl Conn {
     /// The wheel came to this connection's deadline: it is pinged, or condemned. When to look again. Never blocks.
     pub(crate) fn on_deadline(self: &Arc<Self>, now: Now) -> Option<Mono> {
+        if self.verdict().is_some() {
+            return None;
+        }
         let stuck_since = self.stuck_since();
         let due = self.heart.lock().judge(now.mono, stuck_since, self.beats());
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {
                 self.push_frame(Opcode::Ping, b"");
-                Some(next)
+                // Stuck already, so it did not leave now.
+                Some(match self.stuck_since() {
+                    Some(_) => next.min(now.mono.after(STUCK_LOOKS)),
+                    None => next,
+                })
             }
-            // Nobody is judged silent whose word lies in the socket.
-            Due::Verdict(Verdict::PingTimeout) if self.has_unread() => Some(now.mono.after(UNREAD_WAITS)),
+            // Nobody is judged whose word lies in the socket: the task may be late, or waiting for the store.
+            Due::Verdict(Verdict::PingTimeout | Verdict::Abusive(_)) if self.has_unread() => {
+                Some(now.mono.after(UNREAD_WAITS))
+            }
             Due::Verdict(verdict) => {
                 self.condemn(verdict);
                 None
@@ -173,7 +185,7 @@ mod tests {
     fn while_data_lies_unsent_the_slow_reader_rule_judges() {
         let mut heart = Heart::new(at(0), None);
         heart.judge(at(25), None, &BEATS);
-        assert_eq!(heart.judge(at(40), Some(at(20)), &BEATS), Due::Nothing(at(50)));
+        assert_eq!(heart.judge(at(40), Some(at(20)), &BEATS), Due::Nothing(at(41)));
         assert_eq!(
             heart.judge(at(50), Some(at(20)), &BEATS),
             Due::Verdict(Verdict::TooSlow)

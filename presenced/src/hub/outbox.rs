@@ -114,9 +114,10 @@ impl Outbox {
         listed.chain(std::mem::take(&mut self.changed)).collect()
     }
 
-    /// Whether nothing more should be read from the connection for now.
+    /// Whether nothing more should be read from the connection for now. Of one whose socket is broken the rest must be
+    /// read: that is how its end is found.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX
+        !self.is_closing && (self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX)
     }
 
     /// Gives the set's memory back once it is empty and was large.

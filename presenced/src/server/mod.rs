@@ -8,12 +8,12 @@ mod accept;
 mod address_limits;
 mod connection;
 mod door;
-mod listen;
+pub(crate) mod listen;
 mod metrics;
 mod refusal;
 mod slots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn_away;
 
 use std::io;
@@ -26,7 +26,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use door::Door;
-pub(crate) use listen::{default_max_connections, listen, raise_file_limit};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use refusal::{Refusal, catching_panics};
 pub(crate) use slots::{Slot, Slots};
@@ -94,7 +93,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to accept. What connected since [`listen`] has waited in the kernel's queue.
+    /// Begins to accept. What connected since [`listen::listen`] has waited in the kernel's queue.
     ///
     /// # Errors
     /// The socket can't be handed to the runtime.

@@ -166,6 +166,13 @@ mod tests {
         assert!(refusal.detail.ends_with('…'));
     }
 
+    #[tokio::test]
+    async fn a_handler_that_panics_is_a_fault_of_ours_and_answered() {
+        let response = catching_panics(async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
+
     #[test]
     fn the_plain_answer_is_a_whole_http_response() {
         let bytes = Refusal::new(Code::AtCapacity, "full").to_bytes();

@@ -6,6 +6,7 @@ mod unwatch;
 mod watch;
 mod watch_all;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use presence::wire::client::{ClientMessage, Envelope, MessageId};
@@ -14,17 +15,21 @@ use presence::wire::code::Code;
 use super::{Gateway, answers};
 use crate::hub::conn::Conn;
 
-/// Whether a message was a good one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Handled {
+/// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
+pub(super) type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// What became of a message.
+pub(super) enum Handled<'a> {
     /// It was understood, whatever the answer.
     Good,
     /// It was malformed; too many of these end the connection.
     Bad,
+    /// It was understood, and takes a while. The next message waits for this one, so answers keep their order.
+    Later(Handling<'a>),
 }
 
-/// Handles one text message of a connection, in order with its others.
-pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, text: &str) -> Handled {
+/// Handles one text message of a connection.
+pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, text: &str) -> Handled<'a> {
     let Envelope { id, message } = Envelope::parse(text, gateway.limits.watched_per_connection);
     let message = match message {
         Ok(message) => message,
@@ -40,15 +45,22 @@ pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, text: &str) -> H
     };
     gateway.metrics.message(kind_of(&message));
     match message {
-        ClientMessage::SetStatus(custom) => set_status::handle(gateway, conn, id, custom).await,
-        ClientMessage::Activity => activity::handle(gateway, conn, id, activity::Said::Active),
-        ClientMessage::Away => activity::handle(gateway, conn, id, activity::Said::Away),
-        ClientMessage::Watch { user_ids, since } => watch::handle(gateway, conn, id, (user_ids, since)).await,
-        ClientMessage::WatchAll { since } => watch_all::handle(gateway, conn, id, since).await,
-        ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
-        ClientMessage::Ping => answers::pong(conn, id.as_ref()),
+        ClientMessage::SetStatus(custom) => later(set_status::handle(gateway, conn, id, custom)),
+        ClientMessage::Activity => done(activity::handle(gateway, conn, id, activity::Said::Active)),
+        ClientMessage::Away => done(activity::handle(gateway, conn, id, activity::Said::Away)),
+        ClientMessage::Watch { user_ids, since } => later(watch::handle(gateway, conn, id, (user_ids, since))),
+        ClientMessage::WatchAll { since } => later(watch_all::handle(gateway, conn, id, since)),
+        ClientMessage::Unwatch { user_ids } => done(unwatch::handle(gateway, conn, id, &user_ids)),
+        ClientMessage::Ping => done(answers::pong(conn, id.as_ref())),
     }
+}
+
+const fn done(_answered: ()) -> Handled<'static> {
     Handled::Good
+}
+
+fn later<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
+    Handled::Later(Box::pin(handling))
 }
 
 /// Refuses what only a user's connection may ask for.

@@ -16,55 +16,52 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals, metrics_router, router};
-use crate::auth::Auth;
+use crate::api::{About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals, metrics_router, router};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::directory::Directory;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
-use crate::server::{Door, Peer, Place, ServerMetrics, Slots};
+use crate::server::listen::listen;
+use crate::server::tests::auth;
+use crate::server::{Door, Peer, Place, Server, ServerMetrics, Serving, Slots};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
-pub(crate) const STRANGER: &str = "198.51.100.7:40000";
+pub(super) const STRANGER: &str = "198.51.100.7:40000";
 /// The proxy that is trusted.
-pub(crate) const PROXY: &str = "192.0.2.1:40000";
+pub(super) const PROXY: &str = "192.0.2.1:40000";
 /// What internal callers send.
-pub(crate) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
+pub(super) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 
-/// Secret `test-secret`, bearer tokens `token-of-USER`, trusted proxy 192.0.2.1, allowed origin `https://app.example`,
-/// hosts 127.0.0.1 and localhost.
-pub(crate) fn auth() -> Auth {
-    Auth {
-        trusted: vec![[192, 0, 2, 1].into()],
-    }
-}
+/// A user.
+pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
+/// The body of a choice.
+pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
 
 /// An API, and what it stands on.
-pub(crate) struct Fixture {
-    pub(crate) state: Arc<AppState>,
-    pub(crate) router: Router,
-    pub(crate) server_metrics: ServerMetrics,
+pub(super) struct Fixture {
+    pub(super) state: Arc<AppState>,
+    pub(super) router: Router,
     /// Kept alive: the engine's threads and the store's file.
     _engine: Box<dyn std::any::Any>,
     _dir: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Reply {
-    pub(crate) fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
     }
 
     /// Fails unless it is a problem with this status and code, as RFC 9457 wants it.
     #[track_caller]
-    pub(crate) fn refused(&self, status: u16, code: &str) {
+    pub(super) fn refused(&self, status: u16, code: &str) {
         assert_eq!(
             (self.status.as_u16(), self.header("content-type")),
             (status, Some("application/problem+json")),
@@ -78,17 +75,17 @@ impl Reply {
         assert!(problem["title"].is_string() && problem["detail"].is_string());
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("text"))
     }
 }
 
 impl Fixture {
-    pub(crate) async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(Limits::default(), Vitals::default()).await
     }
 
-    pub(crate) async fn with(limits: Limits, vitals: Vitals) -> Self {
+    pub(super) async fn with(limits: Limits, vitals: Vitals) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
         let clock = Arc::new(Clock::new());
@@ -99,12 +96,12 @@ impl Fixture {
         let state = Arc::new(AppState {
             engine,
             auth: Arc::clone(&auth),
-            door: Arc::new(Door::new(&limits, auth, Arc::clone(&clock), server_metrics.clone())),
-            clock,
             slots: Slots::new(
                 limits.max_connections.unwrap_or(100),
                 server_metrics.connections.clone(),
             ),
+            door: Arc::new(Door::new(&limits, auth, Arc::clone(&clock), server_metrics)),
+            clock,
             limits: Arc::new(limits),
             readiness: Arc::new(Readiness::new(move || vitals.clone())),
             about: About {
@@ -120,14 +117,27 @@ impl Fixture {
         Self {
             router: router(Arc::clone(&state), ws, MetricsAt::MainListener),
             state,
-            server_metrics,
             _engine: Box::new(running),
             _dir: dir,
         }
     }
 
+    /// Serves it on a real socket.
+    pub(super) fn serve(&self) -> Server {
+        let serving = Serving {
+            router: self.router.clone(),
+            slots: Arc::clone(&self.state.slots),
+            door: Arc::clone(&self.state.door),
+            limits: Arc::clone(&self.state.limits),
+            clock: Arc::clone(&self.state.clock),
+            metrics: ServerMetrics::default(),
+        };
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
+        Server::start(listener, serving).expect("a server")
+    }
+
     /// The same, with `/metrics` elsewhere: the main router and that one.
-    pub(crate) fn with_metrics_elsewhere(&self) -> (Router, Router) {
+    pub(super) fn with_metrics_elsewhere(&self) -> (Router, Router) {
         let ws = get(|| async { "upgraded" });
         (
             router(Arc::clone(&self.state), ws, MetricsAt::OwnListener),
@@ -136,11 +146,11 @@ impl Fixture {
     }
 
     /// A request line, headers and a body, from a stranger.
-    pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+    pub(super) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
         self.ask_from(STRANGER, line, headers, body).await
     }
 
-    pub(crate) async fn ask_from(
+    pub(super) async fn ask_from(
         &self,
         peer: &str,
         line: &str,
@@ -151,19 +161,22 @@ impl Fixture {
     }
 
     /// The same, without a body, by an internal caller.
-    pub(crate) async fn internal(&self, line: &str) -> Reply {
+    pub(super) async fn internal(&self, line: &str) -> Reply {
         self.ask(line, &[SECRET], "").await
     }
 }
 
-pub(crate) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Reply {
+pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Reply {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", "localhost");
     }
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        request = match value.strip_prefix("Bearer token-of-") {
+            Some(user) => request.header(*name, format!("Bearer {}", crate::auth::fixture::token(user))),
+            None => request.header(*name, *value),
+        };
     }
     let mut request = request.body(body).expect("a request");
     let peer: SocketAddr = peer.parse().expect("an address");

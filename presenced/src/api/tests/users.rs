@@ -1,8 +1,9 @@
-//! The calls on a real engine and store: what they answer, and to whom.
+//! What the calls do, what they answer, and to whom.
 
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Reply, SECRET};
+use crate::api::percent::{self, Plus};
 
 fn token(user: &str) -> String {
     format!("Bearer token-of-{user}")
@@ -85,7 +86,7 @@ async fn ids_that_are_words_of_paths_work_like_any_other() {
         "100%25%2F",
         "%C3%A9",
     ] {
-        let decoded = super::percent::decode(id, super::percent::Plus::Literal).unwrap();
+        let decoded = percent::decode(id, Plus::Literal).unwrap();
         let body = json!({"status": "IDLE"}).to_string();
         let headers = [SECRET, ("x-user-id", decoded.as_str())];
         if decoded.is_ascii() {

@@ -1,0 +1,139 @@
+//! Who may call what, and how often one may be wrong about it.
+
+use std::time::Duration;
+
+use presence::Rate;
+
+use super::fixture::{ANNA, CHOICE, Fixture, PROXY, SECRET, STRANGER};
+use crate::api::Vitals;
+use crate::config::limits::Limits;
+
+/// Every call that needs a credential, and whether a user's is enough.
+const CALLS: [(&str, bool); 11] = [
+    ("PUT /api/user/custom-status", true),
+    ("GET /api/user/custom-status/anna", false),
+    ("PUT /api/user/realtime", false),
+    ("GET /api/presence/anna", true),
+    ("POST /api/presence/query", true),
+    ("GET /api/presence", false),
+    ("GET /api/presence/anna/explain", false),
+    ("DELETE /api/presence/anna/sessions", false),
+    ("DELETE /api/user/anna", false),
+    ("DELETE /api/user/realtime", false),
+    ("GET /api/stats", false),
+];
+
+#[tokio::test]
+async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
+    let api = Fixture::new().await;
+    for (line, _) in CALLS {
+        let reply = api.ask(line, &[("content-type", "text/plain")], "{").await;
+        reply.refused(401, "unauthenticated");
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+    }
+    api.ask("GET /api/presence/%zz", &[], "")
+        .await
+        .refused(401, "unauthenticated");
+    api.ask("GET /api/presence?limit=0", &[], "")
+        .await
+        .refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_user_does_not_get_where_only_internal_callers_do() {
+    let api = Fixture::new().await;
+    for (index, (line, for_users)) in CALLS.into_iter().enumerate() {
+        // Each from its own address: failed logins are counted.
+        let peer = format!("198.51.100.{index}:1");
+        let ask = async |headers: &[(&str, &str)]| api.ask_from(&peer, line, headers, CHOICE).await;
+        if !for_users {
+            ask(&[ANNA]).await.refused(401, "unauthenticated");
+        }
+        ask(&[ANNA, ("x-secret-token", "wrong")])
+            .await
+            .refused(403, "forbidden");
+        ask(&[("authorization", "Basic x")]).await.refused(403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn an_internal_caller_without_the_user_it_needs_is_told() {
+    let api = Fixture::new().await;
+    for line in ["PUT /api/user/custom-status", "PUT /api/user/realtime"] {
+        api.ask(line, &[SECRET], CHOICE).await.refused(400, "missing_user");
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_no_operator() {
+    let api = Fixture::new().await;
+    let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
+    api.ask("PUT /api/user/custom-status", &[ANNA], body)
+        .await
+        .refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn ten_failed_logins_of_an_address_are_answered_and_then_not_even_good_ones() {
+    let api = Fixture::new().await;
+    let wrong = ("x-secret-token", "wrong");
+    for _ in 0..10 {
+        // To show nothing is no failure.
+        api.ask("GET /api/stats", &[], "").await.refused(401, "unauthenticated");
+        api.ask("GET /api/stats", &[wrong], "").await.refused(403, "forbidden");
+    }
+    for header in [wrong, SECRET] {
+        let reply = api.ask("GET /api/stats", &[header], "").await;
+        reply.refused(429, "rate_limited");
+        let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=6).contains(&wait), "{wait}");
+    }
+    let another = api.ask_from("198.51.100.8:1", "GET /api/stats", &[SECRET], "").await;
+    assert_eq!(another.status, 200);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_exempt_but_its_clients_are_not() {
+    let api = Fixture::new().await;
+    let wrong = ("x-secret-token", "wrong");
+    let client = ("x-forwarded-for", "203.0.113.9");
+    for _ in 0..30 {
+        api.ask_from(PROXY, "GET /api/stats", &[wrong], "")
+            .await
+            .refused(403, "forbidden");
+    }
+    for _ in 0..10 {
+        api.ask_from(PROXY, "GET /api/stats", &[wrong, client], "")
+            .await
+            .refused(403, "forbidden");
+    }
+    let reply = api.ask_from(PROXY, "GET /api/stats", &[SECRET, client], "").await;
+    reply.refused(429, "rate_limited");
+    assert_eq!(api.ask_from(PROXY, "GET /api/stats", &[SECRET], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn handshakes_on_one_connection_or_through_a_proxy_are_counted() {
+    let limits = Limits {
+        handshakes: Rate {
+            amount: 1,
+            period: Duration::from_secs(60),
+            burst: 3,
+        },
+        ..Limits::default()
+    };
+    let api = Fixture::with(limits, Vitals::default()).await;
+    let client = ("x-forwarded-for", "203.0.113.9");
+    for (peer, headers) in [(STRANGER, &[][..]), (PROXY, &[client][..])] {
+        for _ in 0..3 {
+            assert_eq!(api.ask_from(peer, "GET /ws", headers, "").await.status, 200);
+        }
+        let reply = api.ask_from(peer, "GET /ws", headers, "").await;
+        reply.refused(429, "rate_limited");
+        assert_eq!(reply.header("retry-after"), Some("60"));
+        assert_eq!(api.ask_from(peer, "GET /healthz", headers, "").await.status, 200);
+    }
+    for _ in 0..9 {
+        assert_eq!(api.ask_from(PROXY, "GET /ws", &[], "").await.status, 200);
+    }
+}

@@ -1,0 +1,79 @@
+//! Health, readiness and figures.
+
+use axum::body::Body;
+
+use super::fixture::{Fixture, STRANGER, ask};
+use crate::api::Vitals;
+use crate::config::limits::Limits;
+
+#[tokio::test]
+async fn readiness_says_what_is_wrong() {
+    let api = Fixture::new().await;
+    let ready = api.ask("GET /readyz", &[], "").await;
+    assert_eq!(
+        (ready.status.as_u16(), ready.text.as_str()),
+        (200, r#"{"ok":true,"problems":[]}"#)
+    );
+    api.state.readiness.drain();
+    let draining = api.ask("GET /readyz", &[], "").await;
+    assert_eq!(draining.status, 503);
+    assert_eq!(draining.json()["problems"][0], "the daemon is going down");
+    let vitals = Vitals {
+        store_error: Some("the disk is full".into()),
+        problems: vec!["the timer loop is stalled".into()],
+    };
+    let broken = Fixture::with(Limits::default(), vitals).await;
+    let reply = broken.ask("GET /readyz", &[], "").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);
+    assert_eq!(broken.ask("GET /healthz", &[], "").await.status, 200);
+    let stats = broken.internal("GET /api/stats").await.json();
+    assert_eq!(stats["store"]["writable"], false);
+    assert_eq!(stats["store"]["error"], "the disk is full");
+}
+
+#[tokio::test]
+async fn metrics_name_routes_and_never_users() {
+    let api = Fixture::new().await;
+    api.internal("GET /api/presence/somebody-special").await;
+    api.internal("GET /somewhere-special").await;
+    api.internal("BREW-special /healthz").await;
+    let reply = api.ask("GET /metrics", &[], "").await;
+    assert!(
+        reply
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    let line = r#"http_requests_total{method="GET",route="/api/presence/{userId}",status="2xx"} 1"#;
+    assert!(reply.text.contains(line), "{}", reply.text);
+    assert!(
+        reply.text.contains(r#"method="other",route="/healthz",status="4xx""#),
+        "{}",
+        reply.text
+    );
+    assert!(!reply.text.contains("special"), "{}", reply.text);
+    assert!(reply.text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn metrics_can_move_to_a_listener_of_their_own() {
+    let api = Fixture::new().await;
+    let (main, metrics) = api.with_metrics_elsewhere();
+    ask(&main, STRANGER, "GET /metrics", &[], Body::empty())
+        .await
+        .refused(404, "not_found");
+    let named = [("host", "metrics.internal:9100")];
+    assert_eq!(
+        ask(&metrics, STRANGER, "GET /metrics", &named, Body::empty())
+            .await
+            .status,
+        200
+    );
+    ask(&metrics, STRANGER, "GET /healthz", &named, Body::empty())
+        .await
+        .refused(404, "not_found");
+    ask(&metrics, STRANGER, "PUT /metrics", &named, Body::empty())
+        .await
+        .refused(405, "method_not_allowed");
+}

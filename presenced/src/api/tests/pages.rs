@@ -1,0 +1,86 @@
+//! Pages of browsers: hosts, origins, and the headers that every answer carries.
+
+use super::fixture::{ANNA, CHOICE, Fixture, SECRET};
+
+#[tokio::test]
+async fn a_page_of_somebody_elses_host_gets_nothing() {
+    let api = Fixture::new().await;
+    for line in [
+        "GET /healthz",
+        "GET /metrics",
+        "GET /ws",
+        "GET /nowhere",
+        "GET /api/stats",
+        "BREW /api/stats",
+    ] {
+        let headers = [("host", "evil.example"), SECRET];
+        api.ask(line, &headers, "").await.refused(421, "misdirected_request");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_forbids_caching_and_sniffing() {
+    let api = Fixture::new().await;
+    for line in [
+        "GET /healthz",
+        "GET /nowhere",
+        "POST /healthz",
+        "GET /api/stats",
+        "GET /metrics",
+        "GET /ws",
+    ] {
+        let reply = api.internal(line).await;
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{line}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
+    let api = Fixture::new().await;
+    let origin = ("origin", "https://app.example");
+    for (path, methods) in [
+        ("/api/user/custom-status", "PUT"),
+        ("/api/presence/anna", "GET"),
+        ("/api/presence/query", "GET, POST"),
+    ] {
+        let asked = ("access-control-request-method", "PUT");
+        let reply = api.ask(&format!("OPTIONS {path}"), &[origin, asked], "").await;
+        assert_eq!(reply.status, 204);
+        assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
+        assert_eq!(reply.header("access-control-allow-methods"), Some(methods));
+        assert_eq!(
+            reply.header("access-control-allow-headers"),
+            Some("authorization, content-type")
+        );
+        assert_eq!(reply.header("vary"), Some("origin"));
+    }
+    // A refusal too: the page must be able to read why.
+    let reply = api.ask("PUT /api/user/custom-status", &[origin], CHOICE).await;
+    reply.refused(401, "unauthenticated");
+    assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
+}
+
+#[tokio::test]
+async fn no_other_page_may_and_no_page_may_call_operators_calls() {
+    let api = Fixture::new().await;
+    for origin in ["https://evil.example", "null", "http://app.example"] {
+        let refused = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
+        refused.refused(403, "forbidden");
+        let answered = api.ask("GET /api/presence/anna", &[ANNA, ("origin", origin)], "").await;
+        for reply in [refused, answered] {
+            assert_eq!(reply.header("access-control-allow-origin"), None, "{origin}");
+            assert_eq!(reply.header("vary"), Some("origin"));
+        }
+    }
+    let allowed = ("origin", "https://app.example");
+    for line in [
+        "GET /api/stats",
+        "GET /api/presence",
+        "DELETE /api/user/anna",
+        "GET /healthz",
+    ] {
+        let reply = api.ask(line, &[SECRET, allowed], "").await;
+        assert_eq!(reply.header("access-control-allow-origin"), None, "{line}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Paths, methods, ids and bodies: what is wrong with a request has its code.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::Frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+use super::fixture::{ANNA, CHOICE, Fixture};
+use crate::api::Vitals;
+use crate::config::limits::Limits;
+
+#[tokio::test]
+async fn paths_that_do_not_exist_are_problems_too() {
+    let api = Fixture::new().await;
+    for path in [
+        "/",
+        "/api",
+        "/api/presence/",
+        "/api/presence/a/b",
+        "/api/user",
+        "/openapi.json",
+        "//healthz",
+        "/healthz/",
+    ] {
+        api.internal(&format!("GET {path}")).await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn targets_that_are_no_paths_do_no_harm() {
+    let api = Fixture::new().await;
+    for line in ["CONNECT example.com:443", "OPTIONS *", "GET http://localhost/nowhere"] {
+        api.internal(line).await.refused(404, "not_found");
+    }
+    assert_eq!(api.internal("GET http://localhost/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let api = Fixture::new().await;
+    for (line, allowed) in [
+        ("POST /api/user/custom-status", "PUT,DELETE,OPTIONS"),
+        ("PUT /api/user/custom-status/anna", "GET,HEAD"),
+        ("GET /api/user/realtime", "PUT,DELETE"),
+        ("GET /api/user/anna", "DELETE"),
+        ("DELETE /api/presence", "GET,HEAD"),
+        ("PATCH /api/presence/query", "POST,GET,HEAD,OPTIONS"),
+        ("POST /api/presence/anna", "GET,HEAD,OPTIONS"),
+        ("OPTIONS /api/presence/anna/explain", "GET,HEAD"),
+        ("GET /api/presence/anna/sessions", "DELETE"),
+        ("BREW /metrics", "GET,HEAD"),
+        ("POST /ws", "GET,HEAD"),
+    ] {
+        let reply = api.internal(line).await;
+        reply.refused(405, "method_not_allowed");
+        assert_eq!(reply.header("allow"), Some(allowed), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_refused_by_name() {
+    let api = Fixture::new().await;
+    let long = "x".repeat(129);
+    for segment in [
+        "%", "%2", "%zz", "%FF", "%00", "%0A", "%C2%85", ".", "..", "%2E", "%20a", "a%20", &long,
+    ] {
+        for line in [
+            format!("GET /api/presence/{segment}"),
+            format!("GET /api/presence/{segment}/explain"),
+            format!("DELETE /api/presence/{segment}/sessions"),
+            format!("GET /api/user/custom-status/{segment}"),
+            format!("DELETE /api/user/{segment}"),
+        ] {
+            api.internal(&line).await.refused(400, "invalid_user_id");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
+    let api = Fixture::new().await;
+    for kind in [
+        "application/json",
+        "Application/JSON ; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "",
+    ] {
+        let headers = [ANNA, ("content-type", kind)];
+        let answer = api.ask("PUT /api/user/custom-status", &headers, CHOICE).await;
+        assert_eq!(answer.status, 200, "{kind}");
+    }
+    let gzip = [ANNA, ("content-encoding", "gzip")];
+    api.ask("PUT /api/user/custom-status", &gzip, CHOICE)
+        .await
+        .refused(415, "unsupported_media_type");
+}
+
+/// A body in pieces, without a length.
+struct InPieces(Bytes);
+
+impl HttpBody for InPieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.len().min(1000);
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.0.split_to(piece)))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
+    let api = Fixture::new().await;
+    let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
+    for (line, json, limit) in [
+        ("PUT /api/user/custom-status", CHOICE, 64 * 1024),
+        ("POST /api/presence/query", r#"{"userIds":["anna"]}"#, 256 * 1024),
+    ] {
+        for (bytes, good) in [(limit - 1, true), (limit, true), (limit + 1, false), (limit * 9, false)] {
+            let text = padded(json, bytes);
+            for reply in [
+                api.ask(line, &[ANNA], text.clone()).await,
+                api.ask(line, &[ANNA], Body::new(InPieces(text.into()))).await,
+            ] {
+                if good {
+                    assert_eq!(reply.status, 200, "{line} {bytes}");
+                } else {
+                    reply.refused(413, "too_large");
+                }
+            }
+        }
+    }
+}
+
+/// A body that begins and never ends.
+struct Unfinished(Option<Bytes>);
+
+impl HttpBody for Unfinished {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+    let limits = Limits {
+        message_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let api = Fixture::with(limits, Vitals::default()).await;
+    let body = Body::new(Unfinished(Some(Bytes::from_static(b"{\"customStatus\":"))));
+    let reply = api.ask("PUT /api/user/custom-status", &[ANNA], body).await;
+    reply.refused(408, "request_timeout");
+    // Who is over the limit already is not waited for either.
+    let endless = Body::new(Unfinished(Some(Bytes::from(vec![b' '; 70_000]))));
+    let reply = api.ask("PUT /api/user/custom-status", &[ANNA], endless).await;
+    reply.refused(413, "too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_far_too_much_gets_to_see_why() {
+    let api = Fixture::new().await;
+    let server = api.serve();
+    let token = crate::auth::fixture::token("anna");
+    let head = format!("PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
+    let sent = " ".repeat(640 * 1024);
+    for (length, body) in [
+        ("content-length: 655360", sent.clone()),
+        ("content-length: 65537", String::new()),
+        ("content-length: 655360\r\nexpect: 100-continue", String::new()),
+        (
+            "transfer-encoding: chunked",
+            format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
+        ),
+    ] {
+        // Little is buffered on the way, so the server must read what it refuses.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(8 * 1024).unwrap();
+        let mut client = socket.connect(server.local_addr()).await.unwrap();
+        let request = format!("{head}{length}\r\n\r\n{body}");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = client.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+}

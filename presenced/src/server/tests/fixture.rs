@@ -1,0 +1,181 @@
+//! A server that runs, and clients of it that speak HTTP byte by byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::routing::{any, get};
+use axum::{Extension, Router};
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
+
+use super::auth;
+use crate::clock::Clock;
+use crate::config::limits::Limits;
+use crate::server::{Door, Peer, Place, Server, ServerMetrics, Serving, Slot, Slots, listen::listen};
+
+/// The longest anything here may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+/// A request that is answered at once.
+pub(super) const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+pub(super) struct Fixture {
+    pub(super) server: Server,
+    pub(super) slots: Arc<Slots>,
+    pub(super) metrics: ServerMetrics,
+    /// What `/slow` waits for.
+    pub(super) go: Arc<Semaphore>,
+    /// What `/slow` says when it is asked.
+    pub(super) asked: Arc<Notify>,
+    /// Upgraded connections, each with its slot.
+    pub(super) upgraded: tokio::sync::mpsc::Receiver<(hyper::upgrade::Upgraded, Arc<Slot>)>,
+}
+
+impl Fixture {
+    pub(super) fn start(limits: Limits) -> Self {
+        let metrics = ServerMetrics::register(&mut Registry::default());
+        let clock = Arc::new(Clock::new());
+        let (go, asked) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+        let (upgrades, upgraded) = tokio::sync::mpsc::channel(16);
+        let router = Router::new()
+            .route("/hello", get(|| async { "hello" }))
+            .route("/big", get(|| async { "x".repeat(32 << 20) }))
+            .route(
+                "/place",
+                get(|place: Extension<Place>, peer: Extension<Peer>| async move {
+                    format!("{:?} {}", place.0, peer.0.0.ip())
+                }),
+            )
+            .route("/ws", any(move |request: Request| upgrade(request, upgrades.clone())))
+            .route(
+                "/slow",
+                get({
+                    let (go, asked) = (Arc::clone(&go), Arc::clone(&asked));
+                    move || async move {
+                        asked.notify_one();
+                        let _ = go.acquire().await;
+                        "at last"
+                    }
+                }),
+            );
+        let slots = Slots::new(limits.max_connections.unwrap_or(100), metrics.connections.clone());
+        let serving = Serving {
+            router,
+            slots: Arc::clone(&slots),
+            door: Arc::new(Door::new(
+                &limits,
+                Arc::new(auth()),
+                Arc::clone(&clock),
+                metrics.clone(),
+            )),
+            limits: Arc::new(limits),
+            clock,
+            metrics: metrics.clone(),
+        };
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self {
+            server: Server::start(listener, serving).unwrap(),
+            slots,
+            metrics,
+            go,
+            asked,
+            upgraded,
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
+    }
+
+    pub(super) async fn until_open(&self, count: usize) {
+        until(&format!("{count} connections"), || self.slots.open() == count).await;
+    }
+}
+
+async fn upgrade(
+    mut request: Request,
+    upgrades: tokio::sync::mpsc::Sender<(hyper::upgrade::Upgraded, Arc<Slot>)>,
+) -> (StatusCode, [(&'static str, &'static str); 2]) {
+    let slot = request.extensions_mut().remove::<Arc<Slot>>().unwrap();
+    tokio::spawn(async move {
+        let upgraded = hyper::upgrade::on(request).await.unwrap();
+        upgrades.send((upgraded, slot)).await.unwrap();
+    });
+    let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
+    (StatusCode::SWITCHING_PROTOCOLS, headers)
+}
+
+pub(super) struct Client(pub(super) TcpStream);
+
+impl Client {
+    pub(super) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// One response with a content length; empty if the server closed first.
+    pub(super) async fn response(&mut self) -> String {
+        within(async {
+            let mut bytes = Vec::new();
+            loop {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                        return text;
+                    }
+                }
+                let mut part = [0; 4096];
+                match self.0.read(&mut part).await {
+                    Ok(0) | Err(_) => return text,
+                    Ok(read) => bytes.extend(&part[..read]),
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn ask(&mut self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+            .await;
+        self.response().await
+    }
+
+    /// Reads to the end, whatever comes.
+    pub(super) async fn until_closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        within(async {
+            let _ = self.0.read_to_end(&mut rest).await;
+        })
+        .await;
+        rest
+    }
+}
+
+pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.expect("not in time")
+}
+
+/// Waits until `is_so`: the one place that lets time pass.
+pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(2));
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+pub(super) fn times(handshake: u64, write: u64) -> Limits {
+    Limits {
+        handshake_timeout: Duration::from_millis(handshake),
+        write_timeout: Duration::from_millis(write),
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,126 @@
+//! Who gets in, and who is turned away.
+
+use std::time::Duration;
+
+use presence::Rate;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::fixture::{DEADLINE, Fixture, HELLO, times, within};
+use crate::config::limits::Limits;
+use crate::server::Drained;
+
+#[tokio::test]
+async fn requests_follow_each_other_on_one_connection() {
+    let server = Fixture::start(Limits::default());
+    let mut client = server.connect().await;
+    assert!(client.ask("/place").await.ends_with("First 127.0.0.1"));
+    assert!(client.ask("/place").await.ends_with("Later 127.0.0.1"));
+    client.send(&HELLO.repeat(3)).await;
+    server.until_open(1).await;
+    drop(client);
+    server.until_open(0).await;
+    assert_eq!(server.metrics.connections.get(), 0);
+}
+
+#[tokio::test]
+async fn beyond_the_last_place_connections_are_told_so_and_closed() {
+    let server = Fixture::start(Limits {
+        max_connections: Some(2),
+        ..Limits::default()
+    });
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    assert!(first.ask("/hello").await.ends_with("hello"));
+    assert!(second.ask("/hello").await.ends_with("hello"));
+    let mut asking = server.connect().await;
+    let answer = asking.ask("/hello").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("at_capacity"),
+        "{answer}"
+    );
+    assert_eq!(asking.until_closed().await, b"");
+    let mut silent = server.connect().await;
+    assert!(
+        String::from_utf8(silent.until_closed().await)
+            .unwrap()
+            .contains("at_capacity")
+    );
+    drop(first);
+    server.until_open(1).await;
+    assert!(server.connect().await.ask("/hello").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_storm_beyond_the_last_place_is_answered_too() {
+    let server = Fixture::start(Limits {
+        max_connections: Some(0),
+        handshakes: Limits::default().bytes,
+        ..Limits::default()
+    });
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(server.connect().await);
+    }
+    for client in &mut clients {
+        assert!(client.until_closed().await.starts_with(b"HTTP/1.1 503 "));
+    }
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
+    let mut server = Fixture::start(times(100, 100));
+    let mut client = server.connect().await;
+    let upgrade = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    client.send(upgrade).await;
+    assert!(client.response().await.starts_with("HTTP/1.1 101"));
+    let (upgraded, slot) = within(server.upgraded.recv()).await.unwrap();
+    let stream = upgraded
+        .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
+        .map(|parts| parts.io.into_inner());
+    let mut stream = stream.expect("the socket itself");
+    // Others come and are cut off by every time limit of HTTP meanwhile.
+    for _ in 0..4 {
+        server.connect().await.until_closed().await;
+    }
+    server.until_open(1).await;
+    stream.write_all(b"still here").await.unwrap();
+    let mut text = [0; 10];
+    within(client.0.read_exact(&mut text)).await.unwrap();
+    assert_eq!(
+        server.server.stop(DEADLINE).await,
+        Drained::All,
+        "it is not the server's any more"
+    );
+    assert_eq!(server.slots.open(), 1);
+    drop(slot);
+    assert_eq!(server.slots.open(), 0);
+}
+
+#[tokio::test]
+async fn too_many_handshakes_of_an_address_are_refused() {
+    let server = Fixture::start(Limits {
+        handshakes: Rate {
+            amount: 1,
+            period: Duration::from_secs(60),
+            burst: 3,
+        },
+        ..Limits::default()
+    });
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(server.connect().await);
+    }
+    for client in &mut clients {
+        assert!(
+            client.ask("/hello").await.ends_with("hello"),
+            "requests are no handshakes"
+        );
+        assert!(client.ask("/hello").await.ends_with("hello"));
+    }
+    let answer = server.connect().await.ask("/hello").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 429 ") && answer.contains("rate_limited"),
+        "{answer}"
+    );
+    assert!(answer.contains("retry-after: 60\r\n"), "{answer}");
+}

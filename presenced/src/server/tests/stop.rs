@@ -1,0 +1,43 @@
+//! How a server ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::fixture::{DEADLINE, Fixture, times, within};
+use crate::config::limits::Limits;
+use crate::server::Drained;
+
+#[tokio::test]
+async fn a_stop_answers_what_is_under_way_and_nothing_new() {
+    // No other time limit ends the idle ones first.
+    let server = Fixture::start(times(60_000, 60_000));
+    let address = server.server.local_addr();
+    let (mut busy, mut idle, mut silent) = (server.connect().await, server.connect().await, server.connect().await);
+    assert!(idle.ask("/hello").await.ends_with("hello"));
+    busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    within(server.asked.notified()).await;
+    let go = Arc::clone(&server.go);
+    let stopping = tokio::spawn(server.server.stop(DEADLINE));
+    assert_eq!(idle.until_closed().await, b"");
+    assert_eq!(silent.until_closed().await, b"");
+    assert!(TcpStream::connect(address).await.is_err());
+    assert!(!stopping.is_finished());
+    go.add_permits(1);
+    assert!(busy.response().await.ends_with("at last"));
+    assert_eq!(within(stopping).await.unwrap(), Drained::All);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let server = Fixture::start(Limits::default());
+    let mut busy = server.connect().await;
+    busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    within(server.asked.notified()).await;
+    assert_eq!(
+        within(server.server.stop(Duration::from_millis(50))).await,
+        Drained::Cut
+    );
+    assert_eq!(busy.until_closed().await, b"");
+}
