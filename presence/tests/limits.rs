@@ -77,6 +77,23 @@ fn small_pieces_get_no_more_than_large_ones() {
 }
 
 #[test]
+fn a_wait_is_never_a_fraction_of_a_microsecond_short() {
+    let rate = Rate {
+        amount: 3,
+        period: Duration::from_micros(3_001),
+        burst: 1,
+    };
+    let mut bucket = Bucket::default();
+    bucket.take(rate, at(0), 1).unwrap();
+    assert_eq!(
+        bucket.take(rate, at(0), 1),
+        Err(Duration::from_micros(1_001)),
+        "1000 and a third"
+    );
+    assert!(bucket.take(rate, at(1), 1).is_err());
+}
+
+#[test]
 fn what_is_refused_takes_nothing() {
     let rate = rate(20, 10_000, 20);
     let mut bucket = Bucket::default();

@@ -124,3 +124,20 @@ fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
         (Status::Offline, (wall(300), wall(200)))
     );
 }
+
+#[test]
+fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.away(10, one);
+    story.end(20, one, End::Lost);
+    let before = story.user.sessions.contribution();
+    let timers = story.user.timers;
+    story.user.sessions.handle_choice(at(20 + GRACE), &timers);
+    let after = story.user.sessions.contribution();
+    assert_eq!(
+        (after.grace, after.last_seen, after.last_active),
+        (None, before.last_seen, before.last_active)
+    );
+    assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Offline);
+}

@@ -179,6 +179,12 @@ impl Past {
         moments
     }
 
+    /// When the last choice was really made.
+    pub(crate) fn chosen_at(&self) -> Option<Wall> {
+        let chosen = |entry: &&Entry| matches!(entry.event, Event::Choice { .. });
+        self.entries.iter().rfind(chosen).map(|entry| entry.wall)
+    }
+
     fn custom(&self) -> CustomStatus {
         let chosen = self.entries.iter().rev().find_map(|entry| match entry.event {
             Event::Choice { custom, .. } => Some(custom),

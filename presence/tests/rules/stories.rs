@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Audience, End, Mono, SessionId, Status};
+use presence::{Audience, End, Mono, SessionId, Status, Voice};
 
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 
@@ -164,6 +164,17 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
     story.user.timers.grace = Duration::ZERO;
     let one = story.connect(0);
     assert_eq!(story.end(10, one, End::Lost).unwrap().to, Status::Offline);
+
+    // Nor does it speak in a grace that was left from before.
+    let timers = story.user.timers;
+    story
+        .user
+        .sessions
+        .handle_restore(at(20).mono.after(timers.restart_grace), Voice::Idle);
+    let other = story.connect(20);
+    story.activity(20, other);
+    story.end(30, other, End::Lost);
+    assert_eq!(story.status(), Status::Idle);
 }
 
 #[test]

@@ -70,6 +70,10 @@ impl JwtKey {
     /// The key of a `--jwt-key` file: a public key in PEM, else an HS256 secret.
     pub(crate) fn from_file_text(text: &[u8]) -> Result<Self, InvalidJwtKey> {
         let text = std::str::from_utf8(text).map_err(|_| InvalidJwtKey::NotText)?;
+        if text.contains('\0') {
+            // PEM in UTF-16 would pass as a secret, one that everybody knows.
+            return Err(InvalidJwtKey::NotText);
+        }
         let (algorithm, key) = if pem::is_pem(text) {
             pem::public_key(text)?
         } else {

@@ -78,6 +78,14 @@ impl Ending {
         }
     }
 
+    /// Which limit ended it, for metrics.
+    pub(super) const fn limit(self) -> &'static str {
+        match self {
+            Self::ByServer(Farewell { limit, .. }) => limit,
+            Self::ByClient(_) | Self::Lost => "other",
+        }
+    }
+
     /// The user has too many sessions already.
     pub(super) const fn too_many_sessions() -> Self {
         let text = "too many sessions of this user";

@@ -5,6 +5,21 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use super::ending::Ending;
+
+/// The limits that are counted here; those of client addresses are the door's.
+const LIMITS: [&str; 9] = [
+    "sessions",
+    "watched",
+    "choices",
+    "message_size",
+    "messages",
+    "bytes",
+    "bad_messages",
+    "unfinished_message",
+    "other",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
@@ -20,6 +35,13 @@ struct MessageLabel {
 pub(crate) struct GatewayMetrics {
     ends: Family<EndLabel, Counter>,
     messages: Family<MessageLabel, Counter>,
+    refused: Family<LimitLabel, Counter>,
+    slow_closes: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 impl GatewayMetrics {
@@ -28,6 +50,8 @@ impl GatewayMetrics {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
+            refused: Family::default(),
+            slow_closes: Counter::default(),
         };
         registry.register(
             "connection_ends",
@@ -35,12 +59,41 @@ impl GatewayMetrics {
             metrics.ends.clone(),
         );
         registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
+        registry.register(
+            "refused",
+            "Messages refused and connections ended by a limit, by limit",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "slow_closes",
+            "Connections closed because their client read too slowly",
+            metrics.slow_closes.clone(),
+        );
+        // There from the start, so that an alert can tell none from no data.
+        for limit in LIMITS {
+            metrics.refused.get_or_create(&LimitLabel { limit });
+        }
         metrics
     }
 
     /// A connection ended.
-    pub(super) fn end(&self, reason: &'static str) {
+    pub(super) fn end(&self, ending: Ending) {
+        let reason = ending.reason();
         self.ends.get_or_create(&EndLabel { reason }).inc();
+        match reason {
+            "too_slow" => {
+                self.slow_closes.inc();
+            }
+            "too_many_sessions" => self.refuse("sessions"),
+            "message_too_long" => self.refuse("message_size"),
+            "abusive" => self.refuse(ending.limit()),
+            _ => {}
+        }
+    }
+
+    /// A limit refused.
+    pub(super) fn refuse(&self, limit: &'static str) {
+        self.refused.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// A message was read.

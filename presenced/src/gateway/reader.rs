@@ -59,6 +59,11 @@ impl Reader {
         self.tap.begin_turn();
     }
 
+    /// Reading goes on after the client had to wait for its own backlog.
+    pub(super) fn resume(&mut self) {
+        self.tap.resume();
+    }
+
     /// Whether reading stopped because the turn was over, not because nothing was there.
     pub(super) const fn is_turn_over(&self) -> bool {
         self.tap.is_turn_over()

@@ -30,7 +30,8 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         Err(ending) => ending,
     };
     gateway.engine.end(&conn, ending.end());
-    gateway.metrics.end(ending.reason());
+    gateway.metrics.end(ending);
+    tracing::debug!(session = conn.name(), reason = ending.reason(), "a connection ended");
     ending::part(&conn, ending).await;
     drop(slot);
 }
@@ -74,6 +75,8 @@ struct Session<'a> {
     conn: &'a Arc<Conn>,
     reader: Reader,
     bad_messages: Bucket,
+    /// Nothing is read until its backlog is gone.
+    is_held: bool,
 }
 
 /// Whether a turn read all there was.
@@ -100,6 +103,7 @@ impl<'a> Session<'a> {
             conn,
             reader,
             bad_messages: Bucket::default(),
+            is_held: false,
         }
     }
 
@@ -111,6 +115,10 @@ impl<'a> Session<'a> {
                 return verdict.into();
             }
             let is_reading = !self.conn.is_backlogged();
+            let was_held = std::mem::replace(&mut self.is_held, !is_reading);
+            if was_held && is_reading {
+                self.reader.resume();
+            }
             if turn == Turn::More && is_reading {
                 tokio::task::yield_now().await;
             } else {

@@ -75,6 +75,12 @@ impl Tap {
         self.left_in_turn == 0
     }
 
+    /// Nothing was read for a while, for reasons that are not the client's: the time of an unfinished message begins anew.
+    pub(super) fn resume(&mut self) {
+        let now = self.clock.mono();
+        self.opened = self.opened.map(|_| now);
+    }
+
     /// Whether a message has begun and is not finished.
     pub(super) const fn is_open(&self) -> bool {
         self.opened.is_some()

@@ -222,9 +222,18 @@ impl Conn {
         self.write_unsent(outbox);
     }
 
-    /// Whether so many answers wait that nothing more should be read until they are gone.
+    /// Whether so much waits to be sent that nothing more should be read. The task that asks is woken when it is gone.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.outbox.lock().is_backlogged()
+        let mut outbox = self.outbox.lock();
+        outbox.is_held = outbox.is_backlogged();
+        outbox.is_held
+    }
+
+    /// Some of what waited has been taken: the task goes on reading if it had stopped and may.
+    pub(crate) fn release(&self) {
+        if self.outbox.lock().release() {
+            self.wake.notify_one();
+        }
     }
 
     /// Whether everything queued has been handed to the kernel.
@@ -309,7 +318,6 @@ impl Conn {
 
     /// Writes what waits until there is nothing more or the socket is full. Nobody else is writing.
     fn write_unsent(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>) {
-        let was_backlogged = outbox.is_backlogged();
         while !outbox.unsent.is_empty() {
             outbox.is_writing = true;
             let mut bytes = std::mem::take(&mut outbox.unsent);
@@ -328,12 +336,12 @@ impl Conn {
             return self.wait_for_room(outbox, count > 0);
         }
         outbox.stuck_since = None;
-        let is_due = outbox.enqueue();
+        let (is_due, is_released) = (outbox.enqueue(), outbox.release());
         drop(outbox);
         if is_due {
             self.shared.ready.push(Arc::clone(self));
         }
-        if was_backlogged {
+        if is_released {
             self.wake.notify_one();
         }
     }
