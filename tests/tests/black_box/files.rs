@@ -188,7 +188,7 @@ async fn a_start_that_is_not_meant_so_is_refused_in_one_line_with_exit_code_2() 
     let bad: &[(&[&str], &str)] = &[
         (&["--no-such-flag"], "no-such-flag"),
         (&["--grace", "5 apples"], "grace"),
-        (&["--grace", "-1s"], "grace"),
+        (&["--grace=-1s"], "grace"),
         (&["--ping-interval", "0s"], "ping"),
         (&["--ping-interval", "5s", "--ping-timeout", "5s"], "ping-timeout"),
         (&["--grace", "31s"], "grace"),

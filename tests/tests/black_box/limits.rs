@@ -197,9 +197,17 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
     for _ in 0..20 {
         observer().await.unwrap();
     }
-    assert_eq!(
-        observer().await.unwrap_err(),
-        NoSocket::Http(429, "rate_limited".into())
+    // A place may have come free meanwhile, but not many.
+    let one_more = all((0..20).map(|_| observer())).await;
+    let refused =
+        |answer: &Result<Socket, NoSocket>| matches!(answer, Err(NoSocket::Http(429, code)) if code == "rate_limited");
+    assert!(
+        one_more.iter().filter(|answer| refused(answer)).count() > 10,
+        "{one_more:?}"
+    );
+    assert!(
+        one_more.iter().all(|answer| answer.is_ok() || refused(answer)),
+        "{one_more:?}"
     );
     let trusted = Daemon::start(&limited[..4]).await;
     let secret = trusted.secret();
@@ -219,6 +227,7 @@ async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
         "5",
         "--trusted-proxy",
         "127.0.0.0/8",
+        "--trusted-proxy",
         "192.0.2.0/24",
     ])
     .await;
