@@ -11,11 +11,15 @@ use serde_json::Value;
 
 /// All cases but those of compression.
 const CASES: usize = 301;
-const RATES: [&str; 6] = [
-    "--messages",
-    "1000000000/1s:1000000000",
-    "--bytes",
-    "1000000000/1s:1000000000",
+const RATES: [&str; 10] = [
+    "--messages-per-second",
+    "1000000000",
+    "--messages-burst",
+    "1000000000",
+    "--bytes-per-second",
+    "1024MiB",
+    "--bytes-burst",
+    "1024MiB",
     "--message-timeout",
     "120s",
 ];
@@ -50,7 +54,7 @@ fn passed(case: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_autobahn_cases_pass_with_message_size_and_rates_raised() {
     let _turn = turn::heavy().await;
-    let flags = [&RATES[..], &["--message-bytes", "20000000"]].concat();
+    let flags = [&RATES[..], &["--max-message", "20MiB"]].concat();
     let cases = run(&flags).await;
     let failed: Vec<_> = cases.iter().filter(|(_, case)| !passed(case)).collect();
     assert!(failed.is_empty(), "{failed:#?}");

@@ -115,7 +115,7 @@ async fn watch_for_the_fallen(mut operator: Socket) {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_no_choice_and_leave_no_ghost() {
     let _turn = turn::heavy().await;
-    let flags = ["--restart-grace", "8s", "--choices", "1000000/1s:1000000"];
+    let flags = ["--restart-grace", "8s", "--choices-per-10s", "1000000"];
     let mut daemon = Setup::new(&flags).start().await;
     let mut deaths = BTreeMap::new();
     for life in 0..KILLS {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use presence::wire::code::Code;
 use presence::wire::server::ServerMessage;
 use presence_tests::clock::Stopwatch;
+use presence_tests::crowd::all;
 use presence_tests::frame::Frame;
 use presence_tests::rest::send;
 use presence_tests::socket::{Hello, NoSocket};
@@ -20,12 +21,12 @@ fn pings(count: usize) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_100_messages_is_served_and_101_are_abuse() {
-    // So slow a refill that the bucket holds what was put into it, however busy the machine is.
-    let daemon = Daemon::start(&["--messages", "1/60s:100"]).await;
+    // The slowest refill there is: hardly anything is added while the bucket is emptied.
+    let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
     let mut bob = Raw::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
-    bob.send(pings(1)).await;
+    bob.send(pings(60)).await;
     assert_eq!(bob.close_code().await, Some(4008));
     let mut alice = Raw::user(daemon.address(), "alice").await;
     alice.send(pings(101)).await;
@@ -52,7 +53,15 @@ async fn thirty_messages_a_second_are_the_default() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_bytes_than_the_burst_are_abuse() {
-    let daemon = Daemon::start(&["--bytes", "1000/60s:100000", "--messages", "1000000/1s:1000000"]).await;
+    let daemon = Daemon::start(&[
+        "--bytes-per-second",
+        "1",
+        "--bytes-burst",
+        "100000",
+        "--messages-burst",
+        "1000000",
+    ])
+    .await;
     let frame = Frame::text(json!({"type": "ping", "pad": "x".repeat(9_900)}).to_string()).encode();
     assert!(frame.len() < 10_000);
     let mut bob = Raw::user(daemon.address(), "bob").await;
@@ -174,7 +183,14 @@ async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy() {
-    let limited = ["--handshakes", "1/60s:20", "--trusted-proxy", "192.0.2.0/24"];
+    let limited = [
+        "--handshakes-per-second",
+        "1",
+        "--handshakes-burst",
+        "20",
+        "--trusted-proxy",
+        "192.0.2.0/24",
+    ];
     let daemon = Daemon::start(&limited).await;
     let secret = daemon.secret();
     let observer = || Socket::connect(daemon.address(), Hello::observer(&secret));
@@ -185,7 +201,7 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
         observer().await.unwrap_err(),
         NoSocket::Http(429, "rate_limited".into())
     );
-    let trusted = Daemon::start(&limited[..2]).await;
+    let trusted = Daemon::start(&limited[..4]).await;
     let secret = trusted.secret();
     for _ in 0..30 {
         Socket::connect(trusted.address(), Hello::observer(&secret))
@@ -197,8 +213,10 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
     let daemon = Daemon::start(&[
-        "--handshakes",
-        "1/60s:5",
+        "--handshakes-per-second",
+        "1",
+        "--handshakes-burst",
+        "5",
         "--trusted-proxy",
         "127.0.0.0/8",
         "192.0.2.0/24",
