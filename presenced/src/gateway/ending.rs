@@ -78,14 +78,6 @@ impl Ending {
         }
     }
 
-    /// Which limit ended it, for metrics.
-    pub(super) const fn limit(self) -> &'static str {
-        match self {
-            Self::ByServer(Farewell { limit, .. }) => limit,
-            Self::ByClient(_) | Self::Lost => "other",
-        }
-    }
-
     /// The user has too many sessions already.
     pub(super) const fn too_many_sessions() -> Self {
         let text = "too many sessions of this user";
@@ -116,7 +108,7 @@ impl From<Verdict> for Ending {
             Verdict::Expired => {
                 Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
             }
-            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, ("abusive", limit), None),
+            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, (limit.label(), limit.text()), None),
             Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
             Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
             Verdict::Draining(returns) => {
@@ -130,7 +122,7 @@ impl From<Broken> for Ending {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Lost => Self::Lost,
-            Broken::Refused(close::ABUSIVE, limit) => Verdict::Abusive(limit).into(),
+            Broken::Abusive(limit) => Verdict::Abusive(limit).into(),
             Broken::Refused(code, text) => {
                 let reason = match code {
                     1007 => "invalid_text",
@@ -202,6 +194,7 @@ fn shut(conn: &Conn, how: Shutdown) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::conn::Abuse;
 
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {
@@ -214,7 +207,7 @@ mod tests {
             (Verdict::PingTimeout.into(), End::Lost),
             (Verdict::TooSlow.into(), End::Dropped),
             (Verdict::Expired.into(), End::Dropped),
-            (Verdict::Abusive("").into(), End::Dropped),
+            (Verdict::Abusive(Abuse::Bytes).into(), End::Dropped),
             (Verdict::Draining(Duration::ZERO).into(), End::Dropped),
             (Broken::Refused(1002, "").into(), End::Dropped),
             (Broken::Refused(1009, "").into(), End::Dropped),

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use super::ending::Ending;
 
 /// The limits that are counted here; those of client addresses are the door's.
-const LIMITS: [&str; 9] = [
+const LIMITS: [&str; 8] = [
     "sessions",
     "watched",
     "choices",
@@ -17,7 +17,6 @@ const LIMITS: [&str; 9] = [
     "bytes",
     "bad_messages",
     "unfinished_message",
-    "other",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,7 +85,7 @@ impl GatewayMetrics {
             }
             "too_many_sessions" => self.refuse("sessions"),
             "message_too_long" => self.refuse("message_size"),
-            "abusive" => self.refuse(ending.limit()),
+            "bytes" | "messages" | "bad_messages" | "unfinished_message" => self.refuse(reason),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
+use crate::hub::conn::Abuse;
 
 /// What one read takes at most. tungstenite zeroes it before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -32,7 +33,9 @@ pub(super) enum Incoming {
 pub(super) enum Broken {
     /// No close frame: the end of the stream, or a reset.
     Lost,
-    /// The client broke the protocol or a limit: the close code and reason to answer.
+    /// The client went beyond a limit of the bytes themselves.
+    Abusive(Abuse),
+    /// The client broke the protocol: the close code and reason to answer.
     Refused(u16, &'static str),
 }
 
@@ -72,7 +75,7 @@ impl Reader {
     /// The next message without waiting; none if it is not there yet, or the turn is over.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
         if let Some(limit) = self.tap.exceeded() {
-            return Err(Broken::Refused(presence::wire::close::ABUSIVE, limit));
+            return Err(Broken::Abusive(limit));
         }
         let message_max = self.message_max;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
@@ -100,7 +103,7 @@ impl Reader {
 
     fn broken_by(&self, error: &Error) -> Broken {
         if let Some(limit) = self.tap.exceeded() {
-            return Broken::Refused(presence::wire::close::ABUSIVE, limit);
+            return Broken::Abusive(limit);
         }
         match error {
             Error::Capacity(_) => Broken::Refused(1009, "the message is too long"),

@@ -15,7 +15,7 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::{Abuse, Conn, Verdict};
 use crate::hub::frame::Opcode;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
@@ -203,6 +203,6 @@ impl<'a> Session<'a> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
             .take(rate, now, 1)
-            .map_err(|_| Verdict::Abusive("too many bad messages").into())
+            .map_err(|_| Verdict::Abusive(Abuse::BadMessages).into())
     }
 }

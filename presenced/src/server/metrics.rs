@@ -48,7 +48,7 @@ impl ServerMetrics {
             "Connections, upgrades and logins refused at the door, by limit",
             metrics.refused.clone(),
         );
-        for limit in ["capacity", "handshakes", "failed_logins"] {
+        for limit in ["connections", "handshakes", "failed_logins"] {
             metrics.refused.get_or_create(&LimitLabel { limit });
         }
         metrics
