@@ -5,9 +5,17 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use super::ending::Ending;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,6 +28,9 @@ struct MessageLabel {
 pub(crate) struct GatewayMetrics {
     ends: Family<EndLabel, Counter>,
     messages: Family<MessageLabel, Counter>,
+    limits: Family<LimitLabel, Counter>,
+    /// Connections ended because their client did not read.
+    slow_closes: Counter,
 }
 
 impl GatewayMetrics {
@@ -28,19 +39,43 @@ impl GatewayMetrics {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
+            limits: Family::default(),
+            slow_closes: Counter::default(),
         };
         registry.register(
             "connection_ends",
-            "WebSockets that ended, by reason",
+            "WebSockets that ended, by reason and close code",
             metrics.ends.clone(),
         );
         registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
+        registry.register(
+            "refused_by_limit",
+            "Messages refused and WebSockets ended because of a limit",
+            metrics.limits.clone(),
+        );
+        registry.register(
+            "slow_closes",
+            "WebSockets ended because their client did not read",
+            metrics.slow_closes.clone(),
+        );
         metrics
     }
 
     /// A connection ended.
-    pub(super) fn end(&self, reason: &'static str) {
-        self.ends.get_or_create(&EndLabel { reason }).inc();
+    pub(super) fn end(&self, ending: Ending) {
+        let (reason, code) = ending.labels();
+        self.ends.get_or_create(&EndLabel { reason, code }).inc();
+        if let Some(limit) = ending.limit() {
+            self.refuse(limit);
+        }
+        if ending.is_slow() {
+            self.slow_closes.inc();
+        }
+    }
+
+    /// A limit was in the way.
+    pub(super) fn refuse(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// A message was read.

@@ -30,8 +30,9 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         Err(ending) => ending,
     };
     gateway.engine.end(&conn, ending.end());
-    gateway.metrics.end(ending.reason());
-    ending::part(&conn, ending).await;
+    gateway.metrics.end(ending);
+    // Boxed, so that a connection does not carry its end along while it lives.
+    Box::pin(ending::part(&conn, ending)).await;
     drop(slot);
 }
 
