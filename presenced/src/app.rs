@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,11 +20,13 @@ use crate::directory::Directory;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::hub::heart::Beats;
-use crate::server::{self, Door, Server, ServerMetrics, Serving, Slots};
+use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen};
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
 
 /// How long clients may take to go once they were told, of the ten seconds that an end may take.
 const GOING: Duration = Duration::from_secs(4);
+/// Connections of the listener for metrics alone: scrapers are few.
+const METRICS_CONNECTIONS: usize = 64;
 /// How long the last writes may take.
 const WRITING: Duration = Duration::from_secs(4);
 
@@ -31,10 +34,10 @@ const WRITING: Duration = Duration::from_secs(4);
 pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let data_dir = DataDir::open(&config.data_dir)?;
-    let open_files = server::raise_file_limit();
+    let open_files = listen::raise_file_limit();
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
-    let listener = server::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
+    let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let auth = Arc::new(build_auth(&config, &data_dir, address)?);
     let engine = build_engine(&config, (&clock, &store), &startup, &mut registry)?;
@@ -184,7 +187,7 @@ fn serve(parts: Parts<'_>, listener: TcpListener, mut registry: Registry) -> any
     let metrics = ServerMetrics::register(&mut registry);
     let max = limits
         .max_connections
-        .unwrap_or_else(|| server::default_max_connections(open_files));
+        .unwrap_or_else(|| listen::default_max_connections(open_files));
     let slots = Slots::new(max, metrics.connections.clone());
     let door = Arc::new(Door::new(
         &limits,
@@ -239,12 +242,15 @@ fn serve(parts: Parts<'_>, listener: TcpListener, mut registry: Registry) -> any
     };
     let mut servers = Vec::new();
     if let Some(address) = config.metrics_listen {
-        let listener = server::listen(address).with_context(|| format!("can't listen on {address}"))?;
+        let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
         let router = api::metrics_router(state);
+        // Places of its own, so that it answers when the main listener is full.
+        let slots = Slots::new(METRICS_CONNECTIONS, Gauge::default());
         servers.push(Server::start(
             listener,
             Serving {
                 router,
+                slots,
                 ..serving.clone()
             },
         )?);

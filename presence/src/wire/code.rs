@@ -39,7 +39,7 @@ pub enum Code {
     NotFound,
     /// The path knows other methods.
     MethodNotAllowed,
-    /// The body is not `application/json`.
+    /// The body is encoded.
     UnsupportedMediaType,
     /// The `Host` is none of ours: somebody's web page is asking.
     MisdirectedRequest,

@@ -1,8 +1,6 @@
 //! REST: every call of the contract, each in its own file under [`calls`], and what they share: who may call, how a body
 //! is read, how a refusal looks. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
 
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "not wired in yet"))]
-
 mod body;
 mod caller;
 mod calls;

@@ -43,7 +43,11 @@ pub(crate) struct Origin(String);
 impl FromStr for Origin {
     type Err = ();
     fn from_str(s: &str) -> Result<Self, ()> {
-        if s.contains("://") { Ok(Self(s.to_ascii_lowercase())) } else { Err(()) }
+        if s.contains("://") {
+            Ok(Self(s.to_ascii_lowercase()))
+        } else {
+            Err(())
+        }
     }
 }
 pub(crate) struct JwtKey(Vec<u8>);
@@ -73,7 +77,13 @@ impl Auth {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         Self(o)
     }
-    pub(crate) fn authenticate(&self, peer: IpAddr, headers: &HeaderMap, bearer: Option<&str>, now: Wall) -> Result<Identity, AuthError> {
+    pub(crate) fn authenticate(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        bearer: Option<&str>,
+        now: Wall,
+    ) -> Result<Identity, AuthError> {
         let no = |detail: &str| AuthError::Forbidden { detail: detail.into() };
         let mut internal = false;
         if let Some(s) = headers.get("x-secret-token") {
@@ -82,13 +92,21 @@ impl Auth {
             }
             internal = true;
         }
-        let mut id = Identity { internal, user: None, expires: None };
-        let auth = headers.get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+        let mut id = Identity {
+            internal,
+            user: None,
+            expires: None,
+        };
+        let auth = headers
+            .get("authorization")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.strip_prefix("Bearer "));
         if let Some(token) = auth.or(bearer) {
             let mut v = Validation::new(Algorithm::HS256);
             v.validate_exp = false;
             v.required_spec_claims.clear();
-            let c = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(&self.0.jwt.0), &v).map_err(|_| no("bad token"))?;
+            let c = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(&self.0.jwt.0), &v)
+                .map_err(|_| no("bad token"))?;
             let exp = Wall::from_millis((c.claims.exp * 1000.0) as i64);
             if exp <= now {
                 return Err(no("expired"));

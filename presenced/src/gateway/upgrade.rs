@@ -313,7 +313,9 @@ mod tests {
             (Some(SUBPROTOCOL), Some("a.b.c"))
         );
         assert_eq!(
-            offer("presence.v1, bearer.a, bearer.b").err().map(|refusal| refusal.code),
+            offer("presence.v1, bearer.a, bearer.b")
+                .err()
+                .map(|refusal| refusal.code),
             Some(Code::InvalidHeader)
         );
     }

@@ -4,8 +4,6 @@
 //! One task accepts, one task per HTTP connection serves it. A connection that is upgraded leaves its task and takes its
 //! [`Slot`] along.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "not wired in yet"))]
-
 mod accept;
 mod address_limits;
 mod connection;

@@ -3,7 +3,6 @@
 //! This file is the handle that the rest of the daemon has of it. What is acknowledged is on disk: a write is answered
 //! after its commit and never before. Nothing here knows a rule of presence; what is stored is what was handed in, except
 //! that older never replaces newer.
-#![cfg_attr(not(test), expect(dead_code, reason = "not wired in yet"))]
 
 mod connection;
 mod fault;

@@ -82,28 +82,19 @@ async fn ids_that_are_none_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn bodies_must_be_json_and_say_nothing_else() {
+async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
     let api = Fixture::new().await;
-    let put = async |kind: &str| {
-        let headers = [ANNA, ("content-type", kind)];
-        api.ask("PUT /api/user/custom-status", &headers, CHOICE).await
-    };
     for kind in [
-        "text/plain",
-        "application/jsonp",
+        "application/json",
+        "Application/JSON ; charset=utf-8",
         "application/x-www-form-urlencoded",
+        "text/plain",
         "",
-        "json",
     ] {
-        put(kind).await.refused(415, "unsupported_media_type");
+        let headers = [ANNA, ("content-type", kind)];
+        let answer = api.ask("PUT /api/user/custom-status", &headers, CHOICE).await;
+        assert_eq!(answer.status, 200, "{kind}");
     }
-    for kind in ["application/json", "Application/JSON ; charset=utf-8"] {
-        assert_eq!(put(kind).await.status, 200, "{kind}");
-    }
-    assert_eq!(
-        api.ask("PUT /api/user/custom-status", &[ANNA], CHOICE).await.status,
-        200
-    );
     let gzip = [ANNA, ("content-encoding", "gzip")];
     api.ask("PUT /api/user/custom-status", &gzip, CHOICE)
         .await
