@@ -8,20 +8,27 @@ use prometheus_client::registry::Registry;
 use super::ending::Ending;
 
 /// The limits that are counted here; those of client addresses are the door's.
-const LIMITS: [&str; 8] = [
-    "sessions",
+const LIMITS: [&str; 9] = [
+    "too_many_sessions",
     "watched",
     "choices",
-    "message_size",
+    "message_too_long",
     "messages",
     "bytes",
     "bad_messages",
     "unfinished_message",
+    "too_slow",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,13 +41,9 @@ struct MessageLabel {
 pub(crate) struct GatewayMetrics {
     ends: Family<EndLabel, Counter>,
     messages: Family<MessageLabel, Counter>,
-    refused: Family<LimitLabel, Counter>,
+    limits: Family<LimitLabel, Counter>,
+    /// Connections ended because their client did not read.
     slow_closes: Counter,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LimitLabel {
-    limit: &'static str,
 }
 
 impl GatewayMetrics {
@@ -49,50 +52,47 @@ impl GatewayMetrics {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
-            refused: Family::default(),
+            limits: Family::default(),
             slow_closes: Counter::default(),
         };
         registry.register(
             "connection_ends",
-            "WebSockets that ended, by reason",
+            "WebSockets that ended, by reason and close code",
             metrics.ends.clone(),
         );
         registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
         registry.register(
-            "refused",
-            "Messages refused and connections ended by a limit, by limit",
-            metrics.refused.clone(),
+            "refused_by_limit",
+            "Messages refused and WebSockets ended because of a limit",
+            metrics.limits.clone(),
         );
         registry.register(
             "slow_closes",
-            "Connections closed because their client read too slowly",
+            "WebSockets ended because their client did not read",
             metrics.slow_closes.clone(),
         );
         // There from the start, so that an alert can tell none from no data.
         for limit in LIMITS {
-            metrics.refused.get_or_create(&LimitLabel { limit });
+            metrics.limits.get_or_create(&LimitLabel { limit });
         }
         metrics
     }
 
     /// A connection ended.
     pub(super) fn end(&self, ending: Ending) {
-        let reason = ending.reason();
-        self.ends.get_or_create(&EndLabel { reason }).inc();
-        match reason {
-            "too_slow" => {
-                self.slow_closes.inc();
-            }
-            "too_many_sessions" => self.refuse("sessions"),
-            "message_too_long" => self.refuse("message_size"),
-            "bytes" | "messages" | "bad_messages" | "unfinished_message" => self.refuse(reason),
-            _ => {}
+        let (reason, code) = ending.labels();
+        self.ends.get_or_create(&EndLabel { reason, code }).inc();
+        if let Some(limit) = ending.limit() {
+            self.refuse(limit);
+        }
+        if ending.is_slow() {
+            self.slow_closes.inc();
         }
     }
 
-    /// A limit refused.
+    /// A limit was in the way.
     pub(super) fn refuse(&self, limit: &'static str) {
-        self.refused.get_or_create(&LimitLabel { limit }).inc();
+        self.limits.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// A message was read.

@@ -5,6 +5,7 @@
 use std::io;
 
 use presence::Mono;
+use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -33,10 +34,14 @@ pub(super) enum Incoming {
 pub(super) enum Broken {
     /// No close frame: the end of the stream, or a reset.
     Lost,
-    /// The client went beyond a limit of the bytes themselves.
-    Abusive(Abuse),
-    /// The client broke the protocol: the close code and reason to answer.
-    Refused(u16, &'static str),
+    /// A limit under the codec was passed: this one.
+    OverLimit(Abuse),
+    /// A message is longer than it may be, or says it will be.
+    TooLong,
+    /// Text that is not UTF-8.
+    InvalidText,
+    /// Not as RFC 6455 wants it.
+    BadProtocol,
 }
 
 /// The reading half of a connection.
@@ -75,7 +80,7 @@ impl Reader {
     /// The next message without waiting; none if it is not there yet, or the turn is over.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
         if let Some(limit) = self.tap.exceeded() {
-            return Err(Broken::Abusive(limit));
+            return Err(Broken::OverLimit(limit));
         }
         let message_max = self.message_max;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
@@ -103,13 +108,13 @@ impl Reader {
 
     fn broken_by(&self, error: &Error) -> Broken {
         if let Some(limit) = self.tap.exceeded() {
-            return Broken::Abusive(limit);
+            return Broken::OverLimit(limit);
         }
         match error {
-            Error::Capacity(_) => Broken::Refused(1009, "the message is too long"),
-            Error::Utf8(_) => Broken::Refused(1007, "text that is not UTF-8"),
-            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
-            Error::Protocol(_) => Broken::Refused(1002, "not the WebSocket protocol"),
+            Error::Capacity(_) => Broken::TooLong,
+            Error::Utf8(_) => Broken::InvalidText,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
+            Error::Protocol(_) => Broken::BadProtocol,
             _ => Broken::Lost,
         }
     }

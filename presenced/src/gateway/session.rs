@@ -31,8 +31,9 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     };
     gateway.engine.end(&conn, ending.end());
     gateway.metrics.end(ending);
-    tracing::debug!(session = conn.name(), reason = ending.reason(), "a connection ended");
-    ending::part(&conn, ending).await;
+    tracing::debug!(session = conn.name(), ?ending, "a connection ended");
+    // Boxed, so that a connection does not carry its end along while it lives.
+    Box::pin(ending::part(&conn, ending)).await;
     drop(slot);
 }
 
