@@ -110,14 +110,14 @@ async fn a_user_id_that_came_through_an_unnamed_proxy_is_not_believed() {
     ];
     for sign in signs {
         let answer = choose_raw(&daemon, &["x-user-id: alice", sign]).await;
-        assert_eq!(answer, (401, "unauthenticated".into()), "{sign}");
+        assert_eq!(answer, (403, "forbidden".into()), "{sign}");
         assert_unseen(&daemon, sign).await;
         let mut raw = Raw::connect(daemon.address()).await;
         let (name, value) = sign.split_once(':').unwrap();
         let response = raw.upgrade("/ws", &[("x-user-id", "alice"), (name, value)]).await;
         assert_eq!(
             (response.status, response.code().as_str()),
-            (401, "unauthenticated"),
+            (403, "forbidden"),
             "{sign}"
         );
     }
@@ -135,7 +135,7 @@ async fn a_user_id_that_came_through_an_unnamed_proxy_is_not_believed() {
     let another = Daemon::start(&["--trusted-proxy", "192.0.2.0/24"]).await;
     assert_eq!(
         choose_raw(&another, &["x-user-id: alice"]).await.0,
-        401,
+        403,
         "only the named one"
     );
 }

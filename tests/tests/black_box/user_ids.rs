@@ -172,14 +172,23 @@ async fn every_other_id_in_a_header_or_a_body_is_refused_by_name() {
         long.as_bytes(),
     ];
     for value in headers {
-        for mut request in [&b"PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n"[..], b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"].map(<[u8]>::to_vec) {
-            request.extend(b"x-user-id: ");
-            request.extend(value);
-            request.extend(b"\r\ncontent-type: application/json\r\ncontent-length: 23\r\n\r\n{\"customStatus\":\"IDLE\"}");
+        let name = [b"x-user-id: ", value, b"\r\n"].concat();
+        let body = "content-type: application/json\r\ncontent-length: 23\r\n\r\n{\"customStatus\":\"IDLE\"}";
+        let choice = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n";
+        let upgrade = presence_tests::raw::upgrade_request("/ws", &[]);
+        let upgrade = upgrade.strip_suffix("\r\n").unwrap();
+        for request in [
+            [choice.as_bytes(), &name, body.as_bytes()].concat(),
+            [upgrade.as_bytes(), &name, b"\r\n"].concat(),
+        ] {
             let mut raw = Raw::connect(daemon.address()).await;
             raw.send(request).await;
             let response = raw.response().await;
-            assert_eq!((response.status, response.code().as_str()), (400, "invalid_user_id"), "{value:?}");
+            assert_eq!(
+                (response.status, response.code().as_str()),
+                (400, "invalid_user_id"),
+                "{value:?}"
+            );
         }
     }
     let in_bodies = [
