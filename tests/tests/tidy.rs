@@ -1,6 +1,7 @@
 //! What must hold of the sources themselves, beyond what the compiler and clippy see.
 #![expect(clippy::unwrap_used, reason = "in a test program a failure is a failed test")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use presence_tests::binaries::repository;
@@ -67,20 +68,41 @@ fn no_file_is_longer_than_400_lines() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
-#[test]
-fn no_test_sleeps() {
-    let in_tests = |name: &str| name.contains("tests/") && name != "tests/src/wait.rs";
-    let found = offences(in_tests, |line| line.contains("sleep(") || line.contains("::sleep"));
-    assert!(found.is_empty(), "wait for a condition instead: {found:#?}");
+/// The names of the files in which offences were found, each once.
+fn files_of(offences: &[String]) -> BTreeSet<&str> {
+    offences
+        .iter()
+        .filter_map(|offence| offence.split(':').next())
+        .collect()
 }
 
 #[test]
-fn clocks_are_read_in_one_file_of_each_program() {
-    let elsewhere = |name: &str| !name.ends_with("/clock.rs");
-    let found = offences(elsewhere, |line| {
-        line.contains("Instant::now(") || line.contains("SystemTime::now(")
-    });
-    assert!(found.is_empty(), "{found:#?}");
+fn tests_wait_for_conditions_in_one_place_each_and_sleep_nowhere_else() {
+    let sleeps = |line: &str| line.contains("sleep(") || line.contains("::sleep");
+    let found = offences(|name| name.starts_with("tests/") && name != "tests/src/wait.rs", sleeps);
+    assert!(found.is_empty(), "wait for a condition instead: {found:#?}");
+    let found = offences(|name| !name.starts_with("tests/") && name.contains("tests"), sleeps);
+    let mut trees = BTreeSet::new();
+    for file in files_of(&found) {
+        let tree = file.split("tests").next().unwrap();
+        assert!(trees.insert(tree), "a second place that waits: {found:#?}");
+    }
+}
+
+#[test]
+fn clocks_are_read_in_one_file_of_each_program_and_of_its_tests() {
+    let found = offences(
+        |_| true,
+        |line| line.contains("Instant::now(") || line.contains("SystemTime::now("),
+    );
+    let mut parts = BTreeSet::new();
+    for file in files_of(&found) {
+        let part: Vec<&str> = file.splitn(3, '/').take(2).collect();
+        assert!(
+            parts.insert(part.join("/")),
+            "a second file that reads clocks: {found:#?}"
+        );
+    }
 }
 
 #[test]
