@@ -148,6 +148,7 @@ fn flag(setting: &Setting) -> Arg {
         Kind::Many => arg
             .value_name(setting.value)
             .action(ArgAction::Append)
+            .num_args(1..)
             .value_delimiter(','),
     }
 }

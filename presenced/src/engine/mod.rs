@@ -310,11 +310,6 @@ impl Engine {
         self.shared.drain.has_begun()
     }
 
-    /// Connections that are open, observers' too.
-    pub(crate) fn open_connections(&self) -> u64 {
-        self.tallies.connections.load(Ordering::Relaxed) + self.tallies.observers.load(Ordering::Relaxed)
-    }
-
     /// The wheel came to a user's deadline.
     fn on_user_deadline(&self, user: UserRef, at: Mono) {
         let mut shard = self.shards.of_ref(user);

@@ -73,7 +73,7 @@ impl GatewayMetrics {
         );
         // There from the start, so that an alert can tell none from no data.
         for limit in LIMITS {
-            metrics.limits.get_or_create(&LimitLabel { limit });
+            drop(metrics.limits.get_or_create(&LimitLabel { limit }));
         }
         metrics
     }

@@ -172,7 +172,8 @@ impl<'a> Session<'a> {
                 Handled::Bad => self.count_bad(),
                 Handled::Later(handling) => self.wait_for(handling).await,
             },
-            Incoming::Binary(_) => {
+            Incoming::Binary(bytes) => {
+                tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.message("binary");
                 answers::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
                 self.count_bad()

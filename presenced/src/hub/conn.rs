@@ -77,6 +77,9 @@ impl Abuse {
     }
 }
 
+/// Arms the timing wheel for a connection.
+pub(crate) type Arm = dyn Fn(&Arc<Conn>, Mono) + Send + Sync;
+
 /// What all connections share.
 pub(crate) struct Shared {
     /// Tells since when a socket is stuck.
@@ -84,7 +87,7 @@ pub(crate) struct Shared {
     /// Where a connection goes that is owed something.
     pub(crate) ready: Arc<Ready>,
     /// Arms the timing wheel for a connection, at the latest for then.
-    pub(crate) arm: Box<dyn Fn(&Arc<Conn>, Mono) + Send + Sync>,
+    pub(crate) arm: Box<Arm>,
     /// When connections are pinged and given up.
     pub(crate) beats: Beats,
     /// Tells every connection's task at once that the daemon goes down.

@@ -49,7 +49,7 @@ impl ServerMetrics {
             metrics.refused.clone(),
         );
         for limit in ["connections", "handshakes", "failed_logins"] {
-            metrics.refused.get_or_create(&LimitLabel { limit });
+            drop(metrics.refused.get_or_create(&LimitLabel { limit }));
         }
         metrics
     }
