@@ -34,7 +34,8 @@ use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
 
 use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::hub::conn::{Conn, Drain, Shared};
+use crate::hub::conn::{Conn, Shared};
+use crate::hub::drain::Drain;
 use crate::hub::heart::Beats;
 use crate::hub::outbox::UserRef;
 use crate::hub::ready::Ready;

@@ -13,7 +13,8 @@ use tungstenite::protocol::frame::CloseFrame;
 
 use super::answers;
 use super::reader::Broken;
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::Conn;
+use crate::hub::verdict::Verdict;
 
 /// Close codes of RFC 6455, section 7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
@@ -247,7 +248,7 @@ fn shut(conn: &Conn, how: Shutdown) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::conn::Abuse;
+    use crate::hub::verdict::Abuse;
 
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {

@@ -11,7 +11,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
-use crate::hub::conn::Abuse;
+use crate::hub::verdict::Abuse;
 
 /// What one read takes at most. tungstenite zeroes it before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;

@@ -15,8 +15,9 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
-use crate::hub::conn::{Abuse, Conn, Verdict};
+use crate::hub::conn::Conn;
 use crate::hub::frame::Opcode;
+use crate::hub::verdict::{Abuse, Verdict};
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;

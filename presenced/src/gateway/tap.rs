@@ -12,7 +12,8 @@ use presence::{Bucket, Mono};
 use super::tracker::Tracker;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::hub::conn::{Abuse, Conn};
+use crate::hub::conn::Conn;
+use crate::hub::verdict::Abuse;
 
 /// Most bytes of one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: usize = 64 * 1024;

@@ -7,8 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;
@@ -17,65 +16,13 @@ use presence::{Mono, SessionId, UserId};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::drain::Drain;
 use super::frame::{self, Opcode};
 use super::heart::{Beats, Heart};
 use super::outbox::{Outbox, UserRef};
 use super::ready::Ready;
+use super::verdict::Verdict;
 use crate::clock::Clock;
-
-/// Why the server ends a connection. The first verdict stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// No answer to a ping: no close frame, no goodbye; the session is lost.
-    PingTimeout,
-    /// No progress of a write (4009).
-    TooSlow,
-    /// The token ran out (4001).
-    Expired,
-    /// Beyond a limit (4008).
-    Abusive(Abuse),
-    /// An operator ended it (4003). The engine has ended the session already.
-    Kicked,
-    /// An operator forgot the user (4010). The engine has ended the session already.
-    Forgotten,
-    /// The daemon goes down (1012); the client comes back after this long.
-    Draining(Duration),
-}
-
-/// Which limit a client went beyond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Abuse {
-    /// Bytes a second.
-    Bytes,
-    /// Messages a second.
-    Messages,
-    /// Malformed messages a minute.
-    BadMessages,
-    /// The time a message may stay unfinished.
-    Unfinished,
-}
-
-impl Abuse {
-    /// For metrics.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Messages => "messages",
-            Self::BadMessages => "bad_messages",
-            Self::Unfinished => "unfinished_message",
-        }
-    }
-
-    /// For people, in the close frame.
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::Bytes => "too many bytes a second",
-            Self::Messages => "too many messages a second",
-            Self::BadMessages => "too many bad messages",
-            Self::Unfinished => "a message was not finished in time",
-        }
-    }
-}
 
 /// Arms the timing wheel for a connection.
 pub(crate) type Arm = dyn Fn(&Arc<Conn>, Mono) + Send + Sync;
@@ -92,41 +39,6 @@ pub(crate) struct Shared {
     pub(crate) beats: Beats,
     /// Tells every connection's task at once that the daemon goes down.
     pub(crate) drain: Drain,
-}
-
-/// The end of the daemon, as connections learn of it.
-pub(crate) struct Drain {
-    /// Over how long the clients' return is spread.
-    pub(crate) spread: Duration,
-    has_begun: AtomicBool,
-    begins: Notify,
-}
-
-impl Drain {
-    pub(crate) fn new(spread: Duration) -> Self {
-        Self {
-            spread,
-            has_begun: AtomicBool::new(false),
-            begins: Notify::new(),
-        }
-    }
-
-    /// Condemns every connection.
-    pub(crate) fn begin(&self) {
-        self.has_begun.store(true, Ordering::SeqCst);
-        self.begins.notify_waiters();
-    }
-
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::SeqCst)
-    }
-
-    /// When a client should come back: spread by its session, so that no chance is needed.
-    fn delay_of(&self, id: SessionId) -> Duration {
-        const EARLIEST: Duration = Duration::from_millis(500);
-        let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
-        EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
-    }
 }
 
 /// One connection.
@@ -289,7 +201,7 @@ impl Conn {
     /// again, and writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
-        let drain = self.shared.drain.begins.notified();
+        let drain = self.shared.drain.begins();
         if self.shared.drain.has_begun() && self.verdict().is_none() {
             return self.condemn(Verdict::Draining(self.shared.drain.delay_of(self.id)));
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use presence::{Mono, Now};
 
-use super::conn::{Abuse, Conn, Verdict};
+use super::conn::Conn;
 use super::frame::Opcode;
+use super::verdict::{Abuse, Verdict};
 
 /// The times a heart beats to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
