@@ -80,20 +80,27 @@ struct Served {
     metrics: ServerMetrics,
 }
 
-struct Signals([tokio::signal::unix::Signal; 3]);
+struct Signals {
+    ending: [tokio::signal::unix::Signal; 3],
+    /// A file that may not grow any more is an error of a write, as on a full disk, and not the end of the process.
+    _file_size: tokio::signal::unix::Signal,
+}
 
 impl Signals {
     /// From now on these end the daemon in order.
     fn new() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::hangup())?,
-        ]))
+        Ok(Self {
+            ending: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            ],
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     async fn any(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
+        let [terminate, interrupt, hangup] = &mut self.ending;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -113,22 +120,13 @@ fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow
     let secrets = data_dir.secrets(config.secret_file.as_deref())?;
     let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
     let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is no key"))?;
-    let loopback = ["127.0.0.0/8", "::1/128"]
-        .into_iter()
-        .filter_map(|net| net.parse().ok());
-    let trusted_by_default = config.trusted_proxies.is_empty();
-    let trusted_proxies = if trusted_by_default {
-        loopback.collect()
-    } else {
-        config.trusted_proxies.clone()
-    };
     Ok(Auth::new(AuthOptions {
         secrets,
         jwt,
         jwt_issuer: config.jwt_issuer.clone(),
         jwt_audience: config.jwt_audience.clone(),
-        trusted_proxies,
-        trusted_by_default,
+        trusted_by_default: config.trusted_proxies.is_empty(),
+        trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,
     }))

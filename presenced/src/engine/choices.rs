@@ -36,6 +36,15 @@ impl Engine {
         let _gate = self.gate(user).lock().await;
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        if self
+            .shards
+            .of_ref(at)
+            .peek(at)
+            .is_some_and(|cell| cell.profile.is_degraded())
+        {
+            // The store's order of choices is not known yet, and it would drop one that looks older.
+            self.reload_gated(at, user).await?;
+        }
         let (choice, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
@@ -60,6 +69,9 @@ impl Engine {
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
         let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        // Whose time is up is not there any more to be active.
+        cell.sessions.on_deadline(now.mono);
+        self.expire_reports(cell, now);
         cell.profile.handle_choice(choice);
         if by == By::User && cell.is_present() {
             cell.sessions.handle_choice(now, &self.options.timers);

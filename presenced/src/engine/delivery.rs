@@ -90,6 +90,7 @@ impl Engine {
             outbox.trim();
             outbox.enqueue()
         };
+        conn.release();
         if is_due {
             self.ready.push(Arc::clone(conn));
         }

@@ -15,6 +15,15 @@ use super::answers;
 use super::reader::Broken;
 use crate::hub::conn::{Conn, Verdict};
 
+/// Close codes of RFC 6455, section 7.4.1.
+const PROTOCOL_ERROR: u16 = 1002;
+const INVALID_TEXT: u16 = 1007;
+const TOO_LONG: u16 = 1009;
+
+/// How long what is said last may take to leave.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody else, who is writing, is done.
+const FLUSH_LOOKS: Duration = Duration::from_millis(10);
 /// How long a client may take to close its side, once it was told.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much a client may still send meanwhile, in bytes.
@@ -69,13 +78,40 @@ impl Ending {
         }
     }
 
-    /// For metrics.
-    pub(super) const fn reason(self) -> &'static str {
+    /// For metrics: why, and the close code. Of the client's codes only those that mean something here are told apart.
+    pub(super) const fn labels(self) -> (&'static str, &'static str) {
         match self {
-            Self::ByClient(_) => "closed",
-            Self::Lost => "lost",
-            Self::ByServer(farewell) => farewell.reason,
+            Self::ByClient(None) => ("closed", "none"),
+            Self::ByClient(Some(1000)) => ("closed", "1000"),
+            Self::ByClient(Some(1001)) => ("left", "1001"),
+            Self::ByClient(Some(_)) => ("left", "other"),
+            Self::Lost => ("lost", "none"),
+            Self::ByServer(farewell) => (farewell.reason, code_label(farewell.code)),
         }
+    }
+
+    /// The limit that ended it, if one did.
+    pub(super) const fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::ByServer(
+                farewell @ Farewell {
+                    code: close::ABUSIVE | close::TOO_SLOW | close::TOO_MANY_SESSIONS | TOO_LONG,
+                    ..
+                },
+            ) => Some(farewell.reason),
+            _ => None,
+        }
+    }
+
+    /// Whether the client did not read.
+    pub(super) const fn is_slow(self) -> bool {
+        matches!(
+            self,
+            Self::ByServer(Farewell {
+                code: close::TOO_SLOW,
+                ..
+            })
+        )
     }
 
     /// The user has too many sessions already.
@@ -98,6 +134,22 @@ impl Ending {
     }
 }
 
+const fn code_label(code: u16) -> &'static str {
+    match code {
+        PROTOCOL_ERROR => "1002",
+        INVALID_TEXT => "1007",
+        TOO_LONG => "1009",
+        close::RESTART => "1012",
+        close::EXPIRED => "4001",
+        close::KICKED => "4003",
+        close::ABUSIVE => "4008",
+        close::TOO_SLOW => "4009",
+        close::FORGOTTEN => "4010",
+        close::TOO_MANY_SESSIONS => "4029",
+        _ => "other",
+    }
+}
+
 impl From<Verdict> for Ending {
     fn from(verdict: Verdict) -> Self {
         match verdict {
@@ -108,7 +160,7 @@ impl From<Verdict> for Ending {
             Verdict::Expired => {
                 Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
             }
-            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, ("abusive", limit), None),
+            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, (limit.label(), limit.text()), None),
             Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
             Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
             Verdict::Draining(returns) => {
@@ -122,14 +174,11 @@ impl From<Broken> for Ending {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Lost => Self::Lost,
-            Broken::Refused(close::ABUSIVE, limit) => Verdict::Abusive(limit).into(),
-            Broken::Refused(code, text) => {
-                let reason = match code {
-                    1007 => "invalid_text",
-                    1009 => "message_too_long",
-                    _ => "protocol_error",
-                };
-                Self::by_server(code, (reason, text), None)
+            Broken::OverLimit(limit) => Verdict::Abusive(limit).into(),
+            Broken::TooLong => Self::by_server(TOO_LONG, ("message_too_long", "the message is too long"), None),
+            Broken::InvalidText => Self::by_server(INVALID_TEXT, ("invalid_text", "text that is not UTF-8"), None),
+            Broken::BadProtocol => {
+                Self::by_server(PROTOCOL_ERROR, ("protocol_error", "not the WebSocket protocol"), None)
             }
         }
     }
@@ -141,7 +190,7 @@ impl From<Option<CloseFrame>> for Ending {
     }
 }
 
-/// Says farewell and closes the socket. The session has ended before.
+/// Says farewell and closes the socket. The session has ended before: how long this takes changes nothing for others.
 pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
     match ending {
         Ending::Lost => return shut(conn, Shutdown::Both),
@@ -160,27 +209,31 @@ pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
             conn.push_close(Some(farewell.code), farewell.text);
         }
     }
-    let _ = tokio::time::timeout(LINGER, linger(conn)).await;
+    let _ = tokio::time::timeout(FLUSH, flush(conn)).await;
+    // Half a close: whoever still sends gets no reset, which would take the close frame out of the client's hands.
+    shut(conn, Shutdown::Write);
+    let _ = tokio::time::timeout(LINGER, drain(conn)).await;
     shut(conn, Shutdown::Both);
 }
 
-/// Waits until all is sent, closes the sending side and reads to the client's end.
-async fn linger(conn: &Arc<Conn>) {
+/// Waits until all is sent.
+async fn flush(conn: &Arc<Conn>) {
     while !conn.is_flushed() {
-        conn.attend().await;
+        // The delivery thread may be writing just now, and tells nobody when it is done.
+        let _ = tokio::time::timeout(FLUSH_LOOKS, conn.attend()).await;
     }
-    shut(conn, Shutdown::Write);
+}
+
+/// Reads to the client's end, within bounds.
+async fn drain(conn: &Arc<Conn>) {
     let mut left = LINGER_MAX_BYTES;
-    let mut scratch = [0; 512];
-    while left > 0 {
+    while conn.socket().readable().await.is_ok() {
+        let mut scratch = [0; 4096];
         match conn.socket().try_read(&mut scratch) {
             Ok(0) => return,
-            Ok(count) => left = left.saturating_sub(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if conn.socket().readable().await.is_err() {
-                    return;
-                }
-            }
+            Ok(count) if count >= left => return,
+            Ok(count) => left -= count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
     }
@@ -194,6 +247,7 @@ fn shut(conn: &Conn, how: Shutdown) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::conn::Abuse;
 
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {
@@ -206,10 +260,10 @@ mod tests {
             (Verdict::PingTimeout.into(), End::Lost),
             (Verdict::TooSlow.into(), End::Dropped),
             (Verdict::Expired.into(), End::Dropped),
-            (Verdict::Abusive("").into(), End::Dropped),
+            (Verdict::Abusive(Abuse::Bytes).into(), End::Dropped),
             (Verdict::Draining(Duration::ZERO).into(), End::Dropped),
-            (Broken::Refused(1002, "").into(), End::Dropped),
-            (Broken::Refused(1009, "").into(), End::Dropped),
+            (Broken::BadProtocol.into(), End::Dropped),
+            (Broken::TooLong.into(), End::Dropped),
             (Verdict::Kicked.into(), End::Kicked),
             (Verdict::Forgotten.into(), End::Kicked),
         ];

@@ -5,9 +5,30 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use super::ending::Ending;
+
+/// The limits that are counted here; those of client addresses are the door's.
+const LIMITS: [&str; 9] = [
+    "too_many_sessions",
+    "watched",
+    "choices",
+    "message_too_long",
+    "messages",
+    "bytes",
+    "bad_messages",
+    "unfinished_message",
+    "too_slow",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,6 +41,9 @@ struct MessageLabel {
 pub(crate) struct GatewayMetrics {
     ends: Family<EndLabel, Counter>,
     messages: Family<MessageLabel, Counter>,
+    limits: Family<LimitLabel, Counter>,
+    /// Connections ended because their client did not read.
+    slow_closes: Counter,
 }
 
 impl GatewayMetrics {
@@ -28,19 +52,47 @@ impl GatewayMetrics {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
+            limits: Family::default(),
+            slow_closes: Counter::default(),
         };
         registry.register(
             "connection_ends",
-            "WebSockets that ended, by reason",
+            "WebSockets that ended, by reason and close code",
             metrics.ends.clone(),
         );
         registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
+        registry.register(
+            "refused_by_limit",
+            "Messages refused and WebSockets ended because of a limit",
+            metrics.limits.clone(),
+        );
+        registry.register(
+            "slow_closes",
+            "WebSockets ended because their client did not read",
+            metrics.slow_closes.clone(),
+        );
+        // There from the start, so that an alert can tell none from no data.
+        for limit in LIMITS {
+            metrics.limits.get_or_create(&LimitLabel { limit });
+        }
         metrics
     }
 
     /// A connection ended.
-    pub(super) fn end(&self, reason: &'static str) {
-        self.ends.get_or_create(&EndLabel { reason }).inc();
+    pub(super) fn end(&self, ending: Ending) {
+        let (reason, code) = ending.labels();
+        self.ends.get_or_create(&EndLabel { reason, code }).inc();
+        if let Some(limit) = ending.limit() {
+            self.refuse(limit);
+        }
+        if ending.is_slow() {
+            self.slow_closes.inc();
+        }
+    }
+
+    /// A limit was in the way.
+    pub(super) fn refuse(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// A message was read.

@@ -5,11 +5,13 @@
 use std::io;
 
 use presence::Mono;
+use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
+use crate::hub::conn::Abuse;
 
 /// What one read takes at most. tungstenite zeroes it before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -32,8 +34,14 @@ pub(super) enum Incoming {
 pub(super) enum Broken {
     /// No close frame: the end of the stream, or a reset.
     Lost,
-    /// The client broke the protocol or a limit: the close code and reason to answer.
-    Refused(u16, &'static str),
+    /// A limit under the codec was passed: this one.
+    OverLimit(Abuse),
+    /// A message is longer than it may be, or says it will be.
+    TooLong,
+    /// Text that is not UTF-8.
+    InvalidText,
+    /// Not as RFC 6455 wants it.
+    BadProtocol,
 }
 
 /// The reading half of a connection.
@@ -59,6 +67,11 @@ impl Reader {
         self.tap.begin_turn();
     }
 
+    /// Reading goes on after the client had to wait for its own backlog.
+    pub(super) fn resume(&mut self) {
+        self.tap.resume();
+    }
+
     /// Whether reading stopped because the turn was over, not because nothing was there.
     pub(super) const fn is_turn_over(&self) -> bool {
         self.tap.is_turn_over()
@@ -67,7 +80,7 @@ impl Reader {
     /// The next message without waiting; none if it is not there yet, or the turn is over.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
         if let Some(limit) = self.tap.exceeded() {
-            return Err(Broken::Refused(presence::wire::close::ABUSIVE, limit));
+            return Err(Broken::OverLimit(limit));
         }
         let message_max = self.message_max;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
@@ -95,13 +108,13 @@ impl Reader {
 
     fn broken_by(&self, error: &Error) -> Broken {
         if let Some(limit) = self.tap.exceeded() {
-            return Broken::Refused(presence::wire::close::ABUSIVE, limit);
+            return Broken::OverLimit(limit);
         }
         match error {
-            Error::Capacity(_) => Broken::Refused(1009, "the message is too long"),
-            Error::Utf8(_) => Broken::Refused(1007, "text that is not UTF-8"),
-            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
-            Error::Protocol(_) => Broken::Refused(1002, "not the WebSocket protocol"),
+            Error::Capacity(_) => Broken::TooLong,
+            Error::Utf8(_) => Broken::InvalidText,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
+            Error::Protocol(_) => Broken::BadProtocol,
             _ => Broken::Lost,
         }
     }

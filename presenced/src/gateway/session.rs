@@ -15,7 +15,7 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::{Abuse, Conn, Verdict};
 use crate::hub::frame::Opcode;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
@@ -30,8 +30,10 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         Err(ending) => ending,
     };
     gateway.engine.end(&conn, ending.end());
-    gateway.metrics.end(ending.reason());
-    ending::part(&conn, ending).await;
+    gateway.metrics.end(ending);
+    tracing::debug!(session = conn.name(), ?ending, "a connection ended");
+    // Boxed, so that a connection does not carry its end along while it lives.
+    Box::pin(ending::part(&conn, ending)).await;
     drop(slot);
 }
 
@@ -74,6 +76,8 @@ struct Session<'a> {
     conn: &'a Arc<Conn>,
     reader: Reader,
     bad_messages: Bucket,
+    /// Nothing is read until its backlog is gone.
+    is_held: bool,
 }
 
 /// Whether a turn read all there was.
@@ -100,6 +104,7 @@ impl<'a> Session<'a> {
             conn,
             reader,
             bad_messages: Bucket::default(),
+            is_held: false,
         }
     }
 
@@ -111,6 +116,10 @@ impl<'a> Session<'a> {
                 return verdict.into();
             }
             let is_reading = !self.conn.is_backlogged();
+            let was_held = std::mem::replace(&mut self.is_held, !is_reading);
+            if was_held && is_reading {
+                self.reader.resume();
+            }
             if turn == Turn::More && is_reading {
                 tokio::task::yield_now().await;
             } else {
@@ -195,6 +204,6 @@ impl<'a> Session<'a> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
             .take(rate, now, 1)
-            .map_err(|_| Verdict::Abusive("too many bad messages").into())
+            .map_err(|_| Verdict::Abusive(Abuse::BadMessages).into())
     }
 }

@@ -32,14 +32,49 @@ pub(crate) enum Verdict {
     TooSlow,
     /// The token ran out (4001).
     Expired,
-    /// Beyond a limit (4008); the text says which.
-    Abusive(&'static str),
+    /// Beyond a limit (4008).
+    Abusive(Abuse),
     /// An operator ended it (4003). The engine has ended the session already.
     Kicked,
     /// An operator forgot the user (4010). The engine has ended the session already.
     Forgotten,
     /// The daemon goes down (1012); the client comes back after this long.
     Draining(Duration),
+}
+
+/// Which limit a client went beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Abuse {
+    /// Bytes a second.
+    Bytes,
+    /// Messages a second.
+    Messages,
+    /// Malformed messages a minute.
+    BadMessages,
+    /// The time a message may stay unfinished.
+    Unfinished,
+}
+
+impl Abuse {
+    /// For metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Messages => "messages",
+            Self::BadMessages => "bad_messages",
+            Self::Unfinished => "unfinished_message",
+        }
+    }
+
+    /// For people, in the close frame.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Bytes => "too many bytes a second",
+            Self::Messages => "too many messages a second",
+            Self::BadMessages => "too many bad messages",
+            Self::Unfinished => "a message was not finished in time",
+        }
+    }
 }
 
 /// What all connections share.
@@ -222,9 +257,18 @@ impl Conn {
         self.write_unsent(outbox);
     }
 
-    /// Whether so many answers wait that nothing more should be read until they are gone.
+    /// Whether so much waits to be sent that nothing more should be read. The task that asks is woken when it is gone.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.outbox.lock().is_backlogged()
+        let mut outbox = self.outbox.lock();
+        outbox.is_held = outbox.is_backlogged();
+        outbox.is_held
+    }
+
+    /// Some of what waited has been taken: the task goes on reading if it had stopped and may.
+    pub(crate) fn release(&self) {
+        if self.outbox.lock().release() {
+            self.wake.notify_one();
+        }
     }
 
     /// Whether everything queued has been handed to the kernel.
@@ -309,7 +353,6 @@ impl Conn {
 
     /// Writes what waits until there is nothing more or the socket is full. Nobody else is writing.
     fn write_unsent(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>) {
-        let was_backlogged = outbox.is_backlogged();
         while !outbox.unsent.is_empty() {
             outbox.is_writing = true;
             let mut bytes = std::mem::take(&mut outbox.unsent);
@@ -328,12 +371,12 @@ impl Conn {
             return self.wait_for_room(outbox, count > 0);
         }
         outbox.stuck_since = None;
-        let is_due = outbox.enqueue();
+        let (is_due, is_released) = (outbox.enqueue(), outbox.release());
         drop(outbox);
         if is_due {
             self.shared.ready.push(Arc::clone(self));
         }
-        if was_backlogged {
+        if is_released {
             self.wake.notify_one();
         }
     }

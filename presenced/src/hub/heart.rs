@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::{Mono, Now};
 
-use super::conn::{Conn, Verdict};
+use super::conn::{Abuse, Conn, Verdict};
 use super::frame::Opcode;
 
 /// The times a heart beats to.
@@ -70,7 +70,7 @@ impl Heart {
         }
         let unfinished = self.opened.map(|since| since.after(beats.message_timeout));
         if unfinished.is_some_and(|at| at <= now) {
-            return Due::Verdict(Verdict::Abusive("a message was not finished in time"));
+            return Due::Verdict(Verdict::Abusive(Abuse::Unfinished));
         }
         let sooner = |one: Mono| {
             [Some(one), unfinished, self.expires]

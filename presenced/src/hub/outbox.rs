@@ -65,6 +65,8 @@ pub(crate) struct Outbox {
     pub(crate) is_closing: bool,
     /// The session ended: nothing is owed any more, though a goodbye may still go out.
     pub(crate) is_ended: bool,
+    /// The connection's task reads nothing until the backlog is gone.
+    pub(crate) is_held: bool,
     /// Watches being prepared: until their snapshots stand in line no event may overtake them, because its cursor would
     /// claim users that were never told.
     pub(crate) preparing: u32,
@@ -112,6 +114,13 @@ impl Outbox {
                 Rest::Everyone { .. } => Vec::new(),
             });
         listed.chain(std::mem::take(&mut self.changed)).collect()
+    }
+
+    /// Whether the connection's task must be woken, because it stopped reading and may go on.
+    pub(crate) fn release(&mut self) -> bool {
+        let is_released = self.is_held && !self.is_backlogged();
+        self.is_held &= !is_released;
+        is_released
     }
 
     /// Whether nothing more should be read from the connection for now. Of one whose socket is broken the rest must be

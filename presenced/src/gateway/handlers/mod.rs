@@ -38,7 +38,10 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, text: &str) 
             answers::error(conn, id.as_ref(), refused.code, &refused.message);
             return match refused.code {
                 // Well said, and more than there may be.
-                Code::TooManyWatched => Handled::Good,
+                Code::TooManyWatched => {
+                    gateway.metrics.refuse("too many watched users");
+                    Handled::Good
+                }
                 _ => Handled::Bad,
             };
         }

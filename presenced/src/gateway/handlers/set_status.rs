@@ -17,7 +17,10 @@ pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<Messa
     };
     match gateway.engine.choose(user, custom, By::User, Viewer::Own).await {
         Ok(record) => answers::ok(conn, id.as_ref(), Some(&record)),
-        Err(EngineError::RateLimited { retry_after }) => answers::rate_limited(conn, id.as_ref(), retry_after),
+        Err(EngineError::RateLimited { retry_after }) => {
+            gateway.metrics.refuse("choices");
+            answers::rate_limited(conn, id.as_ref(), retry_after);
+        }
         Err(error @ (EngineError::StoreUnavailable | EngineError::TooManyReports)) => {
             answers::error(conn, id.as_ref(), Code::StoreUnavailable, &error.to_string());
         }
