@@ -54,6 +54,8 @@ pub(super) struct Farewell {
     /// For people, in the close frame.
     text: &'static str,
     returns: Option<Duration>,
+    /// The limit that was passed, if one was; for metrics.
+    limit: Option<&'static str>,
 }
 
 #[cfg(feature = "autobahn")]
@@ -94,13 +96,8 @@ impl Ending {
     /// The limit that ended it, if one did.
     pub(super) const fn limit(self) -> Option<&'static str> {
         match self {
-            Self::ByServer(
-                farewell @ Farewell {
-                    code: close::ABUSIVE | close::TOO_SLOW | close::TOO_MANY_SESSIONS | TOO_LONG,
-                    ..
-                },
-            ) => Some(farewell.reason),
-            _ => None,
+            Self::ByServer(farewell) => farewell.limit,
+            Self::ByClient(_) | Self::Lost => None,
         }
     }
 
@@ -117,24 +114,37 @@ impl Ending {
 
     /// The user has too many sessions already.
     pub(super) const fn too_many_sessions() -> Self {
-        let text = "too many sessions of this user";
-        Self::by_server(
-            close::TOO_MANY_SESSIONS,
-            ("too_many_sessions", text),
-            Some(CROWDED_RETURNS),
-        )
+        let words = ("too_many_sessions", "too many sessions of this user");
+        Self::by_limit("sessions", close::TOO_MANY_SESSIONS, words, Some(CROWDED_RETURNS))
     }
 
-    const fn by_server(code: u16, (reason, text): (&'static str, &'static str), returns: Option<Duration>) -> Self {
+    const fn by_server(code: u16, words: (&'static str, &'static str), returns: Option<Duration>) -> Self {
         Self::ByServer(Farewell {
             code,
-            reason,
-            text,
+            reason: words.0,
+            text: words.1,
             returns,
+            limit: None,
+        })
+    }
+
+    const fn by_limit(
+        limit: &'static str,
+        code: u16,
+        words: (&'static str, &'static str),
+        returns: Option<Duration>,
+    ) -> Self {
+        Self::ByServer(Farewell {
+            code,
+            reason: words.0,
+            text: words.1,
+            returns,
+            limit: Some(limit),
         })
     }
 }
 
+/// Close codes as labels: there are few.
 const fn code_label(code: u16) -> &'static str {
     match code {
         PROTOCOL_ERROR => "1002",
@@ -156,12 +166,13 @@ impl From<Verdict> for Ending {
         match verdict {
             Verdict::PingTimeout => Self::Lost,
             Verdict::TooSlow => {
-                Self::by_server(close::TOO_SLOW, ("too_slow", "reading too slowly"), Some(SLOW_RETURNS))
+                let words = ("too_slow", "reading too slowly");
+                Self::by_limit("write_timeout", close::TOO_SLOW, words, Some(SLOW_RETURNS))
             }
             Verdict::Expired => {
                 Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
             }
-            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, (limit.label(), limit.text()), None),
+            Verdict::Abusive(limit) => Self::by_limit(limit.label(), close::ABUSIVE, ("abusive", limit.text()), None),
             Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
             Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
             Verdict::Draining(returns) => {
@@ -176,7 +187,12 @@ impl From<Broken> for Ending {
         match broken {
             Broken::Lost => Self::Lost,
             Broken::OverLimit(limit) => Verdict::Abusive(limit).into(),
-            Broken::TooLong => Self::by_server(TOO_LONG, ("message_too_long", "the message is too long"), None),
+            Broken::TooLong => Self::by_limit(
+                "message_size",
+                TOO_LONG,
+                ("message_too_long", "the message is too long"),
+                None,
+            ),
             Broken::InvalidText => Self::by_server(INVALID_TEXT, ("invalid_text", "text that is not UTF-8"), None),
             Broken::BadProtocol => {
                 Self::by_server(PROTOCOL_ERROR, ("protocol_error", "not the WebSocket protocol"), None)

@@ -9,15 +9,15 @@ use super::ending::Ending;
 
 /// The limits that are counted here; those of client addresses are the door's.
 const LIMITS: [&str; 9] = [
-    "too_many_sessions",
+    "sessions",
     "watched",
     "choices",
-    "message_too_long",
+    "message_size",
     "messages",
     "bytes",
     "bad_messages",
     "unfinished_message",
-    "too_slow",
+    "write_timeout",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
