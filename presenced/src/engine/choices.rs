@@ -7,8 +7,8 @@ use presence::{By, Choice, CustomStatus, UserId};
 
 use super::{Engine, EngineError};
 
-/// How many users' limits are kept before those that are full again are dropped.
-const BUCKETS_KEPT: usize = 1024;
+/// How many users' limits are kept before those that are over are dropped.
+const WINDOWS_KEPT: usize = 1024;
 
 impl Engine {
     /// Chooses. The record as `viewer` sees it. A caller that goes away does not stop it halfway.
@@ -84,14 +84,14 @@ impl Engine {
     }
 
     fn take_choice(&self, user: &UserId) -> Result<(), EngineError> {
-        let now = self.clock.mono();
+        let (now, rate) = (self.clock.mono(), self.options.choices);
         let mut choices = self.choices.lock();
-        if choices.len() >= BUCKETS_KEPT && choices.len() == choices.capacity() {
-            choices.retain(|_, bucket| !bucket.is_full(now));
+        if choices.len() >= WINDOWS_KEPT && choices.len() == choices.capacity() {
+            choices.retain(|_, window| !window.is_over(rate, now));
         }
-        let bucket = choices.entry(user.clone()).or_default();
-        bucket
-            .take(self.options.choices, now, 1)
+        let window = choices.entry(user.clone()).or_default();
+        window
+            .take(rate, now)
             .map_err(|retry_after| EngineError::RateLimited { retry_after })
     }
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::{Explain, SessionStats};
-use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
+use presence::{CustomStatus, Mono, Rate, SessionId, UserId, Window};
 
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -125,7 +125,7 @@ pub(crate) struct Engine {
     /// Who watches everyone.
     observers: RwLock<Vec<Arc<Conn>>>,
     /// What each user has used of its choices; full ones are forgotten.
-    choices: Mutex<hashbrown::HashMap<UserId, Bucket>>,
+    choices: Mutex<hashbrown::HashMap<UserId, Window>>,
     gates: Box<[tokio::sync::Mutex<()>]>,
     /// Users whose status waits to be written.
     behind: write_behind::WriteBehind,
