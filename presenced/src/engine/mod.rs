@@ -124,7 +124,7 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     /// Who watches everyone.
     observers: RwLock<Vec<Arc<Conn>>>,
-    /// What each user has used of its choices; full ones are forgotten.
+    /// When each user chose of late; those whose limit is over are forgotten.
     choices: Mutex<hashbrown::HashMap<UserId, Window>>,
     gates: Box<[tokio::sync::Mutex<()>]>,
     /// Users whose status waits to be written.
