@@ -150,8 +150,10 @@ async fn who_stops_reading_is_closed_in_time_and_costs_little_and_nobody_else_no
         gone += updates.iter().filter(offline).count();
     }
     assert_eq!(rest.stats().await.sessions.connections, 1, "only bob is left");
-    let metrics = rest.metrics().await;
     let counted = |line: &str| !line.starts_with('#') && line.contains("slow") && line.ends_with(" 8");
-    assert!(metrics.lines().any(counted), "{metrics}");
+    wait_until("all are counted", async || {
+        rest.metrics().await.lines().any(counted).then_some(())
+    })
+    .await;
     drop(gluttons);
 }

@@ -253,7 +253,6 @@ async fn who_is_closed_for_garbage_is_in_grace_like_anybody_lost() {
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["mallory"]).await;
     assert_eq!(code_after(&daemon, &[Frame::new(3, "x")]).await, Some(1002));
-    bob.told("mallory", Status::Online).await;
     let explain = daemon.rest().explain("mallory").await;
     let told = bob.told("mallory", Status::Offline).await;
     assert!(
