@@ -20,6 +20,7 @@ pub(crate) struct Running {
     engine: Arc<Engine>,
     threads: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
+    writing: JoinHandle<()>,
 }
 
 impl Engine {
@@ -64,7 +65,8 @@ impl Engine {
         Running {
             engine: Arc::clone(self),
             threads,
-            tasks: vec![writing, reloading, marking],
+            tasks: vec![reloading, marking],
+            writing,
         }
     }
 
@@ -117,6 +119,8 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        self.engine.behind.stop();
+        let _ = self.writing.await;
         self.engine.ready.close();
         self.engine.timers.stop();
         for thread in self.threads {
