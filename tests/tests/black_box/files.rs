@@ -220,8 +220,10 @@ async fn a_configuration_file_is_read_and_flags_go_before_it() {
     let daemon = Setup::new(&["--config", &config]).start_in(Arc::clone(&home)).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
-    daemon.socket("alice").await.reset();
+    let alice = daemon.socket("alice").await;
+    // Gone before bob is told, she might never be shown to have come.
     bob.told("alice", Status::Online).await;
+    alice.reset();
     bob.told("alice", Status::Offline).await;
     drop(daemon);
     for (text, named) in [
