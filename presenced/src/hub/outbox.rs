@@ -137,3 +137,56 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeted() -> Outbox {
+        Outbox {
+            is_greeted: true,
+            ..Outbox::default()
+        }
+    }
+
+    #[test]
+    fn a_change_waits_for_the_snapshot_that_is_being_prepared() {
+        let mut outbox = greeted();
+        outbox.preparing = 1;
+        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        outbox.preparing = 0;
+        assert!(outbox.enqueue());
+        assert!(!outbox.enqueue(), "it is in the queue already");
+    }
+
+    #[test]
+    fn nothing_is_owed_before_the_greeting_or_after_the_end() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        outbox.is_greeted = true;
+        assert!(outbox.enqueue());
+        assert_eq!(outbox.end(), vec![UserRef(1)]);
+        assert_eq!(outbox.mark(UserRef(2)), None);
+        assert!(outbox.changed.is_empty());
+    }
+
+    #[test]
+    fn changes_of_one_user_are_one_mark_however_many() {
+        let mut outbox = greeted();
+        assert_eq!(outbox.mark(UserRef(1)), Some(true));
+        for _ in 0..1000 {
+            assert_eq!(outbox.mark(UserRef(1)), None);
+        }
+        assert_eq!(outbox.changed.len(), 1);
+    }
+
+    #[test]
+    fn a_held_reader_is_released_once_when_the_backlog_is_gone() {
+        let mut outbox = greeted();
+        outbox.unsent = vec![0; BACKLOG_MAX_BYTES + 1];
+        outbox.is_held = outbox.is_backlogged();
+        assert!(outbox.is_held && !outbox.release());
+        outbox.unsent.clear();
+        assert!(outbox.release() && !outbox.release());
+    }
+}
