@@ -18,6 +18,7 @@ pub mod sessions;
 pub mod status;
 pub mod time;
 pub mod user_id;
+pub mod window;
 pub mod wire;
 
 pub use bucket::{Bucket, Rate};
@@ -29,3 +30,4 @@ pub use sessions::{Contribution, End, SessionId, Sessions, Timers, Voice};
 pub use status::{By, CustomStatus, Status};
 pub use time::{Mono, Now, Wall};
 pub use user_id::{InvalidUserId, UserId};
+pub use window::Window;

@@ -87,10 +87,10 @@ impl Stored {
         let is_idle_without_sessions = || decide(&[], &self.reports, &self.choice).status == Status::Idle;
         match self.status {
             Status::Online => Voice::Active,
-            Status::Idle if self.choice.custom == CustomStatus::Idle => Voice::Abstains,
+            Status::Idle if self.choice.custom == CustomStatus::Idle || is_idle_without_sessions() => Voice::Abstains,
             Status::Idle if is_since_chosen => Voice::Active,
-            Status::Idle if !is_idle_without_sessions() => Voice::Idle,
-            Status::Idle | Status::DoNotDisturb | Status::Offline => Voice::Abstains,
+            Status::Idle => Voice::Idle,
+            Status::DoNotDisturb | Status::Offline => Voice::Abstains,
         }
     }
 }

@@ -19,8 +19,8 @@ pub struct Wall(NonZeroU64);
 const SIGN_BIT: u64 = 1 << 63;
 /// The first moment that RFC 3339 can write: 0000-01-01T00:00:00.000Z.
 const WRITABLE_MIN_MILLIS: i64 = -62_167_219_200_000;
-/// The last one that every time zone can still write: 9999-12-30T22:00:00.999Z.
-const WRITABLE_MAX_MILLIS: i64 = 253_402_207_200_999;
+/// The last one that every time zone can still write: 9999-12-30T22:00:00.000Z.
+const WRITABLE_MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Wall {
     /// From milliseconds since the Unix epoch. The lowest number there is becomes the one above it.
@@ -70,7 +70,7 @@ impl fmt::Display for Wall {
     /// Moments that RFC 3339 can't write are shown as the nearest one that it can.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.as_millis().clamp(WRITABLE_MIN_MILLIS, WRITABLE_MAX_MILLIS);
-        let moment = Timestamp::from_millisecond(millis).map_err(|_| fmt::Error)?;
+        let moment = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
         write!(f, "{moment:.3}")
     }
 }

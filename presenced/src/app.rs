@@ -1,32 +1,31 @@
 //! The composition root: the only place that builds the parts and knows them all. It starts them in the order in which
-//! they stand on each other, and ends them in the other.
+//! they stand on each other, and ends them in the other. What is reachable from outside is built in [`doors`].
+
+mod doors;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::{self, About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals};
 use crate::auth::{Auth, AuthOptions, JwtKey};
-use crate::clock::{Clock, STALL};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::directory::Directory;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
-use crate::gateway::{Gateway, GatewayMetrics};
 use crate::hub::heart::Beats;
-use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen};
+use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
+
+use doors::{Parts, Served};
 
 /// How long clients may take to go once they were told, of the ten seconds that an end may take.
 const GOING: Duration = Duration::from_secs(4);
-/// Connections of the listener for metrics alone: scrapers are few.
-const METRICS_CONNECTIONS: usize = 64;
 /// How long the last writes may take.
 const WRITING: Duration = Duration::from_secs(4);
 
@@ -54,7 +53,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
         engine: Arc::clone(&engine),
         open_files,
     };
-    let served = serve(parts, listener, registry)?;
+    let served = parts.serve(listener, registry)?;
     data_dir.save_address(&format!("http://{address}"))?;
     announce(address, &config);
     signals.any().await;
@@ -63,37 +62,27 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
     Ok(())
 }
 
-struct Parts<'a> {
-    config: &'a Config,
-    auth: Arc<Auth>,
-    clock: Arc<Clock>,
-    store: Store,
-    engine: Arc<Engine>,
-    open_files: u64,
+struct Signals {
+    ending: [tokio::signal::unix::Signal; 3],
+    /// A file that may not grow any more is an error of a write, as on a full disk, and not the end of the process.
+    _file_size: tokio::signal::unix::Signal,
 }
-
-/// What is reachable from outside.
-struct Served {
-    engine: Arc<Engine>,
-    readiness: Arc<Readiness>,
-    servers: Vec<Server>,
-    metrics: ServerMetrics,
-}
-
-struct Signals([tokio::signal::unix::Signal; 3]);
 
 impl Signals {
     /// From now on these end the daemon in order.
     fn new() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::hangup())?,
-        ]))
+        Ok(Self {
+            ending: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            ],
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     async fn any(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
+        let [terminate, interrupt, hangup] = &mut self.ending;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -113,22 +102,13 @@ fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow
     let secrets = data_dir.secrets(config.secret_file.as_deref())?;
     let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
     let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is no key"))?;
-    let loopback = ["127.0.0.0/8", "::1/128"]
-        .into_iter()
-        .filter_map(|net| net.parse().ok());
-    let trusted_by_default = config.trusted_proxies.is_empty();
-    let trusted_proxies = if trusted_by_default {
-        loopback.collect()
-    } else {
-        config.trusted_proxies.clone()
-    };
     Ok(Auth::new(AuthOptions {
         secrets,
         jwt,
         jwt_issuer: config.jwt_issuer.clone(),
         jwt_audience: config.jwt_audience.clone(),
-        trusted_proxies,
-        trusted_by_default,
+        trusted_by_default: config.trusted_proxies.is_empty(),
+        trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,
     }))
@@ -171,110 +151,6 @@ fn build_engine(
 fn node_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "node".into() } else { name }
-}
-
-/// Opens the doors.
-fn serve(parts: Parts<'_>, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Served> {
-    let Parts {
-        config,
-        auth,
-        clock,
-        store,
-        engine,
-        open_files,
-    } = parts;
-    let limits = Arc::new(config.limits.clone());
-    let metrics = ServerMetrics::register(&mut registry);
-    let max = limits
-        .max_connections
-        .unwrap_or_else(|| listen::default_max_connections(open_files));
-    let slots = Slots::new(max, metrics.connections.clone());
-    let door = Arc::new(Door::new(
-        &limits,
-        Arc::clone(&auth),
-        Arc::clone(&clock),
-        metrics.clone(),
-    ));
-    let schema_version = u32::try_from(store.health().schema_version).unwrap_or(0);
-    let readiness = Arc::new(build_readiness(store, Arc::clone(&clock)));
-    let gateway = Arc::new(Gateway {
-        engine: Arc::clone(&engine),
-        auth: Arc::clone(&auth),
-        door: Arc::clone(&door),
-        clock: Arc::clone(&clock),
-        limits: Arc::clone(&limits),
-        metrics: GatewayMetrics::register(&mut registry),
-        ping_interval: config.ping_interval,
-    });
-    let about = About {
-        node: engine.node().to_owned(),
-        schema_version,
-        open_files,
-        accepting_since: clock.mono(),
-    };
-    let state = Arc::new(AppState {
-        engine: Arc::clone(&engine),
-        auth,
-        door: Arc::clone(&door),
-        clock: Arc::clone(&clock),
-        limits: Arc::clone(&limits),
-        slots: Arc::clone(&slots),
-        readiness: Arc::clone(&readiness),
-        about,
-        metrics: ApiMetrics::register(&mut registry),
-        registry: Arc::new(registry),
-    });
-    let metrics_at = if config.metrics_listen.is_some() {
-        MetricsAt::OwnListener
-    } else {
-        MetricsAt::MainListener
-    };
-    let router = api::router(Arc::clone(&state), gateway.route(), metrics_at);
-    #[cfg(feature = "autobahn")]
-    let router = router.route("/autobahn", gateway.echo_route());
-    let serving = Serving {
-        router,
-        slots,
-        door,
-        limits,
-        clock,
-        metrics: metrics.clone(),
-    };
-    let mut servers = Vec::new();
-    if let Some(address) = config.metrics_listen {
-        let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
-        let router = api::metrics_router(state);
-        // Places of its own, so that it answers when the main listener is full.
-        let slots = Slots::new(METRICS_CONNECTIONS, Gauge::default());
-        servers.push(Server::start(
-            listener,
-            Serving {
-                router,
-                slots,
-                ..serving.clone()
-            },
-        )?);
-    }
-    servers.push(Server::start(listener, serving)?);
-    Ok(Served {
-        engine,
-        readiness,
-        servers,
-        metrics,
-    })
-}
-
-fn build_readiness(store: Store, clock: Arc<Clock>) -> Readiness {
-    Readiness::new(move || {
-        let health = store.health();
-        let stall = clock.since_beat();
-        let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
-        let store_error = (!health.writable).then(|| health.error.map_or_else(String::new, |error| error.to_string()));
-        Vitals {
-            store_error,
-            problems: problems.into_iter().collect(),
-        }
-    })
 }
 
 fn announce(address: SocketAddr, config: &Config) {

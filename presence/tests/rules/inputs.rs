@@ -17,6 +17,10 @@ pub(crate) enum Input {
     WallLeaps {
         millis: u64,
     },
+    /// The wall clock stands still because the system's went back; deadlines don't care.
+    WallStands {
+        millis: u64,
+    },
     Connect,
     Heard {
         nth: usize,
@@ -68,7 +72,8 @@ impl Input {
             24 => Self::WallLeaps {
                 millis: pick(&LAPSES) * 1_000,
             },
-            25..=37 => Self::Connect,
+            25 => Self::WallStands { millis: pick(&LAPSES) },
+            26..=37 => Self::Connect,
             38..=42 => Self::Heard { nth: which },
             43..=51 => Self::Activity { nth: which },
             52..=58 => Self::Away { nth: which },

@@ -1,7 +1,7 @@
 //! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
 //! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
 
-use presence::{By, CustomStatus, End, Now, Reason, Status, Timers, Wall};
+use presence::{By, CustomStatus, End, Now, Reason, ReportInput, Status, Timers, Wall};
 
 use crate::table::{Activity, Age, plain_rule};
 
@@ -108,6 +108,16 @@ impl Past {
         );
     }
 
+    pub(crate) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+        let event = Event::Report {
+            source,
+            status: input.status,
+            ttl_millis: input.ttl.map(millis),
+            is_active: input.update_last_active,
+        };
+        self.add(now, event);
+    }
+
     /// The daemon died at `died` and accepts again at `now`.
     pub(crate) fn restart(&mut self, died: u64, now: Now) {
         let before = self.view(died);
@@ -167,6 +177,12 @@ impl Past {
         moments.sort_unstable();
         moments.dedup();
         moments
+    }
+
+    /// When the last choice was really made.
+    pub(crate) fn chosen_at(&self) -> Option<Wall> {
+        let chosen = |entry: &&Entry| matches!(entry.event, Event::Choice { .. });
+        self.entries.iter().rfind(chosen).map(|entry| entry.wall)
     }
 
     fn custom(&self) -> CustomStatus {

@@ -58,8 +58,8 @@ impl Town {
         let _ = writeln!(self.text, "{} {which} <- {input:?}", self.now.wall);
         match input {
             Input::Pass { millis } => self.pass(millis),
-            Input::Oversleep { millis } | Input::Restart { down_millis: millis } if which % 2 == 0 => {
-                self.sleep(millis)
+            Input::Oversleep { millis } | Input::Restart { down_millis: millis } if which.is_multiple_of(2) => {
+                self.move_clocks(millis);
             }
             input => self.live(which, input),
         }
@@ -70,7 +70,9 @@ impl Town {
         let now = self.now;
         let person = &mut self.people[which];
         match input {
-            Input::Connect => drop(person.connect(now)),
+            Input::Connect => {
+                person.connect(now);
+            }
             Input::Heard { nth } => person.heard(now, person.name(nth)),
             Input::Activity { nth } => person.activity(now, person.name(nth)),
             Input::Away { nth } => person.away(now, person.name(nth)),
@@ -93,6 +95,7 @@ impl Town {
             }
             Input::Restart { .. } => person.restart(now),
             Input::WallLeaps { millis } => self.now.wall = now.wall.after(Duration::from_millis(millis)),
+            Input::WallStands { millis } => self.now.mono = now.mono.after(Duration::from_millis(millis)),
             Input::Pass { .. } | Input::Oversleep { .. } => {}
         }
     }
@@ -108,13 +111,13 @@ impl Town {
             let Some((at, which)) = due.filter(|(at, _)| *at <= target) else {
                 break;
             };
-            self.sleep(at.since(self.now.mono).as_millis() as u64);
+            self.move_clocks(at.since(self.now.mono).as_millis() as u64);
             self.settle(which);
         }
-        self.sleep(target.since(self.now.mono).as_millis() as u64);
+        self.move_clocks(target.since(self.now.mono).as_millis() as u64);
     }
 
-    fn sleep(&mut self, millis: u64) {
+    fn move_clocks(&mut self, millis: u64) {
         let lapse = Duration::from_millis(millis);
         self.now.mono = self.now.mono.after(lapse);
         self.now.wall = self.now.wall.after(lapse);

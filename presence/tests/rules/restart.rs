@@ -150,6 +150,10 @@ fn nobody_is_held_idle_by_a_guess() {
         stored(Status::Offline, Choice::default()).voice_in_grace(),
         Voice::Abstains
     );
+    // So it does if the user chose in between: the report is the later word, and the status may be older than both.
+    by_report.choice = chose(CustomStatus::Online, 600_000, By::User);
+    by_report.reports[0].order = wall(600_001);
+    assert_eq!(by_report.voice_in_grace(), Voice::Abstains);
     // A report that abstains explains nothing: then it was a connection.
     let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, By::User));
     older_report.reports = vec![report(CustomStatus::Idle)];

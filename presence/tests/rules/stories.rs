@@ -1,95 +1,13 @@
-//! The sentences of sections 3.1 to 3.4 as short stories, each with the moments at which something is due.
+//! The sentences of sections 3.2 and 3.3 as short stories, each with the moments at which something is due.
 
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Audience, By, CustomStatus, End, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
+use presence::{Audience, End, Mono, SessionId, Status, Voice};
 
-use crate::person::{Person, report_input};
+use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 
 const ENDS_INTO_GRACE: [End; 3] = [End::Left, End::Lost, End::Dropped];
-const GRACE: u64 = 5_000;
-const IDLE_AFTER: u64 = 300_000;
-
-fn wall(millis: u64) -> Option<Wall> {
-    Some(Wall::from_millis(1_700_000_000_000 + i64::try_from(millis).unwrap()))
-}
-
-fn at(millis: u64) -> Now {
-    Now {
-        mono: Mono::from_millis(millis),
-        wall: wall(millis).unwrap(),
-    }
-}
-
-/// A user in a story; every call says at which millisecond it happens, and counts the events that follow.
-struct Story {
-    user: Person,
-    clock: RevisionClock,
-}
-
-impl Story {
-    fn new() -> Self {
-        let timers = Timers {
-            grace: Duration::from_millis(GRACE),
-            restart_grace: Duration::from_secs(30),
-            idle_after: Duration::from_millis(IDLE_AFTER),
-        };
-        Self {
-            user: Person::new("ann", timers),
-            clock: RevisionClock::new(0),
-        }
-    }
-
-    fn settle(&mut self, millis: u64) -> Option<Published> {
-        self.user.settle(at(millis), &mut self.clock)
-    }
-
-    fn connect(&mut self, millis: u64) -> SessionId {
-        let id = self.user.connect(at(millis));
-        self.settle(millis);
-        id
-    }
-
-    fn activity(&mut self, millis: u64, id: SessionId) -> Option<Published> {
-        self.user.activity(at(millis), id);
-        self.settle(millis)
-    }
-
-    fn away(&mut self, millis: u64, id: SessionId) -> Option<Published> {
-        self.user.away(at(millis), id);
-        self.settle(millis)
-    }
-
-    fn end(&mut self, millis: u64, id: SessionId, end: End) -> Option<Published> {
-        self.user.end(at(millis), id, end);
-        self.settle(millis)
-    }
-
-    fn choose(&mut self, millis: u64, custom: CustomStatus, by: By) -> Option<Published> {
-        self.user.choose(at(millis), custom, by);
-        self.settle(millis)
-    }
-
-    fn report(&mut self, millis: u64, status: Status, ttl_millis: Option<u64>) -> Option<Published> {
-        self.user
-            .report(at(millis), &report_input(0, status, ttl_millis, false));
-        self.settle(millis)
-    }
-
-    fn status(&self) -> Status {
-        self.user.status()
-    }
-
-    fn times(&self) -> (Option<Wall>, Option<Wall>) {
-        let record = self.user.record(Viewer::Public);
-        (record.last_seen, record.last_active)
-    }
-
-    fn sessions(&self) -> u32 {
-        self.user.record(Viewer::Internal).sessions.unwrap()
-    }
-}
 
 #[test]
 fn a_second_session_keeps_the_user_present() {
@@ -212,6 +130,66 @@ fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
 }
 
 #[test]
+fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
+    for order in [[0, 1], [1, 0]] {
+        let mut story = Story::new();
+        let ids = [story.connect(0), story.connect(0)];
+        story.activity(10, ids[0]);
+        story.away(20, ids[1]);
+        for (millis, which) in [(30, order[0]), (40, order[1])] {
+            story.end(millis, ids[which], End::Lost);
+        }
+        assert_eq!(story.status(), Status::Online, "one of them was active");
+        let grace = story.user.sessions.grace().unwrap();
+        assert_eq!(grace.until, Mono::from_millis(40 + GRACE));
+    }
+}
+
+#[test]
+fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
+    let mut story = Story::new();
+    let ids = [story.connect(0), story.connect(0)];
+    story
+        .user
+        .sessions
+        .handle_end(at(0), ids[0], End::Dropped, Duration::from_secs(30));
+    story.end(10, ids[1], End::Lost);
+    assert_eq!(story.settle(29_999), None);
+    assert_eq!(story.settle(30_000).unwrap().to, Status::Offline);
+}
+
+#[test]
+fn without_a_grace_the_last_one_lost_is_offline_at_once() {
+    let mut story = Story::new();
+    story.user.timers.grace = Duration::ZERO;
+    let one = story.connect(0);
+    assert_eq!(story.end(10, one, End::Lost).unwrap().to, Status::Offline);
+
+    // Nor does it speak in a grace that was left from before.
+    let timers = story.user.timers;
+    story
+        .user
+        .sessions
+        .handle_restore(at(20).mono.after(timers.restart_grace), Voice::Idle);
+    let other = story.connect(20);
+    story.activity(20, other);
+    story.end(30, other, End::Lost);
+    assert_eq!(story.status(), Status::Idle);
+}
+
+#[test]
+fn leaving_a_page_is_the_users_doing() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.end(7_000, one, End::Left);
+    story.settle(7_000 + GRACE);
+    assert_eq!(
+        (story.status(), story.times()),
+        (Status::Offline, (wall(7_000), wall(7_000)))
+    );
+}
+
+#[test]
 fn a_kick_ends_connections_reports_and_grace_now() {
     let mut story = Story::new();
     let lost = story.connect(0);
@@ -272,125 +250,6 @@ fn one_active_device_is_enough_and_silent_ones_abstain() {
     assert_eq!(story.activity(20, other).unwrap().to, Status::Online);
     assert_eq!(story.end(30, other, End::Closed).unwrap().to, Status::Idle);
     assert_eq!(story.end(40, one, End::Closed).unwrap().to, Status::Online);
-}
-
-#[test]
-fn the_users_own_choice_is_activity_and_an_operators_is_not() {
-    for (by, status, active) in [
-        (By::User, Status::Online, wall(100)),
-        (By::Operator, Status::Idle, None),
-    ] {
-        let mut story = Story::new();
-        let one = story.connect(0);
-        story.away(10, one);
-        story.choose(100, CustomStatus::Online, by);
-        assert_eq!(
-            (story.status(), story.times()),
-            (status, (wall(100).filter(|_| by == By::User).or(wall(10)), active))
-        );
-    }
-}
-
-#[test]
-fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
-    let mut story = Story::new();
-    let one = story.connect(0);
-    story.away(10, one);
-    story.end(20, one, End::Left);
-    story.connect(30);
-    assert_eq!(
-        story.choose(40, CustomStatus::Online, By::User).unwrap().to,
-        Status::Online
-    );
-    assert_eq!(story.settle(20 + GRACE), None, "not only for the rest of the grace");
-    assert_eq!(story.settle(40 + IDLE_AFTER).unwrap().to, Status::Idle);
-}
-
-#[test]
-fn a_choice_made_while_offline_changes_nothing_but_the_revision() {
-    let mut story = Story::new();
-    let told = story.choose(100, CustomStatus::Idle, By::User).unwrap();
-    assert_eq!((told.audience, told.to), (Audience::Inner, Status::Offline));
-    let record = story.user.record(Viewer::Public);
-    assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
-    story.connect(200);
-    assert_eq!(story.status(), Status::Idle, "shown as chosen at once");
-}
-
-#[test]
-fn choosing_what_already_holds_tells_nobody_but_is_the_latest_word() {
-    let mut story = Story::new();
-    story.connect(0);
-    assert_eq!(story.choose(10, CustomStatus::Online, By::User), None);
-    assert_eq!(
-        story.report(20, Status::DoNotDisturb, None).unwrap().to,
-        Status::DoNotDisturb
-    );
-    let told = story.choose(30, CustomStatus::Online, By::User).unwrap();
-    assert_eq!(
-        (told.audience, told.to),
-        (Audience::Everyone, Status::Online),
-        "the status changes by that"
-    );
-    assert_eq!(story.choose(40, CustomStatus::Online, By::User), None);
-    assert_eq!(
-        story.user.profile.choice().set_at,
-        wall(40),
-        "the time of the choice moves"
-    );
-}
-
-#[test]
-fn within_one_millisecond_the_latest_word_wins_as_well() {
-    let mut story = Story::new();
-    for round in 0..3 {
-        story.report(50, Status::Idle, None);
-        assert_eq!(story.status(), Status::Idle, "round {round}");
-        story.choose(50, CustomStatus::Online, By::Operator);
-        assert_eq!(story.status(), Status::Online, "round {round}");
-    }
-}
-
-#[test]
-fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
-    let mut story = Story::new();
-    story.report(0, Status::Online, Some(60_000));
-    let one = story.connect(10);
-    assert_eq!((story.end(20, one, End::Closed), story.sessions()), (None, 1));
-    assert_eq!(story.settle(59_999), None);
-    assert_eq!(
-        story.settle(60_000).unwrap().to,
-        Status::Offline,
-        "no grace for reports"
-    );
-    story.report(70_000, Status::Idle, Some(1_000));
-    assert_eq!(
-        story.report(70_500, Status::Idle, None),
-        None,
-        "refreshed, now for ever"
-    );
-    assert_eq!(story.settle(10_000_000), None);
-    assert_eq!(
-        story.report(10_000_001, Status::Offline, None).unwrap().to,
-        Status::Offline
-    );
-}
-
-#[test]
-fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
-    let mut story = Story::new();
-    story.report(100, Status::Online, None);
-    assert_eq!(story.times(), (wall(100), None));
-    story
-        .user
-        .report(at(200), &report_input(0, Status::Offline, None, true));
-    story.settle(200);
-    assert_eq!(story.times(), (wall(200), wall(200)));
-    story.report(300, Status::Offline, None);
-    assert_eq!(
-        (story.status(), story.times()),
-        (Status::Offline, (wall(300), wall(200)))
-    );
 }
 
 #[test]

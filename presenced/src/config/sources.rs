@@ -140,10 +140,15 @@ fn flag(setting: &Setting) -> Arg {
         .help_heading(setting.heading);
     match setting.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
-        Kind::One => arg.value_name(setting.value).action(ArgAction::Set),
+        // What begins with a dash is a bad value rather than an unknown flag.
+        Kind::One => arg
+            .value_name(setting.value)
+            .action(ArgAction::Set)
+            .allow_hyphen_values(true),
         Kind::Many => arg
             .value_name(setting.value)
             .action(ArgAction::Append)
+            .num_args(1..)
             .value_delimiter(','),
     }
 }

@@ -165,7 +165,12 @@ fn the_state_directory_of_the_environment_wins_over_home() {
 
 #[test]
 fn a_wrong_key_value_or_relation_is_named_in_one_line() {
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    type Case = (
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+        &'static str,
+    );
+    let cases: &[Case] = &[
         (&["--grcae", "5s"], &[], "--grcae"),
         (&["--redis", "redis://x"], &[], "--redis"),
         (&["extra"], &[], "extra"),

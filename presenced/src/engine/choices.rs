@@ -7,8 +7,8 @@ use presence::{By, Choice, CustomStatus, UserId};
 
 use super::{Engine, EngineError};
 
-/// How many users' limits are kept before those that are full again are dropped.
-const BUCKETS_KEPT: usize = 1024;
+/// How many users' limits are kept before those that are over are dropped.
+const WINDOWS_KEPT: usize = 1024;
 
 impl Engine {
     /// Chooses. The record as `viewer` sees it. A caller that goes away does not stop it halfway.
@@ -36,6 +36,15 @@ impl Engine {
         let _gate = self.gate(user).lock().await;
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        if self
+            .shards
+            .of_ref(at)
+            .peek(at)
+            .is_some_and(|cell| cell.profile.is_degraded())
+        {
+            // The store's order of choices is not known yet, and it would drop one that looks older.
+            self.reload_gated(at, user).await?;
+        }
         let (choice, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
@@ -60,6 +69,9 @@ impl Engine {
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
         let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        // Whose time is up is not there any more to be active.
+        cell.sessions.on_deadline(now.mono);
+        self.expire_reports(cell, now);
         cell.profile.handle_choice(choice);
         if by == By::User && cell.is_present() {
             cell.sessions.handle_choice(now, &self.options.timers);
@@ -72,14 +84,14 @@ impl Engine {
     }
 
     fn take_choice(&self, user: &UserId) -> Result<(), EngineError> {
-        let now = self.clock.mono();
+        let (now, rate) = (self.clock.mono(), self.options.choices);
         let mut choices = self.choices.lock();
-        if choices.len() >= BUCKETS_KEPT && choices.len() == choices.capacity() {
-            choices.retain(|_, bucket| !bucket.is_full(now));
+        if choices.len() >= WINDOWS_KEPT && choices.len() == choices.capacity() {
+            choices.retain(|_, window| !window.is_over(rate, now));
         }
-        let bucket = choices.entry(user.clone()).or_default();
-        bucket
-            .take(self.options.choices, now, 1)
+        let window = choices.entry(user.clone()).or_default();
+        window
+            .take(rate, now)
             .map_err(|retry_after| EngineError::RateLimited { retry_after })
     }
 }

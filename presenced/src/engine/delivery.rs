@@ -90,6 +90,7 @@ impl Engine {
             outbox.trim();
             outbox.enqueue()
         };
+        conn.release();
         if is_due {
             self.ready.push(Arc::clone(conn));
         }
@@ -144,8 +145,10 @@ impl Engine {
     fn snapshot_frame(&self, conn: &Arc<Conn>, batch: &mut Batch, snapshot: Snapshot) -> Next {
         let Snapshot { id, resumed, mut rest } = snapshot;
         let mut records = Records::default();
+        // Who resumes has an older record, and learns by a removal that it is to be dropped.
+        let moment = if resumed { Moment::Event } else { Moment::Snapshot };
         let done = match &mut rest {
-            Rest::Named(users) => self.list_named(conn, batch, users, &mut records),
+            Rest::Named(users) => self.list_named(conn, batch, (users, moment), &mut records),
             Rest::Everyone { shard, after } => self.list_everyone(conn, batch, (shard, after), &mut records),
             Rest::Changed { users, removed } => {
                 while !records.is_full()
@@ -157,7 +160,7 @@ impl Engine {
                         removed: true,
                     })));
                 }
-                removed.is_empty() && self.list_named(conn, batch, users, &mut records)
+                removed.is_empty() && self.list_named(conn, batch, (users, moment), &mut records)
             }
         };
         self.count_deliveries(records.list.len());
@@ -190,7 +193,13 @@ impl Engine {
     }
 
     /// Lists pinned users, last first. Whether all are listed.
-    fn list_named(&self, conn: &Arc<Conn>, batch: &mut Batch, users: &mut Vec<UserRef>, records: &mut Records) -> bool {
+    fn list_named(
+        &self,
+        conn: &Arc<Conn>,
+        batch: &mut Batch,
+        (users, moment): (&mut Vec<UserRef>, Moment),
+        records: &mut Records,
+    ) -> bool {
         while !records.is_full()
             && let Some(user) = users.pop()
         {
@@ -199,7 +208,7 @@ impl Engine {
                 && cell.is_told(conn)
             {
                 self.unmark(conn, user, cell);
-                records.push(self.encoded(batch, (user, cell), conn, Moment::Snapshot));
+                records.push(self.encoded(batch, (user, cell), conn, moment));
             }
             self.unpin_in(&mut shard, user);
         }
@@ -312,7 +321,7 @@ impl Engine {
     }
 }
 
-/// In a snapshot a forgotten user is one never seen; as an event it is a removal.
+/// In a snapshot from the start a forgotten user is one never seen; to whoever knew it, it is a removal.
 #[derive(PartialEq, Eq, Clone, Copy)]
 enum Moment {
     Snapshot,

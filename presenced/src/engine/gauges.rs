@@ -39,6 +39,11 @@ impl Collector for Gauges {
                 "Users whose status waits to be written",
                 stats.pending_writes,
             ),
+            (
+                "store_writable",
+                "1 while the database takes writes, else 0",
+                u64::from(engine.store.health().writable),
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use presence::{Profile, Status, UserId, Wall};
+use presence::{Now, Profile, Report, Status, UserId};
 
-use super::shard::{Shard, shard_of};
+use super::shard::Shard;
 use super::{Engine, EngineError};
 use crate::hub::outbox::UserRef;
-use crate::store::{Row, StoreError};
+use crate::store::{ReportRow, Row, StoreError};
 
 /// For how long a connect waits for the store.
 const CONNECT_WAITS: Duration = Duration::from_millis(150);
@@ -77,7 +77,7 @@ impl Engine {
                 if shard.find(user).is_none() && shard.may_have_evicted(user, evictions) {
                     continue;
                 }
-                let now = self.clock.wall();
+                let now = self.clock.now();
                 let at = shard.insert(user, || self.profile_of(user, row, now), self.changes.last());
                 found[index] = pinned.pin(&mut shard, at);
             }
@@ -149,36 +149,64 @@ impl Engine {
     }
 
     /// A stored row as a profile nobody has sessions of.
-    fn profile_of(&self, user: &UserId, row: Option<Row>, now: Wall) -> Profile {
+    fn profile_of(&self, user: &UserId, row: Option<Row>, now: Now) -> Profile {
         let Some(row) = row else { return Profile::default() };
         let mut stored = self.stored_of(user, row, now);
+        // Whoever is present, or has a report that holds, came into memory at the start.
         stored.status = Status::Offline;
-        Profile::restore(stored, now)
+        stored.reports = Vec::new();
+        Profile::restore(stored, now.wall)
     }
 
     async fn reload(&self, user: UserRef) -> Result<(), EngineError> {
-        let Some(id) = self.shards.of_ref(user).peek(user).map(|cell| cell.user.clone()) else {
-            return Ok(());
-        };
-        let row = self.store.load(&id).await.map_err(|_| EngineError::StoreUnavailable)?;
+        let id = self.shards.of_ref(user).peek(user).map(|cell| cell.user.clone());
+        match id {
+            Some(id) => {
+                let _gate = self.gate(&id).lock().await;
+                self.reload_gated(user, &id).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads again what the store knows of a user whose gate is held.
+    pub(super) async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
+        let row = self.store.load(id).await.map_err(|_| EngineError::StoreUnavailable)?;
         let now = self.clock.now();
-        let stored = row.map(|row| self.stored_of(&id, row, now.wall)).unwrap_or_default();
-        let mut shard = self.shards.lock(shard_of(&id));
+        let stored = row.map(|row| self.stored_of(id, row, now)).unwrap_or_default();
+        let mut shard = self.shards.of_ref(user);
         if let Some(cell) = shard.cell(user) {
+            let before = cell.profile.reports().len();
             cell.profile.handle_load(stored, now.wall);
+            self.count_reports(before, cell.profile.reports().len());
         }
         self.settle(&mut shard, user, now);
         Ok(())
     }
 
-    /// What was stored, as this run may tell it.
-    pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Wall) -> presence::profile::Stored {
+    /// What was stored, as this run may tell it. Reports whose time is up are due at once.
+    pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> presence::profile::Stored {
         let mut stored = row.stored;
         stored.revision = self.directory.restored(stored.revision);
-        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now) {
+        stored.reports = row.reports.into_iter().map(|report| restored(report, now)).collect();
+        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
         }
         stored
+    }
+}
+
+fn restored(row: ReportRow, now: Now) -> Report {
+    // However far the wall clock went back, no report holds for longer than one can.
+    const TTL_MAX: Duration = Duration::from_secs(presence::report::REPORT_TTL_MAX_SECONDS);
+    Report {
+        source: row.source,
+        status: row.status,
+        since: row.since,
+        heard: row.heard,
+        order: row.order,
+        last_active: row.last_active,
+        expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(TTL_MAX))),
     }
 }
 

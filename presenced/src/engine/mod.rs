@@ -30,11 +30,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::{Explain, SessionStats};
-use presence::{Bucket, CustomStatus, Mono, Rate, SessionId, UserId};
+use presence::{CustomStatus, Mono, Rate, SessionId, UserId, Window};
 
 use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::hub::conn::{Conn, Drain, Shared};
+use crate::hub::conn::{Conn, Shared};
+use crate::hub::drain::Drain;
 use crate::hub::heart::Beats;
 use crate::hub::outbox::UserRef;
 use crate::hub::ready::Ready;
@@ -123,8 +124,8 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     /// Who watches everyone.
     observers: RwLock<Vec<Arc<Conn>>>,
-    /// What each user has used of its choices; full ones are forgotten.
-    choices: Mutex<hashbrown::HashMap<UserId, Bucket>>,
+    /// When each user chose of late; those whose limit is over are forgotten.
+    choices: Mutex<hashbrown::HashMap<UserId, Window>>,
     gates: Box<[tokio::sync::Mutex<()>]>,
     /// Users whose status waits to be written.
     behind: write_behind::WriteBehind,
@@ -308,11 +309,6 @@ impl Engine {
     /// Whether the daemon is going down.
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.drain.has_begun()
-    }
-
-    /// Connections that are open, observers' too.
-    pub(crate) fn open_connections(&self) -> u64 {
-        self.tallies.connections.load(Ordering::Relaxed) + self.tallies.observers.load(Ordering::Relaxed)
     }
 
     /// The wheel came to a user's deadline.

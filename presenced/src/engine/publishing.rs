@@ -91,7 +91,8 @@ impl Engine {
         }
     }
 
-    fn expire_reports(&self, cell: &mut Cell, now: Now) {
+    /// Reports whose time is up end, on disk too.
+    pub(super) fn expire_reports(&self, cell: &mut Cell, now: Now) {
         if cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
             return;
         }

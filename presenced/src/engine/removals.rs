@@ -5,7 +5,8 @@ use std::sync::Arc;
 use presence::{Audience, Profile, Sessions, UserId};
 
 use super::{Engine, EngineError};
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::Conn;
+use crate::hub::verdict::Verdict;
 
 impl Engine {
     /// Ends connections (4003), reports and grace. How many connections and reports there were.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Mono, Now, Profile, Report, UserId};
+use presence::{Mono, Now, Profile, UserId};
 use tokio::task::JoinHandle;
 
 use super::Engine;
-use crate::store::{ExpiredReport, Mark, ReportRow, Row, StoreError};
+use crate::store::{Mark, Row, StoreError};
 
 /// A daemon that was down for longer starts with nobody in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -20,6 +20,7 @@ pub(crate) struct Running {
     engine: Arc<Engine>,
     threads: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
+    writing: JoinHandle<()>,
 }
 
 impl Engine {
@@ -64,7 +65,8 @@ impl Engine {
         Running {
             engine: Arc::clone(self),
             threads,
-            tasks: vec![writing, reloading, marking],
+            tasks: vec![reloading, marking],
+            writing,
         }
     }
 
@@ -92,26 +94,7 @@ impl Engine {
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         let was_connected = row.connected;
-        let reports: Vec<Report> = row
-            .reports
-            .iter()
-            .filter_map(|report| restored_report(report, now))
-            .collect();
-        let expired: Vec<ExpiredReport> = row
-            .reports
-            .iter()
-            .filter(|report| !reports.iter().any(|one| one.source == report.source))
-            .map(|report| ExpiredReport {
-                user: user.clone(),
-                source: report.source.clone(),
-                heard: report.heard,
-            })
-            .collect();
-        if !expired.is_empty() {
-            self.behind.expire_reports(expired.into_iter());
-        }
-        let mut stored = self.stored_of(user, row, now.wall);
-        stored.reports = reports;
+        let stored = self.stored_of(user, row, now);
         let voice = stored.voice_in_grace();
         self.count_reports(0, stored.reports.len());
         let mut shard = self.shards.of_user(user);
@@ -136,6 +119,8 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        self.engine.behind.stop();
+        let _ = self.writing.await;
         self.engine.ready.close();
         self.engine.timers.stop();
         for thread in self.threads {
@@ -156,23 +141,6 @@ enum Ending {
     Running,
     /// Everything that was told is on disk.
     Clean,
-}
-
-fn restored_report(row: &ReportRow, now: Now) -> Option<Report> {
-    const TTL_MAX: Duration = Duration::from_secs(presence::report::REPORT_TTL_MAX_SECONDS);
-    let left = row.expires_at.map(|at| at.since(now.wall).min(TTL_MAX));
-    if left == Some(Duration::ZERO) {
-        return None;
-    }
-    Some(Report {
-        source: row.source.clone(),
-        status: row.status,
-        since: row.since,
-        heard: row.heard,
-        order: row.order,
-        last_active: row.last_active,
-        expires: left.map(|left| now.mono.after(left)),
-    })
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {

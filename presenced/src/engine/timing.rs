@@ -67,6 +67,8 @@ impl Timers {
 
     /// Turns the wheel until it is stopped.
     pub(crate) fn run(&self, engine: &Arc<Engine>, clock: &Clock) {
+        // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.
+        let _ = clock.beat();
         while !self.is_stopped.load(Ordering::SeqCst) {
             if let Some(stall) = clock.beat() {
                 engine.metrics.stalls.inc();

@@ -2,7 +2,7 @@
 //! is when its turn comes. A write that fails is tried again; choices and reports do not go through here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,12 +30,20 @@ pub(super) struct WriteBehind {
     /// Users that wait or are being written.
     pending: AtomicU64,
     soon: Notify,
+    /// The loop ends before its next batch.
+    is_stopping: AtomicBool,
 }
 
 impl WriteBehind {
     /// How many users wait.
     pub(super) fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// The loop ends once the batch under way is answered: nobody would take note of an answer that comes later.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.soon.notify_one();
     }
 
     /// Reports whose time was up are to be taken off the disk.
@@ -65,9 +73,9 @@ impl Engine {
         }
     }
 
-    /// Writes batch after batch, for ever.
+    /// Writes batch after batch, until it is stopped.
     pub(super) async fn run_write_behind(self: Arc<Self>) {
-        loop {
+        while !self.behind.is_stopping.load(Ordering::SeqCst) {
             let is_soon = tokio::time::timeout(MARKS_EVERY, self.behind.soon.notified())
                 .await
                 .is_ok();

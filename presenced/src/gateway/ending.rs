@@ -13,7 +13,8 @@ use tungstenite::protocol::frame::CloseFrame;
 
 use super::answers;
 use super::reader::Broken;
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::Conn;
+use crate::hub::verdict::Verdict;
 
 /// Close codes of RFC 6455, section 7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
@@ -53,6 +54,8 @@ pub(super) struct Farewell {
     /// For people, in the close frame.
     text: &'static str,
     returns: Option<Duration>,
+    /// The limit that was passed, if one was; for metrics.
+    limit: Option<&'static str>,
 }
 
 #[cfg(feature = "autobahn")]
@@ -93,13 +96,8 @@ impl Ending {
     /// The limit that ended it, if one did.
     pub(super) const fn limit(self) -> Option<&'static str> {
         match self {
-            Self::ByServer(
-                farewell @ Farewell {
-                    code: close::ABUSIVE | close::TOO_SLOW | close::TOO_MANY_SESSIONS | TOO_LONG,
-                    ..
-                },
-            ) => Some(farewell.text),
-            _ => None,
+            Self::ByServer(farewell) => farewell.limit,
+            Self::ByClient(_) | Self::Lost => None,
         }
     }
 
@@ -116,24 +114,37 @@ impl Ending {
 
     /// The user has too many sessions already.
     pub(super) const fn too_many_sessions() -> Self {
-        let text = "too many sessions of this user";
-        Self::by_server(
-            close::TOO_MANY_SESSIONS,
-            ("too_many_sessions", text),
-            Some(CROWDED_RETURNS),
-        )
+        let words = ("too_many_sessions", "too many sessions of this user");
+        Self::by_limit("sessions", close::TOO_MANY_SESSIONS, words, Some(CROWDED_RETURNS))
     }
 
-    const fn by_server(code: u16, (reason, text): (&'static str, &'static str), returns: Option<Duration>) -> Self {
+    const fn by_server(code: u16, words: (&'static str, &'static str), returns: Option<Duration>) -> Self {
         Self::ByServer(Farewell {
             code,
-            reason,
-            text,
+            reason: words.0,
+            text: words.1,
             returns,
+            limit: None,
+        })
+    }
+
+    const fn by_limit(
+        limit: &'static str,
+        code: u16,
+        words: (&'static str, &'static str),
+        returns: Option<Duration>,
+    ) -> Self {
+        Self::ByServer(Farewell {
+            code,
+            reason: words.0,
+            text: words.1,
+            returns,
+            limit: Some(limit),
         })
     }
 }
 
+/// Close codes as labels: there are few.
 const fn code_label(code: u16) -> &'static str {
     match code {
         PROTOCOL_ERROR => "1002",
@@ -155,12 +166,13 @@ impl From<Verdict> for Ending {
         match verdict {
             Verdict::PingTimeout => Self::Lost,
             Verdict::TooSlow => {
-                Self::by_server(close::TOO_SLOW, ("too_slow", "reading too slowly"), Some(SLOW_RETURNS))
+                let words = ("too_slow", "reading too slowly");
+                Self::by_limit("write_timeout", close::TOO_SLOW, words, Some(SLOW_RETURNS))
             }
             Verdict::Expired => {
                 Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
             }
-            Verdict::Abusive(limit) => Self::by_server(close::ABUSIVE, ("abusive", limit), None),
+            Verdict::Abusive(limit) => Self::by_limit(limit.label(), close::ABUSIVE, ("abusive", limit.text()), None),
             Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
             Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
             Verdict::Draining(returns) => {
@@ -175,7 +187,12 @@ impl From<Broken> for Ending {
         match broken {
             Broken::Lost => Self::Lost,
             Broken::OverLimit(limit) => Verdict::Abusive(limit).into(),
-            Broken::TooLong => Self::by_server(TOO_LONG, ("message_too_long", "the message is too long"), None),
+            Broken::TooLong => Self::by_limit(
+                "message_size",
+                TOO_LONG,
+                ("message_too_long", "the message is too long"),
+                None,
+            ),
             Broken::InvalidText => Self::by_server(INVALID_TEXT, ("invalid_text", "text that is not UTF-8"), None),
             Broken::BadProtocol => {
                 Self::by_server(PROTOCOL_ERROR, ("protocol_error", "not the WebSocket protocol"), None)
@@ -247,6 +264,7 @@ fn shut(conn: &Conn, how: Shutdown) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::verdict::Abuse;
 
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {
@@ -259,7 +277,7 @@ mod tests {
             (Verdict::PingTimeout.into(), End::Lost),
             (Verdict::TooSlow.into(), End::Dropped),
             (Verdict::Expired.into(), End::Dropped),
-            (Verdict::Abusive("").into(), End::Dropped),
+            (Verdict::Abusive(Abuse::Bytes).into(), End::Dropped),
             (Verdict::Draining(Duration::ZERO).into(), End::Dropped),
             (Broken::BadProtocol.into(), End::Dropped),
             (Broken::TooLong.into(), End::Dropped),

@@ -7,6 +7,19 @@ use prometheus_client::registry::Registry;
 
 use super::ending::Ending;
 
+/// The limits that are counted here; those of client addresses are the door's.
+const LIMITS: [&str; 9] = [
+    "sessions",
+    "watched",
+    "choices",
+    "message_size",
+    "messages",
+    "bytes",
+    "bad_messages",
+    "unfinished_message",
+    "write_timeout",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
@@ -58,6 +71,10 @@ impl GatewayMetrics {
             "WebSockets ended because their client did not read",
             metrics.slow_closes.clone(),
         );
+        // There from the start, so that an alert can tell none from no data.
+        for limit in LIMITS {
+            drop(metrics.limits.get_or_create(&LimitLabel { limit }));
+        }
         metrics
     }
 

@@ -11,6 +11,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
+use crate::hub::verdict::Abuse;
 
 /// What one read takes at most. tungstenite zeroes it before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -40,7 +41,7 @@ pub(super) enum Broken {
     /// No close frame: the end of the stream, or a reset.
     Lost,
     /// A limit under the codec was passed: this one.
-    OverLimit(&'static str),
+    OverLimit(Abuse),
     /// A message is longer than it may be, or says it will be.
     TooLong,
     /// Text that is not UTF-8.
@@ -70,6 +71,11 @@ impl Reader {
     /// A new turn begins: so much may be read until the others have had theirs.
     pub(super) const fn begin_turn(&mut self) {
         self.tap.begin_turn();
+    }
+
+    /// Reading goes on after the client had to wait for its own backlog.
+    pub(super) fn resume(&mut self) {
+        self.tap.resume();
     }
 
     /// Whether reading stopped because the turn was over, not because nothing was there.

@@ -15,8 +15,9 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
-use crate::hub::conn::{Conn, Verdict};
+use crate::hub::conn::Conn;
 use crate::hub::frame::Opcode;
+use crate::hub::verdict::{Abuse, Verdict};
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;
@@ -31,6 +32,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     };
     gateway.engine.end(&conn, ending.end());
     gateway.metrics.end(ending);
+    tracing::debug!(session = conn.name(), ?ending, "a connection ended");
     // Boxed, so that a connection does not carry its end along while it lives.
     Box::pin(ending::part(&conn, ending)).await;
     drop(slot);
@@ -75,6 +77,8 @@ struct Session<'a> {
     conn: &'a Arc<Conn>,
     reader: Reader,
     bad_messages: Bucket,
+    /// Nothing is read until its backlog is gone.
+    is_held: bool,
 }
 
 /// Whether a turn read all there was.
@@ -101,6 +105,7 @@ impl<'a> Session<'a> {
             conn,
             reader,
             bad_messages: Bucket::default(),
+            is_held: false,
         }
     }
 
@@ -112,6 +117,10 @@ impl<'a> Session<'a> {
                 return verdict.into();
             }
             let is_reading = !self.conn.is_backlogged();
+            let was_held = std::mem::replace(&mut self.is_held, !is_reading);
+            if was_held && is_reading {
+                self.reader.resume();
+            }
             if turn == Turn::More && is_reading {
                 tokio::task::yield_now().await;
             } else {
@@ -164,7 +173,8 @@ impl<'a> Session<'a> {
                 Handled::Bad => self.count_bad(),
                 Handled::Later(handling) => self.wait_for(handling).await,
             },
-            Incoming::Binary(_) => {
+            Incoming::Binary(bytes) => {
+                tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.message("binary");
                 answers::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
                 self.count_bad()
@@ -196,6 +206,6 @@ impl<'a> Session<'a> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
             .take(rate, now, 1)
-            .map_err(|_| Verdict::Abusive("too many bad messages").into())
+            .map_err(|_| Verdict::Abusive(Abuse::BadMessages).into())
     }
 }

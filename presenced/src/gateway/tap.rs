@@ -13,6 +13,7 @@ use super::tracker::Tracker;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::hub::conn::Conn;
+use crate::hub::verdict::Abuse;
 
 /// Most bytes of one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: usize = 64 * 1024;
@@ -32,7 +33,7 @@ pub(super) struct Tap {
     /// Since when a message is unfinished.
     opened: Option<Mono>,
     /// Which limit was passed; nothing is read after that.
-    exceeded: Option<&'static str>,
+    exceeded: Option<Abuse>,
     /// Bytes arrived since the session last asked.
     has_heard: bool,
 }
@@ -56,7 +57,7 @@ impl Tap {
     }
 
     /// Which limit was passed, if one was.
-    pub(super) const fn exceeded(&self) -> Option<&'static str> {
+    pub(super) const fn exceeded(&self) -> Option<Abuse> {
         self.exceeded
     }
 
@@ -73,6 +74,12 @@ impl Tap {
     /// Whether reading stopped because the turn was over, not because nothing was there.
     pub(super) const fn is_turn_over(&self) -> bool {
         self.left_in_turn == 0
+    }
+
+    /// Nothing was read for a while, for reasons that are not the client's: the time of an unfinished message begins anew.
+    pub(super) fn resume(&mut self) {
+        let now = self.clock.mono();
+        self.opened = self.opened.map(|_| now);
     }
 
     /// Whether a message has begun and is not finished.
@@ -108,17 +115,17 @@ impl Tap {
             (true, false) => self.opened.or(Some(now)),
         };
         if self.bytes.take(self.limits.bytes, now, bytes.len() as u64).is_err() {
-            return self.exceed("too many bytes a second");
+            return self.exceed(Abuse::Bytes);
         }
         if seen.begun > 0 && self.messages.take(self.limits.messages, now, seen.begun).is_err() {
-            return self.exceed("too many messages a second");
+            return self.exceed(Abuse::Messages);
         }
         Ok(())
     }
 
-    fn exceed(&mut self, limit: &'static str) -> io::Result<()> {
+    fn exceed(&mut self, limit: Abuse) -> io::Result<()> {
         self.exceeded = Some(limit);
-        Err(io::Error::other(limit))
+        Err(io::Error::other(limit.text()))
     }
 }
 

@@ -7,8 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;
@@ -17,30 +16,16 @@ use presence::{Mono, SessionId, UserId};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::drain::Drain;
 use super::frame::{self, Opcode};
 use super::heart::{Beats, Heart};
 use super::outbox::{Outbox, UserRef};
 use super::ready::Ready;
+use super::verdict::Verdict;
 use crate::clock::Clock;
 
-/// Why the server ends a connection. The first verdict stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// No answer to a ping: no close frame, no goodbye; the session is lost.
-    PingTimeout,
-    /// No progress of a write (4009).
-    TooSlow,
-    /// The token ran out (4001).
-    Expired,
-    /// Beyond a limit (4008); the text says which.
-    Abusive(&'static str),
-    /// An operator ended it (4003). The engine has ended the session already.
-    Kicked,
-    /// An operator forgot the user (4010). The engine has ended the session already.
-    Forgotten,
-    /// The daemon goes down (1012); the client comes back after this long.
-    Draining(Duration),
-}
+/// Arms the timing wheel for a connection.
+pub(crate) type Arm = dyn Fn(&Arc<Conn>, Mono) + Send + Sync;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -49,46 +34,11 @@ pub(crate) struct Shared {
     /// Where a connection goes that is owed something.
     pub(crate) ready: Arc<Ready>,
     /// Arms the timing wheel for a connection, at the latest for then.
-    pub(crate) arm: Box<dyn Fn(&Arc<Conn>, Mono) + Send + Sync>,
+    pub(crate) arm: Box<Arm>,
     /// When connections are pinged and given up.
     pub(crate) beats: Beats,
     /// Tells every connection's task at once that the daemon goes down.
     pub(crate) drain: Drain,
-}
-
-/// The end of the daemon, as connections learn of it.
-pub(crate) struct Drain {
-    /// Over how long the clients' return is spread.
-    pub(crate) spread: Duration,
-    has_begun: AtomicBool,
-    begins: Notify,
-}
-
-impl Drain {
-    pub(crate) fn new(spread: Duration) -> Self {
-        Self {
-            spread,
-            has_begun: AtomicBool::new(false),
-            begins: Notify::new(),
-        }
-    }
-
-    /// Condemns every connection.
-    pub(crate) fn begin(&self) {
-        self.has_begun.store(true, Ordering::SeqCst);
-        self.begins.notify_waiters();
-    }
-
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::SeqCst)
-    }
-
-    /// When a client should come back: spread by its session, so that no chance is needed.
-    fn delay_of(&self, id: SessionId) -> Duration {
-        const EARLIEST: Duration = Duration::from_millis(500);
-        let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
-        EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
-    }
 }
 
 /// One connection.
@@ -222,9 +172,18 @@ impl Conn {
         self.write_unsent(outbox);
     }
 
-    /// Whether so many answers wait that nothing more should be read until they are gone.
+    /// Whether so much waits to be sent that nothing more should be read. The task that asks is woken when it is gone.
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.outbox.lock().is_backlogged()
+        let mut outbox = self.outbox.lock();
+        outbox.is_held = outbox.is_backlogged();
+        outbox.is_held
+    }
+
+    /// Some of what waited has been taken: the task goes on reading if it had stopped and may.
+    pub(crate) fn release(&self) {
+        if self.outbox.lock().release() {
+            self.wake.notify_one();
+        }
     }
 
     /// Whether everything queued has been handed to the kernel.
@@ -242,7 +201,7 @@ impl Conn {
     /// again, and writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
-        let drain = self.shared.drain.begins.notified();
+        let drain = self.shared.drain.begins();
         if self.shared.drain.has_begun() && self.verdict().is_none() {
             return self.condemn(Verdict::Draining(self.shared.drain.delay_of(self.id)));
         }
@@ -309,7 +268,6 @@ impl Conn {
 
     /// Writes what waits until there is nothing more or the socket is full. Nobody else is writing.
     fn write_unsent(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>) {
-        let was_backlogged = outbox.is_backlogged();
         while !outbox.unsent.is_empty() {
             outbox.is_writing = true;
             let mut bytes = std::mem::take(&mut outbox.unsent);
@@ -328,12 +286,12 @@ impl Conn {
             return self.wait_for_room(outbox, count > 0);
         }
         outbox.stuck_since = None;
-        let is_due = outbox.enqueue();
+        let (is_due, is_released) = (outbox.enqueue(), outbox.release());
         drop(outbox);
         if is_due {
             self.shared.ready.push(Arc::clone(self));
         }
-        if was_backlogged {
+        if is_released {
             self.wake.notify_one();
         }
     }

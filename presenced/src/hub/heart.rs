@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use presence::{Mono, Now};
 
-use super::conn::{Conn, Verdict};
+use super::conn::Conn;
 use super::frame::Opcode;
+use super::verdict::{Abuse, Verdict};
 
 /// The times a heart beats to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Heart {
         }
         let unfinished = self.opened.map(|since| since.after(beats.message_timeout));
         if unfinished.is_some_and(|at| at <= now) {
-            return Due::Verdict(Verdict::Abusive("a message was not finished in time"));
+            return Due::Verdict(Verdict::Abusive(Abuse::Unfinished));
         }
         let sooner = |one: Mono| {
             [Some(one), unfinished, self.expires]

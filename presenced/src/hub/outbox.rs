@@ -65,6 +65,8 @@ pub(crate) struct Outbox {
     pub(crate) is_closing: bool,
     /// The session ended: nothing is owed any more, though a goodbye may still go out.
     pub(crate) is_ended: bool,
+    /// The connection's task reads nothing until the backlog is gone.
+    pub(crate) is_held: bool,
     /// Watches being prepared: until their snapshots stand in line no event may overtake them, because its cursor would
     /// claim users that were never told.
     pub(crate) preparing: u32,
@@ -114,6 +116,13 @@ impl Outbox {
         listed.chain(std::mem::take(&mut self.changed)).collect()
     }
 
+    /// Whether the connection's task must be woken, because it stopped reading and may go on.
+    pub(crate) fn release(&mut self) -> bool {
+        let is_released = self.is_held && !self.is_backlogged();
+        self.is_held &= !is_released;
+        is_released
+    }
+
     /// Whether nothing more should be read from the connection for now. Of one whose socket is broken the rest must be
     /// read: that is how its end is found.
     pub(crate) fn is_backlogged(&self) -> bool {
@@ -126,5 +135,58 @@ impl Outbox {
         if self.changed.is_empty() && self.changed.capacity() > KEPT {
             self.changed = HashSet::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeted() -> Outbox {
+        Outbox {
+            is_greeted: true,
+            ..Outbox::default()
+        }
+    }
+
+    #[test]
+    fn a_change_waits_for_the_snapshot_that_is_being_prepared() {
+        let mut outbox = greeted();
+        outbox.preparing = 1;
+        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        outbox.preparing = 0;
+        assert!(outbox.enqueue());
+        assert!(!outbox.enqueue(), "it is in the queue already");
+    }
+
+    #[test]
+    fn nothing_is_owed_before_the_greeting_or_after_the_end() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        outbox.is_greeted = true;
+        assert!(outbox.enqueue());
+        assert_eq!(outbox.end(), vec![UserRef(1)]);
+        assert_eq!(outbox.mark(UserRef(2)), None);
+        assert!(outbox.changed.is_empty());
+    }
+
+    #[test]
+    fn changes_of_one_user_are_one_mark_however_many() {
+        let mut outbox = greeted();
+        assert_eq!(outbox.mark(UserRef(1)), Some(true));
+        for _ in 0..1000 {
+            assert_eq!(outbox.mark(UserRef(1)), None);
+        }
+        assert_eq!(outbox.changed.len(), 1);
+    }
+
+    #[test]
+    fn a_held_reader_is_released_once_when_the_backlog_is_gone() {
+        let mut outbox = greeted();
+        outbox.unsent = vec![0; BACKLOG_MAX_BYTES + 1];
+        outbox.is_held = outbox.is_backlogged();
+        assert!(outbox.is_held && !outbox.release());
+        outbox.unsent.clear();
+        assert!(outbox.release() && !outbox.release());
     }
 }

@@ -48,6 +48,9 @@ impl ServerMetrics {
             "Connections, upgrades and logins refused at the door, by limit",
             metrics.refused.clone(),
         );
+        for limit in ["connections", "handshakes", "failed_logins"] {
+            drop(metrics.refused.get_or_create(&LimitLabel { limit }));
+        }
         metrics
     }
 

@@ -85,6 +85,7 @@ pub(crate) enum Drained {
 
 /// A server that runs. Dropping it stops it at once.
 pub(crate) struct Server {
+    #[cfg(test)]
     local_addr: SocketAddr,
     phase: watch::Sender<Phase>,
     /// Every task of this server holds the other end; it says nothing but when the last one is gone.
@@ -99,11 +100,13 @@ impl Server {
     /// The socket can't be handed to the runtime.
     pub(crate) fn start(listener: std::net::TcpListener, serving: Serving) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        #[cfg(test)]
         let local_addr = listener.local_addr()?;
         let (phase, watched) = watch::channel(Phase::Serving);
         let (held, alive) = mpsc::channel(1);
         let accepting = tokio::spawn(accept::run(listener, serving, watched, held));
         Ok(Self {
+            #[cfg(test)]
             local_addr,
             phase,
             alive,
@@ -112,6 +115,7 @@ impl Server {
     }
 
     /// Where it listens.
+    #[cfg(test)]
     pub(crate) const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

@@ -218,7 +218,7 @@ impl Health {
     }
 }
 
-/// A step of the writer that tests can make fail.
+/// A step that tests can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Taking the lock.
@@ -227,6 +227,8 @@ pub(super) enum Step {
     Commit,
     /// Folding the log in.
     Checkpoint,
+    /// Reading a user.
+    Read,
 }
 
 /// Where tests let SQLite fail as the disk would make it. Outside tests it is empty.

@@ -296,6 +296,13 @@ impl Store {
         self.write(Write::Mark(mark)).await
     }
 
+    /// Makes every read fail as if the file were locked, until told otherwise.
+    #[cfg(test)]
+    pub(crate) fn fail_reads(&self, is_failing: bool) {
+        let fault = (fault::Step::Read, rusqlite::ffi::SQLITE_BUSY);
+        self.inner.health.seam.fail(is_failing.then_some(fault));
+    }
+
     /// How the store is. Asks nobody, so it never blocks.
     pub(crate) fn health(&self) -> StoreHealth {
         self.inner.health.told()

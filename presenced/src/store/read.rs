@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::fault::Health;
+use super::fault::{Health, Step};
 use super::queue::Queue;
 use super::row::{Mark, ReportRow, Row, Startup};
 
@@ -41,7 +41,13 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Job>, health: &Health) 
         if job.answer.is_closed() {
             continue;
         }
-        let rows: rusqlite::Result<Vec<_>> = job.users.iter().map(|user| load(connection, user)).collect();
+        let all = || {
+            job.users
+                .iter()
+                .map(|user| load(connection, user))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let rows = health.seam.pass(Step::Read).and_then(|()| all());
         let _ = job.answer.send(rows.map_err(|error| health.read_failed(&error)));
     }
 }

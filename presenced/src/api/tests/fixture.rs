@@ -173,7 +173,10 @@ pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&st
         request = request.header("host", "localhost");
     }
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        request = match value.strip_prefix("Bearer token-of-") {
+            Some(user) => request.header(*name, format!("Bearer {}", crate::auth::fixture::token(user))),
+            None => request.header(*name, *value),
+        };
     }
     let mut request = request.body(body).expect("a request");
     let peer: SocketAddr = peer.parse().expect("an address");

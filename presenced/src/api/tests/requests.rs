@@ -173,7 +173,8 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
 async fn whoever_sends_far_too_much_gets_to_see_why() {
     let api = Fixture::new().await;
     let server = api.serve();
-    let head = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer token-of-anna\r\n";
+    let token = crate::auth::fixture::token("anna");
+    let head = format!("PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
     let sent = " ".repeat(640 * 1024);
     for (length, body) in [
         ("content-length: 655360", sent.clone()),

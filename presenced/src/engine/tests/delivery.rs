@@ -162,6 +162,44 @@ async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_resumes_learns_that_a_user_it_knew_was_forgotten() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let mut first = fixture.connect("first").await;
+    let mut other = fixture.connect("other").await;
+    for client in [&first, &other] {
+        fixture
+            .engine
+            .watch(&client.conn, None, vec![user("ann")], None)
+            .await
+            .expect("a watch");
+    }
+    let (.., cursor) = first.snapshot().await;
+    other.snapshot().await;
+    first.end(&fixture, End::Lost);
+    assert_eq!(fixture.engine.forget(&user("ann")).await, Ok(1));
+    let mut second = fixture.connect("second").await;
+    fixture
+        .engine
+        .watch(&second.conn, None, vec![user("ann")], Some(cursor))
+        .await
+        .expect("a watch");
+    let (users, resumed, _) = second.snapshot().await;
+    assert!(resumed);
+    assert_eq!(statuses(&users), [("ann".to_owned(), None)]);
+    let mut anew = fixture.connect("anew").await;
+    fixture
+        .engine
+        .watch(&anew.conn, None, vec![user("ann")], None)
+        .await
+        .expect("a watch");
+    assert_eq!(
+        statuses(&anew.snapshot().await.0),
+        [("ann".to_owned(), Some(Status::Offline))]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_observer_that_resumes_learns_who_left_and_who_was_forgotten() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;

@@ -138,3 +138,53 @@ async fn a_choice_after_being_forgotten_is_kept() {
         Ok(CustomStatus::DoNotDisturb)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_answers() {
+    let viewer = presence::wire::record::Viewer::Internal;
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
+        .await;
+    let mut watcher = fixture.connect("watcher").await;
+    fixture
+        .engine
+        .watch(&watcher.conn, None, vec![user("bob")], None)
+        .await
+        .expect("a watch");
+    watcher.snapshot().await;
+    fixture.fail_reads(true);
+    let _ann = fixture.connect("ann").await;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
+    let refused = fixture.engine.custom_status(&user("ann")).await;
+    assert_eq!(
+        refused,
+        Err(crate::engine::EngineError::StoreUnavailable),
+        "what was made up is no answer"
+    );
+    fixture.fail_reads(false);
+    fixture
+        .until("ann is loaded", |engine| engine.stats().users.do_not_disturb == 1)
+        .await;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!((shown.status, shown.degraded), (Status::DoNotDisturb, false));
+    let fixture = fixture.restart().await;
+    let kept = fixture.engine.custom_status(&user("ann")).await;
+    assert_eq!(
+        kept,
+        Ok(CustomStatus::DoNotDisturb),
+        "the fallback was not written back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
+    let fixture = Fixture::new().await;
+    let watcher = fixture.connect("watcher").await;
+    fixture.fail_reads(true);
+    let refused = fixture.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
+    assert_eq!(refused, Err(crate::engine::WatchRefused::StoreUnavailable));
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+}

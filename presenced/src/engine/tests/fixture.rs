@@ -142,6 +142,11 @@ impl Fixture {
         self.engine.stats().users
     }
 
+    /// Lets the store's reads fail, or not any more.
+    pub(super) fn fail_reads(&self, is_failing: bool) {
+        self.store.fail_reads(is_failing);
+    }
+
     /// Waits until `is_so`, and says what was waited for if it never comes.
     pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Engine) -> bool) {
         let waiting = async {

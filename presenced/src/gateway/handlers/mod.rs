@@ -48,17 +48,14 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, text: &str) 
     };
     gateway.metrics.message(kind_of(&message));
     match message {
-        ClientMessage::SetStatus(custom) => later(set_status::handle(gateway, conn, id, custom)),
-        ClientMessage::Activity => done(activity::handle(gateway, conn, id, activity::Said::Active)),
-        ClientMessage::Away => done(activity::handle(gateway, conn, id, activity::Said::Away)),
-        ClientMessage::Watch { user_ids, since } => later(watch::handle(gateway, conn, id, (user_ids, since))),
-        ClientMessage::WatchAll { since } => later(watch_all::handle(gateway, conn, id, since)),
-        ClientMessage::Unwatch { user_ids } => done(unwatch::handle(gateway, conn, id, &user_ids)),
-        ClientMessage::Ping => done(answers::pong(conn, id.as_ref())),
+        ClientMessage::SetStatus(custom) => return later(set_status::handle(gateway, conn, id, custom)),
+        ClientMessage::Watch { user_ids, since } => return later(watch::handle(gateway, conn, id, (user_ids, since))),
+        ClientMessage::WatchAll { since } => return later(watch_all::handle(gateway, conn, id, since)),
+        ClientMessage::Activity => activity::handle(gateway, conn, id, activity::Said::Active),
+        ClientMessage::Away => activity::handle(gateway, conn, id, activity::Said::Away),
+        ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
+        ClientMessage::Ping => answers::pong(conn, id.as_ref()),
     }
-}
-
-const fn done(_answered: ()) -> Handled<'static> {
     Handled::Good
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<Messa
     match gateway.engine.choose(user, custom, By::User, Viewer::Own).await {
         Ok(record) => answers::ok(conn, id.as_ref(), Some(&record)),
         Err(EngineError::RateLimited { retry_after }) => {
-            gateway.metrics.refuse("too many choices");
+            gateway.metrics.refuse("choices");
             answers::rate_limited(conn, id.as_ref(), retry_after);
         }
         Err(error @ (EngineError::StoreUnavailable | EngineError::TooManyReports)) => {

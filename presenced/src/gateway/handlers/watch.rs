@@ -25,7 +25,7 @@ pub(super) async fn handle(
 pub(super) fn answer_refused(gateway: &Gateway, conn: &Arc<Conn>, id: Option<&MessageId>, refused: WatchRefused) {
     match refused {
         WatchRefused::TooManyWatched => {
-            gateway.metrics.refuse("too many watched users");
+            gateway.metrics.refuse("watched");
             let message = format!(
                 "at most {} users; nothing was added",
                 gateway.limits.watched_per_connection

@@ -1,0 +1,143 @@
+//! Choices and reports: whose word is the latest, what it is told to whom, and which times it moves.
+
+use presence::wire::record::Viewer;
+use presence::{Audience, By, CustomStatus, End, Status};
+
+use crate::person::report_input;
+use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
+
+#[test]
+fn the_users_own_choice_is_activity_and_an_operators_is_not() {
+    for (by, status, active) in [
+        (By::User, Status::Online, wall(100)),
+        (By::Operator, Status::Idle, None),
+    ] {
+        let mut story = Story::new();
+        let one = story.connect(0);
+        story.away(10, one);
+        story.choose(100, CustomStatus::Online, by);
+        assert_eq!(
+            (story.status(), story.times()),
+            (status, (wall(100).filter(|_| by == By::User).or(wall(10)), active))
+        );
+    }
+}
+
+#[test]
+fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.away(10, one);
+    story.end(20, one, End::Left);
+    story.connect(30);
+    assert_eq!(
+        story.choose(40, CustomStatus::Online, By::User).unwrap().to,
+        Status::Online
+    );
+    assert_eq!(story.settle(20 + GRACE), None, "not only for the rest of the grace");
+    assert_eq!(story.settle(40 + IDLE_AFTER).unwrap().to, Status::Idle);
+}
+
+#[test]
+fn a_choice_made_while_offline_changes_nothing_but_the_revision() {
+    let mut story = Story::new();
+    let told = story.choose(100, CustomStatus::Idle, By::User).unwrap();
+    assert_eq!((told.audience, told.to), (Audience::Inner, Status::Offline));
+    let record = story.user.record(Viewer::Public);
+    assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
+    story.connect(200);
+    assert_eq!(story.status(), Status::Idle, "shown as chosen at once");
+}
+
+#[test]
+fn choosing_what_already_holds_tells_nobody_but_is_the_latest_word() {
+    let mut story = Story::new();
+    story.connect(0);
+    assert_eq!(story.choose(10, CustomStatus::Online, By::User), None);
+    assert_eq!(
+        story.report(20, Status::DoNotDisturb, None).unwrap().to,
+        Status::DoNotDisturb
+    );
+    let told = story.choose(30, CustomStatus::Online, By::User).unwrap();
+    assert_eq!(
+        (told.audience, told.to),
+        (Audience::Everyone, Status::Online),
+        "the status changes by that"
+    );
+    assert_eq!(story.choose(40, CustomStatus::Online, By::User), None);
+    assert_eq!(
+        story.user.profile.choice().set_at,
+        wall(40),
+        "the time of the choice moves"
+    );
+}
+
+#[test]
+fn within_one_millisecond_the_latest_word_wins_as_well() {
+    let mut story = Story::new();
+    for round in 0..3 {
+        story.report(50, Status::Idle, None);
+        assert_eq!(story.status(), Status::Idle, "round {round}");
+        story.choose(50, CustomStatus::Online, By::Operator);
+        assert_eq!(story.status(), Status::Online, "round {round}");
+    }
+}
+
+#[test]
+fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
+    let mut story = Story::new();
+    story.report(0, Status::Online, Some(60_000));
+    let one = story.connect(10);
+    assert_eq!((story.end(20, one, End::Closed), story.sessions()), (None, 1));
+    assert_eq!(story.settle(59_999), None);
+    assert_eq!(
+        story.settle(60_000).unwrap().to,
+        Status::Offline,
+        "no grace for reports"
+    );
+    story.report(70_000, Status::Idle, Some(1_000));
+    assert_eq!(
+        story.report(70_500, Status::Idle, None),
+        None,
+        "refreshed, now for ever"
+    );
+    assert_eq!(story.settle(10_000_000), None);
+    assert_eq!(
+        story.report(10_000_001, Status::Offline, None).unwrap().to,
+        Status::Offline
+    );
+}
+
+#[test]
+fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
+    let mut story = Story::new();
+    story.report(100, Status::Online, None);
+    assert_eq!(story.times(), (wall(100), None));
+    story
+        .user
+        .report(at(200), &report_input(0, Status::Offline, None, true));
+    story.settle(200);
+    assert_eq!(story.times(), (wall(200), wall(200)));
+    story.report(300, Status::Offline, None);
+    assert_eq!(
+        (story.status(), story.times()),
+        (Status::Offline, (wall(300), wall(200)))
+    );
+}
+
+#[test]
+fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
+    let mut story = Story::new();
+    let one = story.connect(0);
+    story.away(10, one);
+    story.end(20, one, End::Lost);
+    let before = story.user.sessions.contribution();
+    let timers = story.user.timers;
+    story.user.sessions.handle_choice(at(20 + GRACE), &timers);
+    let after = story.user.sessions.contribution();
+    assert_eq!(
+        (after.grace, after.last_seen, after.last_active),
+        (None, before.last_seen, before.last_active)
+    );
+    assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Offline);
+}

@@ -1,0 +1,91 @@
+//! One user whose story a test tells: every call says at which millisecond it happens, and returns what was told.
+
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{By, CustomStatus, End, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
+
+use crate::person::{Person, report_input};
+
+pub(crate) const GRACE: u64 = 5_000;
+pub(crate) const IDLE_AFTER: u64 = 300_000;
+
+pub(crate) fn wall(millis: u64) -> Option<Wall> {
+    Some(Wall::from_millis(1_700_000_000_000 + i64::try_from(millis).unwrap()))
+}
+
+pub(crate) fn at(millis: u64) -> Now {
+    Now {
+        mono: Mono::from_millis(millis),
+        wall: wall(millis).unwrap(),
+    }
+}
+
+/// A user in a story; every call says at which millisecond it happens, and counts the events that follow.
+pub(crate) struct Story {
+    pub(crate) user: Person,
+    pub(crate) clock: RevisionClock,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        let timers = Timers {
+            grace: Duration::from_millis(GRACE),
+            restart_grace: Duration::from_secs(30),
+            idle_after: Duration::from_millis(IDLE_AFTER),
+        };
+        Self {
+            user: Person::new("ann", timers),
+            clock: RevisionClock::new(0),
+        }
+    }
+
+    pub(crate) fn settle(&mut self, millis: u64) -> Option<Published> {
+        self.user.settle(at(millis), &mut self.clock)
+    }
+
+    pub(crate) fn connect(&mut self, millis: u64) -> SessionId {
+        let id = self.user.connect(at(millis));
+        self.settle(millis);
+        id
+    }
+
+    pub(crate) fn activity(&mut self, millis: u64, id: SessionId) -> Option<Published> {
+        self.user.activity(at(millis), id);
+        self.settle(millis)
+    }
+
+    pub(crate) fn away(&mut self, millis: u64, id: SessionId) -> Option<Published> {
+        self.user.away(at(millis), id);
+        self.settle(millis)
+    }
+
+    pub(crate) fn end(&mut self, millis: u64, id: SessionId, end: End) -> Option<Published> {
+        self.user.end(at(millis), id, end);
+        self.settle(millis)
+    }
+
+    pub(crate) fn choose(&mut self, millis: u64, custom: CustomStatus, by: By) -> Option<Published> {
+        self.user.choose(at(millis), custom, by);
+        self.settle(millis)
+    }
+
+    pub(crate) fn report(&mut self, millis: u64, status: Status, ttl_millis: Option<u64>) -> Option<Published> {
+        self.user
+            .report(at(millis), &report_input(0, status, ttl_millis, false));
+        self.settle(millis)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.user.status()
+    }
+
+    pub(crate) fn times(&self) -> (Option<Wall>, Option<Wall>) {
+        let record = self.user.record(Viewer::Public);
+        (record.last_seen, record.last_active)
+    }
+
+    pub(crate) fn sessions(&self) -> u32 {
+        self.user.record(Viewer::Internal).sessions.unwrap()
+    }
+}

@@ -1,0 +1,124 @@
+//! The record: which fields there are for whom, and which are null or absent.
+
+use presence::profile::Stored;
+use presence::wire::record::{Record, Viewer};
+use presence::{
+    Choice, Contribution, CustomStatus, Mono, Now, Profile, ReportInput, Revision, SessionId, Sessions, Source, Status,
+    UserId, Wall,
+};
+use serde_json::{Value, json};
+
+const NOW: Now = Now {
+    mono: Mono::from_millis(0),
+    wall: Wall::from_millis(1_700_000_000_000),
+};
+const NOW_TEXT: &str = "2023-11-14T22:13:20.000Z";
+
+fn ann() -> UserId {
+    UserId::new("ann").unwrap()
+}
+
+/// Two connections and a report, IDLE by choice, last active at the epoch.
+fn profile() -> (Profile, Contribution) {
+    let mut sessions = Sessions::default();
+    sessions.handle_connect(NOW, SessionId(1));
+    sessions.handle_connect(NOW, SessionId(2));
+    let stored = Stored {
+        choice: Choice {
+            custom: CustomStatus::Idle,
+            set_at: Some(Wall::from_millis(1)),
+            set_by: None,
+        },
+        last_active: Some(Wall::from_millis(0)),
+        ..Stored::default()
+    };
+    let mut profile = Profile::restore(stored, NOW.wall);
+    let input = ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: false,
+    };
+    let report = profile.report(NOW, &input);
+    profile.handle_report(NOW, &input.source, report, false);
+    profile.settle(NOW.wall, &[sessions.contribution()], |_| Revision::new(42));
+    (profile, sessions.contribution())
+}
+
+fn told(viewer: Viewer) -> Value {
+    let (profile, mine) = profile();
+    let nodes = [("n1", mine), ("n2", Contribution::default())];
+    serde_json::to_value(profile.record(&ann(), &nodes, viewer)).unwrap()
+}
+
+#[test]
+fn others_see_the_public_fields_and_no_more() {
+    let expected = json!({
+        "userId": "ann", "status": "IDLE", "since": NOW_TEXT, "lastSeen": NOW_TEXT,
+        "lastActive": "1970-01-01T00:00:00.000Z", "revision": 42,
+    });
+    assert_eq!(told(Viewer::Public), expected);
+}
+
+#[test]
+fn the_user_sees_the_own_choice_and_sessions_too() {
+    let mut expected = told(Viewer::Public);
+    expected["customStatus"] = json!("IDLE");
+    expected["sessions"] = json!(3);
+    assert_eq!(told(Viewer::Own), expected);
+}
+
+#[test]
+fn internal_callers_see_why_and_where_too() {
+    let mut expected = told(Viewer::Own);
+    expected["reason"] = json!("custom");
+    expected["nodes"] = json!(["n1"]);
+    assert_eq!(told(Viewer::Internal), expected);
+}
+
+#[test]
+fn of_a_user_never_seen_the_times_are_null_and_the_revision_is_0() {
+    let public = json!({
+        "userId": "ann", "status": "OFFLINE", "since": null, "lastSeen": null, "lastActive": null, "revision": 0,
+    });
+    let mut own = public.clone();
+    own["customStatus"] = json!("ONLINE");
+    own["sessions"] = json!(0);
+    let mut internal = own.clone();
+    internal["reason"] = json!("no_session");
+    internal["nodes"] = json!([]);
+    for (viewer, expected) in [
+        (Viewer::Public, public),
+        (Viewer::Own, own),
+        (Viewer::Internal, internal),
+    ] {
+        assert_eq!(
+            serde_json::to_value(Record::never_seen(ann(), viewer)).unwrap(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn degraded_and_stale_are_there_only_when_they_are_true() {
+    let mut record = Profile::fallback().record(&ann(), &[], Viewer::Public);
+    record.stale = true;
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!((&json["degraded"], &json["stale"]), (&json!(true), &json!(true)));
+    assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
+    for viewer in [Viewer::Public, Viewer::Own, Viewer::Internal] {
+        let json = told(viewer);
+        assert!(json.get("degraded").is_none() && json.get("stale").is_none());
+    }
+}
+
+#[test]
+fn a_record_reads_back_as_it_was_written_and_fields_of_later_versions_are_ignored() {
+    let (profile, mine) = profile();
+    for viewer in [Viewer::Public, Viewer::Own, Viewer::Internal] {
+        let record = profile.record(&ann(), &[("n1", mine)], viewer);
+        let mut json = serde_json::to_value(&record).unwrap();
+        json["mood"] = json!({"of": "later"});
+        assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
+    }
+}

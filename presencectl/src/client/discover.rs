@@ -1,0 +1,348 @@
+//! Which daemon is meant and with which credential, decided from the arguments, the environment, the contexts and the
+//! data directory of a daemon on this machine, in that order. A secret is only ever sent to the server it belongs to:
+//! the one in the data directory goes to the daemon of that directory and to no other.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::private_file::{self, Secret, shown};
+use super::server::Server;
+use crate::context::{self, Context, Contexts};
+use crate::failure::Failure;
+
+/// What one source says: the arguments, or the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// `--server`, `PRESENCECTL_SERVER`.
+    pub(crate) server: Option<String>,
+    /// `--secret-file`, `PRESENCECTL_SECRET_FILE`.
+    pub(crate) secret_file: Option<PathBuf>,
+    /// `--token`, `PRESENCECTL_TOKEN_FILE`.
+    pub(crate) token: Option<PathBuf>,
+    /// `--context`, `PRESENCECTL_CONTEXT`.
+    pub(crate) context: Option<String>,
+}
+
+impl Wanted {
+    /// What the environment says; an empty variable says nothing.
+    pub(crate) fn from_environment() -> Self {
+        let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            server: text("PRESENCECTL_SERVER"),
+            secret_file: text("PRESENCECTL_SECRET_FILE").map(PathBuf::from),
+            token: text("PRESENCECTL_TOKEN_FILE").map(PathBuf::from),
+            context: text("PRESENCECTL_CONTEXT"),
+        }
+    }
+}
+
+/// Where things are on this machine; none where neither the variable nor `HOME` is set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// The file of contexts.
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory of a daemon that runs with no configuration.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// By the XDG variables, else below `HOME`.
+    pub(crate) fn from_environment() -> Self {
+        let directory = |variable: &str, below_home: &str| {
+            let absolute = |path: &PathBuf| path.is_absolute();
+            let named = env::var_os(variable).map(PathBuf::from).filter(absolute);
+            named.or_else(|| {
+                env::var_os("HOME")
+                    .map(|home| PathBuf::from(home).join(below_home))
+                    .filter(absolute)
+            })
+        };
+        Self {
+            config: directory("XDG_CONFIG_HOME", ".config").map(|path| path.join("presencectl/config.toml")),
+            data_dir: directory("XDG_STATE_HOME", ".local/state").map(|path| path.join("presenced")),
+        }
+    }
+}
+
+/// What is sent to prove who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// The internal secret.
+    Secret {
+        /// Where it was read.
+        path: PathBuf,
+        /// It.
+        secret: Secret,
+    },
+    /// A user's token.
+    Token {
+        /// Where it was read.
+        path: PathBuf,
+        /// It.
+        token: Secret,
+    },
+    /// None was found.
+    Nothing,
+}
+
+/// A daemon, and how to speak to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Where it listens.
+    pub(crate) server: Server,
+    /// What is sent to it.
+    pub(crate) credential: Credential,
+    /// How it was found, for people.
+    pub(crate) found: String,
+    /// Its data directory, if it is one of this machine.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Where the server's address comes from.
+enum Source {
+    Named(String, &'static str),
+    Context(String, Context),
+    DataDir,
+}
+
+/// Everything that says which daemon is meant. Asked again before each reconnect: a restarted daemon may have moved.
+#[derive(Debug, Clone)]
+pub(crate) struct Finder {
+    /// The arguments.
+    pub(crate) arguments: Wanted,
+    /// The environment.
+    pub(crate) environment: Wanted,
+    /// This machine.
+    pub(crate) places: Places,
+}
+
+impl Finder {
+    /// Finds the daemon and reads the credential.
+    ///
+    /// # Errors
+    /// When no daemon runs here and none is named, or a file can't be used.
+    pub(crate) fn find(&self) -> Result<Target, Failure> {
+        let target = self.find_without_credential()?;
+        let credential = self.credential(&self.source()?, target.data_dir.as_deref())?;
+        Ok(Target { credential, ..target })
+    }
+
+    /// Finds the daemon, for what anyone may ask.
+    ///
+    /// # Errors
+    /// When no daemon runs here and none is named.
+    pub(crate) fn find_without_credential(&self) -> Result<Target, Failure> {
+        let source = self.source()?;
+        let data_dir = self.data_dir(&source)?;
+        let (server, found) = match &source {
+            Source::Named(url, from) => (Server::parse(url)?, (*from).to_owned()),
+            Source::Context(name, context) => (Server::parse(&context.server)?, format!("the context {name:?}")),
+            Source::DataDir => {
+                let directory = data_dir.as_deref().ok_or_else(no_home)?;
+                (
+                    read_address(directory)?,
+                    format!("the data directory {}", shown(directory)),
+                )
+            }
+        };
+        Ok(Target {
+            server,
+            credential: Credential::Nothing,
+            found,
+            data_dir,
+        })
+    }
+
+    /// The directory whose `jwt-key` signs: that of the secret file in use, else the local daemon's.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub(crate) fn key_directory(&self) -> Result<PathBuf, Failure> {
+        let source = self.source()?;
+        let of_context = match &source {
+            Source::Context(_, context) => context.secret_file.clone(),
+            Source::Named(..) | Source::DataDir => None,
+        };
+        let secret_file = self
+            .arguments
+            .secret_file
+            .clone()
+            .or(of_context)
+            .or_else(|| self.environment.secret_file.clone());
+        let beside = secret_file.and_then(|path| path.parent().map(Path::to_path_buf));
+        beside.or_else(|| self.places.data_dir.clone()).ok_or_else(no_home)
+    }
+
+    /// What `--user` is if it isn't given: the context's user, else the one who runs this.
+    ///
+    /// # Errors
+    /// When the contexts can't be read or nobody can be named.
+    pub(crate) fn user(&self) -> Result<String, Failure> {
+        if let Source::Context(_, Context { user: Some(user), .. }) = self.source()? {
+            return Ok(user);
+        }
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        variable("LOGNAME")
+            .or_else(|| variable("USER"))
+            .or_else(account_name)
+            .ok_or_else(|| Failure::usage("nobody says who you are").next("name the user with --user USER"))
+    }
+
+    /// The contexts, and where they are kept.
+    ///
+    /// # Errors
+    /// When there is no place for them, or they can't be read.
+    pub(crate) fn contexts(&self) -> Result<(PathBuf, Contexts), Failure> {
+        let path = self.places.config.clone().ok_or_else(no_home)?;
+        let contexts = Contexts::load(&path)?;
+        Ok((path, contexts))
+    }
+
+    fn source(&self) -> Result<Source, Failure> {
+        if self.arguments.server.is_some() && self.arguments.context.is_some() {
+            return Err(Failure::usage("--server and --context both name a server").next("give one of them"));
+        }
+        for (wanted, from) in [(&self.arguments, "--server"), (&self.environment, "PRESENCECTL_SERVER")] {
+            if let Some(server) = &wanted.server {
+                return Ok(Source::Named(server.clone(), from));
+            }
+            if let Some(name) = &wanted.context {
+                return self.context(name);
+            }
+        }
+        let current = match &self.places.config {
+            Some(path) => Contexts::load(path)?.current,
+            None => None,
+        };
+        current.map_or(Ok(Source::DataDir), |name| self.context(&name))
+    }
+
+    fn context(&self, name: &str) -> Result<Source, Failure> {
+        if name == context::LOCAL {
+            return Ok(Source::DataDir);
+        }
+        let (_, contexts) = self.contexts()?;
+        Ok(Source::Context(name.to_owned(), contexts.get(name)?.clone()))
+    }
+
+    /// The data directory of the daemon that is meant, if it is one of this machine.
+    ///
+    /// # Errors
+    /// When the contexts can't be read, or a URL isn't understood.
+    pub(crate) fn local_data_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        self.data_dir(&self.source()?)
+    }
+
+    fn data_dir(&self, source: &Source) -> Result<Option<PathBuf>, Failure> {
+        Ok(match source {
+            Source::Context(..) => None,
+            Source::DataDir => self.usual_data_dir(),
+            Source::Named(url, _) => {
+                let named = Server::parse(url)?;
+                // That no daemon runs here is no error while a server is named.
+                let is_named =
+                    |directory: &PathBuf| read_address(directory).is_ok_and(|ours| ours.is_same_local(&named));
+                self.usual_data_dir().filter(is_named)
+            }
+        })
+    }
+
+    /// The directory of `--secret-file`, if a daemon has left its address there, else the one a daemon uses that was
+    /// told nothing.
+    fn usual_data_dir(&self) -> Option<PathBuf> {
+        let secret_file = self
+            .arguments
+            .secret_file
+            .as_ref()
+            .or(self.environment.secret_file.as_ref());
+        let beside = secret_file
+            .and_then(|path| path.parent())
+            .filter(|directory| directory.join("address").exists());
+        beside.map(Path::to_path_buf).or_else(|| self.places.data_dir.clone())
+    }
+
+    fn credential(&self, source: &Source, data_dir: Option<&Path>) -> Result<Credential, Failure> {
+        let of_context = match source {
+            Source::Context(_, context) => (context.secret_file.as_deref(), context.token.as_deref()),
+            Source::Named(..) | Source::DataDir => (None, None),
+        };
+        let given = [
+            (self.arguments.secret_file.as_deref(), self.arguments.token.as_deref()),
+            of_context,
+            (
+                self.environment.secret_file.as_deref(),
+                self.environment.token.as_deref(),
+            ),
+        ];
+        for (secret_file, token) in given {
+            if let Some(path) = token {
+                return read_token(path);
+            }
+            if let Some(path) = secret_file {
+                return read_secret(path);
+            }
+        }
+        match data_dir.map(|directory| directory.join("secret")) {
+            Some(path) if path.exists() => read_secret(&path),
+            _ => Ok(Credential::Nothing),
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Credential, Failure> {
+    Ok(Credential::Secret {
+        path: path.to_path_buf(),
+        secret: private_file::read_credential(path, "secret file")?,
+    })
+}
+
+fn read_token(path: &Path) -> Result<Credential, Failure> {
+    Ok(Credential::Token {
+        path: path.to_path_buf(),
+        token: private_file::read_credential(path, "token file")?,
+    })
+}
+
+/// The address a running daemon has left in its data directory.
+///
+/// # Errors
+/// When there is none: then no daemon runs with this directory.
+fn read_address(directory: &Path) -> Result<Server, Failure> {
+    let path = directory.join("address");
+    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            Failure::unreachable(format_args!("no presenced runs here: there is no {}", shown(&path)))
+                .next("start it with `presenced`, or name another server with --server URL")
+        }
+        ErrorKind::PermissionDenied => Failure::not_allowed(format_args!("can't read {}: {error}", shown(&path)))
+            .next("run this as the user that runs presenced, or use --server URL with --token FILE"),
+        _ => Failure::usage(format_args!("can't read {}: {error}", shown(&path))),
+    })?;
+    Server::parse(text.lines().next().unwrap_or_default())
+}
+
+fn no_home() -> Failure {
+    Failure::usage("neither HOME nor the XDG variables are set, so there is no place to look")
+        .next("set HOME, or use --server URL")
+}
+
+/// The name of the account that runs this, from `/etc/passwd`.
+fn account_name() -> Option<String> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    name_of(rustix::process::getuid().as_raw(), &passwd)
+}
+
+fn name_of(uid: u32, passwd: &str) -> Option<String> {
+    let uid = uid.to_string();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+#[path = "discover_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+//! What we say on a WebSocket, as JSON text. The reading side is `presence::wire::client`; a test holds the two together.
+
+use presence::CustomStatus;
+use serde::Serialize;
+use serde_json::json;
+
+/// The server takes messages of up to 16 KiB; a list that is longer goes in several.
+const IDS_MAX_BYTES: usize = 12 * 1024;
+
+/// Sets the custom status; answered with `id`.
+pub(crate) fn set_status(id: u64, choice: CustomStatus) -> String {
+    json!({"type": "setStatus", "id": id, "customStatus": choice}).to_string()
+}
+
+/// The user did something.
+pub(crate) fn activity() -> String {
+    r#"{"type":"activity"}"#.to_owned()
+}
+
+/// The user went away.
+pub(crate) fn away() -> String {
+    r#"{"type":"activity","idle":true}"#.to_owned()
+}
+
+/// Watches everyone, from a cursor if there is one.
+pub(crate) fn watch_all(since: Option<&str>) -> String {
+    watch_message("watchAll", None::<&[&str]>, since)
+}
+
+/// Watches these, in as many messages as the server's limit needs.
+pub(crate) fn watch<'a>(ids: impl IntoIterator<Item = &'a str>, since: Option<&str>) -> Vec<String> {
+    let mut messages = Vec::new();
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for id in ids {
+        // A quote and a comma, and every byte may need an escape of two.
+        let more = id.len() * 2 + 3;
+        if bytes + more > IDS_MAX_BYTES && !batch.is_empty() {
+            messages.push(watch_message("watch", Some(&batch), since));
+            batch.clear();
+            bytes = 0;
+        }
+        batch.push(id);
+        bytes += more;
+    }
+    if !batch.is_empty() {
+        messages.push(watch_message("watch", Some(&batch), since));
+    }
+    messages
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Watch<'a, I: ?Sized> {
+    r#type: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_ids: Option<&'a I>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<&'a str>,
+}
+
+fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since: Option<&str>) -> String {
+    let message = Watch {
+        r#type: kind,
+        id: kind,
+        user_ids,
+        since,
+    };
+    // Text and lists of text always serialize.
+    serde_json::to_string(&message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::wire::client::{ClientMessage, Envelope};
+
+    use super::*;
+
+    fn parsed(text: &str) -> ClientMessage {
+        Envelope::parse(text, 5000).message.unwrap()
+    }
+
+    #[test]
+    fn the_server_understands_what_we_say() {
+        assert_eq!(
+            parsed(&set_status(7, CustomStatus::DoNotDisturb)),
+            ClientMessage::SetStatus(CustomStatus::DoNotDisturb)
+        );
+        assert_eq!(parsed(&activity()), ClientMessage::Activity);
+        assert_eq!(parsed(&away()), ClientMessage::Away);
+        assert_eq!(parsed(&watch_all(None)), ClientMessage::WatchAll { since: None });
+        assert!(matches!(
+            parsed(&watch_all(Some("1.2"))),
+            ClientMessage::WatchAll { since: Some(_) }
+        ));
+    }
+
+    #[test]
+    fn a_long_watch_list_goes_in_messages_the_server_takes() {
+        let ids: Vec<_> = (0..5000).map(|n| format!("{}{n:05}", "\"".repeat(100))).collect();
+        let messages = watch(ids.iter().map(String::as_str), None);
+        let mut watched = Vec::new();
+        for message in &messages {
+            assert!(message.len() <= 16 * 1024, "{}", message.len());
+            let ClientMessage::Watch { user_ids, .. } = parsed(message) else {
+                panic!("{message}")
+            };
+            watched.extend(user_ids.into_iter().map(|id| id.to_string()));
+        }
+        assert_eq!(watched, ids);
+    }
+}

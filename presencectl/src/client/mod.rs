@@ -1,0 +1,9 @@
+//! Talking to a daemon: finding it, REST, and the WebSocket. No command builds a request or a header by itself.
+
+pub(crate) mod backoff;
+pub(crate) mod discover;
+pub(crate) mod messages;
+pub(crate) mod private_file;
+pub(crate) mod rest;
+pub(crate) mod server;
+pub(crate) mod stream;

@@ -1,0 +1,308 @@
+//! REST calls, one method each. Every refusal of the server becomes a [`Failure`] with the right exit code and what to do
+//! next. No redirect is followed and no proxy of the environment is used: either would carry the secret elsewhere.
+
+use std::error::Error;
+use std::time::Duration;
+
+use presence::wire::record::Record;
+use presence::wire::rest::{Ended, Explain, Health, Page, Query, QueryAnswer, SetCustomStatus, Stats};
+use presence::{CustomStatus, Status, UserId};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::discover::{Credential, Target};
+use super::private_file::{Secret, shown};
+use crate::failure::Failure;
+use crate::output::escape::{escape, quote};
+
+/// How long to wait for a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for a whole answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// No answer is longer: 1000 records of at most a kilobyte, sixteen times over.
+const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Carries the internal secret.
+pub(crate) const SECRET_HEADER: HeaderName = HeaderName::from_static("x-secret-token");
+/// Carries the user an internal call is about.
+pub(crate) const USER_HEADER: HeaderName = HeaderName::from_static("x-user-id");
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PageOf {
+    /// Only this status.
+    pub(crate) status: Option<Status>,
+    /// Only ids that begin so.
+    pub(crate) prefix: Option<String>,
+    /// At most so many.
+    pub(crate) limit: usize,
+    /// From there.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A refusal, read forgivingly: a newer daemon may know codes that we don't.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// A client of one daemon.
+pub(crate) struct Rest {
+    http: Client,
+    target: Target,
+}
+
+impl Rest {
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the HTTP client can't be made.
+    pub(crate) fn new(target: Target) -> Result<Self, Failure> {
+        let http = Client::builder()
+            .user_agent(concat!("presencectl/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .map_err(|error| Failure::refused(format_args!("can't make an HTTP client: {error}")))?;
+        Ok(Self { http, target })
+    }
+
+    /// The daemon spoken to.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sets the custom status: as the operator with the secret, as the user with a token.
+    pub(crate) async fn set_custom_status(
+        &self,
+        user: Option<&UserId>,
+        choice: CustomStatus,
+    ) -> Result<Record, Failure> {
+        let by = matches!(self.target.credential, Credential::Secret { .. }).then(|| "operator".to_owned());
+        let body = SetCustomStatus {
+            custom_status: choice.as_str().to_owned(),
+            by,
+        };
+        let mut request = self
+            .request(Method::PUT, &["api", "user", "custom-status"])?
+            .json(&body);
+        if let Some(user) = user {
+            let value = HeaderValue::from_bytes(user.as_str().as_bytes())
+                .map_err(|_| Failure::usage(format_args!("no header can carry the user {}", quote(user.as_str()))))?;
+            request = request.header(USER_HEADER, value);
+        }
+        self.answer(request).await
+    }
+
+    /// Records of up to 1000 users, in the order asked.
+    pub(crate) async fn query(&self, ids: &[UserId]) -> Result<QueryAnswer, Failure> {
+        let body = Query {
+            user_ids: ids.iter().map(|id| id.as_str().to_owned()).collect(),
+        };
+        self.answer(self.request(Method::POST, &["api", "presence", "query"])?.json(&body))
+            .await
+    }
+
+    /// One page of who is present.
+    pub(crate) async fn page(&self, page: &PageOf) -> Result<Page, Failure> {
+        let limit = page.limit.to_string();
+        let mut query = vec![("limit", limit.as_str())];
+        query.extend(page.status.map(|status| ("status", status.as_str())));
+        query.extend(page.prefix.as_deref().map(|prefix| ("prefix", prefix)));
+        query.extend(page.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        self.answer(self.request(Method::GET, &["api", "presence"])?.query(&query))
+            .await
+    }
+
+    /// Why a user is shown so.
+    pub(crate) async fn explain(&self, user: &UserId) -> Result<Explain, Failure> {
+        self.answer(self.request(Method::GET, &["api", "presence", user.as_str(), "explain"])?)
+            .await
+    }
+
+    /// Ends a user's sessions.
+    pub(crate) async fn kick(&self, user: &UserId) -> Result<Ended, Failure> {
+        self.answer(self.request(Method::DELETE, &["api", "presence", user.as_str(), "sessions"])?)
+            .await
+    }
+
+    /// Forgets a user.
+    pub(crate) async fn forget(&self, user: &UserId) -> Result<Ended, Failure> {
+        self.answer(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
+            .await
+    }
+
+    /// The daemon's numbers.
+    pub(crate) async fn stats(&self) -> Result<Stats, Failure> {
+        self.answer(self.request(Method::GET, &["api", "stats"])?).await
+    }
+
+    /// `healthz` or `readyz`, with whatever HTTP status they come.
+    pub(crate) async fn health(&self, path: &str) -> Result<Health, Failure> {
+        let request = self.http.get(self.target.server.path(&[path]));
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|_| self.not_presenced(status))
+    }
+
+    fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder, Failure> {
+        let request = self.http.request(method, self.target.server.path(segments));
+        Ok(match credential_header(&self.target.credential)? {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        })
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = self.body(response).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| {
+                Failure::refused(format_args!(
+                    "the answer of {} isn't understood: {error}",
+                    self.target.server.shown()
+                ))
+                .next("is it a presenced of another version? `presencectl doctor` compares them")
+            });
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(self.refused(status, &problem, retry_after.as_deref())),
+            Err(_) => Err(self.not_presenced(status)),
+        }
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > ANSWER_MAX_BYTES {
+                return Err(Failure::refused(format_args!(
+                    "the answer of {} has no end",
+                    self.target.server.shown()
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let why = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else {
+            root_cause(error)
+        };
+        unreachable(&self.target, &why)
+    }
+
+    fn not_presenced(&self, status: StatusCode) -> Failure {
+        let message = format!(
+            "{} answered {status}, and not as presenced does",
+            self.target.server.shown()
+        );
+        let failure = match status.as_u16() {
+            401 | 403 => Failure::not_allowed(message),
+            _ => Failure::refused(message),
+        };
+        failure.next("check the URL, and what stands between: another program or a proxy may have answered")
+    }
+
+    fn refused(&self, status: StatusCode, problem: &Problem, retry_after: Option<&str>) -> Failure {
+        let detail = if problem.detail.is_empty() {
+            status.canonical_reason().unwrap_or("refused")
+        } else {
+            &problem.detail
+        };
+        let message = format!("{} ({})", escape(detail), escape(&problem.code));
+        match status.as_u16() {
+            401 | 403 => Failure::not_allowed(message).next(self.credential_advice()),
+            _ => match (problem.code.as_str(), retry_after) {
+                (_, Some(seconds)) => {
+                    Failure::refused(message).next(format_args!("try again in {} s", escape(seconds)))
+                }
+                ("store_unavailable", _) => Failure::refused(message)
+                    .next("nothing was changed; `presencectl doctor` says what the store's trouble is"),
+                ("misdirected_request", _) => {
+                    Failure::refused(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
+                }
+                _ => Failure::refused(message),
+            },
+        }
+    }
+
+    fn credential_advice(&self) -> String {
+        credential_advice(&self.target.credential)
+    }
+}
+
+/// The header that proves who asks, marked so that nothing prints it.
+///
+/// # Errors
+/// When it can't be a header.
+pub(crate) fn credential_header(credential: &Credential) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
+    let (name, text) = match credential {
+        Credential::Secret { secret, .. } => (SECRET_HEADER, secret.clone()),
+        Credential::Token { token, .. } => (AUTHORIZATION, Secret::new(format!("Bearer {}", token.expose()))),
+        Credential::Nothing => return Ok(None),
+    };
+    let mut value =
+        HeaderValue::from_str(text.expose()).map_err(|_| Failure::usage("the credential fits into no header"))?;
+    value.set_sensitive(true);
+    Ok(Some((name, value)))
+}
+
+/// What to do after a 401 or 403.
+pub(crate) fn credential_advice(credential: &Credential) -> String {
+    match credential {
+        Credential::Nothing => {
+            "give the daemon's secret with --secret-file FILE, or a user's token with --token FILE".to_owned()
+        }
+        Credential::Secret { path, .. } => {
+            format!(
+                "the secret in {} must be the daemon's (by default DATA_DIR/secret); see `presencectl doctor`",
+                shown(path)
+            )
+        }
+        Credential::Token { path, .. } => format!(
+            "the token in {} must be valid and of that user; calls about everyone need --secret-file FILE instead",
+            shown(path)
+        ),
+    }
+}
+
+/// The failure of a server that can't be reached.
+pub(crate) fn unreachable(target: &Target, why: &str) -> Failure {
+    let message = format!(
+        "can't reach {} ({}): {}",
+        target.server.shown(),
+        target.found,
+        escape(why)
+    );
+    let failure = Failure::unreachable(message);
+    if target.server.is_loopback() {
+        failure.next("start the daemon with `presenced`, or name another server with --server URL")
+    } else {
+        failure.next("check that presenced runs there, its --listen address, and the network between")
+    }
+}
+
+/// What lies at the bottom of an error: reqwest's own text names the URL and little else.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,15 @@
+//! `completions`: the script for a shell, on stdout.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::Session;
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// Prints it.
+pub(super) fn run(session: &mut Session, shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "presencectl", &mut script);
+    session.output.text(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,166 @@
+//! `context`: adds, lists, chooses, removes and shows named servers.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Session;
+use crate::cli::ContextAction;
+use crate::client::server::Server;
+use crate::context::{Context, Contexts, LOCAL, check_name};
+use crate::failure::Failure;
+use crate::output::escape::quote;
+use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+
+const COLUMNS: [Column; 6] = [
+    Column::needed("IN USE", "inUse"),
+    Column::needed("NAME", "name"),
+    Column::needed("SERVER", "server"),
+    Column::needed("SECRET FILE", "secretFile"),
+    Column::extra("TOKEN FILE", "tokenFile"),
+    Column::extra("USER", "user"),
+];
+
+/// A context as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    name: &'a str,
+    in_use: bool,
+    server: Option<&'a str>,
+    secret_file: Option<&'a Path>,
+    token_file: Option<&'a Path>,
+    user: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    contexts: &'a [Shown<'a>],
+}
+
+/// Does what was asked.
+pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), Failure> {
+    let (path, mut contexts) = session.finder.contexts()?;
+    match action {
+        ContextAction::Add { name, user, replace } => {
+            check_name(name)?;
+            if contexts.named.contains_key(name) && !replace {
+                return Err(
+                    Failure::usage(format_args!("the context {} is there already", quote(name)))
+                        .next("add --replace to write it anew"),
+                );
+            }
+            let context = described(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
+            contexts.named.insert(name.clone(), context);
+            contexts.save(&path)?;
+            told(
+                session,
+                &contexts,
+                name,
+                &format!(
+                    "the context {} is kept; `presencectl context use {name}` chooses it\n",
+                    quote(name)
+                ),
+            )
+        }
+        ContextAction::List => {
+            let names: Vec<_> = [LOCAL]
+                .into_iter()
+                .chain(contexts.named.keys().map(String::as_str))
+                .collect();
+            show(session, &contexts, &names, None)
+        }
+        ContextAction::Use { name } => {
+            contexts.current = match name.as_str() {
+                LOCAL => None,
+                name => contexts.get(name).map(|_| Some(name.to_owned()))?,
+            };
+            contexts.save(&path)?;
+            told(session, &contexts, name, &format!("{} is in use\n", quote(name)))
+        }
+        ContextAction::Remove { name } => {
+            contexts.get(name)?;
+            let removed = contexts.clone();
+            contexts.named.remove(name);
+            if contexts.current.as_ref() == Some(name) {
+                contexts.current = None;
+            }
+            contexts.save(&path)?;
+            told(session, &removed, name, &format!("{} is removed\n", quote(name)))
+        }
+        ContextAction::Show { name } => {
+            let name = name
+                .clone()
+                .or_else(|| contexts.current.clone())
+                .unwrap_or_else(|| LOCAL.to_owned());
+            if name != LOCAL {
+                contexts.get(&name)?;
+            }
+            show(session, &contexts, &[&name], None)
+        }
+    }
+}
+
+/// The context that the arguments describe, with paths that hold from any directory.
+fn described(session: &Session, user: Option<String>) -> Result<Context, Failure> {
+    let arguments = &session.finder.arguments;
+    let server = arguments.server.clone().ok_or_else(|| {
+        Failure::usage("a context names a server").next("add --server URL, and --secret-file FILE or --token FILE")
+    })?;
+    Server::parse(&server)?;
+    let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+    let wrong = |error: std::io::Error| Failure::usage(format_args!("the path can't be made absolute: {error}"));
+    Ok(Context {
+        server,
+        secret_file: absolute(&arguments.secret_file).map_err(wrong)?,
+        token: absolute(&arguments.token).map_err(wrong)?,
+        user,
+    })
+}
+
+fn told(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> Result<(), Failure> {
+    show(session, contexts, &[name], Some(text))
+}
+
+fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option<&str>) -> Result<(), Failure> {
+    let shown: Vec<_> = names.iter().map(|name| shown(contexts, name)).collect();
+    let mut sheet = Sheet::new(&COLUMNS);
+    for context in &shown {
+        let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Hostile(text.to_owned()));
+        let path =
+            |path: Option<&Path>| path.map_or(Cell::Empty, |path| Cell::Hostile(path.to_string_lossy().into_owned()));
+        sheet.push(vec![
+            Cell::Word(if context.in_use { "yes" } else { "" }.to_owned()),
+            Cell::Hostile(context.name.to_owned()),
+            text(context.server.or(Some("this machine's data directory"))),
+            path(context.secret_file),
+            path(context.token_file),
+            text(context.user),
+        ]);
+    }
+    let report = Report {
+        document: Document { contexts: &shown },
+        items: &shown,
+        sheet,
+        people: match text {
+            Some(text) => ForPeople::Text(text.to_owned()),
+            None => ForPeople::Table {
+                above: String::new(),
+                below: String::new(),
+            },
+        },
+    };
+    session.output.show(crate::clock::wall(), &report)
+}
+
+fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> Shown<'a> {
+    let context = contexts.named.get(name);
+    Shown {
+        name,
+        in_use: contexts.current.as_deref().unwrap_or(LOCAL) == name,
+        server: context.map(|context| context.server.as_str()),
+        secret_file: context.and_then(|context| context.secret_file.as_deref()),
+        token_file: context.and_then(|context| context.token.as_deref()),
+        user: context.and_then(|context| context.user.as_deref()),
+    }
+}

@@ -1,0 +1,227 @@
+//! What the daemon says about itself, and what can be seen of it from outside.
+
+use std::time::Duration;
+
+use presence::Wall;
+use presence::wire::rest::{LimitStats, Stats};
+
+use super::{Check, Outcome, Reached};
+use crate::client::discover::{Credential, Target};
+use crate::client::rest::Rest;
+use crate::client::stream::{Identity, Stream};
+use crate::failure::{Exit, Failure};
+use crate::output::time::length;
+
+/// Clocks that differ by more are worth a look.
+const CLOCK_WARN: Duration = Duration::from_secs(2);
+/// Beyond that tokens are refused: their leeway is a minute.
+const CLOCK_FAIL: Duration = Duration::from_secs(60);
+/// With fewer open files a daemon holds fewer connections than most want.
+const OPEN_FILES_FEW: u64 = 4096;
+/// How full the connections may be, in percent.
+const CONNECTIONS_FULL_PERCENT: u64 = 80;
+
+/// Checks what anyone may ask: whether it answers, and whether it serves.
+pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+    match rest.health("healthz").await {
+        Ok(_) => checks.push(Check::ok("reachable", "the daemon answers")),
+        Err(failure) => {
+            let reached = if failure.exit() == Some(Exit::Unreachable) {
+                Reached::No
+            } else {
+                Reached::Yes
+            };
+            checks.push(Check::of_failure("reachable", &failure));
+            return reached;
+        }
+    }
+    checks.push(ready(rest).await);
+    Reached::Yes
+}
+
+/// Checks everything, the most basic things first; what depends on something that failed is left out.
+pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+    let reached = check_alive(rest, checks).await;
+    if checks
+        .iter()
+        .any(|check| check.name == "reachable" && check.result == Outcome::Fail)
+    {
+        return reached;
+    }
+    let before = crate::clock::wall();
+    let stats = rest.stats().await;
+    let after = crate::clock::wall();
+    checks.push(credential(&rest.target().credential, &stats));
+    if let Ok(stats) = &stats {
+        checks.push(store(stats));
+        checks.push(limits(
+            &stats.limits,
+            stats.sessions.connections + stats.sessions.observers,
+        ));
+        checks.push(clock(stats.now, before, after));
+        checks.push(version(&stats.version));
+    }
+    if matches!(rest.target().credential, Credential::Secret { .. }) && stats.is_ok() {
+        checks.push(web_socket(rest.target()).await);
+    }
+    checks.push(Check::new(
+        "proxy",
+        Outcome::Note,
+        "a proxy between users and the daemon that adds no X-Forwarded-For (or the like) can't be seen: name it with --trusted-proxy",
+    ));
+    Reached::Yes
+}
+
+async fn ready(rest: &Rest) -> Check {
+    match rest.health("readyz").await {
+        Ok(health) if health.ok => Check::ok("ready", "it serves"),
+        Ok(health) => Check::fail("ready", health.problems.join("; "))
+            .fix("see the daemon's log, and docs/operations.md for each of these"),
+        Err(failure) => Check::of_failure("ready", &failure),
+    }
+}
+
+fn credential(credential: &Credential, stats: &Result<Stats, Failure>) -> Check {
+    match (credential, stats) {
+        (_, Ok(_)) => Check::ok("secret", "the daemon accepts it"),
+        (Credential::Token { .. }, Err(failure)) if failure.exit() == Some(Exit::NotAllowed) => Check::warn(
+            "secret",
+            "a token was given, which can't read the daemon's numbers: the rest was not checked",
+        )
+        .fix("run doctor with --secret-file FILE"),
+        (_, Err(failure)) => Check::of_failure("secret", failure),
+    }
+}
+
+fn store(stats: &Stats) -> Check {
+    let store = &stats.store;
+    if store.writable {
+        return match &store.error {
+            None => Check::ok(
+                "store",
+                format!("{} can be written, {} writes pending", store.kind, store.pending_writes),
+            ),
+            Some(error) => {
+                Check::warn("store", format!("{} can be written, but: {error}", store.kind)).fix("see the daemon's log")
+            }
+        };
+    }
+    let error = store.error.as_deref().unwrap_or("no cause given");
+    Check::fail("store", format!("{} can't be written: {error}", store.kind))
+        .fix("free the disk, unlock or replace the database; statuses can't be set until then. After an I/O error restart presenced")
+}
+
+fn limits(limits: &LimitStats, open: u64) -> Check {
+    let LimitStats {
+        max_connections,
+        open_files,
+    } = *limits;
+    let found = format!("{open} of {max_connections} connections, {open_files} open files allowed");
+    let raise = |wanted: u64| {
+        format!(
+            "start presenced with a higher limit: `ulimit -n {wanted}`, or LimitNOFILE={wanted} in its systemd unit"
+        )
+    };
+    // The daemon itself leaves a tenth for the database, the log and REST calls; with less than half of that it is tight.
+    let wanted = max_connections.saturating_mul(10).div_ceil(9);
+    if max_connections.saturating_mul(100) > open_files.saturating_mul(95) {
+        Check::fail("limits", format!("{found}: too few files for that many connections"))
+            .fix(raise(wanted.next_power_of_two()))
+    } else if open.saturating_mul(100) >= max_connections.saturating_mul(CONNECTIONS_FULL_PERCENT)
+        && max_connections > 0
+    {
+        Check::warn("limits", format!("{found}: nearly full")).fix(raise(open_files.saturating_mul(2)))
+    } else if open_files < OPEN_FILES_FEW {
+        Check::warn("limits", found).fix(raise(65_536))
+    } else {
+        Check::ok("limits", found)
+    }
+}
+
+/// The daemon's clock must lie between the moments before and after the question.
+fn clock(daemon: Wall, before: Wall, after: Wall) -> Check {
+    let (apart, direction) = if daemon < before {
+        (before.since(daemon), "behind")
+    } else {
+        (daemon.since(after), "ahead of")
+    };
+    let found = format!("the daemon's clock is {} {direction} this machine's", length(apart));
+    let fix = "set both clocks by NTP: `timedatectl set-ntp true`";
+    if apart >= CLOCK_FAIL {
+        Check::fail("clock", format!("{found}: tokens expire too early or too late")).fix(fix)
+    } else if apart >= CLOCK_WARN {
+        Check::warn("clock", found).fix(fix)
+    } else {
+        Check::ok("clock", "the daemon's clock agrees with this machine's")
+    }
+}
+
+fn version(daemon: &str) -> Check {
+    let ours = env!("CARGO_PKG_VERSION");
+    if daemon == ours {
+        Check::ok("version", format!("both are {ours}"))
+    } else {
+        Check::warn("version", format!("the daemon is {daemon}, this is {ours}"))
+            .fix("install both from the same release")
+    }
+}
+
+async fn web_socket(target: &Target) -> Check {
+    match Stream::connect(target, &Identity::Observer).await {
+        Ok((stream, _)) => {
+            stream.close(1000).await;
+            Check::ok("websocket", "the change stream answers")
+        }
+        Err(error) => {
+            let mut check = Check::of_failure("websocket", &error.failure(target));
+            check.fix = Some(
+                "REST works, so look at what stands between: a proxy must pass the upgrade of GET /ws on".to_owned(),
+            );
+            check
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_files_for_the_configured_connections_are_found_with_the_number_that_is_enough() {
+        let of = |max_connections, open_files, open| {
+            limits(
+                &LimitStats {
+                    max_connections,
+                    open_files,
+                },
+                open,
+            )
+        };
+        assert_eq!(of(18_000, 20_000, 5).result, Outcome::Ok);
+        let check = of(50_000, 20_000, 5);
+        assert_eq!(check.result, Outcome::Fail);
+        assert!(check.fix.unwrap().contains("ulimit -n 65536"));
+        assert_eq!(of(18_000, 20_000, 14_400).result, Outcome::Warn);
+        assert_eq!(of(922, 1024, 5).result, Outcome::Warn);
+        assert_eq!(of(231, 256, 5).result, Outcome::Warn);
+        assert_eq!(of(1000, 1024, 5).result, Outcome::Fail);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_found_in_either_direction() {
+        let at = |millis: i64| Wall::from_millis(1_000_000 + millis);
+        let check = |daemon| clock(at(daemon), at(0), at(50)).result;
+        assert_eq!(check(25), Outcome::Ok);
+        assert_eq!(check(-1999), Outcome::Ok);
+        assert_eq!(check(-2000), Outcome::Warn);
+        assert_eq!(check(2050), Outcome::Warn);
+        assert_eq!(check(60_050), Outcome::Fail);
+        assert_eq!(check(-60_000), Outcome::Fail);
+    }
+
+    #[test]
+    fn another_version_is_worth_a_look() {
+        assert_eq!(version(env!("CARGO_PKG_VERSION")).result, Outcome::Ok);
+        assert_eq!(version("9.9.9").result, Outcome::Warn);
+    }
+}

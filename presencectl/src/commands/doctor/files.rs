@@ -1,0 +1,95 @@
+//! What can be checked on this machine without a daemon: the contexts, the data directory, and who else may read it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::Check;
+use crate::client::discover::Finder;
+use crate::client::private_file::{shell, shown};
+use crate::context::Contexts;
+use crate::failure::Failure;
+
+/// Everything that can be seen from here.
+pub(super) fn check(finder: &Finder) -> Vec<Check> {
+    let mut checks = vec![contexts(finder)];
+    // What is wrong with the contexts or the URL has its own check.
+    if let Some(directory) = finder
+        .local_data_dir()
+        .ok()
+        .flatten()
+        .filter(|directory| directory.exists())
+    {
+        checks.push(data_dir(&directory));
+    }
+    checks
+}
+
+fn contexts(finder: &Finder) -> Check {
+    let Some(path) = finder.places.config.as_deref() else {
+        return Check::warn(
+            "contexts",
+            "neither XDG_CONFIG_HOME nor HOME is set, so there are no contexts",
+        )
+        .fix("set HOME");
+    };
+    let contexts = match Contexts::load(path) {
+        Ok(contexts) => contexts,
+        Err(failure) => return Check::of_failure("contexts", &failure),
+    };
+    let current = contexts.current.as_deref();
+    if let Some(Err(failure)) = current.map(|name| contexts.get(name)) {
+        return match failure {
+            Failure::Said { message, .. } => Check::fail("contexts", message).fix("presencectl context use local"),
+            _ => Check::fail("contexts", "the context in use is unknown"),
+        };
+    }
+    match mode(path) {
+        // Whoever may write it chooses the server that gets the secret.
+        Some(mode) if mode & 0o077 != 0 => Check::warn(
+            "contexts",
+            format!("{} is open to others (mode {mode:04o})", shown(path)),
+        )
+        .fix(format!("chmod 600 {}", shell(path))),
+        Some(_) => Check::ok("contexts", format!("{} in {}", contexts.named.len(), shown(path))),
+        None => Check::ok("contexts", "none; the daemon of this machine is meant"),
+    }
+}
+
+/// The directory and the files in it: the secrets, and the database, which holds who was here when.
+fn data_dir(directory: &Path) -> Check {
+    let mut loose = Vec::new();
+    if mode(directory).is_some_and(|mode| mode & 0o077 != 0) {
+        loose.push(format!("chmod 700 {}", shell(directory)));
+    }
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Check::warn("files", format!("{} belongs to another user", shown(directory)))
+                .fix("run doctor as the user that runs presenced to check its files");
+        }
+        Err(error) => return Check::fail("files", format!("can't read {}: {error}", shown(directory))),
+    };
+    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.sort();
+    let files = paths
+        .iter()
+        .filter(|path| path.is_file() && mode(path).is_some_and(|mode| mode & 0o077 != 0));
+    loose.extend(files.map(|path| format!("chmod 600 {}", shell(path))));
+    if loose.is_empty() {
+        Check::ok("files", format!("{} is its owner's alone", shown(directory)))
+    } else {
+        Check::fail(
+            "files",
+            format!("others may read {} of the entries of {}", loose.len(), shown(directory)),
+        )
+        .fix(loose.join("; "))
+    }
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    fs::metadata(path)
+        .ok()
+        .map(|metadata| metadata.permissions().mode() & 0o7777)
+}

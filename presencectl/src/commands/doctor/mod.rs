@@ -1,0 +1,192 @@
+//! `doctor`: checks everything between here and the daemon's disk, and says for each trouble how to mend it. Which checks
+//! there are and in which order is here; what each looks at is in `files` (this machine) and `daemon` (over the network).
+
+mod daemon;
+mod files;
+
+use anstyle::AnsiColor;
+use serde::Serialize;
+
+use super::Session;
+use crate::client::rest::Rest;
+use crate::failure::{Exit, Failure};
+use crate::output::escape::escape;
+use crate::output::terminal::paint;
+use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet};
+
+const COLUMNS: [Column; 4] = [
+    Column::needed("CHECK", "name"),
+    Column::needed("RESULT", "result"),
+    Column::needed("FOUND", "found"),
+    Column::needed("FIX", "fix"),
+];
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// As it should be.
+    Ok,
+    /// It works, and should be looked at.
+    Warn,
+    /// It does not work.
+    Fail,
+    /// Nothing was checked: something to know.
+    Note,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Note => "note",
+        }
+    }
+
+    const fn colour(self) -> AnsiColor {
+        match self {
+            Self::Ok => AnsiColor::Green,
+            Self::Warn => AnsiColor::Yellow,
+            Self::Fail => AnsiColor::Red,
+            Self::Note => AnsiColor::BrightBlack,
+        }
+    }
+}
+
+/// One check. Its texts may repeat what a server said, so they are escaped when shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    /// Stable: scripts look for it.
+    name: &'static str,
+    result: Outcome,
+    found: String,
+    fix: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, result: Outcome, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            result,
+            found: found.into(),
+            fix: None,
+        }
+    }
+
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Ok, found)
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Fail, found)
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Warn, found)
+    }
+
+    fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// A failure of the client as a check that failed.
+    fn of_failure(name: &'static str, failure: &Failure) -> Self {
+        let check = Self::fail(name, failure.to_string());
+        match failure {
+            Failure::Said { next: Some(next), .. } => check.fix(next.clone()),
+            _ => check,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    ok: bool,
+    checks: &'a [Check],
+}
+
+/// Whether the daemon answered at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Yes,
+    No,
+}
+
+/// Checks everything.
+pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
+    let mut checks = files::check(&session.finder);
+    let reached = match session.finder.find_without_credential() {
+        Ok(anonymous) => {
+            checks.push(Check::ok(
+                "server",
+                format!("{}, by {}", anonymous.server.shown(), anonymous.found),
+            ));
+            // A secret that can't be used is a finding; what needs none is checked all the same.
+            match session.target() {
+                Ok(target) => daemon::check(&Rest::new(target)?, &mut checks).await,
+                Err(failure) => {
+                    let reached = daemon::check_alive(&Rest::new(anonymous)?, &mut checks).await;
+                    checks.push(Check::of_failure("secret", &failure));
+                    reached
+                }
+            }
+        }
+        Err(failure) => {
+            checks.push(Check::of_failure("server", &failure));
+            if failure.exit() == Some(Exit::Unreachable) {
+                Reached::No
+            } else {
+                Reached::Yes
+            }
+        }
+    };
+    let failed = checks.iter().any(|check| check.result == Outcome::Fail);
+    show(session, &checks, !failed)?;
+    match (reached, failed) {
+        (Reached::No, _) => Err(Failure::Told(Exit::Unreachable)),
+        (Reached::Yes, true) => Err(Failure::Told(Exit::Refused)),
+        (Reached::Yes, false) => Ok(()),
+    }
+}
+
+fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure> {
+    let mut sheet = Sheet::new(&COLUMNS);
+    for check in checks {
+        sheet.push(vec![
+            Cell::Word(check.name.to_owned()),
+            Cell::Word(check.result.word().to_owned()),
+            Cell::Hostile(check.found.clone()),
+            check.fix.clone().map_or(Cell::Empty, Cell::Hostile),
+        ]);
+    }
+    let text: String = checks.iter().map(|check| lines(check, session.output.colour)).collect();
+    let count = |result| checks.iter().filter(|check| check.result == result).count();
+    let summary = match (count(Outcome::Fail), count(Outcome::Warn)) {
+        (0, 0) => "everything is as it should be\n".to_owned(),
+        (0, warnings) => format!("nothing failed; {warnings} to look at\n"),
+        (failed, warnings) => format!("{failed} failed, {warnings} to look at\n"),
+    };
+    let report = Report {
+        document: Document { ok, checks },
+        items: checks,
+        sheet,
+        people: ForPeople::Text(format!("{text}\n{summary}")),
+    };
+    session.output.show(crate::clock::wall(), &report)
+}
+
+/// A check for people: what was found, and below it what to do.
+fn lines(check: &Check, colour: Colour) -> String {
+    let mark = paint(
+        colour.plain_or(check.result.colour()),
+        &format!("{:4}", check.result.word()),
+    );
+    let mut text = format!("{mark}  {:<12}  {}\n", check.name, escape(&check.found));
+    if let Some(fix) = &check.fix {
+        text.push_str(&format!("{:20}→ {}\n", "", escape(fix)));
+    }
+    text
+}

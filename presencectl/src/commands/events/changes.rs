@@ -1,0 +1,306 @@
+//! What has changed, found by comparing what the server tells with what was last known of each user. Pure: no socket,
+//! no clock, no output. Repeated and late news changes nothing, because revisions only grow.
+
+use std::collections::{HashMap, HashSet};
+
+use presence::wire::record::{Record, Update};
+use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+
+/// Whom the stream is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everyone: a complete snapshot lists the present, so who is missing is OFFLINE.
+    Everyone,
+    /// Named users: a complete snapshot lists each of them.
+    Named,
+}
+
+/// One line of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Since when it holds; for what is no change of status, when it was told.
+    pub(super) at: Wall,
+    /// Who.
+    pub(super) user: UserId,
+    /// What others saw before.
+    pub(super) from: Status,
+    /// What others see now; none if the user was forgotten.
+    pub(super) to: Option<Status>,
+    /// Why.
+    pub(super) reason: Option<Reason>,
+    /// The choice, if that is what changed.
+    pub(super) chose: Option<CustomStatus>,
+    /// `degraded`, `stale`.
+    pub(super) note: Option<&'static str>,
+    /// Of the user.
+    pub(super) revision: Revision,
+}
+
+/// What was last known of a user that isn't as a user never seen is.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    status: Status,
+    chosen: Option<CustomStatus>,
+    note: Option<&'static str>,
+    revision: Revision,
+}
+
+/// What was last known of everyone.
+#[derive(Debug)]
+pub(super) struct Changes {
+    scope: Scope,
+    known: HashMap<UserId, Known>,
+    /// Whether there was a whole snapshot before: the first one is the beginning and no change.
+    started: bool,
+    /// Who is in the snapshot that is coming in.
+    listed: HashSet<UserId>,
+}
+
+impl Changes {
+    /// Nothing known yet.
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            known: HashMap::new(),
+            started: false,
+            listed: HashSet::new(),
+        }
+    }
+
+    /// A snapshot was asked for.
+    pub(super) fn begin_snapshot(&mut self) {
+        self.listed.clear();
+    }
+
+    /// A frame of a snapshot: tells what is, so only differences are changes.
+    pub(super) fn on_snapshot(&mut self, users: Vec<Update>, resumed: bool, now: Wall) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for update in users {
+            if !resumed && self.scope == Scope::Everyone {
+                self.listed.insert(update.user_id().clone());
+            }
+            let change = self.apply(update, now);
+            let differs = |change: &Change| change.to != Some(change.from) || change.chose.is_some();
+            changes.extend(change.filter(|change| self.started && differs(change)));
+        }
+        changes
+    }
+
+    /// The snapshot is whole: whoever is missing in a complete one has gone.
+    pub(super) fn end_snapshot(&mut self, resumed: bool, now: Wall) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if !resumed && self.scope == Scope::Everyone {
+            let listed = std::mem::take(&mut self.listed);
+            for (user, known) in &mut self.known {
+                if known.status != Status::Offline && !listed.contains(user) {
+                    changes.push(Change {
+                        at: now,
+                        user: user.clone(),
+                        from: known.status,
+                        to: Some(Status::Offline),
+                        reason: Some(Reason::NoSession),
+                        chose: None,
+                        note: None,
+                        revision: known.revision,
+                    });
+                    known.status = Status::Offline;
+                }
+            }
+            changes.sort_by(|a, b| a.user.cmp(&b.user));
+        }
+        self.started = true;
+        changes
+    }
+
+    /// News.
+    pub(super) fn on_presence(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
+        users.into_iter().filter_map(|update| self.apply(update, now)).collect()
+    }
+
+    fn apply(&mut self, update: Update, now: Wall) -> Option<Change> {
+        let before = self.known.get(update.user_id()).copied();
+        if before.is_some_and(|before| update.revision() <= before.revision) {
+            return None;
+        }
+        match update {
+            Update::Record(record) => Some(self.on_record(record, before, now)),
+            Update::Removed(removed) => {
+                self.known.remove(&removed.user_id);
+                Some(Change {
+                    at: now,
+                    user: removed.user_id,
+                    from: before.map_or(Status::Offline, |before| before.status),
+                    to: None,
+                    reason: None,
+                    chose: None,
+                    note: None,
+                    revision: removed.revision,
+                })
+            }
+        }
+    }
+
+    fn on_record(&mut self, record: Record, before: Option<Known>, now: Wall) -> Change {
+        let after = Known {
+            status: record.status,
+            chosen: record.custom_status,
+            note: crate::output::records::note(&record),
+            revision: record.revision,
+        };
+        let from = before.map_or(Status::Offline, |before| before.status);
+        let same_status = from == after.status;
+        let chosen_before = before.and_then(|before| before.chosen);
+        self.known.insert(record.user_id.clone(), after);
+        Change {
+            at: if same_status { now } else { record.since.unwrap_or(now) },
+            user: record.user_id,
+            from,
+            to: Some(after.status),
+            reason: record.reason,
+            chose: after
+                .chosen
+                .filter(|_| after.chosen != chosen_before && (before.is_some() || same_status)),
+            note: after.note,
+            revision: record.revision,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::wire::record::{Removed, Viewer};
+
+    use super::*;
+
+    const NOW: Wall = Wall::from_millis(1000);
+
+    fn record(name: &str, status: Status, revision: u64) -> Update {
+        Update::Record(Record {
+            status,
+            revision: Revision::new(revision),
+            since: Some(Wall::from_millis(500)),
+            ..Record::never_seen(UserId::new(name).unwrap(), Viewer::Internal)
+        })
+    }
+
+    fn shown(changes: &[Change]) -> Vec<String> {
+        let line = |change: &Change| {
+            let to = change.to.map_or("forgotten", Status::as_str);
+            format!("{} {} {to}", change.user, change.from)
+        };
+        changes.iter().map(line).collect()
+    }
+
+    fn started(scope: Scope, users: Vec<Update>) -> Changes {
+        let mut changes = Changes::new(scope);
+        changes.begin_snapshot();
+        assert_eq!(changes.on_snapshot(users, false, NOW), []);
+        assert_eq!(changes.end_snapshot(false, NOW), []);
+        changes
+    }
+
+    #[test]
+    fn the_first_snapshot_is_the_beginning_and_no_change() {
+        let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
+        let news = changes.on_presence(vec![record("alice", Status::Idle, 6)], NOW);
+        assert_eq!(shown(&news), ["alice ONLINE IDLE"]);
+        assert_eq!(news[0].at, Wall::from_millis(500));
+    }
+
+    #[test]
+    fn whoever_was_never_named_was_offline() {
+        let mut changes = started(Scope::Everyone, vec![]);
+        assert_eq!(
+            shown(&changes.on_presence(vec![record("bob", Status::Online, 1)], NOW)),
+            ["bob OFFLINE ONLINE"]
+        );
+    }
+
+    #[test]
+    fn repeated_and_late_news_is_no_change() {
+        let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
+        assert_eq!(
+            changes.on_presence(
+                vec![record("alice", Status::Online, 5), record("alice", Status::Idle, 4)],
+                NOW
+            ),
+            []
+        );
+    }
+
+    #[test]
+    fn a_resumed_snapshot_tells_what_was_missed_and_leaves_the_others() {
+        let mut changes = started(
+            Scope::Everyone,
+            vec![record("alice", Status::Online, 5), record("bob", Status::Idle, 6)],
+        );
+        changes.begin_snapshot();
+        let missed = changes.on_snapshot(
+            vec![record("alice", Status::Offline, 9), record("bob", Status::Idle, 6)],
+            true,
+            NOW,
+        );
+        assert_eq!(shown(&missed), ["alice ONLINE OFFLINE"]);
+        assert_eq!(changes.end_snapshot(true, NOW), []);
+    }
+
+    #[test]
+    fn who_is_missing_in_a_complete_snapshot_after_a_restart_has_gone() {
+        let mut changes = started(
+            Scope::Everyone,
+            vec![record("alice", Status::Online, 5), record("bob", Status::Idle, 6)],
+        );
+        changes.begin_snapshot();
+        assert_eq!(
+            changes.on_snapshot(vec![record("bob", Status::Idle, 10)], false, NOW),
+            []
+        );
+        assert_eq!(
+            shown(&changes.on_snapshot(vec![record("eve", Status::Online, 11)], false, NOW)),
+            ["eve OFFLINE ONLINE"]
+        );
+        assert_eq!(shown(&changes.end_snapshot(false, NOW)), ["alice ONLINE OFFLINE"]);
+        assert_eq!(changes.end_snapshot(true, NOW), []);
+    }
+
+    #[test]
+    fn named_users_are_never_taken_for_gone_because_a_part_of_the_list_lacks_them() {
+        let mut changes = started(Scope::Named, vec![record("alice", Status::Online, 5)]);
+        changes.begin_snapshot();
+        assert_eq!(changes.end_snapshot(false, NOW), []);
+    }
+
+    #[test]
+    fn a_forgotten_user_is_told_and_begins_anew() {
+        let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
+        let removed = Update::Removed(Removed {
+            user_id: UserId::new("alice").unwrap(),
+            revision: Revision::new(6),
+            removed: true,
+        });
+        assert_eq!(
+            shown(&changes.on_presence(vec![removed], NOW)),
+            ["alice ONLINE forgotten"]
+        );
+        assert_eq!(
+            shown(&changes.on_presence(vec![record("alice", Status::Idle, 7)], NOW)),
+            ["alice OFFLINE IDLE"]
+        );
+    }
+
+    #[test]
+    fn a_choice_that_does_not_show_is_a_line_of_its_own() {
+        let choosing = |revision| {
+            let Update::Record(mut record) = record("alice", Status::Offline, revision) else {
+                panic!()
+            };
+            record.custom_status = Some(CustomStatus::Idle);
+            record.since = None;
+            Update::Record(record)
+        };
+        let mut changes = started(Scope::Everyone, vec![]);
+        let news = changes.on_presence(vec![choosing(3)], NOW);
+        assert_eq!(shown(&news), ["alice OFFLINE OFFLINE"]);
+        assert_eq!((news[0].chose, news[0].at), (Some(CustomStatus::Idle), NOW));
+    }
+}

@@ -1,0 +1,181 @@
+//! `explain`: why a user is shown so, in sentences, with the sessions as a table and what will change it next.
+
+use std::fmt::Write;
+
+use presence::wire::rest::{Explain, ExplainSession};
+use presence::{By, Reason};
+use serde::Serialize;
+
+use super::Session;
+use crate::cli::OneUser;
+use crate::failure::Failure;
+use crate::output::escape::escape;
+use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet, time};
+
+const COLUMNS: [Column; 7] = [
+    Column::needed("SESSION", "sessionId"),
+    Column::needed("KIND", "kind"),
+    Column::extra("NODE", "node"),
+    Column::extra("SINCE", "since"),
+    Column::needed("LAST HEARD", "lastHeard"),
+    Column::needed("LAST ACTIVE", "lastActive"),
+    Column::needed("SAYS", "says"),
+];
+
+/// Explains one user.
+pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Failure> {
+    let explain = session.rest()?.explain(&args.user).await?;
+    let report = Report {
+        document: Same(&explain),
+        items: &[Same(&explain)],
+        sheet: sheet(&explain.sessions),
+        people: ForPeople::Table {
+            above: above(&explain, session.output.colour),
+            below: below(&explain),
+        },
+    };
+    session.output.show(explain.now, &report)
+}
+
+#[derive(Serialize)]
+struct Same<'a>(&'a Explain);
+
+fn sheet(sessions: &[ExplainSession]) -> Sheet {
+    let mut sheet = Sheet::new(&COLUMNS);
+    for session in sessions {
+        let says = match (session.idle, session.last_active, &session.source) {
+            (true, _, _) => "idle",
+            (false, _, Some(_)) => "present",
+            (false, None, None) => "nothing",
+            (false, Some(_), None) => "active",
+        };
+        sheet.push(vec![
+            Cell::Hostile(session.session_id.clone()),
+            Cell::Word(
+                if session.source.is_some() {
+                    "report"
+                } else {
+                    "connection"
+                }
+                .to_owned(),
+            ),
+            session.node.clone().map_or(Cell::Empty, Cell::Hostile),
+            Cell::Moment(Some(session.since)),
+            Cell::Moment(Some(session.last_heard)),
+            Cell::Moment(session.last_active),
+            Cell::Word(says.to_owned()),
+        ]);
+    }
+    sheet
+}
+
+fn above(explain: &Explain, colour: Colour) -> String {
+    let user = escape(explain.user_id.as_str());
+    let status = colour.status(explain.status);
+    let why = because(explain);
+    let mut text = format!(
+        "{user} is shown as {status}: {why} (rule {}, {}).\n",
+        explain.rule,
+        explain.reason.as_str()
+    );
+    let chosen = explain.choice.custom_status;
+    let by = match explain.choice.set_by {
+        Some(By::User) => " by the user",
+        Some(By::Operator) => " by an operator",
+        None => "",
+    };
+    let _ = match explain.choice.set_at {
+        Some(at) => writeln!(
+            text,
+            "The choice is {chosen}, made{by} at {}.",
+            time::moment(at, explain.now)
+        ),
+        None => writeln!(text, "The choice is {chosen}; none was ever made."),
+    };
+    match explain.grace {
+        Some(grace) => {
+            let idle = if grace.idle { ", and what was lost was idle" } else { "" };
+            let _ = writeln!(
+                text,
+                "Lost sessions still count until {}{idle}.",
+                time::moment(grace.until, explain.now)
+            );
+        }
+        None if explain.sessions.is_empty() => text.push_str("There is no session and no grace.\n"),
+        None => {}
+    }
+    if !explain.sessions.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn because(explain: &Explain) -> &'static str {
+    match explain.reason {
+        Reason::NoSession => "there is no session, and no lost one still counts",
+        Reason::Custom => "that is the custom status, and a session or its grace is there",
+        Reason::Reported => "a report of an outside gateway says so",
+        Reason::Inactive => "every session that speaks of activity is idle",
+        Reason::Active if explain.sessions.iter().any(|session| session.last_active.is_some()) => {
+            "a session is active and nothing speaks against it"
+        }
+        Reason::Active => "a session or its grace is there and nothing speaks against it",
+    }
+}
+
+fn below(explain: &Explain) -> String {
+    let mut text = String::from(if explain.sessions.is_empty() { "" } else { "\n" });
+    if explain.next.is_empty() {
+        text.push_str("No timer will change that by itself.\n");
+    } else {
+        text.push_str("If nothing else happens:\n");
+        for next in &explain.next {
+            let _ = writeln!(text, "  {}  {}", time::moment(next.at, explain.now), escape(&next.why));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::wire::rest::{ExplainChoice, ExplainGrace, ExplainNext};
+    use presence::{CustomStatus, Status, UserId, Wall};
+
+    use super::*;
+
+    #[test]
+    fn an_explanation_reads_as_sentences() {
+        let now = Wall::from_millis(1_000_000_000_000);
+        let explain = Explain {
+            now,
+            user_id: UserId::new("alice").unwrap(),
+            status: Status::Online,
+            rule: 5,
+            reason: Reason::Active,
+            sessions: Vec::new(),
+            grace: Some(ExplainGrace {
+                until: now.after(std::time::Duration::from_secs(4)),
+                idle: false,
+            }),
+            choice: ExplainChoice {
+                custom_status: CustomStatus::Online,
+                set_at: None,
+                set_by: None,
+            },
+            next: vec![ExplainNext {
+                at: now.after(std::time::Duration::from_secs(4)),
+                why: "OFFLINE\u{1b}: grace ends".into(),
+            }],
+        };
+        assert_eq!(
+            above(&explain, Colour::Plain),
+            "alice is shown as ONLINE: a session or its grace is there and nothing speaks against it (rule 5, active).\n\
+             The choice is ONLINE; none was ever made.\n\
+             Lost sessions still count until 2001-09-09 01:46:44Z (in 4s).\n"
+        );
+        assert_eq!(
+            below(&explain),
+            "If nothing else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: grace ends\n"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! One file a command. Each asks the daemon through `client`, fills a report, and shows it through `output`.
+
+mod completions;
+mod context;
+mod doctor;
+mod events;
+mod explain;
+mod get;
+mod man;
+mod online;
+mod remove;
+mod set_status;
+mod simulate;
+mod stats;
+mod token;
+
+use std::future::Future;
+
+use crate::cli::{Cli, Command};
+use crate::client::discover::{Finder, Places, Target, Wanted};
+use crate::client::rest::Rest;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What every command works with.
+pub(crate) struct Session {
+    /// Which daemon is meant.
+    pub(crate) finder: Finder,
+    /// Where the result goes.
+    pub(crate) output: Output,
+}
+
+impl Session {
+    /// The daemon that is meant.
+    fn target(&self) -> Result<Target, Failure> {
+        self.finder.find()
+    }
+
+    /// A REST client for it.
+    fn rest(&self) -> Result<Rest, Failure> {
+        Rest::new(self.target()?)
+    }
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// How it failed.
+pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    let mut session = Session {
+        finder: Finder {
+            arguments: Wanted {
+                server: global.server.clone(),
+                secret_file: global.secret_file.clone(),
+                token: global.token.clone(),
+                context: global.context.clone(),
+            },
+            environment: Wanted::from_environment(),
+            places: Places::from_environment(),
+        },
+        output: Output::stdout(global.output),
+    };
+    let session = &mut session;
+    match &cli.command {
+        Command::SetStatus(args) => on_runtime(set_status::run(session, args)),
+        Command::Get(args) => on_runtime(get::run(session, args)),
+        Command::Online(args) => on_runtime(online::run(session, args)),
+        Command::Events(args) => on_runtime(events::run(session, args)),
+        Command::Explain(args) => on_runtime(explain::run(session, args)),
+        Command::Kick(args) => on_runtime(remove::kick(session, args)),
+        Command::Forget(args) => on_runtime(remove::forget(session, args)),
+        Command::Stats => on_runtime(stats::run(session)),
+        Command::Doctor => on_runtime(doctor::run(session)),
+        Command::Simulate(args) => on_runtime(simulate::run(session, args)),
+        Command::Token(args) => token::run(session, args),
+        Command::Context { action } => context::run(session, action),
+        Command::Completions { shell } => completions::run(session, *shell),
+        Command::Man { command } => man::run(session, command.as_deref()),
+    }
+}
+
+/// One thread is enough for all of this, and starts faster than several.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::refused(format_args!("can't start: {error}")))?;
+    runtime.block_on(command)
+}

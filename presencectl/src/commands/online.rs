@@ -1,0 +1,154 @@
+//! `online`: who is present, page by page, sorted and counted.
+
+use std::cmp::Reverse;
+
+use presence::wire::record::Record;
+use presence::wire::rest::{Counts, PAGE_MAX_RECORDS};
+use presence::{Status, Wall};
+use serde::Serialize;
+
+use super::Session;
+use crate::cli::{Online, Sort};
+use crate::client::rest::{PageOf, Rest};
+use crate::failure::Failure;
+use crate::output::{ForPeople, Report, records};
+
+/// What was found.
+#[derive(Serialize)]
+struct Listing {
+    now: Wall,
+    counts: Counts,
+    /// Whether there are more than `--limit` let through.
+    more: bool,
+    users: Vec<Record>,
+}
+
+/// Lists them.
+pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Failure> {
+    let rest = session.rest()?;
+    let limit = args
+        .limit
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    // Sorted by id they come as they are; any other order needs everyone before the first is known.
+    let wanted = if args.sort == Sort::User { limit } else { usize::MAX };
+    let mut listing = collect(&rest, args, wanted).await?;
+    sort(&mut listing.users, args.sort);
+    listing.more |= listing.users.len() > limit;
+    listing.users.truncate(limit);
+    let report = Report {
+        sheet: records::sheet(&listing.users),
+        people: ForPeople::Table {
+            above: String::new(),
+            below: summary(&listing),
+        },
+        items: &listing.users,
+        document: &listing,
+    };
+    session.output.show(listing.now, &report)
+}
+
+async fn collect(rest: &Rest, args: &Online, wanted: usize) -> Result<Listing, Failure> {
+    let mut page_of = PageOf {
+        status: args.status,
+        prefix: args.prefix.clone(),
+        limit: wanted.min(PAGE_MAX_RECORDS),
+        cursor: None,
+    };
+    let mut listing: Option<Listing> = None;
+    loop {
+        let page = rest.page(&page_of).await?;
+        let listing = listing.get_or_insert_with(|| Listing {
+            now: page.now,
+            counts: page.counts,
+            more: false,
+            users: Vec::new(),
+        });
+        listing.now = page.now;
+        listing.counts = page.counts;
+        listing.users.extend(page.users);
+        match page.next {
+            // A cursor that does not move would be asked for ever.
+            Some(next) if listing.users.len() < wanted && page_of.cursor.as_ref() != Some(&next) => {
+                page_of.limit = (wanted - listing.users.len()).min(PAGE_MAX_RECORDS);
+                page_of.cursor = Some(next);
+            }
+            next => {
+                listing.more = next.is_some();
+                break;
+            }
+        }
+    }
+    listing.ok_or_else(|| Failure::refused("the listing has no page"))
+}
+
+fn sort(users: &mut [Record], by: Sort) {
+    match by {
+        Sort::User => {}
+        Sort::LastSeen => users.sort_by_key(|record| Reverse(record.last_seen)),
+        Sort::LastActive => users.sort_by_key(|record| Reverse(record.last_active)),
+    }
+}
+
+fn summary(listing: &Listing) -> String {
+    let counts = listing.counts;
+    if counts.total() == 0 && listing.users.is_empty() {
+        return "nobody is present\n".to_owned();
+    }
+    let tally = records::tally([
+        (Status::Online, counts.online),
+        (Status::Idle, counts.idle),
+        (Status::DoNotDisturb, counts.do_not_disturb),
+    ]);
+    let shown = match (listing.users.len() as u64, counts.total()) {
+        (shown, total) if shown == total => String::new(),
+        (0, _) => "none of these; ".to_owned(),
+        (shown, _) => format!("{shown} shown; "),
+    };
+    let more = if listing.more {
+        " (there are more: raise --limit)"
+    } else {
+        ""
+    };
+    format!("{shown}{} present: {tally}{more}\n", counts.total())
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::UserId;
+    use presence::wire::record::Viewer;
+
+    use super::*;
+
+    #[test]
+    fn the_latest_comes_first_and_never_comes_last() {
+        let record = |name: &str, seen: Option<i64>| Record {
+            last_seen: seen.map(Wall::from_millis),
+            ..Record::never_seen(UserId::new(name).unwrap(), Viewer::Internal)
+        };
+        let mut users = [record("never", None), record("old", Some(1)), record("new", Some(2))];
+        sort(&mut users, Sort::LastSeen);
+        assert_eq!(users.map(|user| user.user_id.to_string()), ["new", "old", "never"]);
+    }
+
+    #[test]
+    fn the_summary_counts_everyone_and_says_what_is_missing() {
+        let mut listing = Listing {
+            now: Wall::from_millis(0),
+            counts: Counts::default(),
+            more: false,
+            users: Vec::new(),
+        };
+        assert_eq!(summary(&listing), "nobody is present\n");
+        listing.counts.online = 2;
+        listing.counts.idle = 1;
+        assert_eq!(summary(&listing), "none of these; 3 present: 2 ONLINE, 1 IDLE\n");
+        listing
+            .users
+            .push(Record::never_seen(UserId::new("a").unwrap(), Viewer::Internal));
+        listing.more = true;
+        assert_eq!(
+            summary(&listing),
+            "1 shown; 3 present: 2 ONLINE, 1 IDLE (there are more: raise --limit)\n"
+        );
+    }
+}

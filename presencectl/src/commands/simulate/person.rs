@@ -1,0 +1,287 @@
+//! One simulated person: arrives, watches others, does things at random moments, leaves in one of several ways, comes
+//! back, and goes for good when the run ends. It only knows its own connection and the ledger.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use presence::CustomStatus;
+use presence::wire::close;
+use presence::wire::record::Update;
+use presence::wire::server::ServerMessage;
+use tokio::sync::watch;
+use tokio::time::{sleep, sleep_until};
+
+use super::World;
+use crate::chance::Chance;
+use crate::client::backoff::Backoff;
+use crate::client::messages;
+use crate::client::stream::{ConnectError, Incoming, Lost, Stream};
+use crate::clock;
+
+/// A change without an answer for so long is an error.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the crowd is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// People arrive and do nothing else yet.
+    Arriving,
+    /// They live.
+    Living,
+    /// They leave for good.
+    Leaving,
+}
+
+/// How a connection ended, for the person.
+enum Left {
+    /// Back after a while.
+    Back(Duration),
+    /// Back when the server can have it; it asked for that delay, if any.
+    Lost(Option<Duration>),
+    /// Not again.
+    ForGood,
+}
+
+/// A person.
+pub(super) struct Person {
+    world: Rc<World>,
+    number: u64,
+    chance: Chance,
+    phase: watch::Receiver<Phase>,
+    chosen: CustomStatus,
+    /// The change without an answer yet, and when it was sent.
+    unanswered: Option<(u64, Instant)>,
+    next_change: u64,
+    /// What the server asked for when it said goodbye.
+    asked_delay: Option<Duration>,
+}
+
+impl Person {
+    /// Person `number` of the world.
+    pub(super) fn new(world: Rc<World>, number: u64, phase: watch::Receiver<Phase>) -> Self {
+        Self {
+            chance: Chance::seeded(world.seed.wrapping_add(number)),
+            world,
+            number,
+            phase,
+            chosen: CustomStatus::Online,
+            unanswered: None,
+            next_change: 0,
+            asked_delay: None,
+        }
+    }
+
+    /// Lives until the run ends.
+    pub(super) async fn live(mut self) {
+        let mut backoff = Backoff::default();
+        let mut arrived = false;
+        loop {
+            let connected = Box::pin(self.connect()).await;
+            if !arrived {
+                arrived = true;
+                self.world.arrived.set(self.world.arrived.get() + 1);
+            }
+            let left = match connected {
+                Some(stream) => {
+                    backoff.reset();
+                    let left = self.stay(stream).await;
+                    self.world.ledger.borrow_mut().open -= 1;
+                    left
+                }
+                None => Left::Lost(None),
+            };
+            let away = match left {
+                Left::Back(away) => away,
+                Left::Lost(asked) => backoff.next(asked, &mut self.chance),
+                Left::ForGood => return,
+            };
+            tokio::select! {
+                () = sleep(away) => {}
+                _ = self.phase.wait_for(|phase| *phase == Phase::Leaving) => return,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Option<Stream> {
+        let world = Rc::clone(&self.world);
+        // At the end nobody comes any more, and the waiting ones are let through to see that.
+        let _permit = world.door.acquire().await.ok()?;
+        if *self.phase.borrow() == Phase::Leaving {
+            return None;
+        }
+        let identity = match world.identities.of(self.number) {
+            Ok(identity) => identity,
+            Err(_) => return self.failed_to_connect("the token can't be signed".into()),
+        };
+        let begun = clock::instant();
+        world.ledger.borrow_mut().attempts += 1;
+        // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
+        match Box::pin(Stream::connect(&world.target, &identity)).await {
+            Ok((stream, _)) => {
+                let mut ledger = world.ledger.borrow_mut();
+                ledger.connects += 1;
+                ledger.open += 1;
+                ledger.connect.record(begun.elapsed());
+                Some(stream)
+            }
+            Err(ConnectError::Refused { status, .. }) => {
+                self.failed_to_connect(format!("connect refused with HTTP {status}"))
+            }
+            Err(error) => self.failed_to_connect(format!("connect: {error}")),
+        }
+    }
+
+    fn failed_to_connect(&self, why: String) -> Option<Stream> {
+        self.world.ledger.borrow_mut().error(why);
+        None
+    }
+
+    /// One connection, from the welcome to its end.
+    async fn stay(&mut self, mut stream: Stream) -> Left {
+        self.unanswered = None;
+        let watched = self.world.watched_by(self.number);
+        for request in messages::watch(watched.iter().map(String::as_str), None) {
+            if let Err(lost) = stream.send(request).await {
+                return self.on_lost(&lost);
+            }
+        }
+        let mut next_action = self.next_action();
+        loop {
+            let phase = *self.phase.borrow_and_update();
+            if phase == Phase::Leaving {
+                Box::pin(stream.close(1000)).await;
+                return Left::ForGood;
+            }
+            let acts = phase == Phase::Living && self.world.mean_wait.is_some();
+            tokio::select! {
+                _ = self.phase.changed() => next_action = self.next_action(),
+                incoming = stream.next() => match incoming {
+                    Ok(Incoming::Message(message)) => self.on_message(*message),
+                    Ok(Incoming::Nothing) => {}
+                    Err(lost) => return self.on_lost(&lost),
+                },
+                () = sleep_until(next_action.into()), if acts => {
+                    next_action = self.next_action();
+                    stream = match Box::pin(self.act(stream)).await {
+                        Ok(stream) => stream,
+                        Err(left) => return left,
+                    };
+                }
+            }
+        }
+    }
+
+    fn next_action(&mut self) -> Instant {
+        clock::instant()
+            + self
+                .world
+                .mean_wait
+                .map_or(Duration::ZERO, |mean| self.chance.wait(mean))
+    }
+
+    /// Does something; whoever leaves takes the connection along.
+    async fn act(&mut self, mut stream: Stream) -> Result<Stream, Left> {
+        let sent = match self.chance.below(100) {
+            0..45 => self.switch_status(&mut stream).await,
+            45..70 => self.say(&mut stream, messages::activity()).await,
+            70..86 => self.say(&mut stream, messages::away()).await,
+            86..92 => {
+                self.world.ledger.borrow_mut().reloads += 1;
+                stream.close(1001).await;
+                return Err(Left::Back(self.between_millis(50, 500)));
+            }
+            92..96 => {
+                self.world.ledger.borrow_mut().crashes += 1;
+                drop(stream);
+                return Err(Left::Back(self.between_millis(300, 3000)));
+            }
+            _ => {
+                self.world.ledger.borrow_mut().leaves += 1;
+                stream.close(1000).await;
+                return Err(Left::Back(self.between_millis(1000, 5000)));
+            }
+        };
+        match sent {
+            Ok(()) => Ok(stream),
+            Err(lost) => Err(self.on_lost(&lost)),
+        }
+    }
+
+    async fn say(&self, stream: &mut Stream, message: String) -> Result<(), Lost> {
+        self.world.ledger.borrow_mut().activities += 1;
+        stream.send(message).await
+    }
+
+    /// Chooses something else; one change at a time.
+    async fn switch_status(&mut self, stream: &mut Stream) -> Result<(), Lost> {
+        let now = clock::instant();
+        match self.unanswered {
+            Some((_, sent)) if now.saturating_duration_since(sent) < ANSWER_TIMEOUT => return Ok(()),
+            Some(_) => self.world.ledger.borrow_mut().error("a change was not answered".into()),
+            None => {}
+        }
+        let others: Vec<_> = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]
+            .into_iter()
+            .filter(|choice| *choice != self.chosen)
+            .collect();
+        self.chosen = if self.chance.below(2) == 0 {
+            others[0]
+        } else {
+            others[1]
+        };
+        self.next_change += 1;
+        self.unanswered = Some((self.next_change, now));
+        self.world.ledger.borrow_mut().change_sent(self.number, now);
+        stream.send(messages::set_status(self.next_change, self.chosen)).await
+    }
+
+    fn on_message(&mut self, message: ServerMessage) {
+        let now = clock::instant();
+        let mut ledger = self.world.ledger.borrow_mut();
+        match message {
+            ServerMessage::Presence { users, .. } => {
+                for update in &users {
+                    if let Some(person) = self
+                        .world
+                        .number_of(update.user_id().as_str())
+                        .filter(|n| *n != self.number)
+                    {
+                        ledger.delivered(person, update.revision(), now);
+                    }
+                }
+            }
+            ServerMessage::Ok { id: Some(id), user } if id.as_u64() == self.unanswered.map(|(id, _)| id) => {
+                self.unanswered = None;
+                let revision = user.map(|record| Update::Record(record).revision());
+                ledger.change_answered(self.number, revision, now);
+            }
+            ServerMessage::Error { code, .. } => {
+                self.unanswered = None;
+                ledger.error(format!("{code:?}"));
+            }
+            ServerMessage::Goodbye { reconnect_after_ms, .. } => {
+                self.asked_delay = reconnect_after_ms.map(Duration::from_millis);
+            }
+            ServerMessage::Welcome { .. }
+            | ServerMessage::Snapshot { .. }
+            | ServerMessage::Ok { .. }
+            | ServerMessage::Pong { .. } => {}
+        }
+    }
+
+    fn on_lost(&mut self, lost: &Lost) -> Left {
+        let kind = match lost.code {
+            Some(code) => format!("closed by the server with {code}"),
+            None => format!("lost: {}", lost.why),
+        };
+        self.world.ledger.borrow_mut().error(kind);
+        match lost.code {
+            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Left::ForGood,
+            _ => Left::Lost(self.asked_delay.take()),
+        }
+    }
+
+    fn between_millis(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.chance.below(most - least + 1))
+    }
+}

@@ -1,0 +1,88 @@
+//! How far the simulation is, as a bar on stderr if that is a terminal. It looks at the ledger now and then; nobody waits
+//! for it.
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{World, wait_until};
+use crate::cli::Simulate;
+use crate::clock;
+use crate::output::table::cut;
+use crate::output::terminal;
+
+/// Columns of a line beside the message, with room for what a terminal echoes of Ctrl-C: a line that is full would wrap
+/// by that and stay behind.
+const BESIDE_MESSAGE: usize = 46;
+/// The width of a terminal that does not say.
+const USUAL_WIDTH: usize = 80;
+
+/// The bar.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    /// Columns for the message.
+    room: usize,
+}
+
+impl Progress {
+    /// Hidden unless stderr is a terminal.
+    pub(super) fn new(args: &Simulate) -> Self {
+        let stderr = std::io::stderr();
+        let target = if stderr.is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(args.users), target);
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:12}] {pos}/{len}  {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let width = terminal::width(&stderr).unwrap_or(USUAL_WIDTH);
+        Self {
+            bar,
+            room: width.saturating_sub(BESIDE_MESSAGE),
+        }
+    }
+
+    /// Until everyone has tried to connect, at most until then.
+    pub(super) async fn arriving(&self, world: &World, until: Instant) {
+        self.bar.set_prefix("arriving");
+        wait_until(until, || {
+            self.bar.set_position(world.arrived.get());
+            self.bar
+                .set_message(format!("{} errors", world.ledger.borrow().error_count()));
+            world.arrived.get() >= world.users
+        })
+        .await;
+    }
+
+    /// Until the time is over.
+    pub(super) async fn living(&self, world: &World, from: Instant, until: Instant) {
+        self.bar.set_prefix("living");
+        self.bar.set_length(until.saturating_duration_since(from).as_secs());
+        wait_until(until, || {
+            self.bar
+                .set_position(clock::instant().saturating_duration_since(from).as_secs());
+            let ledger = world.ledger.borrow();
+            self.tell(&format!(
+                "{} here, {} changes, {} deliveries, {} errors",
+                ledger.open,
+                ledger.changes,
+                ledger.deliveries,
+                ledger.error_count()
+            ));
+            false
+        })
+        .await;
+    }
+
+    fn tell(&self, text: &str) {
+        self.bar.set_message(cut(text, self.room));
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,163 @@
+//! What a simulation found, told: rates, latencies, and what went wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Times;
+use super::latency::Percentiles;
+use super::ledger::Ledger;
+use crate::cli::Simulate;
+use crate::commands::Session;
+use crate::failure::{Exit, Failure};
+use crate::output::escape::escape;
+use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+
+const COLUMNS: [Column; 6] = [
+    Column::needed("LATENCY (ms)", "latency"),
+    Column::needed("COUNT", "count"),
+    Column::needed("P50", "p50Ms"),
+    Column::needed("P90", "p90Ms"),
+    Column::needed("P99", "p99Ms"),
+    Column::needed("MAX", "maxMs"),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    ok: bool,
+    users: u64,
+    watch_per_user: u64,
+    arriving_seconds: f64,
+    living_seconds: f64,
+    attempts: u64,
+    connects: u64,
+    connects_per_second: f64,
+    changes: u64,
+    changes_per_second: f64,
+    deliveries: u64,
+    deliveries_per_second: f64,
+    activities: u64,
+    reloads: u64,
+    crashes: u64,
+    leaves: u64,
+    connect: Percentiles,
+    change_to_ack: Percentiles,
+    change_to_delivery: Percentiles,
+    error_count: u64,
+    errors: &'a BTreeMap<String, u64>,
+}
+
+/// Shows it, and fails if too much went wrong.
+pub(super) fn show(session: &mut Session, args: &Simulate, ledger: &Ledger, times: Times) -> Result<(), Failure> {
+    let document = Document {
+        ok: ledger.is_good(),
+        users: args.users,
+        watch_per_user: args.watch_per_user.min(args.users - 1),
+        arriving_seconds: times.arriving.as_secs_f64(),
+        living_seconds: times.living.as_secs_f64(),
+        attempts: ledger.attempts,
+        connects: ledger.connects,
+        connects_per_second: per_second(times.arrived, times.arriving),
+        changes: times.changes,
+        changes_per_second: per_second(times.changes, times.living),
+        deliveries: times.deliveries,
+        deliveries_per_second: per_second(times.deliveries, times.living),
+        activities: ledger.activities,
+        reloads: ledger.reloads,
+        crashes: ledger.crashes,
+        leaves: ledger.leaves,
+        connect: ledger.connect.percentiles(),
+        change_to_ack: ledger.ack.percentiles(),
+        change_to_delivery: ledger.delivery.percentiles(),
+        error_count: ledger.error_count(),
+        errors: &ledger.errors,
+    };
+    let report = Report {
+        items: &[&document],
+        sheet: sheet(&document),
+        people: ForPeople::Table {
+            above: above(&document),
+            below: below(&document),
+        },
+        document: &document,
+    };
+    session.output.show(crate::clock::wall(), &report)?;
+    if document.ok {
+        Ok(())
+    } else {
+        Err(Failure::Told(Exit::Refused))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run fit into 53 bits")]
+fn per_second(count: u64, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        count as f64 / time.as_secs_f64()
+    }
+}
+
+fn sheet(document: &Document<'_>) -> Sheet {
+    let mut sheet = Sheet::new(&COLUMNS);
+    for (name, told) in [
+        ("connect", document.connect),
+        ("change to answer", document.change_to_ack),
+        ("change to watcher", document.change_to_delivery),
+    ] {
+        sheet.push(vec![
+            Cell::Word(name.to_owned()),
+            Cell::Number(told.count),
+            Cell::Decimal(told.p50_ms),
+            Cell::Decimal(told.p90_ms),
+            Cell::Decimal(told.p99_ms),
+            Cell::Decimal(told.max_ms),
+        ]);
+    }
+    sheet
+}
+
+fn above(document: &Document<'_>) -> String {
+    format!(
+        "{} people, each watching {} others\n\
+         arrived in {:.1} s: {:.0} connects a second\n\
+         lived for {:.1} s: {} changes ({:.1} a second), {} deliveries ({:.1} a second)\n\
+         also: {} activity reports, {} reloads, {} crashes, {} left and came back\n\n",
+        document.users,
+        document.watch_per_user,
+        document.arriving_seconds,
+        document.connects_per_second,
+        document.living_seconds,
+        document.changes,
+        document.changes_per_second,
+        document.deliveries,
+        document.deliveries_per_second,
+        document.activities,
+        document.reloads,
+        document.crashes,
+        document.leaves,
+    )
+}
+
+fn below(document: &Document<'_>) -> String {
+    if document.error_count == 0 {
+        return "\nno errors\n".to_owned();
+    }
+    let judged = if document.ok {
+        "which is borne"
+    } else {
+        "which is too much"
+    };
+    let tried = document.attempts + document.changes;
+    let mut text = format!(
+        "\n{} of {tried} connects and changes went wrong, {judged}:\n",
+        document.error_count
+    );
+    for (kind, count) in document.errors {
+        let _ = writeln!(text, "  {count:>6}  {}", escape(kind));
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! `stats`: the daemon's numbers.
+
+use std::time::Duration;
+
+use presence::wire::rest::Stats;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::Failure;
+use crate::output::escape::escape;
+use crate::output::{Cell, Column, ForPeople, Report, Sheet, time};
+
+const COLUMNS: [Column; 2] = [Column::needed("NUMBER", "name"), Column::needed("VALUE", "value")];
+
+#[derive(Serialize)]
+struct Same<'a>(&'a Stats);
+
+/// Shows them.
+pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
+    let stats = session.rest()?.stats().await?;
+    let report = Report {
+        document: Same(&stats),
+        items: &[Same(&stats)],
+        sheet: sheet(&stats),
+        people: ForPeople::Table {
+            above: above(&stats),
+            below: String::new(),
+        },
+    };
+    session.output.show(stats.now, &report)
+}
+
+fn above(stats: &Stats) -> String {
+    let store = match (&stats.store.writable, &stats.store.error) {
+        (true, _) => format!("{}, can be written", escape(&stats.store.kind)),
+        (false, why) => format!(
+            "{}, CAN'T BE WRITTEN: {}",
+            escape(&stats.store.kind),
+            escape(why.as_deref().unwrap_or("no cause given"))
+        ),
+    };
+    format!(
+        "presenced {} on {}, schema {}, up {}\nstore: {store}\n\n",
+        escape(&stats.version),
+        escape(&stats.node),
+        stats.schema_version,
+        time::length(Duration::from_secs(stats.uptime_seconds)),
+    )
+}
+
+fn sheet(stats: &Stats) -> Sheet {
+    let mut sheet = Sheet::new(&COLUMNS);
+    let counts = [
+        ("users ONLINE", stats.users.online),
+        ("users IDLE", stats.users.idle),
+        ("users DO_NOT_DISTURB", stats.users.do_not_disturb),
+        ("connections", stats.sessions.connections),
+        ("observers", stats.sessions.observers),
+        ("reports", stats.sessions.reports),
+        ("users in grace", stats.sessions.in_grace),
+        ("watchers", stats.sessions.watchers),
+        ("watches", stats.sessions.watches),
+    ];
+    let limits = [
+        ("writes pending", stats.store.pending_writes),
+        ("connections at most", stats.limits.max_connections),
+        ("open files at most", stats.limits.open_files),
+    ];
+    let rates = [
+        ("changes a second", stats.rates.changes_per_second),
+        ("deliveries a second", stats.rates.deliveries_per_second),
+        ("connects a second", stats.rates.connects_per_second),
+    ];
+    let number = |(name, value): (&str, u64)| vec![Cell::Word(name.to_owned()), Cell::Number(value)];
+    for row in counts.map(number) {
+        sheet.push(row);
+    }
+    for (name, value) in rates {
+        sheet.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
+    }
+    for row in limits.map(number) {
+        sheet.push(row);
+    }
+    sheet
+}

@@ -1,0 +1,185 @@
+//! `token`: a development token, signed here. The key leaves this file only as a signature.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use presence::{UserId, Wall};
+use serde::Serialize;
+
+use super::Session;
+use crate::cli::Token;
+use crate::client::private_file::{self, Secret, shown};
+use crate::failure::Failure;
+use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+
+const COLUMNS: [Column; 3] = [
+    Column::needed("USER", "userId"),
+    Column::needed("EXPIRES", "expiresAt"),
+    Column::needed("TOKEN", "token"),
+];
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+/// A key that signs, with the one algorithm it is for.
+pub(super) struct Signer {
+    algorithm: Algorithm,
+    key: EncodingKey,
+}
+
+impl Signer {
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// When it can't be used.
+    pub(super) fn load(path: &Path) -> Result<Self, Failure> {
+        let text = private_file::read(path, "signing key")?;
+        Self::new(&text).map_err(|why| Failure::usage(format_args!("the signing key {} {why}", shown(path))))
+    }
+
+    fn new(text: &Secret) -> Result<Self, &'static str> {
+        let text = text.expose();
+        if !text.contains("-----BEGIN ") {
+            return Ok(Self {
+                algorithm: Algorithm::HS256,
+                key: EncodingKey::from_secret(text.as_bytes()),
+            });
+        }
+        if !text.contains("PRIVATE KEY-----") {
+            return Err("is a public key; only the private one signs");
+        }
+        let pem = text.as_bytes();
+        let signer = |algorithm: Algorithm| move |key: EncodingKey| Self { algorithm, key };
+        EncodingKey::from_ed_pem(pem)
+            .map(signer(Algorithm::EdDSA))
+            .or_else(|_| EncodingKey::from_ec_pem(pem).map(signer(Algorithm::ES256)))
+            .or_else(|_| EncodingKey::from_rsa_pem(pem).map(signer(Algorithm::RS256)))
+            .map_err(
+                |_| "isn't understood: wanted a private RSA, P-256 or Ed25519 key as PKCS #8 in PEM (`openssl pkcs8 -topk8 -nodes -in KEY` makes one), or an HS256 secret",
+            )
+    }
+
+    /// Signs a token for a user, valid for `ttl` from `now`.
+    ///
+    /// # Errors
+    /// When the key can't sign.
+    pub(super) fn sign(&self, user: &UserId, now: Wall, ttl: Duration) -> Result<Secret, Failure> {
+        self.sign_for(user, (now, now.after(ttl)), None, None)
+    }
+
+    fn sign_for(
+        &self,
+        user: &UserId,
+        (from, until): (Wall, Wall),
+        issuer: Option<&str>,
+        audience: Option<&str>,
+    ) -> Result<Secret, Failure> {
+        let claims = Claims {
+            sub: user.as_str(),
+            iat: from.as_millis().div_euclid(1000),
+            exp: until.as_millis().div_euclid(1000),
+            iss: issuer,
+            aud: audience,
+        };
+        jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key)
+            .map(Secret::new)
+            .map_err(|_| Failure::usage("the signing key can't sign: is it for another curve or too short?"))
+    }
+}
+
+/// Prints a token.
+pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
+    let path = match &args.jwt_key {
+        Some(path) => path.clone(),
+        None => session.finder.key_directory()?.join("jwt-key"),
+    };
+    if args.jwt_key.is_none() && !path.exists() {
+        return Err(Failure::usage(format_args!("there is no signing key {}", shown(&path)))
+            .next("name it with --jwt-key FILE; presenced makes one in its data directory when it first starts"));
+    }
+    let now = crate::clock::wall();
+    let until = now.after(args.ttl);
+    let signer = Signer::load(&path)?;
+    let token = signer.sign_for(
+        &args.user,
+        (now, until),
+        args.issuer.as_deref(),
+        args.audience.as_deref(),
+    )?;
+    show(session, args, until, &token)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    user_id: &'a UserId,
+    expires_at: Wall,
+    token: &'a str,
+}
+
+fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Result<(), Failure> {
+    let document = Document {
+        user_id: &args.user,
+        expires_at: until,
+        token: token.expose(),
+    };
+    let mut sheet = Sheet::new(&COLUMNS);
+    let user = Cell::Hostile(args.user.as_str().to_owned());
+    sheet.push(vec![
+        user,
+        Cell::Moment(Some(until)),
+        Cell::Word(token.expose().to_owned()),
+    ]);
+    let report = Report {
+        items: &[&document],
+        sheet,
+        people: ForPeople::Text(format!("{}\n", token.expose())),
+        document: &document,
+    };
+    session.output.show(crate::clock::wall(), &report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_text_is_an_hs256_secret_and_the_claims_are_the_contract_s() {
+        let signer = Signer::new(&Secret::new("0123456789abcdef0123456789abcdef".into())).unwrap();
+        let user = UserId::new("alice").unwrap();
+        let token = signer
+            .sign(&user, Wall::from_millis(1_000_000_999), Duration::from_secs(60))
+            .unwrap();
+        let key = jsonwebtoken::DecodingKey::from_secret(b"0123456789abcdef0123456789abcdef");
+        let mut validation = jsonwebtoken::Validation::new(Algorithm::HS256);
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<serde_json::Value>(token.expose(), &key, &validation)
+            .unwrap()
+            .claims;
+        assert_eq!(
+            claims,
+            serde_json::json!({"sub": "alice", "iat": 1_000_000, "exp": 1_000_060})
+        );
+    }
+
+    #[test]
+    fn a_public_key_is_named_for_what_it_is() {
+        let public = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
+        assert!(Signer::new(&Secret::new(public.into())).is_err_and(|why| why.contains("public key")));
+    }
+
+    #[test]
+    fn a_broken_private_key_is_refused_without_showing_it() {
+        let broken = "-----BEGIN PRIVATE KEY-----\nSECRETBYTES\n-----END PRIVATE KEY-----";
+        assert!(Signer::new(&Secret::new(broken.into())).is_err_and(|why| !why.contains("SECRETBYTES")));
+    }
+}

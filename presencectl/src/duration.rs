@@ -1,0 +1,73 @@
+//! Lengths of time as people write them: `300ms`, `5s`, `2m`, `1h`, `1d`, or several in a row: `1h30m`.
+
+use std::time::Duration;
+
+/// Reads a length of time.
+///
+/// # Errors
+/// Says what is wanted.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let wrong = || "wanted a length of time such as 300ms, 5s, 2m, 1h or 1d".to_owned();
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let millis: u64 = match &rest[..letters] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        rest = &rest[letters..];
+        let part = Duration::from_millis(number.checked_mul(millis).ok_or_else(wrong)?);
+        total = total.checked_add(part).ok_or_else(wrong)?;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        for (text, millis) in [
+            ("300ms", 300),
+            ("5s", 5000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("1d", 86_400_000),
+            ("1h30m", 5_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_length_of_time_is_refused() {
+        for text in [
+            "",
+            " ",
+            "5",
+            "s",
+            "-5s",
+            "5 s",
+            "5x",
+            "1.5h",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "５s",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! CSV as in RFC 4180, with `\n` as line end. Hostile characters are escaped as in tables. A field from a user that a
+//! spreadsheet would take for a formula gets a `'` in front, and so does one that begins with `'` itself: taking one
+//! leading `'` away gives the text back.
+
+use std::borrow::Cow;
+
+use super::escape::escape;
+
+/// What spreadsheets read as the beginning of a formula, in any width; and our own mark.
+const FORMULA_STARTS: [char; 9] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\''];
+
+/// A field with text from a user.
+pub(crate) fn hostile_field(text: &str) -> String {
+    let shown = escape(text);
+    if shown.starts_with(FORMULA_STARTS) {
+        field(&format!("'{shown}")).into_owned()
+    } else {
+        field(&shown).into_owned()
+    }
+}
+
+/// A field of our own making: quoted if it must be.
+pub(crate) fn field(text: &str) -> Cow<'_, str> {
+    if text.contains(['"', ',', '\n', '\r', ';']) || text.starts_with(' ') || text.ends_with(' ') {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_fields_stay_plain_and_the_others_are_quoted() {
+        assert_eq!(hostile_field("alice"), "alice");
+        assert_eq!(hostile_field("a,b"), "\"a,b\"");
+        assert_eq!(hostile_field("say \"hi\""), "\"say \"\"hi\"\"\"");
+        assert_eq!(hostile_field("a;b"), "\"a;b\"");
+    }
+
+    #[test]
+    fn no_spreadsheet_runs_a_user_as_a_formula() {
+        for (text, shown) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1", "'＝1"),
+            ("'=1", "''=1"),
+            ("=HYPERLINK(\"http://x\",1)", "\"'=HYPERLINK(\"\"http://x\"\",1)\""),
+        ] {
+            assert_eq!(hostile_field(text), shown);
+        }
+    }
+
+    #[test]
+    fn control_characters_are_escaped_and_line_ends_make_no_new_row() {
+        assert_eq!(hostile_field("a\nb\u{1b}\u{202e}"), "a\\u{a}b\\u{1b}\\u{202e}");
+    }
+}

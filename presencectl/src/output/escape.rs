@@ -1,0 +1,127 @@
+//! Text from users, made safe to show: nothing in it can move the cursor, change colours, reverse the reading
+//! direction or hide. Every output format goes through here; nothing here knows formats other than by their escapes.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Whether a character must never reach a terminal or a file that people look at: control characters (C0, DEL, C1),
+/// what changes the reading direction, and what can't be seen, so that no id looks like another one.
+pub(crate) fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Shows a user's text on one line: hostile characters become `\u{…}`. Where the result could be mistaken for another
+/// text's, backslashes are doubled; so two different texts never look alike, and `DOMAIN\alice` stays as it is.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) && !text.contains("\\u{") {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\\' => shown.push_str("\\\\"),
+            c if is_hostile(c) => push_escaped(&mut shown, c),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A user's text for a sentence: escaped, between quotation marks.
+pub(crate) fn quote(text: &str) -> String {
+    format!("\"{}\"", escape(text))
+}
+
+/// The last look at a whole message before it is printed: takes out what nobody escaped, keeps line ends.
+pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
+    let bad = |c: char| c != '\n' && is_hostile(c);
+    if !text.contains(bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if bad(c) {
+            push_escaped(&mut shown, c);
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn push_escaped(shown: &mut String, c: char) {
+    let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ordinary_text_in_any_script_stays_as_it_is() {
+        for text in [
+            "alice",
+            "DOMAIN\\alice",
+            "Żółć",
+            "利用者",
+            "مستخدم",
+            "a b/c%2f",
+            "__proto__",
+            "👩",
+            "=",
+        ] {
+            assert_eq!(escape(text), text);
+        }
+    }
+
+    #[test]
+    fn nothing_that_acts_on_a_terminal_or_hides_gets_through() {
+        for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| is_hostile(*c)) {
+            let shown = escape(&format!("a{c}b")).into_owned();
+            assert!(!shown.contains(is_hostile), "{shown}");
+            assert!(shown.starts_with("a\\u{"), "{shown}");
+        }
+        for c in [
+            '\u{1b}', '\u{7f}', '\u{9b}', '\n', '\r', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}',
+        ] {
+            assert!(is_hostile(c));
+        }
+    }
+
+    #[test]
+    fn two_different_texts_never_look_alike() {
+        let pieces = [
+            "",
+            "\\",
+            "\\\\",
+            "u",
+            "{",
+            "u{202e}",
+            "\\u{202e}",
+            "\\\\u{202e}",
+            "\u{202e}",
+            "}",
+        ];
+        let mut texts = HashSet::new();
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    texts.insert(format!("{a}{b}{c}"));
+                }
+            }
+        }
+        let shown: HashSet<_> = texts.iter().map(|text| escape(text).into_owned()).collect();
+        assert_eq!(shown.len(), texts.len());
+    }
+
+    #[test]
+    fn a_message_keeps_its_lines_and_nothing_else_that_acts() {
+        assert_eq!(scrub("one\ntwo\u{1b}[2J\\u{41}"), "one\ntwo\\u{1b}[2J\\u{41}");
+    }
+}

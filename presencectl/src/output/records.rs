@@ -1,0 +1,64 @@
+//! Records of users as sheets: the same columns wherever a list of users is shown.
+
+use presence::Status;
+use presence::wire::record::Record;
+
+use super::{Cell, Column, Sheet};
+
+const COLUMNS: [Column; 9] = [
+    Column::needed("USER", "userId"),
+    Column::needed("STATUS", "status"),
+    Column::needed("SINCE", "since"),
+    Column::needed("LAST SEEN", "lastSeen"),
+    Column::extra("LAST ACTIVE", "lastActive"),
+    Column::extra("SESSIONS", "sessions"),
+    Column::extra("CHOSEN", "customStatus"),
+    Column::extra("REASON", "reason"),
+    Column::extra("NOTE", "note"),
+];
+
+/// The sheet of a list of records.
+pub(crate) fn sheet(records: &[Record]) -> Sheet {
+    let mut sheet = Sheet::new(&COLUMNS);
+    for record in records {
+        sheet.push(row(record));
+    }
+    sheet
+}
+
+fn row(record: &Record) -> Vec<Cell> {
+    let word = |word: Option<&'static str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
+    vec![
+        Cell::Hostile(record.user_id.as_str().to_owned()),
+        Cell::Status(record.status),
+        Cell::Moment(record.since),
+        Cell::Moment(record.last_seen),
+        Cell::Moment(record.last_active),
+        record
+            .sessions
+            .map_or(Cell::Empty, |sessions| Cell::Number(u64::from(sessions))),
+        word(record.custom_status.map(presence::CustomStatus::as_str)),
+        word(record.reason.map(presence::Reason::as_str)),
+        word(note(record)),
+    ]
+}
+
+/// What an operator must know of a record beyond its columns.
+pub(crate) const fn note(record: &Record) -> Option<&'static str> {
+    match (record.degraded, record.stale) {
+        (true, true) => Some("degraded, stale"),
+        (true, false) => Some("degraded"),
+        (false, true) => Some("stale"),
+        (false, false) => None,
+    }
+}
+
+/// `2 ONLINE, 1 IDLE`: how many of a list have which status; statuses nobody has are left out.
+pub(crate) fn tally(counts: impl IntoIterator<Item = (Status, u64)>) -> String {
+    let parts: Vec<_> = counts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(status, count)| format!("{count} {status}"))
+        .collect();
+    parts.join(", ")
+}

@@ -1,0 +1,223 @@
+//! Rows and columns before they become a table or CSV. A cell knows what it holds, so that text of users is escaped,
+//! moments are told relatively only to people, and numbers stand to the right. It knows nothing of presence but the words.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use presence::{Status, Wall};
+
+use super::table::{Align, Fit, Table, TableCell};
+use super::terminal::Colour;
+use super::{csv, escape, time};
+
+/// A column: its heading for people, its name for programs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    /// In tables.
+    pub(crate) heading: &'static str,
+    /// In CSV; the same word as in JSON.
+    pub(crate) name: &'static str,
+    /// What may happen to it on a narrow terminal.
+    pub(crate) fit: Fit,
+}
+
+impl Column {
+    /// A column that is always shown.
+    pub(crate) const fn needed(heading: &'static str, name: &'static str) -> Self {
+        Self {
+            heading,
+            name,
+            fit: Fit::Needed,
+        }
+    }
+
+    /// A column that a narrow terminal does without.
+    pub(crate) const fn extra(heading: &'static str, name: &'static str) -> Self {
+        Self {
+            heading,
+            name,
+            fit: Fit::Extra,
+        }
+    }
+}
+
+/// What a cell holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// Text from a user or a server, as it came.
+    Hostile(String),
+    /// Text of our own making.
+    Word(String),
+    /// What others see.
+    Status(Status),
+    /// A moment; none if it never was.
+    Moment(Option<Wall>),
+    /// A number.
+    Number(u64),
+    /// A number with one decimal.
+    Decimal(f64),
+    /// Nothing known.
+    Empty,
+}
+
+/// How moments are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moments {
+    /// Date and time, and how long ago.
+    Full,
+    /// As short as can be understood.
+    Short,
+}
+
+/// Rows of as many cells as there are columns.
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Sheet {
+    /// A sheet with these columns.
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: Vec<Cell>) {
+        debug_assert_eq!(row.len(), self.columns.len());
+        self.rows.push(row);
+    }
+
+    /// Whether there is no row.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// For people: columns that a narrow terminal does without are left out where nobody has anything in them.
+    pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> Table {
+        let is_used = |index: &usize| {
+            self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
+        };
+        let used: Vec<usize> = (0..self.columns.len()).filter(is_used).collect();
+        let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
+        let row = |row: &Vec<Cell>| {
+            used.iter()
+                .map(|&index| show(&row[index], now, (colour, moments)))
+                .collect()
+        };
+        Table::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
+    }
+
+    /// The names of the columns.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub(crate) fn write_csv_header(&self, out: &mut impl Write) -> io::Result<()> {
+        let names: Vec<_> = self.columns.iter().map(|column| column.name).collect();
+        writeln!(out, "{}", names.join(","))
+    }
+
+    /// The rows.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub(crate) fn write_csv_rows(&self, out: &mut impl Write) -> io::Result<()> {
+        for row in &self.rows {
+            let fields: Vec<_> = row.iter().map(csv_field).collect();
+            writeln!(out, "{}", fields.join(","))?;
+        }
+        Ok(())
+    }
+}
+
+fn csv_field(cell: &Cell) -> String {
+    match cell {
+        Cell::Hostile(text) => csv::hostile_field(text),
+        Cell::Word(text) => csv::field(text).into_owned(),
+        Cell::Status(status) => status.as_str().to_owned(),
+        Cell::Moment(at) => at.map(|at| at.to_string()).unwrap_or_default(),
+        Cell::Number(number) => number.to_string(),
+        Cell::Decimal(number) => format!("{number:.1}"),
+        Cell::Empty => String::new(),
+    }
+}
+
+fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TableCell {
+    let left = |text: String, style: Style| TableCell {
+        text,
+        style,
+        align: Align::Left,
+    };
+    let right = |text: String| TableCell {
+        text,
+        style: Style::new(),
+        align: Align::Right,
+    };
+    match cell {
+        Cell::Hostile(text) => left(escape::escape(text).into_owned(), Style::new()),
+        Cell::Word(text) => left(text.clone(), Style::new()),
+        Cell::Status(status) => left(status.as_str().to_owned(), colour.of(*status)),
+        Cell::Moment(None) => left("never".to_owned(), Style::new()),
+        Cell::Moment(Some(at)) => {
+            let text = match moments {
+                Moments::Full => time::moment(*at, now),
+                Moments::Short => time::short_moment(*at, now),
+            };
+            left(text, Style::new())
+        }
+        Cell::Number(number) => right(number.to_string()),
+        Cell::Decimal(number) => right(format!("{number:.1}")),
+        Cell::Empty => left("-".to_owned(), Style::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet() -> Sheet {
+        let mut sheet = Sheet::new(&[
+            Column::needed("USER", "userId"),
+            Column::needed("STATUS", "status"),
+            Column::needed("SINCE", "since"),
+        ]);
+        let at = Wall::from_millis(1_000_000_000_000);
+        sheet.push(vec![
+            Cell::Hostile("=a\u{1b}".into()),
+            Cell::Status(Status::Idle),
+            Cell::Moment(Some(at)),
+        ]);
+        sheet
+    }
+
+    #[test]
+    fn csv_carries_exact_times_and_escaped_text() {
+        let mut out = Vec::new();
+        sheet().write_csv_header(&mut out).unwrap();
+        sheet().write_csv_rows(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "userId,status,since\n'=a\\u{1b},IDLE,2001-09-09T01:46:40.000Z\n"
+        );
+    }
+
+    #[test]
+    fn a_table_is_painted_only_where_colour_is_wanted() {
+        let now = Wall::from_millis(1_000_000_060_000);
+        let shown = |colour| {
+            let mut out = Vec::new();
+            sheet().table(now, colour, Moments::Full).write(&mut out, None).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let plain = shown(Colour::Plain);
+        assert!(
+            plain.contains("=a\\u{1b}  IDLE    2001-09-09 01:46:40Z (1m ago)"),
+            "{plain}"
+        );
+        assert!(!plain.contains('\u{1b}'));
+        assert!(shown(Colour::Painted).contains("\u{1b}[33mIDLE\u{1b}[0m"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Times for people: when, in UTC, and how long ago by the server's clock.
+
+use std::time::Duration;
+
+use presence::Wall;
+
+/// `2026-11-23 05:39:11Z (2m ago)`.
+pub(crate) fn moment(at: Wall, now: Wall) -> String {
+    format!("{} ({})", seconds(at), relative(at, now))
+}
+
+/// The same where there is little room: the time of today, the date of any other day.
+pub(crate) fn short_moment(at: Wall, now: Wall) -> String {
+    let (at_text, now_text) = (seconds(at), seconds(now));
+    let part = match (at_text.split_once(' '), now_text.split_once(' ')) {
+        (Some((date, time)), Some((today, _))) => {
+            if date == today {
+                time
+            } else {
+                date
+            }
+        }
+        _ => &at_text,
+    };
+    format!("{part} ({})", relative(at, now))
+}
+
+/// `2026-11-23 05:39:11Z`: cut, not rounded, so that it never lies in the future.
+fn seconds(at: Wall) -> String {
+    let text = at.to_string();
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{}Z", whole.replacen('T', " ", 1)),
+        None => text,
+    }
+}
+
+/// `2m ago`, `in 12s`, `just now`.
+pub(crate) fn relative(at: Wall, now: Wall) -> String {
+    if at.as_millis() > now.as_millis() {
+        format!("in {}", length(at.since(now)))
+    } else if now.since(at) < Duration::from_secs(1) {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", length(now.since(at)))
+    }
+}
+
+/// The two largest units where the smaller one still matters: `850ms`, `12s`, `2m 5s`, `3h 20m`, `2d 4h`, `40d`.
+pub(crate) fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let two = |large: u64, unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit} {small}{small_unit}"),
+    };
+    match seconds {
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 => format!("{seconds}s"),
+        60..3600 => two(seconds / 60, "m", seconds % 60, "s"),
+        3600..86_400 => two(seconds / 3600, "h", seconds % 3600 / 60, "m"),
+        86_400..864_000 => two(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Wall = Wall::from_millis(1_795_412_351_999);
+
+    #[test]
+    fn a_moment_is_told_absolutely_and_relatively() {
+        let at = Wall::from_millis(NOW.as_millis() - 125_000);
+        assert_eq!(moment(at, NOW), "2026-11-23 05:37:06Z (2m 5s ago)");
+    }
+
+    #[test]
+    fn where_there_is_little_room_today_has_no_date_and_other_days_no_time() {
+        let ago = |seconds: i64| Wall::from_millis(NOW.as_millis() - seconds * 1000);
+        assert_eq!(short_moment(ago(125), NOW), "05:37:06Z (2m 5s ago)");
+        assert_eq!(short_moment(ago(86_400), NOW), "2026-11-22 (1d ago)");
+    }
+
+    #[test]
+    fn lengths_use_the_units_that_matter() {
+        for (seconds, text) in [
+            (1, "1s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m 1s"),
+            (3599, "59m 59s"),
+            (3600, "1h"),
+            (3659, "1h"),
+            (12_000, "3h 20m"),
+            (86_400, "1d"),
+            (187_200, "2d 4h"),
+            (864_000, "10d"),
+            (3_456_000, "40d"),
+        ] {
+            assert_eq!(length(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(length(Duration::from_millis(850)), "850ms");
+    }
+
+    #[test]
+    fn the_future_and_the_present_have_words_of_their_own() {
+        assert_eq!(relative(NOW, NOW), "just now");
+        assert_eq!(relative(NOW.after(Duration::from_secs(12)), NOW), "in 12s");
+        assert_eq!(relative(Wall::from_millis(NOW.as_millis() - 999), NOW), "just now");
+        assert_eq!(relative(Wall::from_millis(0), Wall::from_millis(0)), "just now");
+    }
+}

@@ -1,0 +1,255 @@
+//! What commands send, and what they print.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, record};
+use crate::machine::{Machine, SECRET};
+
+const NOW: &str = "2026-11-23T05:02:05.000Z";
+
+/// Echoes records for a query, and a record for a choice.
+fn answer(request: &Request) -> Answer {
+    if request.line == "PUT /api/user/custom-status" {
+        let user = request.header("x-user-id").unwrap_or_else(|| "of-the-token".into());
+        return ok(&record(&user, "DO_NOT_DISTURB", 7));
+    }
+    if request.line.starts_with("DELETE") {
+        return ok(&json!({"ended": 3}));
+    }
+    let ids = request.json()["userIds"].as_array().unwrap().clone();
+    let users: Value = ids.iter().map(|id| record(id.as_str().unwrap(), "IDLE", 1)).collect();
+    ok(&json!({"now": NOW, "users": users}))
+}
+
+#[test]
+fn set_status_is_the_operator_s_word_with_the_secret() {
+    let daemon = FakeDaemon::start(answer);
+    let run = Machine::with_daemon(&daemon.address()).run(&["set-status", "dnd", "--user", "利用者"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "others now see 利用者 as DO_NOT_DISTURB\n")
+    );
+    let request = &daemon.requests()[0];
+    assert_eq!(
+        request.json(),
+        json!({"customStatus": "DO_NOT_DISTURB", "by": "operator"})
+    );
+    assert_eq!(request.header("x-user-id").as_deref(), Some("利用者"));
+    assert_eq!(request.header("x-secret-token").as_deref(), Some(SECRET));
+}
+
+#[test]
+fn set_status_is_about_whoever_runs_it_if_nobody_is_named() {
+    let daemon = FakeDaemon::start(answer);
+    let machine = Machine::with_daemon(&daemon.address());
+    machine.run(&["set-status", "Do-Not-Disturb"]);
+    assert_eq!(daemon.requests()[0].header("x-user-id").as_deref(), Some("op"));
+}
+
+#[test]
+fn set_status_with_a_token_is_the_user_s_own_word() {
+    let daemon = FakeDaemon::start(answer);
+    let machine = Machine::with_daemon(&daemon.address());
+    let token = machine.private("token", "aaa.bbb.ccc\n");
+    let run = machine.run(&["--token", token.to_str().unwrap(), "set-status", "dnd", "-o", "json"]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        (&document["v"], &document["user"]["userId"]),
+        (&json!(1), &json!("of-the-token"))
+    );
+    let request = &daemon.requests()[0];
+    assert_eq!(request.json(), json!({"customStatus": "DO_NOT_DISTURB"}));
+    assert_eq!(request.header("authorization").as_deref(), Some("Bearer aaa.bbb.ccc"));
+    assert_eq!(
+        (request.header("x-secret-token"), request.header("x-user-id")),
+        (None, None)
+    );
+}
+
+#[test]
+fn get_shows_an_aligned_table_with_relative_and_absolute_times() {
+    let daemon = FakeDaemon::start(answer);
+    let run = Machine::with_daemon(&daemon.address()).run(&["get", "alice", "bo"]);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert!(lines[0].starts_with("USER   STATUS  SINCE "), "{run:?}");
+    assert!(
+        lines[1].starts_with("alice  IDLE    2026-11-23 05:00:00Z (2m 5s ago)"),
+        "{run:?}"
+    );
+    assert!(
+        lines[2].starts_with("bo     IDLE    2026-11-23 05:00:00Z (2m 5s ago)"),
+        "{run:?}"
+    );
+    assert_eq!(lines[3], "2 users: 2 IDLE");
+    assert!(!run.stdout.contains('\u{1b}'), "no colour into a pipe");
+}
+
+#[test]
+fn get_reads_any_number_of_ids_from_stdin_in_order() {
+    let daemon = FakeDaemon::start(answer);
+    let ids: String = (0..2500).map(|n| format!("user-{n}\n")).collect();
+    let run = Machine::with_daemon(&daemon.address()).run_with_stdin(&["get", "-", "-o", "ndjson"], &ids);
+    let got: Vec<_> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .collect();
+    assert_eq!(got.len(), 2500);
+    for (n, record) in got.iter().enumerate() {
+        assert_eq!(record["userId"], format!("user-{n}"));
+    }
+    let sizes: Vec<_> = daemon
+        .requests()
+        .iter()
+        .map(|request| request.json()["userIds"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(sizes, [1000, 1000, 500]);
+}
+
+/// 2,500 present users in pages.
+fn listing(request: &Request) -> Answer {
+    let query = request.line.split_once('?').unwrap().1;
+    let parameter = |name: &str| {
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
+            .map(str::to_owned)
+    };
+    let from: usize = parameter("cursor").map_or(0, |cursor| cursor.trim_start_matches('c').parse().unwrap());
+    let limit: usize = parameter("limit").unwrap().parse().unwrap();
+    let to = (from + limit.min(1000)).min(2500);
+    let users: Value = (from..to)
+        .map(|n| {
+            let mut record = record(&format!("user-{n:04}"), "ONLINE", 1);
+            record["lastSeen"] = json!(format!("2026-11-23T04:{:02}:00.000Z", n % 60));
+            record
+        })
+        .collect();
+    let next = if to < 2500 {
+        json!(format!("c{to}"))
+    } else {
+        Value::Null
+    };
+    ok(&json!({"now": NOW, "users": users, "next": next, "counts": {"ONLINE": 2500, "IDLE": 0, "DO_NOT_DISTURB": 0}}))
+}
+
+fn listed(arguments: &[&str]) -> (Value, usize) {
+    let daemon = FakeDaemon::start(listing);
+    let run = Machine::with_daemon(&daemon.address()).run(&[&["online", "-o", "json"], arguments].concat());
+    (serde_json::from_str(&run.stdout).unwrap(), daemon.requests().len())
+}
+
+#[test]
+fn online_pages_through_everyone_or_as_far_as_wanted() {
+    let (all, pages) = listed(&[]);
+    assert_eq!(
+        (all["users"].as_array().unwrap().len(), all["more"].as_bool(), pages),
+        (2500, Some(false), 3)
+    );
+    let (some, pages) = listed(&["--limit", "1200"]);
+    assert_eq!(
+        (some["users"].as_array().unwrap().len(), some["more"].as_bool(), pages),
+        (1200, Some(true), 2)
+    );
+    assert_eq!(some["users"][1199]["userId"], "user-1199");
+}
+
+#[test]
+fn online_sorts_everyone_before_it_cuts() {
+    let (latest, pages) = listed(&["--sort", "last-seen", "--limit", "2"]);
+    assert_eq!((latest["users"].as_array().unwrap().len(), pages), (2, 3));
+    assert_eq!(latest["users"][0]["lastSeen"], "2026-11-23T04:59:00.000Z");
+}
+
+#[test]
+fn online_asks_the_server_to_filter() {
+    let daemon = FakeDaemon::start(listing);
+    let machine = Machine::with_daemon(&daemon.address());
+    machine.run(&["online", "--status", "dnd", "--prefix", "a&b=/", "--limit", "1"]);
+    assert_eq!(
+        daemon.requests()[0].line,
+        "GET /api/presence?limit=1&status=DO_NOT_DISTURB&prefix=a%26b%3D%2F"
+    );
+}
+
+#[test]
+fn kick_and_forget_name_the_user_in_the_path_whatever_it_is() {
+    let daemon = FakeDaemon::start(answer);
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&["kick", "a/../b%2f", "--yes"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "a/../b%2f is OFFLINE; 3 sessions ended\n")
+    );
+    let run = machine.run(&["forget", "query", "-y", "-o", "json"]);
+    assert_eq!(run.stdout, "{\"v\":1,\"userId\":\"query\",\"ended\":3}\n");
+    let lines: Vec<_> = daemon.requests().iter().map(|request| request.line.clone()).collect();
+    assert_eq!(
+        lines,
+        [
+            "DELETE /api/presence/a%2F..%2Fb%252f/sessions",
+            "DELETE /api/user/query"
+        ]
+    );
+}
+
+#[test]
+fn where_nobody_can_be_asked_nothing_is_done_without_yes() {
+    let daemon = FakeDaemon::start(answer);
+    let machine = Machine::with_daemon(&daemon.address());
+    for command in ["kick", "forget"] {
+        let run = machine.run_with_stdin(&[command, "alice"], "y\n");
+        assert_eq!(run.code, 2);
+        assert!(run.stderr.contains("--yes"), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn a_token_is_one_line_that_names_the_user() {
+    let run = Machine::with_daemon("127.0.0.1:1").run(&["token", "alice", "--ttl", "5m"]);
+    assert_eq!(run.code, 0);
+    assert_eq!(run.stdout.trim_end().split('.').count(), 3);
+    assert_eq!(run.stdout.lines().count(), 1);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let daemon = FakeDaemon::start(listing);
+    let machine = Machine::with_daemon(&daemon.address());
+    let mut child = machine.command(&["online"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn completions_and_man_pages_know_every_command() {
+    let machine = Machine::new();
+    let commands = [
+        "set-status",
+        "get",
+        "online",
+        "events",
+        "explain",
+        "kick",
+        "forget",
+        "stats",
+        "doctor",
+        "simulate",
+        "token",
+    ];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = machine.run(&["completions", shell]);
+        assert_eq!(run.code, 0);
+        assert!(commands.iter().all(|command| run.stdout.contains(command)), "{shell}");
+    }
+    let page = machine.run(&["man"]).stdout;
+    for command in commands {
+        assert!(page.contains(&format!(".SH {}\n", command.to_uppercase())), "{command}");
+        assert!(machine.run(&["man", command]).stdout.contains("Examples"), "{command}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The doctor finds each trouble, names the fix, and tells scripts by its exit code.
+
+use serde_json::{Value, json};
+
+use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, problem};
+use crate::machine::{Machine, chmod};
+
+fn stats() -> Value {
+    json!({"now": now(), "node": "n1", "version": env!("CARGO_PKG_VERSION"), "schemaVersion": 1, "uptimeSeconds": 5,
+           "users": {"ONLINE": 0, "IDLE": 0, "DO_NOT_DISTURB": 0},
+           "sessions": {"connections": 0, "observers": 0, "reports": 0, "inGrace": 0, "watchers": 0, "watches": 0},
+           "rates": {"changesPerSecond": 0.0, "deliveriesPerSecond": 0.0, "connectsPerSecond": 0.0},
+           "store": {"kind": "sqlite", "writable": true, "pendingWrites": 0},
+           "limits": {"maxConnections": 18000, "openFiles": 20000}})
+}
+
+#[expect(clippy::disallowed_methods, reason = "the fake daemon's clock is this machine's")]
+fn now() -> String {
+    let millis = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    presence::Wall::from_millis(i64::try_from(millis).unwrap()).to_string()
+}
+
+fn healthy(request: &Request, stats: &Value) -> Answer {
+    match request.line.as_str() {
+        "GET /healthz" | "GET /readyz" => ok(&json!({"ok": true, "problems": []})),
+        "GET /api/stats" => ok(stats),
+        _ => problem(404, "not_found", "no"),
+    }
+}
+
+/// The exit code, and the check of this name.
+fn diagnosed(machine: &Machine, name: &str) -> (i32, Value) {
+    let run = machine.run(&["doctor", "-o", "json"]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["ok"], json!(run.code == 0), "{document}");
+    let checks = document["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name);
+    (
+        run.code,
+        check.unwrap_or_else(|| panic!("no check {name}: {document}")).clone(),
+    )
+}
+
+fn with(change: impl Fn(&mut Value) + Send + Sync + 'static) -> FakeDaemon {
+    FakeDaemon::start_with_sockets(
+        move |request| {
+            let mut stats = stats();
+            change(&mut stats);
+            healthy(request, &stats)
+        },
+        |mut socket, _| {
+            crate::fake_daemon::hear(&mut socket);
+        },
+    )
+}
+
+fn assert_found(
+    change: impl Fn(&mut Value) + Send + Sync + 'static,
+    name: &str,
+    (code, result): (i32, &str),
+    words: [&str; 2],
+) {
+    let daemon = with(change);
+    let (exit, check) = diagnosed(&Machine::with_daemon(&daemon.address()), name);
+    assert_eq!((exit, check["result"].as_str()), (code, Some(result)), "{check}");
+    assert!(check["found"].as_str().unwrap().contains(words[0]), "{check}");
+    assert!(check["fix"].as_str().unwrap().contains(words[1]), "{check}");
+}
+
+#[test]
+fn a_healthy_daemon_is_0_and_nothing_fails() {
+    let daemon = with(|_| {});
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&["doctor"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.ends_with("everything is as it should be\n"), "{run:?}");
+    assert_eq!(diagnosed(&machine, "websocket").1["result"], "ok");
+    assert!(
+        diagnosed(&machine, "proxy").1["found"]
+            .as_str()
+            .unwrap()
+            .contains("--trusted-proxy")
+    );
+}
+
+#[test]
+fn no_daemon_is_3_and_how_to_start_it() {
+    let (code, check) = diagnosed(&Machine::new(), "server");
+    assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
+    assert!(check["fix"].as_str().unwrap().contains("`presenced`"), "{check}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (code, check) = diagnosed(&Machine::with_daemon(&closed.to_string()), "reachable");
+    assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
+    assert!(check["fix"].as_str().unwrap().contains("`presenced`"), "{check}");
+}
+
+#[test]
+fn a_wrong_secret_is_found() {
+    let daemon = FakeDaemon::start(|request| match request.line.as_str() {
+        "GET /api/stats" => problem(403, "forbidden", "wrong secret"),
+        _ => healthy(request, &json!({})),
+    });
+    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "secret");
+    assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
+    assert!(check["fix"].as_str().unwrap().contains("presenced/secret"), "{check}");
+}
+
+#[test]
+fn loose_files_are_found_with_the_commands_that_mend_them() {
+    let daemon = with(|_| {});
+    let machine = Machine::with_daemon(&daemon.address());
+    chmod(&machine.data_dir(), 0o755);
+    chmod(&machine.path("presenced/jwt-key"), 0o644);
+    let (code, check) = diagnosed(&machine, "files");
+    assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
+    let fix = check["fix"].as_str().unwrap();
+    assert!(
+        fix.contains(&format!("chmod 700 {}", machine.data_dir().display())),
+        "{fix}"
+    );
+    assert!(fix.contains("jwt-key") && !fix.contains("address"), "{fix}");
+    chmod(&machine.path("presenced/secret"), 0o644);
+    let (code, check) = diagnosed(&machine, "secret");
+    assert_eq!(code, 1);
+    assert!(check["fix"].as_str().unwrap().contains("chmod 600"), "{check}");
+    assert_eq!(
+        diagnosed(&machine, "reachable").1["result"],
+        "ok",
+        "the daemon is checked all the same"
+    );
+}
+
+#[test]
+fn a_store_that_can_not_be_written_is_found() {
+    let broken = |stats: &mut Value| {
+        stats["store"]["writable"] = json!(false);
+        stats["store"]["error"] = json!("database or disk is full");
+    };
+    assert_found(broken, "store", (1, "fail"), ["disk is full", "free the disk"]);
+}
+
+#[test]
+fn a_daemon_that_is_not_ready_says_why() {
+    let daemon = FakeDaemon::start(|request| match request.line.as_str() {
+        "GET /readyz" => Answer {
+            status: 503,
+            ..ok(&json!({"ok": false, "problems": ["the store can't be written"]}))
+        },
+        _ => healthy(request, &stats()),
+    });
+    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "ready");
+    assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
+    assert_eq!(check["found"], "the store can't be written");
+}
+
+#[test]
+fn too_few_files_for_the_connections_are_found() {
+    let few = |stats: &mut Value| stats["limits"] = json!({"maxConnections": 50_000, "openFiles": 1024});
+    assert_found(few, "limits", (1, "fail"), ["1024 open files", "LimitNOFILE"]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_found() {
+    let off = |stats: &mut Value| stats["now"] = json!("2020-01-01T00:00:00.000Z");
+    assert_found(off, "clock", (1, "fail"), ["behind", "NTP"]);
+}
+
+#[test]
+fn another_version_is_a_warning_and_no_failure() {
+    let other = |stats: &mut Value| stats["version"] = json!("9.9.9");
+    assert_found(other, "version", (0, "warn"), ["9.9.9", "same release"]);
+}
+
+#[test]
+fn something_else_on_the_port_is_no_daemon() {
+    let daemon = FakeDaemon::start(|_| Answer {
+        status: 200,
+        headers: vec![],
+        body: "<html>".into(),
+    });
+    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "reachable");
+    assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
+    assert!(check["fix"].as_str().unwrap().contains("another program"), "{check}");
+}

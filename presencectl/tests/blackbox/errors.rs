@@ -1,0 +1,205 @@
+//! How commands fail: exit codes that scripts rely on, words that help, and secrets that never show.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::fake_daemon::{Answer, FakeDaemon, ok, problem};
+use crate::machine::{Machine, SECRET, chmod};
+
+#[test]
+fn without_a_daemon_the_answer_is_3_and_how_to_start_one() {
+    let machine = Machine::new();
+    for arguments in [
+        vec!["get", "alice"],
+        vec!["online"],
+        vec!["stats"],
+        vec!["events"],
+        vec!["explain", "alice"],
+    ] {
+        let run = machine.run(&arguments);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.stderr.contains("start it with `presenced`"), "{run:?}");
+        assert_eq!(run.stdout, "");
+    }
+}
+
+#[test]
+fn a_daemon_that_has_gone_is_3_as_well() {
+    let gone = FakeDaemon::start(|_| ok(&json!({}))).address;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_ne!(gone, closed);
+    let machine = Machine::with_daemon(&closed.to_string());
+    for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "dnd"]] {
+        let run = machine.run(&arguments);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(
+            run.stderr.contains("refused") && run.stderr.contains("`presenced`"),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
+fn the_server_s_no_is_1_and_not_allowed_is_4() {
+    for (status, code, exit) in [
+        (401, "unauthenticated", 4),
+        (403, "forbidden", 4),
+        (400, "invalid_user_id", 1),
+        (429, "rate_limited", 1),
+        (503, "store_unavailable", 1),
+        (500, "a_code_of_a_newer_daemon", 1),
+    ] {
+        let daemon = FakeDaemon::start(move |_| problem(status, code, "these very words"));
+        let machine = Machine::with_daemon(&daemon.address());
+        for arguments in [
+            vec!["get", "alice"],
+            vec!["set-status", "idle"],
+            vec!["kick", "alice", "--yes"],
+        ] {
+            let run = machine.run(&arguments);
+            assert_eq!(run.code, exit, "{run:?}");
+            assert!(
+                run.stderr.contains("these very words") && run.stderr.contains(code),
+                "{run:?}"
+            );
+            assert_eq!(run.stdout, "");
+        }
+    }
+}
+
+#[test]
+fn wrong_use_is_2_and_asks_nobody() {
+    let daemon = FakeDaemon::start(|_| ok(&json!({})));
+    let machine = Machine::with_daemon(&daemon.address());
+    for arguments in [
+        vec!["nonsense"],
+        vec!["get"],
+        vec!["get", ""],
+        vec!["get", ".."],
+        vec!["get", " alice"],
+        vec!["set-status", "offline"],
+        vec!["set-status", "away"],
+        vec!["online", "--status", "offline"],
+        vec!["online", "--limit", "0"],
+        vec!["online", "-o", "xml"],
+        vec!["--server", "https://127.0.0.1", "stats"],
+        vec!["--server", "http://a", "--context", "b", "stats"],
+        vec!["--context", "unknown", "stats"],
+        vec!["kick", "alice"],
+        vec!["forget", "alice"],
+        vec!["simulate", "--users", "0"],
+        vec!["token", "alice", "--ttl", "soon"],
+        vec!["watch"],
+    ] {
+        let run = machine.run(&arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        assert!(!run.stderr.is_empty() && run.stdout.is_empty(), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn tls_is_refused_in_words() {
+    let run = Machine::new().run(&["--server", "https://presence.example", "online"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("TLS is not built in yet"), "{run:?}");
+}
+
+#[test]
+fn a_secret_file_that_others_can_read_is_refused_with_the_fix() {
+    let daemon = FakeDaemon::start(|_| ok(&json!({})));
+    let machine = Machine::with_daemon(&daemon.address());
+    let secret = machine.path("presenced/secret");
+    chmod(&secret, 0o640);
+    let run = machine.run(&["stats"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.stderr.contains(&format!("chmod 600 {}", secret.display())),
+        "{run:?}"
+    );
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn no_secret_ever_shows() {
+    let daemon = FakeDaemon::start_with_sockets(
+        |_| problem(403, "forbidden", "no"),
+        |mut socket, _| {
+            let frame = CloseFrame {
+                code: 4003.into(),
+                reason: "".into(),
+            };
+            let _ = socket.close(Some(frame));
+            while socket.read().is_ok() {}
+        },
+    );
+    let machine = Machine::with_daemon(&daemon.address());
+    let key = "0123456789abcdef0123456789abcdef";
+    for arguments in [
+        vec!["get", "alice"],
+        vec!["online"],
+        vec!["events"],
+        vec!["doctor"],
+        vec!["doctor", "-o", "json"],
+        vec!["token", "alice"],
+        vec!["simulate", "--users", "1", "--duration", "0s"],
+        vec!["context", "show"],
+    ] {
+        let run = machine.run(&arguments);
+        let printed = format!("{}{}", run.stdout, run.stderr);
+        assert!(
+            !printed.contains(SECRET) && !printed.contains(key),
+            "{arguments:?}: {printed}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_because_it_would_carry_the_secret_away() {
+    let elsewhere = FakeDaemon::start(|_| ok(&json!({})));
+    let location = format!("http://{}/api/stats", elsewhere.address());
+    let daemon = FakeDaemon::start(move |_| Answer {
+        status: 307,
+        headers: vec![("location", location.clone())],
+        body: String::new(),
+    });
+    let run = Machine::with_daemon(&daemon.address()).run(&["stats"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("not as presenced does"), "{run:?}");
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[test]
+fn a_proxy_of_the_environment_gets_nothing() {
+    let proxy = FakeDaemon::start(|_| ok(&json!({})));
+    let daemon = FakeDaemon::start(|_| problem(403, "forbidden", "from the daemon itself"));
+    let machine = Machine::with_daemon(&daemon.address());
+    let url = format!("http://{}", proxy.address());
+    let output = machine
+        .command(&["stats"])
+        .env("HTTP_PROXY", &url)
+        .env("http_proxy", &url)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("from the daemon itself"));
+    assert_eq!(proxy.requests().len(), 0);
+}
+
+#[test]
+fn an_answer_that_is_not_presenced_s_is_named_as_such() {
+    let daemon = FakeDaemon::start(|_| Answer {
+        status: 502,
+        headers: vec![("content-type", "text/html".into())],
+        body: "<h1>Bad Gateway\u{1b}[31m</h1>".into(),
+    });
+    let run = Machine::with_daemon(&daemon.address()).run(&["get", "alice"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr.contains("502") && run.stderr.contains("another program or a proxy"),
+        "{run:?}"
+    );
+    assert!(!run.stderr.contains('\u{1b}'));
+}

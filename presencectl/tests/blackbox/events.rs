@@ -1,0 +1,201 @@
+//! The change stream as lines: what is printed, and how it lives through the loss of the daemon.
+
+use std::io::{BufRead, BufReader};
+use std::sync::mpsc::channel;
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::fake_daemon::{FakeDaemon, Socket, hear, ok, presence, record, say, snapshot};
+use crate::machine::Machine;
+
+fn daemon(play: impl Fn(Socket, usize) + Send + Sync + 'static) -> (FakeDaemon, Machine) {
+    let daemon = FakeDaemon::start_with_sockets(|_| ok(&json!({})), play);
+    let machine = Machine::with_daemon(&daemon.address());
+    (daemon, machine)
+}
+
+fn close(mut socket: Socket, code: u16) {
+    let frame = CloseFrame {
+        code: code.into(),
+        reason: "why".into(),
+    };
+    let _ = socket.close(Some(frame));
+    while socket.read().is_ok() {}
+}
+
+#[test]
+fn changes_are_lines_for_people() {
+    let (_daemon, machine) = daemon(|mut socket, _| {
+        assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
+        say(
+            &mut socket,
+            &snapshot("1.1", &json!([record("alice", "ONLINE", 1)]), false),
+        );
+        say(
+            &mut socket,
+            &presence("1.2", &json!([record("alice", "IDLE", 2), record("bob", "ONLINE", 3)])),
+        );
+        say(
+            &mut socket,
+            &presence("1.3", &json!([{"userId": "bob", "revision": 4, "removed": true}])),
+        );
+        hear(&mut socket);
+    });
+    let running = machine.start(&["events"]);
+    assert_eq!(running.line(), "2026-11-23T05:00:00.000Z  alice  ONLINE → IDLE  active");
+    assert_eq!(
+        running.line(),
+        "2026-11-23T05:00:00.000Z  bob  OFFLINE → ONLINE  active"
+    );
+    assert_eq!(running.line(), "2026-11-23T05:00:02.000Z  bob  ONLINE → forgotten");
+}
+
+#[test]
+fn named_users_are_watched_by_name() {
+    let (_daemon, machine) = daemon(|mut socket, _| {
+        let asked = hear(&mut socket).unwrap();
+        assert_eq!(
+            (&asked["type"], &asked["userIds"]),
+            (&json!("watch"), &json!(["alice", "bob"]))
+        );
+        say(
+            &mut socket,
+            &snapshot(
+                "1.1",
+                &json!([record("alice", "ONLINE", 1), record("bob", "OFFLINE", 0)]),
+                false,
+            ),
+        );
+        say(
+            &mut socket,
+            &presence("1.2", &json!([record("bob", "DO_NOT_DISTURB", 3)])),
+        );
+        hear(&mut socket);
+    });
+    let running = machine.start(&["events", "-o", "ndjson", "--user", "alice", "bob"]);
+    let line: Value = serde_json::from_str(&running.line()).unwrap();
+    assert_eq!(line["v"], 1);
+    assert_eq!(
+        (&line["userId"], &line["from"], &line["to"]),
+        (&json!("bob"), &json!("OFFLINE"), &json!("DO_NOT_DISTURB"))
+    );
+}
+
+#[test]
+fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
+    let (sender, since) = channel();
+    let (_daemon, machine) = daemon(move |mut socket, number| {
+        sender.send(hear(&mut socket).unwrap()["since"].clone()).unwrap();
+        if number == 0 {
+            say(
+                &mut socket,
+                &snapshot("1.1", &json!([record("alice", "ONLINE", 1)]), false),
+            );
+            say(&mut socket, &presence("1.2", &json!([record("alice", "IDLE", 2)])));
+            // The connection just breaks.
+        } else {
+            say(
+                &mut socket,
+                &snapshot(
+                    "1.9",
+                    &json!([record("alice", "IDLE", 2), record("bob", "ONLINE", 7)]),
+                    true,
+                ),
+            );
+            say(&mut socket, &presence("1.10", &json!([record("alice", "ONLINE", 8)])));
+            hear(&mut socket);
+        }
+    });
+    let running = machine.start(&["events"]);
+    assert!(running.line().contains("alice  ONLINE → IDLE"));
+    assert!(running.complaint().contains("lost the daemon"));
+    assert!(running.complaint().contains("the daemon is back"));
+    assert!(running.line().contains("bob  OFFLINE → ONLINE"), "what was missed");
+    assert!(running.line().contains("alice  IDLE → ONLINE"), "and what comes");
+    assert_eq!(since.recv().unwrap(), Value::Null);
+    assert_eq!(since.recv().unwrap(), "1.2");
+}
+
+#[test]
+fn after_a_restart_that_remembers_nothing_the_difference_is_told_and_nothing_else() {
+    let (_daemon, machine) = daemon(|mut socket, number| {
+        hear(&mut socket);
+        if number == 0 {
+            let users = json!([record("alice", "ONLINE", 1), record("bob", "IDLE", 2)]);
+            say(&mut socket, &snapshot("1.1", &users, false));
+        } else {
+            say(&mut socket, &snapshot("2.1", &json!([record("bob", "IDLE", 9)]), false));
+            say(&mut socket, &presence("2.2", &json!([record("bob", "ONLINE", 10)])));
+            hear(&mut socket);
+        }
+    });
+    let running = machine.start(&["events"]);
+    assert!(running.line().contains("alice  ONLINE → OFFLINE  no_session"));
+    assert!(running.line().contains("bob  IDLE → ONLINE"));
+}
+
+#[test]
+fn the_server_s_delay_is_honoured() {
+    let (_daemon, machine) = daemon(|mut socket, number| {
+        hear(&mut socket);
+        if number == 0 {
+            say(
+                &mut socket,
+                &json!({"type": "goodbye", "reason": "restart", "reconnectAfterMs": 300}),
+            );
+            close(socket, 1012);
+        } else {
+            hear(&mut socket);
+        }
+    });
+    let running = machine.start(&["events"]);
+    let told = running.complaint();
+    assert!(told.contains("code 1012") && told.contains("again in 0.3 s"), "{told}");
+    assert!(running.complaint().contains("back"));
+}
+
+#[test]
+fn a_close_code_that_says_stop_is_obeyed() {
+    for code in [4003, 4008, 4010] {
+        let (daemon, machine) = daemon(move |mut socket, _| {
+            hear(&mut socket);
+            close(socket, code);
+        });
+        let (status, _, complaints) = machine.start(&["events"]).end();
+        assert_eq!(status.code(), Some(1));
+        assert!(complaints.contains(&code.to_string()), "{complaints}");
+        assert_eq!(daemon.requests().len(), 1, "it came back although it was told not to");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_stream_quietly_even_if_nothing_happens_any_more() {
+    let (_daemon, machine) = daemon(|mut socket, _| {
+        hear(&mut socket);
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        say(&mut socket, &presence("1.2", &json!([record("alice", "ONLINE", 2)])));
+        hear(&mut socket);
+    });
+    let mut child = machine.command(&["events"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains("alice"));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn a_token_would_make_the_listener_present_and_is_refused() {
+    let (daemon, machine) = daemon(|_, _| {});
+    let token = machine.private("token", "a.b.c");
+    let run = machine.run(&["events", "--token", token.to_str().unwrap()]);
+    assert_eq!(run.code, 4);
+    assert!(run.stderr.contains("would be shown as present"), "{run:?}");
+    assert_eq!(daemon.requests().len(), 0);
+}

@@ -1,0 +1,162 @@
+//! A machine of its own for each test: a home, a data directory, and the binary run in it with nothing else around.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes; whoever waits so long fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// The internal secret of the fake daemon.
+pub(crate) const SECRET: &str = "the-internal-secret-0123456789";
+
+pub(crate) struct Machine {
+    directory: tempfile::TempDir,
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Machine {
+    /// Nothing runs here.
+    pub(crate) fn new() -> Self {
+        let machine = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(machine.data_dir()).unwrap();
+        fs::set_permissions(machine.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+        machine
+    }
+
+    /// The data directory of a daemon at this address.
+    pub(crate) fn with_daemon(address: &str) -> Self {
+        let machine = Self::new();
+        machine.private("presenced/address", &format!("http://{address}\n"));
+        machine.private("presenced/secret", &format!("{SECRET}\n"));
+        machine.private("presenced/jwt-key", "0123456789abcdef0123456789abcdef");
+        machine
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path("presenced")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A file for its owner alone.
+    pub(crate) fn private(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+        path
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_presencectl"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("XDG_STATE_HOME", self.directory.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("LOGNAME", "op")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        read(self.command(arguments).spawn().unwrap())
+    }
+
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Run {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // Who refuses before it reads is gone by now.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        read(child)
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut child = self.command(arguments).spawn().unwrap();
+        Running {
+            lines: lines(child.stdout.take().unwrap()),
+            complaints: lines(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+}
+
+pub(crate) fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn read(child: Child) -> Run {
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A run that has not ended; killed when the test is over.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    complaints: Receiver<String>,
+}
+
+impl Running {
+    /// The next line of stdout.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).unwrap()
+    }
+
+    /// The next line of stderr.
+    pub(crate) fn complaint(&self) -> String {
+        self.complaints.recv_timeout(DEADLINE).unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end. Stdout is read until then, so the process is never stuck.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, String) {
+        let rest: Vec<_> = self.lines.iter().collect();
+        let complaints: Vec<_> = self.complaints.iter().collect();
+        (self.child.wait().unwrap(), rest, complaints.join("\n"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,157 @@
+//! Simulated people come, do things, and go for good.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::fake_daemon::{FakeDaemon, Socket, ok, record, say, snapshot};
+use crate::machine::{DEADLINE, Machine};
+
+fn stats() -> Value {
+    json!({"now": "2026-11-23T05:00:00.000Z", "node": "n1", "version": "0.1.0", "schemaVersion": 1, "uptimeSeconds": 5,
+           "users": {"ONLINE": 0, "IDLE": 0, "DO_NOT_DISTURB": 0},
+           "sessions": {"connections": 0, "observers": 0, "reports": 0, "inGrace": 0, "watchers": 0, "watches": 0},
+           "rates": {"changesPerSecond": 0.0, "deliveriesPerSecond": 0.0, "connectsPerSecond": 0.0},
+           "store": {"kind": "sqlite", "writable": true, "pendingWrites": 0},
+           "limits": {"maxConnections": 100, "openFiles": 20000}})
+}
+
+/// Answers what a person asks; gives the close code, none if the connection just broke.
+fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => {
+                let asked: Value = serde_json::from_str(&text).unwrap();
+                let revision = revisions.fetch_add(1, Ordering::Relaxed);
+                match asked["type"].as_str().unwrap() {
+                    "watch" => say(&mut socket, &snapshot("1.1", &json!([]), false)),
+                    "setStatus" => {
+                        let record = record("sim-00001", asked["customStatus"].as_str().unwrap(), revision);
+                        say(&mut socket, &json!({"type": "ok", "id": asked["id"], "user": record}));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(Message::Close(frame)) => {
+                let _ = socket.flush();
+                return frame.map(|frame| frame.code.into());
+            }
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+#[test]
+fn people_live_are_measured_and_leave_nobody_behind() {
+    let (daemon, ends, _welcomed) = daemon_that_counts();
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&[
+        "simulate",
+        "--users",
+        "10",
+        "--rate",
+        "100",
+        "--duration",
+        "1s",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.stderr, "", "no progress bar where there is no terminal");
+    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        (&told["v"], &told["ok"], &told["users"], &told["errorCount"]),
+        (&json!(1), &json!(true), &json!(10), &json!(0))
+    );
+    assert!(told["changes"].as_u64().unwrap() > 5, "{told}");
+    assert!(told["changeToAck"]["count"].as_u64().unwrap() > 5, "{told}");
+    assert!(told["connect"]["p99Ms"].as_f64().unwrap() > 0.0, "{told}");
+    let connects = told["connects"].as_u64().unwrap();
+    let sockets = daemon
+        .requests()
+        .iter()
+        .filter(|request| request.line == "GET /ws")
+        .count() as u64;
+    assert_eq!(sockets, connects + 1, "one is tried first");
+    let clean = ends.lock().unwrap().iter().filter(|end| **end == Some(1000)).count();
+    assert!(clean >= 5, "{clean} of {connects} said goodbye");
+    for request in daemon.requests().iter().filter(|request| request.line == "GET /ws") {
+        assert!(
+            request.header("authorization").unwrap().starts_with("Bearer "),
+            "{request:?}"
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_simulation_still_says_goodbye_and_tells() {
+    let (daemon, ends, welcomed) = daemon_that_counts();
+    let machine = Machine::with_daemon(&daemon.address());
+    let running = machine.start(&[
+        "simulate",
+        "--users",
+        "5",
+        "--rate",
+        "0",
+        "--duration",
+        "1h",
+        "-o",
+        "json",
+    ]);
+    // Everybody is there once five have been welcomed, beside the one that was tried first.
+    for _ in 0..6 {
+        welcomed.recv_timeout(DEADLINE).unwrap();
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let (status, lines, _) = running.end();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&lines[0]).unwrap()["v"], 1);
+    assert!(ends.lock().unwrap().iter().all(|end| *end == Some(1000)), "{ends:?}");
+}
+
+type Ends = Arc<Mutex<Vec<Option<u16>>>>;
+
+fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
+    let (sender, welcomed) = channel();
+    let ends = Ends::default();
+    let (kept, revisions) = (Arc::clone(&ends), AtomicU64::new(1));
+    let daemon = FakeDaemon::start_with_sockets(
+        |_| ok(&stats()),
+        move |socket, _| {
+            sender.send(()).unwrap();
+            let end = serve(socket, &revisions);
+            kept.lock().unwrap().push(end);
+        },
+    );
+    (daemon, ends, welcomed)
+}
+
+#[test]
+fn too_many_errors_make_the_run_fail() {
+    let daemon = FakeDaemon::start_with_sockets(
+        |_| ok(&stats()),
+        |mut socket, number| {
+            if number == 0 {
+                serve(socket, &AtomicU64::new(1));
+            } else {
+                let _ = socket.close(None);
+            }
+        },
+    );
+    let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stdout.contains("which is too much"), "{run:?}");
+}
+
+#[test]
+fn more_people_than_the_daemon_takes_are_refused_before_the_first_comes() {
+    let daemon = FakeDaemon::start(|_| ok(&stats()));
+    let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("room for 100 people"), "{run:?}");
+}

@@ -1,0 +1,49 @@
+//! An `Auth` for tests here and elsewhere, and tokens for it.
+
+use std::net::SocketAddr;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use super::{Auth, AuthOptions, JwtKey};
+
+/// The HS256 secret of tests.
+pub(crate) const JWT_SECRET: &str = "a secret for tests alone";
+
+/// One internal secret, [`JWT_SECRET`], loopback trusted by default, no allowed origin, bound to `127.0.0.1:7420`.
+pub(crate) fn options(secret: &str) -> AuthOptions {
+    AuthOptions {
+        secrets: vec![secret.into()],
+        jwt: JwtKey::from_file_text(JWT_SECRET.as_bytes()).unwrap(),
+        jwt_issuer: None,
+        jwt_audience: None,
+        trusted_proxies: Vec::new(),
+        trusted_by_default: true,
+        allowed_origins: Vec::new(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+    }
+}
+
+impl Auth {
+    /// One internal secret, one named proxy, one allowed origin; tokens as [`token`] signs them.
+    pub(crate) fn for_tests(secret: &str, proxy: &str, origin: &str) -> Self {
+        Self::new(AuthOptions {
+            trusted_proxies: vec![proxy.parse().unwrap()],
+            trusted_by_default: false,
+            allowed_origins: vec![origin.parse().unwrap()],
+            ..options(secret)
+        })
+    }
+}
+
+/// A token of a user that lasts longer than any test.
+pub(crate) fn token(user: &str) -> String {
+    let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    sign(Algorithm::HS256, &key, &json!({"sub": user, "exp": 32_503_680_000_i64}))
+}
+
+/// Signs whatever claims.
+pub(crate) fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    jsonwebtoken::encode(&Header::new(algorithm), claims, key).unwrap()
+}

@@ -1,0 +1,157 @@
+//! The origin of a page, as RFC 6454 writes it. Compared as a whole after normalising; nothing here knows which are allowed.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+/// An origin: case and default ports are evened out, so equal ones are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// `null`: a page without an origin, such as a file or a sandboxed frame. Anybody can make one.
+    Opaque,
+    /// Scheme, host and port.
+    Of {
+        /// In lower case.
+        scheme: String,
+        /// Whom it names.
+        host: Host,
+        /// The port, if there is one or the scheme has a usual one.
+        port: Option<u16>,
+    },
+}
+
+/// The host of an origin or of a `Host` header.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Host {
+    /// A name in lower case.
+    Name(String),
+    /// An address; IPv4 in its IPv6 form is IPv4.
+    Address(IpAddr),
+}
+
+/// Why a text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidOrigin {
+    /// No `://`, or what stands before it is no scheme.
+    #[error("an origin is SCHEME://HOST or SCHEME://HOST:PORT, without a path")]
+    Shape,
+    /// The host is empty, has a wildcard, or is not ASCII.
+    #[error("an origin's host is one name in ASCII (xn--… if it is international) or one address")]
+    Host,
+    /// The port is no number up to 65535.
+    #[error("an origin's port is a number up to 65535")]
+    Port,
+}
+
+impl Origin {
+    /// `http` at this host and port.
+    pub(super) fn http(host: Host, port: u16) -> Self {
+        Self::Of {
+            scheme: "http".into(),
+            host,
+            port: Some(port),
+        }
+    }
+
+    /// Whom it names.
+    pub(super) fn host(&self) -> Option<&Host> {
+        match self {
+            Self::Opaque => None,
+            Self::Of { host, .. } => Some(host),
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == "null" {
+            return Ok(Self::Opaque);
+        }
+        let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin::Shape)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let mut letters = scheme.bytes();
+        let is_scheme = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+            && letters.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+        if !is_scheme || authority.contains(['/', '?', '#', '@', '\\']) {
+            return Err(InvalidOrigin::Shape);
+        }
+        let (host, port) = host_and_port(authority)?;
+        let usual = match scheme.as_str() {
+            "http" | "ws" => Some(80),
+            "https" | "wss" => Some(443),
+            _ => None,
+        };
+        Ok(Self::Of {
+            scheme,
+            host,
+            port: port.or(usual),
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Of { scheme, host, port } = self else {
+            return f.write_str("null");
+        };
+        write!(f, "{scheme}://{host}")?;
+        match (scheme.as_str(), port) {
+            ("http" | "ws", Some(80)) | ("https" | "wss", Some(443)) | (_, None) => Ok(()),
+            (_, Some(port)) => write!(f, ":{port}"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(IpAddr::V4(address)) => write!(f, "{address}"),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+/// Splits `HOST` or `HOST:PORT`.
+pub(super) fn host_and_port(authority: &str) -> Result<(Host, Option<u16>), InvalidOrigin> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').ok_or(InvalidOrigin::Host)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| InvalidOrigin::Host)?;
+            let port = match port {
+                "" => None,
+                port => Some(port.strip_prefix(':').ok_or(InvalidOrigin::Port)?),
+            };
+            (Host::Address(IpAddr::V6(address).to_canonical()), port)
+        }
+        None => {
+            let (host, port) = match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            };
+            (name_or_ipv4(host)?, port)
+        }
+    };
+    Ok((host, port.map(port_number).transpose()?))
+}
+
+fn name_or_ipv4(host: &str) -> Result<Host, InvalidOrigin> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if host.is_empty() || !host.bytes().all(is_name) {
+        return Err(InvalidOrigin::Host);
+    }
+    Ok(match host.parse() {
+        Ok(address) => Host::Address(IpAddr::V4(address)),
+        Err(_) => Host::Name(host.to_ascii_lowercase()),
+    })
+}
+
+/// Digits alone: Rust's own parser takes a sign as well.
+fn port_number(text: &str) -> Result<u16, InvalidOrigin> {
+    match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => text.parse().map_err(|_| InvalidOrigin::Port),
+        false => Err(InvalidOrigin::Port),
+    }
+}

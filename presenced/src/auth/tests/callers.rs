@@ -1,0 +1,245 @@
+//! Secrets, bare user ids, and what happens when several credentials meet.
+
+use proptest::prelude::*;
+
+use super::super::fixture::token;
+use super::super::{Auth, AuthOptions};
+use super::*;
+
+const STRANGER: &str = "203.0.113.9";
+const LOCAL: &str = "127.0.0.1";
+
+#[test]
+fn whoever_shows_nothing_is_unauthenticated() {
+    let auth = by_default();
+    for peer in [STRANGER, LOCAL] {
+        let lines: [&[Line<'_>]; 2] = [&[], &[("cookie", b"a=b"), ("via", b"1.1 x")]];
+        for lines in lines {
+            assert_eq!(ask(&auth, peer, lines), Err(Code::Unauthenticated), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_internal_and_anything_else_in_its_place_is_forbidden() {
+    let auth = by_default();
+    assert_eq!(ask(&auth, STRANGER, &[("x-secret-token", SECRET)]), internal(None));
+    let wrong: [&[u8]; 8] = [
+        b"",
+        b"the internal secre",
+        b"the internal secret ",
+        b"the internal secretx",
+        b"The internal secret",
+        b"\xff\xfe",
+        &[b'a'; 100_000],
+        b"4f8a",
+    ];
+    for value in wrong {
+        let given = ("x-secret-token", value);
+        assert_eq!(ask(&auth, LOCAL, &[given]), Err(Code::Forbidden), "{value:?}");
+    }
+}
+
+#[test]
+fn during_a_rotation_both_secrets_are_valid() {
+    let auth = Auth::new(AuthOptions {
+        secrets: vec![b"old secret".to_vec(), b"new secret".to_vec()],
+        ..options("")
+    });
+    for secret in ["old secret", "new secret"] {
+        assert_eq!(
+            ask(&auth, STRANGER, &[("x-secret-token", secret.as_bytes())]),
+            internal(None)
+        );
+    }
+    let both = ("x-secret-token", &b"old secretnew secret"[..]);
+    assert_eq!(ask(&auth, STRANGER, &[both]), Err(Code::Forbidden));
+}
+
+#[test]
+fn an_empty_secret_or_none_lets_nobody_in() {
+    for secrets in [vec![Vec::new()], Vec::new()] {
+        let auth = Auth::new(AuthOptions { secrets, ..options("") });
+        for value in [&b""[..], b"x"] {
+            assert_eq!(ask(&auth, LOCAL, &[("x-secret-token", value)]), Err(Code::Forbidden));
+        }
+    }
+}
+
+#[test]
+fn a_user_id_is_raw_utf_8_and_believed_with_a_secret_or_from_a_trusted_proxy() {
+    let auth = by_default();
+    for id in ["anna", "Zoë", "名前", "a b", "query", "anna@example.org", "%2e%2e"] {
+        let named = ("x-user-id", id.as_bytes());
+        let secret = ("x-secret-token", SECRET);
+        assert_eq!(ask(&auth, STRANGER, &[named, secret]), internal(Some(id)));
+        for peer in [LOCAL, "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(ask(&auth, peer, &[named]), bare(id), "{peer}");
+        }
+        for peer in [STRANGER, "10.0.0.1", "::ffff:10.0.0.1", "::2", "0.0.0.0", "::"] {
+            assert_eq!(ask(&auth, peer, &[named]), Err(Code::Forbidden), "{peer}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
+    let auth = by_default();
+    let long = "x".repeat(129);
+    let bad: [&[u8]; 7] = [
+        b"",
+        b".",
+        b"..",
+        b"a\xff",
+        b"\xc3\x28",
+        "\u{a0}a".as_bytes(),
+        long.as_bytes(),
+    ];
+    for value in bad {
+        let named = ("x-user-id", value);
+        let secret = ("x-secret-token", SECRET);
+        assert_eq!(ask(&auth, LOCAL, &[named]), Err(Code::InvalidUserId), "{value:?}");
+        assert_eq!(
+            ask(&auth, STRANGER, &[named, secret]),
+            Err(Code::InvalidUserId),
+            "{value:?}"
+        );
+        assert_eq!(ask(&auth, STRANGER, &[named]), Err(Code::Forbidden), "{value:?}");
+    }
+}
+
+#[test]
+fn credentials_that_meet_must_all_be_good_and_agree() {
+    let auth = by_default();
+    let bearer = format!("Bearer {}", token("anna"));
+    let anna: Line<'_> = ("authorization", bearer.as_bytes());
+    let garbage: Line<'_> = ("authorization", b"Bearer x.y.z");
+    let basic: Line<'_> = ("authorization", b"Basic YTpi");
+    let secret: Line<'_> = ("x-secret-token", SECRET);
+    let wrong: Line<'_> = ("x-secret-token", b"wrong");
+    let (own, other, bad): (Line<'_>, Line<'_>, Line<'_>) =
+        (("x-user-id", b"anna"), ("x-user-id", b"bert"), ("x-user-id", b".."));
+    let (no, twice) = (Code::Forbidden, Code::InvalidHeader);
+    let refused: [(&[Line<'_>], Code); 18] = [
+        (&[anna, wrong], no),
+        (&[secret, garbage], no),
+        (&[secret, basic], no),
+        (&[secret, own, garbage], no),
+        (&[own, basic], no),
+        (&[anna, other], no),
+        (&[anna, bad], no),
+        (&[anna, secret, other], no),
+        (&[wrong, own], no),
+        (&[wrong, own, own], no),
+        (&[wrong, anna, anna], no),
+        (&[secret, secret, garbage], no),
+        (&[secret, secret], twice),
+        (&[secret, wrong], twice),
+        (&[anna, anna], twice),
+        (&[anna, garbage, secret], twice),
+        (&[own, own], twice),
+        (&[secret, own, other], twice),
+    ];
+    for (lines, code) in refused {
+        assert_eq!(ask(&auth, LOCAL, lines), Err(code), "{lines:?}");
+    }
+    for lines in [&[anna][..], &[anna, own], &[anna, secret], &[anna, secret, own]] {
+        let identity = ask(&auth, STRANGER, lines).unwrap();
+        assert_eq!(identity.user, UserId::new("anna").ok());
+        assert_eq!(identity.internal, lines.contains(&secret));
+        assert!(identity.expires.is_some());
+    }
+}
+
+#[test]
+fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
+    let auth = by_default();
+    let token = token("anna");
+    let ask = |subprotocol: &str, lines: &[Line<'_>]| {
+        let identity = auth.authenticate(addr(STRANGER), &headers(lines), Some(subprotocol), now());
+        identity.map_err(|error| error.code())
+    };
+    let identity = ask(&token, &[]).unwrap();
+    assert_eq!((identity.internal, identity.user), (false, UserId::new("anna").ok()));
+    assert!(ask(&token, &[("x-user-id", b"anna")]).is_ok());
+    assert!(ask(&token, &[("x-secret-token", SECRET)]).unwrap().internal);
+    let header = format!("Bearer {token}");
+    for value in [header.as_bytes(), b"Bearer x", b"Basic x", b""] {
+        assert_eq!(ask(&token, &[("authorization", value)]), Err(Code::InvalidHeader));
+    }
+    for (subprotocol, lines) in [
+        ("", &[][..]),
+        ("x.y.z", &[]),
+        ("x.y.z", &[("x-secret-token", SECRET)]),
+        (&token, &[("x-user-id", b"bert")]),
+        (&token, &[("x-secret-token", b"wrong")]),
+    ] {
+        assert_eq!(ask(subprotocol, lines), Err(Code::Forbidden), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_scheme_is_read_in_any_case_and_no_other_is_taken() {
+    let auth = by_default();
+    let token = token("anna");
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+        for gap in [" ", "   "] {
+            let value = format!("{scheme}{gap}{token}");
+            assert!(
+                ask(&auth, STRANGER, &[("authorization", value.as_bytes())]).is_ok(),
+                "{value}"
+            );
+        }
+    }
+    for start in [
+        "",
+        "Bearer",
+        "Bearer\t",
+        "Basic ",
+        "Bearers ",
+        "Token ",
+        "Bearer Bearer ",
+        "Bearer=",
+        "\u{e9} ",
+    ] {
+        let value = format!("{start}{token}");
+        let given = ("authorization", value.as_bytes());
+        assert_eq!(ask(&auth, LOCAL, &[given]), Err(Code::Forbidden), "{start:?}");
+    }
+    for value in ["", "Bearer", "Bearer ", "bearer"] {
+        let given = ("authorization", value.as_bytes());
+        assert_eq!(ask(&auth, LOCAL, &[given]), Err(Code::Forbidden), "{value:?}");
+    }
+}
+
+#[test]
+fn no_refusal_quotes_a_credential() {
+    let auth = by_default();
+    let cases: [&[Line<'_>]; 4] = [
+        &[("x-secret-token", b"SENSITIVE")],
+        &[("authorization", b"Bearer SENSITIVE")],
+        &[("authorization", b"SENSITIVE")],
+        &[("x-user-id", b"SENSITIVE"), ("via", b"SENSITIVE")],
+    ];
+    for lines in cases {
+        let error = auth
+            .authenticate(addr(LOCAL), &headers(lines), None, now())
+            .unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("SENSITIVE"), "{told}");
+        assert!(!told.contains("internal secret"), "{told}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_stranger_sends_it_is_refused(
+        name in prop::sample::select(vec!["x-secret-token", "authorization", "x-user-id"]),
+        start in prop::sample::select(vec!["", "Bearer ", "the internal "]),
+        rest in prop::collection::vec(any::<u8>().prop_filter("a header's", |byte| *byte >= 32 && *byte != 127), 0..200),
+    ) {
+        let auth = by_default();
+        let value = [start.as_bytes(), &rest].concat();
+        prop_assert_eq!(ask(&auth, STRANGER, &[(name, &value)]), Err(Code::Forbidden));
+    }
+}

@@ -1,0 +1,69 @@
+//! Who comes in and who does not, in tables.
+
+mod callers;
+mod keys;
+mod pages;
+mod proxies;
+mod tokens;
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use presence::wire::code::Code;
+use presence::{UserId, Wall};
+
+use super::fixture::options;
+use super::{Auth, AuthError, Identity};
+
+/// A secret, and what is not quite it.
+const SECRET: &[u8] = b"the internal secret";
+/// The time of every test, in seconds.
+const NOW: i64 = 1_800_000_000;
+
+type Line<'a> = (&'a str, &'a [u8]);
+
+fn now() -> Wall {
+    Wall::from_millis(NOW * 1000)
+}
+
+fn addr(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn headers(lines: &[Line<'_>]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        let name: HeaderName = name.parse().unwrap();
+        headers.append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    headers
+}
+
+fn by_default() -> Auth {
+    Auth::new(options("the internal secret"))
+}
+
+fn ask(auth: &Auth, peer: &str, lines: &[Line<'_>]) -> Result<Identity, Code> {
+    let identity = auth.authenticate(addr(peer), &headers(lines), None, now());
+    identity.map_err(|error| error.code())
+}
+
+fn internal(user: Option<&str>) -> Result<Identity, Code> {
+    Ok(Identity {
+        internal: true,
+        user: user.map(|user| UserId::new(user).unwrap()),
+        expires: None,
+    })
+}
+
+fn bare(user: &str) -> Result<Identity, Code> {
+    Ok(Identity {
+        internal: false,
+        user: Some(UserId::new(user).unwrap()),
+        expires: None,
+    })
+}
+
+fn detail(error: Result<impl Sized, AuthError>) -> String {
+    error.map(|_| ()).unwrap_err().to_string()
+}

@@ -1,0 +1,135 @@
+//! Who is believed about others, and whose address counts.
+
+use super::super::{Auth, AuthOptions};
+use super::*;
+
+fn named(nets: &[&str]) -> Auth {
+    Auth::new(AuthOptions {
+        trusted_proxies: nets.iter().map(|net| net.parse().unwrap()).collect(),
+        trusted_by_default: false,
+        ..options("the internal secret")
+    })
+}
+
+#[test]
+fn loopback_trusted_by_default_is_not_believed_behind_a_proxy_nobody_named() {
+    let user: Line<'_> = ("x-user-id", b"anna");
+    let marks = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-anything",
+        "X-Forwarded-For",
+    ];
+    for mark in marks {
+        for value in [&b"127.0.0.1"[..], b"", b"\xff"] {
+            let lines = [user, (mark, value)];
+            assert_eq!(ask(&by_default(), "127.0.0.1", &lines), Err(Code::Forbidden), "{mark}");
+            assert_eq!(
+                ask(&by_default(), "::ffff:127.0.0.1", &lines),
+                Err(Code::Forbidden),
+                "{mark}"
+            );
+            assert_eq!(
+                ask(&named(&["127.0.0.0/8"]), "127.0.0.1", &lines),
+                bare("anna"),
+                "{mark}"
+            );
+            let with_secret = [user, (mark, value), ("x-secret-token", SECRET)];
+            assert_eq!(
+                ask(&by_default(), "127.0.0.1", &with_secret),
+                internal(Some("anna")),
+                "{mark}"
+            );
+        }
+    }
+    for harmless in ["x-request-id", "x-forward", "user-agent", "origin"] {
+        assert_eq!(ask(&by_default(), "127.0.0.1", &[user, (harmless, b"x")]), bare("anna"));
+    }
+    let told = by_default().authenticate(addr("127.0.0.1"), &headers(&[user, ("via", b"x")]), None, now());
+    assert!(detail(told).contains("--trusted-proxy"));
+}
+
+#[test]
+fn naming_a_proxy_takes_trust_away_from_loopback() {
+    let auth = named(&["10.0.0.0/8"]);
+    let user: Line<'_> = ("x-user-id", b"anna");
+    assert_eq!(ask(&auth, "10.1.2.3", &[user]), bare("anna"));
+    assert_eq!(ask(&auth, "127.0.0.1", &[user]), Err(Code::Forbidden));
+    assert!(!auth.is_trusted_proxy(addr("127.0.0.1")));
+    assert_eq!(ask(&named(&[]), "127.0.0.1", &[user]), Err(Code::Forbidden));
+}
+
+#[test]
+fn an_ipv4_address_in_its_ipv6_form_is_the_ipv4_address() {
+    let cases = [
+        ("10.0.0.0/8", "10.1.2.3", true),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+        ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+        ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", true),
+        ("::ffff:10.0.0.1/128", "10.0.0.2", false),
+        ("10.0.0.0/8", "11.0.0.1", false),
+        ("10.0.0.0/8", "::10.1.2.3", false),
+        ("2001:db8::/32", "2001:db8::1", true),
+        ("2001:db8::/32", "2001:db9::1", false),
+        ("0.0.0.0/0", "::1", false),
+    ];
+    for (net, peer, trusted) in cases {
+        assert_eq!(named(&[net]).is_trusted_proxy(addr(peer)), trusted, "{net} {peer}");
+    }
+}
+
+#[test]
+fn behind_trusted_proxies_the_rightmost_stranger_counts() {
+    let auth = named(&["10.0.0.0/8", "fd00::/8"]);
+    let cases: [(&str, &[&str], &str); 21] = [
+        ("203.0.113.9", &[], "203.0.113.9"),
+        ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
+        ("::ffff:203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
+        ("10.0.0.1", &[], "10.0.0.1"),
+        ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+        ("::ffff:10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+        ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
+        ("10.0.0.1", &["::ffff:203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["10.0.0.9, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["203.0.113.9 ,\t10.0.0.2"], "203.0.113.9"),
+        (
+            "10.0.0.1",
+            &["198.51.100.1", "203.0.113.9, 10.0.0.3", "10.0.0.2"],
+            "203.0.113.9",
+        ),
+        ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+        ("10.0.0.1", &["[2001:db8::7]:443"], "2001:db8::7"),
+        ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
+        // Malformed: what stands further left can't be trusted.
+        ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
+        ("10.0.0.1", &["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", &["203.0.113.9,,"], "10.0.0.1"),
+        ("10.0.0.1", &[""], "10.0.0.1"),
+        ("10.0.0.1", &["203.0.113.9", "203.0.113.256"], "10.0.0.1"),
+    ];
+    for (peer, lines, client) in cases {
+        let lines: Vec<Line<'_>> = lines.iter().map(|line| ("x-forwarded-for", line.as_bytes())).collect();
+        let found = auth.client_address(addr(peer), &headers(&lines));
+        assert_eq!(found, addr(client), "{peer} {lines:?}");
+    }
+    let no_text = headers(&[("x-forwarded-for", b"203.0.113.9, \xff")]);
+    assert_eq!(auth.client_address(addr("10.0.0.1"), &no_text), addr("10.0.0.1"));
+}
+
+#[test]
+fn loopback_trusted_by_default_tells_whose_address_counts() {
+    let auth = by_default();
+    let forwarded = headers(&[("x-forwarded-for", b"127.0.0.1, 203.0.113.9")]);
+    assert_eq!(auth.client_address(addr("::1"), &forwarded), addr("203.0.113.9"));
+    assert_eq!(auth.client_address(addr("192.0.2.1"), &forwarded), addr("192.0.2.1"));
+    let endless = "127.0.0.1,".repeat(10_000);
+    let endless = headers(&[("x-forwarded-for", endless.trim_end_matches(',').as_bytes())]);
+    assert_eq!(auth.client_address(addr("127.0.0.1"), &endless), addr("127.0.0.1"));
+}

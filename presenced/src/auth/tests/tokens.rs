@@ -1,0 +1,342 @@
+//! What a token must be and say.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::super::fixture::{JWT_SECRET, sign};
+use super::super::{AuthOptions, JwtKey};
+use super::*;
+
+const RSA: &str = include_str!("../testdata/rsa.pem");
+const RSA_PRIVATE: &str = include_str!("../testdata/rsa.private.pem");
+const P256: &str = include_str!("../testdata/p256.pem");
+const P256_PRIVATE: &str = include_str!("../testdata/p256.private.pem");
+const ED25519: &str = include_str!("../testdata/ed25519.pem");
+const ED25519_PRIVATE: &str = include_str!("../testdata/ed25519.private.pem");
+/// `{"alg":"none","typ":"JWT"}`
+const ALG_NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+
+fn secret(text: &str) -> EncodingKey {
+    EncodingKey::from_secret(text.as_bytes())
+}
+
+fn good() -> Value {
+    json!({"sub": "anna", "exp": NOW + 60})
+}
+
+/// Claims as they are, with one changed.
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = good();
+    claims[name] = value;
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = good();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn auth(key: &str) -> Auth {
+    Auth::new(AuthOptions {
+        jwt: JwtKey::from_file_text(key.as_bytes()).unwrap(),
+        ..options("the internal secret")
+    })
+}
+
+fn show(auth: &Auth, token: &str) -> Result<Identity, AuthError> {
+    let value = format!("Bearer {token}");
+    auth.authenticate(
+        addr("203.0.113.9"),
+        &headers(&[("authorization", value.as_bytes())]),
+        None,
+        now(),
+    )
+}
+
+#[track_caller]
+fn taken(auth: &Auth, token: &str) -> Identity {
+    show(auth, token).unwrap_or_else(|error| panic!("{error}: {token:.200}"))
+}
+
+#[track_caller]
+fn refused(auth: &Auth, token: &str) {
+    let code = show(auth, token).map_err(|error| error.code());
+    assert_eq!(code, Err(Code::Forbidden), "{token:.200}");
+}
+
+fn hs256(claims: &Value) -> String {
+    sign(Algorithm::HS256, &secret(JWT_SECRET), claims)
+}
+
+/// Signed claims that no JSON value can express.
+fn hs256_raw(claims: &str) -> String {
+    let raw: Box<RawValue> = serde_json::from_str(claims).unwrap();
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &raw, &secret(JWT_SECRET)).unwrap()
+}
+
+fn signers() -> [(&'static str, Algorithm, EncodingKey); 4] {
+    [
+        (JWT_SECRET, Algorithm::HS256, secret(JWT_SECRET)),
+        (
+            RSA,
+            Algorithm::RS256,
+            EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap(),
+        ),
+        (
+            P256,
+            Algorithm::ES256,
+            EncodingKey::from_ec_pem(P256_PRIVATE.as_bytes()).unwrap(),
+        ),
+        (
+            ED25519,
+            Algorithm::EdDSA,
+            EncodingKey::from_ed_pem(ED25519_PRIVATE.as_bytes()).unwrap(),
+        ),
+    ]
+}
+
+#[test]
+fn each_key_takes_tokens_of_its_own_algorithm_and_no_others() {
+    for (key, own, _) in signers() {
+        let auth = auth(key);
+        for (_, algorithm, signer) in signers() {
+            let token = sign(algorithm, &signer, &good());
+            if algorithm == own {
+                let identity = taken(&auth, &token);
+                assert_eq!(identity.user, UserId::new("anna").ok());
+                assert_eq!(identity.expires, Some(Wall::from_millis((NOW + 60) * 1000)));
+                assert!(!identity.internal);
+            } else {
+                refused(&auth, &token);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stronger_algorithm_with_the_right_key_is_another_algorithm() {
+    let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
+    for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
+        refused(&auth(RSA), &sign(algorithm, &rsa, &good()));
+    }
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        refused(&auth(JWT_SECRET), &sign(algorithm, &secret(JWT_SECRET), &good()));
+    }
+}
+
+#[test]
+fn a_public_key_is_nobodys_secret() {
+    for key in [RSA, P256, ED25519] {
+        let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+        for forged in [key, key.trim(), &body] {
+            refused(&auth(key), &sign(Algorithm::HS256, &secret(forged), &good()));
+        }
+        let der = EncodingKey::from_base64_secret(&body).unwrap();
+        refused(&auth(key), &sign(Algorithm::HS256, &der, &good()));
+    }
+}
+
+#[test]
+fn a_token_without_a_good_signature_is_refused() {
+    for (key, algorithm, signer) in signers() {
+        let auth = auth(key);
+        let token = sign(algorithm, &signer, &good());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let (head, claims) = message.split_once('.').unwrap();
+        let other = sign(algorithm, &signer, &with("sub", json!("root")));
+        let other_claims = other.split('.').nth(1).unwrap();
+        for token in [
+            String::new(),
+            ".".into(),
+            "..".into(),
+            "...".into(),
+            message.into(),
+            format!("{message}."),
+            format!("{message}.AAAA"),
+            format!("{message}.{}", &signature[1..]),
+            format!("{head}.{other_claims}.{signature}"),
+            format!("{ALG_NONE}.{claims}."),
+            format!("{ALG_NONE}.{claims}.{signature}"),
+            format!("{ALG_NONE}.{claims}"),
+            format!("{token}.{signature}"),
+            format!(".{token}"),
+            format!("{token}="),
+            format!("{token} {token}"),
+            format!("{head}..{signature}"),
+            format!("\u{1f511}.{claims}.{signature}"),
+            format!("{message}.{}", "A".repeat(100_000)),
+            "A".repeat(100_000),
+            ".".repeat(15_000),
+        ] {
+            refused(&auth, &token);
+        }
+    }
+    refused(
+        &auth(JWT_SECRET),
+        &sign(Algorithm::HS256, &secret("another secret of tests"), &good()),
+    );
+}
+
+#[test]
+fn a_token_too_long_is_refused_even_if_it_is_good() {
+    let auth = auth(JWT_SECRET);
+    taken(&auth, &hs256(&with("groups", json!("x".repeat(8_000)))));
+    refused(&auth, &hs256(&with("groups", json!("x".repeat(13_000)))));
+}
+
+#[test]
+fn a_critical_extension_that_is_not_understood_is_refused() {
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["b64".into()]);
+    let token = jsonwebtoken::encode(&header, &good(), &secret(JWT_SECRET)).unwrap();
+    refused(&auth(JWT_SECRET), &token);
+}
+
+#[test]
+fn a_token_needs_an_end_that_lies_ahead() {
+    let auth = auth(JWT_SECRET);
+    let last_moment = Wall::from_millis(253_402_207_200_000);
+    let millis = |seconds: i64, millis| Wall::from_millis(seconds * 1000 + millis);
+    for (exp, expires) in [
+        (json!(NOW + 1), millis(NOW + 1, 0)),
+        (json!(NOW as f64 + 0.25), millis(NOW, 250)),
+        (json!(NOW as f64 + 60.5), millis(NOW + 60, 500)),
+        (json!(1.9e9), millis(1_900_000_000, 0)),
+        (json!(i64::MAX), last_moment),
+        (json!(u64::MAX), last_moment),
+        (json!(1e300), last_moment),
+    ] {
+        assert_eq!(taken(&auth, &hs256(&with("exp", exp))).expires, Some(expires));
+    }
+    for exp in [
+        json!(NOW),
+        json!(NOW - 1),
+        json!(NOW as f64 - 0.001),
+        json!(0),
+        json!(-1),
+        json!(-1e300),
+        json!(i64::MIN),
+        json!(null),
+        json!(true),
+        json!((NOW + 60).to_string()),
+        json!([NOW + 60]),
+        json!({}),
+    ] {
+        refused(&auth, &hs256(&with("exp", exp)));
+    }
+    refused(&auth, &hs256(&without("exp")));
+    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1,"exp":1900000000}"#));
+    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1900000000,"exp":1}"#));
+    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1e999}"#));
+}
+
+#[test]
+fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
+    let auth = auth(JWT_SECRET);
+    for nbf in [
+        json!(0),
+        json!(NOW),
+        json!(NOW + 5),
+        json!(NOW as f64 + 4.9),
+        json!(-1e300),
+    ] {
+        taken(&auth, &hs256(&with("nbf", nbf)));
+    }
+    for nbf in [
+        json!(NOW + 6),
+        json!(NOW as f64 + 5.01),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(null),
+        json!("0"),
+        json!([]),
+    ] {
+        refused(&auth, &hs256(&with("nbf", nbf)));
+    }
+}
+
+#[test]
+fn the_sub_is_a_user_id() {
+    let auth = auth(JWT_SECRET);
+    for sub in ["anna", "名前", "a b", "query"] {
+        assert_eq!(
+            taken(&auth, &hs256(&with("sub", json!(sub)))).user,
+            UserId::new(sub).ok()
+        );
+    }
+    for sub in [
+        json!(""),
+        json!(".."),
+        json!(" anna"),
+        json!("a\u{0}b"),
+        json!("a\nb"),
+        json!("x".repeat(129)),
+        json!(7),
+        json!(null),
+        json!(["anna"]),
+    ] {
+        refused(&auth, &hs256(&with("sub", sub)));
+    }
+    refused(&auth, &hs256(&without("sub")));
+    refused(&auth, &hs256_raw(r#"{"sub":"anna","sub":"root","exp":1900000000}"#));
+    for claims in ["[]", "null", "7", r#""anna""#, "{}"] {
+        refused(&auth, &hs256_raw(claims));
+    }
+}
+
+#[test]
+fn issuer_and_audience_are_needed_where_they_are_set() {
+    let with_both = |iss, aud| {
+        let mut claims = good();
+        claims["iss"] = iss;
+        claims["aud"] = aud;
+        hs256(&claims)
+    };
+    let picky = Auth::new(AuthOptions {
+        jwt_issuer: Some("https://issuer.example".into()),
+        jwt_audience: Some("presence".into()),
+        ..options("the internal secret")
+    });
+    let (issuer, audience) = (json!("https://issuer.example"), json!("presence"));
+    for aud in [audience.clone(), json!(["presence"]), json!(["other", "presence"])] {
+        taken(&picky, &with_both(issuer.clone(), aud));
+    }
+    for aud in [
+        json!("Presence"),
+        json!("presence2"),
+        json!([]),
+        json!(["other"]),
+        json!(null),
+        json!({"presence": 1}),
+    ] {
+        refused(&picky, &with_both(issuer.clone(), aud));
+    }
+    for iss in [
+        json!("https://issuer.example/"),
+        json!(""),
+        json!(null),
+        json!(["https://issuer.example"]),
+    ] {
+        refused(&picky, &with_both(iss, audience.clone()));
+    }
+    refused(&picky, &hs256(&good()));
+    refused(&picky, &hs256(&with("iss", issuer)));
+    refused(&picky, &hs256(&with("aud", audience)));
+    let careless = auth(JWT_SECRET);
+    for odd in [json!("x"), json!(["x"]), json!(7), json!(null), json!({})] {
+        taken(&careless, &with_both(odd.clone(), odd));
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_do_about_a_good_token() {
+    let auth = auth(JWT_SECRET);
+    for (claims, word) in [
+        (with("exp", json!(NOW)), "expired"),
+        (with("nbf", json!(NOW + 60)), "not valid yet"),
+    ] {
+        assert!(detail(show(&auth, &hs256(&claims))).contains(word));
+    }
+}

@@ -1,0 +1,48 @@
+//! The end of the daemon, as its connections learn of it: all at once, and each with a moment of its own to come back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use presence::SessionId;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// The end of the daemon, as connections learn of it.
+pub(crate) struct Drain {
+    /// Over how long the clients' return is spread.
+    pub(crate) spread: Duration,
+    has_begun: AtomicBool,
+    begins: Notify,
+}
+
+impl Drain {
+    pub(crate) fn new(spread: Duration) -> Self {
+        Self {
+            spread,
+            has_begun: AtomicBool::new(false),
+            begins: Notify::new(),
+        }
+    }
+
+    /// Condemns every connection.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+        self.begins.notify_waiters();
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// Is over when the drain begins. Make it before looking whether that has happened, so that it is not missed.
+    pub(super) fn begins(&self) -> Notified<'_> {
+        self.begins.notified()
+    }
+
+    /// When a client should come back: spread by its session, so that no chance is needed.
+    pub(super) fn delay_of(&self, id: SessionId) -> Duration {
+        const EARLIEST: Duration = Duration::from_millis(500);
+        let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
+        EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
+    }
+}

@@ -1,0 +1,145 @@
+//! Choices: what they change, what they don't, whose they are, how often they may be made.
+
+use presence::wire::record::Record;
+use presence::wire::server::ServerMessage;
+use presence::{By, CustomStatus, Reason, Status};
+use presence_tests::Daemon;
+use presence_tests::clock::wall_now;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn choosing_what_already_holds_is_no_event() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    let first = alice.choose("IDLE").await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "marker"]).await;
+    let set_at = rest.explain("alice").await.choice.set_at.unwrap();
+    presence_tests::wait_until("the clock moves on", async || (wall_now() > set_at).then_some(())).await;
+
+    let again: Record = rest.choose("alice", "IDLE").await.ok();
+    assert_eq!(again.revision, first.revision);
+    assert!(
+        rest.explain("alice").await.choice.set_at.unwrap() > set_at,
+        "the time of the choice moves"
+    );
+    let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
+    assert_eq!(bob.told_before("marker", marker).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_others_cannot_see_is_told_to_the_user_and_operators_alone() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_idle().await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "marker"]).await;
+    let mut operator = daemon.observer().await;
+    operator.watch(&["alice"]).await;
+    // An operator's choice of IDLE shows what the idle session shows already.
+    let chosen: Record = rest.choose_as_operator("alice", "IDLE").await.ok();
+    assert_eq!(
+        (chosen.status, chosen.custom_status),
+        (Status::Idle, Some(CustomStatus::Idle))
+    );
+    let is_it = |update: &presence::wire::record::Update| update.revision() == chosen.revision;
+    alice.updates_until("the own choice", is_it).await;
+    operator.updates_until("the choice, for operators", is_it).await;
+    let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
+    assert_eq!(bob.told_before("marker", marker).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_choice_takes_effect_and_moves_no_time() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_active().await;
+    let before = rest.record("alice").await;
+    let chosen: Record = rest.choose_as_operator("alice", "DO_NOT_DISTURB").await.ok();
+    assert_eq!(
+        (chosen.status, chosen.reason),
+        (Status::DoNotDisturb, Some(Reason::Custom))
+    );
+    assert_eq!(
+        (chosen.last_active, chosen.last_seen),
+        (before.last_active, before.last_seen)
+    );
+    alice.told("alice", Status::DoNotDisturb).await;
+    let choice = rest.explain("alice").await.choice;
+    assert_eq!(
+        (choice.custom_status, choice.set_by),
+        (CustomStatus::DoNotDisturb, Some(By::Operator))
+    );
+    alice.choose("ONLINE").await;
+    assert_eq!(rest.explain("alice").await.choice.set_by, Some(By::User));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_users_own_choice_is_activity_where_activity_is_spoken_of() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_idle().await;
+    assert_eq!(rest.record("alice").await.status, Status::Idle);
+    let before = wall_now();
+    let chosen = alice.choose("ONLINE").await;
+    assert_eq!(chosen.status, Status::Online, "somebody who chooses is there");
+    assert!(chosen.last_active.unwrap() >= before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_while_offline_moves_no_time() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    daemon.socket("alice").await.close(Some(1000)).await;
+    let before = rest.record("alice").await;
+    assert_eq!(before.status, Status::Offline);
+    let chosen: Record = rest.choose("alice", "IDLE").await.ok();
+    assert!(chosen.revision > before.revision);
+    assert_eq!(
+        (chosen.status, chosen.since, chosen.last_seen, chosen.last_active),
+        (Status::Offline, before.since, before.last_seen, before.last_active)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_choices_in_ten_seconds_are_taken_and_not_twenty_one() {
+    let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    for index in 0..10 {
+        let custom = ["IDLE", "ONLINE"][index % 2];
+        assert_eq!(rest.choose("alice", custom).await.status, 200);
+        alice.choose(custom).await;
+    }
+    let before = rest.record("alice").await;
+    let answer = rest.choose("alice", "DO_NOT_DISTURB").await;
+    answer.refused(429, "rate_limited");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+    let refused = alice
+        .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))
+        .await;
+    let ServerMessage::Error {
+        code, retry_after_ms, ..
+    } = refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(code, presence::wire::code::Code::RateLimited);
+    assert!((1..=10_000).contains(&retry_after_ms.unwrap()), "{retry_after_ms:?}");
+    let after = rest.record("alice").await;
+    assert_eq!(
+        (after.status, after.revision),
+        (before.status, before.revision),
+        "nothing changed"
+    );
+    assert_eq!(rest.choose("bob", "IDLE").await.status, 200, "others are not held up");
+    presence_tests::wait_until("the time that was told", async || {
+        (rest.choose("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
+    })
+    .await;
+}

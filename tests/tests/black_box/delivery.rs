@@ -1,0 +1,335 @@
+//! What watchers get: whole snapshots, no change lost, growing revisions, cursors that resume.
+
+use std::collections::BTreeMap;
+
+use presence::wire::code::Code;
+use presence::wire::record::{Record, Update};
+use presence::wire::rest::QueryAnswer;
+use presence::wire::server::ServerMessage;
+use presence::{Revision, Status};
+use presence_tests::crowd::{all, glutton};
+use presence_tests::frame::{Frame, opcode};
+use presence_tests::raw::Next;
+use presence_tests::socket::{Socket, shows};
+use presence_tests::{Daemon, Raw};
+use serde_json::{Value, json};
+
+fn watch_since(users: &[&str], cursor: &str) -> Value {
+    json!({"type": "watch", "userIds": users, "since": cursor})
+}
+
+fn names(updates: &[Update]) -> Vec<&str> {
+    let mut names: Vec<&str> = updates.iter().map(|update| update.user_id().as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_resumes_with_only_what_changed() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let users = ["alice", "carol", "dave"];
+    let carol = daemon.socket("carol").await;
+    let mut bob = daemon.socket("bob").await;
+    let first = bob.watch(&users).await;
+    assert!(!first.resumed);
+    assert_eq!(names(&first.users), users);
+    bob.reset();
+
+    let alice = daemon.socket("alice").await;
+    let mut bob = daemon.socket("bob").await;
+    let again = bob.snapshot(watch_since(&users, &first.cursor)).await;
+    assert!(again.resumed);
+    assert_eq!(again.record("alice").status, Status::Online);
+    // Somebody absent of whom nobody kept anything may be listed again; who is present and did not change is not.
+    assert!(!names(&again.users).contains(&"carol"), "{again:?}");
+
+    // From a cursor of an event, on the same connection and on another.
+    carol.close(Some(1000)).await;
+    bob.told("carol", Status::Offline).await;
+    let cursor = bob.cursor().to_owned();
+    bob.reset();
+    let mut bob = daemon.socket("bob").await;
+    let nothing = bob.snapshot(watch_since(&users, &cursor)).await;
+    assert!(nothing.resumed);
+    assert!(!names(&nothing.users).contains(&"alice"), "{nothing:?}");
+    alice.close(Some(1000)).await;
+    bob.told("alice", Status::Offline).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_says_nothing_here_resumes_as_false_with_everyone() {
+    let mut daemon = Daemon::start(&[]).await;
+    let users = ["alice", "carol"];
+    let mut bob = daemon.socket("bob").await;
+    let cursor = bob.watch(&users).await.cursor;
+    daemon.crash_and_start_again().await;
+    let (incarnation, _) = cursor.split_once('.').unwrap();
+    let mut bob = daemon.socket("bob").await;
+    let current = bob.watch(&users).await.cursor;
+    let (now, _) = current.split_once('.').unwrap();
+    assert_ne!(incarnation, now, "another life");
+    let ahead = format!("{now}.ffffffff");
+    let long = "f".repeat(10_000);
+    for cursor in [
+        cursor.as_str(),
+        &ahead,
+        &long,
+        "",
+        ".",
+        "x",
+        "0.0",
+        "-1.-1",
+        "'; drop table profile; --",
+        "\u{0}",
+    ] {
+        let mut bob = daemon.socket("bob").await;
+        let snapshot = bob.snapshot(watch_since(&users, cursor)).await;
+        assert!(!snapshot.resumed, "{cursor:?}");
+        assert_eq!(names(&snapshot.users), users, "{cursor:?}");
+    }
+}
+
+/// What a watcher believes: the latest record of each user. Fails the test if a revision does not grow.
+#[derive(Default)]
+struct View(BTreeMap<String, (Revision, Option<Status>)>);
+
+impl View {
+    fn start(updates: &[Update]) -> Self {
+        let mut view = Self::default();
+        view.learn(updates);
+        view
+    }
+
+    /// What a snapshot lists. Fails the test if it is older than what is known.
+    fn learn(&mut self, updates: &[Update]) {
+        for update in updates {
+            let new = (update.revision(), status_of(update));
+            let old = self.0.insert(update.user_id().as_str().to_owned(), new);
+            assert!(
+                old.is_none_or(|(revision, _)| revision <= update.revision()),
+                "{old:?} then {update:?}"
+            );
+        }
+    }
+
+    fn apply(&mut self, updates: &[Update]) {
+        for update in updates {
+            let old = self.0.insert(
+                update.user_id().as_str().to_owned(),
+                (update.revision(), status_of(update)),
+            );
+            let grows = old.is_none_or(|(revision, _)| revision < update.revision());
+            assert!(grows, "{old:?} then {update:?}");
+        }
+    }
+
+    fn knows(&self, truth: &Record) -> bool {
+        let known = self.0.get(truth.user_id.as_str());
+        known.is_some_and(|(revision, status)| *revision >= truth.revision && *status == Some(truth.status))
+    }
+}
+
+fn status_of(update: &Update) -> Option<Status> {
+    match update {
+        Update::Record(record) => Some(record.status),
+        Update::Removed(_) => None,
+    }
+}
+
+const FLIPPERS: usize = 8;
+const FLIPS: usize = 60;
+
+async fn flip(daemon: &Daemon, user: String) {
+    let rest = daemon.rest();
+    for round in 0..FLIPS {
+        let status = ["ONLINE", "DO_NOT_DISTURB", "OFFLINE", "IDLE"][round % 4];
+        rest.report(&user, json!({"status": status})).await.ok::<Record>();
+    }
+}
+
+/// Watches while everything changes, until the view is the truth that `finished` brings.
+async fn watch_to_the_end(mut bob: Socket, users: &[String], finished: impl Future<Output = Vec<Record>>) {
+    let mut view = View::start(&bob.watch(users).await.users);
+    let truth = finished.await;
+    while !truth.iter().all(|record| view.knows(record)) {
+        view.apply(&bob.next_updates().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_is_lost_between_snapshot_and_first_event() {
+    let daemon = Daemon::start(&[]).await;
+    let users: Vec<String> = (0..FLIPPERS).map(|index| format!("user-{index}")).collect();
+    let (sender, receiver) = tokio::sync::watch::channel(Vec::new());
+    let flipping = async {
+        all(users.iter().map(|user| flip(&daemon, user.clone()))).await;
+        let mut truth = Vec::new();
+        for user in &users {
+            truth.push(daemon.rest().record(user).await);
+        }
+        sender.send(truth).unwrap();
+    };
+    let watching = async {
+        all((0..20).map(|index| {
+            let (daemon, users, mut receiver) = (&daemon, &users, receiver.clone());
+            async move {
+                let bob = daemon.socket(&format!("watcher-{index}")).await;
+                let finished = async move { receiver.wait_for(|truth| !truth.is_empty()).await.unwrap().clone() };
+                watch_to_the_end(bob, users, finished).await;
+            }
+        }))
+        .await
+    };
+    tokio::join!(flipping, watching);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
+    let daemon = Daemon::start(&[]).await;
+    let users: Vec<String> = (0..1_500).map(|index| format!("u{index}")).collect();
+    let mut bob = Raw::user(daemon.address(), "bob").await;
+    bob.send_frame(Frame::text(
+        json!({"type": "watch", "userIds": users, "id": "w"}).to_string(),
+    ))
+    .await;
+    let mut listed = Vec::new();
+    let mut frames = 0;
+    loop {
+        let Next::Frame(frame) = bob.next().await else {
+            panic!("ended")
+        };
+        assert_eq!((frame.bits, frame.opcode), (0x80, opcode::TEXT), "whole text messages");
+        assert!(frame.payload.len() <= 64 * 1024, "{}", frame.payload.len());
+        let ServerMessage::Snapshot { id, users, done, .. } = serde_json::from_slice(&frame.payload).unwrap() else {
+            panic!("not a snapshot");
+        };
+        assert_eq!(id, Some(json!("w")));
+        frames += 1;
+        listed.extend(users.iter().map(|update| update.user_id().as_str().to_owned()));
+        if done {
+            break;
+        }
+    }
+    assert!(frames > 1);
+    listed.sort();
+    let mut expected = users;
+    expected.sort();
+    assert_eq!(listed, expected, "each once");
+    assert!(bob.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_watches_everyone_and_is_nobody() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let alice = daemon.socket("alice").await;
+    daemon.rest().choose("offline", "IDLE").await;
+    let mut operator = daemon.observer().await;
+    assert_eq!(operator.user, None);
+    let present = operator.snapshot(json!({"type": "watchAll"})).await;
+    assert_eq!(names(&present.users), ["alice"], "who is present, and not the observer");
+    assert!(present.record("alice").reason.is_some(), "as operators see it");
+    let carol = daemon.socket("carol").await;
+    operator.told("carol", Status::Online).await;
+    let cursor = operator.cursor().to_owned();
+    drop(operator);
+
+    carol.close(Some(1000)).await;
+    daemon.rest().forget("alice").await;
+    let _dave = daemon.socket("dave").await;
+    let mut operator = daemon.observer().await;
+    let resumed = operator.snapshot(json!({"type": "watchAll", "since": cursor})).await;
+    assert!(resumed.resumed);
+    assert_eq!(names(&resumed.users), ["alice", "carol", "dave"]);
+    assert_eq!(resumed.record("carol").status, Status::Offline);
+    let gone = |update: &Update| matches!(update, Update::Removed(removed) if removed.user_id.as_str() == "alice");
+    assert!(resumed.users.iter().any(gone), "{resumed:?}");
+    drop(alice);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_not_watch_everyone() {
+    let daemon = Daemon::start(&[]).await;
+    let mut bob = daemon.socket("bob").await;
+    let refused = bob.ask(json!({"type": "watchAll"})).await;
+    assert!(
+        matches!(
+            refused,
+            ServerMessage::Error {
+                code: Code::ObserversOnly,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    let mut operator = daemon.observer().await;
+    for message in [
+        json!({"type": "setStatus", "customStatus": "IDLE"}),
+        json!({"type": "activity"}),
+    ] {
+        let refused = operator.ask(message).await;
+        assert!(
+            matches!(
+                refused,
+                ServerMessage::Error {
+                    code: Code::UsersOnly,
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_watched_any_more_is_not_told_of() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "carol"]).await;
+    let done = bob
+        .ask(json!({"type": "unwatch", "userIds": ["alice", "never watched"]}))
+        .await;
+    assert!(matches!(done, ServerMessage::Ok { .. }), "{done:?}");
+    let _alice = daemon.socket("alice").await;
+    let _carol = daemon.socket("carol").await;
+    let told = bob
+        .updates_until("carol comes", |update| shows(update, "carol", Status::Online))
+        .await;
+    assert_eq!(names(&told), ["carol"]);
+    let snapshot = bob.watch(&["alice"]).await;
+    assert_eq!(
+        snapshot.record("alice").status,
+        Status::Online,
+        "and can be watched again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_gets_the_latest_state_and_not_the_whole_story() {
+    const ROUNDS: usize = 20;
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    // Its socket is full to the brim before anything changes.
+    let mut bob = glutton(daemon.address(), "bob").await;
+    let users: Vec<String> = (0..20).map(|index| format!("g{index}")).collect();
+    for round in 0..ROUNDS {
+        let status = ["ONLINE", "DO_NOT_DISTURB"][round % 2];
+        all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
+    }
+    let answer: QueryAnswer = rest.query(&users).await.ok();
+    let (mut view, mut told) = (View::default(), 0);
+    while !answer.users.iter().all(|record| view.knows(record)) {
+        match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {
+            // Made as the socket drains, and asked for again and again: it may repeat what is known.
+            ServerMessage::Snapshot { users, .. } => view.learn(&users),
+            ServerMessage::Presence { users, .. } => {
+                told += users.len();
+                view.apply(&users);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        told < users.len() * ROUNDS / 2,
+        "{told}: states in between are left out"
+    );
+}

@@ -1,0 +1,165 @@
+//! Faults of the machine: a full disk, a locked database, a log that nobody reads. Reads go on, writes say 503, nothing is
+//! acknowledged that is not stored, and service returns without a restart.
+
+use presence::wire::code::Code;
+use presence::wire::record::Record;
+use presence::wire::server::ServerMessage;
+use presence::{CustomStatus, Status};
+use presence_tests::daemon::{Log, Setup};
+use presence_tests::{Daemon, Rest, wait_until};
+use rusqlite::Connection;
+use serde_json::json;
+
+/// Nothing can be written, everything can be read, and who comes is let in.
+async fn assert_reads_only(daemon: &Daemon) {
+    let rest = daemon.rest();
+    let before = rest.record("alice").await;
+    rest.choose("alice", "IDLE").await.refused(503, "store_unavailable");
+    rest.report("alice", json!({"status": "ONLINE"}))
+        .await
+        .refused(503, "store_unavailable");
+    assert_eq!(rest.choice("alice").await, "DO_NOT_DISTURB", "nothing changed");
+    let record = rest.record("alice").await;
+    assert_eq!(
+        (record.status, record.custom_status, record.revision),
+        (before.status, before.custom_status, before.revision)
+    );
+    assert_eq!(rest.choice("stored").await, "IDLE");
+    assert_eq!(rest.list("").await.counts.do_not_disturb, 1);
+    let mut guest = daemon.socket("guest").await;
+    assert_eq!(guest.user.as_ref().unwrap().status, Status::Online);
+    let answer = guest.ask(json!({"type": "setStatus", "customStatus": "IDLE"})).await;
+    assert!(
+        matches!(
+            answer,
+            ServerMessage::Error {
+                code: Code::StoreUnavailable,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    guest.close(Some(1000)).await;
+    assert!(!daemon.rest().stats().await.store.writable);
+    let ready = rest.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    assert_eq!(rest.get("/healthz").await.status, 200);
+}
+
+async fn assert_writes_again(rest: &Rest) {
+    wait_until("writes are taken again", async || {
+        let answer = rest.choose("alice", "IDLE").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(rest.choice("alice").await, "IDLE");
+    wait_until("ready again", async || {
+        (rest.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    assert!(rest.stats().await.store.writable);
+}
+
+async fn with_users(daemon: &Daemon) -> presence_tests::Socket {
+    daemon.rest().choose("stored", "IDLE").await.ok::<Record>();
+    let mut alice = daemon.socket("alice").await;
+    alice.choose("DO_NOT_DISTURB").await;
+    alice
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_writes_and_nothing_else() {
+    let mut daemon = Daemon::start(&[]).await;
+    let _alice = with_users(&daemon).await;
+    daemon.process().limit_file_size(1);
+    assert_reads_only(&daemon).await;
+    daemon.process().unlimit_file_size();
+    assert_writes_again(&daemon.rest()).await;
+    daemon.crash_and_start_again().await;
+    assert_eq!(
+        daemon.rest().choice("alice").await,
+        "IDLE",
+        "what was acknowledged is on disk"
+    );
+    assert_eq!(daemon.rest().choice("guest").await, "ONLINE", "what was refused is not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_could_not_be_written_are_written_later() {
+    let mut daemon = Daemon::start(&["--grace", "0s"]).await;
+    let alice = daemon.socket("alice").await;
+    daemon.written().await;
+    daemon.process().limit_file_size(1);
+    alice.close(Some(1000)).await;
+    let left = daemon.rest().record("alice").await;
+    assert_eq!(left.status, Status::Offline);
+    let _late = daemon.socket("late").await;
+    daemon.process().unlimit_file_size();
+    daemon.written().await;
+    daemon.crash_and_start_again().await;
+    let after = daemon.rest().record("alice").await;
+    assert_eq!(
+        (after.status, after.last_seen),
+        (Status::Offline, left.last_seen),
+        "no ghost"
+    );
+    assert_eq!(daemon.rest().record("late").await.status, Status::Online, "in grace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_stops_writes_and_nothing_else() {
+    let daemon = Daemon::start(&[]).await;
+    let _alice = with_users(&daemon).await;
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        let other = Connection::open(daemon.file("presence.db")).unwrap();
+        other.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        other.execute_batch(lock).unwrap();
+        assert_reads_only(&daemon).await;
+        other.execute_batch("ROLLBACK").unwrap();
+        drop(other);
+        assert_writes_again(&daemon.rest()).await;
+        wait_until("as before", async || {
+            (daemon.rest().choose("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_connects_while_nothing_can_be_written_is_shown_as_chosen() {
+    let daemon = Daemon::start(&[]).await;
+    daemon.rest().choose("alice", "IDLE").await.ok::<Record>();
+    daemon.process().limit_file_size(1);
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    let alice = daemon.socket("alice").await;
+    let own = alice.user.as_ref().unwrap();
+    assert_eq!(
+        (own.status, own.custom_status),
+        (Status::Idle, Some(CustomStatus::Idle))
+    );
+    bob.told("alice", Status::Idle).await;
+    daemon.process().unlimit_file_size();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_blocked_or_closed_stalls_nobody() {
+    for log in [Log::NeverRead, Log::Closed] {
+        let mut daemon = Setup::new(&["--log-level", "trace"]).logging_to(log).start().await;
+        let rest = daemon.rest();
+        // Far more than a pipe holds.
+        for round in 0..60 {
+            for index in 0..10 {
+                rest.choose(&format!("user-{round}-{index}"), "IDLE")
+                    .await
+                    .ok::<Record>();
+            }
+            let mut socket = daemon.socket("alice").await;
+            assert!(
+                matches!(socket.ask(json!({"type": "ping"})).await, ServerMessage::Pong { .. }),
+                "{log:?}"
+            );
+        }
+        assert_eq!(daemon.terminate().await.code(), Some(0), "{log:?}");
+    }
+}

@@ -1,0 +1,267 @@
+//! The limits of the contract, each at n and n+1: what fits is served, what does not is answered with its code.
+
+use std::time::Duration;
+
+use presence::wire::code::Code;
+use presence::wire::server::ServerMessage;
+use presence_tests::clock::Stopwatch;
+use presence_tests::crowd::all;
+use presence_tests::frame::Frame;
+use presence_tests::rest::send;
+use presence_tests::socket::{Hello, NoSocket};
+use presence_tests::{Daemon, Raw, Socket, wait_until};
+use reqwest::Method;
+use serde_json::json;
+
+fn pings(count: usize) -> Vec<u8> {
+    (0..count)
+        .flat_map(|id| Frame::text(json!({"type": "ping", "id": id}).to_string()).encode())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_100_messages_is_served_and_101_are_abuse() {
+    // The slowest refill there is: hardly anything is added while the bucket is emptied.
+    let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
+    let mut bob = Raw::user(daemon.address(), "bob").await;
+    bob.send(pings(100)).await;
+    bob.text_with("\"id\":99").await;
+    bob.send(pings(60)).await;
+    assert_eq!(bob.close_code().await, Some(4008));
+    let mut alice = Raw::user(daemon.address(), "alice").await;
+    alice.send(pings(101)).await;
+    assert_eq!(alice.close_code().await, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_messages_a_second_are_the_default() {
+    let daemon = Daemon::start(&[]).await;
+    let mut bob = Raw::user(daemon.address(), "bob").await;
+    bob.send(pings(100)).await;
+    bob.text_with("\"id\":99").await;
+    // A second and a half: 45 more fit.
+    let since = Stopwatch::start();
+    wait_until("the bucket fills", async || {
+        (since.elapsed() > Duration::from_millis(1_500)).then_some(())
+    })
+    .await;
+    bob.send(pings(45)).await;
+    bob.text_with("\"id\":44").await;
+    bob.send(pings(400)).await;
+    assert_eq!(bob.close_code().await, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_bytes_than_the_burst_are_abuse() {
+    let daemon = Daemon::start(&[
+        "--bytes-per-second",
+        "1",
+        "--bytes-burst",
+        "100000",
+        "--messages-burst",
+        "1000000",
+    ])
+    .await;
+    let frame = Frame::text(json!({"type": "ping", "pad": "x".repeat(9_900)}).to_string()).encode();
+    assert!(frame.len() < 10_000);
+    let mut bob = Raw::user(daemon.address(), "bob").await;
+    for _ in 0..100_000 / frame.len() {
+        bob.send(&frame).await;
+        bob.text_with("pong").await;
+    }
+    bob.send(&frame).await;
+    assert_eq!(bob.close_code().await, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_watch_list_fits_into_the_default_burst_of_bytes() {
+    let daemon = Daemon::start(&[]).await;
+    let mut bob = daemon.socket("bob").await;
+    let ids: Vec<String> = (0..5_000).map(|index| format!("{index:0>128}")).collect();
+    for chunk in ids.chunks(120) {
+        assert_eq!(bob.watch(chunk).await.users.len(), chunk.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_users_may_be_watched_and_not_one_more() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let mut bob = daemon.socket("bob").await;
+    let ids: Vec<String> = (0..5_000).map(|index| format!("u{index}")).collect();
+    for chunk in ids.chunks(1_250) {
+        bob.watch(chunk).await;
+    }
+    let again = bob.watch(&ids[..10]).await;
+    assert_eq!(again.users.len(), 10, "who is watched already counts once");
+    for more in [json!(["one-more"]), json!(["u1", "one-more"])] {
+        let refused = bob.ask(json!({"type": "watch", "userIds": more})).await;
+        assert!(
+            matches!(
+                refused,
+                ServerMessage::Error {
+                    code: Code::TooManyWatched,
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
+    }
+    let _one_more = daemon.socket("one-more").await;
+    let _last = daemon.socket("u4999").await;
+    let told = bob
+        .updates_until("the last one", |update| update.user_id().as_str() == "u4999")
+        .await;
+    assert_eq!(told.len(), 1, "nothing was added: {told:?}");
+    bob.ask(json!({"type": "unwatch", "userIds": ["u0"]})).await;
+    assert_eq!(bob.watch(&["one-more"]).await.users.len(), 1, "there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_handshake_is_cut_off() {
+    let daemon = Daemon::start(&["--handshake-timeout", "1s"]).await;
+    let started = Stopwatch::start();
+    let mut silent = Raw::connect(daemon.address()).await;
+    let mut half = Raw::connect(daemon.address()).await;
+    half.send("GET /ws HTTP/1.1\r\nhost: local").await;
+    let mut kept = Raw::connect(daemon.address()).await;
+    kept.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(kept.response().await.status, 200);
+    let dripping = async {
+        let mut raw = Raw::connect(daemon.address()).await;
+        for byte in presence_tests::raw::upgrade_request("/ws", &[("x-user-id", "bob")]).bytes() {
+            if !raw.send([byte]).await {
+                return true;
+            }
+            presence_tests::wait::pause_between_pings().await;
+        }
+        raw.response().await.status != 101
+    };
+    let (silent, half, kept, dripping) = tokio::join!(silent.response(), half.response(), kept.response(), dripping);
+    for (what, response) in [
+        ("silent", silent),
+        ("half a head", half),
+        ("idle between requests", kept),
+    ] {
+        assert!(matches!(response.status, 0 | 408), "{what}: {}", response.head);
+    }
+    assert!(dripping, "a head of one byte at a time");
+    assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
+    let mut upgraded = Raw::user(daemon.address(), "alice").await;
+    let since = Stopwatch::start();
+    wait_until("longer than a handshake", async || {
+        (since.elapsed() > Duration::from_secs(2)).then_some(())
+    })
+    .await;
+    assert!(upgraded.is_served().await, "who got in is not cut off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
+    let daemon = Daemon::start(&["--max-connections", "3", "--grace", "0s"]).await;
+    let mut open = Vec::new();
+    for index in 0..3 {
+        open.push(
+            Socket::connect(daemon.address(), Hello::user(&format!("user-{index}")))
+                .await
+                .unwrap(),
+        );
+    }
+    let one_more = || Socket::connect(daemon.address(), Hello::user("one-more"));
+    match one_more().await {
+        Err(NoSocket::Http(503, code)) => assert_eq!(code, "at_capacity"),
+        other => panic!("{other:?}"),
+    }
+    for socket in &mut open {
+        assert!(matches!(
+            socket.ask(json!({"type": "ping"})).await,
+            ServerMessage::Pong { .. }
+        ));
+    }
+    open.pop();
+    wait_until("there is room again", async || one_more().await.ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy() {
+    let limited = [
+        "--handshakes-per-second",
+        "1",
+        "--handshakes-burst",
+        "20",
+        "--trusted-proxy",
+        "192.0.2.0/24",
+    ];
+    let daemon = Daemon::start(&limited).await;
+    let secret = daemon.secret();
+    let observer = || Socket::connect(daemon.address(), Hello::observer(&secret));
+    for _ in 0..20 {
+        observer().await.unwrap();
+    }
+    // A place may have come free meanwhile, but not many.
+    let one_more = all((0..20).map(|_| observer())).await;
+    let refused =
+        |answer: &Result<Socket, NoSocket>| matches!(answer, Err(NoSocket::Http(429, code)) if code == "rate_limited");
+    assert!(
+        one_more.iter().filter(|answer| refused(answer)).count() > 10,
+        "{one_more:?}"
+    );
+    assert!(
+        one_more.iter().all(|answer| answer.is_ok() || refused(answer)),
+        "{one_more:?}"
+    );
+    let trusted = Daemon::start(&limited[..4]).await;
+    let secret = trusted.secret();
+    for _ in 0..30 {
+        Socket::connect(trusted.address(), Hello::observer(&secret))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
+    let daemon = Daemon::start(&[
+        "--handshakes-per-second",
+        "1",
+        "--handshakes-burst",
+        "5",
+        "--trusted-proxy",
+        "127.0.0.0/8",
+        "--trusted-proxy",
+        "192.0.2.0/24",
+    ])
+    .await;
+    let from = async |forwarded: &str| {
+        let hello = Hello::user("alice").with("x-forwarded-for", forwarded.as_bytes());
+        Socket::connect(daemon.address(), hello).await.map(drop)
+    };
+    for index in 0..5 {
+        let spoofed = format!("203.0.113.{index}, 198.51.100.7, 192.0.2.1");
+        assert_eq!(from(&spoofed).await, Ok(()));
+    }
+    let limited = Err(NoSocket::Http(429, "rate_limited".into()));
+    assert_eq!(
+        from("203.0.113.99, 198.51.100.7").await,
+        limited,
+        "what the client says of itself does not count"
+    );
+    assert_eq!(from("198.51.100.8").await, Ok(()), "another client");
+    for forwarded in ["garbage", "", ",", "198.51.100.7:80", "[2001:db8::1]", "unknown"] {
+        let answer = from(forwarded).await;
+        assert!(!matches!(answer, Err(NoSocket::Gone)), "{forwarded}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rest_calls_of_one_connection_are_served_one_after_the_other() {
+    let daemon = Daemon::start(&[]).await;
+    let mut raw = Raw::connect(daemon.address()).await;
+    let one = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    raw.send(one.repeat(200)).await;
+    for _ in 0..200 {
+        assert_eq!(raw.response().await.status, 200);
+    }
+    send(daemon.rest().request(Method::GET, "/readyz"))
+        .await
+        .ok::<serde_json::Value>();
+}

@@ -1,0 +1,239 @@
+//! Reports of outside gateways: sessions that belong to no connection, and outlive the daemon.
+
+use presence::wire::record::Record;
+use presence::{Reason, Status};
+use presence_tests::clock::wall_now;
+use presence_tests::{Daemon, wait_until};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    let first: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
+    assert_eq!(
+        (first.status, first.sessions, first.reason),
+        (Status::Online, Some(1), Some(Reason::Active))
+    );
+    bob.told("alice", Status::Online).await;
+    let second: Record = rest
+        .report("alice", json!({"status": "ONLINE", "source": "sms.gate-2_a"}))
+        .await
+        .ok();
+    assert_eq!(second.sessions, Some(2));
+    let refreshed: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
+    assert_eq!(
+        (refreshed.sessions, refreshed.revision),
+        (Some(2), first.revision),
+        "a refresh is no event"
+    );
+    let one: Record = rest.report("alice", json!({"status": "OFFLINE"})).await.ok();
+    assert_eq!((one.status, one.sessions), (Status::Online, Some(1)));
+    let sources: Vec<_> = rest
+        .explain("alice")
+        .await
+        .sessions
+        .into_iter()
+        .map(|session| session.source)
+        .collect();
+    assert_eq!(sources, [Some("sms.gate-2_a".to_owned())]);
+    let none: Record = rest
+        .report("alice", json!({"status": "OFFLINE", "source": "sms.gate-2_a"}))
+        .await
+        .ok();
+    assert_eq!((none.status, none.sessions), (Status::Offline, Some(0)));
+    assert_eq!(bob.told("alice", Status::Offline).await.revision, none.revision);
+    let nothing: Record = rest.report("alice", json!({"status": "OFFLINE"})).await.ok();
+    assert_eq!(nothing.revision, none.revision, "ending what is not there is no event");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_moves_last_active_only_when_it_says_so() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let quiet: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
+    assert!(quiet.last_seen.is_some());
+    assert_eq!(quiet.last_active, None);
+    let before = wall_now();
+    let active: Record = rest
+        .report("alice", json!({"status": "ONLINE", "updateLastActive": true}))
+        .await
+        .ok();
+    let after = wall_now();
+    assert!(before <= active.last_active.unwrap() && active.last_active.unwrap() <= after);
+    wait_until("the clock moves on", async || (wall_now() > after).then_some(())).await;
+    let seen: Record = rest
+        .report("alice", json!({"status": "IDLE", "updateLastActive": false}))
+        .await
+        .ok();
+    assert_eq!(seen.last_active, active.last_active);
+    assert!(seen.last_seen > active.last_seen);
+    let left: Record = rest
+        .report("alice", json!({"status": "OFFLINE", "updateLastActive": true}))
+        .await
+        .ok();
+    assert_eq!(left.status, Status::Offline);
+    assert!(left.last_active > active.last_active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_ends_with_its_time() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    rest.report("alice", json!({"status": "ONLINE", "ttlSeconds": 2}))
+        .await
+        .ok::<Record>();
+    let explain = rest.explain("alice").await;
+    let next = explain.next.first().unwrap();
+    assert!(next.why.starts_with("OFFLINE"), "{next:?}");
+    let told = bob.told("alice", Status::Offline).await;
+    assert!(told.since.unwrap() >= next.at, "{told:?} {next:?}");
+    let late = told.since.unwrap().since(next.at);
+    assert!(late.as_secs() < 3, "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_outlive_the_daemon_without_grace() {
+    let mut daemon = Daemon::start(&["--grace", "500ms", "--restart-grace", "500ms"]).await;
+    let rest = daemon.rest();
+    rest.report("alice", json!({"status": "DO_NOT_DISTURB"}))
+        .await
+        .ok::<Record>();
+    rest.report("carol", json!({"status": "ONLINE", "ttlSeconds": 8}))
+        .await
+        .ok::<Record>();
+    rest.report("dave", json!({"status": "ONLINE"})).await.ok::<Record>();
+    rest.report("dave", json!({"status": "OFFLINE"})).await.ok::<Record>();
+    let expires = rest.explain("carol").await.next[0].at;
+    daemon.crash_and_start_again().await;
+    let mut bob = daemon.socket("bob").await;
+    let snapshot = bob.watch(&["alice", "carol", "dave"]).await;
+    assert_eq!(snapshot.record("alice").status, Status::DoNotDisturb);
+    assert_eq!(snapshot.record("dave").status, Status::Offline);
+    let told = bob
+        .updates_until("carol's report ends", |update| update.user_id().as_str() == "carol")
+        .await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let record = daemon.rest().record("carol").await;
+    assert_eq!(record.status, Status::Offline);
+    // The end is told again after the restart, to the millisecond or nearly so.
+    assert!(
+        record.since.unwrap().after(std::time::Duration::from_millis(50)) >= expires,
+        "{record:?} {expires}"
+    );
+    let alice = daemon.rest().record("alice").await;
+    assert_eq!(
+        (alice.status, alice.reason),
+        (Status::DoNotDisturb, Some(Reason::Reported))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_word_wins_between_reports_and_choices() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let status = async |what: &str| {
+        let record = rest.record("alice").await;
+        (record.status, record.reason.unwrap(), what.to_owned())
+    };
+    let report = async |word: &str| {
+        // A report is newer only if the clock has moved on since the choice.
+        let set_at = rest.explain("alice").await.choice.set_at;
+        wait_until("the clock moves on", async || (Some(wall_now()) > set_at).then_some(())).await;
+        rest.report("alice", json!({"status": word})).await.ok::<Record>();
+    };
+    report("DO_NOT_DISTURB").await;
+    assert_eq!(
+        status("reported").await,
+        (Status::DoNotDisturb, Reason::Reported, "reported".into())
+    );
+    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    assert_eq!(
+        status("chosen").await,
+        (Status::Online, Reason::Active, "chosen".into())
+    );
+    report("DO_NOT_DISTURB").await;
+    assert_eq!(status("reported again").await.0, Status::DoNotDisturb);
+    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    assert_eq!(status("chosen again, though it held").await.0, Status::Online);
+    report("IDLE").await;
+    assert_eq!(status("idle").await, (Status::Idle, Reason::Inactive, "idle".into()));
+    report("ONLINE").await;
+    assert_eq!(status("active").await.0, Status::Online);
+    rest.choose("alice", "IDLE").await.ok::<Record>();
+    report("ONLINE").await;
+    assert_eq!(
+        status("the choice still holds").await,
+        (Status::Idle, Reason::Custom, "the choice still holds".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_have_32_reports_and_not_33() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    for index in 0..32 {
+        let source = format!("source-{index}");
+        rest.report("alice", json!({"status": "ONLINE", "source": source}))
+            .await
+            .ok::<Record>();
+    }
+    let before = rest.record("alice").await;
+    assert_eq!(before.sessions, Some(32));
+    rest.report("alice", json!({"status": "ONLINE", "source": "source-32"}))
+        .await
+        .refused(429, "too_many");
+    assert_eq!(rest.record("alice").await, before);
+    rest.report("alice", json!({"status": "IDLE", "source": "source-0"}))
+        .await
+        .ok::<Record>();
+    let _connection = daemon.socket("alice").await;
+    assert_eq!(
+        rest.record("alice").await.sessions,
+        Some(33),
+        "connections are counted apart"
+    );
+    assert_eq!(rest.kick("alice").await, 33);
+    assert_eq!(rest.record("alice").await.status, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_report_is_refused_and_changes_nothing() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let long = "s".repeat(65);
+    let bad: Vec<Value> = vec![
+        json!({}),
+        json!({"status": "AWAY"}),
+        json!({"status": "online"}),
+        json!({"status": null}),
+        json!({"status": 1}),
+        json!({"status": "ONLINE", "ttlSeconds": 0}),
+        json!({"status": "ONLINE", "ttlSeconds": 86_401}),
+        json!({"status": "ONLINE", "ttlSeconds": -1}),
+        json!({"status": "ONLINE", "ttlSeconds": 1.5}),
+        json!({"status": "ONLINE", "ttlSeconds": "60"}),
+        json!({"status": "ONLINE", "ttlSeconds": 18_446_744_073_709_551_615_u64}),
+        json!({"status": "ONLINE", "source": ""}),
+        json!({"status": "ONLINE", "source": long}),
+        json!({"status": "ONLINE", "source": "a b"}),
+        json!({"status": "ONLINE", "source": "grün"}),
+        json!({"status": "ONLINE", "source": "a/b"}),
+        json!({"status": "ONLINE", "source": "a\u{0}"}),
+        json!({"status": "ONLINE", "updateLastActive": "yes"}),
+    ];
+    for body in bad {
+        let answer = rest.report("alice", body.clone()).await;
+        assert_eq!(answer.status, 400, "{body} {}", answer.body);
+        answer.refused(400, answer.code());
+        assert_eq!(rest.record("alice").await.revision.get(), 0, "{body}");
+    }
+    for (ttl, source) in [(1, "s".repeat(64)), (86_400, "A-Z_a.z0".to_owned())] {
+        let body = json!({"status": "ONLINE", "ttlSeconds": ttl, "source": source, "unknown": [{}]});
+        assert_eq!(rest.report("alice", body).await.status, 200);
+    }
+}

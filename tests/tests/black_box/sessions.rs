@@ -1,0 +1,215 @@
+//! Sessions come and go: devices side by side, kicks, forgotten users, idleness.
+
+use presence::wire::record::{Record, Update};
+use presence::{CustomStatus, Reason, Status};
+use presence_tests::Daemon;
+use presence_tests::clock::wall_now;
+use presence_tests::socket::{NoSocket, Socket};
+use serde_json::json;
+
+/// Whom a watcher is told about last, to prove that nothing came before.
+async fn marker(daemon: &Daemon) -> Record {
+    let rest = daemon.rest();
+    rest.report("marker", json!({"status": "ONLINE"})).await;
+    rest.report("marker", json!({"status": "OFFLINE"})).await.ok()
+}
+
+/// A watcher of alice and the marker.
+async fn watcher(daemon: &Daemon) -> Socket {
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "marker"]).await;
+    bob
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_devices_leaving_is_no_event() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let (first, second, third) = (
+        daemon.socket("alice").await,
+        daemon.socket("alice").await,
+        daemon.socket("alice").await,
+    );
+    let mut bob = watcher(&daemon).await;
+    first.close(Some(1000)).await;
+    second.reset();
+    presence_tests::wait_until("one session is left", async || {
+        (daemon.rest().record("alice").await.sessions == Some(1)).then_some(())
+    })
+    .await;
+    assert_eq!(bob.told_before("marker", marker(&daemon)).await, []);
+    third.close(Some(1000)).await;
+    bob.told("alice", Status::Offline).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_close_of_an_old_socket_changes_nothing() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    for code in [Some(1000), Some(1001), None] {
+        let old = daemon.socket("alice").await;
+        let mut bob = watcher(&daemon).await;
+        let new = daemon.socket("alice").await;
+        old.close(code).await;
+        assert_eq!(bob.told_before("marker", marker(&daemon)).await, [], "{code:?}");
+        let explain = daemon.rest().explain("alice").await;
+        assert_eq!(explain.status, Status::Online);
+        assert_eq!(
+            explain
+                .sessions
+                .iter()
+                .map(|session| &session.session_id)
+                .collect::<Vec<_>>(),
+            [&new.session]
+        );
+        new.close(Some(1000)).await;
+        bob.told("alice", Status::Offline).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
+    let daemon = Daemon::start(&["--grace", "20s"]).await;
+    let rest = daemon.rest();
+    let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
+    phone.be_active().await;
+    rest.report("alice", json!({"status": "ONLINE"})).await;
+    let lost = daemon.socket("alice").await;
+    lost.reset();
+    presence_tests::wait_until("the reset is noticed", async || rest.explain("alice").await.grace).await;
+    let mut bob = watcher(&daemon).await;
+    let active = rest.record("alice").await.last_active;
+
+    assert_eq!(rest.kick("alice").await, 3, "two connections and a report");
+    for device in [&mut phone, &mut laptop] {
+        let (code, _, reconnect) = device.goodbye().await;
+        assert_eq!((code, reconnect), (4003, None));
+    }
+    let told = bob.told("alice", Status::Offline).await;
+    assert_eq!(told.last_active, active, "the operator's doing is not the user's");
+    assert_eq!(rest.explain("alice").await.grace, None);
+    assert_eq!(rest.kick("alice").await, 0);
+    assert_eq!(rest.kick("nobody ever seen").await, 0);
+    let back = daemon.socket("alice").await;
+    assert_eq!(back.user.as_ref().unwrap().status, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_user_is_gone_for_everybody_and_starts_anew() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.choose("DO_NOT_DISTURB").await;
+    let mut bob = watcher(&daemon).await;
+    assert_eq!(rest.forget("alice").await, 1);
+    let (code, _, reconnect) = alice.goodbye().await;
+    assert_eq!((code, reconnect), (4010, None));
+    let is_removed = |update: &Update| matches!(update, Update::Removed(removed) if removed.removed);
+    let told = bob.updates_until("alice is removed", is_removed).await;
+    let removed = told.iter().find(|update| is_removed(update)).unwrap().revision();
+    assert!(told.iter().all(|update| update.revision() <= removed), "{told:?}");
+
+    let record = rest.record("alice").await;
+    assert_eq!((record.status, record.revision.get()), (Status::Offline, 0));
+    assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
+    assert_eq!(rest.choice("alice").await, "ONLINE");
+    drop(alice);
+    assert_eq!(
+        bob.told_before("marker", marker(&daemon)).await,
+        [],
+        "nothing late brings it back"
+    );
+
+    let anew = daemon.socket("alice").await;
+    let own = anew.user.as_ref().unwrap();
+    assert_eq!(
+        (own.status, own.custom_status),
+        (Status::Online, Some(CustomStatus::Online))
+    );
+    assert!(own.revision > removed);
+    assert_eq!(bob.told("alice", Status::Online).await.revision, own.revision);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_user_stays_forgotten_over_a_restart() {
+    let mut daemon = Daemon::start(&[]).await;
+    let alice = daemon.socket("alice").await;
+    daemon.rest().choose("alice", "IDLE").await;
+    let known = daemon.rest().record("alice").await.revision;
+    daemon.rest().forget("alice").await;
+    drop(alice);
+    daemon.crash_and_start_again().await;
+    let record = daemon.rest().record("alice").await;
+    assert_eq!(
+        (record.status, record.revision.get(), record.last_seen),
+        (Status::Offline, 0, None)
+    );
+    assert_eq!(daemon.rest().choice("alice").await, "ONLINE");
+    let anew = daemon.socket("alice").await;
+    assert!(anew.user.as_ref().unwrap().revision > known);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_idle_when_every_session_that_speaks_is() {
+    let daemon = Daemon::start(&[]).await;
+    let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
+    let _abstaining = daemon.socket("alice").await;
+    let mut bob = watcher(&daemon).await;
+    phone.be_idle().await;
+    assert_eq!(bob.told("alice", Status::Idle).await.reason, None);
+    assert_eq!(daemon.rest().record("alice").await.reason, Some(Reason::Inactive));
+    laptop.be_active().await;
+    bob.told("alice", Status::Online).await;
+    laptop.be_idle().await;
+    bob.told("alice", Status::Idle).await;
+    let before = wall_now();
+    phone.be_active().await;
+    let told = bob.told("alice", Status::Online).await;
+    assert!(told.last_active.unwrap() >= before);
+    phone.be_idle().await;
+    let told = bob.told("alice", Status::Idle).await;
+    assert!(told.last_active.unwrap() <= told.last_seen.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once() {
+    let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "900ms", "--idle-after", "2s"]).await;
+    let _abstaining = daemon.socket("carol").await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "carol"]).await;
+    let mut alice = daemon.socket("alice").await;
+    alice.be_active().await;
+    let explain = daemon.rest().explain("alice").await;
+    assert_eq!(explain.next.len(), 1, "{explain:?}");
+    assert!(explain.next[0].why.starts_with("IDLE"), "{explain:?}");
+    let told = bob.updates_until("alice is idle", |update| {
+        presence_tests::socket::shows(update, "alice", Status::Idle)
+    });
+    let told = told.await;
+    assert!(
+        told.iter().all(|update| update.user_id().as_str() == "alice"),
+        "{told:?}"
+    );
+    let idle = daemon.rest().record("alice").await;
+    let after = idle.since.unwrap().since(explain.sessions[0].last_active.unwrap());
+    assert!((2_000..4_000).contains(&after.as_millis()), "{after:?}");
+    assert!(
+        idle.since.unwrap() >= explain.next[0].at,
+        "not before the time that was told"
+    );
+    assert_eq!(daemon.rest().record("carol").await.status, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_have_32_connections_and_not_33() {
+    let daemon = Daemon::start(&[]).await;
+    let mut devices = Vec::new();
+    for _ in 0..32 {
+        devices.push(daemon.socket("alice").await);
+    }
+    let mut bob = watcher(&daemon).await;
+    let one_more = || Socket::connect(daemon.address(), presence_tests::socket::Hello::user("alice"));
+    assert_eq!(one_more().await.unwrap_err(), NoSocket::Closed(4029));
+    assert_eq!(daemon.rest().record("alice").await.sessions, Some(32));
+    assert_eq!(bob.told_before("marker", marker(&daemon)).await, []);
+    devices.pop().unwrap().close(Some(1000)).await;
+    presence_tests::wait_until("there is room again", async || one_more().await.ok()).await;
+}
