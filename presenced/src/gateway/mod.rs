@@ -10,6 +10,8 @@ mod metrics;
 mod reader;
 mod session;
 mod tap;
+#[cfg(test)]
+mod tests;
 mod tracker;
 mod upgrade;
 

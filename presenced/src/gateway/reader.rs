@@ -22,7 +22,13 @@ const WRITE_BUFFER_MAX_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) enum Incoming {
     Text(Utf8Bytes),
-    Binary(Bytes),
+    Binary(
+        #[cfg_attr(
+            not(feature = "autobahn"),
+            expect(dead_code, reason = "only the echo has a use for it")
+        )]
+        Bytes,
+    ),
     Ping(Bytes),
     Pong,
     /// The last message.

@@ -1,0 +1,144 @@
+//! How connections end, and what that means for the user.
+
+use presence::Status;
+
+use super::client::{Client, Received, close};
+use super::fixture::{Fixture, Settings, plenty, user};
+use crate::config::limits::Limits;
+
+async fn until_gone(fixture: &Fixture, name: &str) {
+    fixture
+        .until("the session has ended", async |fixture| {
+            fixture.explain(name).await.sessions.is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
+    let fixture = Fixture::new().await;
+    for (code, status) in [(1000, Status::Offline), (1001, Status::Online), (4000, Status::Online)] {
+        let name = format!("anna{code}");
+        let mut client = fixture.connect(&name).await;
+        client.send(&close(code, b"")).await;
+        // Decided before the echo, and long before the socket is closed.
+        assert!(matches!(client.next().await, Received::Frame(..)));
+        let explain = fixture.explain(&name).await;
+        assert_eq!((explain.status, explain.sessions.len()), (status, 0), "{code}");
+        assert_eq!(client.next().await, Received::End);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_without_a_close_frame_is_grace() {
+    let fixture = Fixture::new().await;
+    let client = fixture.connect("ended").await;
+    drop(client);
+    let client = fixture.connect("reset").await;
+    socket2::SockRef::from(&client.stream)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .expect("an option");
+    drop(client);
+    for name in ["ended", "reset"] {
+        until_gone(&fixture, name).await;
+        assert!(fixture.explain(name).await.grace.is_some(), "{name}");
+    }
+    assert!(
+        fixture
+            .figures()
+            .contains(r#"connection_ends_total{reason="lost",code="none"} 2"#)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kicked_user_is_told_not_to_come_back() {
+    let fixture = Fixture::new().await;
+    let mut kicked = fixture.connect("anna").await;
+    assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
+    let farewell = kicked.farewell().await;
+    assert_eq!(
+        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (Some(4003), Some("kicked"), None)
+    );
+    assert_eq!(fixture.record("anna").await.status, Status::Offline);
+    let mut forgotten = fixture.connect("anna").await;
+    assert_eq!(fixture.engine.forget(&user("anna")).await, Ok(1));
+    let farewell = forgotten.farewell().await;
+    assert_eq!((farewell.code, farewell.returns), (Some(4010), None));
+    assert_eq!(fixture.record("anna").await.status, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    let mut observer = fixture.observe().await;
+    fixture.engine.begin_drain();
+    for client in [&mut anna, &mut observer] {
+        let farewell = client.farewell().await;
+        assert_eq!(
+            (farewell.code, farewell.reason.as_deref()),
+            (Some(1012), Some("restart"))
+        );
+        assert!(farewell.returns.is_some_and(|millis| millis >= 500));
+    }
+    let explain = fixture.explain("anna").await;
+    assert!(
+        explain
+            .grace
+            .is_some_and(|grace| grace.until.since(explain.now).as_secs() > 20),
+        "restart grace"
+    );
+    let request = super::client::request("GET", &[("x-user-id", "bob")]);
+    let mut late = Client::send_first(fixture.address(), request.as_bytes()).await;
+    assert!(late.head().await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_does_not_wait_for_the_store() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    let blocker = rusqlite::Connection::open(fixture.database()).expect("the database");
+    blocker.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    anna.say(r#"{"type":"setStatus","customStatus":"IDLE","id":"s"}"#).await;
+    fixture
+        .until("the choice is on its way", async |fixture| {
+            fixture.figures().contains(r#"messages_total{kind="setStatus"} 1"#)
+        })
+        .await;
+    fixture.engine.begin_drain();
+    assert_eq!(anna.farewell().await.code, Some(1012));
+    blocker.execute_batch("ROLLBACK").expect("no lock");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            write_timeout: std::time::Duration::from_millis(700),
+            messages: plenty(),
+            bytes: plenty(),
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut other = fixture.connect("bob").await;
+    let mut slow = fixture.connect("anna").await;
+    let ids: Vec<String> = (0..110).map(|index| format!("{index:0>120}")).collect();
+    let watch = super::client::text(&serde_json::json!({"type": "watch", "userIds": ids}).to_string());
+    // Each is answered by over 20 KB that nobody reads. Bounded: no socket buffers take 20 MB.
+    for _ in 0..1_000 {
+        let sent = tokio::time::timeout(std::time::Duration::from_millis(200), slow.send(&watch)).await;
+        if sent.is_err() {
+            break;
+        }
+    }
+    until_gone(&fixture, "anna").await;
+    assert!(fixture.explain("anna").await.grace.is_some());
+    assert!(fixture.figures().contains("slow_closes_total 1"));
+    assert!(other.is_served().await);
+    fixture
+        .until("the socket is given back", async |fixture| fixture.slots.open() == 1)
+        .await;
+}

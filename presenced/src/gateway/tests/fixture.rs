@@ -1,0 +1,224 @@
+//! A gateway behind the daemon's own server. What depends on how other modules are built stands here alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use presence::wire::record::{Record, Viewer};
+use presence::wire::rest::Explain;
+use presence::{Rate, UserId};
+use prometheus_client::registry::Registry;
+
+use super::client::{Client, DEADLINE, SECRET};
+use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::clock::Clock;
+use crate::config::limits::Limits;
+use crate::directory::Directory;
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::gateway::{Gateway, GatewayMetrics};
+use crate::hub::heart::Beats;
+use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen::listen};
+use crate::store::{OpenOptions, Store, StoreMetrics};
+
+/// What users' tokens are signed with.
+const JWT_KEY: &[u8] = b"a key that is long enough for everybody";
+
+/// Every time and limit that a test may want otherwise.
+pub(super) struct Settings {
+    pub(super) limits: Limits,
+    pub(super) ping_interval: Duration,
+    pub(super) ping_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+pub(super) struct Fixture {
+    pub(super) engine: Arc<Engine>,
+    pub(super) slots: Arc<Slots>,
+    server: Server,
+    registry: Registry,
+    dir: tempfile::TempDir,
+    _running: Running,
+}
+
+pub(super) fn user(name: &str) -> UserId {
+    UserId::new(name).expect("a user id")
+}
+
+/// So much that no test runs into it.
+pub(super) fn plenty() -> Rate {
+    Rate {
+        amount: 1_000_000_000,
+        period: Duration::from_secs(1),
+        burst: 1_000_000_000,
+    }
+}
+
+fn auth() -> Auth {
+    Auth::new(AuthOptions {
+        secrets: vec![SECRET.as_bytes().to_vec()],
+        jwt: JwtKey::from_file_text(JWT_KEY).expect("a key"),
+        jwt_issuer: None,
+        jwt_audience: None,
+        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+        trusted_by_default: false,
+        allowed_origins: Vec::new(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
+    })
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(super) async fn with(settings: Settings) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = Arc::new(Clock::new());
+        let mut registry = Registry::default();
+        let (engine, running) = start_engine(dir.path().join("presence.db"), &clock, &settings).await;
+        let limits = Arc::new(settings.limits);
+        let auth = Arc::new(auth());
+        let metrics = ServerMetrics::register(&mut Registry::default());
+        let door = Arc::new(Door::new(
+            &limits,
+            Arc::clone(&auth),
+            Arc::clone(&clock),
+            metrics.clone(),
+        ));
+        let slots = Slots::new(100, metrics.connections.clone());
+        let gateway = Arc::new(Gateway {
+            engine: Arc::clone(&engine),
+            auth,
+            door: Arc::clone(&door),
+            clock: Arc::clone(&clock),
+            limits: Arc::clone(&limits),
+            metrics: GatewayMetrics::register(&mut registry),
+            ping_interval: settings.ping_interval,
+        });
+        let serving = Serving {
+            router: Router::new().route("/ws", gateway.route()),
+            slots: Arc::clone(&slots),
+            door,
+            limits,
+            clock,
+            metrics,
+        };
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
+        Self {
+            engine,
+            slots,
+            server: Server::start(listener, serving).expect("a server"),
+            registry,
+            dir,
+            _running: running,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.dir.path().join("presence.db")
+    }
+
+    /// A user's connection, greeted.
+    pub(super) async fn connect(&self, name: &str) -> Client {
+        let mut client = Client::open(self.address(), &[("x-user-id", name)]).await;
+        let welcome = client.json().await;
+        assert_eq!(
+            (&welcome["type"], &welcome["user"]["userId"]),
+            (&"welcome".into(), &name.into())
+        );
+        client
+    }
+
+    /// An observer's connection, greeted.
+    pub(super) async fn observe(&self) -> Client {
+        let mut client = Client::open(self.address(), &[("x-secret-token", SECRET)]).await;
+        let welcome = client.json().await;
+        assert_eq!(welcome["type"], "welcome");
+        assert!(welcome.get("user").is_none());
+        client
+    }
+
+    /// A token of the user that runs out `seconds` from now.
+    pub(super) fn token(&self, name: &str, seconds: f64) -> String {
+        let now = Clock::new().wall().as_millis();
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
+        let claims = serde_json::json!({ "sub": name, "exp": now as f64 / 1000.0 + seconds });
+        let key = jsonwebtoken::EncodingKey::from_secret(JWT_KEY);
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
+    }
+
+    pub(super) async fn record(&self, name: &str) -> Record {
+        let record = self.engine.record(&user(name), Viewer::Internal).await;
+        record.expect("a record")
+    }
+
+    pub(super) async fn explain(&self, name: &str) -> Explain {
+        self.engine.explain(&user(name)).await.expect("an explanation")
+    }
+
+    /// What `/metrics` would say of the gateway.
+    pub(super) fn figures(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("figures");
+        text
+    }
+
+    /// Waits until `is_so`, and says what was waited for if it never comes.
+    pub(super) async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+        let waiting = async {
+            while !is_so(self).await {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+}
+
+async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) -> (Arc<Engine>, Running) {
+    let limits = &settings.limits;
+    let metrics = StoreMetrics::register(&mut Registry::default());
+    let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+    let engine = Engine::new(EngineParts {
+        options: EngineOptions {
+            timers: presence::Timers {
+                grace: Duration::from_secs(5),
+                restart_grace: Duration::from_secs(30),
+                idle_after: Duration::from_secs(300),
+            },
+            sessions_per_user: limits.sessions_per_user,
+            reports_per_user: limits.reports_per_user,
+            watched_per_connection: limits.watched_per_connection,
+            choices: limits.choices,
+            beats: Beats {
+                ping_interval: settings.ping_interval,
+                ping_timeout: settings.ping_timeout,
+                write_timeout: limits.write_timeout,
+                message_timeout: limits.message_timeout,
+            },
+            incarnation: 7,
+        },
+        clock: Arc::clone(clock),
+        store,
+        directory: Directory::new("here", 0, true),
+        metrics: EngineMetrics::register(&mut Registry::default()),
+    });
+    let running = engine.start(startup.mark, startup.present).await;
+    (engine, running.expect("a running engine"))
+}

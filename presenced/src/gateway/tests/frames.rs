@@ -1,0 +1,186 @@
+//! Frames as clients may and may not send them.
+
+use super::client::{BINARY, CLOSE, CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, close, frame, text};
+use super::fixture::{Fixture, Settings, plenty};
+use crate::config::limits::Limits;
+
+/// The default, in bytes.
+const MESSAGE_MAX: usize = 16 * 1024;
+
+/// A ping of exactly `length` bytes.
+fn ping_of(length: usize) -> String {
+    let around = r#"{"type":"ping","id":"long","pad":""}"#;
+    around.replace(r#""}"#, &format!("{}\"}}", "x".repeat(length - around.len())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_arrives_whole_however_it_is_cut() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            messages: plenty(),
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut client = fixture.connect("anna").await;
+    let bytes = [
+        frame(TEXT, br#"{"type":"ping","#),
+        frame(FINAL | PING, b"between"),
+        frame(CONTINUATION, b""),
+        frame(FINAL | CONTINUATION, br#""id":"cut"}"#),
+    ]
+    .concat();
+    for cut in 0..bytes.len() {
+        let (now, later) = bytes.split_at(cut);
+        client.send(now).await;
+        // Makes it likely that the daemon has read the first part alone; either way the outcome is the same.
+        tokio::task::yield_now().await;
+        client.send(later).await;
+        assert_eq!(client.next().await, Received::Frame(PONG, b"between".to_vec()), "{cut}");
+        assert_eq!(client.json().await["id"], "cut", "{cut}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    for _ in 0..3 {
+        anna.say(&ping_of(MESSAGE_MAX)).await;
+        assert_eq!(anna.answer("long").await["type"], "pong");
+    }
+    anna.say(&ping_of(MESSAGE_MAX + 1)).await;
+    let farewell = anna.farewell().await;
+    assert_eq!(
+        (farewell.code, farewell.reason.as_deref()),
+        (Some(1009), Some("message_too_long"))
+    );
+
+    let mut bob = fixture.connect("bob").await;
+    let long = ping_of(MESSAGE_MAX + 1);
+    let (front, back) = long.split_at(9_000);
+    bob.send(&frame(TEXT, front.as_bytes())).await;
+    bob.send(&frame(FINAL | CONTINUATION, back.as_bytes())).await;
+    assert_eq!(bob.farewell().await.code, Some(1009), "in fragments");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announced_length_is_refused_without_being_read() {
+    let fixture = Fixture::new().await;
+    for length in [MESSAGE_MAX as u64 + 1, 1 << 32, u64::MAX] {
+        let mut client = fixture.connect("anna").await;
+        let mut head = vec![FINAL | TEXT, 0xff];
+        head.extend(length.to_be_bytes());
+        head.extend([0; 4]);
+        client.send(&head).await;
+        assert_eq!(client.farewell().await.code, Some(1009), "{length}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_close_frame_reaches_a_client_that_is_still_sending() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    client.send(&frame(FINAL | TEXT, &vec![b'x'; 150_000])).await;
+    assert_eq!(client.farewell().await.code, Some(1009));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
+    let fixture = Fixture::new().await;
+    let mut unmasked = text("{}");
+    unmasked.truncate(1);
+    unmasked.extend([2, b'{', b'}']);
+    let cases: [(&str, Vec<u8>, u16); 12] = [
+        ("unmasked", unmasked, 1002),
+        ("a reserved bit", frame(FINAL | 0x40 | TEXT, b"{}"), 1002),
+        ("a reserved opcode", frame(FINAL | 0x3, b""), 1002),
+        ("a reserved control opcode", frame(FINAL | 0xb, b""), 1002),
+        ("a fragmented ping", frame(PING, b""), 1002),
+        ("a ping that is too long", frame(FINAL | PING, &[0; 126]), 1002),
+        ("a continuation of nothing", frame(FINAL | CONTINUATION, b"{}"), 1002),
+        ("a message in a message", [frame(TEXT, b"{"), text("{}")].concat(), 1002),
+        ("half a close code", frame(FINAL | CLOSE, b"\x03"), 1002),
+        ("no UTF-8", frame(FINAL | TEXT, b"\"\xff\""), 1007),
+        (
+            "half a character",
+            frame(FINAL | TEXT, "é".as_bytes().split_at(1).0),
+            1007,
+        ),
+        ("a close reason that is no UTF-8", close(1000, b"\xff"), 1007),
+    ];
+    for (what, bytes, code) in cases {
+        let mut client = fixture.connect("anna").await;
+        client.send(&bytes).await;
+        let farewell = client.farewell().await;
+        assert_eq!(farewell.code, Some(code), "{what}");
+        assert!(farewell.reason.is_some(), "{what}: no goodbye");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_code_is_echoed_if_it_may_be_sent_at_all() {
+    let fixture = Fixture::new().await;
+    for code in [
+        1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
+    ] {
+        let mut client = fixture.connect("anna").await;
+        client.send(&close(code, "bye".as_bytes())).await;
+        assert_eq!(client.farewell().await.code, Some(code));
+    }
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535] {
+        let mut client = fixture.connect("anna").await;
+        client.send(&close(code, b"")).await;
+        assert_eq!(client.farewell().await.code, Some(1002), "{code}");
+    }
+    let mut client = fixture.connect("anna").await;
+    client.send(&frame(FINAL | CLOSE, b"")).await;
+    let farewell = client.farewell().await;
+    assert_eq!((farewell.code, farewell.reason), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_message_is_answered_and_the_connection_lives_on() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    client.send(&frame(FINAL | BINARY, b"\x00\xff")).await;
+    let error = client.json().await;
+    assert_eq!((&error["type"], &error["code"]), (&"error".into(), &"not_text".into()));
+    assert!(client.is_served().await);
+}
+
+async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, text: &str) {
+    let fixture = Fixture::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
+    let mut other = fixture.connect("bob").await;
+    let mut client: Client = fixture.connect("anna").await;
+    client.send(&burst).await;
+    let farewell = client.farewell().await;
+    assert_eq!((farewell.code, farewell.returns), (Some(4008), None));
+    assert!(
+        fixture
+            .figures()
+            .contains(&format!("refused_by_limit_total{{limit=\"{text}\"}} 1"))
+    );
+    assert!(other.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_frames_count_as_messages() {
+    let limits = Limits::default();
+    let pings = frame(FINAL | PING, b"").repeat(1_000);
+    burst_is_abuse(limits, pings, "too many messages a second").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fragments_without_end_are_stopped_by_their_bytes() {
+    let mut limits = Limits::default();
+    limits.bytes.burst = 100_000;
+    let mut endless = frame(TEXT, b"");
+    endless.extend(frame(CONTINUATION, b"").repeat(40_000));
+    burst_is_abuse(limits, endless, "too many bytes a second").await;
+}

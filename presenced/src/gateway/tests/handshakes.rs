@@ -1,0 +1,143 @@
+//! Who is let in, and what the first message is.
+
+use super::client::{Client, FINAL, PING, PONG, Received, SECRET, close, frame, request, text};
+use super::fixture::{Fixture, Settings};
+use crate::config::limits::Limits;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_welcomed_with_its_own_record() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::open(fixture.address(), &[("x-user-id", "anna")]).await;
+    let welcome = client.json().await;
+    assert_eq!(welcome["type"], "welcome");
+    assert_eq!(welcome["user"]["status"], "ONLINE");
+    assert_eq!(welcome["user"]["sessions"], 1);
+    assert_eq!(welcome["pingSeconds"], 25.0);
+    assert_eq!(welcome["node"], "here");
+    for field in ["sessionId", "now", "version"] {
+        assert!(welcome[field].is_string(), "{field}: {welcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_is_nobodys_session() {
+    let fixture = Fixture::new().await;
+    let mut observer = fixture.observe().await;
+    assert!(observer.is_served().await);
+    let sessions = fixture.engine.stats().sessions;
+    assert_eq!((sessions.connections, sessions.observers), (0, 1));
+    observer.send(&close(1000, b"")).await;
+    assert_eq!(observer.farewell().await.code, Some(1000));
+    fixture
+        .until("the observer is gone", async |fixture| {
+            fixture.engine.stats().sessions.observers == 0
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_along_with_the_handshake_is_not_lost() {
+    let fixture = Fixture::new().await;
+    let mut bytes = request("GET", &[("x-user-id", "anna")]).into_bytes();
+    bytes.extend(text(r#"{"type":"ping","id":"early"}"#));
+    bytes.extend(frame(FINAL | PING, b"early too"));
+    let late = text(r#"{"type":"ping","id":"late"}"#);
+    let (now, later) = late.split_at(9);
+    bytes.extend(now);
+    let mut client = Client::send_first(fixture.address(), &bytes).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.json().await["type"], "welcome");
+    assert_eq!(client.json().await["id"], "early");
+    assert_eq!(client.next().await, Received::Frame(PONG, b"early too".to_vec()));
+    client.send(later).await;
+    assert_eq!(client.json().await["id"], "late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_refused_was_never_here() {
+    let fixture = Fixture::new().await;
+    let anna = ("x-user-id", "anna");
+    let cases: [(&str, &[(&str, &str)], &str, &str); 7] = [
+        ("GET", &[], "401", "unauthenticated"),
+        ("GET", &[anna, ("x-secret-token", "wrong")], "403", "forbidden"),
+        ("GET", &[anna, ("upgrade", "h2c")], "426", "upgrade_required"),
+        (
+            "GET",
+            &[anna, ("sec-websocket-version", "8")],
+            "426",
+            "upgrade_required",
+        ),
+        ("GET", &[anna, ("sec-websocket-key", "short")], "400", "invalid_header"),
+        (
+            "GET",
+            &[anna, ("sec-websocket-protocol", "chat")],
+            "400",
+            "invalid_value",
+        ),
+        ("GET", &[anna, ("content-length", "2")], "400", "invalid_header"),
+    ];
+    for (method, headers, status, code) in cases {
+        let mut client = Client::send_first(fixture.address(), request(method, headers).as_bytes()).await;
+        let head = client.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {head}");
+        assert!(head.contains("application/problem+json"), "{head}");
+        let body = client.body(&head).await;
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{headers:?}: {body}");
+        if status == "426" {
+            assert!(head.contains("sec-websocket-version: 13"), "{head}");
+        }
+    }
+    let mut client = Client::send_first(fixture.address(), request("HEAD", &[anna]).as_bytes()).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 405 "));
+    assert_eq!(fixture.record("anna").await.revision.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_sends_its_token_as_a_subprotocol_and_never_gets_it_back() {
+    let fixture = Fixture::new().await;
+    let offer = format!("presence.v1, bearer.{}", fixture.token("anna", 60.0));
+    let mut client = Client::send_first(
+        fixture.address(),
+        request("GET", &[("sec-websocket-protocol", &offer)]).as_bytes(),
+    )
+    .await;
+    let head = client.head().await.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("sec-websocket-protocol: presence.v1\r\n"), "{head}");
+    assert!(!head.contains("bearer"), "{head}");
+    assert_eq!(client.json().await["user"]["userId"], "anna");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            sessions_per_user: 2,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut first = fixture.connect("anna").await;
+    let _second = fixture.connect("anna").await;
+    let before = fixture.record("anna").await;
+    let mut third = Client::open(fixture.address(), &[("x-user-id", "anna")]).await;
+    let farewell = third.farewell().await;
+    assert_eq!(farewell.code, Some(4029));
+    assert_eq!(farewell.reason.as_deref(), Some("too_many_sessions"));
+    assert!(farewell.returns.is_some_and(|millis| millis > 0));
+    assert_eq!(fixture.record("anna").await, before);
+    assert!(first.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_given_back_when_the_connection_is_gone() {
+    let fixture = Fixture::new().await;
+    let client = fixture.connect("anna").await;
+    let observer = Client::open(fixture.address(), &[("x-secret-token", SECRET)]).await;
+    assert_eq!(fixture.slots.open(), 2);
+    drop((client, observer));
+    fixture
+        .until("both places are free", async |fixture| fixture.slots.open() == 0)
+        .await;
+}

@@ -1,0 +1,192 @@
+//! Messages and their answers.
+
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, Settings};
+use crate::config::limits::Limits;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_comes_back_digit_for_digit() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    for id in [
+        "1",
+        "-0.10e5",
+        "123456789012345678901234567890",
+        r#""\u00e9 \"q\"""#,
+        r#""""#,
+    ] {
+        client.say(&format!(r#"{{"type":"ping","id":{id}}}"#)).await;
+        let super::client::Received::Frame(_, answer) = client.next().await else {
+            panic!("no answer to {id}")
+        };
+        assert_eq!(
+            String::from_utf8(answer).expect("text"),
+            format!(r#"{{"type":"pong","id":{id}}}"#)
+        );
+    }
+    client.say(r#"{"type":"ping"}"#).await;
+    assert_eq!(client.json().await, json!({"type": "pong"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_in_the_order_of_the_questions() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    let mut expected = Vec::new();
+    for turn in 0..10 {
+        let messages = [
+            json!({"type": "setStatus", "customStatus": if turn % 2 == 0 { "IDLE" } else { "ONLINE" }}),
+            json!({"type": "ping"}),
+            json!({"type": "activity"}),
+        ];
+        for (index, mut message) in messages.into_iter().enumerate() {
+            let id = format!("{turn}.{index}");
+            message["id"] = id.clone().into();
+            client.say(&message.to_string()).await;
+            expected.push(id);
+        }
+    }
+    let mut answered: Vec<String> = Vec::new();
+    while answered.len() < expected.len() {
+        if let Some(id) = client.json().await["id"].as_str() {
+            answered.push(id.to_owned());
+        }
+    }
+    assert_eq!(answered, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    let mut bob = fixture.connect("bob").await;
+    bob.say(r#"{"type":"watch","id":"w","userIds":["anna","nobody"]}"#)
+        .await;
+    let snapshot = bob.answer("w").await;
+    assert_eq!(
+        (&snapshot["type"], &snapshot["done"]),
+        (&"snapshot".into(), &true.into())
+    );
+    assert_eq!(snapshot["users"].as_array().map(Vec::len), Some(2));
+    anna.say(r#"{"type":"setStatus","id":"s","customStatus":"DO_NOT_DISTURB"}"#)
+        .await;
+    let ok = anna.answer("s").await;
+    assert_eq!(
+        (&ok["type"], &ok["user"]["customStatus"]),
+        (&"ok".into(), &"DO_NOT_DISTURB".into())
+    );
+    let event = bob.json().await;
+    assert_eq!(event["users"][0]["status"], "DO_NOT_DISTURB");
+    bob.say(r#"{"type":"unwatch","id":"u","userIds":["anna"]}"#).await;
+    assert_eq!(bob.answer("u").await, json!({"type": "ok", "id": "u"}));
+    anna.say(r#"{"type":"setStatus","id":"t","customStatus":"IDLE"}"#).await;
+    anna.answer("t").await;
+    bob.say(r#"{"type":"ping"}"#).await;
+    assert_eq!(bob.json().await["type"], "pong", "no event of whom one does not watch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activity_is_answered_only_with_an_id() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    anna.say(r#"{"type":"activity"}"#).await;
+    anna.say(r#"{"type":"activity","id":1}"#).await;
+    let first: Value = anna.json().await;
+    assert_eq!((&first["type"], &first["id"]), (&"ok".into(), &1.into()));
+    anna.say(r#"{"type":"activity","idle":true,"id":2}"#).await;
+    let answers = [anna.json().await, anna.json().await];
+    let ok = answers.iter().find(|answer| answer["type"] == "ok").expect("an answer");
+    assert_eq!(ok["user"]["status"], "IDLE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_observers_may_ask_for_different_things() {
+    let fixture = Fixture::new().await;
+    let mut anna = fixture.connect("anna").await;
+    anna.say(r#"{"type":"watchAll","id":"a"}"#).await;
+    assert_eq!(anna.answer("a").await["code"], "observers_only");
+    let mut observer = fixture.observe().await;
+    for message in [
+        r#"{"type":"setStatus","customStatus":"IDLE","id":"o"}"#,
+        r#"{"type":"activity","id":"o"}"#,
+    ] {
+        observer.say(message).await;
+        assert_eq!(observer.answer("o").await["code"], "users_only", "{message}");
+    }
+    observer.say(r#"{"type":"watchAll","id":"all"}"#).await;
+    let snapshot = observer.answer("all").await;
+    assert_eq!(
+        (&snapshot["type"], &snapshot["users"][0]["userId"]),
+        (&"snapshot".into(), &"anna".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_choices_say_when_again() {
+    let mut limits = Limits::default();
+    limits.choices.burst = 2;
+    let fixture = Fixture::with(Settings {
+        limits,
+        ..Settings::default()
+    })
+    .await;
+    let mut client = fixture.connect("anna").await;
+    for id in ["a", "b", "c"] {
+        client
+            .say(&format!(r#"{{"type":"setStatus","id":"{id}","customStatus":"IDLE"}}"#))
+            .await;
+    }
+    assert_eq!(client.answer("b").await["type"], "ok");
+    let refused = client.answer("c").await;
+    assert_eq!(refused["code"], "rate_limited");
+    assert!(
+        refused["retryAfterMs"]
+            .as_u64()
+            .is_some_and(|millis| (1..=500).contains(&millis)),
+        "{refused}"
+    );
+    assert!(client.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    for index in 0..10 {
+        let bad = [
+            "nope",
+            r#"{"type":"nope","id":7}"#,
+            r#"{"type":"setStatus","customStatus":"GONE"}"#,
+        ][index % 3];
+        client.say(bad).await;
+        let error = client.json().await;
+        assert_eq!(error["type"], "error", "{bad}");
+        assert_eq!(error["id"].as_u64(), bad.contains("id\":7").then_some(7));
+    }
+    assert!(client.is_served().await);
+    client.say("nope").await;
+    assert_eq!(client.farewell().await.code, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            watched_per_connection: 2,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut client = fixture.connect("anna").await;
+    for _ in 0..12 {
+        client.say(r#"{"type":"watch","id":"w","userIds":["a","b","c"]}"#).await;
+        assert_eq!(client.answer("w").await["code"], "too_many_watched");
+    }
+    client.say(r#"{"type":"watch","id":"w","userIds":["a","b"]}"#).await;
+    assert_eq!(client.answer("w").await["type"], "snapshot");
+    client.say(r#"{"type":"watch","id":"w","userIds":["c"]}"#).await;
+    assert_eq!(client.answer("w").await["code"], "too_many_watched");
+    assert_eq!(fixture.engine.stats().sessions.watches, 2);
+}

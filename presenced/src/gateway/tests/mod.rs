@@ -1,0 +1,9 @@
+//! The gateway with real sockets, from the handshake to the last byte, on an engine and a store of its own.
+
+mod client;
+mod endings;
+mod fixture;
+mod frames;
+mod handshakes;
+mod messages;
+mod timing;

@@ -1,0 +1,111 @@
+//! Silence, unfinished messages and tokens that run out, on short times.
+
+use std::time::Duration;
+
+use super::client::{CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, frame};
+use super::fixture::{Fixture, Settings};
+use crate::config::limits::Limits;
+
+fn quick() -> Settings {
+    Settings {
+        ping_interval: Duration::from_millis(400),
+        ping_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_asked_and_then_lost_without_a_word() {
+    let fixture = Fixture::with(quick()).await;
+    let mut client = fixture.connect("anna").await;
+    assert_eq!(client.next().await, Received::Frame(PING, Vec::new()));
+    assert_eq!(fixture.explain("anna").await.sessions.len(), 1, "it has time to answer");
+    assert_eq!(client.next().await, Received::End, "no close frame");
+    let explain = fixture.explain("anna").await;
+    assert!(explain.sessions.is_empty() && explain.grace.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_answers_stays() {
+    let fixture = Fixture::with(quick()).await;
+    let mut client = fixture.connect("anna").await;
+    let heard = fixture.explain("anna").await.sessions[0].last_heard;
+    for round in 0..4 {
+        assert_eq!(client.next().await, Received::Frame(PING, Vec::new()), "{round}");
+        client.send(&frame(FINAL | PONG, b"")).await;
+    }
+    assert!(client.is_served().await);
+    let session = fixture.explain("anna").await.sessions[0].clone();
+    assert!(
+        session.last_heard.since(heard) >= Duration::from_millis(1_200),
+        "a pong counts as heard"
+    );
+    assert_eq!(session.last_active, None, "and is no activity");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_speaks_is_not_asked() {
+    let fixture = Fixture::with(quick()).await;
+    let mut client = fixture.connect("anna").await;
+    let mut spoken = Duration::ZERO;
+    while spoken < Duration::from_millis(1_200) {
+        assert!(client.is_served().await, "and no ping comes between");
+        let pause = Duration::from_millis(50);
+        let idle = tokio::time::timeout(pause, client.next()).await;
+        assert!(idle.is_err(), "{idle:?}");
+        spoken += pause;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            message_timeout: Duration::from_millis(500),
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut whole = fixture.connect("whole").await;
+    whole.send(&frame(TEXT, br#"{"type":"ping","#)).await;
+    whole.send(&frame(FINAL | CONTINUATION, br#""id":"w"}"#)).await;
+    assert_eq!(whole.answer("w").await["type"], "pong");
+
+    let mut half = fixture.connect("half").await;
+    half.send(frame(FINAL | TEXT, b"{}").split_at(3).0).await;
+    assert_eq!(half.farewell().await.code, Some(4008), "half a frame");
+
+    let mut client: Client = fixture.connect("anna").await;
+    client.send(&frame(TEXT, b"{")).await;
+    let mut pongs = 0;
+    let code = loop {
+        client.send(&frame(FINAL | PING, b"")).await;
+        match client.next().await {
+            Received::Frame(PONG, _) => pongs += 1,
+            Received::Frame(TEXT, _) => break client.farewell().await.code,
+            other => panic!("{other:?}"),
+        }
+        let silence = tokio::time::timeout(Duration::from_millis(50), client.stream.readable()).await;
+        drop(silence);
+    };
+    assert_eq!(code, Some(4008));
+    assert!(pongs >= 5, "{pongs}");
+    assert!(whole.is_served().await, "who finished is left alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_when_its_token_does() {
+    let fixture = Fixture::new().await;
+    let bearer = format!("Bearer {}", fixture.token("anna", 1.2));
+    let mut client = Client::open(fixture.address(), &[("authorization", &bearer)]).await;
+    assert_eq!(client.json().await["type"], "welcome");
+    assert!(client.is_served().await);
+    let farewell = client.farewell().await;
+    assert_eq!(
+        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (Some(4001), Some("expired"), Some(0))
+    );
+    let explain = fixture.explain("anna").await;
+    assert!(explain.grace.is_some(), "new credentials in time, and nobody noticed");
+}
