@@ -22,13 +22,7 @@ const WRITE_BUFFER_MAX_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) enum Incoming {
     Text(Utf8Bytes),
-    Binary(
-        #[cfg_attr(
-            not(feature = "autobahn"),
-            expect(dead_code, reason = "only the echo has a use for it")
-        )]
-        Bytes,
-    ),
+    Binary(Bytes),
     Ping(Bytes),
     Pong,
     /// The last message.

@@ -57,7 +57,8 @@ async fn what_is_sent_along_with_the_handshake_is_not_lost() {
 async fn whoever_is_refused_was_never_here() {
     let fixture = Fixture::new().await;
     let anna = ("x-user-id", "anna");
-    let cases: [(&str, &[(&str, &str)], &str, &str); 7] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 7] = [
         ("GET", &[], "401", "unauthenticated"),
         ("GET", &[anna, ("x-secret-token", "wrong")], "403", "forbidden"),
         ("GET", &[anna, ("upgrade", "h2c")], "426", "upgrade_required"),
