@@ -130,3 +130,41 @@ fn codec(message_max: usize) -> WebSocketContext {
         .accept_unmasked_frames(false);
     WebSocketContext::new(Role::Server, Some(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gateway::tests::{Fixture, text};
+    use crate::hub::conn::Conn;
+
+    #[tokio::test]
+    async fn an_idle_connection_has_no_codec() {
+        let engine = Fixture::new().await.engine;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let mut peer = TcpStream::connect(address).await.expect("a connection");
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let conn = Conn::new(socket, engine.new_session(), None, engine.shared());
+        let limits = Arc::default();
+        let mut reader = Reader::new(
+            Tap::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),
+            1024,
+        );
+        let message = text("hello");
+        let (front, back) = message.split_at(5);
+        for (bytes, has_codec) in [(front, true), (back, false)] {
+            peer.write_all(bytes).await.expect("room");
+            conn.socket().readable().await.expect("bytes");
+            let read = reader.next().expect("no error");
+            assert_eq!(read.is_some(), !has_codec);
+            assert!(reader.next().expect("no error").is_none());
+            assert_eq!(reader.codec.is_some(), has_codec);
+        }
+    }
+}

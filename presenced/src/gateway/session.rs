@@ -209,3 +209,21 @@ impl<'a> Session<'a> {
             .map_err(|_| Verdict::Abusive(Abuse::BadMessages).into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most bytes of a connection's task; there are tens of thousands, and most of them wait.
+    const TASK_MAX_BYTES: usize = 1536;
+
+    fn size_of_task<F: Future>(_run: fn(Arc<Gateway>, TcpStream, Vec<u8>, Admitted) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let bytes = size_of_task(run);
+        assert!(bytes <= TASK_MAX_BYTES, "{bytes}");
+    }
+}

@@ -222,4 +222,71 @@ mod tests {
         heart.hear(at(7), None);
         assert_eq!(heart.judge(at(7), None, &BEATS), Due::Verdict(Verdict::Expired));
     }
+
+    /// Looks whenever it was told to look, and a tick late, until `end`. The verdict, if one is passed, and when; and the
+    /// pings that left.
+    fn watch(
+        heart: &mut Heart,
+        (mut now, end): (u64, u64),
+        stuck_since: impl Fn(u64) -> Option<Mono>,
+    ) -> (Option<(Verdict, u64)>, Vec<u64>) {
+        const TICK: u64 = 16;
+        let mut pings = Vec::new();
+        while now <= end {
+            let next = match heart.judge(Mono::from_millis(now), stuck_since(now), &BEATS) {
+                Due::Nothing(next) => next,
+                Due::Ping(next) => {
+                    pings.push(now);
+                    next
+                }
+                Due::Verdict(verdict) => return (Some((verdict, now)), pings),
+            };
+            assert!(next.as_millis() > now, "a heart that never rests");
+            now = next.as_millis() + TICK;
+        }
+        (None, pings)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_silent_death_is_found_in_time_whenever_it_comes(
+            hears in proptest::collection::vec(1_u64..24_000, 0..20),
+            stuck in proptest::option::of((0_u64..60_000, 1_u64..29_000)),
+        ) {
+            let mut heart = Heart::new(at(0), None);
+            let mut now = 0;
+            for pause in hears {
+                proptest::prop_assert_eq!(watch(&mut heart, (now, now + pause), |_| None).0, None, "who speaks stays");
+                now += pause;
+                heart.hear(Mono::from_millis(now), None);
+            }
+            // Data may lie unsent for a while; then the socket takes it, and the peer is dead from that moment.
+            let (from, until) = stuck.map_or((0, now), |(after, length)| (now + after % 20_000, now + after % 20_000 + length));
+            let stuck_since = |when| (from..until).contains(&when).then(|| Mono::from_millis(from));
+            let found = watch(&mut heart, (now, now + 200_000), stuck_since).0;
+            let Some((Verdict::PingTimeout, when)) = found else {
+                return Err(proptest::test_runner::TestCaseError::fail(format!("{found:?}")));
+            };
+            // Interval and timeout; or, where a ping is due already when the socket takes what lay unsent, a look and the
+            // timeout. And the second that the promise allows.
+            let latest = (now + 35_000).max(until + 11_000) + 1_000;
+            proptest::prop_assert!(when <= latest, "{} > {}", when, latest);
+            proptest::prop_assert!(when >= now + 35_000, "not before its time");
+        }
+
+        #[test]
+        fn whoever_answers_each_ping_stays(delays in proptest::collection::vec(0_u64..9_900, 1..30)) {
+            let mut heart = Heart::new(at(0), None);
+            let mut now = 0;
+            for delay in delays {
+                let (verdict, pings) = watch(&mut heart, (now, now + 25_100), |_| None);
+                proptest::prop_assert_eq!(verdict, None);
+                proptest::prop_assert_eq!(pings.len(), 1);
+                let pinged = pings[0];
+                proptest::prop_assert_eq!(watch(&mut heart, (pinged, pinged + delay), |_| None).0, None);
+                now = pinged + delay;
+                heart.hear(Mono::from_millis(now), None);
+            }
+        }
+    }
 }

@@ -65,7 +65,7 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A whole text message.
-pub(super) fn text(payload: &str) -> Vec<u8> {
+pub(in crate::gateway) fn text(payload: &str) -> Vec<u8> {
     frame(FINAL | TEXT, payload.as_bytes())
 }
 

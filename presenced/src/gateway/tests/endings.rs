@@ -107,6 +107,8 @@ async fn a_verdict_does_not_wait_for_the_store() {
         })
         .await;
     fixture.engine.begin_drain();
+    // Not after an answer to the choice, which comes once the store has given up.
+    assert_eq!(anna.json().await["type"], "goodbye");
     assert_eq!(anna.farewell().await.code, Some(1012));
     blocker.execute_batch("ROLLBACK").expect("no lock");
 }

@@ -42,8 +42,8 @@ impl Default for Settings {
     }
 }
 
-pub(super) struct Fixture {
-    pub(super) engine: Arc<Engine>,
+pub(in crate::gateway) struct Fixture {
+    pub(in crate::gateway) engine: Arc<Engine>,
     pub(super) slots: Arc<Slots>,
     server: Server,
     registry: Registry,
@@ -78,7 +78,7 @@ fn auth() -> Auth {
 }
 
 impl Fixture {
-    pub(super) async fn new() -> Self {
+    pub(in crate::gateway) async fn new() -> Self {
         Self::with(Settings::default()).await
     }
 

@@ -125,7 +125,7 @@ async fn users_and_observers_may_ask_for_different_things() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_choices_say_when_again() {
     let mut limits = Limits::default();
-    limits.choices.amount = 2;
+    (limits.choices.amount, limits.choices.burst) = (2, 2);
     let fixture = Fixture::with(Settings {
         limits,
         ..Settings::default()
@@ -143,7 +143,7 @@ async fn too_many_choices_say_when_again() {
     assert!(
         refused["retryAfterMs"]
             .as_u64()
-            .is_some_and(|wait| (1..=10_000).contains(&wait)),
+            .is_some_and(|millis| (1..=10_000).contains(&millis)),
         "{refused}"
     );
     assert!(client.is_served().await);

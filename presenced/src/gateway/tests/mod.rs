@@ -7,3 +7,6 @@ mod frames;
 mod handshakes;
 mod messages;
 mod timing;
+
+pub(super) use client::text;
+pub(super) use fixture::Fixture;
