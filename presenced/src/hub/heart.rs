@@ -69,6 +69,12 @@ impl Heart {
         if self.expires.is_some_and(|at| at <= now) {
             return Due::Verdict(Verdict::Expired);
         }
+        // Before anything else is judged: whoever does not read is not read from either, so its unfinished message lies in the
+        // socket for as long.
+        let too_slow = stuck_since.map(|since| since.after(beats.write_timeout));
+        if too_slow.is_some_and(|at| at <= now) {
+            return Due::Verdict(Verdict::TooSlow);
+        }
         let unfinished = self.opened.map(|since| since.after(beats.message_timeout));
         if unfinished.is_some_and(|at| at <= now) {
             return Due::Verdict(Verdict::Abusive(Abuse::Unfinished));
@@ -80,16 +86,11 @@ impl Heart {
                 .min()
                 .unwrap_or(one)
         };
-        if let Some(since) = stuck_since {
-            let at = since.after(beats.write_timeout);
+        if let Some(at) = too_slow {
             // An unanswered ping may lie unsent, so its clock begins anew once data flows again. That moment must not be
             // missed by much: from then on silence is judged again.
             self.pinged = self.pinged.map(|_| now);
-            return if at <= now {
-                Due::Verdict(Verdict::TooSlow)
-            } else {
-                Due::Nothing(sooner(at.min(now.after(STUCK_LOOKS))))
-            };
+            return Due::Nothing(sooner(at.min(now.after(STUCK_LOOKS))));
         }
         if let Some(pinged) = self.pinged {
             let at = pinged.after(beats.ping_timeout);
@@ -213,6 +214,17 @@ mod tests {
             heart.judge(at(11), None, &BEATS),
             Due::Verdict(Verdict::Abusive(_))
         ));
+    }
+
+    #[test]
+    fn whoever_does_not_read_is_too_slow_in_the_middle_of_a_message_as_well() {
+        let mut heart = Heart::new(at(0), None);
+        heart.hear(at(1), Some(at(1)));
+        assert!(matches!(
+            heart.judge(at(29), Some(at(0)), &BEATS),
+            Due::Verdict(Verdict::Abusive(_))
+        ));
+        assert_eq!(heart.judge(at(30), Some(at(0)), &BEATS), Due::Verdict(Verdict::TooSlow));
     }
 
     #[test]
