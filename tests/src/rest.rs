@@ -187,8 +187,11 @@ pub async fn send(request: RequestBuilder) -> Answer {
 
 /// The same, or none if the daemon could not be asked or did not live to answer.
 pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
-    within_deadline("an answer to a REST call", async {
-        let response = request.send().await.ok()?;
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let what = format!("an answer to {} {}", request.method(), request.url());
+    within_deadline(&what, async {
+        let response = client.execute(request).await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.ok()?;
         Some(Answer {

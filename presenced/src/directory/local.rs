@@ -67,3 +67,30 @@ impl Local {
         self.revisions.lock().raise(stored);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CEILING: u64 = 1_000_000;
+
+    #[test]
+    fn after_a_crash_everything_is_told_above_what_was_told_before_it() {
+        let crashed = Local::new("here", CEILING, false);
+        assert_eq!(crashed.restored(Revision::new(5)), Revision::new(CEILING));
+        assert_eq!(
+            crashed.restored(Revision::NEVER),
+            Revision::NEVER,
+            "a user never seen stays one"
+        );
+        let next = crashed.next_revision(Revision::new(CEILING), Wall::from_millis(0));
+        assert!(next > Revision::new(CEILING));
+    }
+
+    #[test]
+    fn after_a_clean_end_everything_is_told_as_it_was() {
+        let clean = Local::new("here", CEILING, true);
+        assert_eq!(clean.restored(Revision::new(5)), Revision::new(5));
+        assert!(clean.next_revision(Revision::new(5), Wall::from_millis(0)) > Revision::new(CEILING));
+    }
+}

@@ -1,7 +1,7 @@
 //! What an error of SQLite means for the store, and the health that follows from it.
 //!
 //! Three kinds are told apart: a request that can't be stored (the others of its transaction can), a state that passes
-//! (a lock, a full disk) and one that doesn't (the disk lost what it had taken, the file is damaged). The last seals
+//! (a lock, a full disk) and one that doesn't (the disk lost what it had taken, the file is damaged or gone). The last seals
 //! the store: nothing is written until a restart has read the truth again.
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ impl FailureKind {
         match failure.extended_code {
             ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => return Self::Fsync,
             ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => return Self::Damaged,
+            ffi::SQLITE_READONLY_DBMOVED => return Self::Moved,
             _ => {}
         }
         match failure.extended_code & 0xff {
@@ -40,7 +41,7 @@ impl FailureKind {
 
     /// Whether only a restart can help.
     const fn seals(self) -> bool {
-        matches!(self, Self::Fsync | Self::Damaged)
+        matches!(self, Self::Fsync | Self::Damaged | Self::Moved)
     }
 
     /// What to do about it, for people.
@@ -50,6 +51,7 @@ impl FailureKind {
             Self::Full => "free some space; service resumes by itself",
             Self::ReadOnly => "make it and its directory writable; service resumes by itself",
             Self::Fsync => "restart needed: the disk did not keep what it had taken",
+            Self::Moved => "restart needed, with the database in its place: what is written now would be lost",
             Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
             Self::Io | Self::Request | Self::Overloaded | Self::Late => "service resumes by itself when the disk works",
         }

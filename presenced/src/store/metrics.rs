@@ -42,6 +42,8 @@ pub(super) enum FailureKind {
     Fsync,
     /// The file is damaged: no writing until the next start.
     Damaged,
+    /// The file or its log was removed or replaced while it was open: no writing until the next start.
+    Moved,
     /// One request that can't be stored, whatever the state of the disk.
     Request,
     /// A queue was full.

@@ -7,6 +7,7 @@
 mod connection;
 mod fault;
 mod forgotten;
+mod identity;
 mod inspect;
 mod metrics;
 mod migration;

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
 use super::fault::Health;
+use super::identity::Identity;
 use super::inspect::{Found, find, io_error, sql_error};
 use super::queue::Queue;
 use super::writer::Writer;
@@ -32,6 +33,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = read::load_startup(&connection).map_err(sql)?;
+    let identity = Identity::of(path).map_err(|error| io_error(path, &error))?;
     let readers: Result<Vec<Connection>, _> = (0..options.readers.max(1))
         .map(|_| open_reader(path, options.busy_timeout))
         .collect();
@@ -40,7 +42,12 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
     let reads = Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
-    let writer = Writer::new(connection, writes.clone(), health.clone(), options.batch_max);
+    let writer = Writer::new(
+        (connection, identity),
+        writes.clone(),
+        health.clone(),
+        options.batch_max,
+    );
     let writer = writer.map_err(sql)?;
     // Built before the threads start: if one can't, dropping this ends those that did.
     let inner = Inner {

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::StoreError;
 use super::fault::{Health, Step};
 use super::forgotten::Forgotten;
+use super::identity::Identity;
 use super::metrics::{FailureKind, StoreMetrics};
 use super::queue::Queue;
 use super::write::{Failure, Write};
@@ -63,6 +64,7 @@ impl Ticket {
 /// The writer's side of the store.
 pub(super) struct Writer {
     connection: Connection,
+    identity: Identity,
     queue: Arc<Queue<Job>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
@@ -80,7 +82,7 @@ type Batch = Vec<(oneshot::Sender<Answer>, Answer)>;
 
 impl Writer {
     pub(super) fn new(
-        mut connection: Connection,
+        (mut connection, identity): (Connection, Identity),
         queue: Arc<Queue<Job>>,
         health: Arc<Health>,
         batch_max: usize,
@@ -94,6 +96,7 @@ impl Writer {
         }))?;
         Ok(Self {
             connection,
+            identity,
             queue,
             metrics: health.metrics().clone(),
             health,
@@ -155,6 +158,7 @@ impl Writer {
     fn begin(&self) -> rusqlite::Result<()> {
         // Nothing to do, unless the last attempt at that failed.
         self.roll_back();
+        self.identity.check()?;
         self.health.seam.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")

@@ -157,7 +157,7 @@ async fn a_binary_message_is_answered_and_the_connection_lives_on() {
     assert!(client.is_served().await);
 }
 
-async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, text: &str) {
+async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
     let fixture = Fixture::with(Settings {
         limits,
         ..Settings::default()
@@ -171,7 +171,7 @@ async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, text: &str) {
     assert!(
         fixture
             .figures()
-            .contains(&format!("refused_by_limit_total{{limit=\"{text}\"}} 1"))
+            .contains(&format!("refused_by_limit_total{{limit=\"{limit}\"}} 1"))
     );
     assert!(other.is_served().await);
 }

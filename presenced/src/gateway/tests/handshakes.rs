@@ -57,18 +57,28 @@ async fn what_is_sent_along_with_the_handshake_is_not_lost() {
 async fn whoever_is_refused_was_never_here() {
     let fixture = Fixture::new().await;
     let anna = ("x-user-id", "anna");
-    type Headers<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(Headers<'_>, &str, &str); 7] = [
-        (&[], "401", "unauthenticated"),
-        (&[anna, ("x-secret-token", "wrong")], "403", "forbidden"),
-        (&[anna, ("upgrade", "h2c")], "426", "upgrade_required"),
-        (&[anna, ("sec-websocket-version", "8")], "426", "upgrade_required"),
-        (&[anna, ("sec-websocket-key", "short")], "400", "invalid_header"),
-        (&[anna, ("sec-websocket-protocol", "chat")], "400", "invalid_value"),
-        (&[anna, ("content-length", "2")], "400", "invalid_header"),
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 7] = [
+        ("GET", &[], "401", "unauthenticated"),
+        ("GET", &[anna, ("x-secret-token", "wrong")], "403", "forbidden"),
+        ("GET", &[anna, ("upgrade", "h2c")], "426", "upgrade_required"),
+        (
+            "GET",
+            &[anna, ("sec-websocket-version", "8")],
+            "426",
+            "upgrade_required",
+        ),
+        ("GET", &[anna, ("sec-websocket-key", "short")], "400", "invalid_header"),
+        (
+            "GET",
+            &[anna, ("sec-websocket-protocol", "chat")],
+            "400",
+            "invalid_value",
+        ),
+        ("GET", &[anna, ("content-length", "2")], "400", "invalid_header"),
     ];
-    for (headers, status, code) in cases {
-        let mut client = Client::send_first(fixture.address(), request("GET", headers).as_bytes()).await;
+    for (method, headers, status, code) in cases {
+        let mut client = Client::send_first(fixture.address(), request(method, headers).as_bytes()).await;
         let head = client.head().await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {head}");
         assert!(head.contains("application/problem+json"), "{head}");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
+use super::super::connection::Beside;
 use super::super::fault::Step;
 use super::super::metrics::FailureKind;
 use super::*;
@@ -39,6 +40,7 @@ fn every_error_of_the_disk_is_known_for_what_it_is() {
         (ffi::SQLITE_NOMEM, FailureKind::Io),
         (ffi::SQLITE_READONLY, FailureKind::ReadOnly),
         (ffi::SQLITE_READONLY_DIRECTORY, FailureKind::ReadOnly),
+        (ffi::SQLITE_READONLY_DBMOVED, FailureKind::Moved),
         (ffi::SQLITE_IOERR_FSYNC, FailureKind::Fsync),
         (ffi::SQLITE_IOERR_DIR_FSYNC, FailureKind::Fsync),
         (ffi::SQLITE_CORRUPT, FailureKind::Damaged),
@@ -226,6 +228,46 @@ async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
     assert!(error.contains("presence.db") && error.contains("damaged"), "{error}");
     store.close();
     assert!(before == place.data());
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_another_one_takes_no_writes() {
+    type Harm = fn(&Place);
+    let harms: [(&str, Harm); 4] = [
+        ("removed", |place| std::fs::remove_file(place.path()).unwrap()),
+        ("removed with all beside it", |place| {
+            std::fs::remove_dir_all(place.directory.path()).unwrap();
+        }),
+        ("replaced", |place| {
+            let other = place.directory.path().join("backup");
+            std::fs::copy(place.path(), &other).unwrap();
+            std::fs::rename(other, place.path()).unwrap();
+        }),
+        ("without its log", |place| {
+            std::fs::remove_file(Beside::Log.path(&place.path())).unwrap();
+        }),
+    ];
+    for (what, harm) in harms {
+        let place = Place::new();
+        let store = place.open();
+        store.choose("alice", Idle, 1).await.unwrap();
+        harm(&place);
+        let chosen = store.choose("alice", DoNotDisturb, 2).await;
+        assert!(is_sealed(&chosen), "{what}: {chosen:?}");
+        let error = store.health().error.unwrap();
+        assert!(
+            error.contains("presence.db") && error.contains("restart needed"),
+            "{error}"
+        );
+        let names = |place: &Place| std::fs::read_dir(place.directory.path()).map_or(0, Iterator::count);
+        let before = names(&place);
+        store.close();
+        assert_eq!(
+            names(&place),
+            before,
+            "{what}: closing takes away what it does not know"
+        );
+    }
 }
 
 #[tokio::test]
