@@ -1,5 +1,7 @@
 //! Frames as clients may and may not send them.
 
+use tokio::io::AsyncWriteExt;
+
 use super::client::{BINARY, CLOSE, CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, close, frame, text};
 use super::fixture::{Fixture, Settings, plenty};
 use crate::config::limits::Limits;
@@ -84,6 +86,11 @@ async fn the_close_frame_reaches_a_client_that_is_still_sending() {
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | TEXT, &vec![b'x'; 150_000])).await;
     assert_eq!(client.farewell().await.code, Some(1009));
+    // Nor is it cut off at once: a reset could overtake the close frame on its way.
+    for _ in 0..5 {
+        let sent = client.stream.write_all(&[0; 1_000]).await;
+        sent.expect("the daemon still takes what was under way");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

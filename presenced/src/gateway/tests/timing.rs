@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, frame};
-use super::fixture::{Fixture, Settings};
+use super::fixture::{Fixture, Settings, plenty};
 use crate::config::limits::Limits;
 
 fn quick() -> Settings {
@@ -62,6 +62,7 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
     let fixture = Fixture::with(Settings {
         limits: Limits {
             message_timeout: Duration::from_millis(500),
+            messages: plenty(),
             ..Limits::default()
         },
         ..Settings::default()
@@ -79,18 +80,30 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
     let mut client: Client = fixture.connect("anna").await;
     client.send(&frame(TEXT, b"{")).await;
     let mut pongs = 0;
-    let code = loop {
+    let mut is_over = false;
+    while !is_over {
         client.send(&frame(FINAL | PING, b"")).await;
-        match client.next().await {
-            Received::Frame(PONG, _) => pongs += 1,
-            Received::Frame(TEXT, _) => break client.farewell().await.code,
-            other => panic!("{other:?}"),
+        // As often as ten times before the message is overdue.
+        while let Ok(received) = tokio::time::timeout(Duration::from_millis(50), client.next()).await {
+            match received {
+                Received::Frame(PONG, _) => pongs += 1,
+                Received::Frame(TEXT, _) => {
+                    is_over = true;
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
         }
-        let silence = tokio::time::timeout(Duration::from_millis(50), client.stream.readable()).await;
-        drop(silence);
-    };
+        assert!(pongs < 100, "never judged");
+    }
+    let code = client.farewell().await.code;
     assert_eq!(code, Some(4008));
     assert!(pongs >= 5, "{pongs}");
+    let figures = fixture.figures();
+    assert!(
+        figures.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),
+        "{figures}"
+    );
     assert!(whole.is_served().await, "who finished is left alone");
 }
 
