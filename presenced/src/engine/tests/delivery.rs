@@ -283,6 +283,47 @@ async fn a_watch_over_the_limit_adds_nothing() {
     assert_eq!(fixture.engine.stats().sessions.watches, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
+    let fixture = Fixture::new().await;
+    let _people = [fixture.connect("ann").await, fixture.connect("bob").await];
+    let mut watcher = fixture.connect("watcher").await;
+    fixture
+        .engine
+        .watch(&watcher.conn, None, vec![user("ann")], None)
+        .await
+        .expect("a watch");
+    watcher.snapshot().await;
+    // As if somebody wrote just now: what is owed has to wait, so a change and a snapshot come to lie there together.
+    watcher.conn.outbox().lock().is_writing = true;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture
+        .engine
+        .watch(&watcher.conn, None, vec![user("bob")], None)
+        .await
+        .expect("a watch");
+    let is_due = {
+        let mut outbox = watcher.conn.outbox().lock();
+        outbox.is_writing = false;
+        outbox.enqueue()
+    };
+    assert!(is_due);
+    fixture.engine.ready.push(std::sync::Arc::clone(&watcher.conn));
+    let (users, _, cursor) = watcher.snapshot().await;
+    assert_eq!(statuses(&users), [("bob".to_owned(), Some(Status::Online))]);
+    // The connection is lost here, before the event that comes next is read.
+    let mut second = fixture.connect("second").await;
+    let both = vec![user("ann"), user("bob")];
+    fixture
+        .engine
+        .watch(&second.conn, None, both, Some(cursor))
+        .await
+        .expect("a watch");
+    let (users, resumed, _) = second.snapshot().await;
+    let is_told = statuses(&users).contains(&("ann".to_owned(), Some(Status::Idle)));
+    assert!(is_told, "lost for good: {users:?} {resumed}");
+}
+
 /// Takes records over; a revision that does not grow is a failure.
 fn take(known: &mut HashMap<UserId, (Revision, Status)>, users: &[Update]) {
     for update in users {

@@ -4,6 +4,7 @@ mod durable;
 mod faults;
 mod opening;
 mod rows;
+mod sealing;
 
 use std::path::PathBuf;
 use std::time::Duration;
