@@ -295,7 +295,14 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
         .expect("a watch");
     watcher.snapshot().await;
     // As if somebody wrote just now: what is owed has to wait, so a change and a snapshot come to lie there together.
-    watcher.conn.outbox().lock().is_writing = true;
+    fixture
+        .until("nothing is under way", |_| {
+            let mut outbox = watcher.conn.outbox().lock();
+            let is_quiet = !outbox.is_writing && !outbox.is_queued && !outbox.is_owed();
+            outbox.is_writing |= is_quiet;
+            is_quiet
+        })
+        .await;
     fixture.choose("ann", CustomStatus::Idle).await;
     fixture
         .engine
