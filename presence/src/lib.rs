@@ -29,5 +29,5 @@ pub use rule::{Decision, Reason, decide};
 pub use sessions::{Contribution, End, SessionId, Sessions, Timers, Voice};
 pub use status::{By, CustomStatus, Status};
 pub use time::{Mono, Now, Wall};
-pub use user_id::{InvalidUserId, UserId};
+pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};
 pub use window::Window;

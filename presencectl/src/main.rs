@@ -10,6 +10,7 @@ mod context;
 mod duration;
 mod failure;
 mod output;
+mod tui;
 mod words;
 
 use std::io::Write;

@@ -1,0 +1,341 @@
+//! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
+//! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
+
+use super::geometry::{Area, Size};
+use super::keymap::{BINDINGS, Place};
+use super::model::column::Column;
+use super::model::overlay::Overlay;
+use super::model::{Model, Panel, Times};
+
+/// From this width on, the stream and the detail stand beside the table.
+const WIDE_COLUMNS: u16 = 110;
+/// From this height on, the overview has bars and sparklines: a line for each status, one for the rates, and a border.
+const TALL_ROWS: u16 = 20;
+/// From this height on, the overview has a line.
+const OVERVIEW_ROWS_MIN: u16 = 9;
+/// Rows of the tall overview, with its border.
+const OVERVIEW_ROWS: u16 = 6;
+/// From this height on, the stream stands below the table.
+const STREAM_BODY_MIN: u16 = 13;
+/// The user's column is at least so wide before another one is added.
+const USER_COLUMNS_MIN: u16 = 16;
+
+/// Where everything lies. What is not shown is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Layout {
+    /// The top line.
+    pub(crate) header: Area,
+    /// Numbers and sparklines; with a border if higher than a line.
+    pub(crate) overview: Area,
+    /// The table with its border.
+    pub(crate) users: Area,
+    /// The stream with its border.
+    pub(crate) stream: Area,
+    /// The detail with its border.
+    pub(crate) detail: Area,
+    /// The bottom line.
+    pub(crate) footer: Area,
+    /// What lies over the panels, with its border.
+    pub(crate) overlay: Area,
+}
+
+impl Layout {
+    /// As the model is.
+    pub(crate) fn of(model: &Model) -> Self {
+        let size = model.size;
+        let (header, rest) = Area::whole(size).split_top(u16::from(size.height >= 3));
+        let (body, footer) = rest.split_bottom(u16::from(size.height >= 2));
+        let mut layout = Self {
+            header,
+            footer,
+            overlay: overlay(model),
+            ..Self::default()
+        };
+        if model.is_zoomed {
+            *layout.panel_mut(model.panel) = body;
+            return layout;
+        }
+        let overview_rows = match size.height {
+            0..OVERVIEW_ROWS_MIN => 0,
+            OVERVIEW_ROWS_MIN..TALL_ROWS => 1,
+            TALL_ROWS.. => OVERVIEW_ROWS,
+        };
+        let (overview, panels) = body.split_top(overview_rows);
+        layout.overview = overview;
+        if size.width >= WIDE_COLUMNS {
+            layout.beside(panels, model);
+        } else {
+            layout.below(panels, model);
+        }
+        layout
+    }
+
+    fn beside(&mut self, panels: Area, model: &Model) {
+        let (users, right) = panels.split_right((panels.width * 2 / 5).clamp(44, 76));
+        self.users = users;
+        let detail_rows = match model.detail {
+            Some(_) => right.height * 3 / 5,
+            None => 0,
+        };
+        (self.detail, self.stream) = right.split_top(detail_rows);
+    }
+
+    fn below(&mut self, panels: Area, model: &Model) {
+        if model.detail.is_some() {
+            // Where there is little room, what has the focus is all there is.
+            let users_rows = match (panels.height, model.panel) {
+                (10.., _) => panels.height * 2 / 5,
+                (_, Panel::Detail) => 0,
+                (height, _) => height,
+            };
+            (self.users, self.detail) = panels.split_top(users_rows);
+            if model.panel == Panel::Stream {
+                (self.stream, self.users) = (self.users, Area::default());
+            }
+        } else if panels.height >= STREAM_BODY_MIN {
+            (self.users, self.stream) = panels.split_bottom((panels.height / 3).clamp(5, 14));
+        } else if model.panel == Panel::Stream {
+            self.stream = panels;
+        } else {
+            self.users = panels;
+        }
+    }
+
+    fn panel_mut(&mut self, panel: Panel) -> &mut Area {
+        match panel {
+            Panel::Users => &mut self.users,
+            Panel::Stream => &mut self.stream,
+            Panel::Detail => &mut self.detail,
+        }
+    }
+
+    /// Where a panel lies.
+    pub(crate) const fn panel(&self, panel: Panel) -> Area {
+        match panel {
+            Panel::Users => self.users,
+            Panel::Stream => self.stream,
+            Panel::Detail => self.detail,
+        }
+    }
+
+    /// The line with the headings of the table.
+    pub(crate) fn users_head(&self) -> Area {
+        self.users.inside().split_top(1).0
+    }
+
+    /// The rows of the table.
+    pub(crate) fn users_rows(&self) -> Area {
+        self.users.inside().split_top(1).1
+    }
+
+    /// How many rows a panel shows.
+    pub(crate) fn rows_of(&self, panel: Panel) -> usize {
+        usize::from(match panel {
+            Panel::Users => self.users_rows().height,
+            Panel::Stream | Panel::Detail => self.panel(panel).inside().height,
+        })
+    }
+
+    /// The tall overview's lines of the statuses: ONLINE, IDLE and DO_NOT_DISTURB, one below the other.
+    pub(crate) fn status_line(&self, index: u16) -> Area {
+        let inside = self.overview.inside();
+        let (_, rest) = inside.split_top(index);
+        rest.split_top(1).0
+    }
+}
+
+/// How many lines the help has: a title for each place, its keys, and a blank line between two places.
+pub(crate) fn help_rows() -> usize {
+    let places = Place::ALL.len();
+    places * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
+}
+
+fn overlay(model: &Model) -> Area {
+    let screen = Area::whole(model.size);
+    match &model.overlay {
+        None => Area::default(),
+        Some(Overlay::Help { .. }) => {
+            let rows = u16::try_from(help_rows()).unwrap_or(u16::MAX).saturating_add(2);
+            screen.centred(76, rows)
+        }
+        Some(Overlay::Palette(_)) => screen.centred(64, 16),
+        // The user on a line, the entries, and a border.
+        Some(Overlay::Menu(menu)) => {
+            let entries = u16::try_from(menu.entries().len()).unwrap_or(u16::MAX);
+            screen.centred(60, entries + 2 + u16::from(menu.user().is_some()))
+        }
+    }
+}
+
+/// The lines inside an overlay on which one of its entries stands, from the first.
+pub(crate) fn overlay_entries(model: &Model) -> Area {
+    let inside = overlay(model).inside();
+    match &model.overlay {
+        None | Some(Overlay::Help { .. }) => inside,
+        // Below the line that is typed.
+        Some(Overlay::Palette(_)) => inside.split_top(1).1,
+        Some(Overlay::Menu(menu)) => inside.split_top(u16::from(menu.user().is_some())).1,
+    }
+}
+
+/// Which entries of the palette are shown, if that many fit: the marked one is always among them.
+pub(crate) fn palette_top(chosen: usize, rows: usize) -> usize {
+    (chosen + 1).saturating_sub(rows.max(1))
+}
+
+/// A column and where it lies in its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnPlace {
+    /// Which.
+    pub(crate) column: Column,
+    /// The first cell, from the left of the screen.
+    pub(crate) x: u16,
+    /// How wide; the blank to the next one is not counted.
+    pub(crate) width: u16,
+}
+
+/// The columns that fit, from the left. What matters least is left out first.
+pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
+    /// What matters most first.
+    const BY_WORTH: [Column; 7] = [
+        Column::Status,
+        Column::Since,
+        Column::Why,
+        Column::Sessions,
+        Column::LastActive,
+        Column::LastSeen,
+        Column::Node,
+    ];
+    if area.is_empty() {
+        return Vec::new();
+    }
+    let mut shown = vec![Column::User];
+    let mut left = area.width;
+    for column in BY_WORTH {
+        let width = width_of(column, times) + 1;
+        if left < USER_COLUMNS_MIN + width {
+            break;
+        }
+        left -= width;
+        shown.push(column);
+    }
+    let mut x = area.x;
+    Column::ALL
+        .into_iter()
+        .filter(|column| shown.contains(column))
+        .map(|column| {
+            let width = if column == Column::User {
+                left
+            } else {
+                width_of(column, times)
+            };
+            let place = ColumnPlace { column, x, width };
+            x += width + 1;
+            place
+        })
+        .collect()
+}
+
+const fn width_of(column: Column, times: Times) -> u16 {
+    match column {
+        Column::User => USER_COLUMNS_MIN,
+        // A sign, a blank, the longest word.
+        Column::Status => 16,
+        Column::Why => 10,
+        Column::Since | Column::LastActive | Column::LastSeen => match times {
+            // "05:37:06Z" or "2026-11-22".
+            Times::Absolute => 11,
+            // "59m 59s", and the arrow of the sort.
+            Times::Relative => 11,
+            Times::Both => 19,
+        },
+        Column::Sessions => 9,
+        Column::Node => 12,
+    }
+}
+
+/// A screen of this size.
+#[cfg(test)]
+pub(crate) const fn size(width: u16, height: u16) -> Size {
+    Size { width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::{Mono, Now, Wall};
+
+    use super::*;
+
+    fn model(width: u16, height: u16) -> Model {
+        let clock = Now {
+            mono: Mono::from_millis(0),
+            wall: Wall::from_millis(0),
+        };
+        Model::new(size(width, height), clock)
+    }
+
+    fn is_inside(outer: Area, inner: Area) -> bool {
+        inner.is_empty()
+            || (inner.x >= outer.x
+                && inner.y >= outer.y
+                && inner.x + inner.width <= outer.x + outer.width
+                && inner.y + inner.height <= outer.y + outer.height)
+    }
+
+    #[test]
+    fn whatever_the_size_nothing_lies_outside_and_panels_never_overlap() {
+        for width in 0..130 {
+            for height in 0..60 {
+                for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+                    for is_zoomed in [false, true] {
+                        let mut model = model(width, height);
+                        (model.panel, model.is_zoomed) = (panel, is_zoomed);
+                        model.detail = (panel == Panel::Detail || height % 2 == 0)
+                            .then(|| super::super::model::Detail::new(presence::UserId::new("ann").unwrap()));
+                        model.overlay = Some(Overlay::Help { top: 0 });
+                        let layout = Layout::of(&model);
+                        let parts = [
+                            layout.header,
+                            layout.overview,
+                            layout.users,
+                            layout.stream,
+                            layout.detail,
+                            layout.footer,
+                        ];
+                        let screen = Area::whole(model.size);
+                        assert!(parts.iter().all(|part| is_inside(screen, *part)), "{layout:?}");
+                        assert!(is_inside(screen, layout.overlay));
+                        let cells: u32 = parts
+                            .iter()
+                            .map(|part| u32::from(part.width) * u32::from(part.height))
+                            .sum();
+                        assert!(cells <= u32::from(width) * u32::from(height), "{layout:?}");
+                        assert!(
+                            !layout.panel(panel).is_empty() || width == 0 || height < 4,
+                            "{width}x{height} {panel:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_fit_and_the_more_room_the_more_there_are() {
+        let mut before = 0;
+        for width in 1..200 {
+            let area = Area {
+                x: 3,
+                width,
+                height: 1,
+                y: 0,
+            };
+            let columns = columns(area, Times::Both);
+            assert!(columns.len() >= before, "{width}");
+            before = columns.len();
+            let last = columns.last().unwrap();
+            assert!(last.x + last.width <= area.x + width, "{width}: {columns:?}");
+        }
+        assert_eq!(before, Column::ALL.len());
+    }
+}

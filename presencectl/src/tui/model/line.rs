@@ -1,0 +1,66 @@
+//! One line of text that is typed at its end: what one searches, what one looks for in the palette.
+
+/// As much as a user id can have, in characters.
+const CHARS_MAX: usize = presence::USER_ID_MAX_BYTES;
+
+/// The line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Line {
+    text: String,
+}
+
+impl Line {
+    /// A line that begins so.
+    pub(crate) fn new(text: &str) -> Self {
+        let mut line = Self::default();
+        line.insert(text);
+        line
+    }
+
+    /// What is typed.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds text at the end, without what no user id can have.
+    pub(crate) fn insert(&mut self, text: &str) {
+        let room = CHARS_MAX.saturating_sub(self.text.chars().count());
+        self.text.extend(text.chars().filter(|c| !c.is_control()).take(room));
+    }
+
+    /// Takes the last character away.
+    pub(crate) fn erase(&mut self) {
+        self.text.pop();
+    }
+
+    /// Takes the last word away, and the space behind it.
+    pub(crate) fn erase_word(&mut self) {
+        let trimmed = self.text.trim_end();
+        let end = trimmed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        self.text.truncate(end);
+    }
+
+    /// Takes all away.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_takes_what_is_typed_and_nothing_that_acts() {
+        let mut line = Line::new("ann\u{1b}[31m\n bob");
+        assert_eq!(line.text(), "ann[31m bob");
+        line.erase_word();
+        assert_eq!(line.text(), "ann[31m ");
+        line.erase_word();
+        assert_eq!(line.text(), "");
+        line.insert(&"é".repeat(500));
+        assert_eq!(line.text().chars().count(), CHARS_MAX);
+        line.erase();
+        assert_eq!(line.text().chars().count(), CHARS_MAX - 1);
+    }
+}

@@ -1,0 +1,328 @@
+//! The state of the dashboard: everything a picture is made from. It knows no drawing library, no terminal, no network and no
+//! clock; only `update` changes it.
+
+pub(crate) mod column;
+pub(crate) mod feed;
+pub(crate) mod history;
+pub(crate) mod line;
+pub(crate) mod overlay;
+pub(crate) mod roster;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use presence::wire::rest::{Explain, Stats};
+use presence::{Mono, Now, UserId, Wall};
+
+use super::geometry::Size;
+use super::keymap::{self, Place};
+use feed::Feed;
+use history::History;
+use line::Line;
+use overlay::Overlay;
+use roster::Roster;
+use table::Table;
+
+/// For how long a notice stands.
+pub(crate) const NOTICE_STANDS: Duration = Duration::from_secs(6);
+
+/// How the daemon is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Link {
+    /// Not yet.
+    Connecting,
+    /// Connected; the first whole picture is on its way.
+    Loading,
+    /// All that is shown is as it is.
+    Live,
+    /// What is shown is as it was.
+    Lost {
+        /// Since when.
+        since: Mono,
+        /// Why, for people.
+        why: String,
+        /// When it is tried again; none while it is being tried.
+        retry_at: Option<Mono>,
+    },
+    /// As lost, and it is not tried again by itself.
+    Ended {
+        /// Since when.
+        since: Mono,
+        /// Why, for people.
+        why: String,
+        /// What to do next, where that is known.
+        next: Option<String>,
+    },
+}
+
+impl Link {
+    /// Since when what is shown is stale; none if it is not.
+    pub(crate) const fn stale_since(&self) -> Option<Mono> {
+        match self {
+            Self::Lost { since, .. } | Self::Ended { since, .. } => Some(*since),
+            Self::Connecting | Self::Loading | Self::Live => None,
+        }
+    }
+}
+
+/// The daemon, as it named itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Daemon {
+    /// Where it listens.
+    pub(crate) server: String,
+    /// The node's name.
+    pub(crate) node: String,
+    /// Its version.
+    pub(crate) version: String,
+}
+
+/// Which panel has the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Panel {
+    /// The table of users.
+    #[default]
+    Users,
+    /// The stream of changes.
+    Stream,
+    /// The explanation of one user.
+    Detail,
+}
+
+impl Panel {
+    /// Where its keys are.
+    pub(crate) const fn place(self) -> Place {
+        match self {
+            Self::Users => Place::Users,
+            Self::Stream => Place::Stream,
+            Self::Detail => Place::Detail,
+        }
+    }
+}
+
+/// How times are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Times {
+    /// When, and how long ago.
+    #[default]
+    Both,
+    /// How long ago.
+    Relative,
+    /// When.
+    Absolute,
+}
+
+/// Why one user is shown as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Detail {
+    /// Who.
+    pub(crate) user: UserId,
+    /// The last explanation.
+    pub(crate) explain: Option<Box<Explain>>,
+    /// Why there is no newer one.
+    pub(crate) error: Option<String>,
+    /// The first line shown.
+    pub(crate) top: usize,
+    /// When it was asked for last.
+    pub(crate) asked_at: Option<Mono>,
+    /// Whether the answer is still to come.
+    pub(crate) is_asked: bool,
+    /// Something changed since it was asked for.
+    pub(crate) is_outdated: bool,
+}
+
+impl Detail {
+    /// Nothing known yet.
+    pub(crate) const fn new(user: UserId) -> Self {
+        Self {
+            user,
+            explain: None,
+            error: None,
+            top: 0,
+            asked_at: None,
+            is_asked: false,
+            is_outdated: true,
+        }
+    }
+}
+
+/// A word to the operator, for a few seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// What; text of users in it is escaped already.
+    pub(crate) text: String,
+    /// Whether something went wrong.
+    pub(crate) is_error: bool,
+    /// Until when.
+    pub(crate) until: Mono,
+}
+
+/// What was asked of the daemon, so that it is not asked twice at once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Asked {
+    /// Its numbers are to come.
+    pub(crate) stats: bool,
+    /// Records are to come.
+    pub(crate) records: bool,
+    /// When records were asked for last.
+    pub(crate) records_at: Option<Mono>,
+    /// For whom.
+    pub(crate) records_of: Vec<UserId>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) size: Size,
+    pub(crate) link: Link,
+    pub(crate) daemon: Daemon,
+    pub(crate) roster: Roster,
+    pub(crate) table: Table,
+    pub(crate) feed: Feed,
+    pub(crate) history: History,
+    /// The daemon's numbers, as they were last.
+    pub(crate) stats: Option<Box<Stats>>,
+    /// Why there are no newer ones.
+    pub(crate) stats_error: Option<String>,
+    /// How long the daemon takes to answer.
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) detail: Option<Detail>,
+    pub(crate) panel: Panel,
+    /// The panel with the focus fills the screen.
+    pub(crate) is_zoomed: bool,
+    /// Table and stream stand still since then.
+    pub(crate) paused_since: Option<Mono>,
+    /// The line in which one searches, while it is open.
+    pub(crate) search: Option<Line>,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) times: Times,
+    pub(crate) asked: Asked,
+    /// This machine's clocks, as they were told last.
+    pub(crate) clock: Now,
+    /// The server's clock, which never goes back here.
+    pub(crate) now: Wall,
+    /// How far the server's clock is ahead, in milliseconds.
+    pub(crate) ahead_millis: i64,
+    /// The second that is being counted.
+    pub(crate) second: u64,
+    /// Changes that came in it.
+    pub(crate) changes: u64,
+}
+
+impl Model {
+    /// Nothing known yet.
+    pub(crate) fn new(size: Size, clock: Now) -> Self {
+        Self {
+            size,
+            link: Link::Connecting,
+            daemon: Daemon::default(),
+            roster: Roster::default(),
+            table: Table::default(),
+            feed: Feed::default(),
+            history: History::default(),
+            stats: None,
+            stats_error: None,
+            round_trip: None,
+            detail: None,
+            panel: Panel::default(),
+            is_zoomed: false,
+            paused_since: None,
+            search: None,
+            overlay: None,
+            notice: None,
+            times: Times::default(),
+            asked: Asked::default(),
+            clock,
+            now: clock.wall,
+            ahead_millis: 0,
+            second: clock.mono.as_millis() / 1000,
+            changes: 0,
+        }
+    }
+
+    /// Where keys are looked up.
+    pub(crate) const fn place(&self) -> Place {
+        match (&self.overlay, &self.search) {
+            (Some(Overlay::Help { .. }), _) => Place::Help,
+            (Some(Overlay::Palette(_)), _) => Place::Palette,
+            (Some(Overlay::Menu(_)), _) => Place::Menu,
+            (None, Some(_)) => Place::Search,
+            (None, None) => self.panel.place(),
+        }
+    }
+
+    /// Whom an action is about: the user explained, or the one selected.
+    pub(crate) fn subject(&self) -> Option<&UserId> {
+        match (self.panel, &self.detail) {
+            (Panel::Detail, Some(detail)) => Some(&detail.user),
+            _ => self.table.selected(),
+        }
+    }
+
+    /// Whether the daemon can be asked.
+    pub(crate) const fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Live | Link::Loading)
+    }
+
+    /// For how long what is shown has been stale.
+    pub(crate) fn stale_for(&self) -> Option<Duration> {
+        self.link.stale_since().map(|since| self.clock.mono.since(since))
+    }
+
+    /// The keys worth knowing right now, with what they do: for the bottom line.
+    pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
+        use keymap::Action::{
+            Accept, Back, Cancel, Export, Help, Kick, NextFilter, NextPanel, NextSort, Open, Palette, Pause, Quit,
+            Reconnect, Search, SetStatus, Yes, Zoom,
+        };
+        let wanted: &[(keymap::Action, &'static str)] = match self.place() {
+            Place::Users | Place::Always | Place::Anywhere => &[
+                (Search, "search"),
+                (Open, "explain"),
+                (NextFilter, "filter"),
+                (NextSort, "sort"),
+                (SetStatus, "set status"),
+                (Kick, "kick"),
+                (Pause, "pause"),
+                (NextPanel, "panel"),
+                (Palette, "commands"),
+                (Help, "help"),
+                (Quit, "quit"),
+            ],
+            Place::Stream => &[
+                (Pause, "pause"),
+                (Zoom, "zoom"),
+                (Export, "export"),
+                (NextPanel, "panel"),
+                (Palette, "commands"),
+                (Help, "help"),
+                (Quit, "quit"),
+            ],
+            Place::Detail => &[
+                (Back, "close"),
+                (SetStatus, "set status"),
+                (Kick, "kick"),
+                (Zoom, "zoom"),
+                (NextPanel, "panel"),
+                (Palette, "commands"),
+                (Help, "help"),
+                (Quit, "quit"),
+            ],
+            Place::Search => &[(Accept, "keep"), (Cancel, "everyone")],
+            Place::Palette => &[(Accept, "do it"), (Cancel, "leave")],
+            Place::Menu => &[(Accept, "take"), (Yes, "yes"), (Cancel, "leave")],
+            Place::Help => &[(Cancel, "close")],
+        };
+        let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
+        let lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
+        let reconnect = lost.then_some((Reconnect, "try now"));
+        reconnect
+            .iter()
+            .chain(wanted)
+            .filter(|(action, _)| *action != Yes || is_question)
+            .filter_map(|(action, text)| Some((keymap::key_of(self.place(), *action)?, *text)))
+            .collect()
+    }
+}

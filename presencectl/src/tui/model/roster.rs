@@ -1,0 +1,381 @@
+//! Everyone the stream has told of: who is present, and who left since the dashboard was opened. Rows stand in slots, so that
+//! the table can order a hundred thousand of them by number. Only the stream changes it; times are refreshed by answers.
+
+use std::collections::{HashMap, VecDeque};
+
+use presence::wire::record::{Record, Update};
+use presence::wire::rest::Counts;
+use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+
+use super::feed::Change;
+
+/// How many of those who left are remembered.
+pub(crate) const LEFT_MAX: usize = 5_000;
+
+/// One user.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) user: UserId,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) since: Option<Wall>,
+    pub(crate) last_active: Option<Wall>,
+    pub(crate) last_seen: Option<Wall>,
+    pub(crate) sessions: u32,
+    /// A number for each distinct list of nodes; [`Roster::node_name`] has the words.
+    pub(crate) node: u16,
+    pub(crate) choice: Option<CustomStatus>,
+    pub(crate) note: Option<&'static str>,
+    pub(crate) revision: Revision,
+    /// The snapshot that listed it last.
+    generation: u32,
+    /// The table has not taken it over yet.
+    is_touched: bool,
+    /// It is to be dropped as soon as the table lets go of it.
+    is_gone: bool,
+}
+
+/// Where a row stands.
+pub(crate) type Slot = u32;
+
+/// Everyone.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Roster {
+    slots: Vec<Option<Row>>,
+    free: Vec<Slot>,
+    index: HashMap<UserId, Slot>,
+    counts: Counts,
+    /// Who left, in that order, with the revision of leaving.
+    left: VecDeque<(Slot, Revision)>,
+    /// Rows that changed since the table took them over, each once.
+    touched: Vec<Slot>,
+    /// Names of nodes by number; number 0 is nobody's.
+    nodes: Vec<String>,
+    /// Which snapshot is being read.
+    generation: u32,
+    /// Whether there was a whole snapshot: the first one is the beginning and no change.
+    is_started: bool,
+}
+
+impl Roster {
+    /// Everyone present by status.
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether a whole picture was seen.
+    pub(crate) const fn is_started(&self) -> bool {
+        self.is_started
+    }
+
+    /// The row of a user, present or not.
+    pub(crate) fn find(&self, user: &UserId) -> Option<(Slot, &Row)> {
+        let slot = *self.index.get(user.as_str())?;
+        Some((slot, self.row(slot)?))
+    }
+
+    /// The row in a slot.
+    pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// Where the nodes of a row stand among all, by name.
+    pub(crate) fn node_rank(&self, row: &Row) -> i64 {
+        let name = self.node_name(row);
+        let before = self.nodes.iter().filter(|other| other.as_str() < name).count();
+        i64::try_from(before).unwrap_or(i64::MAX)
+    }
+
+    /// The table is to look at a user again.
+    pub(crate) fn touch_user(&mut self, user: &UserId) {
+        if let Some(slot) = self.index.get(user.as_str()).copied() {
+            self.touch(slot);
+        }
+    }
+
+    /// How many slots there are, used or not.
+    pub(crate) const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The nodes of a row, for people.
+    pub(crate) fn node_name(&self, row: &Row) -> &str {
+        self.nodes.get(usize::from(row.node)).map_or("", String::as_str)
+    }
+
+    /// A snapshot begins.
+    pub(crate) const fn begin_snapshot(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// News of users: what changed by them. What is known already changes nothing.
+    pub(crate) fn apply(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
+        let is_started = self.is_started;
+        users
+            .into_iter()
+            .filter_map(|update| self.take(update, now))
+            .filter(|_| is_started)
+            .collect()
+    }
+
+    /// The snapshot is whole. Whoever is missing in a complete one has gone.
+    pub(crate) fn end_snapshot(&mut self, is_complete: bool, now: Wall) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if is_complete {
+            let generation = self.generation;
+            let missing = |row: &Row| row.status != Status::Offline && row.generation != generation;
+            let slots: Vec<Slot> = (0..)
+                .zip(&self.slots)
+                .filter(|(_, row)| row.as_ref().is_some_and(missing))
+                .map(|(slot, _)| slot)
+                .collect();
+            changes = slots.into_iter().filter_map(|slot| self.leave(slot, now)).collect();
+        }
+        self.is_started = true;
+        changes
+    }
+
+    /// Times and sessions as a question found them: they ride along with changes and cause none. What is older or newer
+    /// than what the stream told is left to the stream.
+    pub(crate) fn refresh(&mut self, records: Vec<Record>) {
+        for record in records {
+            let Some(slot) = self.index.get(record.user_id.as_str()).copied() else {
+                continue;
+            };
+            let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+            let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            if row.revision == record.revision {
+                row.last_active = row.last_active.max(record.last_active);
+                row.last_seen = row.last_seen.max(record.last_seen);
+                row.sessions = record.sessions.unwrap_or(row.sessions);
+                row.node = node;
+                self.touch(slot);
+            }
+        }
+    }
+
+    /// What changed since the last call, each once; rows that are to go are still there.
+    pub(crate) fn take_touched(&mut self) -> Vec<Slot> {
+        while self.left.len() > LEFT_MAX {
+            if let Some((slot, revision)) = self.left.pop_front()
+                && self
+                    .row(slot)
+                    .is_some_and(|row| row.status == Status::Offline && row.revision == revision)
+            {
+                self.bury(slot);
+            }
+        }
+        let touched = std::mem::take(&mut self.touched);
+        for slot in &touched {
+            if let Some(row) = self.slots.get_mut(*slot as usize).and_then(Option::as_mut) {
+                row.is_touched = false;
+            }
+        }
+        touched
+    }
+
+    /// Whether a row is to go. [`Self::drop_row`] does it, once nothing points at it.
+    pub(crate) fn is_gone(&self, slot: Slot) -> bool {
+        self.row(slot).is_none_or(|row| row.is_gone)
+    }
+
+    /// Nothing points at the row any more.
+    pub(crate) fn drop_row(&mut self, slot: Slot) {
+        if self.row(slot).is_some_and(|row| row.is_gone) {
+            self.slots[slot as usize] = None;
+            self.free.push(slot);
+        }
+    }
+
+    /// How many rows the table has not taken over.
+    pub(crate) const fn untaken(&self) -> usize {
+        self.touched.len()
+    }
+
+    fn take(&mut self, update: Update, now: Wall) -> Option<Change> {
+        let slot = self.index.get(update.user_id().as_str()).copied();
+        match (update, slot) {
+            (Update::Removed(removed), Some(slot)) => {
+                let row = self.row(slot).filter(|row| row.revision < removed.revision)?;
+                let change = change_of(row, None, now);
+                self.bury(slot);
+                Some(change)
+            }
+            (Update::Removed(_), None) => None,
+            (Update::Record(record), Some(slot)) => self.on_known(slot, record, now),
+            (Update::Record(record), None) => self.on_new(record, now),
+        }
+    }
+
+    fn on_known(&mut self, slot: Slot, record: Record, now: Wall) -> Option<Change> {
+        let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+        let generation = self.generation;
+        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        row.generation = generation;
+        if record.revision < row.revision {
+            return None;
+        }
+        let is_news = record.revision > row.revision;
+        let (from, chosen, note) = (row.status, row.choice, row.note);
+        let row = fill(row, &record, node);
+        // A snapshot repeats what is as it was, after a restart with a higher revision.
+        let differs = from != row.status || chosen != row.choice || note != row.note;
+        let change = (is_news && differs).then(|| Change {
+            at: if from == row.status {
+                now
+            } else {
+                row.since.unwrap_or(now)
+            },
+            chose: row.choice.filter(|_| row.choice != chosen),
+            ..change_of_record(row, from)
+        });
+        let is_offline = row.status == Status::Offline;
+        if is_offline && from != Status::Offline {
+            self.left.push_back((slot, record.revision));
+        }
+        self.count(from, record.status);
+        self.touch(slot);
+        change
+    }
+
+    fn on_new(&mut self, record: Record, now: Wall) -> Option<Change> {
+        let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+        let mut row = Row {
+            user: record.user_id.clone(),
+            status: Status::Offline,
+            reason: None,
+            since: None,
+            last_active: None,
+            last_seen: None,
+            sessions: 0,
+            node,
+            choice: None,
+            note: None,
+            revision: Revision::default(),
+            generation: self.generation,
+            is_touched: false,
+            is_gone: false,
+        };
+        fill(&mut row, &record, node);
+        let is_present = row.status != Status::Offline;
+        let change = Change {
+            at: if is_present { row.since.unwrap_or(now) } else { now },
+            chose: row.choice.filter(|_| !is_present),
+            ..change_of_record(&row, Status::Offline)
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
+        });
+        self.index.insert(row.user.clone(), slot);
+        self.slots[slot as usize] = Some(row);
+        if !is_present {
+            self.left.push_back((slot, record.revision));
+        }
+        self.count(Status::Offline, record.status);
+        self.touch(slot);
+        Some(change)
+    }
+
+    /// Shows a user as gone of whom nothing was told but that it is not present.
+    fn leave(&mut self, slot: Slot, now: Wall) -> Option<Change> {
+        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let change = Change {
+            reason: Some(Reason::NoSession),
+            ..change_of(row, Some(Status::Offline), now)
+        };
+        let from = std::mem::replace(&mut row.status, Status::Offline);
+        row.reason = Some(Reason::NoSession);
+        (row.sessions, row.node) = (0, 0);
+        let revision = row.revision;
+        self.left.push_back((slot, revision));
+        self.count(from, Status::Offline);
+        self.touch(slot);
+        Some(change)
+    }
+
+    /// Nobody finds the row any more; the table may still hold it.
+    fn bury(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            let from = std::mem::replace(&mut row.status, Status::Offline);
+            row.is_gone = true;
+            let user = row.user.clone();
+            self.index.remove(user.as_str());
+            self.count(from, Status::Offline);
+            self.touch(slot);
+        }
+    }
+
+    fn count(&mut self, from: Status, to: Status) {
+        if let Some(count) = self.counts.of(from) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.counts.of(to) {
+            *count += 1;
+        }
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && !std::mem::replace(&mut row.is_touched, true)
+        {
+            self.touched.push(slot);
+        }
+    }
+
+    fn node_number(&mut self, names: &[String]) -> u16 {
+        if self.nodes.is_empty() {
+            self.nodes.push(String::new());
+        }
+        let known = self.nodes.iter().position(|known| match names {
+            [name] => known == name,
+            names => *known == names.join(" "),
+        });
+        let number = known.unwrap_or_else(|| {
+            self.nodes.push(names.join(" "));
+            self.nodes.len() - 1
+        });
+        u16::try_from(number).unwrap_or(0)
+    }
+}
+
+/// Takes over what a record says.
+fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row {
+    row.status = record.status;
+    row.reason = record.reason;
+    row.since = record.since;
+    row.last_active = record.last_active;
+    row.last_seen = record.last_seen;
+    row.sessions = record.sessions.unwrap_or(0);
+    row.node = node;
+    row.choice = record.custom_status;
+    row.note = crate::output::records::note(record);
+    row.revision = record.revision;
+    row
+}
+
+fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
+    Change {
+        at: now,
+        user: row.user.clone(),
+        from: row.status,
+        to,
+        reason: None,
+        chose: None,
+        note: None,
+    }
+}
+
+fn change_of_record(row: &Row, from: Status) -> Change {
+    Change {
+        at: row.since.unwrap_or_default(),
+        user: row.user.clone(),
+        from,
+        to: Some(row.status),
+        reason: row.reason,
+        chose: None,
+        note: row.note,
+    }
+}

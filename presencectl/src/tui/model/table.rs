@@ -1,0 +1,434 @@
+//! The table of users: who is listed, in which order, what is selected, and from where it is shown. Kept in order as users
+//! change: a change costs a search for its place, and what changed since the last picture is merged in one pass.
+
+use std::cmp::Ordering;
+
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use presence::{Status, UserId, Wall};
+
+use super::super::keymap::Filter;
+use super::column::Column;
+use super::roster::{Roster, Row, Slot};
+
+/// By what the rows are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Which column.
+    pub(crate) column: Column,
+    /// Whether the largest, latest or last comes first.
+    pub(crate) is_descending: bool,
+}
+
+impl Order {
+    /// As a column is looked at first: the latest and the most on top.
+    pub(crate) const fn of(column: Column) -> Self {
+        let is_descending = matches!(
+            column,
+            Column::Since | Column::LastActive | Column::LastSeen | Column::Sessions
+        );
+        Self { column, is_descending }
+    }
+}
+
+/// What one searches.
+#[derive(Debug)]
+struct Query {
+    text: String,
+    pattern: Pattern,
+    matcher: Matcher,
+    buffer: Vec<char>,
+    /// How well the row in a slot matches, as far as it was asked.
+    scores: Vec<Option<u32>>,
+    /// Whether the best match comes first, until a column is chosen.
+    is_ranked: bool,
+}
+
+impl Query {
+    fn new(text: String) -> Self {
+        Self {
+            pattern: Pattern::new(&text, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy),
+            text,
+            matcher: Matcher::new(Config::DEFAULT),
+            buffer: Vec::new(),
+            scores: Vec::new(),
+            is_ranked: true,
+        }
+    }
+
+    fn score(&mut self, user: &UserId) -> Option<u32> {
+        let haystack = Utf32Str::new(user.as_str(), &mut self.buffer);
+        self.pattern.score(haystack, &mut self.matcher)
+    }
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// Everyone known, by user id: the order below all others.
+    by_user: Vec<Slot>,
+    /// Who is listed, as ordered.
+    listed: Vec<Slot>,
+    order: Option<Order>,
+    filter: Filter,
+    query: Option<Query>,
+    selected: Option<UserId>,
+    /// Who was selected since the last picture: they may be listed only for that.
+    deselected: Vec<UserId>,
+    /// Where the selected row was last.
+    cursor: usize,
+    /// The first row that is shown.
+    top: usize,
+    /// Rows stay where they are.
+    is_held: bool,
+    /// Order, filter or search changed: everything is to be listed anew.
+    is_changed: bool,
+}
+
+impl Table {
+    /// By what it is ordered; none while the best match comes first.
+    pub(crate) fn order(&self) -> Option<Order> {
+        let is_ranked = self.query.as_ref().is_some_and(|query| query.is_ranked);
+        (!is_ranked).then(|| self.column_order())
+    }
+
+    fn column_order(&self) -> Order {
+        self.order.unwrap_or(Order::of(Column::User))
+    }
+
+    /// Orders by a column; the same again: the other way round.
+    pub(crate) fn sort(&mut self, column: Column) {
+        match self.order() {
+            Some(order) if order.column == column => self.reverse(),
+            _ => self.set_order(Order::of(column)),
+        }
+    }
+
+    /// The other way round.
+    pub(crate) fn reverse(&mut self) {
+        let order = self.column_order();
+        self.set_order(Order {
+            is_descending: !order.is_descending,
+            ..order
+        });
+    }
+
+    /// Orders by a column, as it is looked at first.
+    pub(crate) fn set_order(&mut self, order: Order) {
+        self.order = Some(order);
+        if let Some(query) = &mut self.query {
+            query.is_ranked = false;
+        }
+        self.is_changed = true;
+    }
+
+    /// Who is listed.
+    pub(crate) const fn filter(&self) -> Filter {
+        self.filter
+    }
+
+    /// Lists others.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        self.filter = filter;
+        self.is_changed = true;
+    }
+
+    /// What is searched; empty: nothing.
+    pub(crate) fn query(&self) -> &str {
+        self.query.as_ref().map_or("", |query| &query.text)
+    }
+
+    /// Searches something else.
+    pub(crate) fn set_query(&mut self, text: &str) {
+        if text == self.query() {
+            return;
+        }
+        self.query = (!text.is_empty()).then(|| Query::new(text.to_owned()));
+        self.deselect();
+        (self.cursor, self.top) = (0, 0);
+        self.is_changed = true;
+    }
+
+    /// Rows stay where they are, or not any more.
+    pub(crate) const fn set_held(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
+    /// How many are listed.
+    pub(crate) const fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// The first row shown.
+    pub(crate) const fn top(&self) -> usize {
+        self.top
+    }
+
+    /// Who is selected.
+    pub(crate) const fn selected(&self) -> Option<&UserId> {
+        self.selected.as_ref()
+    }
+
+    /// In which row the selected user is.
+    pub(crate) fn cursor(&self) -> Option<usize> {
+        self.selected.is_some().then_some(self.cursor)
+    }
+
+    /// Selects nobody.
+    pub(crate) fn deselect(&mut self) {
+        self.deselected.extend(self.selected.take());
+    }
+
+    /// The slots on so many lines from the first row shown.
+    pub(crate) fn window(&self, rows: usize) -> &[Slot] {
+        let top = self.top.min(self.listed.len());
+        &self.listed[top..self.listed.len().min(top.saturating_add(rows))]
+    }
+
+    /// Everyone listed, in order.
+    pub(crate) fn listed(&self) -> &[Slot] {
+        &self.listed
+    }
+
+    /// Selects a row, the nearest there is, and shows it.
+    pub(crate) fn select(&mut self, roster: &Roster, index: usize, rows: usize) {
+        self.cursor = index.min(self.listed.len().saturating_sub(1));
+        self.deselect();
+        self.selected = self
+            .listed
+            .get(self.cursor)
+            .and_then(|slot| roster.row(*slot))
+            .map(|row| row.user.clone());
+        self.show_cursor(rows);
+    }
+
+    /// Moves the selection by so many rows; the first step selects the first row shown.
+    pub(crate) fn step(&mut self, roster: &Roster, by: i64, rows: usize) {
+        let from = match self.cursor() {
+            Some(cursor) => cursor.saturating_add_signed(isize::try_from(by).unwrap_or(0)),
+            None => self.top,
+        };
+        self.select(roster, from, rows);
+    }
+
+    /// Selects a user, if it is listed. Whether it is.
+    pub(crate) fn select_user(&mut self, roster: &Roster, user: &UserId, rows: usize) -> bool {
+        let at = roster
+            .find(user)
+            .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
+        if let Some(at) = at {
+            self.select(roster, at, rows);
+        }
+        at.is_some()
+    }
+
+    /// Shows other rows and leaves the selection.
+    pub(crate) fn scroll(&mut self, by: i64, rows: usize) {
+        let last = self.listed.len().saturating_sub(rows);
+        self.top = self
+            .top
+            .saturating_add_signed(isize::try_from(by).unwrap_or(0))
+            .min(last);
+    }
+
+    fn show_cursor(&mut self, rows: usize) {
+        let rows = rows.max(1);
+        self.top = self.top.clamp((self.cursor + 1).saturating_sub(rows), self.cursor);
+    }
+
+    /// Where the id of a user matches what is searched, as places of characters.
+    pub(crate) fn matched(&self, user: &UserId) -> Vec<u32> {
+        let mut places = Vec::new();
+        if let Some(query) = &self.query {
+            let mut buffer = Vec::new();
+            let haystack = Utf32Str::new(user.as_str(), &mut buffer);
+            let mut matcher = Matcher::new(Config::DEFAULT);
+            query.pattern.indices(haystack, &mut matcher, &mut places);
+            places.sort_unstable();
+            places.dedup();
+        }
+        places
+    }
+
+    /// Takes over what changed. The selected user stays on its line of the screen while the others move.
+    pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
+        if self.is_held && !self.is_changed {
+            return;
+        }
+        for user in std::mem::take(&mut self.deselected) {
+            roster.touch_user(&user);
+        }
+        let touched = roster.take_touched();
+        if touched.is_empty() && !self.is_changed {
+            return;
+        }
+        let line = self.cursor.saturating_sub(self.top);
+        self.keep_by_user(roster, &touched);
+        if std::mem::take(&mut self.is_changed) {
+            self.list_anew(roster);
+        } else {
+            self.merge(roster, &touched);
+        }
+        touched.iter().for_each(|slot| roster.drop_row(*slot));
+        self.find_cursor(roster, line, rows);
+    }
+
+    fn find_cursor(&mut self, roster: &Roster, line: usize, rows: usize) {
+        let Some(user) = &self.selected else {
+            self.top = self.top.min(self.listed.len().saturating_sub(rows));
+            return;
+        };
+        let at = roster
+            .find(user)
+            .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
+        match at {
+            Some(at) => {
+                self.cursor = at;
+                self.top = at.saturating_sub(line).min(self.listed.len().saturating_sub(rows));
+                self.show_cursor(rows);
+            }
+            // Forgotten: the row that moved up is next.
+            None => self.select(roster, self.cursor, rows),
+        }
+    }
+
+    /// New users take their places by id, those that go leave theirs.
+    fn keep_by_user(&mut self, roster: &Roster, touched: &[Slot]) {
+        let id = |slot: &Slot| roster.row(*slot).map(|row| &row.user);
+        if touched.iter().any(|slot| roster.is_gone(*slot)) {
+            self.by_user.retain(|slot| !roster.is_gone(*slot));
+        }
+        let is_known = |slot: &Slot| self.by_user.binary_search_by(|other| id(other).cmp(&id(slot))).is_ok();
+        let mut new: Vec<Slot> = touched
+            .iter()
+            .copied()
+            .filter(|slot| !roster.is_gone(*slot) && !is_known(slot))
+            .collect();
+        new.sort_unstable_by(|a, b| id(a).cmp(&id(b)));
+        self.by_user = merged(&self.by_user, &new, |a, b| id(a).cmp(&id(b)));
+    }
+
+    fn list_anew(&mut self, roster: &Roster) {
+        if let Some(query) = &mut self.query {
+            query.scores.clear();
+        }
+        let by_user = std::mem::take(&mut self.by_user);
+        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(by_user.len());
+        for slot in &by_user {
+            if let Some(key) = self.key(roster, *slot) {
+                keyed.push((key, *slot));
+            }
+        }
+        self.by_user = by_user;
+        // Stable, so users whose keys are alike stay in the order of their ids.
+        keyed.sort_by_key(|(key, _)| *key);
+        self.listed = keyed.into_iter().map(|(_, slot)| slot).collect();
+        if self.is_by_user_descending() {
+            self.listed.reverse();
+        }
+    }
+
+    fn merge(&mut self, roster: &Roster, touched: &[Slot]) {
+        let mut is_touched = vec![false; roster.slots()];
+        for slot in touched {
+            is_touched[*slot as usize] = true;
+        }
+        self.listed.retain(|slot| !is_touched[*slot as usize]);
+        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(touched.len());
+        for slot in touched {
+            if let Some(key) = self.key(roster, *slot) {
+                keyed.push((key, *slot));
+            }
+        }
+        let compare = |a: &(i64, Slot), b: &(i64, Slot)| self.compare(roster, *a, *b);
+        keyed.sort_unstable_by(compare);
+        let new: Vec<Slot> = keyed.into_iter().map(|(_, slot)| slot).collect();
+        let key = |slot: &Slot| (self.known_key(roster, *slot).unwrap_or(i64::MAX), *slot);
+        let listed = merged(&self.listed, &new, |a, b| compare(&key(a), &key(b)));
+        self.listed = listed;
+    }
+
+    fn compare(&self, roster: &Roster, a: (i64, Slot), b: (i64, Slot)) -> Ordering {
+        let id = |slot: Slot| roster.row(slot).map(|row| &row.user);
+        let by_id = id(a.1).cmp(&id(b.1));
+        a.0.cmp(&b.0).then(if self.is_by_user_descending() {
+            by_id.reverse()
+        } else {
+            by_id
+        })
+    }
+
+    fn is_by_user_descending(&self) -> bool {
+        self.order()
+            .is_some_and(|order| order.column == Column::User && order.is_descending)
+    }
+
+    /// What a row is ordered by; none if it is not listed. A search is asked here, and its answer remembered.
+    fn key(&mut self, roster: &Roster, slot: Slot) -> Option<i64> {
+        let row = roster
+            .row(slot)
+            .filter(|row| !roster.is_gone(slot) && self.passes(row))?;
+        if let Some(query) = &mut self.query {
+            let score = query.score(&row.user);
+            let index = slot as usize;
+            if query.scores.len() <= index {
+                query.scores.resize(index + 1, None);
+            }
+            query.scores[index] = score;
+            score?;
+        }
+        self.known_key(roster, slot)
+    }
+
+    fn known_key(&self, roster: &Roster, slot: Slot) -> Option<i64> {
+        let row = roster.row(slot)?;
+        let Some(order) = self.order() else {
+            let scores = self.query.as_ref().map(|query| &query.scores);
+            let score = scores.and_then(|scores| scores.get(slot as usize).copied().flatten())?;
+            return Some(-i64::from(score));
+        };
+        let key = match order.column {
+            Column::User => return Some(0),
+            Column::Status => row.status as i64,
+            Column::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
+            Column::Since => return Some(time_key(row.since, order.is_descending)),
+            Column::LastActive => return Some(time_key(row.last_active, order.is_descending)),
+            Column::LastSeen => return Some(time_key(row.last_seen, order.is_descending)),
+            Column::Sessions => i64::from(row.sessions),
+            Column::Node => roster.node_rank(row),
+        };
+        Some(if order.is_descending { key.saturating_neg() } else { key })
+    }
+
+    /// Whoever is selected stays listed until the selection moves on.
+    fn passes(&self, row: &Row) -> bool {
+        let fits = match self.filter {
+            Filter::Present => row.status != Status::Offline,
+            Filter::Only(status) => row.status == status,
+        };
+        fits || self.selected.as_ref() == Some(&row.user)
+    }
+}
+
+/// Those without a time come last, whatever the direction.
+fn time_key(time: Option<Wall>, is_descending: bool) -> i64 {
+    match time {
+        None => i64::MAX,
+        Some(time) if is_descending => time.as_millis().saturating_neg(),
+        Some(time) => time.as_millis(),
+    }
+}
+
+/// Two ordered lists as one: the places of the few are searched in the many.
+fn merged(many: &[Slot], few: &[Slot], compare: impl Fn(&Slot, &Slot) -> Ordering) -> Vec<Slot> {
+    let mut all = Vec::with_capacity(many.len() + few.len());
+    let mut rest = many;
+    for slot in few {
+        let at = rest.partition_point(|other| compare(other, slot) == Ordering::Less);
+        all.extend_from_slice(&rest[..at]);
+        all.push(*slot);
+        rest = &rest[at..];
+    }
+    all.extend_from_slice(rest);
+    all
+}

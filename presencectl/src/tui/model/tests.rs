@@ -1,0 +1,1 @@
+//! The state by itself: rows, order, selection.

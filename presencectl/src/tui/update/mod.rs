@@ -1,0 +1,1 @@
+//! What happens: one message in, the model changed, effects out.
