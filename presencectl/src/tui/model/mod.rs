@@ -133,6 +133,12 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
+    /// More lines than it takes to write it down: what is known of the user, of each session, and of each timer.
+    pub(crate) fn lines_max(&self) -> usize {
+        let explain = self.explain.as_ref();
+        20 + explain.map_or(0, |explain| explain.sessions.len() * 4 + explain.next.len())
+    }
+
     /// Nothing known yet.
     pub(crate) const fn new(user: UserId) -> Self {
         Self {
@@ -188,6 +194,8 @@ pub(crate) struct Model {
     /// How long the daemon takes to answer.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) detail: Option<Detail>,
+    /// Who is to be selected as soon as there is a picture.
+    pub(crate) wanted: Option<UserId>,
     pub(crate) panel: Panel,
     /// The panel with the focus fills the screen.
     pub(crate) is_zoomed: bool,
@@ -226,6 +234,7 @@ impl Model {
             stats_error: None,
             round_trip: None,
             detail: None,
+            wanted: None,
             panel: Panel::default(),
             is_zoomed: false,
             paused_since: None,
@@ -240,6 +249,14 @@ impl Model {
             second: clock.mono.as_millis() / 1000,
             changes: 0,
         }
+    }
+
+    /// Opens on a user.
+    #[must_use]
+    pub(crate) fn with_user(mut self, user: UserId) -> Self {
+        self.wanted = Some(user.clone());
+        self.detail = Some(Detail::new(user));
+        self
     }
 
     /// Where keys are looked up.

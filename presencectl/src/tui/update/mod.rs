@@ -1,1 +1,108 @@
-//! What happens: one message in, the model changed, effects out.
+//! What happens: one message in, the model changed, effects out. Awaits nothing, reads no clock, draws nothing; one kind of message
+//! a file.
+
+mod actions;
+mod answers;
+mod menus;
+mod mouse;
+mod moves;
+mod news;
+mod search;
+#[cfg(test)]
+mod tests;
+mod ticks;
+
+use std::time::Duration;
+
+use super::effect::Effect;
+use super::key::{Code, Key};
+use super::keymap::{self, Place};
+use super::layout::Layout;
+use super::message::Message;
+use super::model::overlay::Overlay;
+use super::model::{Model, NOTICE_STANDS, Notice, Panel};
+
+/// How often an explanation is asked for anew while nothing is told: its times ride along with no event.
+const EXPLAIN_EVERY: Duration = Duration::from_secs(2);
+/// How often at most, however often its user changes.
+const EXPLAIN_AT_MOST_EVERY: Duration = Duration::from_millis(200);
+
+/// Takes one message.
+pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let mut effects = match message {
+        Message::Key(key) => on_key(model, key),
+        Message::Mouse(mouse) => mouse::on_mouse(model, mouse),
+        Message::Paste(text) => on_text(model, &text),
+        Message::Resized(size) => {
+            model.size = size;
+            Vec::new()
+        }
+        Message::Tick(now) => ticks::on_tick(model, now),
+        Message::News(news) => news::on_news(model, news),
+        Message::Answer(answer) => answers::on_answer(model, answer),
+    };
+    effects.extend(explain_if_due(model));
+    effects
+}
+
+/// Lists the users as they now are: before each picture, and before anything that counts rows.
+pub(crate) fn settle(model: &mut Model) {
+    let rows = Layout::of(model).rows_of(Panel::Users);
+    model.table.settle(&mut model.roster, rows);
+}
+
+fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
+    let place = model.place();
+    if let Some(action) = keymap::action(place, key) {
+        return match place {
+            Place::Search => search::act(model, action),
+            Place::Palette | Place::Menu | Place::Help => menus::act(model, action),
+            _ => actions::act(model, action),
+        };
+    }
+    match key.code {
+        Code::Char(c) if !key.ctrl && !key.alt => on_text(model, c.encode_utf8(&mut [0; 4])),
+        _ => Vec::new(),
+    }
+}
+
+/// Text goes where text is taken, and is nothing elsewhere: what is pasted by accident does nothing.
+fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
+    match (&mut model.overlay, &mut model.search) {
+        (Some(Overlay::Palette(palette)), _) => {
+            palette.line.insert(text);
+            palette.chosen = 0;
+        }
+        (None, Some(line)) => {
+            line.insert(text);
+            search::look(model);
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Tells the operator something for a few seconds.
+fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
+    model.notice = Some(Notice {
+        text: text.into(),
+        is_error,
+        until: model.clock.mono.after(NOTICE_STANDS),
+    });
+}
+
+fn explain_if_due(model: &mut Model) -> Option<Effect> {
+    let (now, is_connected) = (model.clock.mono, model.is_connected());
+    let detail = model.detail.as_mut()?;
+    let waited = detail.asked_at.map(|at| now.since(at));
+    let is_due = match waited {
+        None => true,
+        Some(waited) if detail.is_outdated => waited >= EXPLAIN_AT_MOST_EVERY,
+        Some(waited) => waited >= EXPLAIN_EVERY,
+    };
+    if !is_connected || detail.is_asked || !is_due {
+        return None;
+    }
+    (detail.asked_at, detail.is_asked, detail.is_outdated) = (Some(now), true, false);
+    Some(Effect::AskExplain(detail.user.clone()))
+}

@@ -1,0 +1,201 @@
+//! What keys and commands do while nothing lies over the panels.
+
+use presence::{Status, UserId};
+
+use super::super::effect::Effect;
+use super::super::keymap::{Action, Filter};
+use super::super::layout::Layout;
+use super::super::model::line::Line;
+use super::super::model::overlay::{Ask, Menu, Overlay, Palette};
+use super::super::model::table::Order;
+use super::super::model::{Detail, Link, Model, Panel, Times};
+use super::moves::{self, Move};
+use super::{settle, tell};
+use crate::output::escape::quote;
+
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(by) = Move::of(action) {
+        moves::go(model, by);
+        return Vec::new();
+    }
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Repaint => return vec![Effect::Repaint],
+        Action::Reconnect => return reconnect(model),
+        Action::Copy => return copy(model),
+        Action::Help => model.overlay = Some(Overlay::Help { top: 0 }),
+        Action::Palette => open_palette(model),
+        Action::NextPanel => next_panel(model, 1),
+        Action::PreviousPanel => next_panel(model, 2),
+        Action::Zoom => model.is_zoomed = !model.is_zoomed,
+        Action::Pause => pause(model),
+        Action::Times => model.times = next_times(model.times),
+        Action::Back => back(model),
+        Action::Search => {
+            model.search = Some(Line::new(model.table.query()));
+            focus(model, Panel::Users);
+        }
+        Action::NextFilter => filter(model, next_filter(model.table.filter())),
+        Action::Filter(wanted) => filter(model, wanted),
+        Action::Open => open(model),
+        Action::NextSort | Action::PreviousSort | Action::Reverse | Action::Sort(_) => sort(model, action),
+        Action::SetStatus => ask_about(model, Ask::Status),
+        Action::Kick => ask_about(model, Ask::Kick),
+        Action::Forget => ask_about(model, Ask::Forget),
+        Action::Export => {
+            let ask = match model.panel {
+                Panel::Stream => Ask::ExportChanges,
+                Panel::Users | Panel::Detail => Ask::ExportUsers,
+            };
+            model.overlay = Some(Overlay::Menu(Menu::new(ask)));
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Gives a panel the focus. What was zoomed makes room if it is another one.
+pub(super) fn focus(model: &mut Model, panel: Panel) {
+    if model.panel != panel {
+        model.is_zoomed = false;
+    }
+    model.panel = panel;
+}
+
+/// Opens the explanation of a user.
+pub(super) fn explain(model: &mut Model, user: UserId) {
+    if model.detail.as_ref().is_none_or(|detail| detail.user != user) {
+        model.detail = Some(Detail::new(user));
+    }
+}
+
+fn open(model: &mut Model) {
+    settle(model);
+    if model.table.selected().is_none() {
+        moves::select(model, Move::Lines(0));
+    }
+    let Some(user) = model.table.selected().cloned() else {
+        return tell(model, "nobody is listed", false);
+    };
+    let was_open = model.detail.as_ref().is_some_and(|detail| detail.user == user);
+    explain(model, user);
+    // Both stay in sight, and the detail follows the selection; a second time, or where there is no room, it gets the keys.
+    if was_open || model.is_zoomed || Layout::of(model).detail.is_empty() {
+        focus(model, Panel::Detail);
+    }
+}
+
+fn back(model: &mut Model) {
+    if model.is_zoomed {
+        model.is_zoomed = false;
+    } else if model.detail.is_some() {
+        model.detail = None;
+        focus(model, Panel::Users);
+    } else if !model.table.query().is_empty() {
+        model.table.set_query("");
+    } else if model.table.selected().is_some() {
+        model.table.deselect();
+    } else {
+        filter(model, Filter::Present);
+        focus(model, Panel::Users);
+    }
+}
+
+fn next_panel(model: &mut Model, steps: usize) {
+    let mut panels = vec![Panel::Users, Panel::Stream];
+    if model.detail.is_some() {
+        panels.insert(1, Panel::Detail);
+    }
+    let at = panels.iter().position(|panel| *panel == model.panel).unwrap_or(0);
+    // One step back is as many as there are, less one, forward.
+    let steps = if steps == 1 { 1 } else { panels.len() - 1 };
+    focus(model, panels[(at + steps) % panels.len()]);
+}
+
+fn pause(model: &mut Model) {
+    match model.paused_since.take() {
+        Some(_) => {
+            model.table.set_held(false);
+            model.feed.follow();
+        }
+        None => {
+            model.paused_since = Some(model.clock.mono);
+            settle(model);
+            model.table.set_held(true);
+            model.feed.hold();
+        }
+    }
+}
+
+const fn next_times(times: Times) -> Times {
+    match times {
+        Times::Both => Times::Relative,
+        Times::Relative => Times::Absolute,
+        Times::Absolute => Times::Both,
+    }
+}
+
+fn next_filter(filter: Filter) -> Filter {
+    match filter {
+        Filter::Present => Filter::Only(Status::Online),
+        Filter::Only(Status::Online) => Filter::Only(Status::Idle),
+        Filter::Only(Status::Idle) => Filter::Only(Status::DoNotDisturb),
+        Filter::Only(Status::DoNotDisturb) => Filter::Only(Status::Offline),
+        Filter::Only(Status::Offline) => Filter::Present,
+    }
+}
+
+/// Lists others, and shows the table if it was out of sight.
+pub(super) fn filter(model: &mut Model, filter: Filter) {
+    model.table.set_filter(filter);
+    if model.is_zoomed {
+        focus(model, Panel::Users);
+    }
+}
+
+fn sort(model: &mut Model, action: Action) {
+    let column = model.table.order().map(|order| order.column);
+    match action {
+        Action::Reverse => model.table.reverse(),
+        Action::Sort(column) => model.table.sort(column),
+        Action::NextSort => model.table.set_order(Order::of(column.unwrap_or_default().next())),
+        _ => model.table.set_order(Order::of(column.unwrap_or_default().previous())),
+    }
+}
+
+fn reconnect(model: &mut Model) -> Vec<Effect> {
+    if matches!(model.link, Link::Live | Link::Loading) {
+        tell(model, "the daemon is reached already", false);
+        return Vec::new();
+    }
+    vec![Effect::Reconnect]
+}
+
+fn open_palette(model: &mut Model) {
+    model.overlay = Some(Overlay::Palette(Palette {
+        panel: model.panel.place(),
+        line: Line::default(),
+        chosen: 0,
+    }));
+}
+
+fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
+    let Some(user) = model.subject().cloned() else {
+        return tell(model, "select a user first: ↓, or / to search", true);
+    };
+    if !model.is_connected() {
+        return tell(model, "the daemon is not reached, so nothing can be changed now", true);
+    }
+    model.overlay = Some(Overlay::Menu(Menu::new(ask(user))));
+}
+
+fn copy(model: &mut Model) -> Vec<Effect> {
+    let Some(user) = model.subject().cloned() else {
+        tell(model, "select a user first: ↓, or / to search", true);
+        return Vec::new();
+    };
+    let told = format!("copied {}, if this terminal lets programs copy", quote(user.as_str()));
+    tell(model, told, false);
+    vec![Effect::Copy(user.as_str().to_owned())]
+}

@@ -1,0 +1,45 @@
+//! What was asked for came.
+
+use super::super::effect::Effect;
+use super::super::message::Answer;
+use super::super::model::Model;
+use super::tell;
+use super::ticks::hear_clock;
+
+pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
+    match answer {
+        Answer::Stats(result) => {
+            model.asked.stats = false;
+            match result {
+                Ok(stats) => {
+                    hear_clock(model, stats.now);
+                    (model.stats, model.stats_error) = (Some(stats), None);
+                }
+                Err(why) => model.stats_error = Some(why),
+            }
+        }
+        Answer::RoundTrip(length) => model.round_trip = Some(length),
+        Answer::Fresh { now, records } => {
+            hear_clock(model, now);
+            model.asked.records = false;
+            model.roster.refresh(records);
+        }
+        Answer::Explained { user, result } => {
+            if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
+                detail.is_asked = false;
+                match result {
+                    Ok(explain) => (detail.explain, detail.error) = (Some(explain), None),
+                    Err(why) => detail.error = Some(why),
+                }
+            }
+        }
+        Answer::Done(text) => {
+            if let Some(detail) = &mut model.detail {
+                detail.is_outdated = true;
+            }
+            tell(model, text, false);
+        }
+        Answer::Failed(text) => tell(model, text, true),
+    }
+    Vec::new()
+}

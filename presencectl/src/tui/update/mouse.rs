@@ -1,0 +1,129 @@
+//! The mouse: what lies where is asked of the layout.
+
+use presence::Status;
+
+use super::super::effect::Effect;
+use super::super::geometry::Area;
+use super::super::key::{Gesture, Mouse};
+use super::super::keymap::{Action, Filter};
+use super::super::layout::{self, Layout};
+use super::super::model::overlay::Overlay;
+use super::super::model::{Model, Panel};
+use super::moves::{self, Move};
+use super::{actions, menus, settle};
+
+/// How many lines a notch of the wheel is.
+const WHEEL_LINES: i64 = 3;
+/// The statuses of the overview, from the top.
+const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
+
+pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
+    settle(model);
+    let layout = Layout::of(model);
+    let Mouse { gesture, x, y } = mouse;
+    if model.overlay.is_some() {
+        return over_panels(model, gesture, (x, y));
+    }
+    let panels = [Panel::Users, Panel::Stream, Panel::Detail];
+    let panel = panels.into_iter().find(|panel| layout.panel(*panel).holds(x, y));
+    match (gesture, panel) {
+        (Gesture::WheelUp, Some(panel)) => scroll(model, panel, -WHEEL_LINES),
+        (Gesture::WheelDown, Some(panel)) => scroll(model, panel, WHEEL_LINES),
+        (Gesture::Click, Some(panel)) => return click(model, &layout, panel, (x, y)),
+        (Gesture::Click, None) => click_overview(model, &layout, (x, y)),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn over_panels(model: &mut Model, gesture: Gesture, (x, y): (u16, u16)) -> Vec<Effect> {
+    let entries = layout::overlay_entries(model);
+    let is_inside = Layout::of(model).overlay.holds(x, y);
+    match gesture {
+        Gesture::WheelUp => menus::act(model, Action::Up),
+        Gesture::WheelDown => menus::act(model, Action::Down),
+        Gesture::Click if entries.holds(x, y) && !matches!(model.overlay, Some(Overlay::Help { .. })) => {
+            menus::click(model, usize::from(y - entries.y))
+        }
+        Gesture::Click if is_inside => Vec::new(),
+        Gesture::Click => menus::act(model, Action::Cancel),
+    }
+}
+
+fn scroll(model: &mut Model, panel: Panel, lines: i64) {
+    match panel {
+        Panel::Users => {
+            let rows = Layout::of(model).rows_of(Panel::Users);
+            model.table.scroll(lines, rows);
+        }
+        Panel::Stream => moves::scroll_stream(model, Move::Lines(lines)),
+        Panel::Detail => moves::scroll_detail(model, Move::Lines(lines)),
+    }
+}
+
+fn click(model: &mut Model, layout: &Layout, panel: Panel, (x, y): (u16, u16)) -> Vec<Effect> {
+    // A click leaves the line that is typed in; what was typed still holds.
+    model.search = None;
+    actions::focus(model, panel);
+    match panel {
+        Panel::Users => click_table(model, layout, (x, y)),
+        Panel::Stream => click_stream(model, layout.stream.inside(), (x, y)),
+        Panel::Detail => {}
+    }
+    Vec::new()
+}
+
+fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
+    let (head, rows) = (layout.users_head(), layout.users_rows());
+    if head.holds(x, y) {
+        let columns = layout::columns(head, model.times);
+        let hit = columns.iter().rfind(|place| place.x <= x);
+        if let Some(place) = hit {
+            model.table.sort(place.column);
+        }
+    } else if rows.holds(x, y) {
+        let index = model.table.top() + usize::from(y - rows.y);
+        if index >= model.table.len() {
+            return;
+        }
+        let is_again = model.table.cursor() == Some(index);
+        model.table.select(&model.roster, index, usize::from(rows.height));
+        if is_again {
+            actions::act(model, Action::Open);
+        } else {
+            moves::follow_selection(model);
+        }
+    }
+}
+
+/// A click on a change selects its user in the table, if it is listed there.
+fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
+    if !rows.holds(x, y) {
+        return;
+    }
+    let change = model.feed.window(usize::from(rows.height)).nth(usize::from(y - rows.y));
+    if let Some(user) = change.map(|change| change.user.clone()) {
+        let rows = Layout::of(model).rows_of(Panel::Users);
+        if model.table.select_user(&model.roster, &user, rows) {
+            moves::follow_selection(model);
+        }
+    }
+}
+
+/// A click on a status lists only its users; once more: all again.
+fn click_overview(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
+    if layout.overview.height < 2 {
+        return;
+    }
+    for (index, status) in (0..).zip(STATUSES) {
+        if layout.status_line(index).holds(x, y) {
+            let wanted = Filter::Only(status);
+            let filter = if model.table.filter() == wanted {
+                Filter::Present
+            } else {
+                wanted
+            };
+            actions::filter(model, filter);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Going up and down: in the table, the stream, the detail.
+
+use super::super::keymap::Action;
+use super::super::layout::Layout;
+use super::super::model::{Detail, Model, Panel};
+use super::settle;
+
+/// How far one goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Move {
+    /// By so many lines, up if negative.
+    Lines(i64),
+    /// By so many pages, up if negative.
+    Pages(i64),
+    /// To the top.
+    First,
+    /// To the bottom.
+    Last,
+}
+
+impl Move {
+    pub(super) const fn of(action: Action) -> Option<Self> {
+        Some(match action {
+            Action::Up => Self::Lines(-1),
+            Action::Down => Self::Lines(1),
+            Action::PageUp => Self::Pages(-1),
+            Action::PageDown => Self::Pages(1),
+            Action::First => Self::First,
+            Action::Last => Self::Last,
+            _ => return None,
+        })
+    }
+
+    /// As lines, on a panel of so many rows.
+    fn lines(self, rows: usize) -> i64 {
+        let page = i64::try_from(rows.max(2) - 1).unwrap_or(1);
+        match self {
+            Self::Lines(lines) => lines,
+            Self::Pages(pages) => pages.saturating_mul(page),
+            Self::First => i64::from(i32::MIN),
+            Self::Last => i64::from(i32::MAX),
+        }
+    }
+}
+
+/// Goes in the panel with the focus.
+pub(super) fn go(model: &mut Model, by: Move) {
+    match model.panel {
+        Panel::Users => select(model, by),
+        Panel::Stream => scroll_stream(model, by),
+        Panel::Detail => scroll_detail(model, by),
+    }
+}
+
+/// Moves the selection; what is explained follows it.
+pub(super) fn select(model: &mut Model, by: Move) {
+    settle(model);
+    let rows = Layout::of(model).rows_of(Panel::Users);
+    match by {
+        Move::First => model.table.select(&model.roster, 0, rows),
+        Move::Last => model.table.select(&model.roster, usize::MAX, rows),
+        by => model.table.step(&model.roster, by.lines(rows), rows),
+    }
+    follow_selection(model);
+}
+
+/// An open explanation is about whoever is selected.
+pub(super) fn follow_selection(model: &mut Model) {
+    if let (Some(user), Some(detail)) = (model.table.selected(), &model.detail)
+        && *user != detail.user
+    {
+        model.detail = Some(Detail::new(user.clone()));
+    }
+}
+
+pub(super) fn scroll_stream(model: &mut Model, by: Move) {
+    let rows = Layout::of(model).rows_of(Panel::Stream);
+    match by {
+        Move::First => model.feed.scroll_to_oldest(rows),
+        Move::Last => model.feed.follow(),
+        by => model.feed.scroll(by.lines(rows), rows),
+    }
+    // While all stands still, so does the bottom.
+    if model.paused_since.is_some() && model.feed.is_following() {
+        model.feed.hold();
+    }
+}
+
+pub(super) fn scroll_detail(model: &mut Model, by: Move) {
+    let rows = Layout::of(model).rows_of(Panel::Detail);
+    if let Some(detail) = &mut model.detail {
+        let lines = isize::try_from(by.lines(rows)).unwrap_or(0);
+        let last = detail.lines_max().saturating_sub(rows);
+        detail.top = detail.top.saturating_add_signed(lines).min(last);
+    }
+}

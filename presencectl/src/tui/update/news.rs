@@ -1,0 +1,105 @@
+//! What the stream tells.
+
+use std::time::Duration;
+
+use presence::Wall;
+use presence::wire::record::Update;
+
+use super::super::effect::Effect;
+use super::super::message::News;
+use super::super::model::feed::Change;
+use super::super::model::{Asked, Daemon, Link, Model};
+use super::ticks::hear_clock;
+use super::{settle, tell};
+use crate::tui::layout::Layout;
+use crate::tui::model::Panel;
+
+pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
+    match news {
+        News::Connected { server, node, version } => {
+            model.daemon = Daemon { server, node, version };
+            model.roster.begin_snapshot();
+            model.asked = Asked::default();
+            match &mut model.link {
+                Link::Lost { retry_at, .. } if model.roster.is_started() => *retry_at = None,
+                _ if model.roster.is_started() => {}
+                link => *link = Link::Loading,
+            }
+            Vec::new()
+        }
+        News::Snapshot {
+            now,
+            users,
+            resumed,
+            done,
+        } => on_snapshot(model, (now, users), resumed, done),
+        News::Changed { now, users } => {
+            hear_clock(model, now);
+            mark_detail(model, &users);
+            model.changes += users.len() as u64;
+            let changes = model.roster.apply(users, now);
+            push(model, changes);
+            Vec::new()
+        }
+        News::Lost { why, retry_in } => {
+            on_lost(model, why, retry_in);
+            Vec::new()
+        }
+        News::Ended { why, next } => {
+            let since = model.link.stale_since().unwrap_or(model.clock.mono);
+            model.link = Link::Ended { since, why, next };
+            Vec::new()
+        }
+    }
+}
+
+fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bool, done: bool) -> Vec<Effect> {
+    hear_clock(model, now);
+    let changes = model.roster.apply(users, now);
+    push(model, changes);
+    if !done {
+        return Vec::new();
+    }
+    let changes = model.roster.end_snapshot(!resumed, now);
+    push(model, changes);
+    if model.link.stale_since().is_some() {
+        tell(model, "the daemon is back; all is as it now is", false);
+    }
+    model.link = Link::Live;
+    if let Some(detail) = &mut model.detail {
+        detail.is_outdated = true;
+    }
+    if let Some(user) = model.wanted.take() {
+        settle(model);
+        let rows = Layout::of(model).rows_of(Panel::Users);
+        model.table.select_user(&model.roster, &user, rows);
+    }
+    model.asked.stats = true;
+    vec![Effect::AskStats]
+}
+
+fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
+    let since = model.link.stale_since().unwrap_or(model.clock.mono);
+    model.link = Link::Lost {
+        since,
+        why,
+        retry_at: Some(model.clock.mono.after(retry_in)),
+    };
+    // Nobody answers any more.
+    model.asked = Asked::default();
+    if let Some(detail) = &mut model.detail {
+        detail.is_asked = false;
+    }
+}
+
+fn mark_detail(model: &mut Model, users: &[Update]) {
+    if let Some(detail) = &mut model.detail {
+        detail.is_outdated |= users.iter().any(|update| *update.user_id() == detail.user);
+    }
+}
+
+fn push(model: &mut Model, changes: Vec<Change>) {
+    for change in changes {
+        model.feed.push(change);
+    }
+}

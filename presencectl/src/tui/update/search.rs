@@ -1,0 +1,68 @@
+//! Searching as one types.
+
+use presence::UserId;
+
+use super::super::effect::Effect;
+use super::super::keymap::Action;
+use super::super::model::{Model, Panel};
+use super::moves::{self, Move};
+use super::{actions, settle, tell};
+
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(by) = Move::of(action) {
+        moves::select(model, by);
+        return Vec::new();
+    }
+    match action {
+        Action::Accept => accept(model),
+        Action::Cancel => {
+            model.search = None;
+            model.table.set_query("");
+        }
+        Action::Erase => edit(model, super::super::model::line::Line::erase),
+        Action::EraseWord => edit(model, super::super::model::line::Line::erase_word),
+        Action::EraseAll => edit(model, super::super::model::line::Line::clear),
+        other => return actions::act(model, other),
+    }
+    Vec::new()
+}
+
+/// The table shows who matches what is typed.
+pub(super) fn look(model: &mut Model) {
+    if let Some(line) = &model.search {
+        model.table.set_query(line.text());
+    }
+}
+
+fn edit(model: &mut Model, change: impl Fn(&mut super::super::model::line::Line)) {
+    if let Some(line) = &mut model.search {
+        change(line);
+    }
+    look(model);
+}
+
+/// Keeps what was found and selects the best of it. If nobody was, the daemon is asked for exactly this user, who may not be
+/// present at all.
+fn accept(model: &mut Model) {
+    let Some(line) = model.search.take() else {
+        return;
+    };
+    settle(model);
+    if line.text().is_empty() {
+        return;
+    }
+    if model.table.len() > 0 {
+        if model.table.selected().is_none() {
+            moves::select(model, Move::First);
+        }
+        return;
+    }
+    model.table.set_query("");
+    match UserId::new(line.text()) {
+        Ok(user) => {
+            actions::explain(model, user);
+            actions::focus(model, Panel::Detail);
+        }
+        Err(why) => tell(model, why.to_string(), true),
+    }
+}

@@ -1,0 +1,1 @@
+//! Messages in, effects and a changed model out.

@@ -1,0 +1,83 @@
+//! Time passes: seconds are counted, notices fade, and what no event tells is asked for.
+
+use std::time::Duration;
+
+use presence::{Now, UserId, Wall};
+
+use super::super::effect::Effect;
+use super::super::layout::Layout;
+use super::super::model::history::{SECONDS_MAX, Sample};
+use super::super::model::{Link, Model, Panel};
+
+/// How often the rows on the screen are asked for: their times and sessions ride along with changes and cause none.
+const REFRESH_EVERY: Duration = Duration::from_secs(2);
+/// No screen has more rows, and no question more ids.
+const REFRESH_MAX: usize = 1000;
+
+pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
+    model.clock = now;
+    let server = now.wall.as_millis().saturating_add(model.ahead_millis);
+    model.now = model.now.max(Wall::from_millis(server));
+    if model.notice.as_ref().is_some_and(|notice| notice.until <= now.mono) {
+        model.notice = None;
+    }
+    let second = now.mono.as_millis() / 1000;
+    if second == model.second {
+        return Vec::new();
+    }
+    let seconds = usize::try_from(second.saturating_sub(model.second)).unwrap_or(SECONDS_MAX);
+    model.second = second;
+    count_seconds(model, seconds.min(SECONDS_MAX));
+    ask(model)
+}
+
+/// The server's clock was heard.
+pub(super) fn hear_clock(model: &mut Model, server: Wall) {
+    model.ahead_millis = server.as_millis().saturating_sub(model.clock.wall.as_millis());
+    model.now = model.now.max(server);
+}
+
+fn count_seconds(model: &mut Model, seconds: usize) {
+    let sample = Sample {
+        users: model.roster.counts(),
+        changes: std::mem::take(&mut model.changes),
+        is_known: matches!(model.link, Link::Live),
+    };
+    // If this program itself was stopped, the changes came some time in between.
+    for _ in 1..seconds {
+        model.history.push(Sample { changes: 0, ..sample });
+    }
+    model.history.push(sample);
+}
+
+fn ask(model: &mut Model) -> Vec<Effect> {
+    if !matches!(model.link, Link::Live) {
+        return Vec::new();
+    }
+    let mut effects = Vec::new();
+    if !std::mem::replace(&mut model.asked.stats, true) {
+        effects.push(Effect::AskStats);
+    }
+    effects.extend(refresh(model));
+    effects
+}
+
+fn refresh(model: &mut Model) -> Option<Effect> {
+    let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX);
+    let users: Vec<UserId> = model
+        .table
+        .window(rows)
+        .iter()
+        .filter_map(|slot| model.roster.row(*slot))
+        .map(|row| row.user.clone())
+        .collect();
+    let waited = model.asked.records_at.map(|at| model.clock.mono.since(at));
+    let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.asked.records_of;
+    if users.is_empty() || model.asked.records || !is_due {
+        return None;
+    }
+    model.asked.records = true;
+    model.asked.records_at = Some(model.clock.mono);
+    model.asked.records_of.clone_from(&users);
+    Some(Effect::AskRecords(users))
+}
