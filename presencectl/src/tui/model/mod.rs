@@ -9,7 +9,7 @@ pub(crate) mod overlay;
 pub(crate) mod roster;
 pub(crate) mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

@@ -1,1 +1,287 @@
-//! The state by itself: rows, order, selection.
+//! The state by itself: rows, order, selection. The order is held against a naive one after every step of a long random run.
+
+use presence::wire::record::{Record, Removed, Update, Viewer};
+use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+
+use super::super::keymap::Filter;
+use super::column::Column;
+use super::roster::{LEFT_MAX, Roster, Slot};
+use super::table::{Order, Table};
+use crate::chance::Chance;
+
+const NOW: Wall = Wall::from_millis(1_000_000);
+
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+pub(crate) fn record(name: &str, status: Status, revision: u64) -> Record {
+    let millis = i64::try_from(revision).unwrap() * 1000;
+    Record {
+        status,
+        revision: Revision::new(revision),
+        since: Some(Wall::from_millis(millis)),
+        last_seen: Some(Wall::from_millis(millis)),
+        reason: Some(match status {
+            Status::Offline => Reason::NoSession,
+            _ => Reason::Active,
+        }),
+        sessions: Some(u32::from(status != Status::Offline)),
+        nodes: Some(vec!["here".to_owned()]),
+        custom_status: Some(CustomStatus::Online),
+        ..Record::never_seen(user(name), Viewer::Internal)
+    }
+}
+
+pub(crate) fn update(name: &str, status: Status, revision: u64) -> Update {
+    Update::Record(record(name, status, revision))
+}
+
+pub(crate) fn removed(name: &str, revision: u64) -> Update {
+    Update::Removed(Removed {
+        user_id: user(name),
+        revision: Revision::new(revision),
+        removed: true,
+    })
+}
+
+fn started(users: Vec<Update>) -> Roster {
+    let mut roster = Roster::default();
+    roster.begin_snapshot();
+    assert_eq!(roster.apply(users, NOW), [], "the first picture is no change");
+    assert_eq!(roster.end_snapshot(true, NOW), []);
+    roster
+}
+
+fn names(roster: &Roster, slots: &[Slot]) -> Vec<String> {
+    let name = |slot: &Slot| roster.row(*slot).unwrap().user.to_string();
+    slots.iter().map(name).collect()
+}
+
+/// As the table should list them, found the simple way.
+fn naive(roster: &Roster, table: &Table) -> Vec<String> {
+    let order = table.order().unwrap();
+    let mut rows: Vec<_> = (0..u32::try_from(roster.slots()).unwrap())
+        .filter_map(|slot| roster.row(slot))
+        .filter(|row| roster.find(&row.user).is_some())
+        .filter(|row| match table.filter() {
+            Filter::Present => row.status != Status::Offline || table.selected() == Some(&row.user),
+            Filter::Only(status) => row.status == status || table.selected() == Some(&row.user),
+        })
+        .filter(|row| has_in_order(row.user.as_str(), table.query()))
+        .collect();
+    rows.sort_by(|a, b| a.user.cmp(&b.user));
+    let none_last = |time: Option<Wall>| (time.is_none(), time.map_or(0, Wall::as_millis));
+    let descending = |time: Option<Wall>| (time.is_none(), time.map_or(0, |time| -time.as_millis()));
+    let time = |time: Option<Wall>| match order.is_descending {
+        true => descending(time),
+        false => none_last(time),
+    };
+    let number = |number: i64| (false, if order.is_descending { -number } else { number });
+    match order.column {
+        Column::User if order.is_descending => rows.reverse(),
+        Column::User => {}
+        Column::Status => rows.sort_by_key(|row| number(row.status as i64)),
+        Column::Why => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
+        Column::Since => rows.sort_by_key(|row| time(row.since)),
+        Column::LastActive => rows.sort_by_key(|row| time(row.last_active)),
+        Column::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),
+        Column::Sessions => rows.sort_by_key(|row| number(i64::from(row.sessions))),
+        Column::Node => rows.sort_by_key(|row| number(row.node.into())),
+    }
+    rows.iter().map(|row| row.user.to_string()).collect()
+}
+
+/// Whether the characters of `wanted` are in `text`, in that order.
+fn has_in_order(text: &str, wanted: &str) -> bool {
+    let mut rest = text.chars();
+    wanted.chars().all(|c| rest.any(|other| other == c))
+}
+
+fn random_update(chance: &mut Chance, revision: u64) -> Update {
+    let name = format!("user-{:02}", chance.below(60));
+    if chance.below(20) == 0 {
+        return removed(&name, revision);
+    }
+    let status = Status::ALL[usize::try_from(chance.below(4)).unwrap()];
+    let mut record = record(&name, status, revision);
+    record.last_active = (chance.below(3) > 0).then(|| Wall::from_millis(i64::try_from(chance.below(5)).unwrap()));
+    record.sessions = Some(u32::try_from(chance.below(3)).unwrap());
+    Update::Record(record)
+}
+
+#[test]
+fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
+    for seed in 0..40 {
+        let mut chance = Chance::seeded(seed);
+        let (mut roster, mut table) = (started(vec![]), Table::default());
+        for revision in 1..400_u64 {
+            let users = (0..chance.below(4))
+                .map(|_| random_update(&mut chance, revision))
+                .collect();
+            roster.apply(users, NOW);
+            match chance.below(40) {
+                0 => table.sort(Column::ALL[usize::try_from(chance.below(8)).unwrap()]),
+                1 => table.reverse(),
+                2 => table.set_filter(Filter::Only(Status::ALL[usize::try_from(chance.below(4)).unwrap()])),
+                3 => table.set_filter(Filter::Present),
+                4 => table.select(&roster, usize::try_from(chance.below(60)).unwrap(), 10),
+                5 => table.deselect(),
+                6 => {
+                    table.set_query(["", "user-1", "-2"][usize::try_from(chance.below(3)).unwrap()]);
+                    table.set_order(Order::of(Column::User));
+                }
+                _ => {}
+            }
+            table.settle(&mut roster, 10);
+            assert_eq!(
+                names(&roster, table.listed()),
+                naive(&roster, &table),
+                "seed {seed}, step {revision}"
+            );
+            assert!(table.top() <= table.len(), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn the_counts_are_those_of_the_rows() {
+    let mut chance = Chance::seeded(7);
+    let (mut roster, mut table) = (started(vec![]), Table::default());
+    for revision in 1..2_000_u64 {
+        roster.apply(vec![random_update(&mut chance, revision)], NOW);
+        if revision % 500 == 0 {
+            roster.begin_snapshot();
+            roster.apply(vec![update("user-01", Status::Online, revision)], NOW);
+            roster.end_snapshot(true, NOW);
+            assert_eq!(roster.counts().total(), 1);
+        }
+        table.settle(&mut roster, 10);
+        assert_eq!(roster.counts().total(), table.len() as u64);
+    }
+}
+
+#[test]
+fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
+    let users = (0..50)
+        .map(|number| update(&format!("m-{number:02}"), Status::Online, 1))
+        .collect();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 20, 10);
+    let line = table.cursor().unwrap() - table.top();
+    let early = (0..30)
+        .map(|number| update(&format!("a-{number:02}"), Status::Online, 2))
+        .collect();
+    roster.apply(early, NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("m-20")));
+    assert_eq!(table.cursor(), Some(50));
+    assert_eq!(table.cursor().unwrap() - table.top(), line);
+}
+
+#[test]
+fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
+    let users = ["ann", "bob", "cid"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 1, 10);
+    roster.apply(vec![update("bob", Status::Offline, 2)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
+    table.select(&roster, 2, 10);
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["ann", "cid"]);
+    assert_eq!(table.selected(), Some(&user("cid")));
+}
+
+#[test]
+fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
+    let users = ["ann", "bob", "cid"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 1, 10);
+    let changes = roster.apply(vec![removed("bob", 2)], NOW);
+    assert_eq!((changes[0].from, changes[0].to), (Status::Online, None));
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("cid")));
+    assert_eq!(
+        roster.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
+        Status::Offline
+    );
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
+}
+
+#[test]
+fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
+    let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.set_held(true);
+    roster.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["bob", "cid"]);
+    assert_eq!(roster.untaken(), 2);
+    table.set_held(false);
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["ann", "bob"]);
+}
+
+#[test]
+fn the_best_match_comes_first_until_a_column_is_chosen() {
+    let users = ["a-n-n", "ann", "hannah", "bob"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.set_query("ann");
+    table.settle(&mut roster, 10);
+    assert_eq!(table.len(), 3);
+    assert_eq!(names(&roster, table.listed())[0], "ann");
+    assert_eq!(table.matched(&user("hannah")), [1, 2, 3]);
+    roster.apply(vec![update("anne", Status::Online, 2)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.len(), 4);
+    table.sort(Column::User);
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
+}
+
+#[test]
+fn who_left_is_remembered_and_not_for_ever() {
+    let (mut roster, mut table) = (started(vec![]), Table::default());
+    table.set_filter(Filter::Only(Status::Offline));
+    for number in 0..LEFT_MAX + 10 {
+        let name = format!("user-{number:05}");
+        roster.apply(vec![update(&name, Status::Online, 1)], NOW);
+        roster.apply(vec![update(&name, Status::Offline, 2)], NOW);
+    }
+    table.settle(&mut roster, 10);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.len(), LEFT_MAX);
+    assert!(roster.find(&user("user-00000")).is_none());
+    roster.apply(vec![update("user-00000", Status::Online, 3)], NOW);
+    assert_eq!(roster.slots(), LEFT_MAX + 10, "its place is used again");
+}
+
+#[test]
+fn answers_bring_times_and_never_undo_what_the_stream_told() {
+    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+    let mut fresh = record("ann", Status::Idle, 5);
+    fresh.last_seen = Some(Wall::from_millis(9_000));
+    fresh.sessions = Some(3);
+    roster.refresh(vec![fresh, record("bob", Status::Online, 9)]);
+    let (_, row) = roster.find(&user("ann")).unwrap();
+    assert_eq!((row.last_seen, row.sessions), (Some(Wall::from_millis(9_000)), 3));
+    roster.refresh(vec![record("ann", Status::Online, 4), record("ann", Status::Online, 6)]);
+    let (_, row) = roster.find(&user("ann")).unwrap();
+    assert_eq!((row.status, row.sessions), (Status::Idle, 3));
+    assert!(
+        roster.find(&user("bob")).is_none(),
+        "whom the stream did not tell of is not present"
+    );
+}

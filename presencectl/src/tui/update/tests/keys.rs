@@ -1,0 +1,186 @@
+//! The help says what is so: every key in it does something, and no other key does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::super::keymap::{self, BINDINGS, Place};
+use super::super::super::layout::size;
+use super::super::super::model::line::Line;
+use super::super::super::model::overlay::{Ask, Menu, Overlay, Palette};
+use super::super::super::model::{Detail, Panel, Times};
+use super::*;
+
+/// Every key there is, as far as a terminal can send it.
+fn every_key() -> BTreeSet<Key> {
+    let codes = [
+        Code::Enter,
+        Code::Esc,
+        Code::Tab,
+        Code::BackTab,
+        Code::Backspace,
+        Code::Delete,
+        Code::Up,
+        Code::Down,
+        Code::Left,
+        Code::Right,
+        Code::Home,
+        Code::End,
+        Code::PageUp,
+        Code::PageDown,
+    ];
+    let mut keys: BTreeSet<Key> = codes.map(Key::plain).into();
+    keys.extend((1..=12).map(|number| Key::plain(Code::F(number))));
+    for c in (' '..='~').chain(['é', '漢']) {
+        keys.insert(Key::char(c));
+        keys.insert(Key::ctrl(c));
+        keys.insert(Key {
+            alt: true,
+            ..Key::char(c)
+        });
+    }
+    for code in codes {
+        keys.insert(Key {
+            ctrl: true,
+            ..Key::plain(code)
+        });
+    }
+    keys
+}
+
+/// Models in which the keys of a place are pressed: whatever a key does, it can be seen in one of them.
+fn models(place: Place) -> Vec<Model> {
+    (0..4).map(|variant| model(place, variant)).collect()
+}
+
+fn model(place: Place, variant: u16) -> Model {
+    let names: Vec<String> = (0..100).map(|number| format!("user-{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut model = with(&names);
+    for revision in 0..200 {
+        let status = Status::ALL[revision % 3];
+        update(&mut model, changed(names[revision % 100], status, revision as u64 + 2));
+    }
+    model.size = size(100, 15 + variant * 10);
+    model.clock = at(5_000);
+    if variant > 0 {
+        model.table.select(&model.roster, 50, 10);
+        model.detail = Some(Detail {
+            top: 5,
+            ..Detail::new(user("user-07"))
+        });
+        model.feed.scroll(-40, 10);
+        model.times = Times::Relative;
+        model.table.set_filter(keymap::Filter::Only(Status::Idle));
+    }
+    if variant == 2 {
+        let lost = News::Lost {
+            why: "gone".to_owned(),
+            retry_in: Duration::from_secs(1),
+        };
+        update(&mut model, Message::News(lost));
+    }
+    settle(&mut model);
+    to_place(&mut model, place, variant);
+    model
+}
+
+fn to_place(model: &mut Model, place: Place, variant: u16) {
+    match place {
+        Place::Always | Place::Anywhere | Place::Users => model.panel = Panel::Users,
+        Place::Stream => model.panel = Panel::Stream,
+        Place::Detail => {
+            model.panel = Panel::Detail;
+            model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
+        }
+        Place::Search => {
+            model.search = Some(Line::new("user 0"));
+            model.table.set_query("user 0");
+            settle(model);
+        }
+        Place::Palette => {
+            model.overlay = Some(Overlay::Palette(Palette {
+                panel: Place::Users,
+                line: Line::new("sort by"),
+                chosen: 2,
+            }));
+        }
+        Place::Menu => {
+            let user = user("user-07");
+            let ask = if variant % 2 == 0 {
+                Ask::Kick(user)
+            } else {
+                Ask::Status(user)
+            };
+            let chosen = usize::from(variant > 1);
+            model.overlay = Some(Overlay::Menu(Menu { ask, chosen }));
+        }
+        Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),
+    }
+}
+
+fn picture(model: &Model) -> String {
+    format!("{model:?}")
+}
+
+#[test]
+fn every_key_in_the_help_does_something() {
+    for binding in BINDINGS {
+        for key in binding.keys {
+            let does_something = models(binding.place).iter_mut().any(|model| {
+                let before = picture(model);
+                let effects = update(model, Message::Key(*key));
+                !effects.is_empty() || picture(model) != before
+            });
+            assert!(does_something, "{key} in {:?}: {}", binding.place, binding.help);
+        }
+    }
+}
+
+#[test]
+fn no_key_that_is_not_in_the_help_does_anything() {
+    let keys = every_key();
+    for place in Place::ALL {
+        for key in &keys {
+            let is_text = place.takes_text() && matches!(key.code, Code::Char(_)) && !key.ctrl && !key.alt;
+            let stands_in = |wanted| keymap::action(wanted, *key).is_some();
+            let looked_up = if matches!(place, Place::Always | Place::Anywhere) {
+                Place::Users
+            } else {
+                place
+            };
+            if is_text || stands_in(looked_up) {
+                continue;
+            }
+            let mut model = model(place, 1);
+            // What is asked for by itself is no answer to a key.
+            model.detail.as_mut().unwrap().is_asked = true;
+            let before = picture(&model);
+            assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {place:?}");
+            assert_eq!(picture(&model), before, "{key} in {place:?}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_the_palette_can_be_done_from_it() {
+    for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+        for binding in keymap::commands(panel.place()) {
+            let is_done = models(panel.place()).iter_mut().any(|model| {
+                press(model, Key::char(':'));
+                type_text(model, binding.help);
+                let Some(Overlay::Palette(palette)) = &model.overlay else {
+                    panic!("no palette")
+                };
+                assert!(
+                    palette.found().iter().any(|found| found.action == binding.action),
+                    "{}",
+                    binding.help
+                );
+                let before = picture(model);
+                let effects = press_code(model, Code::Enter);
+                !effects.is_empty() || picture(model) != before
+            });
+            assert!(is_done, "{}", binding.help);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The mouse does what the keys do, where things are drawn.
+
+use super::super::super::geometry::Area;
+use super::super::super::key::{Gesture, Mouse};
+use super::super::super::keymap::Filter;
+use super::super::super::layout::{self, Layout};
+use super::super::super::model::Panel;
+use super::super::super::model::column::Column;
+use super::super::super::model::overlay::{Ask, Menu, Overlay};
+use super::*;
+
+fn mouse(model: &mut Model, gesture: Gesture, x: u16, y: u16) -> Vec<Effect> {
+    let effects = update(model, Message::Mouse(Mouse { gesture, x, y }));
+    settle(model);
+    effects
+}
+
+fn click(model: &mut Model, area: Area, row: u16) -> Vec<Effect> {
+    mouse(model, Gesture::Click, area.x + 2, area.y + row)
+}
+
+fn crowd() -> Model {
+    let names: Vec<String> = (0..100).map(|number| format!("user-{number:02}")).collect();
+    with(&names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_click_selects_a_row_and_a_second_one_explains_it() {
+    let mut model = crowd();
+    let rows = Layout::of(&model).users_rows();
+    assert_eq!(click(&mut model, rows, 3), []);
+    assert_eq!(model.table.selected(), Some(&user("user-03")));
+    assert_eq!(click(&mut model, rows, 3), [Effect::AskExplain(user("user-03"))]);
+    assert_eq!(
+        click(&mut model, rows, 5),
+        [Effect::AskExplain(user("user-05"))],
+        "the detail follows"
+    );
+}
+
+#[test]
+fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
+    let mut model = crowd();
+    let head = Layout::of(&model).users_head();
+    for place in layout::columns(head, model.times).into_iter().skip(1) {
+        mouse(&mut model, Gesture::Click, place.x, head.y);
+        let order = model.table.order().unwrap();
+        assert_eq!(order.column, place.column);
+        mouse(&mut model, Gesture::Click, place.x + place.width - 1, head.y);
+        let reversed = model.table.order().unwrap();
+        assert_eq!(
+            (reversed.column, reversed.is_descending),
+            (place.column, !order.is_descending)
+        );
+    }
+    assert_ne!(model.table.order().unwrap().column, Column::User);
+}
+
+#[test]
+fn the_wheel_scrolls_what_lies_under_it_and_leaves_the_selection() {
+    let mut model = crowd();
+    let layout = Layout::of(&model);
+    press_code(&mut model, Code::Down);
+    mouse(&mut model, Gesture::WheelDown, layout.users.x + 5, layout.users.y + 5);
+    assert_eq!(model.table.top(), 3);
+    assert_eq!(model.table.selected(), Some(&user("user-00")));
+    for revision in 2..60 {
+        update(
+            &mut model,
+            changed("user-01", Status::ALL[revision % 2], revision as u64),
+        );
+    }
+    mouse(&mut model, Gesture::WheelUp, layout.stream.x + 1, layout.stream.y + 1);
+    assert_eq!(model.feed.unseen(), 3);
+    assert_eq!(model.panel, Panel::Users);
+}
+
+#[test]
+fn a_click_on_a_change_selects_its_user() {
+    let mut model = crowd();
+    update(&mut model, changed("user-42", Status::Idle, 9));
+    let stream = Layout::of(&model).stream.inside();
+    click(&mut model, stream, 0);
+    assert_eq!(
+        (model.panel, model.table.selected()),
+        (Panel::Stream, Some(&user("user-42")))
+    );
+    click(&mut model, stream, 5);
+    assert_eq!(model.table.selected(), Some(&user("user-42")), "nothing is there");
+}
+
+#[test]
+fn a_click_on_a_status_of_the_overview_lists_it_and_again_all() {
+    let mut model = crowd();
+    let idle = Layout::of(&model).status_line(1);
+    click(&mut model, idle, 0);
+    assert_eq!(model.table.filter(), Filter::Only(Status::Idle));
+    click(&mut model, idle, 0);
+    assert_eq!(model.table.filter(), Filter::Present);
+}
+
+#[test]
+fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
+    let mut model = crowd();
+    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    let entries = layout::overlay_entries(&model);
+    assert_eq!(mouse(&mut model, Gesture::Click, 0, 0), []);
+    assert_eq!(model.overlay, None);
+    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    assert_eq!(click(&mut model, entries, 0), [], "the first is no");
+    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    assert_eq!(click(&mut model, entries, 1), [Effect::Kick(user("user-01"))]);
+}
+
+#[test]
+fn wherever_one_clicks_nothing_breaks() {
+    for (width, height) in [(120, 40), (80, 24), (40, 10), (5, 5), (1, 1)] {
+        let mut model = crowd();
+        model.size = layout::size(width, height);
+        for y in 0..height {
+            for x in 0..width {
+                for gesture in [Gesture::Click, Gesture::WheelUp, Gesture::WheelDown] {
+                    mouse(&mut model, gesture, x, y);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! What an operator does, from the first key to what the daemon is asked.
+
+use std::time::Duration;
+
+use presence::CustomStatus;
+
+use super::super::super::effect::{ExportFormat, Exported};
+use super::super::super::keymap::Filter;
+use super::super::super::message::Answer;
+use super::super::super::model::column::Column;
+use super::super::super::model::overlay::Overlay;
+use super::super::super::model::{Panel, Times};
+use super::*;
+
+fn lost() -> Message {
+    Message::News(News::Lost {
+        why: "connection reset".to_owned(),
+        retry_in: Duration::from_millis(250),
+    })
+}
+
+#[test]
+fn a_user_is_found_and_explained_by_typing_a_part_of_its_id() {
+    let mut model = with(&["ann", "bob", "hannah"]);
+    type_text(&mut model, "/hann");
+    assert_eq!(listed(&model), ["hannah"]);
+    press_code(&mut model, Code::Enter);
+    assert_eq!(model.table.selected(), Some(&user("hannah")));
+    assert_eq!(
+        press_code(&mut model, Code::Enter),
+        [Effect::AskExplain(user("hannah"))]
+    );
+    press_code(&mut model, Code::Esc);
+    assert!(model.detail.is_none());
+    press_code(&mut model, Code::Esc);
+    assert_eq!(listed(&model).len(), 3, "everyone again");
+}
+
+#[test]
+fn a_user_who_is_not_present_is_asked_for_by_the_exact_id() {
+    let mut model = with(&["ann"]);
+    type_text(&mut model, "/zoe");
+    assert_eq!(listed(&model), Vec::<String>::new());
+    assert_eq!(press_code(&mut model, Code::Enter), [Effect::AskExplain(user("zoe"))]);
+    assert_eq!((model.panel, model.table.query()), (Panel::Detail, ""));
+    type_text(&mut model, "/");
+    type_text(&mut model, "..");
+    press_code(&mut model, Code::Enter);
+    assert!(model.notice.as_ref().unwrap().is_error, "that is no user id");
+}
+
+#[test]
+fn what_is_typed_while_searching_is_text_and_no_command() {
+    let mut model = with(&["quinn"]);
+    assert_eq!(type_text(&mut model, "/q K:?"), []);
+    assert_eq!(model.table.query(), "q K:?");
+    press(&mut model, Key::ctrl('u'));
+    assert_eq!(listed(&model), ["quinn"]);
+    assert_eq!(press(&mut model, Key::ctrl('c')), [Effect::Quit]);
+}
+
+#[test]
+fn a_status_is_set_by_two_keys_and_a_kick_asks_first() {
+    let mut model = with(&["ann"]);
+    assert_eq!(type_text(&mut model, "c"), [], "nobody is selected");
+    assert!(model.notice.is_some());
+    press_code(&mut model, Code::Down);
+    let choice = CustomStatus::DoNotDisturb;
+    assert_eq!(
+        type_text(&mut model, "c3"),
+        [Effect::SetStatus {
+            user: user("ann"),
+            choice
+        }]
+    );
+    type_text(&mut model, "K");
+    assert_eq!(press_code(&mut model, Code::Enter), [], "no is marked first");
+    assert_eq!(type_text(&mut model, "Ky"), [Effect::Kick(user("ann"))]);
+    assert_eq!(type_text(&mut model, "Fn"), []);
+    assert_eq!(type_text(&mut model, "Fjj"), []);
+    assert_eq!(press_code(&mut model, Code::Enter), [Effect::Forget(user("ann"))]);
+    assert_eq!(type_text(&mut model, "y"), [Effect::Copy("ann".to_owned())]);
+}
+
+#[test]
+fn nothing_is_changed_while_the_daemon_is_lost() {
+    let mut model = with(&["ann"]);
+    press_code(&mut model, Code::Down);
+    update(&mut model, lost());
+    assert_eq!(type_text(&mut model, "c"), []);
+    assert!(model.overlay.is_none() && model.notice.as_ref().unwrap().is_error);
+    assert_eq!(type_text(&mut model, "R"), [Effect::Reconnect]);
+}
+
+#[test]
+fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right() {
+    let mut model = with(&["ann", "bob"]);
+    update(&mut model, Message::Tick(at(10_000)));
+    update(&mut model, lost());
+    update(&mut model, Message::Tick(at(13_000)));
+    assert_eq!(model.stale_for(), Some(Duration::from_secs(3)));
+    assert_eq!(listed(&model), ["ann", "bob"]);
+    update(&mut model, lost());
+    assert_eq!(model.stale_for(), Some(Duration::from_secs(3)), "since the first loss");
+    update(&mut model, connected());
+    assert_eq!(
+        model.stale_for(),
+        Some(Duration::from_secs(3)),
+        "until the whole picture is there"
+    );
+    // After a restart: a whole picture with higher revisions.
+    update(
+        &mut model,
+        snapshot(vec![user_update("bob", Status::Online, 50)], false),
+    );
+    settle(&mut model);
+    assert_eq!((listed(&model), model.stale_for()), (vec!["bob".to_owned()], None));
+    let told: Vec<_> = model
+        .feed
+        .all()
+        .map(|change| (change.user.to_string(), change.to))
+        .collect();
+    assert_eq!(
+        told,
+        [("ann".to_owned(), Some(Status::Offline))],
+        "and nothing of bob, who is as he was"
+    );
+}
+
+#[test]
+fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
+    let mut model = with(&["ann", "bob"]);
+    update(&mut model, lost());
+    update(&mut model, connected());
+    update(&mut model, snapshot(vec![user_update("bob", Status::Idle, 2)], true));
+    settle(&mut model);
+    assert_eq!(listed(&model), ["ann", "bob"]);
+    assert_eq!(model.roster.counts().idle, 1);
+}
+
+#[test]
+fn a_pause_holds_still_what_is_looked_at_and_loses_no_count() {
+    let mut model = with(&["bob"]);
+    update(&mut model, changed("bob", Status::Idle, 2));
+    type_text(&mut model, " ");
+    for revision in 3..13 {
+        update(&mut model, changed("bob", Status::ALL[revision % 2], revision as u64));
+    }
+    update(&mut model, changed("ann", Status::Online, 20));
+    settle(&mut model);
+    assert_eq!(listed(&model), ["bob"]);
+    assert_eq!((model.feed.unseen(), model.feed.total()), (10, 11));
+    assert_eq!(model.feed.window(5).count(), 1);
+    type_text(&mut model, " ");
+    assert_eq!(listed(&model), ["ann", "bob"]);
+    assert_eq!(model.feed.unseen(), 0);
+}
+
+#[test]
+fn an_explanation_is_asked_for_when_its_user_changes_and_every_two_seconds() {
+    let mut model = with(&["ann"]);
+    press_code(&mut model, Code::Down);
+    assert_eq!(press_code(&mut model, Code::Enter), [Effect::AskExplain(user("ann"))]);
+    update(&mut model, Message::Tick(at(500)));
+    assert_eq!(update(&mut model, changed("ann", Status::Idle, 2)), [], "one at a time");
+    let failed = |why: &str| {
+        Message::Answer(Answer::Explained {
+            user: user("ann"),
+            result: Err(why.to_owned()),
+        })
+    };
+    assert_eq!(update(&mut model, failed("later")), [Effect::AskExplain(user("ann"))]);
+    assert_eq!(update(&mut model, failed("later")), []);
+    let asked = |effects: Vec<Effect>| effects.contains(&Effect::AskExplain(user("ann")));
+    assert!(!asked(update(&mut model, Message::Tick(at(2_400)))));
+    assert!(asked(update(&mut model, Message::Tick(at(2_500)))));
+}
+
+#[test]
+fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
+    let mut model = with(&["ann", "bob"]);
+    let mut asked = Vec::new();
+    for second in 1..=3 {
+        let numbers = Message::Answer(Answer::Stats(Err("none".to_owned())));
+        update(&mut model, numbers);
+        let fresh = Answer::Fresh {
+            now: at(second * 1000).wall,
+            records: vec![],
+        };
+        update(&mut model, Message::Answer(fresh));
+        asked.push(update(&mut model, Message::Tick(at(second * 1000))));
+    }
+    let rows = Effect::AskRecords(vec![user("ann"), user("bob")]);
+    assert_eq!(asked[0], [Effect::AskStats, rows.clone()]);
+    assert_eq!(asked[1], [Effect::AskStats]);
+    assert_eq!(asked[2], [Effect::AskStats, rows]);
+    assert_eq!(
+        update(&mut model, Message::Tick(at(9_000))),
+        [],
+        "not while answers are to come"
+    );
+}
+
+#[test]
+fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
+    let mut model = with(&["ann"]);
+    update(&mut model, changed("ann", Status::Idle, 2));
+    update(&mut model, Message::Tick(at(1_000)));
+    update(&mut model, Message::Tick(at(1_900)));
+    update(&mut model, Message::Tick(at(5_000)));
+    let samples: Vec<_> = model
+        .history
+        .last(10)
+        .map(|sample| (sample.users.idle, sample.changes))
+        .collect();
+    assert_eq!(samples, [(1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]);
+    update(&mut model, Message::Tick(at(100_000_000)));
+    assert_eq!(model.history.last(usize::MAX).count(), 600);
+}
+
+#[test]
+fn the_clock_of_the_server_counts_and_never_goes_back() {
+    let mut model = with(&["ann"]);
+    let server = Wall::from_millis(9_000_000);
+    let fresh = Answer::Fresh {
+        now: server,
+        records: vec![],
+    };
+    update(&mut model, Message::Answer(fresh));
+    update(&mut model, Message::Tick(at(2_000)));
+    assert_eq!(model.now, server.after(Duration::from_secs(2)));
+    let earlier = Answer::Fresh {
+        now: Wall::from_millis(9_000_500),
+        records: vec![],
+    };
+    update(&mut model, Message::Answer(earlier));
+    assert_eq!(model.now, server.after(Duration::from_secs(2)));
+}
+
+#[test]
+fn it_opens_on_the_user_that_was_named() {
+    let mut model = empty().with_user(user("bob"));
+    assert_eq!(update(&mut model, connected()), [Effect::AskExplain(user("bob"))]);
+    let users = ["ann", "bob"].map(|name| user_update(name, Status::Online, 1)).to_vec();
+    update(&mut model, snapshot(users, false));
+    assert_eq!(model.table.selected(), Some(&user("bob")));
+}
+
+#[test]
+fn what_is_exported_is_what_is_shown() {
+    let mut model = with(&["ann", "bob", "cid"]);
+    update(&mut model, changed("bob", Status::Idle, 2));
+    type_text(&mut model, "2");
+    let effects = type_text(&mut model, "x1");
+    let [
+        Effect::Export {
+            what: Exported::Users(users),
+            format,
+            ..
+        },
+    ] = effects.as_slice()
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(
+        (users.len(), users[0].user_id.as_str(), *format),
+        (1, "bob", ExportFormat::Csv)
+    );
+    press_code(&mut model, Code::Tab);
+    let effects = type_text(&mut model, "x2");
+    let [
+        Effect::Export {
+            what: Exported::Changes(changes),
+            ..
+        },
+    ] = effects.as_slice()
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(changes.len(), 1);
+}
+
+#[test]
+fn panels_filters_sorts_and_times_go_round() {
+    let mut model = with(&["ann"]);
+    let panels: Vec<_> = (0..2)
+        .map(|_| {
+            press_code(&mut model, Code::Tab);
+            model.panel
+        })
+        .collect();
+    assert_eq!(panels, [Panel::Stream, Panel::Users]);
+    press_code(&mut model, Code::BackTab);
+    assert_eq!(model.panel, Panel::Stream);
+    press_code(&mut model, Code::Tab);
+    let mut columns: Vec<_> = (0..8)
+        .map(|_| {
+            type_text(&mut model, "s");
+            model.table.order().unwrap().column
+        })
+        .collect();
+    columns.sort();
+    assert_eq!(columns, Column::ALL);
+    type_text(&mut model, "fffff");
+    assert_eq!(model.table.filter(), Filter::Present);
+    type_text(&mut model, "ttt");
+    assert_eq!(model.times, Times::Both);
+}
+
+#[test]
+fn a_word_to_the_operator_fades() {
+    let mut model = with(&["ann"]);
+    update(&mut model, Message::Answer(Answer::Done("kicked".to_owned())));
+    update(&mut model, Message::Tick(at(5_900)));
+    assert!(model.notice.is_some());
+    update(&mut model, Message::Tick(at(6_000)));
+    assert!(model.notice.is_none());
+}
+
+#[test]
+fn the_palette_finds_a_command_by_words_and_does_it() {
+    let mut model = with(&["ann"]);
+    type_text(&mut model, ":sort seen");
+    press_code(&mut model, Code::Enter);
+    assert_eq!(model.table.order().unwrap().column, Column::LastSeen);
+    type_text(&mut model, ":nothing like it");
+    assert_eq!(press_code(&mut model, Code::Enter), []);
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "nothing to do");
+    press_code(&mut model, Code::Esc);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
+fn pasted_text_is_never_a_command() {
+    let mut model = with(&["ann"]);
+    assert_eq!(update(&mut model, Message::Paste("q".to_owned())), []);
+    type_text(&mut model, "/");
+    update(&mut model, Message::Paste("an\u{1b}n".to_owned()));
+    assert_eq!(model.table.query(), "ann");
+}
