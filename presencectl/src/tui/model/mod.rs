@@ -5,7 +5,9 @@ pub(crate) mod column;
 pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod line;
+pub(crate) mod order;
 pub(crate) mod overlay;
+mod query;
 pub(crate) mod roster;
 pub(crate) mod table;
 #[cfg(test)]

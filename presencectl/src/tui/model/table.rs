@@ -3,64 +3,13 @@
 
 use std::cmp::Ordering;
 
-use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher, Utf32Str};
-use presence::{Status, UserId, Wall};
+use presence::{Status, UserId};
 
 use super::super::keymap::Filter;
 use super::column::Column;
+use super::order::Order;
+use super::query::Query;
 use super::roster::{Roster, Row, Slot};
-
-/// By what the rows are ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order {
-    /// Which column.
-    pub(crate) column: Column,
-    /// Whether the largest, latest or last comes first.
-    pub(crate) is_descending: bool,
-}
-
-impl Order {
-    /// As a column is looked at first: the latest and the most on top.
-    pub(crate) const fn of(column: Column) -> Self {
-        let is_descending = matches!(
-            column,
-            Column::Since | Column::LastActive | Column::LastSeen | Column::Sessions
-        );
-        Self { column, is_descending }
-    }
-}
-
-/// What one searches.
-#[derive(Debug)]
-struct Query {
-    text: String,
-    pattern: Pattern,
-    matcher: Matcher,
-    buffer: Vec<char>,
-    /// How well the row in a slot matches, as far as it was asked.
-    scores: Vec<Option<u32>>,
-    /// Whether the best match comes first, until a column is chosen.
-    is_ranked: bool,
-}
-
-impl Query {
-    fn new(text: String) -> Self {
-        Self {
-            pattern: Pattern::new(&text, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy),
-            text,
-            matcher: Matcher::new(Config::DEFAULT),
-            buffer: Vec::new(),
-            scores: Vec::new(),
-            is_ranked: true,
-        }
-    }
-
-    fn score(&mut self, user: &UserId) -> Option<u32> {
-        let haystack = Utf32Str::new(user.as_str(), &mut self.buffer);
-        self.pattern.score(haystack, &mut self.matcher)
-    }
-}
 
 /// The table.
 #[derive(Debug, Default)]
@@ -238,16 +187,7 @@ impl Table {
 
     /// Where the id of a user matches what is searched, as places of characters.
     pub(crate) fn matched(&self, user: &UserId) -> Vec<u32> {
-        let mut places = Vec::new();
-        if let Some(query) = &self.query {
-            let mut buffer = Vec::new();
-            let haystack = Utf32Str::new(user.as_str(), &mut buffer);
-            let mut matcher = Matcher::new(Config::DEFAULT);
-            query.pattern.indices(haystack, &mut matcher, &mut places);
-            places.sort_unstable();
-            places.dedup();
-        }
-        places
+        self.query.as_ref().map_or_else(Vec::new, |query| query.places(user))
     }
 
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
@@ -309,9 +249,6 @@ impl Table {
     }
 
     fn list_anew(&mut self, roster: &Roster) {
-        if let Some(query) = &mut self.query {
-            query.scores.clear();
-        }
         let by_user = std::mem::take(&mut self.by_user);
         let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(by_user.len());
         for slot in &by_user {
@@ -369,13 +306,7 @@ impl Table {
             .row(slot)
             .filter(|row| !roster.is_gone(slot) && self.passes(row))?;
         if let Some(query) = &mut self.query {
-            let score = query.score(&row.user);
-            let index = slot as usize;
-            if query.scores.len() <= index {
-                query.scores.resize(index + 1, None);
-            }
-            query.scores[index] = score;
-            score?;
+            query.ask(slot, &row.user)?;
         }
         self.known_key(roster, slot)
     }
@@ -383,21 +314,10 @@ impl Table {
     fn known_key(&self, roster: &Roster, slot: Slot) -> Option<i64> {
         let row = roster.row(slot)?;
         let Some(order) = self.order() else {
-            let scores = self.query.as_ref().map(|query| &query.scores);
-            let score = scores.and_then(|scores| scores.get(slot as usize).copied().flatten())?;
+            let score = self.query.as_ref().and_then(|query| query.known(slot))?;
             return Some(-i64::from(score));
         };
-        let key = match order.column {
-            Column::User => return Some(0),
-            Column::Status => row.status as i64,
-            Column::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
-            Column::Since => return Some(time_key(row.since, order.is_descending)),
-            Column::LastActive => return Some(time_key(row.last_active, order.is_descending)),
-            Column::LastSeen => return Some(time_key(row.last_seen, order.is_descending)),
-            Column::Sessions => i64::from(row.sessions),
-            Column::Node => roster.node_rank(row),
-        };
-        Some(if order.is_descending { key.saturating_neg() } else { key })
+        Some(order.key(roster, row))
     }
 
     /// Whoever is selected stays listed until the selection moves on.
@@ -407,15 +327,6 @@ impl Table {
             Filter::Only(status) => row.status == status,
         };
         fits || self.selected.as_ref() == Some(&row.user)
-    }
-}
-
-/// Those without a time come last, whatever the direction.
-fn time_key(time: Option<Wall>, is_descending: bool) -> i64 {
-    match time {
-        None => i64::MAX,
-        Some(time) if is_descending => time.as_millis().saturating_neg(),
-        Some(time) => time.as_millis(),
     }
 }
 

@@ -5,8 +5,9 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
 use super::column::Column;
+use super::order::Order;
 use super::roster::{LEFT_MAX, Roster, Slot};
-use super::table::{Order, Table};
+use super::table::Table;
 use crate::chance::Chance;
 
 const NOW: Wall = Wall::from_millis(1_000_000);

@@ -1,0 +1,231 @@
+//! The one table of keys: what each does, where, and how help and the palette call it. Keys are looked up here and nowhere
+//! else, and help and palette are made from it, so none of the three can differ.
+
+mod bindings;
+
+pub(crate) use bindings::BINDINGS;
+use presence::Status;
+
+use super::key::Key;
+use super::model::column::Column;
+
+/// Where a key is pressed. An overlay takes all keys; else the panel with the focus comes first, then `Anywhere`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// Whatever is on the screen.
+    Always,
+    /// In every panel, while nothing lies over them.
+    Anywhere,
+    /// The table of users.
+    Users,
+    /// The stream of changes.
+    Stream,
+    /// The explanation of one user.
+    Detail,
+    /// The line in which one searches. Characters that are no key of it are typed.
+    Search,
+    /// The command palette. Characters that are no key of it are typed.
+    Palette,
+    /// A menu of things to choose from, or a question.
+    Menu,
+    /// The help.
+    Help,
+}
+
+impl Place {
+    /// Every place, in the order of the help.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Always,
+        Self::Anywhere,
+        Self::Users,
+        Self::Stream,
+        Self::Detail,
+        Self::Search,
+        Self::Palette,
+        Self::Menu,
+        Self::Help,
+    ];
+
+    /// As help calls it.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Always => "Whatever is on the screen",
+            Self::Anywhere => "In every panel",
+            Self::Users => "Users",
+            Self::Stream => "Stream",
+            Self::Detail => "Detail",
+            Self::Search => "While searching",
+            Self::Palette => "In the palette",
+            Self::Menu => "In a menu or a question",
+            Self::Help => "In this help",
+        }
+    }
+
+    /// Whether characters without a meaning of their own are text there.
+    pub(crate) const fn takes_text(self) -> bool {
+        matches!(self, Self::Search | Self::Palette)
+    }
+}
+
+/// Which users are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) enum Filter {
+    /// Whoever is present.
+    #[default]
+    Present,
+    /// Shown as this.
+    Only(Status),
+}
+
+/// Everything an operator can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Action {
+    Quit,
+    Suspend,
+    Repaint,
+    Help,
+    Palette,
+    NextPanel,
+    PreviousPanel,
+    Zoom,
+    Pause,
+    Times,
+    Reconnect,
+    /// One step back: out of a zoom, a detail, a search, a selection.
+    Back,
+    Search,
+    NextFilter,
+    Filter(Filter),
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    /// Open what is selected.
+    Open,
+    NextSort,
+    PreviousSort,
+    Reverse,
+    Sort(Column),
+    SetStatus,
+    Kick,
+    Forget,
+    Copy,
+    Export,
+    /// Of a line of text or a menu: take it.
+    Accept,
+    /// Of a line of text, a menu or the help: leave it.
+    Cancel,
+    /// Of a question: yes.
+    Yes,
+    /// Of a menu: the one with this number, from 1.
+    Choose(u8),
+    Erase,
+    EraseWord,
+    EraseAll,
+}
+
+/// One row: these keys, there, do that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Binding {
+    /// Where.
+    pub(crate) place: Place,
+    /// Any of these; none: it is in the palette only.
+    pub(crate) keys: &'static [Key],
+    /// What.
+    pub(crate) action: Action,
+    /// As help and palette call it.
+    pub(crate) help: &'static str,
+}
+
+/// What a key does in a place; none if nothing.
+pub(crate) fn action(place: Place, key: Key) -> Option<Action> {
+    let panels = [Place::Users, Place::Stream, Place::Detail].contains(&place);
+    let places = [Some(Place::Always), Some(place), panels.then_some(Place::Anywhere)];
+    places.into_iter().flatten().find_map(|place| {
+        BINDINGS
+            .iter()
+            .find(|binding| binding.place == place && binding.keys.contains(&key))
+            .map(|binding| binding.action)
+    })
+}
+
+/// The first key of an action in a place, for hints.
+pub(crate) fn key_of(place: Place, action: Action) -> Option<Key> {
+    let in_place = |wanted: Place| {
+        BINDINGS
+            .iter()
+            .find(|binding| binding.place == wanted && binding.action == action)
+            .and_then(|binding| binding.keys.first().copied())
+    };
+    in_place(place)
+        .or_else(|| in_place(Place::Anywhere))
+        .or_else(|| in_place(Place::Always))
+}
+
+/// What the palette offers while this panel has the focus: each action once, with the place it is done in.
+pub(crate) fn commands(panel: Place) -> Vec<&'static Binding> {
+    let is_offered = |binding: &&Binding| match binding.place {
+        Place::Always | Place::Anywhere => binding.action != Action::Palette && binding.action != Action::Back,
+        place => place == panel && !is_motion(binding.action),
+    };
+    let mut offered: Vec<&Binding> = Vec::new();
+    for binding in BINDINGS.iter().filter(is_offered) {
+        if offered.iter().all(|known| known.action != binding.action) {
+            offered.push(binding);
+        }
+    }
+    offered
+}
+
+const fn is_motion(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::key::Code;
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        let mut seen = HashSet::new();
+        for binding in BINDINGS {
+            for key in binding.keys {
+                assert!(seen.insert((binding.place, *key)), "{:?} {key}", binding.place);
+                let is_always = binding.place != Place::Always && action(Place::Always, *key).is_some();
+                assert!(!is_always, "{key} never gets to {:?}", binding.place);
+            }
+        }
+    }
+
+    #[test]
+    fn where_text_is_typed_no_letter_is_a_command() {
+        for binding in BINDINGS.iter().filter(|binding| binding.place.takes_text()) {
+            for key in binding.keys {
+                assert!(!matches!(key.code, Code::Char(_)) || key.ctrl, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_palette_offers_everything_that_can_be_done_in_a_panel_once() {
+        for panel in [Place::Users, Place::Stream, Place::Detail] {
+            let offered = commands(panel);
+            let actions: HashSet<_> = offered.iter().map(|binding| binding.action).collect();
+            assert_eq!(actions.len(), offered.len());
+            assert!(actions.contains(&Action::Quit) && actions.contains(&Action::Search));
+        }
+        assert!(
+            commands(Place::Users)
+                .iter()
+                .any(|binding| binding.action == Action::Sort(Column::Node))
+        );
+    }
+}

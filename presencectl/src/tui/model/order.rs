@@ -1,0 +1,50 @@
+//! By what the rows of the table are ordered: a column as a number for each row, smaller first.
+
+use presence::Wall;
+
+use super::column::Column;
+use super::roster::{Roster, Row};
+
+/// By what the rows are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Which column.
+    pub(crate) column: Column,
+    /// Whether the largest, latest or last comes first.
+    pub(crate) is_descending: bool,
+}
+
+impl Order {
+    /// As a column is looked at first: the latest and the most on top.
+    pub(crate) const fn of(column: Column) -> Self {
+        let is_descending = matches!(
+            column,
+            Column::Since | Column::LastActive | Column::LastSeen | Column::Sessions
+        );
+        Self { column, is_descending }
+    }
+
+    /// What a row is ordered by. Rows whose keys are alike stand by user id.
+    pub(crate) fn key(self, roster: &Roster, row: &Row) -> i64 {
+        let key = match self.column {
+            Column::User => return 0,
+            Column::Since => return time_key(row.since, self.is_descending),
+            Column::LastActive => return time_key(row.last_active, self.is_descending),
+            Column::LastSeen => return time_key(row.last_seen, self.is_descending),
+            Column::Status => row.status as i64,
+            Column::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
+            Column::Sessions => i64::from(row.sessions),
+            Column::Node => roster.node_rank(row),
+        };
+        if self.is_descending { key.saturating_neg() } else { key }
+    }
+}
+
+/// Those without a time come last, whatever the direction.
+fn time_key(time: Option<Wall>, is_descending: bool) -> i64 {
+    match time {
+        None => i64::MAX,
+        Some(time) if is_descending => time.as_millis().saturating_neg(),
+        Some(time) => time.as_millis(),
+    }
+}
