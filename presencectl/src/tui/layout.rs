@@ -210,7 +210,8 @@ pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
         return Vec::new();
     }
     let mut shown = vec![Column::User];
-    let mut left = area.width;
+    // Not up to the border.
+    let mut left = area.width.saturating_sub(1);
     for column in BY_WORTH {
         let width = width_of(column, times) + 1;
         if left < USER_COLUMNS_MIN + width {

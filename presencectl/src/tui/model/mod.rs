@@ -135,10 +135,11 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
-    /// More lines than it takes to write it down: what is known of the user, of each session, and of each timer.
+    /// More lines than it takes to write it down, broken in a narrow panel: what is known of the user, of each session, and of
+    /// each timer.
     pub(crate) fn lines_max(&self) -> usize {
         let explain = self.explain.as_ref();
-        20 + explain.map_or(0, |explain| explain.sessions.len() * 4 + explain.next.len())
+        30 + explain.map_or(0, |explain| explain.sessions.len() * 6 + explain.next.len() * 3)
     }
 
     /// Nothing known yet.
@@ -298,36 +299,36 @@ impl Model {
         };
         let wanted: &[(keymap::Action, &'static str)] = match self.place() {
             Place::Users | Place::Always | Place::Anywhere => &[
+                (Help, "help"),
+                (Quit, "quit"),
                 (Search, "search"),
                 (Open, "explain"),
                 (NextFilter, "filter"),
                 (NextSort, "sort"),
+                (Pause, "pause"),
                 (SetStatus, "set status"),
                 (Kick, "kick"),
-                (Pause, "pause"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
-                (Help, "help"),
-                (Quit, "quit"),
             ],
             Place::Stream => &[
+                (Help, "help"),
+                (Quit, "quit"),
                 (Pause, "pause"),
                 (Zoom, "zoom"),
                 (Export, "export"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
-                (Help, "help"),
-                (Quit, "quit"),
             ],
             Place::Detail => &[
+                (Help, "help"),
+                (Quit, "quit"),
                 (Back, "close"),
                 (SetStatus, "set status"),
                 (Kick, "kick"),
                 (Zoom, "zoom"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
-                (Help, "help"),
-                (Quit, "quit"),
             ],
             Place::Search => &[(Accept, "keep"), (Cancel, "everyone")],
             Place::Palette => &[(Accept, "do it"), (Cancel, "leave")],

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
-use super::pen::{Pen, span};
+use super::pen::{Pen, span, wrap};
 use super::words;
 use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
@@ -24,10 +24,12 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     ]);
     pen.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
+    let columns = usize::from(inside.width.saturating_sub(2));
     let lines = lines(model, detail, pen);
+    let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
     let top = detail.top.min(lines.len().saturating_sub(usize::from(inside.height)));
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
-        pen.line((inside.x + 1, y), inside.width.saturating_sub(1), line);
+        pen.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
     }
 }
 

@@ -167,6 +167,30 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A line as several of so many columns, broken between words; those that follow are indented.
+pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
+    const INDENT: &str = "    ";
+    let mut lines = Vec::new();
+    let (mut current, mut used): (Vec<Span>, usize) = (Vec::new(), 0);
+    for piece in &line.spans {
+        for word in piece.content.split_inclusive(' ') {
+            // A blank at the end may lie beyond.
+            if used > INDENT.len() && used + word.trim_end().width() > width {
+                lines.push(Line::from(std::mem::take(&mut current)));
+                current.push(Span::raw(INDENT));
+                used = INDENT.len();
+            }
+            used += word.width();
+            match current.last_mut() {
+                Some(last) if last.style == piece.style => last.content.to_mut().push_str(word),
+                _ => current.push(Span::styled(word.to_owned(), piece.style)),
+            }
+        }
+    }
+    lines.push(Line::from(current));
+    lines
+}
+
 /// A piece of a line.
 pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
@@ -183,6 +207,21 @@ mod tests {
         assert_eq!(cut("漢字漢字", 6), "漢字…");
         assert_eq!(cut("漢字漢字", 1), "…");
         assert_eq!(cut("漢字", 0), "");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let text = |width| {
+            let line = Line::from(vec![
+                span("because of ", Style::new()),
+                span("the rule", Theme::plain().strong()),
+            ]);
+            wrap(&line, width).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(text(40), ["because of the rule"]);
+        assert_eq!(text(14), ["because of the ", "    rule"]);
+        assert_eq!(text(10), ["because of ", "    the ", "    rule"]);
+        assert_eq!(text(0).len(), 4, "a word too long is cut when it is drawn");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::words;
 use crate::output::escape::escape;
 use crate::output::time;
 
+/// From so many columns on there is room for both words of a change; else the first is a sign.
+const WORDS_COLUMNS: u16 = 90;
+
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let area = layout.stream;
     if area.is_empty() {
@@ -19,8 +22,8 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let inside = area.inside();
     let mut is_empty = true;
     for (change, y) in model.feed.window(usize::from(inside.height)).zip(inside.y..) {
-        let line = line(model, change, pen);
-        pen.line((inside.x, y), inside.width, &line);
+        let line = line(model, change, (inside.width, pen));
+        pen.line((inside.x + 1, y), inside.width.saturating_sub(2), &line);
         is_empty = false;
     }
     if is_empty && !inside.is_empty() {
@@ -48,8 +51,12 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn line(model: &Model, change: &Change, pen: &Pen) -> Line<'static> {
+fn line(model: &Model, change: &Change, (width, pen): (u16, &Pen)) -> Line<'static> {
     let theme = pen.theme;
+    let from = match width {
+        WORDS_COLUMNS.. => words::status(change.from),
+        _ => words::sign(change.from).to_owned(),
+    };
     let mut pieces = vec![
         span(time::time_or_date(change.at, model.now), theme.faint()),
         span(format!(" {}", escape(change.user.as_str())), theme.strong()),
@@ -60,10 +67,7 @@ fn line(model: &Model, change: &Change, pen: &Pen) -> Line<'static> {
             pieces.push(span(format!("  {}", words::status(to)), theme.status(to)));
         }
         Some(to) => {
-            pieces.push(span(
-                format!("  {}", words::status(change.from)),
-                theme.status(change.from),
-            ));
+            pieces.push(span(format!("  {from}"), theme.status(change.from)));
             pieces.push(span(" → ", theme.faint()));
             pieces.push(span(words::status(to), theme.status(to)));
         }

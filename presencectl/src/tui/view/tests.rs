@@ -1,1 +1,274 @@
-//! Pictures.
+//! Pictures, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` writes them anew; look at what changed.
+
+mod hostile;
+mod pictures;
+
+use std::path::Path;
+use std::time::Duration;
+
+use presence::wire::rest::{
+    Counts, Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession, LimitStats, RateStats, SessionStats,
+    Stats, StoreStats,
+};
+use presence::{By, CustomStatus, Mono, Now, Reason, Status, Wall};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+
+use super::super::geometry::Size;
+use super::super::message::{Answer, Message, News};
+use super::super::model::Model;
+use super::super::model::tests::{record, user};
+use super::super::theme::Theme;
+use super::super::update::{settle, update};
+
+/// 2026-11-23 05:39:11 UTC.
+const WALL: Wall = Wall::from_millis(1_795_412_351_000);
+
+/// Seconds after that.
+fn at(seconds: u64) -> Now {
+    Now {
+        mono: Mono::from_millis(seconds * 1000),
+        wall: WALL.after(Duration::from_secs(seconds)),
+    }
+}
+
+fn ago(seconds: i64) -> Wall {
+    Wall::from_millis(WALL.as_millis() - seconds * 1000)
+}
+
+fn tell(model: &mut Model, message: Message) {
+    update(model, message);
+    settle(model);
+}
+
+fn empty(width: u16, height: u16) -> Model {
+    Model::new(Size { width, height }, at(0))
+}
+
+fn connect(model: &mut Model) {
+    let connected = News::Connected {
+        server: "http://127.0.0.1:7420".to_owned(),
+        node: "here".to_owned(),
+        version: "0.1.0".to_owned(),
+    };
+    tell(model, Message::News(connected));
+}
+
+/// Connected, with these users and the daemon's numbers.
+fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>) -> Model {
+    let mut model = empty(width, height);
+    connect(&mut model);
+    let users = users.into_iter().map(presence::wire::record::Update::Record).collect();
+    let snapshot = News::Snapshot {
+        now: WALL,
+        users,
+        resumed: false,
+        done: true,
+    };
+    tell(&mut model, Message::News(snapshot));
+    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats())))));
+    tell(
+        &mut model,
+        Message::Answer(Answer::RoundTrip(Duration::from_micros(640))),
+    );
+    model
+}
+
+/// Sixty users of every status, and a minute in which some of them changed.
+fn crowd(width: u16, height: u16) -> Model {
+    let person = |number: u64| {
+        let status = Status::ALL[usize::try_from(number % 7).unwrap().saturating_sub(4).min(2)];
+        let mut record = record(&format!("person-{number:03}"), status, 1000 + number);
+        record.since = Some(ago(i64::try_from(number * 97).unwrap()));
+        record.last_seen = Some(ago(i64::try_from(number % 31).unwrap()));
+        record.last_active = (number % 5 > 0).then(|| ago(i64::try_from(number * 13).unwrap()));
+        record.sessions = Some(u32::try_from(1 + number % 3).unwrap());
+        record.reason = Some(match status {
+            Status::Online => Reason::Active,
+            Status::Idle => Reason::Inactive,
+            _ => Reason::Custom,
+        });
+        record
+    };
+    let mut model = live((width, height), (0..60).map(person).collect());
+    for second in 1..=60_u64 {
+        for number in 0..second % 4 {
+            let status = Status::ALL[usize::try_from((second + number) % 4).unwrap()];
+            let mut changed = record(
+                &format!("person-{:03}", (second * 7 + number) % 60),
+                status,
+                2000 + second * 4 + number,
+            );
+            changed.since = Some(at(second).wall);
+            changed.reason = Some(if status == Status::Offline {
+                Reason::NoSession
+            } else {
+                Reason::Custom
+            });
+            let news = News::Changed {
+                now: at(second).wall,
+                users: vec![presence::wire::record::Update::Record(changed)],
+            };
+            tell(&mut model, Message::News(news));
+        }
+        tell(&mut model, Message::Tick(at(second)));
+    }
+    model
+}
+
+fn stats() -> Stats {
+    Stats {
+        now: WALL,
+        node: "here".to_owned(),
+        version: "0.1.0".to_owned(),
+        schema_version: 1,
+        uptime_seconds: 12_000,
+        users: Counts::default(),
+        sessions: SessionStats {
+            connections: 1_234,
+            observers: 1,
+            reports: 56,
+            in_grace: 3,
+            watchers: 1_000,
+            watches: 50_000,
+        },
+        rates: RateStats {
+            changes_per_second: 12.3,
+            deliveries_per_second: 600.0,
+            connects_per_second: 1.0,
+            delivery_lag_seconds: 0.000_4,
+            delivery_lag_max_seconds: 0.012,
+        },
+        store: StoreStats {
+            kind: "sqlite".to_owned(),
+            writable: true,
+            error: None,
+            pending_writes: 0,
+        },
+        limits: LimitStats::default(),
+    }
+}
+
+/// An explanation with a connection, a report, a grace and a timer.
+fn explain(name: &str) -> Explain {
+    Explain {
+        now: WALL,
+        user_id: user(name),
+        status: Status::Idle,
+        rule: 4,
+        reason: Reason::Inactive,
+        sessions: vec![
+            ExplainSession {
+                session_id: "c725beab-1".to_owned(),
+                node: Some("here".to_owned()),
+                since: ago(3600),
+                last_heard: ago(3),
+                last_active: Some(ago(250)),
+                idle: false,
+                source: None,
+                idle_at: Some(at(50).wall),
+                ends_at: None,
+            },
+            ExplainSession {
+                session_id: "report:mobile".to_owned(),
+                node: None,
+                since: ago(90),
+                last_heard: ago(90),
+                last_active: None,
+                idle: true,
+                source: Some("mobile".to_owned()),
+                idle_at: None,
+                ends_at: Some(at(210).wall),
+            },
+        ],
+        grace: Some(ExplainGrace {
+            until: at(4).wall,
+            idle: true,
+        }),
+        choice: ExplainChoice {
+            custom_status: CustomStatus::Online,
+            set_at: Some(ago(7200)),
+            set_by: Some(By::Operator),
+        },
+        next: vec![ExplainNext {
+            at: at(210).wall,
+            why: "OFFLINE: the last session or grace ends".to_owned(),
+        }],
+    }
+}
+
+fn explained(model: &mut Model, explain: Explain) {
+    let answer = Answer::Explained {
+        user: explain.user_id.clone(),
+        result: Ok(Box::new(explain)),
+    };
+    tell(model, Message::Answer(answer));
+}
+
+fn picture(model: &Model, theme: &Theme) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
+    super::draw(model, theme, &mut buffer);
+    buffer
+}
+
+/// The characters of a picture.
+fn text(buffer: &Buffer) -> String {
+    let width = usize::from(buffer.area.width.max(1));
+    let mut text = String::new();
+    for line in buffer.content.chunks(width) {
+        let mut skipped = 0;
+        let mut shown = String::new();
+        for cell in line {
+            if skipped == 0 {
+                shown.push_str(cell.symbol());
+                skipped = unicode_width::UnicodeWidthStr::width(cell.symbol()).max(1);
+            }
+            skipped -= 1;
+        }
+        text.push_str(shown.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The styles of a picture: a letter a cell, and what the letters mean.
+fn styles(buffer: &Buffer) -> String {
+    let mut known: Vec<Style> = Vec::new();
+    let mut text = String::new();
+    let width = usize::from(buffer.area.width.max(1));
+    for line in buffer.content.chunks(width) {
+        for cell in line {
+            let style = cell.style();
+            let index = known.iter().position(|other| *other == style).unwrap_or_else(|| {
+                known.push(style);
+                known.len() - 1
+            });
+            text.push(char::from(b'a' + u8::try_from(index).unwrap()));
+        }
+        text.push('\n');
+    }
+    for (letter, style) in (b'a'..).zip(&known) {
+        let colour = |colour: Option<Color>| colour.filter(|colour| *colour != Color::Reset);
+        let modifiers = Modifier::empty().union(style.add_modifier);
+        let (fg, bg) = (colour(style.fg), colour(style.bg));
+        text.push_str(&format!("{}: {fg:?} on {bg:?}, {modifiers:?}\n", char::from(letter)));
+    }
+    text
+}
+
+/// Compares with the picture of that name.
+fn check(name: &str, shown: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/tui/view/snapshots")
+        .join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, shown).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == shown,
+        "{name} differs.\n--- as it was\n{expected}\n--- as it is\n{shown}"
+    );
+}

@@ -1,0 +1,127 @@
+//! Whatever users are called and whatever size the screen has: nothing breaks, and nothing that acts on a terminal gets into a picture.
+
+use presence::wire::record::Update;
+
+use super::*;
+use crate::chance::Chance;
+use crate::output::escape::is_hostile;
+
+/// What no daemon of ours lets in and one of another make may send, and what any user may be called.
+const TEXTS: [&str; 14] = [
+    "\u{1b}[2J\u{1b}[31mred",
+    "\u{9b}31m\u{85}",
+    "a\u{202e}gnp.exe",
+    "\u{2066}isolated\u{2069}",
+    "zero\u{200b}width\u{feff}",
+    "مستخدم شخص",
+    "漢字利用者の名前がとても長い場合",
+    "👩‍👩‍👧‍👧 family",
+    "e\u{301}\u{301}\u{301}combining",
+    "DOMAIN\\alice\\u{41}",
+    "__proto__",
+    "=1+1",
+    "x\ty\nz\r",
+    "\u{7f}\u{0}\u{8}",
+];
+
+fn hostile() -> Vec<String> {
+    let mut texts: Vec<String> = TEXTS.iter().map(|text| (*text).to_owned()).collect();
+    texts.extend(["x".repeat(128), "漢".repeat(42), "\u{202e}".repeat(42)]);
+    texts
+}
+
+/// As a daemon of another make might send it: ours refuses most of these.
+fn update_of(text: &str, revision: u64) -> Option<Update> {
+    let id = presence::UserId::new(text).ok()?;
+    Some(Update::Record(presence::wire::record::Record {
+        user_id: id,
+        nodes: Some(vec![text.to_owned()]),
+        ..record("x", Status::ALL[usize::try_from(revision % 4).unwrap()], revision)
+    }))
+}
+
+/// Hostile text in every place that shows a text from elsewhere.
+fn model(width: u16, height: u16) -> Model {
+    let texts = hostile();
+    let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
+    for (revision, text) in (2..).zip(&texts) {
+        let users: Vec<Update> = update_of(text, revision).into_iter().collect();
+        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+    }
+    let worst = texts.concat();
+    let mut stats = stats();
+    stats.store.error = Some(worst.clone());
+    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    model.daemon.node.clone_from(&worst);
+    model.daemon.version.clone_from(&worst);
+    let user = presence::UserId::new(&"漢".repeat(42)).unwrap();
+    let mut explain = explain("ann");
+    explain.user_id = user.clone();
+    explain.sessions[0].session_id.clone_from(&worst);
+    explain.sessions[0].node = Some(worst.clone());
+    explain.next[0].why.clone_from(&worst);
+    model.detail = Some(crate::tui::model::Detail::new(user.clone()));
+    explained(&mut model, explain);
+    model.detail.as_mut().unwrap().error = Some(worst.clone());
+    model.stats_error = Some(worst);
+    model
+}
+
+/// The states in which hostile text is shown.
+fn states(width: u16, height: u16) -> Vec<Model> {
+    let worst = hostile().concat();
+    let mut all: Vec<Model> = (0..5).map(|_| model(width, height)).collect();
+    let lost = News::Lost {
+        why: worst.clone(),
+        retry_in: Duration::from_secs(1),
+    };
+    tell(&mut all[1], Message::News(lost));
+    let ended = News::Ended {
+        why: worst.clone(),
+        next: Some(worst.clone()),
+    };
+    tell(&mut all[2], Message::News(ended));
+    for c in "/漢e".chars() {
+        tell(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
+    }
+    tell(&mut all[3], Message::Paste(worst));
+    all[4].panel = crate::tui::model::Panel::Detail;
+    tell(&mut all[4], Message::Key(crate::tui::key::Key::char('K')));
+    all
+}
+
+fn assert_harmless(model: &Model) {
+    for theme in [Theme::rich(), Theme::plain()] {
+        let buffer = picture(model, &theme);
+        for cell in &buffer.content {
+            // Marks on a letter are part of it; what joins emoji is not shown by us at all.
+            assert!(
+                !cell.symbol().contains(is_hostile),
+                "{:?} in\n{}",
+                cell.symbol(),
+                text(&buffer)
+            );
+        }
+    }
+}
+
+#[test]
+fn hostile_users_are_shown_and_do_nothing() {
+    check("hostile-120x40", &text(&picture(&model(120, 40), &Theme::rich())));
+    for state in states(120, 40) {
+        assert_harmless(&state);
+    }
+}
+
+#[test]
+fn whatever_the_size_nothing_breaks() {
+    let mut chance = Chance::seeded(1);
+    for (width, height) in [(0, 0), (1, 1), (2, 2), (0, 5), (5, 0), (3, 60), (300, 3)] {
+        states(width, height).iter().for_each(assert_harmless);
+    }
+    for _ in 0..60 {
+        let size = (chance.below(140), chance.below(50));
+        let (width, height) = (u16::try_from(size.0).unwrap(), u16::try_from(size.1).unwrap());
+        states(width, height).iter().for_each(assert_harmless);
+    }
+}

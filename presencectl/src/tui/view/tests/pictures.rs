@@ -1,0 +1,196 @@
+//! What an operator sees, at several sizes and in several states.
+
+use super::super::super::key::{Code, Key};
+use super::super::super::keymap::Place;
+use super::super::super::layout;
+use super::*;
+
+const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (40, 10), (1, 1)];
+
+fn press(model: &mut Model, keys: &str) {
+    for c in keys.chars() {
+        let key = match c {
+            '\n' => Key::plain(Code::Enter),
+            '\t' => Key::plain(Code::Tab),
+            '↓' => Key::plain(Code::Down),
+            c => Key::char(c),
+        };
+        tell(model, Message::Key(key));
+    }
+}
+
+fn shown(model: &Model) -> String {
+    text(&picture(model, &Theme::rich()))
+}
+
+fn lost(model: &mut Model) {
+    let lost = News::Lost {
+        why: "lost the daemon: connection reset by peer".to_owned(),
+        retry_in: Duration::from_millis(1200),
+    };
+    tell(model, Message::News(lost));
+}
+
+#[test]
+fn a_crowd_at_every_size() {
+    for (width, height) in SIZES {
+        check(&format!("crowd-{width}x{height}"), &shown(&crowd(width, height)));
+    }
+}
+
+#[test]
+fn nobody_and_one_user() {
+    check("nobody-80x24", &shown(&live((80, 24), vec![])));
+    let mut one = live((80, 24), vec![record("ann", Status::Online, 5)]);
+    check("one-80x24", &shown(&one));
+    press(&mut one, "↓c");
+    check("one-menu-80x24", &shown(&one));
+}
+
+#[test]
+fn before_the_first_word_and_while_reading() {
+    let mut model = empty(80, 24);
+    check("connecting-80x24", &shown(&model));
+    connect(&mut model);
+    check("loading-80x24", &shown(&model));
+}
+
+#[test]
+fn a_detail_with_everything_beside_and_below_and_alone() {
+    for (width, height) in [(120, 40), (80, 24), (40, 10)] {
+        let mut model = crowd(width, height);
+        press(&mut model, "↓↓\n");
+        let user = model.detail.as_ref().unwrap().user.clone();
+        explained(&mut model, explain(user.as_str()));
+        check(&format!("detail-{width}x{height}"), &shown(&model));
+    }
+}
+
+#[test]
+fn a_countdown_goes_on_between_two_answers() {
+    let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
+    press(&mut model, "↓\n");
+    explained(&mut model, explain("ann"));
+    assert!(shown(&model).contains("idle in 50s"));
+    tell(&mut model, Message::Tick(at(3)));
+    let later = shown(&model);
+    assert!(
+        later.contains("idle in 47s") && later.contains("count for 1s"),
+        "{later}"
+    );
+}
+
+#[test]
+fn a_lost_daemon_is_told_and_the_last_picture_stays() {
+    let mut model = crowd(80, 24);
+    lost(&mut model);
+    tell(&mut model, Message::Tick(at(72)));
+    check("stale-80x24", &shown(&model));
+    check("stale-80x24-styles", &styles(&picture(&model, &Theme::rich())));
+    let ended = News::Ended {
+        why: "the secret is wrong (forbidden)".to_owned(),
+        next: Some("see `presencectl doctor`".to_owned()),
+    };
+    tell(&mut model, Message::News(ended));
+    check("ended-80x24", &shown(&model));
+}
+
+#[test]
+fn held_still() {
+    let mut model = crowd(120, 40);
+    press(&mut model, " ");
+    let mut record = record("person-001", Status::DoNotDisturb, 9_000);
+    record.since = Some(at(61).wall);
+    let news = News::Changed {
+        now: at(61).wall,
+        users: vec![presence::wire::record::Update::Record(record)],
+    };
+    tell(&mut model, Message::News(news));
+    check("paused-120x40", &shown(&model));
+}
+
+#[test]
+fn searching() {
+    let mut model = crowd(80, 24);
+    press(&mut model, "/p03");
+    check("search-80x24", &shown(&model));
+    check("search-80x24-styles", &styles(&picture(&model, &Theme::rich())));
+    press(&mut model, "xyz");
+    check("search-nobody-80x24", &shown(&model));
+}
+
+#[test]
+fn what_lies_over_the_panels() {
+    for (name, keys) in [
+        ("help", "?"),
+        ("palette", ":sort"),
+        ("status", "↓c"),
+        ("kick", "↓K"),
+        ("export", "x"),
+    ] {
+        let mut model = crowd(80, 24);
+        press(&mut model, keys);
+        check(&format!("{name}-80x24"), &shown(&model));
+    }
+    let mut model = crowd(40, 10);
+    press(&mut model, "↓F");
+    check("forget-40x10", &shown(&model));
+}
+
+#[test]
+fn sorted_and_filtered_and_zoomed_and_with_other_times() {
+    let mut model = crowd(120, 40);
+    press(&mut model, "sss2");
+    check("idle-by-since-120x40", &shown(&model));
+    press(&mut model, "0t\tz");
+    check("stream-zoomed-120x40", &shown(&model));
+}
+
+#[test]
+fn sixteen_colours_none_and_the_cursor_in_each() {
+    for (name, theme) in [
+        ("16", Theme::sixteen()),
+        ("none", Theme::plain()),
+        ("256", Theme::rich()),
+    ] {
+        let mut model = crowd(80, 24);
+        press(&mut model, "↓↓↓");
+        check(&format!("colours-{name}-80x24"), &styles(&picture(&model, &theme)));
+    }
+}
+
+#[test]
+fn without_colour_the_picture_says_the_same() {
+    let mut model = crowd(120, 40);
+    press(&mut model, "↓↓↓");
+    assert_eq!(
+        text(&picture(&model, &Theme::plain())),
+        text(&picture(&model, &Theme::rich()))
+    );
+    let focus = styles(&picture(&model, &Theme::plain()));
+    press(&mut model, "\t");
+    assert_ne!(styles(&picture(&model, &Theme::plain())), focus, "the focus is seen");
+}
+
+#[test]
+fn a_store_in_trouble_and_a_record_that_was_made_up() {
+    let mut ann = record("ann", Status::Online, 5);
+    ann.degraded = true;
+    let mut model = live((120, 40), vec![ann]);
+    let mut stats = stats();
+    stats.store.writable = false;
+    stats.store.error = Some("presence.db: the disk is full".to_owned());
+    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    check("trouble-120x40", &shown(&model));
+}
+
+#[test]
+fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 1, 1));
+    let pen = super::super::pen::Pen::new(&mut buffer, Theme::plain());
+    let lines = super::super::help::lines(&pen);
+    assert_eq!(lines.len(), layout::help_rows());
+    for place in Place::ALL {
+        assert!(lines.iter().any(|line| line.to_string() == place.title()));
+    }
+}
