@@ -123,7 +123,7 @@ impl Health {
         let mut state = self.state.lock();
         match &*state {
             State::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            State::Writable => tracing::error!(%error, "the store takes no writes: {reason}"),
+            State::Writable => tracing::error!("the store takes no writes: {reason}"),
             State::Failing(_) => {}
         }
         *state = State::Failing(reason.clone());
@@ -210,7 +210,7 @@ impl Health {
             return StoreError::Sealed { reason: reason.clone() };
         }
         let reason: Arc<str> = self.describe(kind, error).into();
-        tracing::error!(%error, "the store takes no more writes: {reason}");
+        tracing::error!("the store takes no more writes: {reason}");
         *state = State::Sealed(reason.clone());
         StoreError::Sealed { reason }
     }
@@ -257,5 +257,47 @@ impl Seam {
     #[cfg(test)]
     pub(super) fn fail(&self, failing: Option<(Step, std::ffi::c_int)>) {
         *self.failing.lock() = failing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// Log lines, for a test to look at.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_says_once_what_sqlite_said() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+            let health = Health::new(
+                Path::new("presence.db"),
+                1,
+                StoreMetrics::register(&mut Registry::default()),
+            );
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
+            let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
+            assert!(answer.to_string().contains("what SQLite said"), "{answer}");
+            let told = String::from_utf8_lossy(&lines.0.lock()).into_owned();
+            assert_eq!(told.matches("what SQLite said").count(), 1, "{told}");
+        }
     }
 }
