@@ -3,4 +3,5 @@
 
 mod delivery;
 mod durability;
+mod figures;
 mod fixture;
