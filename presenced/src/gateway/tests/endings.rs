@@ -14,6 +14,13 @@ async fn until_gone(fixture: &Fixture, name: &str) {
         .await;
 }
 
+/// An end is counted right after it took effect.
+async fn until_counted(fixture: &Fixture, figure: &str) {
+    fixture
+        .until(figure, async |fixture| fixture.figures().contains(figure))
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
     let fixture = Fixture::new().await;
@@ -43,11 +50,7 @@ async fn an_end_without_a_close_frame_is_grace() {
         until_gone(&fixture, name).await;
         assert!(fixture.explain(name).await.grace.is_some(), "{name}");
     }
-    assert!(
-        fixture
-            .figures()
-            .contains(r#"connection_ends_total{reason="lost",code="none"} 2"#)
-    );
+    until_counted(&fixture, r#"connection_ends_total{reason="lost",code="none"} 2"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +141,7 @@ async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
     }
     until_gone(&fixture, "anna").await;
     assert!(fixture.explain("anna").await.grace.is_some());
-    assert!(fixture.figures().contains("slow_closes_total 1"));
+    until_counted(&fixture, "slow_closes_total 1").await;
     assert!(other.is_served().await);
     fixture
         .until("the socket is given back", async |fixture| fixture.slots.open() == 1)
