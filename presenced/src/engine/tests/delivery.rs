@@ -294,8 +294,16 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
         .await
         .expect("a watch");
     watcher.snapshot().await;
-    // As if somebody wrote just now: what is owed has to wait, so a change and a snapshot come to lie there together.
-    watcher.conn.outbox().lock().is_writing = true;
+    // As if somebody wrote just now: what is owed has to wait, so a change and a snapshot come to lie there together. Not
+    // before the delivery is done with the frame that was just read.
+    fixture
+        .until("the socket is free", |_| {
+            let mut outbox = watcher.conn.outbox().lock();
+            let is_free = !outbox.is_queued && !outbox.is_writing;
+            outbox.is_writing |= is_free;
+            is_free
+        })
+        .await;
     fixture.choose("ann", CustomStatus::Idle).await;
     fixture
         .engine
