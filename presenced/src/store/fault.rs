@@ -238,11 +238,18 @@ pub(super) enum Step {
 pub(super) struct Seam {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+    /// While a test holds it, no read ends.
+    #[cfg(test)]
+    pub(super) reads: Mutex<()>,
 }
 
 impl Seam {
     /// Fails if a test wants this step to.
     pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if step == Step::Read {
+            drop(self.reads.lock());
+        }
         #[cfg(test)]
         if let Some((failing, code)) = *self.failing.lock()
             && failing == step

@@ -304,6 +304,12 @@ impl Store {
         self.inner.health.seam.fail(is_failing.then_some(fault));
     }
 
+    /// No read ends while the guard lives.
+    #[cfg(test)]
+    pub(crate) fn hold_reads(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.inner.health.seam.reads.lock()
+    }
+
     /// How the store is. Asks nobody, so it never blocks.
     pub(crate) fn health(&self) -> StoreHealth {
         self.inner.health.told()

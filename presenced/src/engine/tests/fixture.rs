@@ -18,7 +18,7 @@ use crate::engine::restart::Running;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::hub::conn::Conn;
 use crate::hub::heart::Beats;
-use crate::store::{OpenOptions, Store, StoreMetrics};
+use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,6 +27,8 @@ pub(super) struct Fixture {
     pub(super) engine: Arc<Engine>,
     running: Option<Running>,
     store: Store,
+    /// The store's figures.
+    registry: Registry,
     dir: Arc<tempfile::TempDir>,
 }
 
@@ -40,10 +42,10 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
-fn options() -> EngineOptions {
+fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
-            grace: Duration::from_millis(200),
+            grace,
             restart_grace: Duration::from_secs(30),
             idle_after: Duration::from_secs(300),
         },
@@ -71,19 +73,81 @@ impl Fixture {
     }
 
     /// The same data after the daemon was started again.
-    pub(super) async fn restart(mut self) -> Self {
-        self.running.take().expect("running").stop().await;
-        self.store.close();
-        Self::on(Arc::clone(&self.dir)).await
+    pub(super) async fn restart(self) -> Self {
+        Self::on(self.stop().await).await
     }
 
-    async fn on(dir: Arc<tempfile::TempDir>) -> Self {
-        let metrics = StoreMetrics::register(&mut Registry::default());
+    /// Ends it in order; what is left is the data.
+    pub(super) async fn stop(mut self) -> Arc<tempfile::TempDir> {
+        self.running.take().expect("running").stop().await;
+        self.store.close();
+        Arc::clone(&self.dir)
+    }
+
+    /// From now on nothing is written but at the end.
+    pub(super) fn stop_writing(&self) {
+        self.running.as_ref().expect("running").stop_writing();
+    }
+
+    /// What is on disk of a user.
+    pub(super) async fn stored(&self, name: &str) -> Option<Row> {
+        self.store.load(&user(name)).await.expect("a read")
+    }
+
+    /// The database, as another process would open it.
+    pub(super) fn database(dir: &tempfile::TempDir) -> rusqlite::Connection {
+        rusqlite::Connection::open(dir.path().join("presence.db")).expect("the database")
+    }
+
+    /// The data.
+    pub(super) fn dir(&self) -> &tempfile::TempDir {
+        &self.dir
+    }
+
+    /// How many reads of the store failed.
+    pub(super) fn failed_reads(&self) -> u64 {
+        let mut figures = String::new();
+        prometheus_client::encoding::text::encode(&mut figures, &self.registry).expect("figures");
+        let locked = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("store_failures_total{kind=\"Locked\"} "));
+        locked.and_then(|count| count.parse().ok()).expect("a figure")
+    }
+
+    /// Waits until the wall clock has moved on.
+    pub(super) async fn a_moment(&self) {
+        let before = self.engine.clock.wall();
+        self.until("time passes", |engine| engine.clock.wall() > before).await;
+    }
+
+    /// No read of the store ends while the guard lives.
+    pub(super) fn hold_reads(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.store.hold_reads()
+    }
+
+    /// An engine on this data.
+    pub(super) async fn on(dir: Arc<tempfile::TempDir>) -> Self {
+        Self::start(dir, Duration::from_millis(200)).await
+    }
+
+    /// One whose graces outlast the test.
+    pub(super) async fn with_long_graces() -> Self {
+        Self::start(Arc::new(tempfile::tempdir().expect("a directory")), 2 * DEADLINE).await
+    }
+
+    async fn start(dir: Arc<tempfile::TempDir>, grace: Duration) -> Self {
+        let mut registry = Registry::default();
+        let metrics = StoreMetrics::register(&mut registry);
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        // Longer than any test may take: what must not wait for the store does not.
+        let options = OpenOptions {
+            answer_within: 2 * DEADLINE,
+            ..OpenOptions::default()
+        };
+        let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
         let (ceiling, clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
         let engine = Engine::new(EngineParts {
-            options: options(),
+            options: engine_options(grace),
             clock: Arc::new(Clock::new()),
             store: store.clone(),
             directory: Directory::new("here", ceiling, clean),
@@ -97,6 +161,7 @@ impl Fixture {
             engine,
             running: Some(running),
             store,
+            registry,
             dir,
         }
     }
@@ -104,11 +169,9 @@ impl Fixture {
     /// A connection of a user, greeted.
     pub(super) async fn connect(&self, name: &str) -> Client {
         let client = self.client(Some(user(name))).await;
-        let record = self
-            .engine
-            .connect(&user(name), &client.conn)
-            .await
-            .expect("not too many sessions");
+        let id = user(name);
+        let connecting = tokio::time::timeout(DEADLINE, self.engine.connect(&id, &client.conn));
+        let record = connecting.await.expect("in time").expect("not too many sessions");
         assert_ne!(record.status, Status::Offline);
         client.conn.push_text(r#"{"type":"pong"}"#);
         client
@@ -234,6 +297,11 @@ impl Client {
 
     pub(super) fn end(&self, fixture: &Fixture, end: End) {
         fixture.engine.end(&self.conn, end);
+    }
+
+    /// A frame of the client was read.
+    pub(super) fn heard(&self, fixture: &Fixture) {
+        fixture.engine.heard(&self.conn);
     }
 
     async fn read(&mut self) -> Vec<u8> {

@@ -5,3 +5,4 @@ mod delivery;
 mod durability;
 mod figures;
 mod fixture;
+mod times;

@@ -1,0 +1,111 @@
+//! Last active is when the user last did something, last seen when it was last heard: in memory, and on disk.
+
+use std::time::Duration;
+
+use presence::wire::record::{Record, Viewer};
+use presence::{By, CustomStatus, End, ReportInput, Source, Status, Wall};
+
+use super::fixture::{Fixture, user};
+
+async fn record(fixture: &Fixture, name: &str) -> Record {
+    let record = fixture.engine.record(&user(name), Viewer::Internal).await;
+    record.expect("a record")
+}
+
+fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
+    (record.last_active, record.last_seen)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    let heard = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    ann.end(&fixture, End::Lost);
+    let lost = record(&fixture, "ann").await;
+    assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
+    assert_eq!(lost.last_active, heard.last_seen, "it never spoke of activity");
+    fixture
+        .until("the grace ends", |engine| engine.stats().users.total() == 0)
+        .await;
+    assert_eq!(times(&record(&fixture, "ann").await), times(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_servers_end_of_a_connection_is_no_activity() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    let active = record(&fixture, "ann").await.last_active;
+    assert!(active.is_some());
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    ann.end(&fixture, End::Dropped);
+    assert_eq!(record(&fixture, "ann").await.last_active, active);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_choice_moves_no_time() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let before = record(&fixture, "ann").await;
+    assert!(before.last_active.is_some(), "the own choice is activity");
+    fixture.a_moment().await;
+    let chosen = fixture
+        .engine
+        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::Operator, Viewer::Internal)
+        .await
+        .expect("a choice");
+    assert_eq!(chosen.status, Status::DoNotDisturb);
+    assert_eq!(times(&chosen), times(&before));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_is_nobodys_activity() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let report = ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: true,
+    };
+    fixture.engine.report(&user("ann"), report).await.expect("a report");
+    let before = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(2));
+    let kicked = record(&fixture, "ann").await;
+    assert_eq!((kicked.status, times(&kicked)), (Status::Offline, times(&before)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture
+        .until("her coming is written", |engine| engine.behind.pending() == 0)
+        .await;
+    let due_in = |fixture: &Fixture| {
+        let mut shard = fixture.engine.shards.of_user(&user("ann"));
+        let at = shard.find(&user("ann")).expect("ann");
+        let due = &mut shard.cell(at).expect("ann").mark_due;
+        let wait = due.since(fixture.engine.clock.wall());
+        *due = fixture.engine.clock.wall();
+        wait
+    };
+    let usual = Duration::from_secs(30)..Duration::from_secs(60);
+    assert!(usual.contains(&due_in(&fixture)), "a crash loses a minute at most");
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    let seen = record(&fixture, "ann").await.last_seen;
+    fixture
+        .until("the mark is written", |engine| engine.behind.pending() == 0)
+        .await;
+    let stored = fixture.stored("ann").await.expect("a row");
+    assert_eq!(stored.stored.last_seen, seen);
+    assert!(usual.contains(&due_in(&fixture)), "and again");
+}
