@@ -238,17 +238,23 @@ pub(super) enum Step {
 pub(super) struct Seam {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
-    /// While a test holds it, no read ends.
+    /// While a test holds it, no read is answered.
     #[cfg(test)]
     pub(super) reads: Mutex<()>,
+    /// How many reads were made, answered or not.
+    #[cfg(test)]
+    pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// While a test holds it, no commit begins.
+    #[cfg(test)]
+    pub(super) commits: Mutex<()>,
 }
 
 impl Seam {
     /// Fails if a test wants this step to.
     pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
         #[cfg(test)]
-        if step == Step::Read {
-            drop(self.reads.lock());
+        if step == Step::Commit {
+            drop(self.commits.lock());
         }
         #[cfg(test)]
         if let Some((failing, code)) = *self.failing.lock()
@@ -258,6 +264,15 @@ impl Seam {
         }
         let _ = step;
         Ok(())
+    }
+
+    /// Something was read, and is not answered yet.
+    pub(super) fn answer(&self) {
+        #[cfg(test)]
+        {
+            self.read_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            drop(self.reads.lock());
+        }
     }
 
     /// Makes a step fail with this code of SQLite until told otherwise.

@@ -2,7 +2,7 @@
 
 use presence::{CustomStatus, End, ReportInput, Source, Status};
 
-use super::fixture::{Fixture, user};
+use super::fixture::{DEADLINE, Fixture, Settings, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
@@ -111,6 +111,12 @@ async fn a_report_outlives_a_restart_and_ends_when_its_time_is_up() {
     assert_eq!(fixture.engine.kick(&user("long")).await, Ok(1));
     assert_eq!(fixture.status("long").await, Status::Offline);
     assert_eq!(fixture.engine.stats().sessions.reports, 0);
+    let fixture = fixture.restart().await;
+    assert_eq!(
+        fixture.status("long").await,
+        Status::Offline,
+        "not after a restart either"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,75 +146,6 @@ async fn a_choice_after_being_forgotten_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_answers() {
-    let viewer = presence::wire::record::Viewer::Internal;
-    let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
-    fixture
-        .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
-        .await;
-    let mut watcher = fixture.connect("watcher").await;
-    fixture
-        .engine
-        .watch(&watcher.conn, None, vec![user("bob")], None)
-        .await
-        .expect("a watch");
-    watcher.snapshot().await;
-    fixture.fail_reads(true);
-    let on_disk = || {
-        let row =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?));
-        Fixture::database(fixture.dir())
-            .query_row(
-                "SELECT status, connected, revision FROM profile WHERE user_id = 'ann'",
-                [],
-                row,
-            )
-            .expect("a row")
-    };
-    let before = on_disk();
-    let _ann = fixture.connect("ann").await;
-    fixture
-        .until("nothing waits to be written", |engine| engine.behind.pending() == 0)
-        .await;
-    assert_eq!(on_disk(), before, "the fallback is not written back");
-    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
-    let refused = fixture.engine.custom_status(&user("ann")).await;
-    assert_eq!(
-        refused,
-        Err(crate::engine::EngineError::StoreUnavailable),
-        "what was made up is no answer"
-    );
-    fixture
-        .until("the store is asked again, and again", |_| fixture.failed_reads() >= 3)
-        .await;
-    fixture.fail_reads(false);
-    fixture
-        .until("ann is loaded", |engine| engine.stats().users.do_not_disturb == 1)
-        .await;
-    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert_eq!((shown.status, shown.degraded), (Status::DoNotDisturb, false));
-    let fixture = fixture.restart().await;
-    let kept = fixture.engine.custom_status(&user("ann")).await;
-    assert_eq!(
-        kept,
-        Ok(CustomStatus::DoNotDisturb),
-        "the fallback was not written back"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
-    let fixture = Fixture::new().await;
-    let watcher = fixture.connect("watcher").await;
-    fixture.fail_reads(true);
-    let refused = fixture.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
-    assert_eq!(refused, Err(crate::engine::WatchRefused::StoreUnavailable));
-    assert_eq!(fixture.engine.stats().sessions.watches, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_owed_to_the_disk_is_written_before_the_end() {
     let fixture = Fixture::new().await;
     fixture.stop_writing();
@@ -224,70 +161,12 @@ async fn what_is_owed_to_the_disk_is_written_before_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_could_not_write_everything_counts_as_a_crash() {
-    let viewer = presence::wire::record::Viewer::Internal;
-    let fixture = Fixture::new().await;
-    let ann = fixture.connect("ann").await;
-    fixture
-        .until("her coming is written", |engine| engine.behind.pending() == 0)
-        .await;
-    Fixture::database(fixture.dir())
-        .execute_batch(
-            "CREATE TRIGGER bad BEFORE UPDATE ON profile WHEN NEW.user_id = 'ann'
-             BEGIN SELECT RAISE(FAIL, 'this one fails'); END",
-        )
-        .expect("a trigger");
-    ann.end(&fixture, End::Closed);
-    let told = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    let dir = fixture.stop().await;
-    Fixture::database(&dir)
-        .execute_batch("DROP TRIGGER bad")
-        .expect("no trigger");
-    let fixture = Fixture::on(dir).await;
-    let after = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert!(
-        after.revision > told.revision,
-        "what was told last is not on disk, and nobody drops what is told now: {after:?} after {told:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connect_does_not_wait_for_a_store_that_hangs() {
-    let fixture = Fixture::new().await;
-    let held = fixture.hold_reads();
-    let _ann = fixture.connect("ann").await;
-    let viewer = presence::wire::record::Viewer::Internal;
-    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
-    drop(held);
-    fixture
-        .until("ann is loaded", |engine| {
-            let mut shard = engine.shards.of_user(&user("ann"));
-            let at = shard.find(&user("ann")).expect("ann");
-            shard.cell(at).is_some_and(|cell| !cell.profile.is_degraded())
-        })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
-    let fixture = Fixture::new().await;
-    let ann = user("ann");
-    let _ann = fixture.connect("ann").await;
-    let viewer = presence::wire::record::Viewer::Own;
-    for _ in 0..100 {
-        let choose = |custom| fixture.engine.choose(&ann, custom, presence::By::User, viewer);
-        let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
-        assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
-        let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
-        let stored = fixture.stored("ann").await.expect("a row").stored.choice.custom;
-        assert_eq!(shown, stored);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
-    let fixture = Fixture::with_long_graces().await;
+    let fixture = Fixture::with(Settings {
+        grace: 2 * DEADLINE,
+        ..Settings::default()
+    })
+    .await;
     let grace = async || {
         let explained = fixture.engine.explain(&user("ann")).await.expect("an explanation");
         explained.grace.map(|grace| grace.until)
@@ -304,4 +183,62 @@ async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
     assert!(grace().await.is_some());
     assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(0));
     assert_eq!(fixture.status("ann").await, Status::Offline, "a kick ends it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_made_after_the_clock_was_set_back_is_kept() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let dir = fixture.stop().await;
+    let changed = Fixture::database(&dir).execute("UPDATE profile SET custom_set_at = custom_set_at + 3600000", []);
+    assert_eq!(changed, Ok(1));
+    let fixture = Fixture::on(dir).await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let fixture = fixture.restart().await;
+    assert_eq!(
+        fixture.engine.custom_status(&user("ann")).await,
+        Ok(CustomStatus::DoNotDisturb)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_idle_is_idle_in_grace_after_a_restart() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    fixture.engine.away(&ann.conn).expect("a session");
+    assert_eq!(fixture.status("ann").await, Status::Idle);
+    drop(ann);
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_ends_once_and_takes_its_watches_along() {
+    let fixture = Fixture::new().await;
+    let (ann, _other) = (fixture.connect("ann").await, fixture.connect("bob").await);
+    let watched = fixture.engine.watch(&ann.conn, None, vec![user("bob")], None).await;
+    watched.expect("a watch");
+    ann.end(&fixture, End::Closed);
+    ann.end(&fixture, End::Lost);
+    let sessions = fixture.engine.stats().sessions;
+    assert_eq!(
+        (sessions.connections, sessions.watchers, sessions.watches),
+        (1, 0, 0),
+        "{sessions:?}"
+    );
+    assert_eq!(fixture.status("ann").await, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_daemon_says_so_on_disk_every_second() {
+    let fixture = Fixture::new().await;
+    let mark = || {
+        let wall = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        Fixture::database(fixture.dir()).query_row("SELECT wall FROM mark", [], wall)
+    };
+    let first = mark().expect("a mark");
+    fixture
+        .until("the mark moves", |_| mark().is_ok_and(|wall| wall > first))
+        .await;
 }

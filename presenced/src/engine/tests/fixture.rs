@@ -21,15 +21,31 @@ use crate::hub::heart::Beats;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) struct Fixture {
     pub(super) engine: Arc<Engine>,
     running: Option<Running>,
-    store: Store,
+    pub(super) store: Store,
     /// The store's figures.
     registry: Registry,
     dir: Arc<tempfile::TempDir>,
+}
+
+/// What a test may want otherwise.
+pub(super) struct Settings {
+    pub(super) grace: Duration,
+    pub(super) answer_within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_millis(200),
+            // Longer than any test may take: what must not wait for the store does not.
+            answer_within: 2 * DEADLINE,
+        }
+    }
 }
 
 pub(super) fn user(name: &str) -> UserId {
@@ -104,8 +120,8 @@ impl Fixture {
         &self.dir
     }
 
-    /// How many reads of the store failed.
-    pub(super) fn failed_reads(&self) -> u64 {
+    /// How many reads and writes of the store failed.
+    pub(super) fn failures(&self) -> u64 {
         let mut figures = String::new();
         prometheus_client::encoding::text::encode(&mut figures, &self.registry).expect("figures");
         let locked = figures
@@ -114,40 +130,39 @@ impl Fixture {
         locked.and_then(|count| count.parse().ok()).expect("a figure")
     }
 
+    /// Waits until nothing is owed to the disk.
+    pub(super) async fn written(&self) {
+        self.until("nothing waits to be written", |engine| engine.behind.pending() == 0)
+            .await;
+    }
+
     /// Waits until the wall clock has moved on.
     pub(super) async fn a_moment(&self) {
         let before = self.engine.clock.wall();
         self.until("time passes", |engine| engine.clock.wall() > before).await;
     }
 
-    /// No read of the store ends while the guard lives.
-    pub(super) fn hold_reads(&self) -> parking_lot::MutexGuard<'_, ()> {
-        self.store.hold_reads()
-    }
-
     /// An engine on this data.
     pub(super) async fn on(dir: Arc<tempfile::TempDir>) -> Self {
-        Self::start(dir, Duration::from_millis(200)).await
+        Self::start(dir, Settings::default()).await
     }
 
-    /// One whose graces outlast the test.
-    pub(super) async fn with_long_graces() -> Self {
-        Self::start(Arc::new(tempfile::tempdir().expect("a directory")), 2 * DEADLINE).await
+    pub(super) async fn with(settings: Settings) -> Self {
+        Self::start(Arc::new(tempfile::tempdir().expect("a directory")), settings).await
     }
 
-    async fn start(dir: Arc<tempfile::TempDir>, grace: Duration) -> Self {
+    async fn start(dir: Arc<tempfile::TempDir>, settings: Settings) -> Self {
         let mut registry = Registry::default();
         let metrics = StoreMetrics::register(&mut registry);
         let path = dir.path().join("presence.db");
-        // Longer than any test may take: what must not wait for the store does not.
         let options = OpenOptions {
-            answer_within: 2 * DEADLINE,
+            answer_within: settings.answer_within,
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
         let (ceiling, clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
         let engine = Engine::new(EngineParts {
-            options: engine_options(grace),
+            options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
             store: store.clone(),
             directory: Directory::new("here", ceiling, clean),
@@ -203,11 +218,6 @@ impl Fixture {
 
     pub(super) fn counts(&self) -> Counts {
         self.engine.stats().users
-    }
-
-    /// Lets the store's reads fail, or not any more.
-    pub(super) fn fail_reads(&self, is_failing: bool) {
-        self.store.fail_reads(is_failing);
     }
 
     /// Waits until `is_so`, and says what was waited for if it never comes.

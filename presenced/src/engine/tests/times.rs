@@ -20,9 +20,12 @@ fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
 async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
+    let came = record(&fixture, "ann").await;
     fixture.a_moment().await;
     ann.heard(&fixture);
     let heard = record(&fixture, "ann").await;
+    assert!(heard.last_seen > came.last_seen, "any frame is heard");
+    assert_eq!(heard.last_active, came.last_active, "and is no activity");
     fixture.a_moment().await;
     ann.end(&fixture, End::Lost);
     let lost = record(&fixture, "ann").await;
@@ -86,9 +89,7 @@ async fn a_kick_is_nobodys_activity() {
 async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture
-        .until("her coming is written", |engine| engine.behind.pending() == 0)
-        .await;
+    fixture.written().await;
     let due_in = |fixture: &Fixture| {
         let mut shard = fixture.engine.shards.of_user(&user("ann"));
         let at = shard.find(&user("ann")).expect("ann");
@@ -102,10 +103,30 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     fixture.a_moment().await;
     ann.heard(&fixture);
     let seen = record(&fixture, "ann").await.last_seen;
-    fixture
-        .until("the mark is written", |engine| engine.behind.pending() == 0)
-        .await;
+    fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!(stored.stored.last_seen, seen);
     assert!(usual.contains(&due_in(&fixture)), "and again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_that_no_event_follows_are_written_all_the_same() {
+    let fixture = Fixture::new().await;
+    let (_stays, leaves) = (fixture.connect("ann").await, fixture.connect("ann").await);
+    fixture.written().await;
+    fixture.a_moment().await;
+    // She is ONLINE already, so nobody is told of anything.
+    fixture.choose("ann", CustomStatus::Online).await;
+    let chose = record(&fixture, "ann").await;
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.last_active, stored.last_seen), times(&chose));
+    fixture.a_moment().await;
+    leaves.end(&fixture, End::Closed);
+    let left = record(&fixture, "ann").await;
+    assert!(left.last_active > chose.last_active);
+    assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.last_active, stored.last_seen), times(&left));
 }
