@@ -242,3 +242,18 @@ async fn a_running_daemon_says_so_on_disk_every_second() {
         .until("the mark moves", |_| mark().is_ok_and(|wall| wall > first))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_restart_grace_counts_from_the_start_and_not_from_the_end_before() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let dir = fixture.stop().await;
+    // Down for 100 seconds, which is more than the grace of 30 and less than the absence after which there is none.
+    let changed = Fixture::database(&dir).execute("UPDATE mark SET wall = wall - 100000", []);
+    assert_eq!(changed, Ok(1));
+    let fixture = Fixture::on(dir).await;
+    let explained = fixture.engine.explain(&user("ann")).await.expect("an explanation");
+    let grace = explained.grace.expect("a grace");
+    let left = grace.until.since(explained.now).as_secs();
+    assert!((25..=30).contains(&left), "{left} s are left");
+}

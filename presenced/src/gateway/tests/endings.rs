@@ -72,6 +72,18 @@ async fn a_kicked_user_is_told_not_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
+    let fixture = Fixture::new().await;
+    let mut stays = fixture.connect("anna").await;
+    assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
+    // It neither answers the close frame nor closes.
+    assert_eq!(stays.farewell().await.code, Some(4003));
+    fixture
+        .until("the socket is given back", async |fixture| fixture.slots.open() == 0)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
     let fixture = Fixture::new().await;
     let mut anna = fixture.connect("anna").await;
