@@ -83,6 +83,10 @@ async fn a_kick_is_nobodys_activity() {
     assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(2));
     let kicked = record(&fixture, "ann").await;
     assert_eq!((kicked.status, times(&kicked)), (Status::Offline, times(&before)));
+    assert!(kicked.since > kicked.last_seen, "the status changed all the same");
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.since, stored.last_seen), (kicked.since, kicked.last_seen));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
