@@ -167,7 +167,7 @@ async fn however_reports_and_kicks_meet_what_is_shown_is_what_is_on_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_ends_nothing_that_the_store_would_bring_back() {
+async fn nothing_is_ended_that_the_store_would_bring_back() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     let reported = fixture.engine.report(&ann, report(Status::Idle, None)).await;
@@ -175,6 +175,10 @@ async fn an_operator_ends_nothing_that_the_store_would_bring_back() {
     fixture.store.fail_writes(true);
     assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
     assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
+    let refused = fixture.engine.report(&ann, report(Status::Online, None)).await;
+    assert_eq!(refused, Err(EngineError::StoreUnavailable));
+    let refused = fixture.engine.report(&ann, report(Status::Offline, None)).await;
+    assert_eq!(refused, Err(EngineError::StoreUnavailable));
     assert_eq!(fixture.status("ann").await, Status::Idle, "nothing changed");
     fixture.store.fail_writes(false);
     assert_eq!(fixture.engine.kick(&ann).await, Ok(1));
