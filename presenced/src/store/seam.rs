@@ -8,6 +8,12 @@ use rusqlite::ffi::SQLITE_BUSY;
 use super::Store;
 use super::fault::Step;
 
+/// While it lives, something of the store stands still.
+#[must_use]
+pub(crate) struct Held<'a> {
+    _guard: MutexGuard<'a, ()>,
+}
+
 impl Store {
     /// Makes every read fail as if the file were locked, until told otherwise.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
@@ -25,9 +31,10 @@ impl Store {
             .fail(is_failing.then_some((Step::Begin, SQLITE_BUSY)));
     }
 
-    /// No read is answered while the guard lives.
-    pub(crate) fn hold_reads(&self) -> MutexGuard<'_, ()> {
-        self.inner.health.seam.reads.lock()
+    /// No read is answered while it is held.
+    pub(crate) fn hold_reads(&self) -> Held<'_> {
+        let _guard = self.inner.health.seam.reads.lock();
+        Held { _guard }
     }
 
     /// How many reads were made, answered or not.
@@ -35,8 +42,9 @@ impl Store {
         self.inner.health.seam.read_count.load(Ordering::SeqCst)
     }
 
-    /// Nothing is committed while the guard lives.
-    pub(crate) fn hold_commits(&self) -> MutexGuard<'_, ()> {
-        self.inner.health.seam.commits.lock()
+    /// Nothing is committed while it is held.
+    pub(crate) fn hold_commits(&self) -> Held<'_> {
+        let _guard = self.inner.health.seam.commits.lock();
+        Held { _guard }
     }
 }

@@ -9,7 +9,7 @@ use presence::wire::rest::Counts;
 use presence::wire::server::ServerMessage;
 use presence::{By, Cursor, CustomStatus, End, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::Clock;
@@ -307,6 +307,17 @@ impl Client {
 
     pub(super) fn end(&self, fixture: &Fixture, end: End) {
         fixture.engine.end(&self.conn, end);
+    }
+
+    /// Sends something that nobody reads yet, and waits until it has arrived.
+    pub(super) async fn say(&mut self) {
+        self.peer.write_all(b"x").await.expect("room");
+        self.conn.socket().readable().await.expect("a socket");
+    }
+
+    /// Reads it.
+    pub(super) fn read_what_was_said(&self) {
+        assert_eq!(self.conn.socket().try_read(&mut [0; 8]).expect("a byte"), 1);
     }
 
     /// A frame of the client was read.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{By, CustomStatus, End, ReportInput, Source, Status, Wall};
+use presence::{By, CustomStatus, End, Now, ReportInput, Source, Status, Wall};
 
-use super::fixture::{Fixture, user};
+use super::fixture::{Client, Fixture, user};
+use crate::hub::verdict::Verdict;
 
 async fn record(fixture: &Fixture, name: &str) -> Record {
     let record = fixture.engine.record(&user(name), Viewer::Internal).await;
@@ -133,4 +134,26 @@ async fn times_that_no_event_follows_are_written_all_the_same() {
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row").stored;
     assert_eq!((stored.last_active, stored.last_seen), times(&left));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_answer_lies_in_the_socket_is_not_given_up() {
+    let fixture = Fixture::new().await;
+    let mut ann = fixture.connect("ann").await;
+    let start = fixture.engine.clock.now();
+    let judge = |ann: &Client, seconds| {
+        let mono = start.mono.after(Duration::from_secs(seconds));
+        ann.conn.on_deadline(Now { mono, ..start })
+    };
+    assert!(judge(&ann, 30).is_some(), "a ping leaves");
+    assert_eq!(ann.conn.verdict(), None);
+    ann.say().await;
+    assert!(
+        judge(&ann, 41).is_some(),
+        "the daemon was too busy to read, and looks again"
+    );
+    assert_eq!(ann.conn.verdict(), None);
+    ann.read_what_was_said();
+    assert!(judge(&ann, 42).is_none());
+    assert_eq!(ann.conn.verdict(), Some(Verdict::PingTimeout));
 }
