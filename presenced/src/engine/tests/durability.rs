@@ -3,6 +3,7 @@
 use presence::{CustomStatus, End, ReportInput, Source, Status};
 
 use super::fixture::{DEADLINE, Fixture, Settings, user};
+use crate::engine::cell::OnDisk;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
@@ -256,4 +257,45 @@ async fn the_restart_grace_counts_from_the_start_and_not_from_the_end_before() {
     let grace = explained.grace.expect("a grace");
     let left = grace.until.since(explained.now).as_secs();
     assert!((25..=30).contains(&left), "{left} s are left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_end_one_after_the_other() {
+    let fixture = Fixture::new().await;
+    for (source, seconds) in [("first", 1), ("second", 2)] {
+        let report = ReportInput {
+            source: source.parse().expect("a source"),
+            status: Status::Online,
+            ttl: Some(std::time::Duration::from_secs(seconds)),
+            update_last_active: false,
+        };
+        fixture.engine.report(&user("ann"), report).await.expect("a report");
+    }
+    for left in [1, 0] {
+        fixture
+            .until("a report ends", |engine| engine.stats().sessions.reports == left)
+            .await;
+    }
+    assert_eq!(fixture.status("ann").await, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_while_it_is_written_is_written_again() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    fixture.engine.away(&ann.conn).expect("a session");
+    fixture
+        .until("her status is being written", |engine| {
+            let shard = engine.shards.of_user(&user("ann"));
+            let cell = shard.find(&user("ann")).and_then(|at| shard.peek(at));
+            cell.is_some_and(|cell| cell.on_disk == OnDisk::Writing)
+        })
+        .await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    drop(held);
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!(stored.status, Status::Online);
 }
