@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::close;
+use super::client::{BINARY, FINAL, close, frame};
 use super::fixture::{Fixture, Settings};
 use crate::config::limits::Limits;
 
@@ -167,6 +167,18 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
     }
     assert!(client.is_served().await);
     client.say("nope").await;
+    assert_eq!(client.farewell().await.code, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn binary_messages_are_bad_ones() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    for _ in 0..10 {
+        client.send(&frame(FINAL | BINARY, b"{}")).await;
+        assert_eq!(client.json().await["code"], "not_text");
+    }
+    client.send(&frame(FINAL | BINARY, b"{}")).await;
     assert_eq!(client.farewell().await.code, Some(4008));
 }
 
