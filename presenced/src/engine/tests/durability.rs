@@ -299,3 +299,68 @@ async fn what_changes_while_it_is_written_is_written_again() {
     let stored = fixture.stored("ann").await.expect("a row").stored;
     assert_eq!(stored.status, Status::Online);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_and_reports_take_no_connections_place() {
+    let fixture = Fixture::with(Settings {
+        grace: 2 * DEADLINE,
+        ..Settings::default()
+    })
+    .await;
+    let report = ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: false,
+    };
+    fixture.engine.report(&user("ann"), report).await.expect("a report");
+    let lost = fixture.connect("ann").await;
+    lost.end(&fixture, End::Lost);
+    let mut places = Vec::new();
+    for _ in 0..4 {
+        places.push(fixture.connect("ann").await);
+    }
+    assert_eq!(fixture.engine.stats().sessions.connections, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stored_times_of_the_future_are_taken_as_now() {
+    let fixture = Fixture::new().await;
+    fixture.connect("ann").await.end(&fixture, End::Closed);
+    let dir = fixture.stop().await;
+    let ahead = "UPDATE profile SET since = since + 3600000, last_seen = last_seen + 3600000,
+                 last_active = last_active + 3600000";
+    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
+    let fixture = Fixture::on(dir).await;
+    let viewer = presence::wire::record::Viewer::Internal;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    let now = Some(fixture.engine.clock.wall());
+    assert!(shown.since <= now && shown.last_seen <= now, "{shown:?}");
+    assert!(shown.last_active.is_some() && shown.last_active <= shown.last_seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_daemon_is_nobodys_doing() {
+    let fixture = Fixture::new().await;
+    let viewer = presence::wire::record::Viewer::Public;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    fixture.engine.begin_drain();
+    ann.end(&fixture, End::Dropped);
+    let ended = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!(ended, before);
+    let fixture = fixture.restart().await;
+    let after = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_are_microseconds_of_the_wall_clock() {
+    let fixture = Fixture::new().await;
+    let viewer = presence::wire::record::Viewer::Public;
+    let before = fixture.engine.clock.wall().as_millis() * 1000;
+    let _ann = fixture.connect("ann").await;
+    let told = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert!(i64::try_from(told.revision.get()).is_ok_and(|micros| micros >= before));
+}
