@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn the_wall_clock_stands_still_where_the_systems_goes_back() {
+        let clock = Clock::new();
+        let ahead = clock.wall().after(Duration::from_secs(3600));
+        // What was told before the system's clock was set back by an hour.
+        clock.wall.store(ahead.as_millis(), Ordering::SeqCst);
+        assert_eq!(clock.wall(), ahead);
+        assert_eq!(clock.now().wall, ahead);
+    }
+
+    #[test]
     fn without_a_beat_the_monotonic_clock_stands_still() {
         let clock = Clock {
             limit: AtomicU64::new(0),

@@ -27,7 +27,11 @@ pub(super) async fn kick(session: &mut Session, args: &Confirmed) -> Result<(), 
     confirm(args, &format!("End every session of {user} and show OFFLINE now?"))?;
     let ended = rest.kick(&args.user).await?.ended;
     let text = match ended {
-        0 => format!("{} had no session to end\n", escape(args.user.as_str())),
+        // What was in grace is no session, and over all the same.
+        0 => format!(
+            "{} is OFFLINE; there was no session to end, and no grace is left\n",
+            escape(args.user.as_str())
+        ),
         ended => format!("{} is OFFLINE; {} ended\n", escape(args.user.as_str()), sessions(ended)),
     };
     show(session, args, ended, text)

@@ -196,6 +196,22 @@ fn kick_and_forget_name_the_user_in_the_path_whatever_it_is() {
 }
 
 #[test]
+fn a_kick_of_somebody_without_sessions_says_how_that_user_is_shown_now() {
+    let daemon = FakeDaemon::start(|_| ok(&json!({"ended": 0})));
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&["kick", "alice", "--yes"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (
+            0,
+            "alice is OFFLINE; there was no session to end, and no grace is left\n"
+        )
+    );
+    let run = machine.run(&["kick", "alice", "--yes", "-o", "json"]);
+    assert_eq!(run.stdout, "{\"v\":1,\"userId\":\"alice\",\"ended\":0}\n");
+}
+
+#[test]
 fn where_nobody_can_be_asked_nothing_is_done_without_yes() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());

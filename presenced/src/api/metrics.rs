@@ -9,10 +9,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::routes;
+
 /// Half a millisecond, which is a lookup, to ten seconds, which is a store that hangs.
 const BUCKETS_SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
 ];
+
+/// Classes of status that every call may be answered with.
+const USUAL_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
@@ -46,6 +51,12 @@ impl ApiMetrics {
             "Requests answered, by route and class of status",
             metrics.requests.clone(),
         );
+        // There from the start, so that an alert can tell none from no data.
+        for (method, route) in routes::CALLS {
+            for status in USUAL_CLASSES {
+                drop(metrics.requests.get_or_create(&CallLabels { method, route, status }));
+            }
+        }
         registry.register_with_unit(
             "http_request_duration",
             "From the request's head to the answer's, by route",

@@ -32,6 +32,25 @@ const ALL: [&str; 14] = [
     WS,
 ];
 
+/// What may be called: method and path. Preflights, and ids that are words of a path, are beside it.
+pub(super) const CALLS: [(&str, &str); 15] = [
+    ("PUT", CUSTOM_STATUS),
+    ("GET", CUSTOM_STATUS_OF),
+    ("PUT", REPORT),
+    ("DELETE", USER),
+    ("GET", LISTING),
+    ("GET", QUERY),
+    ("POST", QUERY),
+    ("GET", RECORD),
+    ("GET", EXPLAIN),
+    ("DELETE", SESSIONS),
+    ("GET", STATS),
+    ("GET", HEALTH),
+    ("GET", READY),
+    ("GET", METRICS),
+    ("GET", WS),
+];
+
 /// The label of a matched route; whatever is none of ours is `none`, so that labels stay few.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
     let known = matched.and_then(|matched| ALL.into_iter().find(|route| *route == matched));

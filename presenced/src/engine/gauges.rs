@@ -27,21 +27,22 @@ impl Collector for Gauges {
         let Some(engine) = self.0.upgrade() else { return Ok(()) };
         let stats = engine.stats();
         let (sessions, mut users) = (stats.sessions, stats.users);
+        // What is registered directly gets its period from the registry; what a collector tells does not.
         let gauges = [
-            ("sessions", "Users' WebSockets", sessions.connections),
-            ("observers", "Observers' WebSockets", sessions.observers),
-            ("reports", "Reports that hold", sessions.reports),
-            ("users_in_grace", "Users in grace with nothing else", sessions.in_grace),
-            ("watchers", "Connections that watch somebody", sessions.watchers),
-            ("watches", "Pairs of watcher and watched user", sessions.watches),
+            ("sessions", "Users' WebSockets.", sessions.connections),
+            ("observers", "Observers' WebSockets.", sessions.observers),
+            ("reports", "Reports that hold.", sessions.reports),
+            ("users_in_grace", "Users in grace with nothing else.", sessions.in_grace),
+            ("watchers", "Connections that watch somebody.", sessions.watchers),
+            ("watches", "Pairs of watcher and watched user.", sessions.watches),
             (
                 "pending_writes",
-                "Users whose status waits to be written",
+                "Users whose status waits to be written.",
                 stats.pending_writes,
             ),
             (
                 "store_writable",
-                "1 while the database takes writes, else 0",
+                "1 while the database takes writes, else 0.",
                 u64::from(engine.store.health().writable),
             ),
         ];
@@ -49,7 +50,7 @@ impl Collector for Gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
-        let mut family = encoder.encode_descriptor("users", "Present users, by status", None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor("users", "Present users, by status.", None, MetricType::Gauge)?;
         for status in Status::ALL {
             if let Some(count) = users.of(status) {
                 ConstGauge::new(*count).encode(family.encode_family(&[("status", status.as_str())])?)?;

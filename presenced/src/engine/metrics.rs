@@ -1,17 +1,37 @@
 //! What the engine measures. No user id is ever a label.
 
-use presence::Published;
+use presence::{Published, Reason, Status};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+/// What a user may come to be shown as, and why: the rows of the rule.
+const OUTCOMES: [(Status, Reason); 6] = [
+    (Status::Offline, Reason::NoSession),
+    (Status::DoNotDisturb, Reason::Custom),
+    (Status::DoNotDisturb, Reason::Reported),
+    (Status::Idle, Reason::Custom),
+    (Status::Idle, Reason::Inactive),
+    (Status::Online, Reason::Active),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Transition {
     from: &'static str,
     to: &'static str,
     reason: &'static str,
+}
+
+impl Transition {
+    const fn new(from: Status, to: Status, reason: Reason) -> Self {
+        Self {
+            from: from.as_str(),
+            to: to.as_str(),
+            reason: reason.as_str(),
+        }
+    }
 }
 
 /// Counters of the engine.
@@ -46,6 +66,12 @@ impl EngineMetrics {
             "Changes of status, by from, to and reason",
             metrics.transitions.clone(),
         );
+        // There from the start, so that an alert can tell none from no data.
+        for (to, reason) in OUTCOMES {
+            for from in Status::ALL.into_iter().filter(|from| *from != to) {
+                drop(metrics.transitions.get_or_create(&Transition::new(from, to, reason)));
+            }
+        }
         registry.register(
             "conflated_changes",
             "Changes that left together with a later one",
@@ -77,13 +103,30 @@ impl EngineMetrics {
     /// Counts a change of status.
     pub(crate) fn transition(&self, published: &Published) {
         if published.from != published.to {
-            let Published { from, to, reason, .. } = published;
-            let label = Transition {
-                from: from.as_str(),
-                to: to.as_str(),
-                reason: reason.as_str(),
-            };
+            let label = Transition::new(published.from, published.to, published.reason);
             self.transitions.get_or_create(&label).inc();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_of_status_has_its_figure_before_it_happens() {
+        let mut registry = Registry::default();
+        let _metrics = EngineMetrics::register(&mut registry);
+        let mut figures = String::new();
+        prometheus_client::encoding::text::encode(&mut figures, &registry).expect("figures");
+        for figure in [
+            r#"transitions_total{from="ONLINE",to="OFFLINE",reason="no_session"} 0"#,
+            r#"transitions_total{from="OFFLINE",to="DO_NOT_DISTURB",reason="reported"} 0"#,
+            r#"transitions_total{from="ONLINE",to="IDLE",reason="inactive"} 0"#,
+        ] {
+            assert!(figures.contains(figure), "{figure}\n{figures}");
+        }
+        let changes = figures.lines().filter(|line| line.starts_with("transitions_total"));
+        assert_eq!(changes.count(), 18, "each outcome from the three other statuses");
     }
 }

@@ -114,6 +114,12 @@ impl Engine {
 }
 
 impl Running {
+    /// Nothing is written behind any more until [`Self::stop`].
+    #[cfg(test)]
+    pub(super) fn stop_writing(&self) {
+        self.writing.abort();
+    }
+
     /// Ends the loops, writes what is owed and says on disk that all of it was.
     pub(crate) async fn stop(self) {
         for task in &self.tasks {

@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::CloseFrame;
 use super::answers;
 use super::reader::Broken;
 use crate::hub::conn::Conn;
-use crate::hub::verdict::Verdict;
+use crate::hub::verdict::{Abuse, Verdict};
 
 /// Close codes of RFC 6455, section 7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
@@ -67,6 +67,26 @@ impl Farewell {
 }
 
 impl Ending {
+    /// One of each kind, for metrics.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let by_client = [None, Some(1000), Some(1001), Some(1003)].map(Self::ByClient);
+        let verdicts = [
+            Verdict::PingTimeout,
+            Verdict::TooSlow,
+            Verdict::Expired,
+            Verdict::Abusive(Abuse::Bytes),
+            Verdict::Kicked,
+            Verdict::Forgotten,
+            Verdict::Draining(Duration::ZERO),
+        ];
+        let broken = [Broken::TooLong, Broken::InvalidText, Broken::BadProtocol];
+        by_client
+            .into_iter()
+            .chain(verdicts.map(Self::from))
+            .chain(broken.map(Self::from))
+            .chain([Self::too_many_sessions()])
+    }
+
     /// As the rules see it.
     pub(super) const fn end(self) -> End {
         match self {
@@ -264,7 +284,6 @@ fn shut(conn: &Conn, how: Shutdown) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::verdict::Abuse;
 
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {

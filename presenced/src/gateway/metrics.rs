@@ -20,6 +20,18 @@ const LIMITS: [&str; 9] = [
     "write_timeout",
 ];
 
+/// Messages from clients by type, and two kinds of those that are none.
+const MESSAGES: [&str; 8] = [
+    "setStatus",
+    "activity",
+    "watch",
+    "watchAll",
+    "unwatch",
+    "ping",
+    "refused",
+    "binary",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
@@ -74,6 +86,12 @@ impl GatewayMetrics {
         // There from the start, so that an alert can tell none from no data.
         for limit in LIMITS {
             drop(metrics.limits.get_or_create(&LimitLabel { limit }));
+        }
+        for kind in MESSAGES {
+            drop(metrics.messages.get_or_create(&MessageLabel { kind }));
+        }
+        for (reason, code) in Ending::all().map(Ending::labels) {
+            drop(metrics.ends.get_or_create(&EndLabel { reason, code }));
         }
         metrics
     }

@@ -46,3 +46,21 @@ impl Drain {
         EARLIEST + Duration::from_millis((id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % spread)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn clients_come_back_one_by_one_and_within_the_spread() {
+        let drain = Drain::new(Duration::from_secs(10));
+        let delays: BTreeSet<Duration> = (1..=1000).map(|id| drain.delay_of(SessionId(id))).collect();
+        assert!(delays.len() > 900, "{} different ones", delays.len());
+        let bounds = Duration::from_millis(500)..Duration::from_millis(10_500);
+        assert!(delays.iter().all(|delay| bounds.contains(delay)), "{delays:?}");
+        let without_grace = Drain::new(Duration::ZERO);
+        assert_eq!(without_grace.delay_of(SessionId(7)), Duration::from_millis(500));
+    }
+}

@@ -123,7 +123,7 @@ impl Health {
         let mut state = self.state.lock();
         match &*state {
             State::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            State::Writable => tracing::error!(%error, "the store takes no writes: {reason}"),
+            State::Writable => tracing::error!("the store takes no writes: {reason}"),
             State::Failing(_) => {}
         }
         *state = State::Failing(reason.clone());
@@ -210,7 +210,7 @@ impl Health {
             return StoreError::Sealed { reason: reason.clone() };
         }
         let reason: Arc<str> = self.describe(kind, error).into();
-        tracing::error!(%error, "the store takes no more writes: {reason}");
+        tracing::error!("the store takes no more writes: {reason}");
         *state = State::Sealed(reason.clone());
         StoreError::Sealed { reason }
     }
@@ -238,11 +238,24 @@ pub(super) enum Step {
 pub(super) struct Seam {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+    /// While a test holds it, no read is answered.
+    #[cfg(test)]
+    pub(super) reads: Mutex<()>,
+    /// How many reads were made, answered or not.
+    #[cfg(test)]
+    pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// While a test holds it, no commit begins.
+    #[cfg(test)]
+    pub(super) commits: Mutex<()>,
 }
 
 impl Seam {
     /// Fails if a test wants this step to.
     pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if step == Step::Commit {
+            drop(self.commits.lock());
+        }
         #[cfg(test)]
         if let Some((failing, code)) = *self.failing.lock()
             && failing == step
@@ -253,9 +266,60 @@ impl Seam {
         Ok(())
     }
 
+    /// Something was read, and is not answered yet.
+    pub(super) fn answer(&self) {
+        #[cfg(test)]
+        {
+            self.read_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            drop(self.reads.lock());
+        }
+    }
+
     /// Makes a step fail with this code of SQLite until told otherwise.
     #[cfg(test)]
     pub(super) fn fail(&self, failing: Option<(Step, std::ffi::c_int)>) {
         *self.failing.lock() = failing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// Log lines, for a test to look at.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_says_once_what_sqlite_said() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+            let health = Health::new(
+                Path::new("presence.db"),
+                1,
+                StoreMetrics::register(&mut Registry::default()),
+            );
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
+            let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
+            assert!(answer.to_string().contains("what SQLite said"), "{answer}");
+            let told = String::from_utf8_lossy(&lines.0.lock()).into_owned();
+            assert_eq!(told.matches("what SQLite said").count(), 1, "{told}");
+        }
     }
 }

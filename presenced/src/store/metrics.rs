@@ -52,6 +52,22 @@ pub(super) enum FailureKind {
     Late,
 }
 
+impl FailureKind {
+    /// All of them.
+    const ALL: [Self; 10] = [
+        Self::Locked,
+        Self::Full,
+        Self::ReadOnly,
+        Self::Io,
+        Self::Fsync,
+        Self::Damaged,
+        Self::Moved,
+        Self::Request,
+        Self::Overloaded,
+        Self::Late,
+    ];
+}
+
 impl StoreMetrics {
     /// Registers them all.
     pub(crate) fn register(registry: &mut Registry) -> Self {
@@ -88,11 +104,32 @@ impl StoreMetrics {
             "Failures of the store by kind",
             metrics.failures.clone(),
         );
+        // There from the start, so that an alert can tell none from no data.
+        for kind in FailureKind::ALL {
+            drop(metrics.failures.get_or_create(&FailureLabels { kind }));
+        }
         metrics
     }
 
     /// Counts a failure.
     pub(super) fn failed(&self, kind: FailureKind) {
         self.failures.get_or_create(&FailureLabels { kind }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_failure_has_its_figure_before_it_happens() {
+        let mut registry = Registry::default();
+        let _metrics = StoreMetrics::register(&mut registry);
+        let mut figures = String::new();
+        prometheus_client::encoding::text::encode(&mut figures, &registry).expect("figures");
+        for kind in FailureKind::ALL {
+            let figure = format!("store_failures_total{{kind=\"{kind:?}\"}} 0\n");
+            assert!(figures.contains(&figure), "{figure}{figures}");
+        }
     }
 }

@@ -16,6 +16,8 @@ mod queue;
 mod read;
 mod row;
 #[cfg(test)]
+mod seam;
+#[cfg(test)]
 mod tests;
 mod write;
 mod writer;
@@ -295,13 +297,6 @@ impl Store {
     /// The mark is on disk.
     pub(crate) async fn save_mark(&self, mark: Mark) -> Result<(), StoreError> {
         self.write(Write::Mark(mark)).await
-    }
-
-    /// Makes every read fail as if the file were locked, until told otherwise.
-    #[cfg(test)]
-    pub(crate) fn fail_reads(&self, is_failing: bool) {
-        let fault = (fault::Step::Read, rusqlite::ffi::SQLITE_BUSY);
-        self.inner.health.seam.fail(is_failing.then_some(fault));
     }
 
     /// How the store is. Asks nobody, so it never blocks.

@@ -48,6 +48,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Job>, health: &Health) 
                 .collect::<rusqlite::Result<Vec<_>>>()
         };
         let rows = health.seam.pass(Step::Read).and_then(|()| all());
+        health.seam.answer();
         let _ = job.answer.send(rows.map_err(|error| health.read_failed(&error)));
     }
 }

@@ -145,6 +145,28 @@ async fn sigterm_tells_every_client_when_to_come_back_and_exits_0() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_in_time_whoever_holds_it_up() {
+    let mut daemon = Daemon::start(&["--message-timeout", "10m"]).await;
+    let address = daemon.address();
+    let _mute = Raw::user(address, "mute").await;
+    // A request whose body never comes, and that is under way: its beginning was asked for.
+    let mut slow = Raw::connect(address).await;
+    let head = format!(
+        "PUT /api/user/custom-status HTTP/1.1\r\nhost: {address}\r\nx-user-id: slow\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    );
+    slow.send(head).await;
+    assert_eq!(slow.response().await.status, 100);
+    let other = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let _unwritten = daemon.socket("unwritten").await;
+    let asked = Stopwatch::start();
+    assert_eq!(daemon.terminate().await.code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_writes_down_what_was_written_behind() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;

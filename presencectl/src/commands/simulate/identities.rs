@@ -25,6 +25,14 @@ pub(super) fn number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse::<u64>().ok()?.checked_sub(1)
 }
 
+/// The connection of the first person, made to see whether people can come at all.
+pub(super) struct Tried {
+    /// The connection.
+    pub(super) stream: Stream,
+    /// How long connecting took.
+    pub(super) took: Duration,
+}
+
 /// How people prove who they are.
 pub(super) enum Identities {
     /// By tokens, as real clients do.
@@ -41,7 +49,8 @@ pub(super) enum Identities {
 impl Identities {
     /// Tokens if the daemon's key is here and it takes them, else the secret. Tried with one connection, so that a
     /// daemon that is not there or does not want us is told before a thousand people find out.
-    pub(super) async fn choose(finder: &Finder, target: &Target, duration: Duration) -> Result<Self, Failure> {
+    /// That connection is then the first person's: ended, it would show somebody coming, going and coming again.
+    pub(super) async fn choose(finder: &Finder, target: &Target, duration: Duration) -> Result<(Self, Tried), Failure> {
         let key = target
             .data_dir
             .is_some()
@@ -55,7 +64,7 @@ impl Identities {
             let ttl = duration + TOKEN_SPARE;
             let signed = Self::Signed { signer, ttl };
             match signed.try_one(target).await? {
-                Ok(()) => return Ok(signed),
+                Ok(tried) => return Ok((signed, tried)),
                 Err(ConnectError::Refused { status: 401 | 403, .. }) => {}
                 Err(error) => return Err(error.failure(target)),
             }
@@ -67,19 +76,19 @@ impl Identities {
             );
         }
         match Self::Secret.try_one(target).await? {
-            Ok(()) => Ok(Self::Secret),
+            Ok(tried) => Ok((Self::Secret, tried)),
             Err(error) => Err(error.failure(target)),
         }
     }
 
-    async fn try_one(&self, target: &Target) -> Result<Result<(), ConnectError>, Failure> {
-        match Stream::connect(target, &self.of(0)?).await {
-            Ok((stream, _)) => {
-                stream.close(1000).await;
-                Ok(Ok(()))
-            }
-            Err(error) => Ok(Err(error)),
-        }
+    async fn try_one(&self, target: &Target) -> Result<Result<Tried, ConnectError>, Failure> {
+        let identity = self.of(0)?;
+        let begun = clock::instant();
+        let connected = Stream::connect(target, &identity).await;
+        Ok(connected.map(|(stream, _)| Tried {
+            stream,
+            took: begun.elapsed(),
+        }))
     }
 
     /// What a person connects with.

@@ -28,7 +28,7 @@ use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
-use identities::Identities;
+use identities::{Identities, Tried};
 use ledger::Ledger;
 use person::{Person, Phase};
 use progress::Progress;
@@ -48,6 +48,8 @@ const FORGET_AT_ONCE: usize = 16;
 struct World {
     target: Target,
     identities: Identities,
+    /// The first person's connection, until it is taken.
+    first: Cell<Option<Tried>>,
     users: u64,
     watch_per_user: u64,
     /// Between two actions of a person, on average; none: they do nothing.
@@ -108,10 +110,11 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
     if by_secret {
         room::daemon_has(&rest.stats().await?, args.users)?;
     }
-    let identities = Identities::choose(&session.finder, &target, args.duration).await?;
+    let (identities, first) = Identities::choose(&session.finder, &target, args.duration).await?;
     let world = Rc::new(World {
         target,
         identities,
+        first: Cell::new(Some(first)),
         users: args.users,
         watch_per_user: args.watch_per_user,
         mean_wait: mean_wait(args.users, args.rate),

@@ -3,7 +3,7 @@
 use axum::body::Body;
 
 use super::fixture::{Fixture, STRANGER, ask};
-use crate::api::Vitals;
+use crate::api::{Vitals, routes};
 use crate::config::limits::Limits;
 
 #[tokio::test]
@@ -54,6 +54,22 @@ async fn metrics_name_routes_and_never_users() {
     );
     assert!(!reply.text.contains("special"), "{}", reply.text);
     assert!(reply.text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn every_call_has_its_figure_before_it_is_made() {
+    let api = Fixture::new().await;
+    let figures = api.ask("GET /metrics", &[], "").await.text;
+    for (method, route) in routes::CALLS {
+        for status in ["2xx", "4xx", "5xx"] {
+            let figure =
+                format!("http_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}} 0\n");
+            assert!(figures.contains(&figure), "{figure}{figures}");
+        }
+        let path = route.replace("{userId}", "somebody");
+        let reply = api.internal(&format!("{method} {path}")).await;
+        assert!(![404, 405].contains(&reply.status.as_u16()), "{method} {path}");
+    }
 }
 
 #[tokio::test]

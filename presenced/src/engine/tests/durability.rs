@@ -2,7 +2,8 @@
 
 use presence::{CustomStatus, End, ReportInput, Source, Status};
 
-use super::fixture::{Fixture, user};
+use super::fixture::{DEADLINE, Fixture, Settings, user};
+use crate::engine::cell::OnDisk;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
@@ -111,6 +112,12 @@ async fn a_report_outlives_a_restart_and_ends_when_its_time_is_up() {
     assert_eq!(fixture.engine.kick(&user("long")).await, Ok(1));
     assert_eq!(fixture.status("long").await, Status::Offline);
     assert_eq!(fixture.engine.stats().sessions.reports, 0);
+    let fixture = fixture.restart().await;
+    assert_eq!(
+        fixture.status("long").await,
+        Status::Offline,
+        "not after a restart either"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,51 +147,220 @@ async fn a_choice_after_being_forgotten_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_answers() {
-    let viewer = presence::wire::record::Viewer::Internal;
+async fn what_is_owed_to_the_disk_is_written_before_the_end() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
-    fixture
-        .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
-        .await;
-    let mut watcher = fixture.connect("watcher").await;
-    fixture
-        .engine
-        .watch(&watcher.conn, None, vec![user("bob")], None)
-        .await
-        .expect("a watch");
-    watcher.snapshot().await;
-    fixture.fail_reads(true);
-    let _ann = fixture.connect("ann").await;
-    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
-    let refused = fixture.engine.custom_status(&user("ann")).await;
-    assert_eq!(
-        refused,
-        Err(crate::engine::EngineError::StoreUnavailable),
-        "what was made up is no answer"
-    );
-    fixture.fail_reads(false);
-    fixture
-        .until("ann is loaded", |engine| engine.stats().users.do_not_disturb == 1)
-        .await;
-    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
-    assert_eq!((shown.status, shown.degraded), (Status::DoNotDisturb, false));
+    fixture.stop_writing();
+    let ann = fixture.connect("ann").await;
+    let _bob = fixture.connect("bob").await;
+    ann.end(&fixture, End::Closed);
+    let viewer = presence::wire::record::Viewer::Internal;
+    let left = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     let fixture = fixture.restart().await;
-    let kept = fixture.engine.custom_status(&user("ann")).await;
+    let after = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!(after, left);
+    assert_eq!(fixture.status("bob").await, Status::Online, "in grace");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
+    let fixture = Fixture::with(Settings {
+        grace: 2 * DEADLINE,
+        ..Settings::default()
+    })
+    .await;
+    let grace = async || {
+        let explained = fixture.engine.explain(&user("ann")).await.expect("an explanation");
+        explained.grace.map(|grace| grace.until)
+    };
+    let (lost, other) = (fixture.connect("ann").await, fixture.connect("ann").await);
+    lost.end(&fixture, End::Lost);
+    let until = grace().await;
+    assert!(until.is_some());
+    other.end(&fixture, End::Closed);
+    assert_eq!(fixture.status("ann").await, Status::Online);
+    let third = fixture.connect("ann").await;
+    third.end(&fixture, End::Closed);
+    assert_eq!(fixture.status("ann").await, Status::Online);
+    assert!(grace().await.is_some());
+    assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(0));
+    assert_eq!(fixture.status("ann").await, Status::Offline, "a kick ends it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_made_after_the_clock_was_set_back_is_kept() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let dir = fixture.stop().await;
+    let changed = Fixture::database(&dir).execute("UPDATE profile SET custom_set_at = custom_set_at + 3600000", []);
+    assert_eq!(changed, Ok(1));
+    let fixture = Fixture::on(dir).await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let fixture = fixture.restart().await;
     assert_eq!(
-        kept,
-        Ok(CustomStatus::DoNotDisturb),
-        "the fallback was not written back"
+        fixture.engine.custom_status(&user("ann")).await,
+        Ok(CustomStatus::DoNotDisturb)
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
+async fn who_was_idle_is_idle_in_grace_after_a_restart() {
     let fixture = Fixture::new().await;
-    let watcher = fixture.connect("watcher").await;
-    fixture.fail_reads(true);
-    let refused = fixture.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
-    assert_eq!(refused, Err(crate::engine::WatchRefused::StoreUnavailable));
-    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    fixture.engine.away(&ann.conn).expect("a session");
+    assert_eq!(fixture.status("ann").await, Status::Idle);
+    drop(ann);
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_ends_once_and_takes_its_watches_along() {
+    let fixture = Fixture::new().await;
+    let (ann, _other) = (fixture.connect("ann").await, fixture.connect("bob").await);
+    let watched = fixture.engine.watch(&ann.conn, None, vec![user("bob")], None).await;
+    watched.expect("a watch");
+    ann.end(&fixture, End::Closed);
+    ann.end(&fixture, End::Lost);
+    let sessions = fixture.engine.stats().sessions;
+    assert_eq!(
+        (sessions.connections, sessions.watchers, sessions.watches),
+        (1, 0, 0),
+        "{sessions:?}"
+    );
+    assert_eq!(fixture.status("ann").await, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_daemon_says_so_on_disk_every_second() {
+    let fixture = Fixture::new().await;
+    let mark = || {
+        let wall = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        Fixture::database(fixture.dir()).query_row("SELECT wall FROM mark", [], wall)
+    };
+    let first = mark().expect("a mark");
+    fixture
+        .until("the mark moves", |_| mark().is_ok_and(|wall| wall > first))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_restart_grace_counts_from_the_start_and_not_from_the_end_before() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let dir = fixture.stop().await;
+    // Down for 100 seconds, which is more than the grace of 30 and less than the absence after which there is none.
+    let changed = Fixture::database(&dir).execute("UPDATE mark SET wall = wall - 100000", []);
+    assert_eq!(changed, Ok(1));
+    let fixture = Fixture::on(dir).await;
+    let explained = fixture.engine.explain(&user("ann")).await.expect("an explanation");
+    let grace = explained.grace.expect("a grace");
+    let left = grace.until.since(explained.now).as_secs();
+    assert!((25..=30).contains(&left), "{left} s are left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_end_one_after_the_other() {
+    let fixture = Fixture::new().await;
+    for (source, seconds) in [("first", 1), ("second", 2)] {
+        let report = ReportInput {
+            source: source.parse().expect("a source"),
+            status: Status::Online,
+            ttl: Some(std::time::Duration::from_secs(seconds)),
+            update_last_active: false,
+        };
+        fixture.engine.report(&user("ann"), report).await.expect("a report");
+    }
+    for left in [1, 0] {
+        fixture
+            .until("a report ends", |engine| engine.stats().sessions.reports == left)
+            .await;
+    }
+    assert_eq!(fixture.status("ann").await, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_while_it_is_written_is_written_again() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    fixture.engine.away(&ann.conn).expect("a session");
+    fixture
+        .until("her status is being written", |engine| {
+            let shard = engine.shards.of_user(&user("ann"));
+            let cell = shard.find(&user("ann")).and_then(|at| shard.peek(at));
+            cell.is_some_and(|cell| cell.on_disk == OnDisk::Writing)
+        })
+        .await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    drop(held);
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!(stored.status, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_and_reports_take_no_connections_place() {
+    let fixture = Fixture::with(Settings {
+        grace: 2 * DEADLINE,
+        ..Settings::default()
+    })
+    .await;
+    let report = ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: false,
+    };
+    fixture.engine.report(&user("ann"), report).await.expect("a report");
+    let lost = fixture.connect("ann").await;
+    lost.end(&fixture, End::Lost);
+    let mut places = Vec::new();
+    for _ in 0..4 {
+        places.push(fixture.connect("ann").await);
+    }
+    assert_eq!(fixture.engine.stats().sessions.connections, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stored_times_of_the_future_are_taken_as_now() {
+    let fixture = Fixture::new().await;
+    fixture.connect("ann").await.end(&fixture, End::Closed);
+    let dir = fixture.stop().await;
+    let ahead = "UPDATE profile SET since = since + 3600000, last_seen = last_seen + 3600000,
+                 last_active = last_active + 3600000";
+    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
+    let fixture = Fixture::on(dir).await;
+    let viewer = presence::wire::record::Viewer::Internal;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    let now = Some(fixture.engine.clock.wall());
+    assert!(shown.since <= now && shown.last_seen <= now, "{shown:?}");
+    assert!(shown.last_active.is_some() && shown.last_active <= shown.last_seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_daemon_is_nobodys_doing() {
+    let fixture = Fixture::new().await;
+    let viewer = presence::wire::record::Viewer::Public;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    fixture.engine.begin_drain();
+    ann.end(&fixture, End::Dropped);
+    let ended = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!(ended, before);
+    let fixture = fixture.restart().await;
+    let after = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_are_microseconds_of_the_wall_clock() {
+    let fixture = Fixture::new().await;
+    let viewer = presence::wire::record::Viewer::Public;
+    let before = fixture.engine.clock.wall().as_millis() * 1000;
+    let _ann = fixture.connect("ann").await;
+    let told = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert!(i64::try_from(told.revision.get()).is_ok_and(|micros| micros >= before));
 }

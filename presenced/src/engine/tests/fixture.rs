@@ -9,7 +9,7 @@ use presence::wire::rest::Counts;
 use presence::wire::server::ServerMessage;
 use presence::{By, Cursor, CustomStatus, End, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::Clock;
@@ -18,16 +18,34 @@ use crate::engine::restart::Running;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::hub::conn::Conn;
 use crate::hub::heart::Beats;
-use crate::store::{OpenOptions, Store, StoreMetrics};
+use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) struct Fixture {
     pub(super) engine: Arc<Engine>,
     running: Option<Running>,
-    store: Store,
+    pub(super) store: Store,
+    /// The store's figures.
+    registry: Registry,
     dir: Arc<tempfile::TempDir>,
+}
+
+/// What a test may want otherwise.
+pub(super) struct Settings {
+    pub(super) grace: Duration,
+    pub(super) answer_within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_millis(200),
+            // Longer than any test may take: what must not wait for the store does not.
+            answer_within: 2 * DEADLINE,
+        }
+    }
 }
 
 pub(super) fn user(name: &str) -> UserId {
@@ -40,10 +58,10 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
-fn options() -> EngineOptions {
+fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
-            grace: Duration::from_millis(200),
+            grace,
             restart_grace: Duration::from_secs(30),
             idle_after: Duration::from_secs(300),
         },
@@ -71,19 +89,80 @@ impl Fixture {
     }
 
     /// The same data after the daemon was started again.
-    pub(super) async fn restart(mut self) -> Self {
-        self.running.take().expect("running").stop().await;
-        self.store.close();
-        Self::on(Arc::clone(&self.dir)).await
+    pub(super) async fn restart(self) -> Self {
+        Self::on(self.stop().await).await
     }
 
-    async fn on(dir: Arc<tempfile::TempDir>) -> Self {
-        let metrics = StoreMetrics::register(&mut Registry::default());
+    /// Ends it in order; what is left is the data.
+    pub(super) async fn stop(mut self) -> Arc<tempfile::TempDir> {
+        self.running.take().expect("running").stop().await;
+        self.store.close();
+        Arc::clone(&self.dir)
+    }
+
+    /// From now on nothing is written but at the end.
+    pub(super) fn stop_writing(&self) {
+        self.running.as_ref().expect("running").stop_writing();
+    }
+
+    /// What is on disk of a user.
+    pub(super) async fn stored(&self, name: &str) -> Option<Row> {
+        self.store.load(&user(name)).await.expect("a read")
+    }
+
+    /// The database, as another process would open it.
+    pub(super) fn database(dir: &tempfile::TempDir) -> rusqlite::Connection {
+        rusqlite::Connection::open(dir.path().join("presence.db")).expect("the database")
+    }
+
+    /// The data.
+    pub(super) fn dir(&self) -> &tempfile::TempDir {
+        &self.dir
+    }
+
+    /// How many reads and writes of the store failed.
+    pub(super) fn failures(&self) -> u64 {
+        let mut figures = String::new();
+        prometheus_client::encoding::text::encode(&mut figures, &self.registry).expect("figures");
+        let locked = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("store_failures_total{kind=\"Locked\"} "));
+        locked.and_then(|count| count.parse().ok()).expect("a figure")
+    }
+
+    /// Waits until nothing is owed to the disk.
+    pub(super) async fn written(&self) {
+        self.until("nothing waits to be written", |engine| engine.behind.pending() == 0)
+            .await;
+    }
+
+    /// Waits until the wall clock has moved on.
+    pub(super) async fn a_moment(&self) {
+        let before = self.engine.clock.wall();
+        self.until("time passes", |engine| engine.clock.wall() > before).await;
+    }
+
+    /// An engine on this data.
+    pub(super) async fn on(dir: Arc<tempfile::TempDir>) -> Self {
+        Self::start(dir, Settings::default()).await
+    }
+
+    pub(super) async fn with(settings: Settings) -> Self {
+        Self::start(Arc::new(tempfile::tempdir().expect("a directory")), settings).await
+    }
+
+    async fn start(dir: Arc<tempfile::TempDir>, settings: Settings) -> Self {
+        let mut registry = Registry::default();
+        let metrics = StoreMetrics::register(&mut registry);
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let options = OpenOptions {
+            answer_within: settings.answer_within,
+            ..OpenOptions::default()
+        };
+        let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
         let (ceiling, clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
         let engine = Engine::new(EngineParts {
-            options: options(),
+            options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
             store: store.clone(),
             directory: Directory::new("here", ceiling, clean),
@@ -97,6 +176,7 @@ impl Fixture {
             engine,
             running: Some(running),
             store,
+            registry,
             dir,
         }
     }
@@ -104,11 +184,9 @@ impl Fixture {
     /// A connection of a user, greeted.
     pub(super) async fn connect(&self, name: &str) -> Client {
         let client = self.client(Some(user(name))).await;
-        let record = self
-            .engine
-            .connect(&user(name), &client.conn)
-            .await
-            .expect("not too many sessions");
+        let id = user(name);
+        let connecting = tokio::time::timeout(DEADLINE, self.engine.connect(&id, &client.conn));
+        let record = connecting.await.expect("in time").expect("not too many sessions");
         assert_ne!(record.status, Status::Offline);
         client.conn.push_text(r#"{"type":"pong"}"#);
         client
@@ -140,11 +218,6 @@ impl Fixture {
 
     pub(super) fn counts(&self) -> Counts {
         self.engine.stats().users
-    }
-
-    /// Lets the store's reads fail, or not any more.
-    pub(super) fn fail_reads(&self, is_failing: bool) {
-        self.store.fail_reads(is_failing);
     }
 
     /// Waits until `is_so`, and says what was waited for if it never comes.
@@ -234,6 +307,22 @@ impl Client {
 
     pub(super) fn end(&self, fixture: &Fixture, end: End) {
         fixture.engine.end(&self.conn, end);
+    }
+
+    /// Sends something that nobody reads yet, and waits until it has arrived.
+    pub(super) async fn say(&mut self) {
+        self.peer.write_all(b"x").await.expect("room");
+        self.conn.socket().readable().await.expect("a socket");
+    }
+
+    /// Reads it.
+    pub(super) fn read_what_was_said(&self) {
+        assert_eq!(self.conn.socket().try_read(&mut [0; 8]).expect("a byte"), 1);
+    }
+
+    /// A frame of the client was read.
+    pub(super) fn heard(&self, fixture: &Fixture) {
+        fixture.engine.heard(&self.conn);
     }
 
     async fn read(&mut self) -> Vec<u8> {

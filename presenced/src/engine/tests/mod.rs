@@ -3,4 +3,7 @@
 
 mod delivery;
 mod durability;
+mod failures;
+mod figures;
 mod fixture;
+mod times;

@@ -39,7 +39,7 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, text: &str) 
             return match refused.code {
                 // Well said, and more than there may be.
                 Code::TooManyWatched => {
-                    gateway.metrics.refuse("too many watched users");
+                    gateway.metrics.refuse("watched");
                     Handled::Good
                 }
                 _ => Handled::Bad,

@@ -14,6 +14,13 @@ async fn until_gone(fixture: &Fixture, name: &str) {
         .await;
 }
 
+/// An end is counted right after it took effect.
+async fn until_counted(fixture: &Fixture, figure: &str) {
+    fixture
+        .until(figure, async |fixture| fixture.figures().contains(figure))
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
     let fixture = Fixture::new().await;
@@ -43,11 +50,7 @@ async fn an_end_without_a_close_frame_is_grace() {
         until_gone(&fixture, name).await;
         assert!(fixture.explain(name).await.grace.is_some(), "{name}");
     }
-    assert!(
-        fixture
-            .figures()
-            .contains(r#"connection_ends_total{reason="lost",code="none"} 2"#)
-    );
+    until_counted(&fixture, r#"connection_ends_total{reason="lost",code="none"} 2"#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,6 +69,18 @@ async fn a_kicked_user_is_told_not_to_come_back() {
     let farewell = forgotten.farewell().await;
     assert_eq!((farewell.code, farewell.returns), (Some(4010), None));
     assert_eq!(fixture.record("anna").await.status, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
+    let fixture = Fixture::new().await;
+    let mut stays = fixture.connect("anna").await;
+    assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
+    // It neither answers the close frame nor closes.
+    assert_eq!(stays.farewell().await.code, Some(4003));
+    fixture
+        .until("the socket is given back", async |fixture| fixture.slots.open() == 0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,12 +153,7 @@ async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
     }
     until_gone(&fixture, "anna").await;
     assert!(fixture.explain("anna").await.grace.is_some());
-    // The session ends before its end is counted.
-    fixture
-        .until("it is counted", async |fixture| {
-            fixture.figures().contains("slow_closes_total 1")
-        })
-        .await;
+    until_counted(&fixture, "slow_closes_total 1").await;
     assert!(other.is_served().await);
     fixture
         .until("the socket is given back", async |fixture| fixture.slots.open() == 1)

@@ -128,6 +128,7 @@ async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
     assert_eq!(farewell.reason.as_deref(), Some("too_many_sessions"));
     assert!(farewell.returns.is_some_and(|millis| millis > 0));
     assert_eq!(fixture.record("anna").await, before);
+    assert_eq!(fixture.engine.stats().sessions.connections, 2, "nor counted as one");
     assert!(first.is_served().await);
 }
 

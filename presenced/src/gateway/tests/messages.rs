@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::client::{BINARY, FINAL, close, frame};
 use super::fixture::{Fixture, Settings};
 use crate::config::limits::Limits;
 
@@ -170,6 +171,18 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn binary_messages_are_bad_ones() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    for _ in 0..10 {
+        client.send(&frame(FINAL | BINARY, b"{}")).await;
+        assert_eq!(client.json().await["code"], "not_text");
+    }
+    client.send(&frame(FINAL | BINARY, b"{}")).await;
+    assert_eq!(client.farewell().await.code, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
     let fixture = Fixture::with(Settings {
         limits: Limits {
@@ -189,4 +202,52 @@ async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
     client.say(r#"{"type":"watch","id":"w","userIds":["c"]}"#).await;
     assert_eq!(client.answer("w").await["code"], "too_many_watched");
     assert_eq!(fixture.engine.stats().sessions.watches, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
+    let fixture = Fixture::with(Settings {
+        limits: Limits {
+            watched_per_connection: 2,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let before = fixture.figures();
+    for figure in [
+        r#"messages_total{kind="setStatus"} 0"#,
+        r#"refused_by_limit_total{limit="watched"} 0"#,
+        r#"connection_ends_total{reason="lost",code="none"} 0"#,
+    ] {
+        assert!(before.contains(figure), "{figure}\n{before}");
+    }
+    let mut client = fixture.connect("anna").await;
+    for message in [
+        r#"{"type":"setStatus","customStatus":"IDLE","id":"w"}"#,
+        r#"{"type":"activity","id":"w"}"#,
+        r#"{"type":"watchAll","id":"w"}"#,
+        r#"{"type":"unwatch","userIds":["a"],"id":"w"}"#,
+        r#"{"type":"ping","id":"w"}"#,
+        r#"{"type":"nonsense","id":"w"}"#,
+        r#"{"type":"watch","userIds":["a","b","c"],"id":"w"}"#,
+        r#"{"type":"watch","userIds":["a","b"],"id":"w"}"#,
+        r#"{"type":"watch","userIds":["c"],"id":"w"}"#,
+    ] {
+        client.say(message).await;
+        client.answer("w").await;
+    }
+    client.send(&close(1000, b"")).await;
+    fixture
+        .until("the end is counted", async |fixture| {
+            let counted = r#"connection_ends_total{reason="closed",code="1000"} 1"#;
+            fixture.figures().contains(counted)
+        })
+        .await;
+    let after = fixture.figures();
+    assert!(
+        after.contains(r#"refused_by_limit_total{limit="watched"} 2"#),
+        "{after}"
+    );
+    assert_eq!(before.lines().count(), after.lines().count(), "{after}");
 }

@@ -1,0 +1,283 @@
+//! A store that fails or hangs, and calls that meet: what is shown is what is on disk, or says that it is not.
+
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{By, CustomStatus, End, Profile, ReportInput, Source, Status};
+
+use super::fixture::{Fixture, Settings, user};
+use crate::engine::EngineError;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_answers() {
+    let viewer = Viewer::Internal;
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
+        .await;
+    let mut watcher = fixture.connect("watcher").await;
+    fixture
+        .engine
+        .watch(&watcher.conn, None, vec![user("bob")], None)
+        .await
+        .expect("a watch");
+    watcher.snapshot().await;
+    fixture.store.fail_reads(true);
+    let on_disk = || {
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?));
+        Fixture::database(fixture.dir())
+            .query_row(
+                "SELECT status, connected, revision FROM profile WHERE user_id = 'ann'",
+                [],
+                row,
+            )
+            .expect("a row")
+    };
+    let before = on_disk();
+    let _ann = fixture.connect("ann").await;
+    fixture.written().await;
+    assert_eq!(on_disk(), before, "the fallback is not written back");
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
+    let refused = fixture.engine.custom_status(&user("ann")).await;
+    assert_eq!(
+        refused,
+        Err(EngineError::StoreUnavailable),
+        "what was made up is no answer"
+    );
+    fixture
+        .until("the store is asked again, and again", |_| fixture.failures() >= 3)
+        .await;
+    fixture.store.fail_reads(false);
+    fixture
+        .until("ann is loaded", |engine| engine.stats().users.do_not_disturb == 1)
+        .await;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!((shown.status, shown.degraded), (Status::DoNotDisturb, false));
+    let fixture = fixture.restart().await;
+    let kept = fixture.engine.custom_status(&user("ann")).await;
+    assert_eq!(
+        kept,
+        Ok(CustomStatus::DoNotDisturb),
+        "the fallback was not written back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
+    let fixture = Fixture::new().await;
+    let watcher = fixture.connect("watcher").await;
+    fixture.store.fail_reads(true);
+    let refused = fixture.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
+    assert_eq!(refused, Err(crate::engine::WatchRefused::StoreUnavailable));
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_could_not_write_everything_counts_as_a_crash() {
+    let viewer = Viewer::Internal;
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    Fixture::database(fixture.dir())
+        .execute_batch(
+            "CREATE TRIGGER bad BEFORE UPDATE ON profile WHEN NEW.user_id = 'ann'
+             BEGIN SELECT RAISE(FAIL, 'this one fails'); END",
+        )
+        .expect("a trigger");
+    ann.end(&fixture, End::Closed);
+    let told = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    let dir = fixture.stop().await;
+    Fixture::database(&dir)
+        .execute_batch("DROP TRIGGER bad")
+        .expect("no trigger");
+    let fixture = Fixture::on(dir).await;
+    let after = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert!(
+        after.revision > told.revision,
+        "what was told last is not on disk, and nobody drops what is told now: {after:?} after {told:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connect_does_not_wait_for_a_store_that_hangs() {
+    let fixture = Fixture::new().await;
+    let held = fixture.store.hold_reads();
+    let _ann = fixture.connect("ann").await;
+    let viewer = Viewer::Internal;
+    let shown = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
+    assert_eq!((shown.status, shown.degraded), (Status::Online, true));
+    drop(held);
+    fixture
+        .until("ann is loaded", |engine| {
+            let mut shard = engine.shards.of_user(&user("ann"));
+            let at = shard.find(&user("ann")).expect("ann");
+            shard.cell(at).is_some_and(|cell| !cell.profile.is_degraded())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let _ann = fixture.connect("ann").await;
+    let viewer = Viewer::Own;
+    for _ in 0..100 {
+        let choose = |custom| fixture.engine.choose(&ann, custom, By::User, viewer);
+        let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
+        assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+        let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
+        let stored = fixture.stored("ann").await.expect("a row").stored.choice.custom;
+        assert_eq!(shown, stored);
+    }
+}
+
+fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
+    ReportInput {
+        source: Source::default(),
+        status,
+        ttl,
+        update_last_active: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_reports_and_kicks_meet_what_is_shown_is_what_is_on_disk() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    for _ in 0..100 {
+        let (idle, online, kicked) = tokio::join!(
+            fixture.engine.report(&ann, report(Status::Idle, None)),
+            fixture.engine.report(&ann, report(Status::Online, None)),
+            fixture.engine.kick(&ann),
+        );
+        assert!(idle.is_ok() && online.is_ok() && kicked.is_ok());
+        let shown = fixture.status("ann").await;
+        let reports = fixture.stored("ann").await.expect("a row").reports;
+        let stored = match reports.first().map(|report| report.status) {
+            Some(CustomStatus::Idle) => Status::Idle,
+            Some(_) => Status::Online,
+            None => Status::Offline,
+        };
+        assert_eq!(shown, stored);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_ended_that_the_store_would_bring_back() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let reported = fixture.engine.report(&ann, report(Status::Idle, None)).await;
+    assert_eq!(reported.expect("a report").status, Status::Idle);
+    fixture.store.fail_writes(true);
+    assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
+    assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
+    let refused = fixture.engine.report(&ann, report(Status::Online, None)).await;
+    assert_eq!(refused, Err(EngineError::StoreUnavailable));
+    let refused = fixture.engine.report(&ann, report(Status::Offline, None)).await;
+    assert_eq!(refused, Err(EngineError::StoreUnavailable));
+    assert_eq!(fixture.status("ann").await, Status::Idle, "nothing changed");
+    fixture.store.fail_writes(false);
+    assert_eq!(fixture.engine.kick(&ann).await, Ok(1));
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_whose_time_was_up_leaves_the_disk_once_it_can() {
+    let fixture = Fixture::new().await;
+    let short = report(Status::Idle, Some(Duration::from_secs(1)));
+    fixture.engine.report(&user("ann"), short).await.expect("a report");
+    fixture.store.fail_writes(true);
+    fixture
+        .until("the report ends", |engine| engine.stats().users.total() == 0)
+        .await;
+    let failed = fixture.failures();
+    fixture
+        .until("the disk refused more than once", |_| fixture.failures() > failed + 3)
+        .await;
+    fixture.store.fail_writes(false);
+    fixture
+        .until("the report is off the disk", |_| {
+            let count = "SELECT count(*) FROM report";
+            Fixture::database(fixture.dir()).query_row(count, [], |row| row.get(0)) == Ok(0)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_that_was_stored_after_its_caller_was_told_no_is_shown_in_the_end() {
+    let fixture = Fixture::with(Settings {
+        answer_within: Duration::from_millis(100),
+        ..Settings::default()
+    })
+    .await;
+    let _ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture
+        .engine
+        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::User, Viewer::Own)
+        .await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("the choice is shown", |engine| engine.stats().users.do_not_disturb == 1)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&ann))
+        .await;
+    let reads = fixture.store.read_count();
+    let held = fixture.store.hold_reads();
+    let asking = tokio::spawn({
+        let (engine, ann) = (std::sync::Arc::clone(&fixture.engine), ann.clone());
+        async move { engine.custom_status(&ann).await }
+    });
+    fixture
+        .until("ann is read", |_| fixture.store.read_count() > reads)
+        .await;
+    // Somebody else has her in memory, changes her, and needs her no more.
+    let choice = presence::Choice {
+        custom: CustomStatus::DoNotDisturb,
+        set_at: Some(fixture.engine.clock.wall().after(Duration::from_secs(1))),
+        set_by: Some(By::User),
+    };
+    let saved = fixture
+        .store
+        .save_choice(&ann, choice, presence::Revision::new(1))
+        .await;
+    assert!(saved.is_ok());
+    {
+        let mut shard = fixture.engine.shards.of_user(&ann);
+        let at = shard.insert(&ann, Profile::default, 0);
+        shard.evict_idle(at);
+    }
+    drop(held);
+    assert_eq!(asking.await.expect("an answer"), Ok(CustomStatus::DoNotDisturb));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_of_whom_the_store_could_not_tell_about_is_kept_even_if_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let dir = fixture.stop().await;
+    let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
+    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
+    let fixture = Fixture::on(dir).await;
+    fixture.store.fail_reads(true);
+    let _ann = fixture.connect("ann").await;
+    fixture.store.fail_reads(false);
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let stored = fixture.stored("ann").await.expect("a row").stored.choice.custom;
+    assert_eq!(stored, CustomStatus::DoNotDisturb);
+}

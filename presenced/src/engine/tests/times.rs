@@ -1,0 +1,157 @@
+//! Last active is when the user last did something, last seen when it was last heard: in memory, and on disk.
+
+use std::time::Duration;
+
+use presence::wire::record::{Record, Viewer};
+use presence::{By, CustomStatus, End, Now, ReportInput, Source, Status, Wall};
+
+use super::fixture::{Client, Fixture, user};
+use crate::hub::verdict::Verdict;
+
+async fn record(fixture: &Fixture, name: &str) -> Record {
+    let record = fixture.engine.record(&user(name), Viewer::Internal).await;
+    record.expect("a record")
+}
+
+fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
+    (record.last_active, record.last_seen)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    let came = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    let heard = record(&fixture, "ann").await;
+    assert!(heard.last_seen > came.last_seen, "any frame is heard");
+    assert_eq!(heard.last_active, came.last_active, "and is no activity");
+    fixture.a_moment().await;
+    ann.end(&fixture, End::Lost);
+    let lost = record(&fixture, "ann").await;
+    assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
+    assert_eq!(lost.last_active, heard.last_seen, "it never spoke of activity");
+    fixture
+        .until("the grace ends", |engine| engine.stats().users.total() == 0)
+        .await;
+    assert_eq!(times(&record(&fixture, "ann").await), times(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_servers_end_of_a_connection_is_no_activity() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.activity(&ann.conn).expect("a session");
+    let active = record(&fixture, "ann").await.last_active;
+    assert!(active.is_some());
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    ann.end(&fixture, End::Dropped);
+    assert_eq!(record(&fixture, "ann").await.last_active, active);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_choice_moves_no_time() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    fixture.choose("ann", CustomStatus::Idle).await;
+    let before = record(&fixture, "ann").await;
+    assert!(before.last_active.is_some(), "the own choice is activity");
+    fixture.a_moment().await;
+    let chosen = fixture
+        .engine
+        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::Operator, Viewer::Internal)
+        .await
+        .expect("a choice");
+    assert_eq!(chosen.status, Status::DoNotDisturb);
+    assert_eq!(times(&chosen), times(&before));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_is_nobodys_activity() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let report = ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: true,
+    };
+    fixture.engine.report(&user("ann"), report).await.expect("a report");
+    let before = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(2));
+    let kicked = record(&fixture, "ann").await;
+    assert_eq!((kicked.status, times(&kicked)), (Status::Offline, times(&before)));
+    assert!(kicked.since > kicked.last_seen, "the status changed all the same");
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.since, stored.last_seen), (kicked.since, kicked.last_seen));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let due_in = |fixture: &Fixture| {
+        let mut shard = fixture.engine.shards.of_user(&user("ann"));
+        let at = shard.find(&user("ann")).expect("ann");
+        let due = &mut shard.cell(at).expect("ann").mark_due;
+        let wait = due.since(fixture.engine.clock.wall());
+        *due = fixture.engine.clock.wall();
+        wait
+    };
+    let usual = Duration::from_secs(30)..Duration::from_secs(60);
+    assert!(usual.contains(&due_in(&fixture)), "a crash loses a minute at most");
+    fixture.a_moment().await;
+    ann.heard(&fixture);
+    let seen = record(&fixture, "ann").await.last_seen;
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row");
+    assert_eq!(stored.stored.last_seen, seen);
+    assert!(usual.contains(&due_in(&fixture)), "and again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_that_no_event_follows_are_written_all_the_same() {
+    let fixture = Fixture::new().await;
+    let (_stays, leaves) = (fixture.connect("ann").await, fixture.connect("ann").await);
+    fixture.written().await;
+    fixture.a_moment().await;
+    // She is ONLINE already, so nobody is told of anything.
+    fixture.choose("ann", CustomStatus::Online).await;
+    let chose = record(&fixture, "ann").await;
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.last_active, stored.last_seen), times(&chose));
+    fixture.a_moment().await;
+    leaves.end(&fixture, End::Closed);
+    let left = record(&fixture, "ann").await;
+    assert!(left.last_active > chose.last_active);
+    assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
+    fixture.written().await;
+    let stored = fixture.stored("ann").await.expect("a row").stored;
+    assert_eq!((stored.last_active, stored.last_seen), times(&left));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_answer_lies_in_the_socket_is_not_given_up() {
+    let fixture = Fixture::new().await;
+    let mut ann = fixture.connect("ann").await;
+    let start = fixture.engine.clock.now();
+    let judge = |ann: &Client, seconds| {
+        let mono = start.mono.after(Duration::from_secs(seconds));
+        ann.conn.on_deadline(Now { mono, ..start })
+    };
+    assert!(judge(&ann, 30).is_some(), "a ping leaves");
+    assert_eq!(ann.conn.verdict(), None);
+    ann.say().await;
+    let again = judge(&ann, 41).expect("the daemon was too busy to read, and looks again");
+    assert!(again <= start.mono.after(Duration::from_secs(42)), "soon");
+    assert_eq!(ann.conn.verdict(), None);
+    ann.read_what_was_said();
+    assert!(judge(&ann, 42).is_none());
+    assert_eq!(ann.conn.verdict(), Some(Verdict::PingTimeout));
+}

@@ -1,0 +1,50 @@
+//! How tests of other modules let the store fail or hang. Outside tests there is nothing here.
+
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+use rusqlite::ffi::SQLITE_BUSY;
+
+use super::Store;
+use super::fault::Step;
+
+/// While it lives, something of the store stands still.
+#[must_use]
+pub(crate) struct Held<'a> {
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Store {
+    /// Makes every read fail as if the file were locked, until told otherwise.
+    pub(crate) fn fail_reads(&self, is_failing: bool) {
+        self.inner
+            .health
+            .seam
+            .fail(is_failing.then_some((Step::Read, SQLITE_BUSY)));
+    }
+
+    /// Makes every write fail as if the file were locked, until told otherwise.
+    pub(crate) fn fail_writes(&self, is_failing: bool) {
+        self.inner
+            .health
+            .seam
+            .fail(is_failing.then_some((Step::Begin, SQLITE_BUSY)));
+    }
+
+    /// No read is answered while it is held.
+    pub(crate) fn hold_reads(&self) -> Held<'_> {
+        let _guard = self.inner.health.seam.reads.lock();
+        Held { _guard }
+    }
+
+    /// How many reads were made, answered or not.
+    pub(crate) fn read_count(&self) -> u64 {
+        self.inner.health.seam.read_count.load(Ordering::SeqCst)
+    }
+
+    /// Nothing is committed while it is held.
+    pub(crate) fn hold_commits(&self) -> Held<'_> {
+        let _guard = self.inner.health.seam.commits.lock();
+        Held { _guard }
+    }
+}
