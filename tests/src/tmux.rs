@@ -102,6 +102,12 @@ impl Terminal {
         self.run(&[&["send-keys", "-t", "t", "--"], keys].concat());
     }
 
+    /// Pastes this text, marked as pasted if the program asked for that.
+    pub fn paste(&self, text: &str) {
+        self.run(&["set-buffer", "--", text]);
+        self.run(&["paste-buffer", "-p", "-r", "-t", "t"]);
+    }
+
     /// Clicks at a column and a row, from 0.
     pub fn click(&self, x: usize, y: usize) {
         self.mouse(0, x, y, 'M');
@@ -219,6 +225,15 @@ impl Terminal {
         .await;
         self.prompt().await;
         said
+    }
+
+    /// Runs a command and leaves on the screen what it says.
+    pub async fn ask_on_screen(&self, command: &str) {
+        self.asked.set(self.asked.get() + 1);
+        let file = self.dir.path().join(format!("ended-{}", self.asked.get()));
+        self.line(&format!("{command}; >{}", file.display()));
+        wait_until("the command ends", async || file.exists().then_some(())).await;
+        self.prompt().await;
     }
 
     /// The program that runs in the shell.
