@@ -30,6 +30,8 @@ pub fn explain(
         last_active: connection.active,
         idle: connection.voice() == Voice::Idle,
         source: None,
+        idle_at: connection.idle_at().map(|at| now.wall_at(at)),
+        ends_at: None,
     });
     let reported = profile.reports().iter().map(|report| ExplainSession {
         session_id: format!("report:{}", report.source),
@@ -39,6 +41,8 @@ pub fn explain(
         last_active: report.last_active,
         idle: report.counts_after(profile.choice()) && report.voice() == Voice::Idle,
         source: Some(report.source.to_string()),
+        idle_at: None,
+        ends_at: report.expires.map(|at| now.wall_at(at)),
     });
     let choice = profile.choice();
     Explain {

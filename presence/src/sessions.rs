@@ -120,7 +120,8 @@ impl Connection {
         self.active = self.active.max(Some(now.wall));
     }
 
-    const fn idle_at(&self) -> Option<Mono> {
+    /// When it will count as idle by itself.
+    pub(crate) const fn idle_at(&self) -> Option<Mono> {
         match self.state {
             ActivityState::Active { until } => Some(until),
             ActivityState::Silent | ActivityState::Idle => None,

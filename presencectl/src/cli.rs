@@ -29,6 +29,7 @@ Examples:
   presencectl get alice bob                what others see of them
   presencectl set-status dnd               nobody disturbs me
   presencectl explain alice                why is alice shown so, and what comes next
+  presencectl watch                        all of it, live
   presencectl events -o ndjson | jq .      every change, for programs
   presencectl doctor                       is everything as it should be";
 
@@ -99,6 +100,16 @@ Examples:
   presencectl online --sort last-active --limit 20
   presencectl online -o csv > present.csv")]
     Online(Online),
+    /// Watch everything live: the dashboard
+    #[command(after_help = "\
+Users by status with their history, everyone present, every change, and why one user is shown so, as it happens. \
+Press ? for every key; q quits. Needs the secret. NO_COLOR is respected.
+
+Examples:
+  presencectl watch
+  presencectl watch --user alice           opens on alice
+  presencectl watch --once                 one picture on stdout, for scripts")]
+    Watch(Watch),
     /// Print every change as it happens
     #[command(after_help = "\
 One line a change: time, user, from → to, and the reason. With -o json or -o ndjson one object a line. \
@@ -254,6 +265,17 @@ pub(crate) enum Sort {
     LastActive,
 }
 
+/// `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Open on this user, whether present or not
+    #[arg(long, value_parser = user_id, value_name = "USER")]
+    pub(crate) user: Option<UserId>,
+    /// Print one picture and end; as large as the terminal, else $COLUMNS × $LINES, else 120 × 40
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
 /// `events`.
 #[derive(Debug, Args)]
 pub(crate) struct Events {
@@ -366,11 +388,10 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_examples_and_none_speaks_of_what_is_not_built() {
+    fn every_command_has_examples() {
         for command in Cli::command().get_subcommands() {
             let help = command.clone().render_long_help().to_string();
             assert!(help.contains("Examples:"), "{}", command.get_name());
-            assert!(!help.contains("presencectl watch"), "{}", command.get_name());
         }
     }
 }

@@ -85,6 +85,14 @@ impl Failure {
         self
     }
 
+    /// What went wrong and what to do next, for a screen that has places for both.
+    pub(crate) fn parts(self) -> (String, Option<String>) {
+        match self {
+            Self::Said { message, next, .. } => (message, next),
+            told @ (Self::Told(_) | Self::PipeClosed) => (told.to_string(), None),
+        }
+    }
+
     /// How the process ends; none if that is no failure.
     pub(crate) const fn exit(&self) -> Option<Exit> {
         match self {

@@ -22,7 +22,6 @@ const PROMPT: &str = "shell-waits$";
 const CONFIGURATION: &str = "
 set -g status off
 set -g escape-time 0
-set -g window-size manual
 set -g set-clipboard external
 set -g history-limit 200
 set -g default-shell /bin/sh

@@ -187,6 +187,12 @@ pub struct ExplainSession {
     /// Whose report it is; absent for a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// When it will count as idle if it reports no activity until then; absent where it won't by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_at: Option<Wall>,
+    /// When it ends by itself; absent where it doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Wall>,
 }
 
 /// The grace of an explanation.
@@ -273,6 +279,12 @@ pub struct RateStats {
     pub deliveries_per_second: f64,
     /// Connections made.
     pub connects_per_second: f64,
+    /// From a change to the write that carries it to its watchers, on average, in seconds.
+    #[serde(default)]
+    pub delivery_lag_seconds: f64,
+    /// The longest of them, in seconds.
+    #[serde(default)]
+    pub delivery_lag_max_seconds: f64,
 }
 
 /// How the store does.

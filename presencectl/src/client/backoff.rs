@@ -12,16 +12,28 @@ const LONGEST: Duration = Duration::from_secs(10);
 const ASKED_LONGEST: Duration = Duration::from_secs(300);
 
 /// The state of one series of attempts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     attempts: u32,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
 }
 
 impl Backoff {
+    /// Waits of at most so long.
+    pub(crate) const fn up_to(longest: Duration) -> Self {
+        Self { attempts: 0, longest }
+    }
+
     /// The next wait: between half and the whole of a delay that doubles. `asked` is the server's own request, which
     /// is jittered already.
     pub(crate) fn next(&mut self, asked: Option<Duration>, chance: &mut Chance) -> Duration {
-        let delay = FIRST.saturating_mul(1 << self.attempts.min(16)).min(LONGEST);
+        let delay = FIRST.saturating_mul(1 << self.attempts.min(16)).min(self.longest);
         self.attempts += 1;
         match asked {
             Some(asked) => asked.min(ASKED_LONGEST),

@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod discover;
+pub(crate) mod follow;
 pub(crate) mod messages;
 pub(crate) mod private_file;
 pub(crate) mod rest;

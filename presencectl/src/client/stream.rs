@@ -50,6 +50,10 @@ pub(crate) enum Identity {
 pub(crate) struct Welcome {
     /// How often the server pings.
     pub(crate) ping: Duration,
+    /// The node's name.
+    pub(crate) node: String,
+    /// Of the daemon.
+    pub(crate) version: String,
 }
 
 /// What the socket gave.
@@ -143,9 +147,14 @@ impl Stream {
         loop {
             match self.next().await.map_err(ConnectError::Lost)? {
                 Incoming::Message(message) => match *message {
-                    ServerMessage::Welcome { ping_seconds, .. } => {
+                    ServerMessage::Welcome {
+                        ping_seconds,
+                        node,
+                        version,
+                        ..
+                    } => {
                         let ping = Duration::try_from_secs_f64(ping_seconds).unwrap_or(Duration::from_secs(25));
-                        return Ok(Welcome { ping });
+                        return Ok(Welcome { ping, node, version });
                     }
                     ServerMessage::Goodbye { .. } => {}
                     _ => return Err(ConnectError::Unreachable("its first message is no welcome".into())),

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use presence::By;
 use presence::wire::rest::{Explain, ExplainSession};
-use presence::{By, Reason};
 use serde::Serialize;
 
 use super::Session;
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
+use crate::output::reasons::{because, says};
 use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet, time};
 
 const COLUMNS: [Column; 7] = [
@@ -43,12 +44,6 @@ struct Same<'a>(&'a Explain);
 fn sheet(sessions: &[ExplainSession]) -> Sheet {
     let mut sheet = Sheet::new(&COLUMNS);
     for session in sessions {
-        let says = match (session.idle, session.last_active, &session.source) {
-            (true, _, _) => "idle",
-            (false, _, Some(_)) => "present",
-            (false, None, None) => "nothing",
-            (false, Some(_), None) => "active",
-        };
         sheet.push(vec![
             Cell::Hostile(session.session_id.clone()),
             Cell::Word(
@@ -63,7 +58,7 @@ fn sheet(sessions: &[ExplainSession]) -> Sheet {
             Cell::Moment(Some(session.since)),
             Cell::Moment(Some(session.last_heard)),
             Cell::Moment(session.last_active),
-            Cell::Word(says.to_owned()),
+            Cell::Word(says(session).to_owned()),
         ]);
     }
     sheet
@@ -110,19 +105,6 @@ fn above(explain: &Explain, colour: Colour) -> String {
     text
 }
 
-fn because(explain: &Explain) -> &'static str {
-    match explain.reason {
-        Reason::NoSession => "there is no session, and no lost one still counts",
-        Reason::Custom => "that is the custom status, and a session or its grace is there",
-        Reason::Reported => "a report of an outside gateway says so",
-        Reason::Inactive => "every session that speaks of activity is idle",
-        Reason::Active if explain.sessions.iter().any(|session| session.last_active.is_some()) => {
-            "a session is active and nothing speaks against it"
-        }
-        Reason::Active => "a session or its grace is there and nothing speaks against it",
-    }
-}
-
 fn below(explain: &Explain) -> String {
     let mut text = String::from(if explain.sessions.is_empty() { "" } else { "\n" });
     if explain.next.is_empty() {
@@ -139,7 +121,7 @@ fn below(explain: &Explain) -> String {
 #[cfg(test)]
 mod tests {
     use presence::wire::rest::{ExplainChoice, ExplainGrace, ExplainNext};
-    use presence::{CustomStatus, Status, UserId, Wall};
+    use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
 

@@ -13,6 +13,7 @@ mod set_status;
 mod simulate;
 mod stats;
 mod token;
+mod watch;
 
 use std::future::Future;
 
@@ -67,6 +68,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Get(args) => on_runtime(get::run(session, args)),
         Command::Online(args) => on_runtime(online::run(session, args)),
         Command::Events(args) => on_runtime(events::run(session, args)),
+        Command::Watch(args) => on_runtime(watch::run(session, args)),
         Command::Explain(args) => on_runtime(explain::run(session, args)),
         Command::Kick(args) => on_runtime(remove::kick(session, args)),
         Command::Forget(args) => on_runtime(remove::forget(session, args)),

@@ -71,11 +71,18 @@ fn sheet(stats: &Stats) -> Sheet {
         ("deliveries a second", stats.rates.deliveries_per_second),
         ("connects a second", stats.rates.connects_per_second),
     ];
+    let lags = [
+        ("delivery lag (ms)", stats.rates.delivery_lag_seconds * 1000.0),
+        (
+            "delivery lag, longest (ms)",
+            stats.rates.delivery_lag_max_seconds * 1000.0,
+        ),
+    ];
     let number = |(name, value): (&str, u64)| vec![Cell::Word(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
         sheet.push(row);
     }
-    for (name, value) in rates {
+    for (name, value) in rates.into_iter().chain(lags) {
         sheet.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {

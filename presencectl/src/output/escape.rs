@@ -31,6 +31,21 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The same, a piece for each character of the text: for showing some of them in another way.
+pub(crate) fn escape_each(text: &str) -> Vec<String> {
+    let is_plain = matches!(escape(text), Cow::Borrowed(_));
+    let piece = |c: char| match c {
+        '\\' if !is_plain => "\\\\".to_owned(),
+        c if is_hostile(c) => {
+            let mut piece = String::new();
+            push_escaped(&mut piece, c);
+            piece
+        }
+        c => c.to_string(),
+    };
+    text.chars().map(piece).collect()
+}
+
 /// A user's text for a sentence: escaped, between quotation marks.
 pub(crate) fn quote(text: &str) -> String {
     format!("\"{}\"", escape(text))
@@ -118,6 +133,14 @@ mod tests {
         }
         let shown: HashSet<_> = texts.iter().map(|text| escape(text).into_owned()).collect();
         assert_eq!(shown.len(), texts.len());
+    }
+
+    #[test]
+    fn the_pieces_are_the_whole() {
+        for text in ["alice", "DOMAIN\\alice", "a\\u{41}", "\u{202e}a\\b\u{1b}", "漢é👩"] {
+            assert_eq!(escape_each(text).concat(), escape(text));
+            assert_eq!(escape_each(text).len(), text.chars().count());
+        }
     }
 
     #[test]

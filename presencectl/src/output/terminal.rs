@@ -60,9 +60,14 @@ pub(crate) fn colour_of_stdout() -> Colour {
 
 /// The columns of a terminal; none if that is something else.
 pub(crate) fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    size(stream).map(|(columns, _)| usize::from(columns))
+}
+
+/// Columns and rows of a terminal; none if that is something else, or does not know.
+pub(crate) fn size(stream: &(impl IsTerminal + AsFd)) -> Option<(u16, u16)> {
     if !stream.is_terminal() {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    Some((size.ws_col, size.ws_row)).filter(|(columns, rows)| *columns > 0 && *rows > 0)
 }

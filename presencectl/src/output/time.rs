@@ -11,18 +11,38 @@ pub(crate) fn moment(at: Wall, now: Wall) -> String {
 
 /// The same where there is little room: the time of today, the date of any other day.
 pub(crate) fn short_moment(at: Wall, now: Wall) -> String {
+    format!("{} ({})", time_or_date(at, now), relative(at, now))
+}
+
+/// The time of today, the date of any other day: `05:37:06Z`, `2026-11-22`.
+pub(crate) fn time_or_date(at: Wall, now: Wall) -> String {
     let (at_text, now_text) = (seconds(at), seconds(now));
-    let part = match (at_text.split_once(' '), now_text.split_once(' ')) {
-        (Some((date, time)), Some((today, _))) => {
-            if date == today {
-                time
-            } else {
-                date
-            }
-        }
-        _ => &at_text,
-    };
-    format!("{part} ({})", relative(at, now))
+    match (at_text.split_once(' '), now_text.split_once(' ')) {
+        (Some((date, time)), Some((today, _))) if date == today => time.to_owned(),
+        (Some((date, _)), _) => date.to_owned(),
+        _ => at_text,
+    }
+}
+
+/// How long ago in whole seconds, `2m 5s`; nothing less than none.
+pub(crate) fn age(at: Wall, now: Wall) -> String {
+    let whole = Duration::from_secs(now.since(at).as_secs());
+    if whole.is_zero() {
+        "0s".to_owned()
+    } else {
+        length(whole)
+    }
+}
+
+/// How long it takes until then, in whole seconds and never less than it is: a countdown ends with `1s`, then `0s`.
+pub(crate) fn until(at: Wall, now: Wall) -> String {
+    let left = at.since(now);
+    let whole = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
+    if whole.is_zero() {
+        "0s".to_owned()
+    } else {
+        length(whole)
+    }
 }
 
 /// `2026-11-23 05:39:11Z`: cut, not rounded, so that it never lies in the future.
@@ -79,6 +99,20 @@ mod tests {
         let ago = |seconds: i64| Wall::from_millis(NOW.as_millis() - seconds * 1000);
         assert_eq!(short_moment(ago(125), NOW), "05:37:06Z (2m 5s ago)");
         assert_eq!(short_moment(ago(86_400), NOW), "2026-11-22 (1d ago)");
+    }
+
+    #[test]
+    fn ages_are_cut_and_countdowns_end_at_nothing() {
+        let by = |millis| NOW.after(Duration::from_millis(millis));
+        assert_eq!(
+            (age(NOW, by(999)), age(NOW, by(61_500)), age(by(5), NOW)),
+            ("0s".into(), "1m 1s".into(), "0s".into())
+        );
+        assert_eq!(
+            (until(by(1), NOW), until(by(60_001), NOW)),
+            ("1s".into(), "1m 1s".into())
+        );
+        assert_eq!((until(NOW, NOW), until(NOW, by(9))), ("0s".into(), "0s".into()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
 //! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
 
-use super::geometry::{Area, Size};
+use super::geometry::Area;
 use super::keymap::{BINDINGS, Place};
 use super::model::column::Column;
 use super::model::overlay::Overlay;
@@ -256,8 +256,8 @@ const fn width_of(column: Column, times: Times) -> u16 {
 
 /// A screen of this size.
 #[cfg(test)]
-pub(crate) const fn size(width: u16, height: u16) -> Size {
-    Size { width, height }
+pub(crate) const fn size(width: u16, height: u16) -> super::geometry::Size {
+    super::geometry::Size { width, height }
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ pub(crate) enum Answer {
         /// Never-seen users come as OFFLINE.
         records: Vec<Record>,
     },
+    /// Records that were asked for could not be had: the rows keep their times.
+    NotFresh,
     /// Why a user is shown so.
     Explained {
         /// Who.

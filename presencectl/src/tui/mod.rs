@@ -2,10 +2,17 @@
 //! Everything that touches a terminal, a clock or a network is in `terminal`, `link` and `run`, and in nothing else.
 
 pub(crate) mod effect;
+mod export;
 pub(crate) mod geometry;
 pub(crate) mod key;
 pub(crate) mod keymap;
 pub(crate) mod layout;
+pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod model;
+pub(crate) mod once;
+pub(crate) mod run;
+pub(crate) mod terminal;
+pub(crate) mod theme;
 pub(crate) mod update;
+pub(crate) mod view;

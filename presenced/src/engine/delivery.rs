@@ -62,6 +62,7 @@ impl Engine {
             }
             let lag = self.clock.elapsed().saturating_sub(since);
             self.metrics.delivery_seconds.observe(lag.as_secs_f64());
+            self.rates.delivered(lag);
         }
     }
 

@@ -61,6 +61,7 @@ impl Place {
         }
     }
 
+    #[cfg(test)]
     /// Whether characters without a meaning of their own are text there.
     pub(crate) const fn takes_text(self) -> bool {
         matches!(self, Self::Search | Self::Palette)

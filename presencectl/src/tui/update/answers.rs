@@ -24,6 +24,7 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
             model.asked.records = false;
             model.roster.refresh(records);
         }
+        Answer::NotFresh => model.asked.records = false,
         Answer::Explained { user, result } => {
             if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
                 detail.is_asked = false;

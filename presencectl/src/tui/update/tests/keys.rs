@@ -106,7 +106,7 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
         }
         Place::Menu => {
             let user = user("user-07");
-            let ask = if variant % 2 == 0 {
+            let ask = if variant.is_multiple_of(2) {
                 Ask::Kick(user)
             } else {
                 Ask::Status(user)

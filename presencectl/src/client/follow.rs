@@ -1,0 +1,297 @@
+//! Following the change stream over lost connections: it attaches as an observer, tells what comes, and when the daemon is lost
+//! looks for it anew with growing jittered delays and resumes where it was. What is done with the news is the caller's.
+
+use std::time::Duration;
+
+use presence::wire::close;
+use presence::wire::record::Update;
+use presence::wire::server::ServerMessage;
+use presence::{UserId, Wall};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::backoff::Backoff;
+use super::discover::{Credential, Finder, Target};
+use super::messages;
+use super::stream::{ConnectError, Identity, Incoming, Lost, Stream};
+use crate::chance::Chance;
+use crate::failure::{Exit, Failure};
+
+/// On top of two pings, how long the server may be silent before the connection counts as lost.
+const SILENCE_SPARE: Duration = Duration::from_secs(15);
+
+/// What follows.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A daemon answers; the whole picture, or what was missed, comes next.
+    Attached {
+        /// Which.
+        target: Box<Target>,
+        /// The node's name.
+        node: String,
+        /// Of the daemon.
+        version: String,
+        /// Whether it was lost before.
+        is_back: bool,
+    },
+    /// A frame of a snapshot.
+    Snapshot {
+        /// The server's clock.
+        now: Wall,
+        /// Records, and who was removed.
+        users: Vec<Update>,
+        /// Whether users not listed are as they were.
+        resumed: bool,
+        /// Whether it is the last frame.
+        done: bool,
+    },
+    /// Users changed.
+    Changed {
+        /// The server's clock.
+        now: Wall,
+        /// Records, and who was removed.
+        users: Vec<Update>,
+    },
+    /// The daemon is lost, or not back yet.
+    Lost {
+        /// Which of both, and why.
+        why: String,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+}
+
+/// A connection that stands.
+pub(crate) struct Attached {
+    target: Target,
+    stream: Stream,
+    node: String,
+    version: String,
+    /// After so long without a sign of life it counts as lost.
+    silence: Duration,
+}
+
+impl Attached {
+    /// Connects as an observer. A token would make the watcher itself appear as present.
+    ///
+    /// # Errors
+    /// Says who refused, or why nobody answers.
+    pub(crate) async fn attach(target: &Target) -> Result<Self, ConnectError> {
+        if matches!(target.credential, Credential::Token { .. }) {
+            return Err(ConnectError::Refused {
+                status: 403,
+                detail: "this needs the daemon's secret: with a token, whoever listens would be shown as present"
+                    .into(),
+            });
+        }
+        let (stream, welcome) = Stream::connect(target, &Identity::Observer).await?;
+        Ok(Self {
+            target: target.clone(),
+            stream,
+            node: welcome.node,
+            version: welcome.version,
+            silence: welcome.ping.saturating_mul(2) + SILENCE_SPARE,
+        })
+    }
+}
+
+/// What lives longer than one connection.
+pub(crate) struct Follower {
+    finder: Finder,
+    users: Vec<UserId>,
+    backoff: Backoff,
+    /// The longest the server may ask to stay away.
+    asked_longest: Duration,
+    /// Where to resume: everything up to it was told.
+    cursor: Option<String>,
+    /// Watch requests without their whole snapshot. Until it is 0 a cursor covers only part of the users.
+    unanswered: usize,
+    /// What the server asked for when it said goodbye.
+    asked_delay: Option<Duration>,
+}
+
+impl Follower {
+    /// Follows these users; nobody named: everyone.
+    pub(crate) fn new(finder: Finder, users: Vec<UserId>) -> Self {
+        Self {
+            finder,
+            users,
+            backoff: Backoff::default(),
+            asked_longest: Duration::MAX,
+            cursor: None,
+            unanswered: 0,
+            asked_delay: None,
+        }
+    }
+
+    /// Never waits longer than this, whatever the server asks for. Its delay spreads a herd of users over time, which one
+    /// operator who looks at a screen is not.
+    #[must_use]
+    pub(crate) fn impatient(mut self, longest: Duration) -> Self {
+        self.backoff = Backoff::up_to(longest);
+        self.asked_longest = longest;
+        self
+    }
+
+    /// Follows for ever, or until `tell` has had enough, or it makes no sense to try again. `now` ends a wait early.
+    ///
+    /// # Errors
+    /// What `tell` said, or why it makes no sense.
+    pub(crate) async fn follow(
+        &mut self,
+        first: Attached,
+        now: &Notify,
+        mut tell: impl AsyncFnMut(Event) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut chance = Chance::new();
+        let mut connected = Some((first, false));
+        loop {
+            let why = match connected.take() {
+                Some((attached, is_back)) => {
+                    let lost = self.stay(attached, is_back, &mut tell).await?;
+                    if self.unanswered == 0 {
+                        self.backoff.reset();
+                    }
+                    stop_if_told(&lost)?;
+                    format!("lost the daemon: {}", lost.why)
+                }
+                None => match self.attach_again().await? {
+                    Ok(attached) => {
+                        connected = Some((attached, true));
+                        continue;
+                    }
+                    Err(why) => format!("the daemon is not back yet: {why}"),
+                },
+            };
+            let asked = self.asked_delay.take().map(|asked| asked.min(self.asked_longest));
+            let retry_in = self.backoff.next(asked, &mut chance);
+            tell(Event::Lost { why, retry_in }).await?;
+            tokio::select! {
+                () = sleep(retry_in) => {}
+                () = now.notified() => {}
+            }
+        }
+    }
+
+    /// Looks for the daemon anew, because it may have come back elsewhere. Only what time won't mend is a failure.
+    async fn attach_again(&self) -> Result<Result<Attached, String>, Failure> {
+        let target = match self.finder.find() {
+            Ok(target) => target,
+            Err(failure) if failure.exit() == Some(Exit::Unreachable) => return Ok(Err(failure.to_string())),
+            Err(failure) => return Err(failure),
+        };
+        match Attached::attach(&target).await {
+            Ok(attached) => Ok(Ok(attached)),
+            Err(error @ ConnectError::Refused { status: 401 | 403, .. }) => Err(error.failure(&target)),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Tells until the connection is over, and says how it ended.
+    async fn stay(
+        &mut self,
+        attached: Attached,
+        is_back: bool,
+        tell: &mut impl AsyncFnMut(Event) -> Result<(), Failure>,
+    ) -> Result<Lost, Failure> {
+        let Attached {
+            target,
+            mut stream,
+            node,
+            version,
+            silence,
+        } = attached;
+        tell(Event::Attached {
+            target: Box::new(target),
+            node,
+            version,
+            is_back,
+        })
+        .await?;
+        let since = self.cursor.as_deref();
+        let requests = match self.users.is_empty() {
+            true => vec![messages::watch_all(since)],
+            false => messages::watch(self.users.iter().map(UserId::as_str), since),
+        };
+        self.unanswered = requests.len();
+        for request in requests {
+            if let Err(lost) = stream.send(request).await {
+                return Ok(lost);
+            }
+        }
+        loop {
+            match timeout(silence, stream.next()).await {
+                Err(_) => {
+                    return Ok(Lost {
+                        code: None,
+                        why: format!("it has been silent for {} s", silence.as_secs()),
+                    });
+                }
+                Ok(Err(lost)) => return Ok(lost),
+                Ok(Ok(Incoming::Nothing)) => {}
+                Ok(Ok(Incoming::Message(message))) => self.on_message(*message, tell).await?,
+            }
+        }
+    }
+
+    async fn on_message(
+        &mut self,
+        message: ServerMessage,
+        tell: &mut impl AsyncFnMut(Event) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match message {
+            ServerMessage::Snapshot {
+                cursor,
+                now,
+                users,
+                resumed,
+                done,
+                ..
+            } => {
+                tell(Event::Snapshot {
+                    now,
+                    users,
+                    resumed,
+                    done,
+                })
+                .await?;
+                if done {
+                    self.unanswered = self.unanswered.saturating_sub(1);
+                    self.reached(cursor);
+                }
+            }
+            ServerMessage::Presence { cursor, now, users } => {
+                tell(Event::Changed { now, users }).await?;
+                self.reached(cursor);
+            }
+            ServerMessage::Goodbye { reconnect_after_ms, .. } => {
+                self.asked_delay = reconnect_after_ms.map(Duration::from_millis);
+            }
+            ServerMessage::Error { code, message, .. } => {
+                let code = serde_json::to_value(code)
+                    .ok()
+                    .and_then(|code| code.as_str().map(str::to_owned))
+                    .unwrap_or_default();
+                return Err(Failure::refused(format_args!("{message} ({code})")));
+            }
+            ServerMessage::Welcome { .. } | ServerMessage::Ok { .. } | ServerMessage::Pong { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn reached(&mut self, cursor: String) {
+        if self.unanswered == 0 {
+            self.cursor = Some(cursor);
+        }
+    }
+}
+
+/// Some close codes say not to come back.
+fn stop_if_told(lost: &Lost) -> Result<(), Failure> {
+    let advice = match lost.code {
+        Some(close::KICKED | close::FORGOTTEN) => "an operator ended it; start it again if it is still wanted",
+        Some(close::ABUSIVE) => "the server takes this for abuse: is this presencectl of another version?",
+        _ => return Ok(()),
+    };
+    Err(Failure::refused(&lost.why).next(advice))
+}

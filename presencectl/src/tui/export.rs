@@ -1,0 +1,211 @@
+//! Writing what is shown into a file of the working directory, in the shapes of `online` and `events`. No file is ever overwritten.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use presence::wire::record::Record;
+use presence::{CustomStatus, Reason, Status, UserId, Wall};
+use serde::Serialize;
+
+use super::effect::{ExportFormat, Exported};
+use super::message::Answer;
+use super::model::feed::Change;
+use crate::output::{Cell, Column, Sheet, json, records};
+
+/// How many files of the same second there may be.
+const SAME_SECOND_MAX: u32 = 100;
+
+const COLUMNS: [Column; 7] = [
+    Column::needed("AT", "at"),
+    Column::needed("USER", "userId"),
+    Column::needed("FROM", "from"),
+    Column::needed("TO", "to"),
+    Column::needed("REASON", "reason"),
+    Column::needed("CHOSE", "chose"),
+    Column::needed("NOTE", "note"),
+];
+
+#[derive(Serialize)]
+struct Users<'a> {
+    now: Wall,
+    users: &'a [Record],
+}
+
+#[derive(Serialize)]
+struct Changes<'a> {
+    now: Wall,
+    changes: Vec<Line<'a>>,
+}
+
+/// As `events` writes it, without the revision.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    at: Wall,
+    user_id: &'a UserId,
+    from: Status,
+    to: Option<Status>,
+    reason: Option<Reason>,
+    chose: Option<CustomStatus>,
+    note: Option<&'a str>,
+}
+
+/// Writes, beside everything else that goes on.
+pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Answer {
+    let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
+    match written {
+        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} into {}", path.display())),
+        Ok(Err(error)) => Answer::Failed(format!("nothing was written: {error}")),
+        Err(_) => Answer::Failed("nothing was written".to_owned()),
+    }
+}
+
+fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<(String, PathBuf)> {
+    let (kind, count) = match what {
+        Exported::Users(users) => ("users", counted(users.len(), "user")),
+        Exported::Changes(changes) => ("changes", counted(changes.len(), "change")),
+    };
+    let extension = match format {
+        ExportFormat::Csv => "csv",
+        ExportFormat::Json => "json",
+    };
+    let (file, path) = create(directory, &format!("presence-{kind}-{}", stamp(now)), extension)?;
+    let mut out = BufWriter::new(file);
+    match (what, format) {
+        (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
+        (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
+        (Exported::Changes(changes), ExportFormat::Csv) => csv(&mut out, &sheet(changes))?,
+        (Exported::Changes(changes), ExportFormat::Json) => {
+            let changes = changes.iter().map(line).collect();
+            json::write_line(&mut out, &Changes { now, changes })?;
+        }
+    }
+    out.flush()?;
+    Ok((count, path))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// A new file that others can't read: who is here is nobody else's business.
+fn create(directory: &Path, name: &str, extension: &str) -> io::Result<(File, PathBuf)> {
+    let mut number = 1;
+    loop {
+        let suffix = if number == 1 {
+            String::new()
+        } else {
+            format!("-{number}")
+        };
+        let path = directory.join(format!("{name}{suffix}.{extension}"));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SAME_SECOND_MAX => number += 1,
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+/// `20261123-053911`.
+fn stamp(now: Wall) -> String {
+    let digits: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
+    match (digits.get(..8), digits.get(8..14)) {
+        (Some(date), Some(time)) => format!("{date}-{time}"),
+        _ => digits,
+    }
+}
+
+fn csv(out: &mut impl Write, sheet: &Sheet) -> io::Result<()> {
+    sheet.write_csv_header(out)?;
+    sheet.write_csv_rows(out)
+}
+
+fn sheet(changes: &[Change]) -> Sheet {
+    let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
+    let mut sheet = Sheet::new(&COLUMNS);
+    for change in changes {
+        sheet.push(vec![
+            Cell::Moment(Some(change.at)),
+            Cell::Hostile(change.user.as_str().to_owned()),
+            Cell::Status(change.from),
+            change.to.map_or(Cell::Empty, Cell::Status),
+            word(change.reason.map(Reason::as_str)),
+            word(change.chose.map(CustomStatus::as_str)),
+            word(change.note),
+        ]);
+    }
+    sheet
+}
+
+fn line(change: &Change) -> Line<'_> {
+    Line {
+        at: change.at,
+        user_id: &change.user,
+        from: change.from,
+        to: change.to,
+        reason: change.reason,
+        chose: change.chose,
+        note: change.note,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::model::tests::{record, user};
+    use super::*;
+
+    const NOW: Wall = Wall::from_millis(1_795_412_351_999);
+
+    fn changes() -> Exported {
+        Exported::Changes(vec![Change {
+            at: NOW,
+            user: user("=ann"),
+            from: Status::Online,
+            to: None,
+            reason: None,
+            chose: None,
+            note: None,
+        }])
+    }
+
+    #[test]
+    fn what_is_written_is_as_the_commands_write_it_and_for_the_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let users = Exported::Users(vec![record("ann", Status::Idle, 3)]);
+        let (count, path) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
+        assert_eq!(
+            (count.as_str(), path.file_name().unwrap()),
+            ("1 user", "presence-users-20261123-053911.csv".as_ref())
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("userId,status,since,") && text.contains("\nann,IDLE,"),
+            "{text}"
+        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (_, path) = write_into(directory.path(), &users, ExportFormat::Json, NOW).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!((&json["v"], &json["users"][0]["userId"]), (&1.into(), &"ann".into()));
+        let (_, path) = write_into(directory.path(), &changes(), ExportFormat::Csv, NOW).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(",'=ann,ONLINE,,,,"), "no spreadsheet runs it: {text}");
+    }
+
+    #[test]
+    fn a_file_that_is_there_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, first) = write_into(directory.path(), &changes(), ExportFormat::Json, NOW).unwrap();
+        let before = std::fs::read(&first).unwrap();
+        let (_, second) = write_into(directory.path(), &changes(), ExportFormat::Json, NOW).unwrap();
+        assert!(second.to_str().unwrap().ends_with("-2.json"), "{second:?}");
+        assert_eq!(std::fs::read(&first).unwrap(), before);
+        assert!(write_into(Path::new("/nowhere"), &changes(), ExportFormat::Json, NOW).is_err());
+    }
+}

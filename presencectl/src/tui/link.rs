@@ -1,0 +1,203 @@
+//! The way to the daemon: the stream, and the questions and orders of the dashboard over REST. Everything that comes is parsed here,
+//! beside the thread that draws; the way to that one is bounded, so a slow terminal makes the daemon conflate and not us grow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::UserId;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::{Notify, RwLock};
+use tokio::task::JoinHandle;
+
+use super::effect::Effect;
+use super::export;
+use super::message::{Answer, Message, News};
+use super::run::Input;
+use crate::client::discover::{Finder, Target};
+use crate::client::follow::{Attached, Event, Follower};
+use crate::client::rest::Rest;
+use crate::clock;
+use crate::failure::Failure;
+use crate::output::escape::quote;
+
+/// Delays grow up to here: an operator looks at a screen, and after a restart all is to be right within two seconds.
+const RETRY_LONGEST: Duration = Duration::from_millis(1200);
+
+/// One end of the way, on the side of the daemon.
+pub(crate) struct Link {
+    finder: Finder,
+    inputs: Sender<Input>,
+    /// Which daemon is asked: a restarted one may have moved.
+    rest: RwLock<Arc<Rest>>,
+    retry_now: Notify,
+}
+
+impl Link {
+    /// To a daemon that was found.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub(crate) fn new(finder: Finder, target: Target, inputs: Sender<Input>) -> Result<Self, Failure> {
+        Ok(Self {
+            finder,
+            inputs,
+            rest: RwLock::new(Arc::new(Rest::new(target)?)),
+            retry_now: Notify::new(),
+        })
+    }
+
+    /// Follows the stream and carries out what is asked for, until the dashboard is gone.
+    pub(crate) async fn serve(self: Arc<Self>, first: Attached, orders: Receiver<Effect>) {
+        tokio::join!(self.follow(first), self.carry_out(orders));
+    }
+
+    /// Follows until it makes no sense any more; then only the operator's word starts it anew.
+    async fn follow(&self, first: Attached) {
+        let mut follower = Follower::new(self.finder.clone(), Vec::new()).impatient(RETRY_LONGEST);
+        let mut next = Some(first);
+        loop {
+            let ended = match next.take() {
+                Some(attached) => {
+                    follower
+                        .follow(attached, &self.retry_now, async |event| self.on_event(event).await)
+                        .await
+                }
+                None => match self.attach().await {
+                    Ok(attached) => {
+                        next = Some(attached);
+                        continue;
+                    }
+                    Err(failure) => Err(failure),
+                },
+            };
+            let Err(failure) = ended else { return };
+            let (why, advice) = failure.parts();
+            self.tell(Message::News(News::Ended { why, next: advice })).await;
+            if self.inputs.is_closed() {
+                return;
+            }
+            self.retry_now.notified().await;
+        }
+    }
+
+    async fn attach(&self) -> Result<Attached, Failure> {
+        let target = self.finder.find()?;
+        Attached::attach(&target).await.map_err(|error| error.failure(&target))
+    }
+
+    async fn on_event(&self, event: Event) -> Result<(), Failure> {
+        let news = match event {
+            Event::Attached {
+                target, node, version, ..
+            } => {
+                let server = target.server.shown();
+                *self.rest.write().await = Arc::new(Rest::new(*target)?);
+                News::Connected { server, node, version }
+            }
+            Event::Snapshot {
+                now,
+                users,
+                resumed,
+                done,
+            } => News::Snapshot {
+                now,
+                users,
+                resumed,
+                done,
+            },
+            Event::Changed { now, users } => News::Changed { now, users },
+            Event::Lost { why, retry_in } => News::Lost { why, retry_in },
+        };
+        self.tell(Message::News(news)).await;
+        Ok(())
+    }
+
+    async fn carry_out(self: &Arc<Self>, mut orders: Receiver<Effect>) {
+        // Only the newest question of this kind is of interest.
+        let mut explaining: Option<JoinHandle<()>> = None;
+        while let Some(order) = orders.recv().await {
+            if order == Effect::Reconnect {
+                self.retry_now.notify_one();
+                continue;
+            }
+            let is_explain = matches!(order, Effect::AskExplain(_));
+            let link = Arc::clone(self);
+            let task = tokio::spawn(async move {
+                if let Some(answer) = link.answer(order).await {
+                    link.tell(Message::Answer(answer)).await;
+                }
+            });
+            if is_explain && let Some(older) = explaining.replace(task) {
+                older.abort();
+            }
+        }
+        self.retry_now.notify_one();
+    }
+
+    async fn answer(&self, order: Effect) -> Option<Answer> {
+        let rest = Arc::clone(&*self.rest.read().await);
+        Some(match order {
+            Effect::AskStats => return self.ask_stats(&rest).await,
+            Effect::AskRecords(users) => match rest.query(&users).await {
+                Ok(answer) => Answer::Fresh {
+                    now: answer.now,
+                    records: answer.users,
+                },
+                // That the daemon does not answer is told by the question for its numbers.
+                Err(_) => Answer::NotFresh,
+            },
+            Effect::AskExplain(user) => {
+                let result = rest
+                    .explain(&user)
+                    .await
+                    .map(Box::new)
+                    .map_err(|failure| failure.to_string());
+                Answer::Explained { user, result }
+            }
+            Effect::SetStatus { user, choice } => {
+                done(&user, rest.set_custom_status(Some(&user), choice).await, |record| {
+                    format!("{} chosen for it; others now see {}", choice.as_str(), record.status)
+                })
+            }
+            Effect::Kick(user) => done(&user, rest.kick(&user).await, |ended| {
+                format!("kicked: {} ended", sessions(ended.ended))
+            }),
+            Effect::Forget(user) => done(&user, rest.forget(&user).await, |ended| {
+                format!("forgotten: {} ended", sessions(ended.ended))
+            }),
+            Effect::Export { what, format, now } => export::write(what, format, now).await,
+            Effect::Quit | Effect::Suspend | Effect::Repaint | Effect::Reconnect | Effect::Copy(_) => return None,
+        })
+    }
+
+    async fn ask_stats(&self, rest: &Rest) -> Option<Answer> {
+        let asked = clock::instant();
+        let stats = rest.stats().await;
+        if stats.is_ok() {
+            self.tell(Message::Answer(Answer::RoundTrip(asked.elapsed()))).await;
+        }
+        Some(Answer::Stats(
+            stats.map(Box::new).map_err(|failure| failure.to_string()),
+        ))
+    }
+
+    async fn tell(&self, message: Message) {
+        // Nobody listens any more once the dashboard is closed.
+        let _ = self.inputs.send(Input::Message(message)).await;
+    }
+}
+
+fn done<T>(user: &UserId, result: Result<T, Failure>, what: impl Fn(T) -> String) -> Answer {
+    let user = quote(user.as_str());
+    match result {
+        Ok(answer) => Answer::Done(format!("{user}: {}", what(answer))),
+        Err(failure) => Answer::Failed(format!("{user}: {failure}")),
+    }
+}
+
+fn sessions(count: u64) -> String {
+    match count {
+        1 => "1 session".to_owned(),
+        count => format!("{count} sessions"),
+    }
+}

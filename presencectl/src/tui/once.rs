@@ -1,0 +1,226 @@
+//! One picture on stdout, for scripts: lines of text, in colour only where colour is wanted. No terminal is needed.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::timeout;
+
+use super::effect::Effect;
+use super::geometry::Size;
+use super::message::Message;
+use super::model::{Link, Model};
+use super::run::{Clock, Input};
+use super::theme::Theme;
+use super::update::{settle, update};
+use super::view;
+use crate::failure::Failure;
+use crate::output::Colour;
+
+/// How long a whole picture may take to be there.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The size where nothing says how large the picture is to be.
+const USUAL: Size = Size { width: 120, height: 40 };
+/// No picture is larger: a variable may say anything.
+const LARGEST: u16 = 1000;
+
+/// The size of the terminal, else what the variables say, else the usual one.
+pub(crate) fn size(terminal: Option<Size>, variable: impl Fn(&str) -> Option<String>) -> Size {
+    let number = |name| {
+        let number: u16 = variable(name)?.trim().parse().ok()?;
+        (1..=LARGEST).contains(&number).then_some(number)
+    };
+    terminal.unwrap_or_else(|| Size {
+        width: number("COLUMNS").unwrap_or(USUAL.width),
+        height: number("LINES").unwrap_or(USUAL.height),
+    })
+}
+
+/// Waits until all is known that the picture shows, and prints it.
+///
+/// # Errors
+/// When the daemon is lost meanwhile, or stdout can't be written.
+pub(crate) async fn print(
+    mut model: Model,
+    (theme, colour): (&Theme, Colour),
+    clock: Clock,
+    (mut inputs, orders): (Receiver<Input>, Sender<Effect>),
+) -> Result<(), Failure> {
+    let waiting = async {
+        while !is_whole(&model) {
+            let Some(Input::Message(message)) = inputs.recv().await else {
+                break;
+            };
+            update(&mut model, Message::Tick(clock.now()));
+            for effect in update(&mut model, message) {
+                // Only questions can come of news and answers.
+                let _ = orders.send(effect).await;
+            }
+        }
+    };
+    let _ = timeout(PATIENCE, waiting).await;
+    if let Link::Ended { why, .. } | Link::Lost { why, .. } = &model.link {
+        return Err(Failure::unreachable(why));
+    }
+    if !matches!(model.link, Link::Live) {
+        return Err(Failure::unreachable(format_args!(
+            "the daemon has told no whole picture in {} s",
+            PATIENCE.as_secs()
+        )));
+    }
+    settle(&mut model);
+    let area = Rect::new(0, 0, model.size.width, model.size.height);
+    let mut buffer = Buffer::empty(area);
+    view::draw(&model, theme, &mut buffer);
+    let mut out = io::stdout().lock();
+    out.write_all(text(&buffer, colour).as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn is_whole(model: &Model) -> bool {
+    let is_known = model.stats.is_some() || model.stats_error.is_some();
+    let detail = model.detail.as_ref();
+    let is_explained = detail.is_none_or(|detail| detail.explain.is_some() || detail.error.is_some());
+    match model.link {
+        Link::Live => is_known && is_explained,
+        Link::Lost { .. } | Link::Ended { .. } => true,
+        Link::Connecting | Link::Loading => false,
+    }
+}
+
+/// The lines of a picture, without blanks at their ends.
+fn text(buffer: &Buffer, colour: Colour) -> String {
+    let area = buffer.area;
+    let mut text = String::new();
+    for y in area.top()..area.bottom() {
+        let mut line = String::new();
+        let mut last = Style::reset();
+        let mut skipped = 0;
+        for x in area.left()..area.right() {
+            let Some(cell) = buffer.cell((x, y)) else { continue };
+            // The second half of a wide character has no cell of its own on a terminal.
+            if skipped > 0 {
+                skipped -= 1;
+                continue;
+            }
+            skipped = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+            let style = cell.style();
+            if colour == Colour::Painted && style != last {
+                line.push_str(&sgr(style));
+                last = style;
+            }
+            line.push_str(cell.symbol());
+        }
+        if colour == Colour::Painted {
+            line.push_str("\x1b[0m");
+        }
+        text.push_str(if colour == Colour::Plain {
+            line.trim_end()
+        } else {
+            &line
+        });
+        text.push('\n');
+    }
+    text
+}
+
+/// The escape sequence of a style, from nothing.
+fn sgr(style: Style) -> String {
+    let mut codes = "0".to_owned();
+    let modifiers = [
+        (Modifier::BOLD, "1"),
+        (Modifier::DIM, "2"),
+        (Modifier::ITALIC, "3"),
+        (Modifier::UNDERLINED, "4"),
+        (Modifier::REVERSED, "7"),
+        (Modifier::CROSSED_OUT, "9"),
+    ];
+    for (modifier, code) in modifiers {
+        if style.add_modifier.contains(modifier) {
+            let _ = write!(codes, ";{code}");
+        }
+    }
+    for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
+        if let Some(code) = colour.and_then(|colour| colour_code(colour, base)) {
+            let _ = write!(codes, ";{code}");
+        }
+    }
+    format!("\x1b[{codes}m")
+}
+
+/// `base` is 30 for the foreground, 40 for the background (ECMA-48, section 8.3.117).
+fn colour_code(colour: Color, base: u8) -> Option<String> {
+    let named = |index: u8| {
+        Some(
+            match index {
+                0..8 => base + index,
+                // Bright ones, as xterm and all others after it.
+                _ => base + 52 + index,
+            }
+            .to_string(),
+        )
+    };
+    match colour {
+        Color::Reset => None,
+        Color::Black => named(0),
+        Color::Red => named(1),
+        Color::Green => named(2),
+        Color::Yellow => named(3),
+        Color::Blue => named(4),
+        Color::Magenta => named(5),
+        Color::Cyan => named(6),
+        Color::Gray => named(7),
+        Color::DarkGray => named(8),
+        Color::LightRed => named(9),
+        Color::LightGreen => named(10),
+        Color::LightYellow => named(11),
+        Color::LightBlue => named(12),
+        Color::LightMagenta => named(13),
+        Color::LightCyan => named(14),
+        Color::White => named(15),
+        Color::Indexed(index) => Some(format!("{};5;{index}", base + 8)),
+        Color::Rgb(r, g, b) => Some(format!("{};2;{r};{g};{b}", base + 8)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_is_as_large_as_the_terminal_or_as_the_variables_say() {
+        let none = |_: &str| None;
+        let said = |name: &str| Some(if name == "COLUMNS" { "90" } else { "30" }.to_owned());
+        let wrong = |_: &str| Some("99999".to_owned());
+        let terminal = Size { width: 80, height: 24 };
+        assert_eq!(size(Some(terminal), said), terminal);
+        assert_eq!(size(None, said), Size { width: 90, height: 30 });
+        assert_eq!((size(None, none), size(None, wrong)), (USUAL, USUAL));
+    }
+
+    #[test]
+    fn a_picture_is_plain_text_or_painted_and_wide_characters_take_their_room() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
+        buffer.set_string(0, 0, "漢ab", Style::new().fg(Color::Green).add_modifier(Modifier::BOLD));
+        assert_eq!(text(&buffer, Colour::Plain), "漢ab\n\n");
+        let painted = text(&buffer, Colour::Painted);
+        assert!(
+            painted.starts_with("\x1b[0;1;32m漢ab\x1b[0m    \x1b[0m\n"),
+            "{painted:?}"
+        );
+    }
+
+    #[test]
+    fn every_colour_has_its_code() {
+        assert_eq!(colour_code(Color::DarkGray, 30), Some("90".to_owned()));
+        assert_eq!(colour_code(Color::White, 40), Some("107".to_owned()));
+        assert_eq!(colour_code(Color::Indexed(208), 30), Some("38;5;208".to_owned()));
+        assert_eq!(colour_code(Color::Rgb(1, 2, 3), 40), Some("48;2;1;2;3".to_owned()));
+        assert_eq!(colour_code(Color::Reset, 30), None);
+    }
+}

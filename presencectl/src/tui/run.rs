@@ -1,0 +1,199 @@
+//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed, at most thirty times a
+//! second. It waits for nothing else, so a key is answered with the next picture.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use presence::{Mono, Now};
+use tokio::sync::mpsc::{Receiver, Sender, error::TrySendError};
+use tokio::time::timeout;
+
+use super::effect::Effect;
+use super::message::{Answer, Message};
+use super::model::Model;
+use super::terminal::{Screen, input};
+use super::theme::Theme;
+use super::update::{settle, update};
+use super::view;
+use crate::clock;
+use crate::failure::Failure;
+
+/// Between two pictures at least: thirty a second.
+const PICTURE_EVERY: Duration = Duration::from_micros(33_400);
+/// For how long input is taken before the next picture is looked at.
+const INPUT_BUDGET: Duration = Duration::from_millis(10);
+/// Inputs that wait at most; then the stream waits, and the daemon conflates.
+pub(crate) const INPUTS_MAX: usize = 256;
+/// Orders that wait at most: each is an answer to a key, or comes once a second.
+pub(crate) const ORDERS_MAX: usize = 64;
+
+/// What reaches the thread.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// For the model.
+    Message(Message),
+    /// Somebody outside wants it to end: a signal, or the terminal is gone.
+    End,
+}
+
+/// The clocks of this machine, as the model is told them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    begun: Instant,
+}
+
+impl Clock {
+    /// Begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: clock::instant(),
+        }
+    }
+
+    /// Now.
+    pub(crate) fn now(self) -> Now {
+        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now {
+            mono: Mono::from_millis(millis),
+            wall: clock::wall(),
+        }
+    }
+}
+
+/// Starts to read the terminal. The thread ends with the process: nothing wakes a read that waits.
+pub(crate) fn start_reading(inputs: Sender<Input>) {
+    std::thread::spawn(move || {
+        loop {
+            let input = match crossterm::event::read() {
+                Ok(event) => match input::message(event) {
+                    Some(message) => Input::Message(message),
+                    None => continue,
+                },
+                Err(_) => Input::End,
+            };
+            let is_end = matches!(input, Input::End);
+            if inputs.blocking_send(input).is_err() || is_end {
+                return;
+            }
+        }
+    });
+}
+
+/// The dashboard on a screen.
+pub(crate) struct Dashboard {
+    pub(crate) model: Model,
+    pub(crate) theme: Theme,
+    pub(crate) screen: Screen,
+    pub(crate) clock: Clock,
+    pub(crate) orders: Sender<Effect>,
+}
+
+/// Whether it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    On,
+    Over,
+}
+
+impl Dashboard {
+    /// Runs until the operator or somebody outside ends it, on a runtime of its own.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub(crate) fn run(mut self, mut inputs: Receiver<Input>) -> Result<(), Failure> {
+        let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(broken)?;
+        runtime.block_on(self.serve(&mut inputs)).map_err(broken)
+    }
+
+    async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
+        let mut drawn = clock::instant();
+        self.draw()?;
+        let mut is_dirty = false;
+        loop {
+            let wait = if is_dirty {
+                PICTURE_EVERY.saturating_sub(drawn.elapsed())
+            } else {
+                self.until_next_second()
+            };
+            let first = timeout(wait, inputs.recv()).await;
+            if self.message(Message::Tick(self.clock.now()))? == Going::Over {
+                return Ok(());
+            }
+            match first {
+                Ok(Some(input)) => {
+                    if self.take_some(input, inputs)? == Going::Over {
+                        return Ok(());
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(_) => {}
+            }
+            is_dirty = true;
+            if drawn.elapsed() >= PICTURE_EVERY {
+                drawn = clock::instant();
+                self.draw()?;
+                is_dirty = false;
+            }
+        }
+    }
+
+    /// Ages and countdowns move once a second.
+    fn until_next_second(&self) -> Duration {
+        let millis = self.clock.now().mono.as_millis();
+        Duration::from_millis(1000 - millis % 1000)
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        settle(&mut self.model);
+        let (model, theme) = (&self.model, &self.theme);
+        self.screen.draw(|frame| view::draw(model, theme, frame.buffer_mut()))
+    }
+
+    /// Takes what waits, for as long as a picture can wait for it.
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Going> {
+        let begun = clock::instant();
+        let mut next = Some(first);
+        while let Some(input) = next {
+            let going = match input {
+                Input::Message(message) => self.message(message)?,
+                Input::End => Going::Over,
+            };
+            if going == Going::Over {
+                return Ok(Going::Over);
+            }
+            next = if begun.elapsed() < INPUT_BUDGET {
+                inputs.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        Ok(Going::On)
+    }
+
+    fn message(&mut self, message: Message) -> io::Result<Going> {
+        for effect in update(&mut self.model, message) {
+            match effect {
+                Effect::Quit => return Ok(Going::Over),
+                Effect::Suspend => {
+                    self.screen.suspend()?;
+                    self.model.size = self.screen.size()?;
+                }
+                Effect::Repaint => self.screen.repaint()?,
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                order => self.order(order),
+            }
+        }
+        Ok(Going::On)
+    }
+
+    fn order(&mut self, order: Effect) {
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
+            let told = "too much is under way already; try again".to_owned();
+            update(&mut self.model, Message::Answer(Answer::Failed(told)));
+        }
+    }
+}

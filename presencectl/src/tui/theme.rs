@@ -1,0 +1,205 @@
+//! Every colour of the dashboard, and what stands in for it where there is none. A status has a sign beside its colour, the row with the
+//! cursor a mark, the panel with the focus another title: nothing is told by colour alone.
+
+use presence::Status;
+use ratatui::style::{Color, Modifier, Style};
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Palette {
+    /// 256 colours.
+    Rich,
+    /// The sixteen that every terminal of colour has, as its owner likes them.
+    Sixteen,
+    /// None.
+    Plain,
+}
+
+/// The colours. Foregrounds only, readable on dark and on light; what is marked is reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Theme {
+    palette: Palette,
+}
+
+impl Theme {
+    /// 256 colours.
+    pub(crate) const fn rich() -> Self {
+        Self { palette: Palette::Rich }
+    }
+
+    /// Sixteen colours.
+    pub(crate) const fn sixteen() -> Self {
+        Self {
+            palette: Palette::Sixteen,
+        }
+    }
+
+    /// No colours.
+    pub(crate) const fn plain() -> Self {
+        Self {
+            palette: Palette::Plain,
+        }
+    }
+
+    /// What the variables say of the terminal: `NO_COLOR` (no-color.org: if it is not empty), `TERM`, `COLORTERM`.
+    pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+        let term = variable("TERM").unwrap_or_default();
+        if is_set("NO_COLOR") || matches!(term.as_str(), "" | "dumb" | "vt100" | "vt220") {
+            return Self::plain();
+        }
+        let is_rich = term.contains("256color") || term.contains("direct") || is_set("COLORTERM");
+        if is_rich { Self::rich() } else { Self::sixteen() }
+    }
+
+    const fn colour(self, rich: u8, sixteen: Color) -> Style {
+        match self.palette {
+            Palette::Rich => Style::new().fg(Color::Indexed(rich)),
+            Palette::Sixteen => Style::new().fg(sixteen),
+            Palette::Plain => Style::new(),
+        }
+    }
+
+    /// A status: green, amber, red, grey.
+    pub(crate) const fn status(self, status: Status) -> Style {
+        match status {
+            Status::Online => self.colour(35, Color::Green),
+            Status::Idle => self.colour(178, Color::Yellow),
+            Status::DoNotDisturb => self.colour(167, Color::Red).add_modifier(Modifier::BOLD),
+            Status::Offline => self.faint(),
+        }
+    }
+
+    /// What matters less.
+    pub(crate) const fn faint(self) -> Style {
+        match self.palette {
+            Palette::Plain => Style::new().add_modifier(Modifier::DIM),
+            _ => self.colour(245, Color::DarkGray),
+        }
+    }
+
+    /// What matters more.
+    pub(crate) const fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// The border of a panel.
+    pub(crate) const fn border(self, has_focus: bool) -> Style {
+        if has_focus { self.accent() } else { self.faint() }
+    }
+
+    /// The title of a panel.
+    pub(crate) const fn title(self, has_focus: bool) -> Style {
+        match (self.palette, has_focus) {
+            (Palette::Plain, true) => self.strong().add_modifier(Modifier::REVERSED),
+            (_, true) => self.accent().add_modifier(Modifier::BOLD),
+            (_, false) => self.strong(),
+        }
+    }
+
+    /// Keys, carets, sparklines: ours, and no status.
+    pub(crate) const fn accent(self) -> Style {
+        self.colour(39, Color::Cyan)
+    }
+
+    /// A key in a hint or the help.
+    pub(crate) const fn key(self) -> Style {
+        self.accent().add_modifier(Modifier::BOLD)
+    }
+
+    /// The headings of the table.
+    pub(crate) const fn heading(self) -> Style {
+        self.faint().add_modifier(Modifier::UNDERLINED)
+    }
+
+    /// The heading of the column by which the table is sorted.
+    pub(crate) const fn sorted(self) -> Style {
+        self.accent().add_modifier(Modifier::BOLD.union(Modifier::UNDERLINED))
+    }
+
+    /// The row with the cursor; what is marked in a menu.
+    pub(crate) const fn marked(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    /// The characters that match what is searched.
+    pub(crate) const fn matched(self) -> Style {
+        self.colour(170, Color::Magenta)
+            .add_modifier(Modifier::BOLD.union(Modifier::UNDERLINED))
+    }
+
+    /// All is well.
+    pub(crate) const fn good(self) -> Style {
+        self.status(Status::Online)
+    }
+
+    /// Something is wrong.
+    pub(crate) const fn bad(self) -> Style {
+        self.colour(167, Color::Red)
+            .add_modifier(Modifier::BOLD.union(Modifier::REVERSED))
+    }
+
+    /// Something is unusual.
+    pub(crate) const fn unusual(self) -> Style {
+        self.colour(178, Color::Yellow).add_modifier(Modifier::BOLD)
+    }
+
+    /// What lies under something stale.
+    pub(crate) const fn stale(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Theme {
+        Theme::from_environment(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_terminal_gets_as_many_colours_as_it_has_and_none_where_none_is_wanted() {
+        assert_eq!(of(&[("TERM", "xterm-256color")]), Theme::rich());
+        assert_eq!(of(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]), Theme::rich());
+        assert_eq!(of(&[("TERM", "xterm")]), Theme::sixteen());
+        assert_eq!(of(&[("TERM", "xterm"), ("NO_COLOR", "")]), Theme::sixteen());
+        assert_eq!(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), Theme::plain());
+        assert_eq!(of(&[("TERM", "dumb")]), Theme::plain());
+        assert_eq!(of(&[]), Theme::plain());
+    }
+
+    #[test]
+    fn a_theme_uses_no_more_colours_than_it_says() {
+        let styles = |theme: Theme| {
+            let mut styles: Vec<Style> = Status::ALL.map(|status| theme.status(status)).to_vec();
+            for has_focus in [false, true] {
+                styles.extend([theme.border(has_focus), theme.title(has_focus)]);
+            }
+            styles.extend([
+                theme.faint(),
+                theme.strong(),
+                theme.accent(),
+                theme.key(),
+                theme.heading(),
+                theme.sorted(),
+                theme.marked(),
+                theme.matched(),
+                theme.bad(),
+                theme.unusual(),
+                theme.stale(),
+            ]);
+            styles
+        };
+        assert!(
+            styles(Theme::plain())
+                .iter()
+                .all(|style| style.fg.is_none() && style.bg.is_none())
+        );
+        let is_named = |style: &Style| !matches!(style.fg, Some(Color::Indexed(_) | Color::Rgb(..)));
+        assert!(styles(Theme::sixteen()).iter().all(is_named));
+    }
+}

@@ -1,0 +1,45 @@
+//! Every key, made from the table of keys.
+
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::super::geometry::Area;
+use super::super::keymap::{BINDINGS, Place};
+use super::pen::{Pen, span};
+
+/// Keys stand in so many columns.
+const KEYS_COLUMNS: usize = 18;
+
+pub(super) fn draw(top: usize, area: Area, pen: &mut Pen) {
+    let title = Line::from(vec![
+        span(" Help ", pen.theme.title(true)),
+        span("↑ ↓ scroll, Esc closes ", pen.theme.faint()),
+    ]);
+    pen.panel(area, &title, true);
+    let inside = area.inside();
+    let lines = lines(pen);
+    for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
+        pen.line((inside.x + 1, y), inside.width.saturating_sub(1), line);
+    }
+}
+
+pub(super) fn lines(pen: &Pen) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for place in Place::ALL {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line::from(span(place.title(), pen.theme.strong())));
+        let bound = BINDINGS
+            .iter()
+            .filter(|binding| binding.place == place && !binding.keys.is_empty());
+        lines.extend(bound.map(|binding| {
+            let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
+            Line::from(vec![
+                span(format!("  {:<KEYS_COLUMNS$}", keys.join("  ")), pen.theme.key()),
+                span(binding.help, Style::new()),
+            ])
+        }));
+    }
+    lines
+}

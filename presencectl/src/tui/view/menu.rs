@@ -1,0 +1,57 @@
+//! A menu, or a question before something that hurts.
+
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::super::geometry::Area;
+use super::super::layout;
+use super::super::model::Model;
+use super::super::model::overlay::Menu;
+use super::pen::{Pen, span};
+use crate::output::escape::escape;
+
+pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
+    let theme = pen.theme;
+    let mark = if menu.is_question() { "?" } else { "" };
+    let title = Line::from(span(format!(" {}{mark} ", menu.title()), theme.title(true)));
+    pen.panel(area, &title, true);
+    let inside = area.inside();
+    if let Some(user) = menu.user() {
+        let style = if menu.is_question() {
+            theme.unusual()
+        } else {
+            theme.strong()
+        };
+        pen.text(
+            (inside.x + 1, inside.y),
+            inside.width.saturating_sub(1),
+            &escape(user.as_str()),
+            style,
+        );
+    }
+    let entries = layout::overlay_entries(model);
+    for ((index, (_, text)), y) in menu
+        .entries()
+        .iter()
+        .enumerate()
+        .zip(entries.y..entries.y + entries.height)
+    {
+        let sign = if index == menu.chosen { "▶" } else { " " };
+        pen.text(
+            (entries.x, y),
+            entries.width,
+            &format!("{sign} {} {text}", index + 1),
+            Style::new(),
+        );
+        if index == menu.chosen {
+            pen.restyle(
+                Area {
+                    y,
+                    height: 1,
+                    ..entries
+                },
+                theme.marked(),
+            );
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The command palette.
+
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::super::geometry::Area;
+use super::super::layout;
+use super::super::model::Model;
+use super::super::model::overlay::Palette;
+use super::pen::{Pen, span};
+use crate::output::escape::escape;
+
+pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) {
+    let theme = pen.theme;
+    pen.panel(area, &Line::from(span(" Commands ", theme.title(true))), true);
+    let inside = area.inside();
+    if inside.is_empty() {
+        return;
+    }
+    let typed = Line::from(vec![
+        span(":", theme.key()),
+        span(escape(palette.line.text()).into_owned(), Style::new()),
+        span("▏", theme.key()),
+    ]);
+    pen.line((inside.x, inside.y), inside.width, &typed);
+    let entries = layout::overlay_entries(model);
+    let found = palette.found();
+    let top = layout::palette_top(palette.chosen, usize::from(entries.height));
+    for ((index, binding), y) in found
+        .iter()
+        .enumerate()
+        .skip(top)
+        .zip(entries.y..entries.y + entries.height)
+    {
+        let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
+        let keys = keys.join(" ");
+        let sign = if index == palette.chosen { "▶" } else { " " };
+        pen.text(
+            (entries.x, y),
+            entries.width,
+            &format!("{sign} {}", binding.help),
+            Style::new(),
+        );
+        // The name counts more than the key.
+        let name = unicode_width::UnicodeWidthStr::width(binding.help) + 3;
+        let left = usize::from(entries.width).saturating_sub(name);
+        let left = u16::try_from(left).unwrap_or(0);
+        pen.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());
+        if index == palette.chosen {
+            pen.restyle(
+                Area {
+                    y,
+                    height: 1,
+                    ..entries
+                },
+                theme.marked(),
+            );
+        }
+    }
+    if found.is_empty() {
+        pen.text(
+            (entries.x + 2, entries.y),
+            entries.width.saturating_sub(2),
+            "no such command",
+            theme.faint(),
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! Numbers of the last seconds as a line of small bars, a cell each.
+
+const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Of a second of which nothing is known.
+const GAP: &str = "·";
+
+/// One cell for each number, the largest as high as a cell is; nothing is as low as it can be, and what is unknown is a gap.
+pub(super) fn sparkline(numbers: &[Option<u64>]) -> String {
+    let largest = numbers.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let bar = |number: &Option<u64>| match number {
+        None => GAP,
+        Some(0) => BARS[0],
+        Some(number) => {
+            // 1 to 7 above the lowest: whatever is not nothing is seen.
+            let height = (u128::from(*number) * 7).div_ceil(u128::from(largest));
+            BARS[usize::try_from(height).unwrap_or(7).min(7)]
+        }
+    };
+    numbers.iter().map(bar).collect()
+}
+
+/// A share of a whole as a bar of so many cells, in eighths of a cell.
+pub(super) fn bar(part: u64, whole: u64, cells: u16) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    if whole == 0 {
+        return String::new();
+    }
+    let eighths = u128::from(part.min(whole)) * u128::from(cells) * 8 / u128::from(whole);
+    // Somebody is never drawn as nobody.
+    let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(part > 0));
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_is_the_highest_and_little_is_more_than_nothing() {
+        assert_eq!(sparkline(&[Some(0), Some(1), Some(50), Some(100), None]), "▁▂▅█·");
+        assert_eq!(sparkline(&[Some(0), Some(0)]), "▁▁");
+        assert_eq!(sparkline(&[Some(u64::MAX)]), "█");
+        assert_eq!(sparkline(&[]), "");
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_the_share() {
+        assert_eq!(bar(1, 2, 4), "██");
+        assert_eq!(bar(1, 16, 2), "▏");
+        assert_eq!(bar(1, 1_000_000, 2), "▏", "one of a million is seen");
+        assert_eq!((bar(0, 5, 4), bar(0, 0, 4)), (String::new(), String::new()));
+        assert_eq!(bar(9, 5, 2), "██");
+    }
+}

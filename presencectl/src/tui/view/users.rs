@@ -1,0 +1,165 @@
+//! The table of users: only the rows in sight are ever built.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::super::geometry::Area;
+use super::super::keymap::Filter;
+use super::super::layout::{self, ColumnPlace, Layout};
+use super::super::model::column::Column;
+use super::super::model::roster::Row;
+use super::super::model::{Link, Model, Panel};
+use super::pen::{Pen, span};
+use super::words;
+use crate::output::escape::escape_each;
+
+pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+    if layout.users.is_empty() {
+        return;
+    }
+    pen.panel(layout.users, &title(model, pen), model.panel == Panel::Users);
+    let columns = layout::columns(layout.users_head(), model.times);
+    headings(model, &columns, pen);
+    let rows = layout.users_rows();
+    let window = model.table.window(usize::from(rows.height));
+    if window.is_empty() {
+        empty(model, rows, pen);
+    }
+    let cursor = model
+        .table
+        .cursor()
+        .and_then(|cursor| cursor.checked_sub(model.table.top()));
+    for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
+        if let Some(row) = model.roster.row(*slot) {
+            for place in &columns {
+                cell(model, row, (*place, y), pen);
+            }
+        }
+        if cursor == Some(index) {
+            pen.restyle(Area { y, height: 1, ..rows }, pen.theme.marked());
+            pen.cell((layout.users.x, y), "▶", pen.theme.accent());
+        }
+    }
+}
+
+/// What is listed, by what it is sorted, and what is searched.
+fn title(model: &Model, pen: &Pen) -> Line<'static> {
+    let theme = pen.theme;
+    let (table, total) = (&model.table, model.roster.counts().total());
+    let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
+    let listed = words::count(table.len() as u64);
+    match table.filter() {
+        Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
+        Filter::Present => pieces.push(span(
+            format!("{listed} of {} present ", words::count(total)),
+            theme.faint(),
+        )),
+        Filter::Only(status) => {
+            pieces.push(span(format!("{listed} "), theme.faint()));
+            pieces.push(span(format!("{} only ", words::status(status)), theme.status(status)));
+        }
+    }
+    match (&model.search, table.query()) {
+        (Some(line), _) => {
+            pieces.push(span("/", theme.key()));
+            pieces.push(span(escape_each(line.text()).concat(), theme.matched()));
+            pieces.push(span("▏ ", theme.key()));
+        }
+        (None, "") => {}
+        (None, query) => pieces.push(span(format!("/{} ", escape_each(query).concat()), theme.matched())),
+    }
+    if table.order().is_none() {
+        pieces.push(span("best match first ", theme.faint()));
+    }
+    if model.paused_since.is_some() {
+        let moved = model.roster.untaken() as u64;
+        pieces.push(span(format!("held; {} changed ", words::count(moved)), theme.unusual()));
+    }
+    Line::from(pieces)
+}
+
+fn headings(model: &Model, columns: &[ColumnPlace], pen: &mut Pen) {
+    let (order, y) = (model.table.order(), Layout::of(model).users_head().y);
+    for place in columns {
+        let is_sorted = order.filter(|order| order.column == place.column);
+        let arrow = match is_sorted {
+            Some(order) if order.is_descending => "▼",
+            Some(_) => "▲",
+            None => "",
+        };
+        let style = match is_sorted {
+            Some(_) => pen.theme.sorted(),
+            None => pen.theme.heading(),
+        };
+        let text = format!("{}{arrow}", place.column.heading());
+        if place.column == Column::Sessions {
+            pen.text_right((place.x, y), place.width, &text, style);
+        } else {
+            pen.text((place.x, y), place.width, &text, style);
+        }
+    }
+}
+
+fn empty(model: &Model, rows: Area, pen: &mut Pen) {
+    let text = match (&model.link, &model.search) {
+        (Link::Connecting | Link::Loading, _) => "reading who is here…",
+        (_, Some(_)) => "nobody listed matches; Enter asks for exactly this id",
+        _ if !model.table.query().is_empty() => "nobody listed matches; Esc shows everyone",
+        _ => match model.table.filter() {
+            Filter::Present => "nobody is here",
+            Filter::Only(presence::Status::Offline) => "nobody went OFFLINE since this was opened",
+            Filter::Only(_) => "nobody is shown so; 0 shows everyone present",
+        },
+    };
+    pen.text(
+        (rows.x + 1, rows.y),
+        rows.width.saturating_sub(1),
+        text,
+        pen.theme.faint(),
+    );
+}
+
+fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen) {
+    let at = (place.x, y);
+    let theme = pen.theme;
+    let status = theme.status(row.status);
+    let (text, style) = match place.column {
+        Column::User => {
+            pen.line(at, place.width, &user(model, row, pen));
+            return;
+        }
+        Column::Sessions => {
+            let count = words::count(row.sessions.into());
+            return pen.text_right(at, place.width, &count, Style::new());
+        }
+        Column::Status => (words::status(row.status), status),
+        Column::Why => match (row.note, row.reason) {
+            (Some(note), _) => (note.to_owned(), theme.unusual()),
+            (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
+        },
+        Column::Since => (words::moment(model, row.since), Style::new()),
+        Column::LastActive => (words::moment(model, row.last_active), theme.faint()),
+        Column::LastSeen => (words::moment(model, row.last_seen), theme.faint()),
+        Column::Node => (
+            crate::output::escape::escape(model.roster.node_name(row)).into_owned(),
+            theme.faint(),
+        ),
+    };
+    pen.text(at, place.width, &text, style);
+}
+
+/// The id with what matches the search in another style.
+fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
+    let matched = model.table.matched(&row.user);
+    let mut spans: Vec<Span> = Vec::new();
+    let mut was_match = None;
+    for (index, piece) in (0..).zip(escape_each(row.user.as_str())) {
+        let is_match = matched.binary_search(&index).is_ok();
+        match spans.last_mut() {
+            Some(last) if was_match == Some(is_match) => last.content.to_mut().push_str(&piece),
+            _ => spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() })),
+        }
+        was_match = Some(is_match);
+    }
+    Line::from(spans)
+}

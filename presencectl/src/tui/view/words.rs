@@ -1,0 +1,98 @@
+//! Words that several panels use: statuses with their signs, times, numbers.
+
+use std::time::Duration;
+
+use presence::{Status, Wall};
+
+use super::super::model::{Model, Times};
+use crate::output::time;
+
+/// The sign of a status: each has its own shape, so none depends on its colour.
+pub(super) const fn sign(status: Status) -> &'static str {
+    match status {
+        Status::Online => "●",
+        Status::Idle => "◐",
+        Status::DoNotDisturb => "⊘",
+        Status::Offline => "○",
+    }
+}
+
+/// Sign and word.
+pub(super) fn status(status: Status) -> String {
+    format!("{} {}", sign(status), status.as_str())
+}
+
+/// A moment as the operator wants times.
+pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
+    let Some(at) = at else {
+        return "never".to_owned();
+    };
+    match model.times {
+        Times::Both => format!("{} {}", time::time_or_date(at, model.now), time::age(at, model.now)),
+        Times::Relative => time::age(at, model.now),
+        Times::Absolute => time::time_or_date(at, model.now),
+    }
+}
+
+/// `12,345`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `0.4 ms`, `12 ms`, `1.2 s`.
+pub(super) fn lag(length: Duration) -> String {
+    let millis = length.as_secs_f64() * 1000.0;
+    match millis {
+        ..10.0 => format!("{millis:.1} ms"),
+        ..1000.0 => format!("{millis:.0} ms"),
+        _ => format!("{:.1} s", millis / 1000.0),
+    }
+}
+
+/// `0.3/s`, `1,234/s`.
+pub(super) fn rate(rate: f64) -> String {
+    // A rate is a count of changes over ten seconds: neither negative nor beyond what fits.
+    if rate < 10.0 {
+        format!("{rate:.1}/s")
+    } else {
+        format!("{}/s", count(rate.round() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn signs_take_one_cell_each_and_differ() {
+        let signs = Status::ALL.map(sign);
+        assert!(signs.iter().all(|sign| sign.width() == 1));
+        for (index, one) in signs.iter().enumerate() {
+            assert!(!signs[..index].contains(one));
+        }
+    }
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0.0, 0.26, 12.6, 1234.4].map(rate),
+            ["0.0/s", "0.3/s", "13/s", "1,234/s"]
+        );
+        let lags = [400_u64, 12_300, 1_240_000].map(|micros| lag(Duration::from_micros(micros)));
+        assert_eq!(lags, ["0.4 ms", "12 ms", "1.2 s"]);
+    }
+}
