@@ -1,6 +1,8 @@
 //! `presencectl` as somebody types it, against the daemon of a test.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -30,25 +32,38 @@ impl Said {
 
 /// Ready to run on the files of this daemon, and with nothing of the person's who runs the tests.
 pub fn command(daemon: &Daemon, args: &[&str]) -> Command {
-    let home = daemon.home().path();
     let mut command = Command::new(binaries::presencectl());
     command
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", home);
-    // Without any configuration the tool looks where the daemon by default keeps its state.
-    let default = home.join("xdg").join("presenced");
-    std::fs::create_dir_all(default.parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink(home.join("state"), default).ok();
-    command
-        .env("XDG_STATE_HOME", home.join("xdg"))
-        .env("XDG_CONFIG_HOME", home.join("config"));
-    command.env("LOGNAME", "tester").args(args).current_dir(home);
+        .envs(environment(daemon))
+        .args(args)
+        .current_dir(daemon.home().path());
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The environment of somebody who works on the machine of this daemon, and nothing of the person's who runs the tests.
+pub fn environment(daemon: &Daemon) -> Vec<(&'static str, OsString)> {
+    let home = daemon.home().path();
+    // Without any configuration the tool looks where the daemon by default keeps its state.
+    let default = home.join("xdg").join("presenced");
+    std::fs::create_dir_all(default.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(home.join("state"), default).ok();
+    environment_at(home)
+}
+
+/// The same in any directory, without a daemon's files.
+pub fn environment_at(home: &Path) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+        ("HOME", home.into()),
+        ("XDG_STATE_HOME", home.join("xdg").into()),
+        ("XDG_CONFIG_HOME", home.join("config").into()),
+        ("LOGNAME", "tester".into()),
+    ]
 }
 
 /// Runs it to its end.

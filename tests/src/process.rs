@@ -84,6 +84,11 @@ impl Process {
         Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
+    /// Kills it.
+    pub fn kill(self) {
+        kill_process(self.0, Signal::KILL).unwrap();
+    }
+
     /// Its threads.
     pub fn threads(self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()
@@ -102,4 +107,18 @@ pub fn raise_file_limit() -> u64 {
     )
     .unwrap();
     limit.maximum.unwrap_or(u64::MAX)
+}
+
+/// The processes that this one started and that are still there.
+pub fn children(id: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|process| parent_of(*process) == Some(id))
+        .collect()
+}
+
+fn parent_of(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

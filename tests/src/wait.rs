@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// For what should come at once. Generous, because both cores may be busy with something else.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -49,4 +49,27 @@ pub async fn pause_between_pings() {
 /// Whether the future ends within half a second: for clients that give up, not for what the daemon must do.
 pub async fn has_come_soon<T>(future: impl Future<Output = T>) -> bool {
     timeout(Duration::from_millis(500), future).await.is_ok()
+}
+
+/// A beat that keeps its rate: after a delay the beats that were missed come at once.
+#[derive(Debug)]
+pub struct Beat(Interval);
+
+impl Beat {
+    /// The first one comes at once.
+    pub fn every(period: Duration) -> Self {
+        let mut interval = interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        Self(interval)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.tick().await;
+    }
+}
+
+/// Lets the world go on for as long as something is measured, or as somebody takes between two keys.
+pub async fn meanwhile(duration: Duration) {
+    sleep(duration).await;
 }

@@ -1,0 +1,123 @@
+//! How long a key takes until a picture shows what it did. Each key here has an effect that can be seen on the screen.
+
+use std::fmt;
+use std::time::Duration;
+
+use presence_tests::pty::Pty;
+use presence_tests::reports::user;
+use presence_tests::wait::meanwhile;
+
+/// Keys of each kind.
+const KEYS: usize = 100;
+
+/// From keys to pictures.
+#[derive(Debug)]
+pub(crate) struct Latencies {
+    /// Which keys.
+    pub(crate) what: &'static str,
+    /// Sorted.
+    times: Vec<Duration>,
+}
+
+impl Latencies {
+    fn of(what: &'static str, mut times: Vec<Duration>) -> Self {
+        times.sort();
+        Self { what, times }
+    }
+
+    fn at(&self, share: usize) -> Duration {
+        self.times[(self.times.len() * share / 100).min(self.times.len() - 1)]
+    }
+
+    /// Of 100 keys the one in the middle.
+    pub(crate) fn typical(&self) -> Duration {
+        self.at(50)
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        write!(
+            f,
+            "{:<14} median {:.1} ms, 95 % {:.1} ms, worst {:.1} ms of {}",
+            self.what,
+            millis(self.at(50)),
+            millis(self.at(95)),
+            millis(self.at(100)),
+            self.times.len()
+        )
+    }
+}
+
+/// Presses a key at a moment that has nothing to do with the pictures, and waits for what it does.
+async fn press(pty: &mut Pty, turn: usize, key: &[u8], is_done: impl Fn(&vt100::Screen) -> bool) -> Duration {
+    // A person's pace, without any rhythm.
+    meanwhile(Duration::from_micros(60_000 + (turn as u64 * 7_919_123) % 45_000)).await;
+    let pressed = pty.press(key);
+    pty.until(&format!("{:?} shows", String::from_utf8_lossy(key)), is_done)
+        .await
+        - pressed
+}
+
+/// Opens the help and closes it.
+pub(crate) async fn help(pty: &mut Pty) -> Latencies {
+    let is_open = |screen: &vt100::Screen| screen.contents().contains("In every panel");
+    let mut times = Vec::new();
+    for turn in 0..KEYS / 2 {
+        times.push(press(pty, turn, b"?", is_open).await);
+        times.push(press(pty, turn, b"\x1b", |screen| !is_open(screen)).await);
+    }
+    Latencies::of("help keys", times)
+}
+
+/// The row whose look differs from that of the rows around it.
+fn marked_row(screen: &vt100::Screen) -> Option<u16> {
+    let look = |row: u16| screen.cell(row, 4).map(|cell| (cell.bgcolor(), cell.inverse()));
+    let (rows, _) = screen.size();
+    (1..rows.get() - 1).find(|row| {
+        let (above, own, below) = (look(row - 1), look(*row), look(row + 1));
+        own != above && own != below && screen.contents_between(*row, 0, *row, 30).contains("user-")
+    })
+}
+
+/// Moves the selection.
+pub(crate) async fn selection(pty: &mut Pty) -> Latencies {
+    press(pty, 0, b"g", |screen| marked_row(screen).is_some()).await;
+    let mut times = Vec::new();
+    for turn in 0..KEYS {
+        let key: &[u8] = if turn % 2 == 0 { b"\x1b[B" } else { b"\x1b[A" };
+        let before = pty.see(marked_row);
+        let has_moved = |screen: &vt100::Screen| marked_row(screen).is_some_and(|row| Some(row) != before);
+        times.push(press(pty, turn, key, has_moved).await);
+    }
+    Latencies::of("selection keys", times)
+}
+
+/// Types what is searched, letter by letter, and erases it.
+pub(crate) async fn search(pty: &mut Pty, users: usize) -> Latencies {
+    let mut times = Vec::new();
+    let mut turn = 0;
+    while times.len() < KEYS {
+        let wanted = user((turn * 9_973) % users);
+        press(pty, turn, b"/", |_| true).await;
+        for end in 1..=wanted.len() {
+            let typed = &wanted[..end];
+            turn += 1;
+            times.push(
+                press(pty, turn, &wanted.as_bytes()[end - 1..end], |screen| {
+                    shows_typed(screen, typed)
+                })
+                .await,
+            );
+        }
+        pty.until("who is searched is found", |screen| screen.contents().contains(&wanted))
+            .await;
+        pty.press(b"\x1b");
+    }
+    Latencies::of("search keys", times)
+}
+
+fn shows_typed(screen: &vt100::Screen, typed: &str) -> bool {
+    screen.contents().contains(&format!("/{typed}"))
+}

@@ -1,0 +1,291 @@
+//! A real terminal: a tmux server of its own, in which a plain shell waits for what is typed. What a program shows is read
+//! from its screen, what it wrote from a file with every byte. What the programs do is known nowhere here.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::Daemon;
+use crate::binaries;
+use crate::ctl;
+use crate::process::{Process, children};
+use crate::wait::wait_until;
+
+/// What the shell says when it waits. No program of ours says it.
+const PROMPT: &str = "shell-waits$";
+
+/// Nothing on the screen but what the programs in it show, keys as they are sent, the clipboard to nowhere.
+const CONFIGURATION: &str = "
+set -g status off
+set -g escape-time 0
+set -g set-clipboard external
+set -g history-limit 200
+set -g default-shell /bin/sh
+";
+
+/// What terminal it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// The `TERM` that programs in it are told.
+    pub term: &'static str,
+}
+
+impl Look {
+    /// Of this size, with 256 colours.
+    pub const fn of(width: u16, height: u16) -> Self {
+        Self {
+            size: (width, height),
+            term: "tmux-256color",
+        }
+    }
+}
+
+/// A terminal with a shell. Its server ends when it is dropped.
+#[derive(Debug)]
+pub struct Terminal {
+    dir: TempDir,
+    /// So many files of answers were asked for.
+    asked: Cell<u32>,
+}
+
+impl Terminal {
+    /// One in which `presencectl` finds this daemon.
+    pub async fn of(daemon: &Daemon, width: u16, height: u16) -> Self {
+        Self::open(daemon.home().path(), ctl::environment(daemon), Look::of(width, height)).await
+    }
+
+    /// One in this directory with this environment.
+    pub async fn open(home: &Path, environment: Vec<(&'static str, OsString)>, look: Look) -> Self {
+        let dir = tempfile::Builder::new().prefix("presence-tmux-").tempdir().unwrap();
+        let configuration = format!("{CONFIGURATION}set -g default-terminal {}\n", look.term);
+        std::fs::write(dir.path().join("conf"), configuration).unwrap();
+        let terminal = Self {
+            dir,
+            asked: Cell::new(0),
+        };
+        let mut start = terminal.tmux(&["new-session", "-d", "-s", "t"]);
+        start.env_clear().envs(environment).env("LC_ALL", "C.UTF-8");
+        let tool = binaries::presencectl().parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(tool).chain(std::env::split_paths(&path))).unwrap();
+        start.env("PATH", path).env("PS1", format!("{PROMPT} "));
+        start.args(["-x", &look.size.0.to_string(), "-y", &look.size.1.to_string()]);
+        start.arg("-c").arg(home).arg("exec sh");
+        succeed(start);
+        let bytes = terminal.bytes();
+        std::fs::write(&bytes, "").unwrap();
+        terminal.run(&["pipe-pane", "-O", &format!("exec cat >>{}", bytes.display())]);
+        terminal.prompt().await;
+        terminal
+    }
+
+    /// Types a line and `Enter`.
+    pub fn line(&self, line: &str) {
+        self.text(line);
+        self.keys(&["Enter"]);
+    }
+
+    /// Types this text.
+    pub fn text(&self, text: &str) {
+        self.run(&["send-keys", "-t", "t", "-l", "--", text]);
+    }
+
+    /// Presses these keys, as tmux calls them: `Enter`, `Escape`, `Down`, `C-c`, `PPage`.
+    pub fn keys(&self, keys: &[&str]) {
+        self.run(&[&["send-keys", "-t", "t", "--"], keys].concat());
+    }
+
+    /// Pastes this text, marked as pasted if the program asked for that.
+    pub fn paste(&self, text: &str) {
+        self.run(&["set-buffer", "--", text]);
+        self.run(&["paste-buffer", "-p", "-r", "-t", "t"]);
+    }
+
+    /// Clicks at a column and a row, from 0.
+    pub fn click(&self, x: usize, y: usize) {
+        self.mouse(0, x, y, 'M');
+        self.mouse(0, x, y, 'm');
+    }
+
+    /// Turns the wheel down by a notch at a column and a row, from 0.
+    pub fn wheel_down(&self, x: usize, y: usize) {
+        self.mouse(65, x, y, 'M');
+    }
+
+    /// Turns the wheel up by a notch at a column and a row, from 0.
+    pub fn wheel_up(&self, x: usize, y: usize) {
+        self.mouse(64, x, y, 'M');
+    }
+
+    fn mouse(&self, button: u8, x: usize, y: usize, end: char) {
+        let report = format!("\u{1b}[<{button};{};{}{end}", x + 1, y + 1);
+        let bytes: Vec<String> = report.bytes().map(|byte| format!("{byte:x}")).collect();
+        let mut args = vec!["send-keys", "-t", "t", "-H"];
+        args.extend(bytes.iter().map(String::as_str));
+        self.run(&args);
+    }
+
+    /// What is on the screen, a line a row.
+    pub fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p", "-t", "t"])
+    }
+
+    /// What is on the screen, with the sequences that colour it.
+    pub fn screen_with_styles(&self) -> String {
+        self.run(&["capture-pane", "-p", "-e", "-N", "-t", "t"])
+    }
+
+    /// Waits until the screen is such; that screen.
+    pub async fn until(&self, what: &str, is_such: impl Fn(&str) -> bool) -> String {
+        wait_until(what, async || {
+            let screen = self.screen();
+            is_such(&screen).then_some(screen)
+        })
+        .await
+    }
+
+    /// Waits until the screen has this text; that screen.
+    pub async fn shows(&self, text: &str) -> String {
+        self.until(&format!("the screen shows {text:?}"), |screen| screen.contains(text))
+            .await
+    }
+
+    /// Waits until the shell waits: what ran in it has ended, and its screen is gone.
+    pub async fn prompt(&self) {
+        self.until("the shell waits", |screen| {
+            screen
+                .trim_end()
+                .lines()
+                .last()
+                .is_some_and(|line| line.trim_end().ends_with(PROMPT))
+        })
+        .await;
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, width: u16, height: u16) {
+        let (width, height) = (width.to_string(), height.to_string());
+        self.run(&["resize-window", "-t", "t", "-x", &width, "-y", &height]);
+    }
+
+    /// Every byte that was written to the terminal so far.
+    pub fn raw_output(&self) -> Vec<u8> {
+        std::fs::read(self.bytes()).unwrap()
+    }
+
+    /// The modes in which the terminal is, and the driver behind it. Asks the shell, so it must be waiting.
+    pub async fn modes(&self) -> String {
+        let flags = [
+            "alternate_on",
+            "cursor_flag",
+            "insert_flag",
+            "keypad_cursor_flag",
+            "keypad_flag",
+            "mouse_all_flag",
+            "mouse_any_flag",
+            "mouse_button_flag",
+            "mouse_sgr_flag",
+            "mouse_standard_flag",
+            "mouse_utf8_flag",
+            "origin_flag",
+            "wrap_flag",
+            "scroll_region_upper",
+            "scroll_region_lower",
+        ];
+        let format: Vec<String> = flags.iter().map(|flag| format!("{flag}=#{{{flag}}}")).collect();
+        let mut modes = self.run(&["display-message", "-p", "-t", "t", &format.join("\n")]);
+        // tmux has no word for these.
+        let output = self.raw_output();
+        for mode in ["1004", "2004", "2026", "25", "1049"] {
+            let (on, off) = (format!("\u{1b}[?{mode}h"), format!("\u{1b}[?{mode}l"));
+            let (on, off) = (last_of(&output, on.as_bytes()), last_of(&output, off.as_bytes()));
+            let shown_at_first = mode == "25";
+            let is_on = if shown_at_first { on >= off } else { on > off };
+            writeln!(modes, "private mode {mode}={is_on}").unwrap();
+        }
+        modes + &self.ask_shell("stty -a").await
+    }
+
+    /// What a command says to the shell.
+    pub async fn ask_shell(&self, command: &str) -> String {
+        self.asked.set(self.asked.get() + 1);
+        let file = self.dir.path().join(format!("said-{}", self.asked.get()));
+        let file = file.display();
+        self.line(&format!("clear; {command} >{file}.part 2>&1; mv {file}.part {file}"));
+        let said = wait_until("the shell answers", async || {
+            std::fs::read_to_string(file.to_string()).ok()
+        })
+        .await;
+        self.prompt().await;
+        said
+    }
+
+    /// Runs a command and leaves on the screen what it says.
+    pub async fn ask_on_screen(&self, command: &str) {
+        self.asked.set(self.asked.get() + 1);
+        let file = self.dir.path().join(format!("ended-{}", self.asked.get()));
+        self.line(&format!("{command}; >{}", file.display()));
+        wait_until("the command ends", async || file.exists().then_some(())).await;
+        self.prompt().await;
+    }
+
+    /// The program that runs in the shell.
+    pub async fn program(&self) -> Process {
+        let shell: u32 = self
+            .run(&["display-message", "-p", "-t", "t", "#{pane_pid}"])
+            .trim()
+            .parse()
+            .unwrap();
+        wait_until("a program runs in the shell", async || {
+            children(shell).into_iter().next().map(Process::of)
+        })
+        .await
+    }
+
+    fn bytes(&self) -> PathBuf {
+        self.dir.path().join("bytes")
+    }
+
+    fn tmux(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        command.arg("-u").arg("-S").arg(self.dir.path().join("socket"));
+        command.arg("-f").arg(self.dir.path().join("conf"));
+        command.env_remove("TMUX").args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        succeed(self.tmux(args))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(Output { stdout, .. }) = self.tmux(&["capture-pane", "-p", "-t", "t"]).output()
+        {
+            let screen = String::from_utf8_lossy(&stdout);
+            eprintln!("--- the screen ---\n{}\n--- end of the screen ---", screen.trim_end());
+        }
+        self.tmux(&["kill-server"]).output().ok();
+    }
+}
+
+fn succeed(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command
+        .output()
+        .unwrap_or_else(|error| panic!("tmux: {error}; scripts/test installs it"));
+    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// Where it occurs last.
+fn last_of(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+}

@@ -1,0 +1,149 @@
+//! However it ends, the terminal is as it was: its modes, its driver, what was on its screen.
+
+use presence_tests::process::Process;
+
+use super::scene::Scene;
+
+const SIZE: (u16, u16) = (80, 24);
+
+/// Starts it in every kind of use, ends it in this way, and looks at what is left; its exit code.
+async fn left_as_it_was(end: impl AsyncFn(&Scene, Process)) -> String {
+    let scene = Scene::before(&["alice", "bob"], SIZE).await;
+    let before = scene.terminal.modes().await;
+    scene.terminal.line("echo before-the-dashboard");
+    scene.terminal.prompt().await;
+    scene.watch("presencectl watch", &["alice", "bob"]).await;
+    assert!(!scene.terminal.screen().contains("before-the-dashboard"));
+    let program = scene.terminal.program().await;
+    scene.terminal.keys(&["Down", "Enter", "?"]);
+    scene.terminal.shows("In every panel").await;
+    scene.terminal.keys(&["Escape"]);
+    end(&scene, program).await;
+    scene.terminal.prompt().await;
+    let screen = scene.terminal.screen();
+    assert!(
+        screen.contains("before-the-dashboard"),
+        "what was there is there again: {screen}"
+    );
+    assert!(!screen.contains("STATUS"), "and nothing of the dashboard: {screen}");
+    let code = scene.terminal.ask_shell("echo $?").await;
+    assert_eq!(scene.terminal.modes().await, before);
+    code.trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_q() {
+    assert_eq!(left_as_it_was(async |scene, _| scene.terminal.keys(&["q"])).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ctrl_c() {
+    assert_eq!(
+        left_as_it_was(async |scene, _| scene.terminal.keys(&["C-c"])).await,
+        "0"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ctrl_c_while_something_is_typed() {
+    left_as_it_was(async |scene, _| {
+        scene.terminal.text("/al");
+        scene.terminal.keys(&["C-c"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_sigterm() {
+    left_as_it_was(async |_, program| program.terminate()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_sigint() {
+    left_as_it_was(async |_, program| program.interrupt()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_daemon_is_gone() {
+    let mut scene = Scene::before(&["alice"], SIZE).await;
+    let before = scene.terminal.modes().await;
+    scene.watch("presencectl watch", &["alice"]).await;
+    scene.daemon.kill();
+    scene.terminal.shows("STALE").await;
+    scene.terminal.keys(&["q"]);
+    scene.terminal.prompt().await;
+    assert_eq!(scene.terminal.modes().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_is_suspended_and_it_comes_back_whole() {
+    let scene = Scene::before(&["alice"], SIZE).await;
+    // Only a shell with job control can bring it back.
+    scene.terminal.line("set -m");
+    scene.terminal.prompt().await;
+    let before = scene.terminal.modes().await;
+    scene.watch("presencectl watch", &["alice"]).await;
+    for _ in 0..2 {
+        scene.terminal.keys(&["C-z"]);
+        scene.terminal.prompt().await;
+        assert_eq!(scene.terminal.modes().await, before);
+        scene.watch("fg", &["alice"]).await;
+        // Keys and mouse are taken as before.
+        scene.terminal.text("/al");
+        scene.terminal.shows("al").await;
+        scene.terminal.keys(&["Escape"]);
+    }
+    scene.terminal.keys(&["q"]);
+    scene.terminal.prompt().await;
+    assert_eq!(scene.terminal.modes().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_it_is_left_when_it_can_t_start() {
+    let scene = Scene::before(&[], SIZE).await;
+    let before = scene.terminal.modes().await;
+    for command in [
+        "presencectl watch --no-such-flag",
+        "presencectl --secret-file /nowhere watch",
+        "presencectl --context nowhere watch",
+        "presencectl watch </dev/null | cat",
+    ] {
+        let said = scene.terminal.ask_shell(&format!("timeout 20 {command}")).await;
+        assert!(!said.contains('\u{1b}'), "{command}: {said:?}");
+        assert_eq!(scene.terminal.modes().await, before, "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_left_in_disorder_would_be_noticed() {
+    let scene = Scene::before(&[], SIZE).await;
+    let before = scene.terminal.modes().await;
+    assert_eq!(scene.terminal.modes().await, before, "nothing happened");
+    for (mode, reset) in [
+        ("1000", 'h'),
+        ("1002", 'h'),
+        ("1003", 'h'),
+        ("1004", 'h'),
+        ("1006", 'h'),
+        ("2004", 'h'),
+        ("25", 'l'),
+    ] {
+        let back = if reset == 'h' { 'l' } else { 'h' };
+        scene
+            .terminal
+            .ask_on_screen(&format!(r"printf '\033[?{mode}{reset}'"))
+            .await;
+        assert_ne!(scene.terminal.modes().await, before, "{mode}");
+        scene
+            .terminal
+            .ask_on_screen(&format!(r"printf '\033[?{mode}{back}'"))
+            .await;
+        assert_eq!(scene.terminal.modes().await, before, "{mode}");
+    }
+    for setting in ["-echo", "-icanon", "-isig", "-opost"] {
+        scene.terminal.ask_on_screen(&format!("stty {setting}")).await;
+        assert_ne!(scene.terminal.modes().await, before, "{setting}");
+        scene.terminal.ask_on_screen(&format!("stty {}", &setting[1..])).await;
+    }
+    assert_eq!(scene.terminal.modes().await, before);
+}

@@ -1,0 +1,208 @@
+//! Finding somebody: start, search, filter, `--user`, and understanding why a user is shown so.
+
+use presence_tests::Terminal;
+use presence_tests::wait_until;
+
+use super::reading::table;
+use super::scene::Scene;
+
+const SMALL: (u16, u16) = (80, 24);
+const LARGE: (u16, u16) = (120, 40);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_with_who_is_present_and_names_the_daemon() {
+    for size in [SMALL, LARGE] {
+        let scene = Scene::with(&["alice", "bob"], size).await;
+        let address = scene.daemon.address().to_string();
+        let screen = scene.terminal.shows(&address).await;
+        assert!(screen.contains(env!("CARGO_PKG_VERSION")), "the daemon's version");
+        assert!(screen.contains("ONLINE") && screen.contains("search"), "{screen}");
+        let table = table(&screen).unwrap();
+        assert_eq!(table.users(), ["alice", "bob"]);
+        assert!(table.says("alice", "ONLINE"), "{table:?}");
+    }
+}
+
+/// How the letters of `id` look in its row, one by one.
+fn looks(terminal: &Terminal, (width, height): (u16, u16), id: &str) -> Option<Vec<String>> {
+    let mut parser = vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0);
+    let styled = terminal.screen_with_styles();
+    parser.process(styled.trim_end_matches('\n').replace('\n', "\r\n").as_bytes());
+    let screen = parser.screen();
+    let look = |row, column| {
+        let cell = screen.cell(row, column).unwrap();
+        format!(
+            "{:?} {:?} {} {} {}",
+            cell.fgcolor(),
+            cell.bgcolor(),
+            cell.bold(),
+            cell.underline(),
+            cell.inverse()
+        )
+    };
+    let (x, y) = table(&screen.contents())?.place(id)?;
+    let line: String = screen.contents_between(u16::try_from(y).unwrap(), 0, u16::try_from(y).unwrap(), width);
+    let start = x.max(line.find(id)?);
+    let start = line
+        .char_indices()
+        .position(|(at, _)| at == line.find(id).unwrap())
+        .unwrap_or(start);
+    Some(
+        (start..start + id.len())
+            .map(|column| look(u16::try_from(y).unwrap(), u16::try_from(column).unwrap()))
+            .collect(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_lists_who_matches_as_one_types_and_highlights_what_matched() {
+    let scene = Scene::with(&["alice", "bob", "malcolm", "zoe"], SMALL).await;
+    scene.terminal.text("/al");
+    scene
+        .until("two match", |table| table.users() == ["alice", "malcolm"])
+        .await;
+    wait_until("what matched looks different", async || {
+        let looks = looks(&scene.terminal, SMALL, "malcolm")?;
+        (looks[1] == looks[2] && looks[0] == looks[5] && looks[0] != looks[1]).then_some(())
+    })
+    .await;
+    scene.terminal.text("ce");
+    scene.until("one matches", |table| table.users() == ["alice"]).await;
+    scene.terminal.keys(&["BSpace", "BSpace", "BSpace", "BSpace"]);
+    scene.until("everyone again", |table| table.users().len() == 4).await;
+    // Letters in their order, with others between them.
+    scene.terminal.text("mlm");
+    scene.until("one matches", |table| table.users() == ["malcolm"]).await;
+    scene.terminal.keys(&["Escape"]);
+    scene.until("everyone again", |table| table.users().len() == 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_present_is_found_by_the_whole_id() {
+    let scene = Scene::with(&["alice"], LARGE).await;
+    scene.daemon.rest().choose("zacharias", "DO_NOT_DISTURB").await;
+    scene.terminal.text("/zacharias");
+    scene.terminal.keys(&["Enter"]);
+    let screen = scene.terminal.shows("no_session").await;
+    assert!(screen.contains("zacharias") && screen.contains("OFFLINE"), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_lists_only_that_status() {
+    let scene = Scene::with(&["alice", "bob", "carol"], SMALL).await;
+    scene.daemon.rest().choose("bob", "IDLE").await;
+    scene.daemon.rest().choose("carol", "DO_NOT_DISTURB").await;
+    scene
+        .until("all are as they chose", |table| {
+            table.says("bob", "IDLE") && table.says("carol", "DO_NOT_DISTURB")
+        })
+        .await;
+    for (key, listed) in [("1", "alice"), ("2", "bob"), ("3", "carol")] {
+        scene.terminal.text(key);
+        scene
+            .until(&format!("filter {key}"), |table| table.users() == [listed])
+            .await;
+    }
+    scene.terminal.text("0");
+    scene.until("everyone again", |table| table.users().len() == 3).await;
+    scene.terminal.text("f");
+    scene.until("only ONLINE", |table| table.users() == ["alice"]).await;
+    // Who leaves is found among those who went OFFLINE.
+    scene.daemon.rest().kick("bob").await;
+    scene.terminal.text("4");
+    scene
+        .until("who went", |table| {
+            table.users() == ["bob"] && table.says("bob", "OFFLINE")
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_on_a_status_lists_only_its_users() {
+    let scene = Scene::with(&["alice", "bob"], LARGE).await;
+    scene.daemon.rest().choose("bob", "IDLE").await;
+    let screen = scene.terminal.until("bob is counted as idle", |screen| {
+        screen
+            .lines()
+            .nth(3)
+            .is_some_and(|line| line.contains("IDLE") && line.contains('1'))
+    });
+    screen.await;
+    scene.terminal.click(6, 3);
+    scene.until("only IDLE", |table| table.users() == ["bob"]).await;
+    scene.terminal.click(6, 3);
+    scene.until("everyone again", |table| table.users().len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_detail_says_why_a_user_is_shown_so_and_what_comes_next() {
+    for size in [SMALL, LARGE] {
+        let mut scene = Scene::with(&["alice", "bob"], size).await;
+        scene.select("alice").await;
+        scene.terminal.keys(&["Enter"]);
+        let screen = scene.terminal.shows("active").await;
+        assert!(screen.to_lowercase().contains("rule"), "{screen}");
+        scene.terminal.keys(&["z"]);
+        // The detail is live: what changes is explained anew.
+        scene.sockets[0].choose("IDLE").await;
+        scene.terminal.keys(&["z"]);
+        scene.terminal.shows("custom").await;
+        let session = scene.sockets[0].session.clone();
+        scene.terminal.keys(&["Enter", "z"]);
+        let screen = scene
+            .terminal
+            .until("the session", |screen| screen.contains(&session[..8]))
+            .await;
+        assert!(screen.contains("IDLE") && screen.contains("alice"), "{screen}");
+        scene.terminal.keys(&["Escape", "Escape"]);
+        scene.until("the table", |table| table.row("bob").is_some()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_in_the_detail_count_down() {
+    let scene = Scene::with(&["alice"], LARGE).await;
+    scene
+        .daemon
+        .rest()
+        .report("gated", serde_json::json!({"status": "ONLINE", "ttlSeconds": 3600}))
+        .await;
+    scene
+        .until("the reported one", |table| table.row("gated").is_some())
+        .await;
+    scene.select("gated").await;
+    scene.terminal.keys(&["Enter"]);
+    scene.terminal.shows("59m 5").await;
+    let first = scene.terminal.screen();
+    scene
+        .terminal
+        .until("it counts", |screen| {
+            screen.contains("59m 5") && detail(screen) != detail(&first)
+        })
+        .await;
+}
+
+/// The lines with the hour that is counted down.
+fn detail(screen: &str) -> Vec<String> {
+    screen
+        .lines()
+        .filter(|line| line.contains("59m 5"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_opens_on_a_user() {
+    let scene = Scene::before(&["alice", "bob", "carol"], LARGE).await;
+    scene.terminal.line("presencectl watch --user bob");
+    let screen = scene.terminal.shows("active").await;
+    let table = table(&screen).unwrap();
+    assert_eq!(table.users().len(), 3, "{screen}");
+    assert!(
+        screen.matches("bob").count() >= 2,
+        "in the table and in the detail: {screen}"
+    );
+    // Keys are about that user.
+    scene.terminal.text("c2");
+    scene.until("bob is set IDLE", |table| table.says("bob", "IDLE")).await;
+}

@@ -1,0 +1,216 @@
+//! Nothing a user chose as id, and nothing a server says, reaches the terminal as a control sequence: every command and every
+//! panel, judged by every byte written to the terminal.
+
+use presence::UserId;
+use presence_tests::rest::{percent, send};
+use presence_tests::{Daemon, Terminal};
+use reqwest::Method;
+use unicode_width::UnicodeWidthStr;
+
+use super::bytes::assert_harmless;
+use super::hostile_server::{self, REFUSED};
+use super::scene::Scene;
+
+/// Ids that the daemon takes: no control characters, but everything else.
+const TAKEN: &str = "[31m|]0;title|\\x1b[31m|\\u{1b}[2J|^[[2J|%1b%5b2J|\u{241b}[31m|a\u{202e}gnp.exe|\u{202d}x|\u{2066}x\u{2069}|\
+a\u{200b}lice|a\u{200d}b|\u{2060}w|\u{ad}soft|\u{feff}bom|line\u{2028}separator|par\u{2029}agraph|\u{e0041}\u{e0042}tags|\u{fff9}a\u{fffa}|\
+\u{180e}mongol|\u{3164}filler|利用者の名前|ﾊﾝｶｸ|각각한글|e\u{301}\u{302}\u{303}\u{304}|مستخدم|משתמש|👩‍👩‍👧‍👦|🏳️‍🌈|🇩🇪|👍🏽|☺️|\u{fffd}|\u{10ffff}|\u{e000}|\
+﷽|𝕏𝕐|--help|-rf|$(reboot)|`id`|;reboot|'\"|<b>|a\tb|=1+1|@x|│║┃─|▁█|a\\b|DOMAIN\\user|..x|null";
+
+fn taken() -> Vec<String> {
+    let longest = [
+        "x".repeat(128),
+        "名".repeat(42),
+        "\u{202e}".repeat(42),
+        "e\u{301}".repeat(42),
+    ];
+    TAKEN
+        .split('|')
+        .map(str::to_owned)
+        .chain(longest)
+        .filter(|id| UserId::new(id).is_ok())
+        .collect()
+}
+
+/// Looks into every panel and opens whatever names a user, who is the selected one.
+fn look_everywhere(terminal: &Terminal) {
+    for keys in [
+        &["Enter"][..],
+        &["Enter"],
+        &["z", "Down", "z"],
+        &["c", "Escape"],
+        &["K", "Escape"],
+        &["F", "Escape"],
+        &["y"],
+        &["Escape", "Tab", "z", "g", "G", "z", "Tab"],
+        &["t", "t", "t", "s", "s", "S", "S", "?", "q", ":", "Escape"],
+    ] {
+        terminal.keys(keys);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_id_acts_on_the_terminal_in_any_panel() {
+    let scene = Scene::before(&[], (120, 40)).await;
+    let ids = taken();
+    for id in &ids {
+        scene.report(id, "ONLINE").await;
+    }
+    scene.terminal.line("presencectl watch");
+    let count = ids.len().to_string();
+    scene
+        .terminal
+        .until("all are counted", |screen| {
+            screen.contains(&count) && screen.contains("STATUS")
+        })
+        .await;
+    for id in &ids {
+        scene.terminal.keys(&["Down"]);
+        scene.report(id, "IDLE").await;
+        look_everywhere(&scene.terminal);
+    }
+    for id in &ids {
+        // As somebody would who pastes an id from a complaint.
+        scene.terminal.text("/");
+        scene.terminal.paste(id);
+        scene.terminal.keys(&["Enter", "Escape", "Escape"]);
+    }
+    // Whoever isn't present is asked for by what was typed.
+    scene.daemon.rest().kick(&ids[7]).await;
+    scene.terminal.text("/");
+    scene.terminal.paste(&ids[7]);
+    scene.terminal.keys(&["Enter"]);
+    scene.terminal.shows("no_session").await;
+    for size in [(80, 24), (200, 60), (40, 10), (120, 40)] {
+        scene.terminal.resize(size.0, size.1);
+    }
+    scene.terminal.keys(&["Escape", "Escape", "Escape", "q"]);
+    scene.terminal.prompt().await;
+    assert_harmless(&scene.terminal.raw_output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_ids_are_made_of_the_frame_stands_straight() {
+    let scene = Scene::before(&[], (80, 24)).await;
+    let ids = taken();
+    for id in &ids {
+        scene.report(id, "ONLINE").await;
+    }
+    scene.terminal.line("presencectl watch");
+    scene.terminal.shows("ONLINE").await;
+    let is_straight = |screen: &str| {
+        screen
+            .lines()
+            .filter(|line| line.starts_with('│'))
+            .all(|line| line.ends_with('│') && line.width() == 80)
+    };
+    for _ in 0..ids.len() / 4 {
+        let screen = scene
+            .terminal
+            .until("the frame is straight", |screen| {
+                screen.contains("ONLINE") && is_straight(screen)
+            })
+            .await;
+        assert!(screen.lines().any(|line| line.starts_with('│')), "{screen}");
+        scene.terminal.keys(&["PageDown"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_id_acts_on_the_terminal_in_any_command() {
+    let scene = Scene::before(&[], (100, 30)).await;
+    let ids = taken();
+    let home = scene.daemon.home().path();
+    for id in &ids {
+        scene.report(id, "ONLINE").await;
+    }
+    // In files, so that nothing but the programs writes an id to the terminal.
+    std::fs::write(home.join("ids"), ids.join("\n") + "\n").unwrap();
+    let script = r#"
+        timeout 30 presencectl events & events=$!
+        presencectl get - <ids
+        for format in table json ndjson csv; do presencectl -o $format online; done
+        while IFS= read -r id; do
+            presencectl explain -- "$id"
+            presencectl set-status IDLE --user="$id"
+            presencectl get -- "$id"
+            presencectl get --no-such "$id"
+            presencectl --context "$id" stats
+            presencectl --secret-file "$id" stats
+            presencectl set-status "$id"
+            presencectl token "$id" --jwt-key /dev/null
+            presencectl online --prefix "$id" --status "$id"
+            echo n | presencectl kick -- "$id"
+            presencectl kick --yes -- "$id"
+            presencectl forget --yes -- "$id"
+            presencectl watch --once --user="$id"
+        done <ids
+        presencectl stats; presencectl doctor
+        kill $events
+    "#;
+    std::fs::write(home.join("script"), script).unwrap();
+    scene.terminal.line("sh script; echo it is over");
+    scene
+        .terminal
+        .until("all commands have run", |screen| {
+            screen.lines().any(|line| line.trim_end() == "it is over")
+        })
+        .await;
+    assert_harmless(&scene.terminal.raw_output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_server_says_nothing_acts_on_the_terminal_and_the_dashboard_lives() {
+    let daemon = Daemon::start(&[]).await;
+    let stats = send(daemon.rest().internal(Method::GET, "/api/stats")).await.body;
+    let fake = hostile_server::start(stats);
+    let home = daemon.home().path().to_owned();
+    let terminal = Terminal::of(&daemon, 120, 40).await;
+    std::fs::copy(daemon.file("secret"), home.join("copied-secret")).unwrap();
+    let tool = format!(
+        "presencectl --server http://{} --secret-file copied-secret",
+        fake.address()
+    );
+    terminal.line(&format!("{tool} watch"));
+    let is_settled = |screen: &str| screen.contains("survivor") && screen.contains("alice");
+    // However often it had to be tried again by hand.
+    loop {
+        terminal.keys(&["R"]);
+        let screen = terminal
+            .until("a picture or a word about why not", |screen| screen.contains("help"))
+            .await;
+        if is_settled(&screen) {
+            break;
+        }
+    }
+    terminal.keys(&["Down"]);
+    look_everywhere(&terminal);
+    terminal.keys(&["Enter"]);
+    terminal.shows("custom").await;
+    for act in ["c1", "Ky", "Fy"] {
+        terminal.text(act);
+        terminal.shows("bad").await;
+    }
+    terminal.keys(&["C-c"]);
+    terminal.prompt().await;
+    for command in [
+        "stats",
+        "doctor",
+        "explain alice",
+        "get alice",
+        "online",
+        "kick --yes alice",
+        "watch --once",
+    ] {
+        terminal.ask_on_screen(&format!("timeout 20 {tool} {command}")).await;
+    }
+    assert!(fake.requests().len() > 5);
+    assert_harmless(&terminal.raw_output());
+}
+
+#[test]
+fn the_daemon_takes_these_ids_and_refuses_those() {
+    assert!(taken().len() > 45);
+    assert!(taken().iter().any(|id| percent(id).len() > 300));
+    assert!(REFUSED.iter().all(|id| UserId::new(id).is_err()));
+}

@@ -1,0 +1,77 @@
+//! What most tests begin with: a daemon, some people, and the dashboard in a terminal.
+
+use presence::wire::record::Record;
+use presence_tests::daemon::Setup;
+use presence_tests::{Daemon, Socket, Terminal};
+use serde_json::json;
+
+use super::reading::{Table, has_table, table};
+
+/// A daemon with people, and a terminal.
+pub(crate) struct Scene {
+    // Dropped first: the dashboard before what it looks at.
+    pub(crate) terminal: Terminal,
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) daemon: Daemon,
+}
+
+impl Scene {
+    /// The dashboard on a terminal of this size, with these people listed.
+    pub(crate) async fn with(people: &[&str], (width, height): (u16, u16)) -> Self {
+        let scene = Self::before(people, (width, height)).await;
+        scene.watch("presencectl watch", people).await;
+        scene
+    }
+
+    /// The same, before the dashboard is started.
+    pub(crate) async fn before(people: &[&str], (width, height): (u16, u16)) -> Self {
+        let daemon = Setup::new(&["--grace", "1s", "--restart-grace", "20s"])
+            .keeping_its_port()
+            .start()
+            .await;
+        let mut sockets = Vec::new();
+        for person in people {
+            sockets.push(daemon.socket(person).await);
+        }
+        let terminal = Terminal::of(&daemon, width, height).await;
+        Self {
+            terminal,
+            sockets,
+            daemon,
+        }
+    }
+
+    /// Types this and waits until these people are listed.
+    pub(crate) async fn watch(&self, command: &str, people: &[&str]) {
+        self.terminal.line(command);
+        self.until("everyone is listed", |table| {
+            people.iter().all(|person| table.row(person).is_some())
+        })
+        .await;
+    }
+
+    /// Waits until the table is such.
+    pub(crate) async fn until(&self, what: &str, is_such: impl Fn(&Table) -> bool) -> Table {
+        let screen = self.terminal.until(what, |screen| has_table(screen, &is_such)).await;
+        table(&screen).unwrap()
+    }
+
+    /// Selects a user by searching, as operators do, and leaves the others listed.
+    pub(crate) async fn select(&self, user: &str) {
+        self.terminal.text("/");
+        self.terminal.text(user);
+        self.until("who is searched is found", |table| table.users() == [user])
+            .await;
+        self.terminal.keys(&["Enter"]);
+        self.terminal.keys(&["Escape"]);
+    }
+
+    /// The user is reported.
+    pub(crate) async fn report(&self, user: &str, status: &str) {
+        self.daemon
+            .rest()
+            .report(user, json!({"status": status}))
+            .await
+            .ok::<Record>();
+    }
+}

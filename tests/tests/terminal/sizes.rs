@@ -1,0 +1,62 @@
+//! Any size, and any change of it while it runs.
+
+use super::reading::has_table;
+use super::scene::Scene;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
+    let scene = Scene::with(&["alice", "bob"], (80, 24)).await;
+    let is_whole = |screen: &str| {
+        has_table(screen, |table| {
+            table.row("alice").is_some() && table.row("bob").is_some()
+        }) && screen.contains("search")
+    };
+    for (width, height) in [(120, 40), (40, 10), (200, 60), (20, 5), (80, 24)] {
+        scene.terminal.resize(width, height);
+        let screen = scene
+            .terminal
+            .until(&format!("alice at {width}x{height}"), |screen| {
+                screen.contains("alice") && (width < 80 || is_whole(screen))
+            })
+            .await;
+        assert!(screen.lines().count() <= usize::from(height));
+    }
+    for (width, height) in [(1, 1), (2, 1), (1, 9), (300, 1)] {
+        scene.terminal.resize(width, height);
+        // It still lives: keys are taken and the next size is drawn.
+        scene.terminal.keys(&["?", "Escape", "Down", "Tab", "Tab"]);
+        scene.terminal.resize(80, 24);
+        scene
+            .terminal
+            .until(&format!("whole again after {width}x{height}"), is_whole)
+            .await;
+    }
+    scene.terminal.keys(&["q"]);
+    scene.terminal.prompt().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_in_the_smallest_terminal_there_is() {
+    let scene = Scene::before(&["alice"], (1, 1)).await;
+    scene.terminal.line("presencectl watch");
+    let program = scene.terminal.program().await;
+    scene.terminal.resize(80, 24);
+    scene
+        .until("alice is listed", |table| table.row("alice").is_some())
+        .await;
+    assert!(program.threads() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_fills_the_screen_and_goes_back() {
+    let scene = Scene::with(&["alice"], (80, 24)).await;
+    scene.terminal.keys(&["Tab", "z"]);
+    scene
+        .terminal
+        .until("only the stream", |screen| !has_table(screen, |_| true))
+        .await;
+    scene.terminal.keys(&["z"]);
+    scene
+        .until("the table again", |table| table.row("alice").is_some())
+        .await;
+}
