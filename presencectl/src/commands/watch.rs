@@ -21,7 +21,7 @@ use crate::tui::geometry::Size;
 use crate::tui::link::Link;
 use crate::tui::model::Model;
 use crate::tui::once;
-use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, start_reading};
+use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, on, start_reading};
 use crate::tui::terminal::{Screen, leave};
 use crate::tui::theme::Theme;
 
@@ -106,11 +106,9 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
     let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
     let mut signals = signals().map_err(broken)?;
     let screen = Screen::enter().map_err(broken)?;
-    let model = model(args, screen.size().map_err(broken)?, clock);
     let dashboard = Dashboard {
-        model,
-        theme: theme(),
-        screen,
+        model: model(args, screen.size(), clock),
+        show: on(screen, theme()),
         clock,
         orders: ways.orders,
     };
