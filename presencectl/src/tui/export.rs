@@ -1,6 +1,6 @@
 //! Writing what is shown into a file of the working directory, in the shapes of `online` and `events`. No file is ever overwritten.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ struct Line<'a> {
 pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Answer {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
-        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} into {}", path.display())),
+        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} to {}", path.display())),
         Ok(Err(error)) => Answer::Failed(format!("nothing was written: {error}")),
         Err(_) => Answer::Failed("nothing was written".to_owned()),
     }
@@ -72,7 +72,17 @@ fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall
         ExportFormat::Json => "json",
     };
     let (file, path) = create(directory, &format!("presence-{kind}-{}", stamp(now)), extension)?;
-    let mut out = BufWriter::new(file);
+    match fill(BufWriter::new(file), what, format, now) {
+        Ok(()) => Ok((count, path)),
+        Err(error) => {
+            // Half a file would be taken for a whole one.
+            let _ = fs::remove_file(&path);
+            Err(of_file(&path, &error))
+        }
+    }
+}
+
+fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
         (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
         (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
@@ -82,14 +92,18 @@ fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall
             json::write_line(&mut out, &Changes { now, changes })?;
         }
     }
-    out.flush()?;
-    Ok((count, path))
+    out.flush()
+}
+
+/// With the file it is about.
+fn of_file(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
+        count => format!("{} {noun}s", time::grouped(count as u64)),
     }
 }
 
@@ -106,7 +120,7 @@ fn create(directory: &Path, name: &str, extension: &str) -> io::Result<(File, Pa
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SAME_SECOND_MAX => number += 1,
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            Err(error) => return Err(of_file(&path, &error)),
         }
     }
 }
