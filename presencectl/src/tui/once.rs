@@ -97,12 +97,13 @@ fn is_whole(model: &Model) -> bool {
 /// The lines of a picture, without blanks at their ends.
 fn text(buffer: &Buffer, colour: Colour) -> String {
     let area = buffer.area;
+    let plain = Cell::EMPTY.style();
     let mut text = String::new();
     for y in area.top()..area.bottom() {
         let row = area.left()..area.right();
         let is_seen = |x: &u16| buffer.cell((*x, y)).is_some_and(|cell| !is_blank(cell, colour));
         let end = row.clone().rev().find(is_seen).map_or(area.left(), |x| x + 1);
-        let mut last = Style::reset();
+        let mut last = plain;
         let mut skipped = 0;
         for x in row.start..end {
             let Some(cell) = buffer.cell((x, y)) else { continue };
@@ -119,8 +120,8 @@ fn text(buffer: &Buffer, colour: Colour) -> String {
             }
             text.push_str(cell.symbol());
         }
-        if last != Style::reset() {
-            text.push_str(&sgr(Style::reset()));
+        if last != plain {
+            text.push_str(&sgr(plain));
         }
         text.push('\n');
     }

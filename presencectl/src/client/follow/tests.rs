@@ -79,7 +79,8 @@ impl Peer {
     pub(crate) async fn attached(&self) -> (Target, Attached, Socket) {
         let target = self.finder().find().unwrap();
         let (attached, socket) = tokio::join!(Attached::attach(&target), self.socket());
-        (target, attached.ok().expect("attached"), socket)
+        let attached = attached.unwrap_or_else(|error| panic!("{error}"));
+        (target, attached, socket)
     }
 }
 

@@ -7,15 +7,11 @@ mod modes;
 mod tests;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use rustix::process::{Signal, kill_current_process_group};
-use signal_hook::consts::SIGCONT;
-use signal_hook::{flag, low_level};
 
 use super::geometry::Size;
 use crate::output::terminal::size;
@@ -27,14 +23,14 @@ use modes::{Tty, enter, is_still_ours};
 const USUAL: Size = Size { width: 80, height: 24 };
 /// No picture is larger, whatever a terminal says of itself.
 const LARGEST: u16 = 1000;
-/// The signal that stops us comes within this, or no shell is there that could bring us back.
+/// A process that is to stop has stopped by then. One without a shell that could bring it back never does, and goes on.
 const STOPPED_WITHIN: Duration = Duration::from_millis(500);
-/// Between two looks at whether we were brought back.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The terminal in the dashboard's modes; left when this is dropped.
 pub(crate) struct Screen {
     canvas: Canvas<Tty>,
+    /// Tells when somebody continued this process after it was stopped.
+    continued: Receiver<()>,
 }
 
 impl Screen {
@@ -42,11 +38,12 @@ impl Screen {
     ///
     /// # Errors
     /// What the terminal says.
-    pub(crate) fn enter() -> io::Result<Self> {
+    pub(crate) fn enter(continued: Receiver<()>) -> io::Result<Self> {
         modes::leave_before_a_panic_is_told();
         enter()?;
         Ok(Self {
             canvas: Canvas::new(Tty),
+            continued,
         })
     }
 
@@ -85,19 +82,12 @@ impl Screen {
     /// # Errors
     /// What the terminal says.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
-        let is_back = Arc::new(AtomicBool::new(false));
-        let watched = flag::register(SIGCONT, Arc::clone(&is_back))?;
         leave();
-        // All of the job, as a terminal's own Ctrl-Z does: a script around us must stop as well. Which of our threads the signal stops
-        // first nobody knows, so this one goes on only after we were continued.
+        while self.continued.try_recv().is_ok() {}
+        // All of the job, as a terminal's own Ctrl-Z does: a script around us must stop as well. Another thread may be the one that takes
+        // the signal, and this one run on for a while: it must not enter before the stop.
         kill_current_process_group(Signal::TSTP)?;
-        for _ in 0..STOPPED_WITHIN.as_millis() / LOOK_EVERY.as_millis() {
-            if is_back.load(Ordering::SeqCst) {
-                break;
-            }
-            thread::park_timeout(LOOK_EVERY);
-        }
-        low_level::unregister(watched);
+        let _ = self.continued.recv_timeout(STOPPED_WITHIN);
         enter()?;
         self.repaint();
         Ok(())

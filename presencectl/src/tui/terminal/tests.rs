@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::channel;
+use std::thread::{self, JoinHandle};
 
 use ratatui::style::Style;
 use rustix::fs::{Mode, OFlags};
@@ -87,7 +88,7 @@ fn ended(how: &str, test: &str) -> (String, bool) {
 
 /// The process of its own.
 fn enter_and_end(how: &str) {
-    let mut screen = Screen::enter().unwrap();
+    let mut screen = Screen::enter(channel().1).unwrap();
     let picture = |buffer: &mut Buffer| buffer.set_string(0, 0, "a-picture", Style::new());
     screen.draw(picture).unwrap();
     match how {
