@@ -1,5 +1,5 @@
 //! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed, at most thirty times a
-//! second. It waits for nothing else, so a key is answered with the next picture.
+//! second. It waits for nothing else, so a key is answered with the next picture, which for a key is drawn at once.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::effect::Effect;
 use super::message::{Answer, Message};
 use super::model::Model;
+use super::pace::{For, Pace};
 use super::terminal::{Screen, input};
 use super::theme::Theme;
 use super::update::{settle, update};
@@ -18,8 +19,6 @@ use super::view;
 use crate::clock;
 use crate::failure::Failure;
 
-/// Between two pictures at least: thirty a second.
-const PICTURE_EVERY: Duration = Duration::from_micros(33_400);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
 /// Inputs that wait at most; then the stream waits, and the daemon conflates.
@@ -95,6 +94,23 @@ enum Going {
     Over,
 }
 
+/// What some inputs came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// A picture is wanted.
+    Some(For),
+    /// It is over.
+    End,
+}
+
+/// What a picture after this is for.
+const fn cause(message: &Message) -> For {
+    match message {
+        Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => For::Key,
+        Message::Tick(_) | Message::News(_) | Message::Answer(_) => For::News,
+    }
+}
+
 impl Dashboard {
     /// Runs until the operator or somebody outside ends it, on a runtime of its own.
     ///
@@ -110,33 +126,29 @@ impl Dashboard {
     }
 
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
-        let mut drawn = clock::instant();
-        self.draw()?;
-        let mut is_dirty = false;
+        let begun = clock::instant();
+        let mut pace = Pace::default();
+        let mut wanted = Some(For::News);
         loop {
-            let wait = if is_dirty {
-                PICTURE_EVERY.saturating_sub(drawn.elapsed())
-            } else {
-                self.until_next_second()
-            };
+            let wait = wanted.map_or_else(|| self.until_next_second(), |what| pace.wait(begun.elapsed(), what));
             let first = timeout(wait, inputs.recv()).await;
             if self.message(Message::Tick(self.clock.now()))? == Going::Over {
                 return Ok(());
             }
+            wanted = wanted.max(Some(For::News));
             match first {
-                Ok(Some(input)) => {
-                    if self.take_some(input, inputs)? == Going::Over {
-                        return Ok(());
-                    }
-                }
+                Ok(Some(input)) => match self.take_some(input, inputs)? {
+                    Taken::End => return Ok(()),
+                    Taken::Some(what) => wanted = wanted.max(Some(what)),
+                },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            is_dirty = true;
-            if drawn.elapsed() >= PICTURE_EVERY {
-                drawn = clock::instant();
+            let now = begun.elapsed();
+            if let Some(what) = wanted.filter(|what| pace.wait(now, *what).is_zero()) {
+                pace.on_picture(now, what);
                 self.draw()?;
-                is_dirty = false;
+                wanted = None;
             }
         }
     }
@@ -154,16 +166,17 @@ impl Dashboard {
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Going> {
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Taken> {
         let begun = clock::instant();
         let mut next = Some(first);
+        let mut what = For::News;
         while let Some(input) = next {
-            let going = match input {
-                Input::Message(message) => self.message(message)?,
-                Input::End => Going::Over,
+            let Input::Message(message) = input else {
+                return Ok(Taken::End);
             };
-            if going == Going::Over {
-                return Ok(Going::Over);
+            what = what.max(cause(&message));
+            if self.message(message)? == Going::Over {
+                return Ok(Taken::End);
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
@@ -171,7 +184,7 @@ impl Dashboard {
                 None
             };
         }
-        Ok(Going::On)
+        Ok(Taken::Some(what))
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {

@@ -71,8 +71,9 @@ pub(crate) async fn dashboard(users: usize, changes: u32) -> ExitCode {
         keys::search(&mut pty, users).await,
     ];
     println!(
-        "resident       {} KiB after all that",
-        pty.process().resident_bytes() / 1024
+        "after all that {} KiB, and at most {} frames in any second of it",
+        pty.process().resident_bytes() / 1024,
+        most_in_a_second(&pty.frames())
     );
     pty.leave(b"\x03").await;
     drop(made);
