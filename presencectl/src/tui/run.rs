@@ -1,14 +1,20 @@
 //! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed. A key is answered with a
-//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else.
+//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else. On what it is shown is not decided
+//! here.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
 use presence::{Mono, Now};
-use tokio::sync::mpsc::{Receiver, Sender, error::TrySendError};
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::effect::Effect;
+use super::geometry::Size;
 use super::message::{Answer, Message};
 use super::model::Model;
 use super::terminal::{Screen, input};
@@ -25,8 +31,9 @@ const ANSWER_EVERY: Duration = Duration::from_micros(33_400);
 const NEWS_EVERY: Duration = Duration::from_micros(66_800);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
-/// Inputs that wait at most; then the stream waits, and the daemon conflates.
-pub(crate) const INPUTS_MAX: usize = 256;
+/// Inputs that wait at most; then the stream waits, and the daemon conflates. A key stands behind so many frames of at most 64 KiB, some
+/// 250 records each, of which every one is applied in about half a millisecond: it is still answered with the next picture.
+pub(crate) const INPUTS_MAX: usize = 32;
 /// Orders that wait at most: each is an answer to a key, or comes once a second.
 pub(crate) const ORDERS_MAX: usize = 64;
 
@@ -82,11 +89,44 @@ pub(crate) fn start_reading(inputs: Sender<Input>) {
     });
 }
 
-/// The dashboard on a screen.
-pub(crate) struct Dashboard {
+/// What is to happen where the dashboard is shown.
+pub(crate) enum Show<'a> {
+    /// A picture of this. It is told how large the picture is, and lists the rows for that.
+    Picture(&'a mut Model),
+    /// All of the next picture, whatever was there before.
+    Anew,
+    /// The shell, until it brings us back.
+    Shell,
+    /// Nothing, but this text is put into the clipboard.
+    Copied(&'a str),
+}
+
+/// Shows it on a screen.
+pub(crate) fn on(mut screen: Screen, theme: Theme) -> impl FnMut(Show<'_>) -> io::Result<()> {
+    move |show| {
+        match show {
+            Show::Picture(model) => {
+                return screen.draw(|buffer| {
+                    model.size = Size {
+                        width: buffer.area.width,
+                        height: buffer.area.height,
+                    };
+                    settle(model);
+                    view::draw(model, &theme, buffer);
+                });
+            }
+            Show::Anew => screen.repaint(),
+            Show::Shell => return screen.suspend(),
+            Show::Copied(text) => return screen.copy(text),
+        }
+        Ok(())
+    }
+}
+
+/// The dashboard, and where it is shown.
+pub(crate) struct Dashboard<S> {
     pub(crate) model: Model,
-    pub(crate) theme: Theme,
-    pub(crate) screen: Screen,
+    pub(crate) show: S,
     pub(crate) clock: Clock,
     pub(crate) orders: Sender<Effect>,
 }
@@ -118,7 +158,7 @@ impl Wanted {
     }
 }
 
-impl Dashboard {
+impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     /// Runs until the operator or somebody outside ends it, on a runtime of its own.
     ///
     /// # Errors
@@ -177,9 +217,7 @@ impl Dashboard {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        settle(&mut self.model);
-        let (model, theme) = (&self.model, &self.theme);
-        self.screen.draw(|frame| view::draw(model, theme, frame.buffer_mut()))
+        (self.show)(Show::Picture(&mut self.model))
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
@@ -205,25 +243,36 @@ impl Dashboard {
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {
-        for effect in update(&mut self.model, message) {
+        if matches!(message, Message::Resized(_)) {
+            // It may have been smaller meanwhile, and have lost what it showed.
+            (self.show)(Show::Anew)?;
+        }
+        let mut effects = VecDeque::from(update(&mut self.model, message));
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit => return Ok(Going::Over),
-                Effect::Suspend => {
-                    self.screen.suspend()?;
-                    self.model.size = self.screen.size()?;
+                Effect::Suspend => (self.show)(Show::Shell)?,
+                Effect::Repaint => (self.show)(Show::Anew)?,
+                Effect::Copy(text) => (self.show)(Show::Copied(&text))?,
+                order => {
+                    if let Err(refused) = self.orders.try_send(order) {
+                        let answer = not_taken(refused.into_inner());
+                        effects.extend(update(&mut self.model, Message::Answer(answer)));
+                    }
                 }
-                Effect::Repaint => self.screen.repaint()?,
-                Effect::Copy(text) => self.screen.copy(&text)?,
-                order => self.order(order),
             }
         }
         Ok(Going::On)
     }
+}
 
-    fn order(&mut self, order: Effect) {
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
-            let told = "too much is under way already; try again".to_owned();
-            update(&mut self.model, Message::Answer(Answer::Failed(told)));
-        }
+/// The answer to an order that nobody takes: the model must not wait for one that never comes.
+fn not_taken(order: Effect) -> Answer {
+    let why = "too much is under way already; try again".to_owned();
+    match order {
+        Effect::AskStats => Answer::Stats(Err(why)),
+        Effect::AskRecords(_) => Answer::NotFresh,
+        Effect::AskExplain(user) => Answer::Explained { user, result: Err(why) },
+        _ => Answer::Failed(why),
     }
 }

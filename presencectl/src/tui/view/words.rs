@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::{Status, Wall};
 
 use super::super::model::{Model, Times};
-use crate::output::time;
+use crate::output::{number, time};
 
 /// The sign of a status: each has its own shape, so none depends on its colour.
 pub(super) const fn sign(status: Status) -> &'static str {
@@ -36,15 +36,7 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
 
 /// `12,345`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    number::grouped(number)
 }
 
 /// `0.4 ms`, `12 ms`, `1.2 s`.
