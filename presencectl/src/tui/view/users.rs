@@ -49,6 +49,8 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
     let listed = words::count(table.len() as u64);
     match table.filter() {
+        // Before the first picture nobody is counted.
+        Filter::Present if !model.roster.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
             format!("{listed} of {} present ", words::count(total)),

@@ -96,6 +96,54 @@ fn a_lost_daemon_is_told_and_the_last_picture_stays() {
 }
 
 #[test]
+fn what_to_do_next_is_never_cut_off_by_why() {
+    let why = "the daemon says no, ".repeat(9);
+    let mut model = crowd(80, 24);
+    let lost = News::Lost {
+        why: why.clone(),
+        retry_in: Duration::from_millis(1200),
+    };
+    tell(&mut model, Message::News(lost));
+    assert!(
+        shown(&model)
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with(" STALE 0s  next try in 1.2 s")
+    );
+    let next = "start the daemon with `presenced`, or name another server".to_owned();
+    let ended = News::Ended {
+        why,
+        next: Some(next.clone()),
+    };
+    tell(&mut model, Message::News(ended));
+    let bottom = shown(&model).lines().last().unwrap().to_owned();
+    assert!(bottom.starts_with("R try now") && bottom.ends_with(&next), "{bottom}");
+}
+
+#[test]
+fn trouble_comes_first_and_the_rest_is_still_told() {
+    let mut model = live((80, 24), vec![]);
+    let mut stats = stats();
+    stats.store.writable = false;
+    stats.store.error = Some("the disk is full, ".repeat(9));
+    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    let line = shown(&model).lines().nth(5).unwrap().to_owned();
+    assert!(
+        line.contains("STORE TAKES NO WRITES  the disk is full") && line.contains("12/s"),
+        "{line}"
+    );
+    tell(&mut model, Message::Answer(Answer::Stats(Err("too slow".to_owned()))));
+    assert!(shown(&model).contains("no numbers: too slow"));
+}
+
+#[test]
+fn before_anything_is_told_nobody_is_said_to_be_none() {
+    let shown = shown(&empty(120, 40));
+    assert!(!shown.contains(" 0 ") && shown.contains("– "), "{shown}");
+}
+
+#[test]
 fn held_still() {
     let mut model = crowd(120, 40);
     press(&mut model, " ");
