@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -13,10 +14,13 @@ use crate::Daemon;
 use crate::binaries;
 use crate::ctl;
 use crate::process::{Process, children};
-use crate::wait::wait_until;
+use crate::wait::{meanwhile, wait_until};
 
 /// What the shell says when it waits. No program of ours says it.
 const PROMPT: &str = "shell-waits$";
+
+/// Nobody presses another key so soon after `Escape`: programs take that for the other key with Alt.
+const AFTER_ESCAPE: Duration = Duration::from_millis(100);
 
 /// Nothing on the screen but what the programs in it show, keys as they are sent, the clipboard to nowhere.
 const CONFIGURATION: &str = "
@@ -99,6 +103,16 @@ impl Terminal {
     /// Presses these keys, as tmux calls them: `Enter`, `Escape`, `Down`, `C-c`, `PPage`.
     pub fn keys(&self, keys: &[&str]) {
         self.run(&[&["send-keys", "-t", "t", "--"], keys].concat());
+    }
+
+    /// Presses these keys one by one, with the pause after `Escape` that tells it from the beginning of a sequence.
+    pub async fn press(&self, keys: &[&str]) {
+        for key in keys {
+            self.keys(&[key]);
+            if *key == "Escape" {
+                meanwhile(AFTER_ESCAPE).await;
+            }
+        }
     }
 
     /// Pastes this text, marked as pasted if the program asked for that.

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Whether a character must never reach a terminal or a file that people look at: control characters (C0, DEL, C1),
-/// what changes the reading direction, and what can't be seen, so that no id looks like another one.
+/// what changes the reading direction, what can't be seen, so that no id looks like another one, and what is no character:
+/// terminals leave it out, and what stood there before stays.
 pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
+        || u32::from(c) & 0xfffe == 0xfffe
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fdd0}'..='\u{fdef}'
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -44,7 +44,7 @@ async fn a_kick_asks_first_and_is_done_only_after_a_yes() {
         scene.terminal.text("K");
         scene.terminal.shows("Kick").await;
         scene.terminal.shows("No, leave").await;
-        scene.terminal.keys(&[no]);
+        scene.terminal.press(&[no]).await;
         scene
             .terminal
             .until("the question is gone", |screen| !screen.contains("No, leave"))
@@ -59,7 +59,7 @@ async fn a_kick_asks_first_and_is_done_only_after_a_yes() {
     scene
         .until("bob is shown OFFLINE", |table| table.says("bob", "OFFLINE"))
         .await;
-    scene.terminal.keys(&["Escape"]);
+    scene.terminal.press(&["Escape"]).await;
     scene
         .until("only alice is left", |table| table.users() == ["alice"])
         .await;
@@ -78,7 +78,7 @@ async fn a_user_is_forgotten_only_after_a_yes() {
     assert_eq!(scene.daemon.rest().record("bob").await.status, Status::Online);
     scene.terminal.keys(&["Down", "Enter"]);
     assert_eq!(scene.sockets[1].goodbye().await.0, 4010);
-    scene.terminal.keys(&["Escape"]);
+    scene.terminal.press(&["Escape"]).await;
     scene
         .until("only alice is left", |table| table.users() == ["alice"])
         .await;

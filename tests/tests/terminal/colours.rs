@@ -78,7 +78,7 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
     terminal.shows("IDLE").await;
     terminal.keys(&["?"]);
     terminal.shows("In every panel").await;
-    terminal.keys(&["Escape", "q"]);
+    terminal.press(&["Escape", "q"]).await;
     terminal.prompt().await;
     colours(&terminal.raw_output()[from..])
 }

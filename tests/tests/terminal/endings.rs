@@ -17,7 +17,7 @@ async fn left_as_it_was(end: impl AsyncFn(&Scene, Process)) -> String {
     let program = scene.terminal.program().await;
     scene.terminal.keys(&["Down", "Enter", "?"]);
     scene.terminal.shows("In every panel").await;
-    scene.terminal.keys(&["Escape"]);
+    scene.terminal.press(&["Escape"]).await;
     end(&scene, program).await;
     scene.terminal.prompt().await;
     let screen = scene.terminal.screen();
@@ -91,7 +91,7 @@ async fn while_it_is_suspended_and_it_comes_back_whole() {
         // Keys and mouse are taken as before.
         scene.terminal.text("/al");
         scene.terminal.shows("al").await;
-        scene.terminal.keys(&["Escape"]);
+        scene.terminal.press(&["Escape"]).await;
     }
     scene.terminal.keys(&["q"]);
     scene.terminal.prompt().await;

@@ -9,21 +9,16 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
         let scene = Scene::with(&["alice"], size).await;
         scene.terminal.keys(&["?"]);
         let mut seen = scene.terminal.shows("In every panel").await;
-        for _ in 0..12 {
-            scene.terminal.keys(&["PPage", "NPage"]);
+        while !seen.contains("In this help") {
+            let before = scene.terminal.screen();
             scene.terminal.keys(&["NPage"]);
-        }
-        seen += &scene.terminal.shows("In this help").await;
-        scene.terminal.keys(&["PPage"]);
-        for _ in 0..6 {
-            seen += &scene.terminal.screen();
-            scene.terminal.keys(&["PPage"]);
+            seen += &scene.terminal.until("further down", |screen| screen != before).await;
         }
         for known in ["search a user", "kick", "Ctrl-C", "PgDn", "Space"] {
             assert!(seen.contains(known), "{known}");
         }
         for close in ["Escape", "?", "q", "F1"] {
-            scene.terminal.keys(&[close]);
+            scene.terminal.press(&[close]).await;
             scene
                 .until("the help is closed", |table| table.row("alice").is_some())
                 .await;
@@ -60,7 +55,7 @@ async fn the_palette_finds_a_command_by_a_word_and_does_it() {
     scene.until("both", |table| table.users().len() == 2).await;
     scene.terminal.text(":sort by sess");
     scene.terminal.shows("sort by sessions").await;
-    scene.terminal.keys(&["Escape"]);
+    scene.terminal.press(&["Escape"]).await;
     scene
         .terminal
         .until("closed", |screen| {
@@ -80,7 +75,7 @@ async fn pasted_text_is_searched_and_is_no_command() {
     scene.terminal.keys(&["C-u"]);
     scene.terminal.paste("quinn");
     scene.until("quinn is found", |table| table.users() == ["quinn"]).await;
-    scene.terminal.keys(&["Escape"]);
+    scene.terminal.press(&["Escape"]).await;
     scene.until("both", |table| table.users().len() == 2).await;
     // Where nothing is typed, pasted text presses no keys.
     scene.terminal.paste("Kyq");

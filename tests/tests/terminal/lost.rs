@@ -99,14 +99,12 @@ async fn a_daemon_that_hangs_is_noticed_and_a_key_tries_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_for_a_daemon_that_is_not_there_yet() {
+async fn without_a_daemon_it_says_how_to_start_one() {
     let mut scene = Scene::before(&[], (80, 24)).await;
+    let before = scene.terminal.modes().await;
     scene.daemon.kill();
     scene.terminal.line("presencectl watch");
-    scene.terminal.shows("help").await;
-    scene.daemon.start_again().await;
-    scene.report("alice", "ONLINE").await;
-    scene
-        .until("alice is listed", |table| table.row("alice").is_some())
-        .await;
+    scene.terminal.shows("start the daemon").await;
+    scene.terminal.prompt().await;
+    assert_eq!(scene.terminal.modes().await, before);
 }

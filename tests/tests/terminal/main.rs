@@ -2,6 +2,7 @@
 //! byte it wrote. What the screen says is read in `reading`, what its bytes do in `bytes`.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "in a test program a failure is a failed test"
 )]

@@ -10,6 +10,8 @@ pub(crate) struct Table {
     pub(crate) y: usize,
     /// The rows with somebody in them.
     pub(crate) rows: Vec<String>,
+    /// Which of them is marked as selected.
+    pub(crate) selected: Option<usize>,
 }
 
 impl Table {
@@ -30,6 +32,11 @@ impl Table {
     pub(crate) fn row(&self, user: &str) -> Option<&str> {
         let is_of = |row: &&String| row.split_whitespace().any(|word| word == user);
         self.rows.iter().find(is_of).map(String::as_str)
+    }
+
+    /// Who is selected.
+    pub(crate) fn selected(&self) -> Option<&str> {
+        self.users().get(self.selected?).copied()
     }
 
     /// Whether the user is listed, and the row has this.
@@ -71,6 +78,7 @@ pub(crate) fn table(screen: &str) -> Option<Table> {
             .trim_end()
             .to_owned()
     };
+    let marked = |line: &Vec<char>| line.get(x.saturating_sub(1)) == Some(&'▶');
     let rows = lines[y + 1..]
         .iter()
         .take_while(|line| !line.get(x.saturating_sub(1)).is_some_and(|c| "└╰├".contains(*c)))
@@ -80,6 +88,7 @@ pub(crate) fn table(screen: &str) -> Option<Table> {
         head: inside(&lines[y]),
         x,
         y,
+        selected: lines[y + 1..].iter().position(marked),
         rows: rows.collect(),
     })
 }

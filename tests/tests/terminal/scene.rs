@@ -56,14 +56,13 @@ impl Scene {
         table(&screen).unwrap()
     }
 
-    /// Selects a user by searching, as operators do, and leaves the others listed.
+    /// Selects a user with a click.
     pub(crate) async fn select(&self, user: &str) {
-        self.terminal.text("/");
-        self.terminal.text(user);
-        self.until("who is searched is found", |table| table.users() == [user])
+        let place = table(&self.terminal.screen()).and_then(|table| table.place(user));
+        let (x, y) = place.expect("the user is on the screen");
+        self.terminal.click(x + 1, y);
+        self.until("the user is selected", |table| table.selected() == Some(user))
             .await;
-        self.terminal.keys(&["Enter"]);
-        self.terminal.keys(&["Escape"]);
     }
 
     /// The user is reported.

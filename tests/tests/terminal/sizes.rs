@@ -11,7 +11,7 @@ async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
             table.row("alice").is_some() && table.row("bob").is_some()
         }) && screen.contains("search")
     };
-    for (width, height) in [(120, 40), (40, 10), (200, 60), (20, 5), (80, 24)] {
+    for (width, height) in [(120, 40), (40, 10), (200, 60), (20, 7), (80, 24)] {
         scene.terminal.resize(width, height);
         let screen = scene
             .terminal
@@ -24,7 +24,7 @@ async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
     for (width, height) in [(1, 1), (2, 1), (1, 9), (300, 1)] {
         scene.terminal.resize(width, height);
         // It still lives: keys are taken and the next size is drawn.
-        scene.terminal.keys(&["?", "Escape", "Down", "Tab", "Tab"]);
+        scene.terminal.press(&["?", "Escape", "Down", "Tab", "Tab"]).await;
         scene.terminal.resize(80, 24);
         scene
             .terminal
@@ -37,8 +37,10 @@ async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_starts_in_the_smallest_terminal_there_is() {
-    let scene = Scene::before(&["alice"], (1, 1)).await;
-    scene.terminal.line("presencectl watch");
+    let scene = Scene::before(&["alice"], (80, 24)).await;
+    scene.terminal.text("presencectl watch");
+    scene.terminal.resize(1, 1);
+    scene.terminal.keys(&["Enter"]);
     let program = scene.terminal.program().await;
     scene.terminal.resize(80, 24);
     scene

@@ -82,7 +82,7 @@ fn crowd(width: u16, height: u16) -> Model {
         let mut record = record(&format!("person-{number:03}"), status, 1000 + number);
         record.since = Some(ago(i64::try_from(number * 97).unwrap()));
         record.last_seen = Some(ago(i64::try_from(number % 31).unwrap()));
-        record.last_active = (number % 5 > 0).then(|| ago(i64::try_from(number * 13).unwrap()));
+        record.last_active = (!number.is_multiple_of(5)).then(|| ago(i64::try_from(number * 13).unwrap()));
         record.sessions = Some(u32::try_from(1 + number % 3).unwrap());
         record.reason = Some(match status {
             Status::Online => Reason::Active,

@@ -60,7 +60,7 @@ fn model(width: u16, height: u16) -> Model {
     explain.sessions[0].session_id.clone_from(&worst);
     explain.sessions[0].node = Some(worst.clone());
     explain.next[0].why.clone_from(&worst);
-    model.detail = Some(crate::tui::model::Detail::new(user.clone()));
+    model.detail = Some(crate::tui::model::Detail::new(user));
     explained(&mut model, explain);
     model.detail.as_mut().unwrap().error = Some(worst.clone());
     model.stats_error = Some(worst);
