@@ -154,18 +154,12 @@ fn figures(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
 /// What an operator must see before anything else. What is told of it takes at most half of the line.
 fn troubles(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
     let theme = pen.theme;
-    let mut pieces = Vec::new();
-    let mut tell = |text: &str| {
-        let shown = cut(&escape(text), width / 2).into_owned();
-        pieces.push(span(format!("{shown} · "), theme.unusual()));
-    };
     let store = model.stats.as_ref().map(|stats| &stats.store);
-    if let Some(why) = &model.stats_error {
-        tell(&format!("no numbers: {why}"));
-    }
-    if let Some(error) = store.and_then(|store| store.error.as_ref()) {
-        tell(error);
-    }
+    let error = store.and_then(|store| store.error.clone());
+    // Without numbers the last error is an old one.
+    let no_numbers = model.stats_error.as_ref().map(|why| format!("no numbers: {why}"));
+    let piece = |text: String| span(format!("{} · ", cut(&escape(&text), width / 2)), theme.unusual());
+    let mut pieces: Vec<Span> = no_numbers.or(error).map(piece).into_iter().collect();
     if store.is_some_and(|store| !store.writable) {
         pieces.insert(0, span(" ", Style::new()));
         pieces.insert(0, span(" STORE TAKES NO WRITES ", theme.bad()));

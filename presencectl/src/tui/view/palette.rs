@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
             Style::new(),
         );
         // The name counts more than the key.
-        let name = unicode_width::UnicodeWidthStr::width(binding.help) + 3;
+        let name = binding.help.len() + 3;
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);
         pen.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());

@@ -3,11 +3,10 @@
 
 use std::borrow::Cow;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, CellWidth};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::super::geometry::Area;
 use super::super::theme::Theme;
@@ -30,13 +29,14 @@ impl<'a> Pen<'a> {
         if area.is_empty() {
             return x;
         }
-        let shown = cut(text, usize::from(area.width));
+        let text = visible(text);
+        let shown = cut(&text, usize::from(area.width));
         self.buffer.set_stringn(x, y, shown, usize::from(area.width), style).0
     }
 
     /// The same, ending where the columns end.
     pub(super) fn text_right(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
-        let blanks = usize::from(width).saturating_sub(text.width());
+        let blanks = usize::from(width).saturating_sub(columns(text));
         let blanks = u16::try_from(blanks).unwrap_or(width);
         self.text((x + blanks, y), width - blanks, text, style);
     }
@@ -45,12 +45,12 @@ impl<'a> Pen<'a> {
     pub(super) fn line(&mut self, (x, y): (u16, u16), width: u16, line: &Line) -> u16 {
         let mut at = x;
         let mut left = usize::from(width);
-        let mut rest: usize = line.spans.iter().map(|span| span.content.width()).sum();
+        let mut rest: usize = line.spans.iter().map(|span| columns(&span.content)).sum();
         for span in &line.spans {
             if left == 0 {
                 break;
             }
-            let own = span.content.width();
+            let own = columns(&span.content);
             rest -= own;
             // The last piece that fits must leave room for the mark if more follows that does not.
             let shown = if own > left || (own == left && rest > 0) {
@@ -140,9 +140,42 @@ const fn rect(area: Area) -> Rect {
     }
 }
 
+/// The columns that a text takes: the sum of its clusters, as they are written one after the other. The whole of a text may be
+/// called narrower (letters that some scripts join), so that what is missing would not be told.
+pub(super) fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    clusters(text).iter().map(|(_, width)| width).sum()
+}
+
+/// What takes its cells together, a letter and its marks, and how many. What would take none, a mark without a letter, is
+/// spelled out: left away, two users would look like one.
+fn clusters(text: &str) -> Vec<(String, usize)> {
+    let span = Span::raw(text);
+    let symbols = span.styled_graphemes(Style::new()).map(|cluster| cluster.symbol);
+    let cluster = |symbol: &str| match usize::from(symbol.cell_width()) {
+        0 => {
+            let spelled: String = symbol.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
+            let width = spelled.len();
+            (spelled, width)
+        }
+        width => (symbol.to_owned(), width),
+    };
+    symbols.map(cluster).collect()
+}
+
+/// A text with everything in it to be seen.
+fn visible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(clusters(text).into_iter().map(|(cluster, _)| cluster).collect())
+}
+
 /// As much of a text as fits into so many columns, with `…` where something is missing.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    if text.width() <= width {
+    if columns(text) <= width {
         return Cow::Borrowed(text);
     }
     cut_short(text, width)
@@ -155,13 +188,12 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     }
     let mut shown = String::new();
     let mut left = width - 1;
-    for c in text.chars() {
-        let own = c.width().unwrap_or(0);
+    for (cluster, own) in clusters(text) {
         if own > left {
             break;
         }
         left -= own;
-        shown.push(c);
+        shown.push_str(&cluster);
     }
     shown.push('…');
     Cow::Owned(shown)
@@ -175,12 +207,12 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     for piece in &line.spans {
         for word in piece.content.split_inclusive(' ') {
             // A blank at the end may lie beyond.
-            if used > INDENT.len() && used + word.trim_end().width() > width {
+            if used > INDENT.len() && used + columns(word.trim_end()) > width {
                 lines.push(Line::from(std::mem::take(&mut current)));
                 current.push(Span::raw(INDENT));
                 used = INDENT.len();
             }
-            used += word.width();
+            used += columns(word);
             match current.last_mut() {
                 Some(last) if last.style == piece.style => last.content.to_mut().push_str(word),
                 _ => current.push(Span::styled(word.to_owned(), piece.style)),
@@ -207,6 +239,27 @@ mod tests {
         assert_eq!(cut("漢字漢字", 6), "漢字…");
         assert_eq!(cut("漢字漢字", 1), "…");
         assert_eq!(cut("漢字", 0), "");
+    }
+
+    #[test]
+    fn letters_that_a_script_joins_are_counted_as_they_are_written() {
+        let text = "لا".repeat(3);
+        assert_eq!((columns(&text), cut(&text, 6)), (6, text.as_str().into()));
+        assert_eq!(cut(&text, 5), "لالا…");
+    }
+
+    #[test]
+    fn a_mark_without_a_letter_is_spelled_out_and_one_with_a_letter_is_not() {
+        let drawn = |text: &str| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 16, 1));
+            Pen::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
+            let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        assert_eq!(drawn("\u{301}ann"), "\\u{301}ann");
+        assert_eq!(drawn("e\u{301}ann"), "e\u{301}ann");
+        assert_eq!(drawn("ab\u{d7b0}c"), "ab\\u{d7b0}c");
+        assert_eq!(columns("\u{301}ann"), 10);
     }
 
     #[test]

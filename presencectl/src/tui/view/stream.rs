@@ -39,10 +39,11 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
 
 fn title(model: &Model, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
-    let mut pieces = vec![
-        span(" Stream ", theme.title(model.panel == Panel::Stream)),
-        span(format!("{} changes ", words::count(model.feed.total())), theme.faint()),
-    ];
+    let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
+    if model.roster.is_started() {
+        let total = words::counted(model.feed.total(), "change");
+        pieces.push(span(format!("{total} "), theme.faint()));
+    }
     if !model.feed.is_following() {
         let unseen = words::count(model.feed.unseen());
         let why = if model.paused_since.is_some() { "held; " } else { "" };

@@ -2,6 +2,7 @@
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthChar;
 
 use super::super::geometry::Area;
 use super::super::keymap::Filter;
@@ -154,14 +155,18 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen)
 fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
     let matched = model.table.matched(&row.user);
     let mut spans: Vec<Span> = Vec::new();
-    let mut was_match = None;
+    let mut was_match = false;
     for (index, piece) in (0..).zip(escape_each(row.user.as_str())) {
         let is_match = matched.binary_search(&index).is_ok();
+        // A mark stays with its letter.
+        let is_mark = piece.chars().all(|c| c.width() == Some(0));
         match spans.last_mut() {
-            Some(last) if was_match == Some(is_match) => last.content.to_mut().push_str(&piece),
-            _ => spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() })),
+            Some(last) if is_mark || was_match == is_match => last.content.to_mut().push_str(&piece),
+            _ => {
+                spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() }));
+                was_match = is_match;
+            }
         }
-        was_match = Some(is_match);
     }
     Line::from(spans)
 }

@@ -114,6 +114,28 @@ fn hostile_users_are_shown_and_do_nothing() {
 }
 
 #[test]
+fn no_user_looks_like_another_one() {
+    let names = [
+        "ann",
+        "\u{301}ann",
+        "a\u{301}nn",
+        "ann\u{301}",
+        "an\u{d7b0}n",
+        "an\u{200d}n",
+    ];
+    let mut pictures: Vec<String> = Vec::new();
+    for name in names {
+        let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
+        for c in "/nn".chars() {
+            tell(&mut model, Message::Key(crate::tui::key::Key::char(c)));
+        }
+        let shown = text(&picture(&model, &Theme::rich()));
+        assert!(!pictures.contains(&shown), "{shown}");
+        pictures.push(shown);
+    }
+}
+
+#[test]
 fn whatever_the_size_nothing_breaks() {
     let mut chance = Chance::seeded(1);
     for (width, height) in [(0, 0), (1, 1), (2, 2), (0, 5), (5, 0), (3, 60), (300, 3)] {
