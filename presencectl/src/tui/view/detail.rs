@@ -27,7 +27,9 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let columns = usize::from(inside.width.saturating_sub(2));
     let lines = lines(model, detail, pen);
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
-    let top = detail.top.min(lines.len().saturating_sub(usize::from(inside.height)));
+    let rows = usize::from(inside.height);
+    let top = detail.top.min(lines.len().saturating_sub(rows));
+    pen.part(layout.detail, (top, rows, lines.len()), has_focus);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
         pen.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
     }

@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
 use super::super::theme::Theme;
+use super::words::count;
 
 /// A picture that is being drawn.
 pub(super) struct Pen<'a> {
@@ -92,6 +93,30 @@ impl<'a> Pen<'a> {
         }
         if area.width > 4 {
             self.line((area.x + 2, area.y), area.width - 4, title);
+        }
+    }
+
+    /// What is shown of a list, on the bottom border of its box, if there is more than that: `3–8 of 20`.
+    pub(super) fn part(&mut self, area: Area, (first, shown, all): (usize, usize, usize), has_focus: bool) {
+        if shown < all {
+            let last = (first + shown).min(all);
+            let text = format!(
+                " {}–{} of {} ",
+                count(first as u64 + 1),
+                count(last as u64),
+                count(all as u64)
+            );
+            self.foot(area, &text, has_focus);
+        }
+    }
+
+    /// A word on the bottom border of a box, at the right.
+    pub(super) fn foot(&mut self, area: Area, text: &str, has_focus: bool) {
+        let area = self.clip(area);
+        let width = u16::try_from(columns(text)).unwrap_or(u16::MAX);
+        if area.height > 1 && area.width >= width.saturating_add(4) {
+            let at = (area.x + area.width - 2 - width, area.y + area.height - 1);
+            self.text(at, width, text, self.theme.border(has_focus));
         }
     }
 
@@ -199,6 +224,25 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The end of a text in so many columns: what is typed is seen where it is typed.
+pub(super) fn end(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let clusters = clusters(text);
+    let fitting = clusters.iter().rev().take_while(|(_, own)| {
+        let fits = *own <= left;
+        left = left.saturating_sub(*own);
+        fits
+    });
+    let taken = fitting.count();
+    let shown = clusters[clusters.len() - taken..]
+        .iter()
+        .map(|(cluster, _)| cluster.as_str());
+    std::iter::once("…").chain(shown).collect()
+}
+
 /// A line as several of so many columns, broken between words; those that follow are indented.
 pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     const INDENT: &str = "    ";
@@ -239,6 +283,14 @@ mod tests {
         assert_eq!(cut("漢字漢字", 6), "漢字…");
         assert_eq!(cut("漢字漢字", 1), "…");
         assert_eq!(cut("漢字", 0), "");
+    }
+
+    #[test]
+    fn of_what_is_typed_the_end_is_seen() {
+        assert_eq!(end("alice", 5), "alice");
+        assert_eq!(end("alice", 4), "…ice");
+        assert_eq!(end("漢字漢字", 6), "…漢字");
+        assert_eq!(end("漢字", 1), "…");
     }
 
     #[test]

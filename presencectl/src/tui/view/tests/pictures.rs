@@ -168,6 +168,34 @@ fn searching() {
 }
 
 #[test]
+fn a_long_search_is_seen_where_it_is_typed() {
+    for (width, height) in [(80, 24), (40, 10)] {
+        let mut model = crowd(width, height);
+        press(&mut model, "/");
+        press(&mut model, &"long-".repeat(20));
+        let shown = shown(&model);
+        assert!(shown.contains("ong-▏"), "{shown}");
+    }
+}
+
+#[test]
+fn however_long_the_id_its_change_is_seen_in_the_stream() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut model = live((width, height), vec![]);
+        let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
+        let users = vec![presence::wire::record::Update::Record(uuid)];
+        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
+        // A choice that changes nothing now is told as well.
+        let mut chosen = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
+        chosen.custom_status = Some(presence::CustomStatus::Idle);
+        let users = vec![presence::wire::record::Update::Record(chosen)];
+        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        assert!(shown(&model).contains(" chose IDLE"), "{}", shown(&model));
+    }
+}
+
+#[test]
 fn what_lies_over_the_panels() {
     for (name, keys) in [
         ("help", "?"),
