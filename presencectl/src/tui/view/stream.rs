@@ -1,5 +1,6 @@
 //! The stream of changes, the newest at the bottom.
 
+use presence::Reason;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -25,6 +26,8 @@ const REASON_COLUMNS: usize = 12;
 /// However long the change, something is seen of the id; and no more than a UUID has, or the id stands far from its change.
 const USER_COLUMNS_MIN: usize = 8;
 const USER_COLUMNS_MAX: usize = 36;
+/// So much of an id mostly tells it from others.
+const USER_COLUMNS_TELLING: usize = 12;
 
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let area = layout.stream;
@@ -77,7 +80,7 @@ fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'st
             let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
             (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
         }
-        _ => (width.saturating_sub(TIME_COLUMNS + 1 + told_columns), 0),
+        _ => (narrow_user_columns(change, width, told_columns), 0),
     };
     let user_columns = user_columns.max(USER_COLUMNS_MIN);
     let user = cut(&escape(change.user.as_str()), user_columns).into_owned();
@@ -101,6 +104,16 @@ fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'st
     let reason = reason.filter(|reason| used + reason.len() <= width);
     pieces.extend(reason.map(|reason| span(reason, theme.faint())));
     Line::from(pieces)
+}
+
+/// As much of the id as the change leaves, and the reason unless that leaves too little. OFFLINE has but one reason.
+fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> usize {
+    let room = width.saturating_sub(TIME_COLUMNS + 1 + told_columns);
+    let reason = change.reason.filter(|reason| *reason != Reason::NoSession);
+    let beside_reason = reason.and_then(|reason| room.checked_sub(2 + reason.as_str().len()));
+    beside_reason
+        .filter(|columns| *columns >= USER_COLUMNS_TELLING)
+        .unwrap_or(room)
 }
 
 /// From what to what, what was chosen, and what is odd about it.
