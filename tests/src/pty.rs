@@ -103,11 +103,22 @@ impl Pty {
 
     /// Waits for a picture that is such; when it was complete.
     pub async fn until(&mut self, what: &str, is_such: impl Fn(&vt100::Screen) -> bool) -> Duration {
+        self.until_after(Duration::ZERO, what, is_such).await
+    }
+
+    /// Waits for a picture that is such and was complete after that moment; when that was.
+    pub async fn until_after(
+        &mut self,
+        moment: Duration,
+        what: &str,
+        is_such: impl Fn(&vt100::Screen) -> bool,
+    ) -> Duration {
         loop {
             self.news.borrow_and_update();
             {
                 let drawn = self.drawn.lock().unwrap();
                 if let Some(at) = drawn.frames.last()
+                    && *at > moment
                     && is_such(drawn.screen.screen())
                 {
                     return *at;

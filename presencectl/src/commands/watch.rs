@@ -4,8 +4,10 @@
 use std::convert::Infallible;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
@@ -105,7 +107,9 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
     let clock = Clock::new();
     let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
     let mut signals = signals().map_err(broken)?;
-    let screen = Screen::enter().map_err(broken)?;
+    let mut continues = signal(SignalKind::from_raw(Signal::CONT.as_raw())).map_err(broken)?;
+    let (go_on, continued) = sync_channel(1);
+    let screen = Screen::enter(continued).map_err(broken)?;
     let model = model(args, screen.size().map_err(broken)?, clock);
     let dashboard = Dashboard {
         model,
@@ -121,9 +125,13 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
         let _ = done.send(dashboard.run(ways.inputs));
     });
     let panicked = |_| Failure::refused("the dashboard broke; what it said stands above");
-    tokio::select! {
-        result = &mut ended => return result.map_err(panicked)?,
-        () = signals.recv() => {}
+    loop {
+        tokio::select! {
+            result = &mut ended => return result.map_err(panicked)?,
+            () = signals.recv() => break,
+            // Whoever did not wait for it, or was told already, needs no more.
+            _ = continues.recv() => drop(go_on.try_send(())),
+        }
     }
     let end = async {
         // Nobody may be there to take it.

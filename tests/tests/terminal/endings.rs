@@ -88,6 +88,7 @@ async fn while_it_is_suspended_and_it_comes_back_whole() {
         scene.terminal.prompt().await;
         assert_eq!(scene.terminal.modes().await, before);
         scene.watch("fg", &["alice"]).await;
+        scene.terminal.shows("search").await;
         // Keys and mouse are taken as before.
         scene.terminal.text("/al");
         scene.terminal.shows("al").await;

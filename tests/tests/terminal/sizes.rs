@@ -62,3 +62,19 @@ async fn a_panel_fills_the_screen_and_goes_back() {
         .until("the table again", |table| table.row("alice").is_some())
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_something_else_wrote_over_it_is_gone_after_a_key() {
+    let scene = Scene::with(&["alice"], (80, 24)).await;
+    let shell = scene.terminal.program().await.id();
+    let tty = std::fs::read_link(format!("/proc/{shell}/fd/1")).unwrap();
+    std::fs::write(tty, "\u{1b}[9;1Ha message to all on this machine").unwrap();
+    scene.terminal.shows("a message to all").await;
+    scene.terminal.keys(&["C-l"]);
+    scene
+        .terminal
+        .until("only the dashboard", |screen| {
+            !screen.contains("message") && has_table(screen, |table| table.row("alice").is_some())
+        })
+        .await;
+}

@@ -7,12 +7,15 @@ use std::os::fd::AsFd;
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::queue;
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::geometry::Size;
@@ -27,12 +30,17 @@ const END_PICTURE: &str = "\x1b[?2026l";
 /// Room for a whole picture, so that it leaves in few writes.
 const PICTURE_BYTES: usize = 64 * 1024;
 
+/// A process that is to stop has stopped by then. One without a shell that could bring it back never does, and goes on.
+const STOPPED_WITHIN: Duration = Duration::from_millis(500);
+
 /// Whether the terminal is in the dashboard's modes.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal in the dashboard's modes; left when this is dropped.
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Tells when somebody continued this process after it was stopped.
+    continued: Receiver<()>,
 }
 
 impl Screen {
@@ -40,7 +48,7 @@ impl Screen {
     ///
     /// # Errors
     /// What the terminal says.
-    pub(crate) fn enter() -> io::Result<Self> {
+    pub(crate) fn enter(continued: Receiver<()>) -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let told = panic::take_hook();
@@ -51,7 +59,7 @@ impl Screen {
         });
         let out = BufWriter::with_capacity(PICTURE_BYTES, io::stdout());
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
-        let screen = Self { terminal };
+        let screen = Self { terminal, continued };
         enter()?;
         Ok(screen)
     }
@@ -84,7 +92,9 @@ impl Screen {
     /// # Errors
     /// What the terminal says.
     pub(crate) fn repaint(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `clear` would ask the terminal where the cursor is, and the thread that reads the terminal would get the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Puts a text into the clipboard (OSC 52): in base64, so nothing in it can act.
@@ -102,8 +112,10 @@ impl Screen {
     /// What the terminal says.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         leave();
-        // Returns once somebody continues us.
+        while self.continued.try_recv().is_ok() {}
+        // Another thread may be the one that takes it, and this one run on for a while: it must not enter before the stop.
         kill_process(getpid(), Signal::TSTP)?;
+        let _ = self.continued.recv_timeout(STOPPED_WITHIN);
         enter()?;
         self.repaint()
     }

@@ -55,9 +55,8 @@ async fn press(pty: &mut Pty, turn: usize, key: &[u8], is_done: impl Fn(&vt100::
     // A person's pace, without any rhythm.
     meanwhile(Duration::from_micros(60_000 + (turn as u64 * 7_919_123) % 45_000)).await;
     let pressed = pty.press(key);
-    pty.until(&format!("{:?} shows", String::from_utf8_lossy(key)), is_done)
-        .await
-        - pressed
+    let what = format!("{:?} shows", String::from_utf8_lossy(key));
+    pty.until_after(pressed, &what, is_done).await - pressed
 }
 
 /// Opens the help and closes it.
