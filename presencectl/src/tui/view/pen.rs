@@ -250,8 +250,12 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     let (mut current, mut used): (Vec<Span>, usize) = (Vec::new(), 0);
     for piece in &line.spans {
         for word in piece.content.split_inclusive(' ') {
-            // A blank at the end may lie beyond.
             if used > INDENT.len() && used + columns(word.trim_end()) > width {
+                // The blank before what goes on below would be cut with a mark, as if something were missing.
+                if let Some(last) = current.last_mut() {
+                    let kept = last.content.trim_end().len();
+                    last.content.to_mut().truncate(kept);
+                }
                 lines.push(Line::from(std::mem::take(&mut current)));
                 current.push(Span::raw(INDENT));
                 used = INDENT.len();
@@ -324,8 +328,8 @@ mod tests {
             wrap(&line, width).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(text(40), ["because of the rule"]);
-        assert_eq!(text(14), ["because of the ", "    rule"]);
-        assert_eq!(text(10), ["because of ", "    the ", "    rule"]);
+        assert_eq!(text(14), ["because of the", "    rule"]);
+        assert_eq!(text(10), ["because of", "    the", "    rule"]);
         assert_eq!(text(0).len(), 4, "a word too long is cut when it is drawn");
     }
 

@@ -34,6 +34,16 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
     }
 }
 
+/// A moment that is past, in a sentence.
+pub(super) fn past(model: &Model, at: Wall) -> String {
+    let (when, age) = (time::time_or_date(at, model.now), time::age(at, model.now));
+    match model.times {
+        Times::Both => format!("{when} ({age} ago)"),
+        Times::Relative => format!("{age} ago"),
+        Times::Absolute => when,
+    }
+}
+
 /// `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -67,6 +67,39 @@ fn a_detail_with_everything_beside_and_below_and_alone() {
 }
 
 #[test]
+fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() {
+    let cases = [
+        (1, Reason::NoSession, Status::Offline),
+        (2, Reason::Reported, Status::DoNotDisturb),
+        (3, Reason::Custom, Status::Idle),
+        (4, Reason::Inactive, Status::Idle),
+        (5, Reason::Active, Status::Online),
+    ];
+    let mut seen: Vec<String> = Vec::new();
+    for (rule, reason, status) in cases {
+        let mut model = live((80, 24), vec![record("ann", status, 5)]);
+        press(&mut model, "↓");
+        model.detail = Some(crate::tui::model::Detail::new(user("ann")));
+        let explain = Explain {
+            rule,
+            reason,
+            status,
+            ..explain("ann")
+        };
+        explained(&mut model, explain);
+        let shown = shown(&model);
+        let because = shown.lines().find(|line| line.contains("because ")).unwrap().to_owned();
+        let head = format!("{}  rule {rule}, {}", status.as_str(), reason.as_str());
+        assert!(
+            shown.contains(&head) && shown.contains("next  in 3m 30s OFFLINE"),
+            "{shown}"
+        );
+        assert!(!seen.contains(&because), "{because}");
+        seen.push(because);
+    }
+}
+
+#[test]
 fn a_countdown_goes_on_between_two_answers() {
     let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
