@@ -1,5 +1,5 @@
-//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed, at most thirty times a
-//! second. It waits for nothing else, so a key is answered with the next picture.
+//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed. A key is answered with a
+//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,8 +18,11 @@ use super::view;
 use crate::clock;
 use crate::failure::Failure;
 
-/// Between two pictures at least: thirty a second.
-const PICTURE_EVERY: Duration = Duration::from_micros(33_400);
+/// Between two answers to keys at least: thirty a second.
+const ANSWER_EVERY: Duration = Duration::from_micros(33_400);
+/// News wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
+/// answers that lie closer there is none of news, and between others one.
+const NEWS_EVERY: Duration = Duration::from_micros(66_800);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
 /// Inputs that wait at most; then the stream waits, and the daemon conflates.
@@ -95,6 +98,26 @@ enum Going {
     Over,
 }
 
+/// What the next picture is for, the most urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Waits {
+    /// Nothing changed.
+    ForNothing,
+    /// Something changed that nobody here asked for.
+    ForNews,
+    /// The operator did something.
+    ForAnswer,
+}
+
+impl Waits {
+    const fn of(message: &Message) -> Self {
+        match message {
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::ForAnswer,
+            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::ForNews,
+        }
+    }
+}
+
 impl Dashboard {
     /// Runs until the operator or somebody outside ends it, on a runtime of its own.
     ///
@@ -110,33 +133,39 @@ impl Dashboard {
     }
 
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
-        let mut drawn = clock::instant();
+        let (mut drawn, mut answered) = (clock::instant(), clock::instant());
         self.draw()?;
-        let mut is_dirty = false;
+        let mut waits = Waits::ForNothing;
         loop {
-            let wait = if is_dirty {
-                PICTURE_EVERY.saturating_sub(drawn.elapsed())
-            } else {
-                self.until_next_second()
+            let wait = match waits {
+                Waits::ForAnswer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
+                Waits::ForNews => NEWS_EVERY.saturating_sub(drawn.elapsed()),
+                Waits::ForNothing => self.until_next_second(),
             };
             let first = timeout(wait, inputs.recv()).await;
             if self.message(Message::Tick(self.clock.now()))? == Going::Over {
                 return Ok(());
             }
+            waits = waits.max(Waits::ForNews);
             match first {
-                Ok(Some(input)) => {
-                    if self.take_some(input, inputs)? == Going::Over {
-                        return Ok(());
-                    }
-                }
+                Ok(Some(input)) => match self.take_some(input, inputs)? {
+                    (Going::Over, _) => return Ok(()),
+                    (Going::On, wanted) => waits = waits.max(wanted),
+                },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            is_dirty = true;
-            if drawn.elapsed() >= PICTURE_EVERY {
+            let is_due = match waits {
+                Waits::ForAnswer => answered.elapsed() >= ANSWER_EVERY,
+                _ => drawn.elapsed() >= NEWS_EVERY,
+            };
+            if is_due {
                 drawn = clock::instant();
+                if waits == Waits::ForAnswer {
+                    answered = drawn;
+                }
                 self.draw()?;
-                is_dirty = false;
+                waits = Waits::ForNothing;
             }
         }
     }
@@ -154,16 +183,17 @@ impl Dashboard {
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Going> {
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Waits)> {
         let begun = clock::instant();
+        let mut waits = Waits::ForNews;
         let mut next = Some(first);
         while let Some(input) = next {
-            let going = match input {
-                Input::Message(message) => self.message(message)?,
-                Input::End => Going::Over,
+            let Input::Message(message) = input else {
+                return Ok((Going::Over, waits));
             };
-            if going == Going::Over {
-                return Ok(Going::Over);
+            waits = waits.max(Waits::of(&message));
+            if self.message(message)? == Going::Over {
+                return Ok((Going::Over, waits));
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
@@ -171,7 +201,7 @@ impl Dashboard {
                 None
             };
         }
-        Ok(Going::On)
+        Ok((Going::On, waits))
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {
