@@ -171,31 +171,31 @@ pub(super) fn columns(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
     }
-    clusters(text).iter().map(|(_, width)| width).sum()
+    let text = visible(text);
+    clusters(&Span::raw(text.as_ref())).map(|(_, width)| width).sum()
 }
 
-/// What takes its cells together, a letter and its marks, and how many. What would take none, a mark without a letter, is
-/// spelled out: left away, two users would look like one.
-fn clusters(text: &str) -> Vec<(String, usize)> {
-    let span = Span::raw(text);
+/// What takes its cells together, a letter and its marks, and how many.
+fn clusters<'a>(span: &'a Span) -> impl Iterator<Item = (&'a str, usize)> {
     let symbols = span.styled_graphemes(Style::new()).map(|cluster| cluster.symbol);
-    let cluster = |symbol: &str| match usize::from(symbol.cell_width()) {
-        0 => {
-            let spelled: String = symbol.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
-            let width = spelled.len();
-            (spelled, width)
-        }
-        width => (symbol.to_owned(), width),
-    };
-    symbols.map(cluster).collect()
+    symbols.map(|symbol| (symbol, usize::from(symbol.cell_width())))
 }
 
-/// A text with everything in it to be seen.
+/// A text with everything in it to be seen. What would take no cell, a mark without a letter, is spelled out: left away, two
+/// users would look like one.
 fn visible(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
+    let span = Span::raw(text);
+    if text.is_ascii() || clusters(&span).all(|(_, width)| width > 0) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(clusters(text).into_iter().map(|(cluster, _)| cluster).collect())
+    let mut shown = String::new();
+    for (cluster, width) in clusters(&span) {
+        match width {
+            0 => shown.extend(cluster.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c)))),
+            _ => shown.push_str(cluster),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// As much of a text as fits into so many columns, with `…` where something is missing.
@@ -213,12 +213,12 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     }
     let mut shown = String::new();
     let mut left = width - 1;
-    for (cluster, own) in clusters(text) {
+    for (cluster, own) in clusters(&Span::raw(visible(text).as_ref())) {
         if own > left {
             break;
         }
         left -= own;
-        shown.push_str(&cluster);
+        shown.push_str(cluster);
     }
     shown.push('…');
     Cow::Owned(shown)
@@ -230,16 +230,16 @@ pub(super) fn end(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     let mut left = width.saturating_sub(1);
-    let clusters = clusters(text);
+    let text = visible(text);
+    let span = Span::raw(text.as_ref());
+    let clusters: Vec<(&str, usize)> = clusters(&span).collect();
     let fitting = clusters.iter().rev().take_while(|(_, own)| {
         let fits = *own <= left;
         left = left.saturating_sub(*own);
         fits
     });
     let taken = fitting.count();
-    let shown = clusters[clusters.len() - taken..]
-        .iter()
-        .map(|(cluster, _)| cluster.as_str());
+    let shown = clusters[clusters.len() - taken..].iter().map(|(cluster, _)| *cluster);
     std::iter::once("…").chain(shown).collect()
 }
 
