@@ -1,6 +1,6 @@
 //! The stream of changes, the newest at the bottom.
 
-use presence::Reason;
+use presence::{CustomStatus, Reason};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -136,7 +136,13 @@ fn told(change: &Change, width: usize, pen: &Pen) -> Vec<Span<'static>> {
             ]
         }
     };
-    if let Some(choice) = change.chose {
+    // A change to what was chosen says so already.
+    let is_said = |choice: &CustomStatus| {
+        change
+            .to
+            .is_some_and(|to| to != change.from && to.as_str() == choice.as_str())
+    };
+    if let Some(choice) = change.chose.filter(|choice| !is_said(choice)) {
         pieces.push(span(format!(" chose {}", choice.as_str()), theme.faint()));
     }
     if let Some(note) = change.note {

@@ -229,6 +229,17 @@ fn however_long_the_id_its_change_is_seen_in_the_stream() {
 }
 
 #[test]
+fn a_choice_that_changes_the_status_is_told_with_its_reason() {
+    let mut model = live((120, 40), vec![record("alice", Status::Online, 5)]);
+    let mut chosen = record("alice", Status::Idle, 6);
+    (chosen.reason, chosen.since) = (Some(Reason::Custom), Some(WALL));
+    chosen.custom_status = Some(CustomStatus::Idle);
+    let users = vec![presence::wire::record::Update::Record(chosen)];
+    tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+    assert!(shown(&model).contains("alice ● → ◐ IDLE  custom"), "{}", shown(&model));
+}
+
+#[test]
 fn what_lies_over_the_panels() {
     for (name, keys) in [
         ("help", "?"),
