@@ -100,20 +100,20 @@ enum Going {
 
 /// What the next picture is for, the most urgent last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Waits {
+enum Wanted {
     /// Nothing changed.
-    ForNothing,
+    Nothing,
     /// Something changed that nobody here asked for.
-    ForNews,
+    Picture,
     /// The operator did something.
-    ForAnswer,
+    Answer,
 }
 
-impl Waits {
+impl Wanted {
     const fn of(message: &Message) -> Self {
         match message {
-            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::ForAnswer,
-            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::ForNews,
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Answer,
+            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::Picture,
         }
     }
 }
@@ -135,37 +135,37 @@ impl Dashboard {
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
         let (mut drawn, mut answered) = (clock::instant(), clock::instant());
         self.draw()?;
-        let mut waits = Waits::ForNothing;
+        let mut wanted = Wanted::Nothing;
         loop {
-            let wait = match waits {
-                Waits::ForAnswer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
-                Waits::ForNews => NEWS_EVERY.saturating_sub(drawn.elapsed()),
-                Waits::ForNothing => self.until_next_second(),
+            let wait = match wanted {
+                Wanted::Answer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
+                Wanted::Picture => NEWS_EVERY.saturating_sub(drawn.elapsed()),
+                Wanted::Nothing => self.until_next_second(),
             };
             let first = timeout(wait, inputs.recv()).await;
             if self.message(Message::Tick(self.clock.now()))? == Going::Over {
                 return Ok(());
             }
-            waits = waits.max(Waits::ForNews);
+            wanted = wanted.max(Wanted::Picture);
             match first {
                 Ok(Some(input)) => match self.take_some(input, inputs)? {
                     (Going::Over, _) => return Ok(()),
-                    (Going::On, wanted) => waits = waits.max(wanted),
+                    (Going::On, more) => wanted = wanted.max(more),
                 },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            let is_due = match waits {
-                Waits::ForAnswer => answered.elapsed() >= ANSWER_EVERY,
+            let is_due = match wanted {
+                Wanted::Answer => answered.elapsed() >= ANSWER_EVERY,
                 _ => drawn.elapsed() >= NEWS_EVERY,
             };
             if is_due {
                 drawn = clock::instant();
-                if waits == Waits::ForAnswer {
+                if wanted == Wanted::Answer {
                     answered = drawn;
                 }
                 self.draw()?;
-                waits = Waits::ForNothing;
+                wanted = Wanted::Nothing;
             }
         }
     }
@@ -183,17 +183,17 @@ impl Dashboard {
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Waits)> {
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Wanted)> {
         let begun = clock::instant();
-        let mut waits = Waits::ForNews;
+        let mut wanted = Wanted::Picture;
         let mut next = Some(first);
         while let Some(input) = next {
             let Input::Message(message) = input else {
-                return Ok((Going::Over, waits));
+                return Ok((Going::Over, wanted));
             };
-            waits = waits.max(Waits::of(&message));
+            wanted = wanted.max(Wanted::of(&message));
             if self.message(message)? == Going::Over {
-                return Ok((Going::Over, waits));
+                return Ok((Going::Over, wanted));
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
@@ -201,7 +201,7 @@ impl Dashboard {
                 None
             };
         }
-        Ok((Going::On, waits))
+        Ok((Going::On, wanted))
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {
