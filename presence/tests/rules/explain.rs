@@ -58,15 +58,61 @@ fn every_field_is_there_as_the_contract_names_it() {
     let expected = serde_json::json!({
         "now": time(4_000), "userId": "ann", "status": "ONLINE", "rule": 5, "reason": "active",
         "sessions": [
-            {"sessionId": "s0", "node": "n1", "since": time(0), "lastHeard": time(1_000), "lastActive": time(1_000), "idle": false},
+            {"sessionId": "s0", "node": "n1", "since": time(0), "lastHeard": time(1_000), "lastActive": time(1_000), "idle": false,
+             "idleAt": time(301_000)},
             {"sessionId": "report:gateway-0", "node": null, "since": time(3_000), "lastHeard": time(3_000),
-             "lastActive": time(3_000), "idle": false, "source": "gateway-0"},
+             "lastActive": time(3_000), "idle": false, "source": "gateway-0", "endsAt": time(63_000)},
         ],
         "grace": {"until": time(7_000), "idle": true},
         "choice": {"customStatus": "ONLINE", "setAt": time(3_000), "setBy": "operator"},
         "next": [{"at": time(301_000), "why": "IDLE: all sessions that speak of activity are idle by then"}],
     });
     assert_eq!(json, expected);
+}
+
+#[test]
+fn a_session_tells_its_timers_only_where_there_are_some() {
+    let mut ann = ann();
+    let (silent, active, away) = (ann.connect(at(0)), ann.connect(at(0)), ann.connect(at(0)));
+    ann.activity(at(1_000), active);
+    ann.activity(at(1_000), away);
+    ann.away(at(2_000), away);
+    ann.report(at(0), &report_input(0, Status::Online, None, false));
+    ann.report(at(0), &report_input(1, Status::Online, Some(10_000), false));
+    let timers = |told: &Explain| -> Vec<_> {
+        let millis = |at: Option<Wall>| at.map(Wall::as_millis);
+        let sessions = told.sessions.iter();
+        sessions.map(|one| (millis(one.idle_at), millis(one.ends_at))).collect()
+    };
+    let nothing = (None, None);
+    let told = explained(&mut ann, 3_000);
+    assert_eq!(
+        timers(&told),
+        [nothing, (Some(301_000), None), nothing, nothing, (None, Some(10_000))]
+    );
+    ann.activity(at(4_000), active);
+    ann.activity(at(4_000), silent);
+    let told = explained(&mut ann, 5_000);
+    assert_eq!(
+        timers(&told)[..3],
+        [(Some(304_000), None), (Some(304_000), None), nothing],
+        "each activity begins it anew"
+    );
+    let told = explained(&mut ann, 304_000);
+    assert_eq!(timers(&told), [nothing; 4], "they are over");
+}
+
+#[test]
+fn an_explanation_of_an_older_daemon_tells_no_timers_of_sessions() {
+    let mut ann = ann();
+    let id = ann.connect(at(0));
+    ann.activity(at(0), id);
+    let told = explained(&mut ann, 1_000);
+    let mut json = serde_json::to_value(&told).unwrap();
+    let session = json["sessions"][0].as_object_mut().unwrap();
+    assert!(session.remove("idleAt").is_some());
+    let read: Explain = serde_json::from_value(json).unwrap();
+    assert_eq!(read.sessions[0].idle_at, None);
 }
 
 #[test]

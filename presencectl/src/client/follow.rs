@@ -1,6 +1,9 @@
 //! Following the change stream over lost connections: it attaches as an observer, tells what comes, and when the daemon is lost
 //! looks for it anew with growing jittered delays and resumes where it was. What is done with the news is the caller's.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::time::Duration;
 
 use presence::wire::close;
@@ -124,8 +127,8 @@ impl Follower {
         }
     }
 
-    /// Never waits longer than this, whatever the server asks for. Its delay spreads a herd of users over time, which one
-    /// operator who looks at a screen is not.
+    /// Never waits longer than this, whatever the server asks for in its goodbye (1012). It asks so that a herd of users does not come
+    /// back all at once; one operator who looks at a screen is no herd, and wants to see how the herd comes back.
     #[must_use]
     pub(crate) fn impatient(mut self, longest: Duration) -> Self {
         self.backoff = Backoff::up_to(longest);
@@ -133,18 +136,19 @@ impl Follower {
         self
     }
 
-    /// Follows for ever, or until `tell` has had enough, or it makes no sense to try again. `now` ends a wait early.
+    /// Follows for ever, or until `tell` has had enough, or it makes no sense to try again. Without a connection it begins as after a
+    /// lost one, at once. `now` ends a wait early.
     ///
     /// # Errors
     /// What `tell` said, or why it makes no sense.
     pub(crate) async fn follow(
         &mut self,
-        first: Attached,
+        first: Option<Attached>,
         now: &Notify,
         mut tell: impl AsyncFnMut(Event) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut chance = Chance::new();
-        let mut connected = Some((first, false));
+        let mut connected = first.map(|first| (first, false));
         loop {
             let why = match connected.take() {
                 Some((attached, is_back)) => {

@@ -13,7 +13,7 @@ use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
 use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet, time};
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     Column::needed("SESSION", "sessionId"),
     Column::needed("KIND", "kind"),
     Column::extra("NODE", "node"),
@@ -21,6 +21,8 @@ const COLUMNS: [Column; 7] = [
     Column::needed("LAST HEARD", "lastHeard"),
     Column::needed("LAST ACTIVE", "lastActive"),
     Column::needed("SAYS", "says"),
+    Column::extra("IDLE AT", "idleAt"),
+    Column::extra("ENDS AT", "endsAt"),
 ];
 
 /// Explains one user.
@@ -59,6 +61,8 @@ fn sheet(sessions: &[ExplainSession]) -> Sheet {
             Cell::Moment(Some(session.last_heard)),
             Cell::Moment(session.last_active),
             Cell::Word(says(session).to_owned()),
+            session.idle_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
+            session.ends_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
         ]);
     }
     sheet
@@ -124,6 +128,7 @@ mod tests {
     use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
+    use crate::output::sheet::Moments;
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -159,5 +164,33 @@ mod tests {
             below(&explain),
             "If nothing else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: grace ends\n"
         );
+    }
+
+    #[test]
+    fn the_timers_of_sessions_have_columns_where_there_are_some() {
+        let now = Wall::from_millis(1_000_000_000_000);
+        let session = |idle_at, ends_at| ExplainSession {
+            session_id: "s1".into(),
+            node: None,
+            since: now,
+            last_heard: now,
+            last_active: None,
+            idle: false,
+            source: None,
+            idle_at,
+            ends_at,
+        };
+        let shown = |session| {
+            let mut out = Vec::new();
+            let table = sheet(&[session]).table(now, Colour::Plain, Moments::Short);
+            table.write(&mut out, None).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let soon = now.after(std::time::Duration::from_secs(9));
+        assert!(!shown(session(None, None)).contains(" AT"));
+        let speaks = shown(session(Some(soon), None));
+        assert!(speaks.contains("IDLE AT") && speaks.contains("(in 9s)"), "{speaks}");
+        assert!(!speaks.contains("ENDS AT"), "{speaks}");
+        assert!(shown(session(None, Some(soon))).contains("ENDS AT"));
     }
 }

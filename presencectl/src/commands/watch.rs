@@ -23,7 +23,7 @@ use crate::tui::geometry::Size;
 use crate::tui::link::Link;
 use crate::tui::model::Model;
 use crate::tui::once;
-use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, start_reading};
+use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, on, start_reading};
 use crate::tui::terminal::{Screen, leave};
 use crate::tui::theme::Theme;
 
@@ -110,11 +110,9 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
     let mut continues = signal(SignalKind::from_raw(Signal::CONT.as_raw())).map_err(broken)?;
     let (go_on, continued) = sync_channel(1);
     let screen = Screen::enter(continued).map_err(broken)?;
-    let model = model(args, screen.size().map_err(broken)?, clock);
     let dashboard = Dashboard {
-        model,
-        theme: theme(),
-        screen,
+        model: model(args, screen.size(), clock),
+        show: on(screen, theme()),
         clock,
         orders: ways.orders,
     };

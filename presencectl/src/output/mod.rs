@@ -4,6 +4,7 @@
 pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod json;
+pub(crate) mod number;
 pub(crate) mod reasons;
 pub(crate) mod records;
 pub(crate) mod sheet;

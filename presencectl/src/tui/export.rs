@@ -1,6 +1,6 @@
 //! Writing what is shown into a file of the working directory, in the shapes of `online` and `events`. No file is ever overwritten.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::effect::{ExportFormat, Exported};
 use super::message::Answer;
 use super::model::feed::Change;
-use crate::output::{Cell, Column, Sheet, json, records};
+use crate::output::{Cell, Column, Sheet, json, number, records};
 
 /// How many files of the same second there may be.
 const SAME_SECOND_MAX: u32 = 100;
@@ -56,7 +56,7 @@ struct Line<'a> {
 pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Answer {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
-        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} into {}", path.display())),
+        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} to {}", path.display())),
         Ok(Err(error)) => Answer::Failed(format!("nothing was written: {error}")),
         Err(_) => Answer::Failed("nothing was written".to_owned()),
     }
@@ -72,7 +72,19 @@ fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall
         ExportFormat::Json => "json",
     };
     let (file, path) = create(directory, &format!("presence-{kind}-{}", stamp(now)), extension)?;
-    let mut out = BufWriter::new(file);
+    keep_if_whole(&path, fill(BufWriter::new(file), what, format, now))?;
+    Ok((count, path))
+}
+
+/// Half a file would be taken for a whole one.
+fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
+    filled.map_err(|error| {
+        let _ = fs::remove_file(path);
+        of_file(path, &error)
+    })
+}
+
+fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
         (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
         (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
@@ -82,14 +94,18 @@ fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall
             json::write_line(&mut out, &Changes { now, changes })?;
         }
     }
-    out.flush()?;
-    Ok((count, path))
+    out.flush()
+}
+
+/// With the file it is about.
+fn of_file(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
+        count => format!("{} {noun}s", number::grouped(count as u64)),
     }
 }
 
@@ -106,7 +122,7 @@ fn create(directory: &Path, name: &str, extension: &str) -> io::Result<(File, Pa
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SAME_SECOND_MAX => number += 1,
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            Err(error) => return Err(of_file(&path, &error)),
         }
     }
 }
@@ -133,7 +149,7 @@ fn sheet(changes: &[Change]) -> Sheet {
             Cell::Moment(Some(change.at)),
             Cell::Hostile(change.user.as_str().to_owned()),
             Cell::Status(change.from),
-            change.to.map_or(Cell::Empty, Cell::Status),
+            word(Some(change.to.map_or("forgotten", Status::as_str))),
             word(change.reason.map(Reason::as_str)),
             word(change.chose.map(CustomStatus::as_str)),
             word(change.note),
@@ -195,7 +211,34 @@ mod tests {
         assert_eq!((&json["v"], &json["users"][0]["userId"]), (&1.into(), &"ann".into()));
         let (_, path) = write_into(directory.path(), &changes(), ExportFormat::Csv, NOW).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.contains(",'=ann,ONLINE,,,,"), "no spreadsheet runs it: {text}");
+        assert!(
+            text.contains(",'=ann,ONLINE,forgotten,,,"),
+            "no spreadsheet runs it: {text}"
+        );
+    }
+
+    #[test]
+    fn it_is_said_how_much_was_written_and_half_a_file_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let users = Exported::Users(vec![record("ann", Status::Idle, 3); 1234]);
+        let (count, _) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
+        assert_eq!(count, "1,234 users");
+        // A device that takes nothing, in place of a full disk.
+        let full = directory.path().join("full");
+        std::fs::create_dir(&full).unwrap();
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let filled = fill(BufWriter::new(file), &users, ExportFormat::Csv, NOW);
+        let half = directory.path().join("half.csv");
+        std::fs::write(&half, "userId").unwrap();
+        let said = keep_if_whole(&half, filled).unwrap_err().to_string();
+        assert!(said.contains("half.csv") && !half.exists(), "{said}");
+        let link = full.join("presence-users-20261123-053911.csv");
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let (_, path) = write_into(&full, &users, ExportFormat::Csv, NOW).unwrap();
+        assert!(
+            path.to_str().unwrap().ends_with("-2.csv"),
+            "no link is followed: {path:?}"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The way to the daemon: the stream, and the questions and orders of the dashboard over REST. Everything that comes is parsed here,
 //! beside the thread that draws; the way to that one is bounded, so a slow terminal makes the daemon conflate and not us grow.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +23,30 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// Delays grow up to here: an operator looks at a screen, and after a restart all is to be right within two seconds.
-const RETRY_LONGEST: Duration = Duration::from_millis(1200);
+/// Delays grow up to here: an operator looks at a screen, and after a restart all is to be right within two seconds. The other one is for
+/// the connection and the whole picture.
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// What is asked again and again. Of each only the newest is of interest: an older one may hang on a daemon that is gone.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Stats,
+    Records,
+    Explain,
+}
+
+impl Question {
+    const COUNT: usize = 3;
+
+    const fn of(order: &Effect) -> Option<Self> {
+        match order {
+            Effect::AskStats => Some(Self::Stats),
+            Effect::AskRecords(_) => Some(Self::Records),
+            Effect::AskExplain(_) => Some(Self::Explain),
+            _ => None,
+        }
+    }
+}
 
 /// One end of the way, on the side of the daemon.
 pub(crate) struct Link {
@@ -56,21 +81,8 @@ impl Link {
         let mut follower = Follower::new(self.finder.clone(), Vec::new()).impatient(RETRY_LONGEST);
         let mut next = Some(first);
         loop {
-            let ended = match next.take() {
-                Some(attached) => {
-                    follower
-                        .follow(attached, &self.retry_now, async |event| self.on_event(event).await)
-                        .await
-                }
-                None => match self.attach().await {
-                    Ok(attached) => {
-                        next = Some(attached);
-                        continue;
-                    }
-                    Err(failure) => Err(failure),
-                },
-            };
-            let Err(failure) = ended else { return };
+            let following = follower.follow(next.take(), &self.retry_now, async |event| self.on_event(event).await);
+            let Err(failure) = following.await else { return };
             let (why, advice) = failure.parts();
             self.tell(Message::News(News::Ended { why, next: advice })).await;
             if self.inputs.is_closed() {
@@ -78,11 +90,6 @@ impl Link {
             }
             self.retry_now.notified().await;
         }
-    }
-
-    async fn attach(&self) -> Result<Attached, Failure> {
-        let target = self.finder.find()?;
-        Attached::attach(&target).await.map_err(|error| error.failure(&target))
     }
 
     async fn on_event(&self, event: Event) -> Result<(), Failure> {
@@ -112,22 +119,22 @@ impl Link {
         Ok(())
     }
 
+    /// Each order beside the others, so that none waits for another or for the stream.
     async fn carry_out(self: &Arc<Self>, mut orders: Receiver<Effect>) {
-        // Only the newest question of this kind is of interest.
-        let mut explaining: Option<JoinHandle<()>> = None;
+        let mut asked: [Option<JoinHandle<()>>; Question::COUNT] = [const { None }; Question::COUNT];
         while let Some(order) = orders.recv().await {
             if order == Effect::Reconnect {
                 self.retry_now.notify_one();
                 continue;
             }
-            let is_explain = matches!(order, Effect::AskExplain(_));
+            let question = Question::of(&order);
             let link = Arc::clone(self);
             let task = tokio::spawn(async move {
                 if let Some(answer) = link.answer(order).await {
                     link.tell(Message::Answer(answer)).await;
                 }
             });
-            if is_explain && let Some(older) = explaining.replace(task) {
+            if let Some(older) = question.and_then(|question| asked[question as usize].replace(task)) {
                 older.abort();
             }
         }

@@ -11,7 +11,6 @@ pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod once;
-pub(crate) mod pace;
 pub(crate) mod run;
 pub(crate) mod terminal;
 pub(crate) mod theme;

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
+use unicode_width::UnicodeWidthStr;
 
 use super::effect::Effect;
 use super::geometry::Size;
@@ -96,37 +97,41 @@ fn is_whole(model: &Model) -> bool {
 /// The lines of a picture, without blanks at their ends.
 fn text(buffer: &Buffer, colour: Colour) -> String {
     let area = buffer.area;
+    let plain = Cell::EMPTY.style();
     let mut text = String::new();
     for y in area.top()..area.bottom() {
-        let mut line = String::new();
-        let mut last = Style::reset();
+        let row = area.left()..area.right();
+        let is_seen = |x: &u16| buffer.cell((*x, y)).is_some_and(|cell| !is_blank(cell, colour));
+        let end = row.clone().rev().find(is_seen).map_or(area.left(), |x| x + 1);
+        let mut last = plain;
         let mut skipped = 0;
-        for x in area.left()..area.right() {
+        for x in row.start..end {
             let Some(cell) = buffer.cell((x, y)) else { continue };
             // The second half of a wide character has no cell of its own on a terminal.
             if skipped > 0 {
                 skipped -= 1;
                 continue;
             }
-            skipped = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+            skipped = UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
             let style = cell.style();
             if colour == Colour::Painted && style != last {
-                line.push_str(&sgr(style));
+                text.push_str(&sgr(style));
                 last = style;
             }
-            line.push_str(cell.symbol());
+            text.push_str(cell.symbol());
         }
-        if colour == Colour::Painted {
-            line.push_str("\x1b[0m");
+        if last != plain {
+            text.push_str(&sgr(plain));
         }
-        text.push_str(if colour == Colour::Plain {
-            line.trim_end()
-        } else {
-            &line
-        });
         text.push('\n');
     }
     text
+}
+
+/// Whether nobody would miss it: a blank, and where there are colours one without any.
+fn is_blank(cell: &Cell, colour: Colour) -> bool {
+    let is_plain = colour == Colour::Plain || (cell.bg == Color::Reset && cell.modifier.is_empty());
+    cell.symbol() == " " && is_plain
 }
 
 /// The escape sequence of a style, from nothing.
@@ -208,10 +213,16 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
         buffer.set_string(0, 0, "漢ab", Style::new().fg(Color::Green).add_modifier(Modifier::BOLD));
         assert_eq!(text(&buffer, Colour::Plain), "漢ab\n\n");
-        let painted = text(&buffer, Colour::Painted);
+        assert_eq!(
+            text(&buffer, Colour::Painted),
+            "\x1b[0;1;32m漢ab\x1b[0m\n\n",
+            "and no blanks at the end"
+        );
+        buffer.set_style(Rect::new(6, 1, 1, 1), Style::new().bg(Color::Blue));
+        assert_eq!(text(&buffer, Colour::Plain), "漢ab\n\n");
         assert!(
-            painted.starts_with("\x1b[0;1;32m漢ab\x1b[0m    \x1b[0m\n"),
-            "{painted:?}"
+            text(&buffer, Colour::Painted).ends_with("\n      \x1b[0;44m \x1b[0m\n"),
+            "a blank on a ground of its own is seen"
         );
     }
 

@@ -1,17 +1,22 @@
-//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed, at most thirty times a
-//! second. It waits for nothing else, so a key is answered with the next picture, which for a key is drawn at once.
+//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed. A key is answered with a
+//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else. On what it is shown is not decided
+//! here.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
 use presence::{Mono, Now};
-use tokio::sync::mpsc::{Receiver, Sender, error::TrySendError};
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::effect::Effect;
+use super::geometry::Size;
 use super::message::{Answer, Message};
 use super::model::Model;
-use super::pace::{For, Pace};
 use super::terminal::{Screen, input};
 use super::theme::Theme;
 use super::update::{settle, update};
@@ -19,10 +24,16 @@ use super::view;
 use crate::clock;
 use crate::failure::Failure;
 
+/// Between two answers to keys at least: thirty a second.
+const ANSWER_EVERY: Duration = Duration::from_micros(33_400);
+/// News wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
+/// answers that lie closer there is none of news, and between others one.
+const NEWS_EVERY: Duration = Duration::from_micros(66_800);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
-/// Inputs that wait at most; then the stream waits, and the daemon conflates.
-pub(crate) const INPUTS_MAX: usize = 256;
+/// Inputs that wait at most; then the stream waits, and the daemon conflates. A key stands behind so many frames of at most 64 KiB, some
+/// 250 records each, of which every one is applied in about half a millisecond: it is still answered with the next picture.
+pub(crate) const INPUTS_MAX: usize = 32;
 /// Orders that wait at most: each is an answer to a key, or comes once a second.
 pub(crate) const ORDERS_MAX: usize = 64;
 
@@ -78,11 +89,44 @@ pub(crate) fn start_reading(inputs: Sender<Input>) {
     });
 }
 
-/// The dashboard on a screen.
-pub(crate) struct Dashboard {
+/// What is to happen where the dashboard is shown.
+pub(crate) enum Show<'a> {
+    /// A picture of this. It is told how large the picture is, and lists the rows for that.
+    Picture(&'a mut Model),
+    /// All of the next picture, whatever was there before.
+    Anew,
+    /// The shell, until it brings us back.
+    Shell,
+    /// Nothing, but this text is put into the clipboard.
+    Copied(&'a str),
+}
+
+/// Shows it on a screen.
+pub(crate) fn on(mut screen: Screen, theme: Theme) -> impl FnMut(Show<'_>) -> io::Result<()> {
+    move |show| {
+        match show {
+            Show::Picture(model) => {
+                return screen.draw(|buffer| {
+                    model.size = Size {
+                        width: buffer.area.width,
+                        height: buffer.area.height,
+                    };
+                    settle(model);
+                    view::draw(model, &theme, buffer);
+                });
+            }
+            Show::Anew => screen.repaint(),
+            Show::Shell => return screen.suspend(),
+            Show::Copied(text) => return screen.copy(text),
+        }
+        Ok(())
+    }
+}
+
+/// The dashboard, and where it is shown.
+pub(crate) struct Dashboard<S> {
     pub(crate) model: Model,
-    pub(crate) theme: Theme,
-    pub(crate) screen: Screen,
+    pub(crate) show: S,
     pub(crate) clock: Clock,
     pub(crate) orders: Sender<Effect>,
 }
@@ -94,24 +138,27 @@ enum Going {
     Over,
 }
 
-/// What some inputs came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    /// A picture is wanted.
-    Some(For),
-    /// It is over.
-    End,
+/// What the next picture is for, the most urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    /// Nothing changed.
+    Nothing,
+    /// Something changed that nobody here asked for.
+    Picture,
+    /// The operator did something.
+    Answer,
 }
 
-/// What a picture after this is for.
-const fn cause(message: &Message) -> For {
-    match message {
-        Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => For::Key,
-        Message::Tick(_) | Message::News(_) | Message::Answer(_) => For::News,
+impl Wanted {
+    const fn of(message: &Message) -> Self {
+        match message {
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Answer,
+            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::Picture,
+        }
     }
 }
 
-impl Dashboard {
+impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     /// Runs until the operator or somebody outside ends it, on a runtime of its own.
     ///
     /// # Errors
@@ -126,29 +173,39 @@ impl Dashboard {
     }
 
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
-        let begun = clock::instant();
-        let mut pace = Pace::default();
-        let mut wanted = Some(For::News);
+        let (mut drawn, mut answered) = (clock::instant(), clock::instant());
+        self.draw()?;
+        let mut wanted = Wanted::Nothing;
         loop {
-            let wait = wanted.map_or_else(|| self.until_next_second(), |what| pace.wait(begun.elapsed(), what));
+            let wait = match wanted {
+                Wanted::Answer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
+                Wanted::Picture => NEWS_EVERY.saturating_sub(drawn.elapsed()),
+                Wanted::Nothing => self.until_next_second(),
+            };
             let first = timeout(wait, inputs.recv()).await;
             if self.message(Message::Tick(self.clock.now()))? == Going::Over {
                 return Ok(());
             }
-            wanted = wanted.max(Some(For::News));
+            wanted = wanted.max(Wanted::Picture);
             match first {
                 Ok(Some(input)) => match self.take_some(input, inputs)? {
-                    Taken::End => return Ok(()),
-                    Taken::Some(what) => wanted = wanted.max(Some(what)),
+                    (Going::Over, _) => return Ok(()),
+                    (Going::On, more) => wanted = wanted.max(more),
                 },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            let now = begun.elapsed();
-            if let Some(what) = wanted.filter(|what| pace.wait(now, *what).is_zero()) {
-                pace.on_picture(now, what);
+            let is_due = match wanted {
+                Wanted::Answer => answered.elapsed() >= ANSWER_EVERY,
+                _ => drawn.elapsed() >= NEWS_EVERY,
+            };
+            if is_due {
+                drawn = clock::instant();
+                if wanted == Wanted::Answer {
+                    answered = drawn;
+                }
                 self.draw()?;
-                wanted = None;
+                wanted = Wanted::Nothing;
             }
         }
     }
@@ -160,23 +217,21 @@ impl Dashboard {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        settle(&mut self.model);
-        let (model, theme) = (&self.model, &self.theme);
-        self.screen.draw(|frame| view::draw(model, theme, frame.buffer_mut()))
+        (self.show)(Show::Picture(&mut self.model))
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Taken> {
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Wanted)> {
         let begun = clock::instant();
+        let mut wanted = Wanted::Picture;
         let mut next = Some(first);
-        let mut what = For::News;
         while let Some(input) = next {
             let Input::Message(message) = input else {
-                return Ok(Taken::End);
+                return Ok((Going::Over, wanted));
             };
-            what = what.max(cause(&message));
+            wanted = wanted.max(Wanted::of(&message));
             if self.message(message)? == Going::Over {
-                return Ok(Taken::End);
+                return Ok((Going::Over, wanted));
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
@@ -184,29 +239,40 @@ impl Dashboard {
                 None
             };
         }
-        Ok(Taken::Some(what))
+        Ok((Going::On, wanted))
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {
-        for effect in update(&mut self.model, message) {
+        if matches!(message, Message::Resized(_)) {
+            // It may have been smaller meanwhile, and have lost what it showed.
+            (self.show)(Show::Anew)?;
+        }
+        let mut effects = VecDeque::from(update(&mut self.model, message));
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit => return Ok(Going::Over),
-                Effect::Suspend => {
-                    self.screen.suspend()?;
-                    self.model.size = self.screen.size()?;
+                Effect::Suspend => (self.show)(Show::Shell)?,
+                Effect::Repaint => (self.show)(Show::Anew)?,
+                Effect::Copy(text) => (self.show)(Show::Copied(&text))?,
+                order => {
+                    if let Err(refused) = self.orders.try_send(order) {
+                        let answer = not_taken(refused.into_inner());
+                        effects.extend(update(&mut self.model, Message::Answer(answer)));
+                    }
                 }
-                Effect::Repaint => self.screen.repaint()?,
-                Effect::Copy(text) => self.screen.copy(&text)?,
-                order => self.order(order),
             }
         }
         Ok(Going::On)
     }
+}
 
-    fn order(&mut self, order: Effect) {
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
-            let told = "too much is under way already; try again".to_owned();
-            update(&mut self.model, Message::Answer(Answer::Failed(told)));
-        }
+/// The answer to an order that nobody takes: the model must not wait for one that never comes.
+fn not_taken(order: Effect) -> Answer {
+    let why = "too much is under way already; try again".to_owned();
+    match order {
+        Effect::AskStats => Answer::Stats(Err(why)),
+        Effect::AskRecords(_) => Answer::NotFresh,
+        Effect::AskExplain(user) => Answer::Explained { user, result: Err(why) },
+        _ => Answer::Failed(why),
     }
 }

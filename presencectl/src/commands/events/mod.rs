@@ -37,7 +37,7 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
     let mut follower = Follower::new(session.finder.clone(), args.user.clone());
     let (output, never) = (&mut session.output, Notify::new());
     tokio::select! {
-        ended = follower.follow(first, &never, async |event| print(&mut changes, event, output)) => ended,
+        ended = follower.follow(Some(first), &never, async |event| print(&mut changes, event, output)) => ended,
         () = reader_is_gone() => Err(Failure::PipeClosed),
     }
 }

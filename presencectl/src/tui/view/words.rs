@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::{Status, Wall};
 
 use super::super::model::{Model, Times};
-use crate::output::time;
+use crate::output::{number, time};
 
 /// The sign of a status: each has its own shape, so none depends on its colour.
 pub(super) const fn sign(status: Status) -> &'static str {
@@ -34,17 +34,27 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
     }
 }
 
+/// A moment that is past, in a sentence.
+pub(super) fn past(model: &Model, at: Wall) -> String {
+    let (when, age) = (time::time_or_date(at, model.now), time::age(at, model.now));
+    match model.times {
+        Times::Both => format!("{when} ({age} ago)"),
+        Times::Relative => format!("{age} ago"),
+        Times::Absolute => when,
+    }
+}
+
 /// `12,345`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
+    number::grouped(number)
+}
+
+/// `1 session`, `12,345 sessions`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", count(number)),
     }
-    grouped
 }
 
 /// `0.4 ms`, `12 ms`, `1.2 s`.
@@ -87,6 +97,10 @@ mod tests {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0, 1, 1_000].map(|number| counted(number, "user")),
+            ["0 users", "1 user", "1,000 users"]
         );
         assert_eq!(
             [0.0, 0.26, 12.6, 1234.4].map(rate),

@@ -1,8 +1,9 @@
 //! What the engine tells `/metrics`, as somebody reads it.
 
+use presence::CustomStatus;
 use prometheus_client::registry::Registry;
 
-use super::fixture::Fixture;
+use super::fixture::{DEADLINE, Fixture};
 
 #[tokio::test]
 async fn every_gauge_is_explained_in_a_whole_sentence() {
@@ -16,4 +17,32 @@ async fn every_gauge_is_explained_in_a_whole_sentence() {
     for line in help {
         assert!(line.ends_with('.') && !line.ends_with(".."), "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_delivered_has_a_lag_in_the_numbers() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.engine.stats().rates.delivery_lag_max_seconds, 0.0);
+    let mut observer = fixture.observe().await;
+    let watching = fixture.engine.watch_all(&observer.conn, None, None);
+    watching.await.expect("an observer may");
+    observer.snapshot().await;
+    // The numbers are of whole seconds since the engine began to count: some of these changes lie in one.
+    let changing = async {
+        let mut customs = [CustomStatus::Idle, CustomStatus::Online].into_iter().cycle();
+        loop {
+            let rates = fixture.engine.stats().rates;
+            if rates.delivery_lag_max_seconds > 0.0 {
+                return rates;
+            }
+            fixture.choose("ann", customs.next().expect("one of them")).await;
+            observer.event().await;
+        }
+    };
+    let rates = tokio::time::timeout(DEADLINE, changing).await.expect("a lag in time");
+    assert!(rates.delivery_lag_seconds > 0.0, "{rates:?}");
+    assert!(
+        (rates.delivery_lag_seconds..DEADLINE.as_secs_f64()).contains(&rates.delivery_lag_max_seconds),
+        "{rates:?}"
+    );
 }

@@ -1,0 +1,280 @@
+//! What follows a lost connection, told by a peer that plays the daemon.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{LocalSet, spawn_local};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+
+use super::super::discover::{Places, Wanted};
+use super::*;
+
+/// For what should come at once.
+const DEADLINE: Duration = Duration::from_secs(20);
+const NOW: &str = "2026-11-23T05:00:00.000Z";
+
+/// Gives the future's result, and fails the test if that takes too long.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.expect("in time")
+}
+
+/// Runs a test on this thread alone: what follows need not be able to change its thread.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(LocalSet::new().run_until(test));
+}
+
+/// Plays the daemon.
+pub(crate) struct Peer {
+    listener: TcpListener,
+    dir: tempfile::TempDir,
+}
+
+impl Peer {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let secret = options.write(true).create_new(true).mode(0o600);
+        let mut secret = secret.open(dir.path().join("secret")).unwrap();
+        secret.write_all(b"a-secret-of-the-tests").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { listener, dir }
+    }
+
+    pub(crate) fn finder(&self) -> Finder {
+        Finder {
+            arguments: Wanted {
+                server: Some(format!("http://{}", self.listener.local_addr().unwrap())),
+                secret_file: Some(self.dir.path().join("secret")),
+                ..Wanted::default()
+            },
+            environment: Wanted::default(),
+            places: Places::default(),
+        }
+    }
+
+    /// The next connection.
+    pub(crate) async fn connection(&self) -> TcpStream {
+        in_time(self.listener.accept()).await.unwrap().0
+    }
+
+    /// The next connection as a WebSocket, greeted.
+    pub(crate) async fn socket(&self) -> Socket {
+        Socket::upgrade(self.connection().await).await
+    }
+
+    /// The next connection is attached to this.
+    pub(crate) async fn attached(&self) -> (Target, Attached, Socket) {
+        let target = self.finder().find().unwrap();
+        let (attached, socket) = tokio::join!(Attached::attach(&target), self.socket());
+        let attached = attached.unwrap_or_else(|error| panic!("{error}"));
+        (target, attached, socket)
+    }
+}
+
+/// One of its WebSockets.
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    async fn upgrade(tcp: TcpStream) -> Self {
+        #[expect(clippy::result_large_err, reason = "the library's own type")]
+        let choose = |_: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+            let chosen = HeaderValue::from_static(presence::wire::SUBPROTOCOL);
+            response.headers_mut().insert("sec-websocket-protocol", chosen);
+            Ok(response)
+        };
+        let mut socket = Self(in_time(accept_hdr_async(tcp, choose)).await.unwrap());
+        let welcome =
+            json!({"type": "welcome", "sessionId": "s", "now": NOW, "pingSeconds": 25.0, "node": "n1", "version": "9"});
+        socket.say(&welcome).await;
+        socket
+    }
+
+    pub(crate) async fn say(&mut self, message: &Value) {
+        in_time(self.0.send(Message::text(message.to_string()))).await.unwrap();
+    }
+
+    /// The whole picture: nobody is there.
+    pub(crate) async fn say_nobody(&mut self, cursor: &str) {
+        let snapshot =
+            json!({"type": "snapshot", "cursor": cursor, "now": NOW, "users": [], "resumed": false, "done": true});
+        self.say(&snapshot).await;
+    }
+
+    async fn hear(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = in_time(self.0.next()).await.unwrap().unwrap() {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    async fn close(mut self, code: u16) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        };
+        in_time(self.0.close(Some(frame))).await.unwrap();
+    }
+}
+
+/// Answers a request with an HTTP status and a problem.
+pub(crate) async fn refuse(mut tcp: TcpStream, status: u16) {
+    let mut request = [0; 4096];
+    assert!(in_time(tcp.read(&mut request)).await.unwrap() > 0);
+    let body = json!({"type": "about:blank", "status": status, "code": "some_code", "detail": "said no"}).to_string();
+    let head = format!(
+        "HTTP/1.1 {status} No\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    in_time(tcp.write_all((head + &body).as_bytes())).await.unwrap();
+}
+
+/// Follows beside the test, and tells what it is told.
+struct Following {
+    ended: tokio::task::JoinHandle<Result<(), Failure>>,
+    events: UnboundedReceiver<Event>,
+    now: std::sync::Arc<Notify>,
+}
+
+impl Following {
+    fn start(mut follower: Follower, first: Option<Attached>) -> Self {
+        let (tell, events) = unbounded_channel();
+        let now = std::sync::Arc::new(Notify::new());
+        let told = std::sync::Arc::clone(&now);
+        let ended = spawn_local(async move {
+            let tell = async |event| tell.send(event).map_err(|_| Failure::PipeClosed);
+            follower.follow(first, &told, tell).await
+        });
+        Self { ended, events, now }
+    }
+
+    async fn next(&mut self) -> Event {
+        in_time(self.events.recv()).await.expect("it goes on")
+    }
+
+    /// How long it waits before it tries again.
+    async fn lost(&mut self) -> Duration {
+        loop {
+            if let Event::Lost { retry_in, .. } = self.next().await {
+                return retry_in;
+            }
+        }
+    }
+
+    async fn failure(self) -> Failure {
+        in_time(self.ended).await.unwrap().unwrap_err()
+    }
+}
+
+fn goodbye() -> Value {
+    json!({"type": "goodbye", "reason": "restart", "reconnectAfterMs": 60_000})
+}
+
+#[test]
+fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
+    run(async {
+        let peer = Peer::new().await;
+        let (_, attached, mut socket) = peer.attached().await;
+        let longest = Duration::from_millis(500);
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(longest);
+        let mut following = Following::start(follower, Some(attached));
+        let asked = socket.hear().await;
+        assert_eq!((&asked["type"], asked.get("since")), (&json!("watchAll"), None));
+        assert!(
+            matches!(following.next().await, Event::Attached { is_back: false, node, version, .. } if node == "n1" && version == "9")
+        );
+        socket.say_nobody("7.1").await;
+        assert!(matches!(following.next().await, Event::Snapshot { done: true, .. }));
+        socket.say(&goodbye()).await;
+        socket.close(1012).await;
+        assert!(following.lost().await <= longest, "although a minute was asked for");
+        let mut socket = peer.socket().await;
+        assert_eq!(socket.hear().await["since"], "7.1");
+        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        // Delays grow again from the first one, up to the longest.
+        drop(socket);
+        for _ in 0..4 {
+            let retry_in = following.lost().await;
+            assert!(retry_in <= longest, "{retry_in:?}");
+            drop(peer.connection().await);
+        }
+    });
+}
+
+#[test]
+fn a_patient_one_waits_as_the_server_asks_unless_it_is_told_to_try_now() {
+    run(async {
+        let peer = Peer::new().await;
+        let (_, attached, mut socket) = peer.attached().await;
+        let mut following = Following::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
+        socket.say_nobody("7.1").await;
+        socket.say(&goodbye()).await;
+        socket.close(1012).await;
+        assert_eq!(following.lost().await, Duration::from_secs(60));
+        following.now.notify_one();
+        let _socket = peer.socket().await;
+        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+    });
+}
+
+#[test]
+fn a_cursor_counts_only_once_the_whole_picture_was_told() {
+    run(async {
+        let peer = Peer::new().await;
+        let (_, attached, mut socket) = peer.attached().await;
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Duration::from_millis(50));
+        let mut following = Following::start(follower, Some(attached));
+        let part =
+            json!({"type": "snapshot", "cursor": "7.1", "now": NOW, "users": [], "resumed": false, "done": false});
+        socket.say(&part).await;
+        socket.close(1012).await;
+        following.lost().await;
+        let mut socket = peer.socket().await;
+        assert_eq!(socket.hear().await.get("since"), None);
+    });
+}
+
+#[test]
+fn it_ends_where_it_makes_no_sense_to_come_back() {
+    run(async {
+        for code in [4003, 4008, 4010] {
+            let peer = Peer::new().await;
+            let (_, attached, socket) = peer.attached().await;
+            let following = Following::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
+            socket.close(code).await;
+            assert_eq!(following.failure().await.exit(), Some(Exit::Refused), "{code}");
+        }
+        for status in [401, 403] {
+            let peer = Peer::new().await;
+            let following = Following::start(Follower::new(peer.finder(), Vec::new()), None);
+            refuse(peer.connection().await, status).await;
+            assert_eq!(following.failure().await.exit(), Some(Exit::NotAllowed), "{status}");
+        }
+    });
+}
+
+#[test]
+fn without_a_connection_it_begins_as_after_a_lost_one() {
+    run(async {
+        let peer = Peer::new().await;
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Duration::from_millis(50));
+        let mut following = Following::start(follower, None);
+        refuse(peer.connection().await, 503).await;
+        following.lost().await;
+        let _socket = peer.socket().await;
+        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+    });
+}

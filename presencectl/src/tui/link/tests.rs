@@ -1,0 +1,159 @@
+//! The way to a daemon that a peer plays.
+
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::channel;
+use tokio::task::spawn_local;
+
+use super::super::run::{INPUTS_MAX, ORDERS_MAX};
+use super::*;
+use crate::client::follow::tests::{Peer, Socket, in_time, refuse, run};
+
+/// A link that is served, and what is on its two ends.
+struct Linked {
+    orders: Sender<Effect>,
+    inputs: Receiver<Input>,
+}
+
+impl Linked {
+    async fn new(peer: &Peer) -> (Self, Socket) {
+        let (target, first, socket) = peer.attached().await;
+        let (input, inputs) = channel(INPUTS_MAX);
+        let (orders, carried_out) = channel(ORDERS_MAX);
+        let link = Arc::new(Link::new(peer.finder(), target, input).unwrap());
+        spawn_local(link.serve(first, carried_out));
+        (Self { orders, inputs }, socket)
+    }
+
+    async fn order(&self, order: Effect) {
+        self.orders.send(order).await.unwrap();
+    }
+
+    /// The next message that is such.
+    async fn until<T>(&mut self, is_such: impl Fn(Message) -> Option<T>) -> T {
+        loop {
+            let Some(Input::Message(message)) = in_time(self.inputs.recv()).await else {
+                panic!("it ended")
+            };
+            if let Some(found) = is_such(message) {
+                return found;
+            }
+        }
+    }
+
+    async fn news(&mut self, is_such: impl Fn(&News) -> bool) -> News {
+        self.until(|message| match message {
+            Message::News(news) if is_such(&news) => Some(news),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn answer(&mut self) -> Answer {
+        self.until(|message| match message {
+            Message::Answer(answer) => Some(answer),
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+/// Reads a request and answers nothing.
+async fn head(tcp: &mut TcpStream) -> String {
+    let mut request = vec![0; 4096];
+    let length = in_time(tcp.read(&mut request)).await.unwrap();
+    String::from_utf8(request[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing() {
+    run(async {
+        let peer = Peer::new().await;
+        let (mut link, mut socket) = Linked::new(&peer).await;
+        link.order(Effect::AskExplain(user("ann"))).await;
+        let mut older = peer.connection().await;
+        assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
+        // The stream goes on, and so do other orders.
+        socket.say_nobody("7.1").await;
+        link.news(|news| matches!(news, News::Snapshot { done: true, .. }))
+            .await;
+        link.order(Effect::Kick(user("bob"))).await;
+        refuse(peer.connection().await, 503).await;
+        assert_eq!(
+            link.answer().await,
+            Answer::Failed("\"bob\": said no (some_code)".into())
+        );
+        link.order(Effect::AskExplain(user("bob"))).await;
+        refuse(peer.connection().await, 503).await;
+        let expected = Answer::Explained {
+            user: user("bob"),
+            result: Err("said no (some_code)".into()),
+        };
+        assert_eq!(link.answer().await, expected);
+        assert_eq!(
+            in_time(older.read(&mut [0; 8])).await.unwrap(),
+            0,
+            "nobody waits for it"
+        );
+    });
+}
+
+#[test]
+fn orders_are_never_taken_back_by_newer_ones() {
+    run(async {
+        let peer = Peer::new().await;
+        let (mut link, _socket) = Linked::new(&peer).await;
+        link.order(Effect::Kick(user("ann"))).await;
+        let first = peer.connection().await;
+        link.order(Effect::Kick(user("bob"))).await;
+        refuse(peer.connection().await, 503).await;
+        refuse(first, 503).await;
+        let mut answers = [link.answer().await, link.answer().await].map(|answer| match answer {
+            Answer::Failed(text) => text,
+            other => panic!("{other:?}"),
+        });
+        answers.sort();
+        assert!(answers[0].starts_with("\"ann\"") && answers[1].starts_with("\"bob\""));
+    });
+}
+
+#[test]
+fn numbers_come_with_the_time_they_took() {
+    run(async {
+        let peer = Peer::new().await;
+        let (mut link, _socket) = Linked::new(&peer).await;
+        link.order(Effect::AskStats).await;
+        refuse(peer.connection().await, 503).await;
+        assert!(
+            matches!(link.answer().await, Answer::Stats(Err(_))),
+            "of none there is no time"
+        );
+    });
+}
+
+#[test]
+fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
+    run(async {
+        let peer = Peer::new().await;
+        let (mut link, socket) = Linked::new(&peer).await;
+        drop(socket);
+        refuse(peer.connection().await, 401).await;
+        link.news(|news| matches!(news, News::Ended { next: Some(_), .. }))
+            .await;
+        link.order(Effect::Reconnect).await;
+        refuse(peer.connection().await, 503).await;
+        link.news(|news| matches!(news, News::Lost { .. })).await;
+        let mut socket = peer.socket().await;
+        link.news(|news| matches!(news, News::Connected { node, .. } if node == "n1"))
+            .await;
+        socket
+            .say(&json!({"type": "presence", "cursor": "7.2", "now": "2026-11-23T05:00:00.000Z", "users": []}))
+            .await;
+        link.news(|news| matches!(news, News::Changed { .. })).await;
+    });
+}

@@ -1,0 +1,180 @@
+//! Pictures as bytes: what differs from the picture before, all at once. It knows no terminal, only somebody who takes bytes.
+//!
+//! Not ratatui's own `Terminal`: to draw anew that one asks the terminal where its cursor is, and the answer would have to be waited
+//! for while another thread reads the keys.
+
+use std::io::{self, BufWriter, Write};
+use std::mem;
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::queue;
+use crossterm::terminal::{Clear, ClearType};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::geometry::Size;
+
+/// Terminals that know it show nothing of a picture before all of it is there; the others ignore it.
+const BEGIN: &[u8] = b"\x1b[?2026h";
+const END: &[u8] = b"\x1b[?2026l";
+/// Room for a whole picture, so that it leaves in few writes.
+const PICTURE_BYTES: usize = 64 * 1024;
+
+/// What is on the screen, and the way there.
+pub(super) struct Canvas<W: Write> {
+    out: CrosstermBackend<BufWriter<W>>,
+    shown: Buffer,
+    next: Buffer,
+    /// What is on the screen is not what was shown.
+    is_spoilt: bool,
+}
+
+impl<W: Write> Canvas<W> {
+    /// Nothing is known of the screen yet.
+    pub(super) fn new(out: W) -> Self {
+        let out = BufWriter::with_capacity(PICTURE_BYTES, out);
+        Self {
+            out: CrosstermBackend::new(out),
+            shown: Buffer::default(),
+            next: Buffer::default(),
+            is_spoilt: true,
+        }
+    }
+
+    /// The next picture is written whole.
+    pub(super) const fn spoil(&mut self) {
+        self.is_spoilt = true;
+    }
+
+    /// Shows a picture of this size.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub(super) fn draw(&mut self, size: Size, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        let area = Rect::new(0, 0, size.width, size.height);
+        self.next.resize(area);
+        self.next.reset();
+        picture(&mut self.next);
+        self.out.write_all(BEGIN)?;
+        if self.is_spoilt || self.shown.area != area {
+            queue!(self.out, Clear(ClearType::All))?;
+            self.shown = Buffer::empty(area);
+        }
+        self.out.draw(self.shown.diff(&self.next).into_iter())?;
+        self.out.write_all(END)?;
+        Write::flush(&mut self.out)?;
+        self.is_spoilt = false;
+        mem::swap(&mut self.shown, &mut self.next);
+        Ok(())
+    }
+
+    /// Puts a text into the clipboard (OSC 52): in base64, so nothing in it can act.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        queue!(self.out, CopyToClipboard::to_clipboard_from(text))?;
+        Write::flush(&mut self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use ratatui::style::Style;
+
+    use super::*;
+
+    const SIZE: Size = Size { width: 20, height: 3 };
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Written(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn take(&self) -> String {
+            String::from_utf8(mem::take(&mut *self.0.borrow_mut())).unwrap()
+        }
+    }
+
+    fn canvas() -> (Canvas<Written>, Written) {
+        let written = Written::default();
+        (Canvas::new(written.clone()), written)
+    }
+
+    fn text(text: &'static str) -> impl FnOnce(&mut Buffer) {
+        move |buffer| buffer.set_string(0, 1, text, Style::new())
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_always_as_one_picture() {
+        let (mut canvas, written) = canvas();
+        canvas.draw(SIZE, text("alice-bob")).unwrap();
+        let first = written.take();
+        assert!(
+            first.starts_with("\x1b[?2026h\x1b[2J") && first.ends_with("\x1b[?2026l"),
+            "{first:?}"
+        );
+        assert!(first.contains("alice-bob"), "{first:?}");
+        canvas.draw(SIZE, text("alice-bot")).unwrap();
+        let second = written.take();
+        assert!(second.starts_with("\x1b[?2026h\x1b[2;9Ht"), "{second:?}");
+        assert!(second.ends_with("\x1b[?2026l"), "{second:?}");
+        assert!(!second.contains("alice") && !second.contains("\x1b[2J"), "{second:?}");
+    }
+
+    #[test]
+    fn a_spoilt_screen_and_one_of_another_size_are_drawn_whole_and_nothing_is_asked_of_the_terminal() {
+        let (mut canvas, written) = canvas();
+        canvas.draw(SIZE, text("alice")).unwrap();
+        written.take();
+        canvas.spoil();
+        canvas.draw(SIZE, text("alice")).unwrap();
+        let anew = written.take();
+        assert!(anew.contains("\x1b[2J") && anew.contains("alice"), "{anew:?}");
+        canvas.draw(SIZE, text("alice")).unwrap();
+        assert!(!written.take().contains("alice"));
+        let smaller = Size { width: 10, height: 2 };
+        canvas.draw(smaller, text("alice")).unwrap();
+        let smaller = written.take();
+        assert!(smaller.contains("\x1b[2J") && smaller.contains("alice"), "{smaller:?}");
+        for question in ["\x1b[6n", "\x1b[c", "\x1b[?u"] {
+            assert!(!anew.contains(question) && !smaller.contains(question));
+        }
+    }
+
+    #[test]
+    fn the_smallest_screens_are_drawn() {
+        let (mut canvas, written) = canvas();
+        for (width, height) in [(1, 1), (0, 0), (1, 0)] {
+            canvas.draw(Size { width, height }, |_| {}).unwrap();
+            assert!(written.take().ends_with("\x1b[?2026l"));
+        }
+    }
+
+    #[test]
+    fn what_is_copied_is_in_base64_and_can_do_nothing() {
+        let (mut canvas, written) = canvas();
+        canvas.copy("al\x1b]52;c;!\x07ice\x1b\\").unwrap();
+        let copied = written.take();
+        let inside = copied
+            .strip_prefix("\x1b]52;c;")
+            .and_then(|rest| rest.strip_suffix("\x1b\\").or_else(|| rest.strip_suffix("\x07")));
+        let inside = inside.unwrap_or_else(|| panic!("{copied:?}"));
+        assert_eq!(inside, "YWwbXTUyO2M7IQdpY2UbXA==");
+    }
+}

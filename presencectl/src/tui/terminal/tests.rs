@@ -1,0 +1,167 @@
+//! However it ends, the terminal is as it was: this program again, as a process of its own on a pseudo terminal of its own.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread::{self, JoinHandle};
+
+use ratatui::style::Style;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+
+use super::modes::{ENTER, LEAVE};
+use super::*;
+
+/// In the environment of the process of its own: how it is to end.
+const CHILD: &str = "PRESENCECTL_TEST_SCREEN";
+const SAID: &str = "this-is-what-broke";
+
+struct Pty {
+    /// Only this one is open here, so reading ends with the process.
+    terminal: OwnedFd,
+    read: JoinHandle<String>,
+}
+
+impl Pty {
+    fn open() -> (Self, OwnedFd) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let size = Winsize {
+            ws_row: 10,
+            ws_col: 40,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+        let ours = terminal.try_clone().unwrap();
+        let mut output = File::from(master);
+        let read = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // Ends with an error once nobody has the other side open.
+            let _ = output.read_to_end(&mut bytes);
+            String::from_utf8(bytes).unwrap()
+        });
+        (Self { terminal: ours, read }, terminal)
+    }
+}
+
+/// The modes that one could notice.
+fn modes(termios: &Termios) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        termios.input_modes,
+        termios.output_modes,
+        termios.control_modes,
+        termios.local_modes,
+    )
+}
+
+/// What the terminal was sent by a process that ends so, and whether it ended well.
+fn ended(how: &str, test: &str) -> (String, bool) {
+    let (pty, terminal) = Pty::open();
+    let before = modes(&tcgetattr(&pty.terminal).unwrap());
+    let mut command = Command::new("setsid");
+    command
+        .arg("--ctty")
+        .arg("--wait")
+        .arg(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("tui::terminal::tests::{test}"), "--nocapture"]);
+    command.env(CHILD, how);
+    command.stdin(Stdio::from(terminal.try_clone().unwrap()));
+    command.stdout(Stdio::from(terminal.try_clone().unwrap()));
+    command.stderr(Stdio::from(terminal));
+    let mut child = command.spawn().unwrap();
+    // It holds the terminal too.
+    drop(command);
+    let status = child.wait().unwrap();
+    let after = modes(&tcgetattr(&pty.terminal).unwrap());
+    assert_eq!(after, before, "{how}: the driver is as it was");
+    drop(pty.terminal);
+    (pty.read.join().unwrap(), status.success())
+}
+
+/// The process of its own.
+fn enter_and_end(how: &str) {
+    let mut screen = Screen::enter(channel().1).unwrap();
+    let picture = |buffer: &mut Buffer| buffer.set_string(0, 0, "a-picture", Style::new());
+    screen.draw(picture).unwrap();
+    match how {
+        "dropped" => drop(screen),
+        "here" => panic!("{SAID}"),
+        "in a picture" => screen.draw(|_| panic!("{SAID}")).unwrap(),
+        "elsewhere" => {
+            let elsewhere = thread::spawn(|| panic!("{SAID}"));
+            // As the dashboard does: it draws until that can't be done any more.
+            let told = loop {
+                if let Err(error) = screen.draw(picture) {
+                    break error;
+                }
+                screen.repaint();
+            };
+            assert!(elsewhere.join().is_err());
+            assert!(told.to_string().contains("stands above"), "{told}");
+            assert!(screen.suspend().is_err(), "nothing enters again");
+            drop(screen);
+        }
+        how => unreachable!("{how}"),
+    }
+}
+
+/// Everything was undone, in whole, before anything else was said.
+fn is_left(sent: &str) -> &str {
+    let (before, rest) = sent
+        .split_once(ENTER)
+        .unwrap_or_else(|| panic!("never entered: {sent:?}"));
+    assert!(!before.contains('\x1b'), "{before:?}");
+    let (pictures, after) = rest.split_once(LEAVE).unwrap_or_else(|| panic!("never left: {sent:?}"));
+    assert!(pictures.contains("a-picture"), "{pictures:?}");
+    assert!(!after.contains('\x1b'), "nothing follows that could act: {after:?}");
+    assert!(
+        !after.contains("a-picture"),
+        "nothing of a picture is in the shell: {after:?}"
+    );
+    after
+}
+
+#[test]
+fn the_terminal_is_left_as_it_was() {
+    if let Ok(how) = std::env::var(CHILD) {
+        return enter_and_end(&how);
+    }
+    let (sent, is_well) = ended("dropped", "the_terminal_is_left_as_it_was");
+    assert!(is_well, "{sent}");
+    is_left(&sent);
+}
+
+#[test]
+fn a_panic_leaves_the_terminal_first_and_is_told_after_that() {
+    if let Ok(how) = std::env::var(CHILD) {
+        return enter_and_end(&how);
+    }
+    for how in ["here", "in a picture"] {
+        let (sent, is_well) = ended(how, "a_panic_leaves_the_terminal_first_and_is_told_after_that");
+        assert!(!is_well, "{how}: {sent}");
+        assert!(is_left(&sent).contains(SAID), "{how}: {sent:?}");
+    }
+}
+
+#[test]
+fn a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more() {
+    if let Ok(how) = std::env::var(CHILD) {
+        return enter_and_end(&how);
+    }
+    for _ in 0..5 {
+        let (sent, is_well) = ended(
+            "elsewhere",
+            "a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more",
+        );
+        assert!(is_well, "{sent}");
+        assert!(is_left(&sent).contains(SAID), "{sent:?}");
+    }
+}
