@@ -12,3 +12,4 @@ mod hostile;
 mod machine;
 mod simulate;
 mod tokens;
+mod watch;

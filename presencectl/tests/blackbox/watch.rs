@@ -1,0 +1,116 @@
+//! `watch` where there is no terminal: what it refuses, and the one picture that it prints.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::fake_daemon::{FakeDaemon, Request, hear, problem, record, say, snapshot};
+use crate::machine::Machine;
+
+/// Answers no question, and tells of alice.
+fn of_alice() -> FakeDaemon {
+    let refuse = |_: &Request| problem(503, "store_unavailable", "these very words");
+    FakeDaemon::start_with_sockets(refuse, |mut socket, _| {
+        assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
+        say(
+            &mut socket,
+            &snapshot("1.1", &json!([record("alice", "IDLE", 3)]), false),
+        );
+        while hear(&mut socket).is_some() {}
+    })
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_use_instead() {
+    let daemon = of_alice();
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&["watch"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    assert!(
+        run.stderr.contains("`watch --once`") && run.stderr.contains("`events`"),
+        "{run:?}"
+    );
+    for format in ["json", "ndjson", "csv"] {
+        let run = machine.run(&["watch", "--once", "-o", format]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert!(run.stderr.contains("`events`"), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn a_token_would_make_the_watcher_present_so_it_is_not_used() {
+    let daemon = of_alice();
+    let machine = Machine::with_daemon(&daemon.address());
+    let token = machine.private("token", "a-token");
+    let url = format!("http://{}", daemon.address());
+    let arguments = ["--server", url.as_str(), "--token", token.to_str().unwrap()];
+    for command in [&["watch", "--once"][..], &["events"]] {
+        let run = machine.run(&[&arguments[..], command].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (4, ""), "{run:?}");
+        assert!(run.stderr.contains("--secret-file"), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn a_daemon_that_refuses_or_is_not_there_ends_it_as_any_command() {
+    let run = Machine::new().run(&["watch", "--once"]);
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let run = Machine::with_daemon(&address).run(&["watch", "--once"]);
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
+    let going = FakeDaemon::start_with_sockets(
+        |_| problem(503, "store_unavailable", "no"),
+        |mut socket, _| {
+            let _ = socket.close(Some(CloseFrame {
+                code: 1012.into(),
+                reason: "".into(),
+            }));
+        },
+    );
+    let run = Machine::with_daemon(&going.address()).run(&["watch", "--once"]);
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
+    assert!(run.stderr.contains("1012"), "{run:?}");
+}
+
+#[test]
+fn one_picture_is_plain_text_as_large_as_the_variables_say_with_no_blanks_at_its_ends() {
+    let daemon = of_alice();
+    let machine = Machine::with_daemon(&daemon.address());
+    for (columns, lines) in [(100, 30), (60, 12)] {
+        let mut command = machine.command(&["watch", "--once"]);
+        command
+            .env("COLUMNS", columns.to_string())
+            .env("LINES", lines.to_string());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let picture = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(picture.lines().count(), lines, "{picture}");
+        let widest = picture.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns, "{widest}: {picture}");
+        assert!(picture.lines().all(|line| line.trim_end() == line), "{picture}");
+        assert!(picture.contains("alice") && picture.contains("IDLE"), "{picture}");
+        assert!(!picture.contains('\u{1b}'), "{picture:?}");
+    }
+}
+
+#[test]
+fn one_picture_opens_on_a_user_and_tells_what_can_t_be_told() {
+    let daemon = of_alice();
+    let machine = Machine::with_daemon(&daemon.address());
+    let run = machine.run(&["watch", "--once", "--user", "bob"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.stdout.contains("bob") && run.stdout.contains("these very words"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        daemon
+            .requests()
+            .iter()
+            .any(|request| request.line == "GET /api/presence/bob/explain")
+    );
+}
