@@ -1,5 +1,6 @@
-//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed, at most thirty times a
-//! second. It waits for nothing else, so a key is answered with the next picture. On what it is shown is not decided here.
+//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed. A key is answered with a
+//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else. On what it is shown is not decided
+//! here.
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,11 @@ use super::view;
 use crate::clock;
 use crate::failure::Failure;
 
-/// Between two pictures at least: thirty a second.
-const PICTURE_EVERY: Duration = Duration::from_micros(33_400);
+/// Between two answers to keys at least: thirty a second.
+const ANSWER_EVERY: Duration = Duration::from_micros(33_400);
+/// News wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
+/// answers that lie closer there is none of news, and between others one.
+const NEWS_EVERY: Duration = Duration::from_micros(66_800);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
 /// Inputs that wait at most; then the stream waits, and the daemon conflates. A key stands behind so many frames of at most 64 KiB, some
@@ -134,6 +138,26 @@ enum Going {
     Over,
 }
 
+/// What the next picture is for, the most urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    /// Nothing changed.
+    Nothing,
+    /// Something changed that nobody here asked for.
+    Picture,
+    /// The operator did something.
+    Answer,
+}
+
+impl Wanted {
+    const fn of(message: &Message) -> Self {
+        match message {
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Answer,
+            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::Picture,
+        }
+    }
+}
+
 impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     /// Runs until the operator or somebody outside ends it, on a runtime of its own.
     ///
@@ -149,33 +173,39 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     }
 
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
-        let mut drawn = clock::instant();
+        let (mut drawn, mut answered) = (clock::instant(), clock::instant());
         self.draw()?;
-        let mut is_dirty = false;
+        let mut wanted = Wanted::Nothing;
         loop {
-            let wait = if is_dirty {
-                PICTURE_EVERY.saturating_sub(drawn.elapsed())
-            } else {
-                self.until_next_second()
+            let wait = match wanted {
+                Wanted::Answer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
+                Wanted::Picture => NEWS_EVERY.saturating_sub(drawn.elapsed()),
+                Wanted::Nothing => self.until_next_second(),
             };
             let first = timeout(wait, inputs.recv()).await;
             if self.message(Message::Tick(self.clock.now()))? == Going::Over {
                 return Ok(());
             }
+            wanted = wanted.max(Wanted::Picture);
             match first {
-                Ok(Some(input)) => {
-                    if self.take_some(input, inputs)? == Going::Over {
-                        return Ok(());
-                    }
-                }
+                Ok(Some(input)) => match self.take_some(input, inputs)? {
+                    (Going::Over, _) => return Ok(()),
+                    (Going::On, more) => wanted = wanted.max(more),
+                },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            is_dirty = true;
-            if drawn.elapsed() >= PICTURE_EVERY {
+            let is_due = match wanted {
+                Wanted::Answer => answered.elapsed() >= ANSWER_EVERY,
+                _ => drawn.elapsed() >= NEWS_EVERY,
+            };
+            if is_due {
                 drawn = clock::instant();
+                if wanted == Wanted::Answer {
+                    answered = drawn;
+                }
                 self.draw()?;
-                is_dirty = false;
+                wanted = Wanted::Nothing;
             }
         }
     }
@@ -191,16 +221,17 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     }
 
     /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<Going> {
+    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Wanted)> {
         let begun = clock::instant();
+        let mut wanted = Wanted::Picture;
         let mut next = Some(first);
         while let Some(input) = next {
-            let going = match input {
-                Input::Message(message) => self.message(message)?,
-                Input::End => Going::Over,
+            let Input::Message(message) = input else {
+                return Ok((Going::Over, wanted));
             };
-            if going == Going::Over {
-                return Ok(Going::Over);
+            wanted = wanted.max(Wanted::of(&message));
+            if self.message(message)? == Going::Over {
+                return Ok((Going::Over, wanted));
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
@@ -208,7 +239,7 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 None
             };
         }
-        Ok(Going::On)
+        Ok((Going::On, wanted))
     }
 
     fn message(&mut self, message: Message) -> io::Result<Going> {

@@ -63,8 +63,8 @@ impl Theme {
     /// A status: green, amber, red, grey.
     pub(crate) const fn status(self, status: Status) -> Style {
         match status {
-            Status::Online => self.colour(35, Color::Green),
-            Status::Idle => self.colour(178, Color::Yellow),
+            Status::Online => self.colour(29, Color::Green),
+            Status::Idle => self.colour(136, Color::Yellow),
             Status::DoNotDisturb => self.colour(167, Color::Red).add_modifier(Modifier::BOLD),
             Status::Offline => self.faint(),
         }
@@ -99,7 +99,7 @@ impl Theme {
 
     /// Keys, carets, sparklines: ours, and no status.
     pub(crate) const fn accent(self) -> Style {
-        self.colour(39, Color::Cyan)
+        self.colour(32, Color::Cyan)
     }
 
     /// A key in a hint or the help.
@@ -141,7 +141,7 @@ impl Theme {
 
     /// Something is unusual.
     pub(crate) const fn unusual(self) -> Style {
-        self.colour(178, Color::Yellow).add_modifier(Modifier::BOLD)
+        self.colour(136, Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
     /// What lies under something stale.
@@ -170,6 +170,43 @@ mod tests {
         assert_eq!(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), Theme::plain());
         assert_eq!(of(&[("TERM", "dumb")]), Theme::plain());
         assert_eq!(of(&[]), Theme::plain());
+    }
+
+    /// As WCAG 2 counts it, of colour 16 to 255 of the usual 256.
+    fn contrast(index: u8, other: f64) -> f64 {
+        let steps = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0];
+        let channels = match index {
+            232.. => [8.0 + f64::from(index - 232) * 10.0; 3],
+            _ => [36, 6, 1].map(|weight| steps[usize::from((index - 16) / weight % 6)]),
+        };
+        let [r, g, b] = channels.map(|channel: f64| match channel / 255.0 {
+            ..=0.04045 => channel / 255.0 / 12.92,
+            channel => ((channel + 0.055) / 1.055).powf(2.4),
+        });
+        let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        (luminance.max(other) + 0.05) / (luminance.min(other) + 0.05)
+    }
+
+    #[test]
+    fn every_colour_is_read_on_black_and_on_white() {
+        let theme = Theme::rich();
+        let mut styles = Status::ALL.map(|status| theme.status(status)).to_vec();
+        styles.extend([
+            theme.accent(),
+            theme.matched(),
+            theme.bad(),
+            theme.unusual(),
+            theme.faint(),
+        ]);
+        for style in styles {
+            let Some(Color::Indexed(index)) = style.fg else {
+                panic!("{style:?}");
+            };
+            for background in [0.0, 1.0] {
+                let contrast = contrast(index, background);
+                assert!(contrast >= 3.0, "{index} on {background}: {contrast:.2}");
+            }
+        }
     }
 
     #[test]

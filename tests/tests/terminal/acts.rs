@@ -131,6 +131,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.daemon.rest().choose("zoe", "IDLE").await;
     scene.until("zoe is idle", |table| table.says("zoe", "IDLE")).await;
     scene.terminal.text("x1");
+    scene.terminal.shows("wrote 3 users").await;
     let csv = wait_until("a CSV is written", async || written(&scene, "csv").pop()).await;
     let name = csv.file_name().unwrap().to_str().unwrap();
     scene.terminal.shows(name).await;
@@ -146,6 +147,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.terminal.text("2");
     scene.until("only IDLE", |table| table.users() == ["zoe"]).await;
     scene.terminal.text("x2");
+    scene.terminal.shows("wrote 1 user").await;
     let json = wait_until("a JSON is written", async || written(&scene, "json").pop()).await;
     let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(document["v"], 1);
@@ -155,6 +157,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.terminal.text("0");
     scene.terminal.keys(&["Tab"]);
     scene.terminal.text("x1");
+    scene.terminal.shows("wrote 1 change").await;
     let stream = wait_until("the stream is written", async || {
         written(&scene, "csv").into_iter().find(|path| *path != csv)
     });

@@ -158,7 +158,7 @@ fn however_much_comes_there_are_at_most_thirty_pictures_a_second() {
     assert!(at.len() >= PICTURES, "{} pictures", at.len());
     // Of the whole, because a test's threads are held up now and then.
     let took = at[at.len() - 1] - at[0];
-    let least = PICTURE_EVERY.mul_f64((at.len() - 1) as f64) - PICTURE_EVERY / 2;
+    let least = ANSWER_EVERY.mul_f64((at.len() - 1) as f64) - ANSWER_EVERY / 2;
     assert!(took >= least, "{} pictures in {took:?}", at.len());
     running.press(Key::char('q'));
     running.ends();

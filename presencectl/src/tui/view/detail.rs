@@ -1,9 +1,9 @@
 //! Why one user is shown so: the rule, each session with its timers, the choice, and what comes next. Timers count down between two answers.
 
+use presence::By;
 use presence::wire::rest::{Explain, ExplainSession};
-use presence::{By, Wall};
 use ratatui::style::Style;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
@@ -25,15 +25,17 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     pen.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
     let columns = usize::from(inside.width.saturating_sub(2));
-    let lines = lines(model, detail, pen);
+    let lines = lines(model, detail, (columns, pen));
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
-    let top = detail.top.min(lines.len().saturating_sub(usize::from(inside.height)));
+    let rows = usize::from(inside.height);
+    let top = detail.top.min(lines.len().saturating_sub(rows));
+    pen.part(layout.detail, (top, rows, lines.len()), has_focus);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
         pen.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
     }
 }
 
-fn lines(model: &Model, detail: &Detail, pen: &Pen) -> Vec<Line<'static>> {
+fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
     let theme = pen.theme;
     let mut lines = Vec::new();
     if let Some(error) = &detail.error {
@@ -41,11 +43,11 @@ fn lines(model: &Model, detail: &Detail, pen: &Pen) -> Vec<Line<'static>> {
     }
     match &detail.explain {
         Some(explain) => {
+            // What matters most first: a small panel shows no more.
             shown(model, explain, pen, &mut lines);
-            lines.push(Line::default());
-            sessions(model, explain, pen, &mut lines);
-            lines.push(Line::default());
             next(model, explain, pen, &mut lines);
+            lines.push(Line::default());
+            sessions(model, explain, (width, pen), &mut lines);
         }
         None if detail.error.is_none() => lines.push(Line::from(span("asking…", theme.faint()))),
         None => {}
@@ -58,15 +60,17 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
     let theme = pen.theme;
     let row = model.roster.find(&explain.user_id);
     let since = row.and_then(|(_, row)| row.since.filter(|_| row.status == explain.status));
-    let mut first = vec![span(words::status(explain.status), theme.status(explain.status))];
+    let rule = format!("  rule {}, {}", explain.rule, explain.reason.as_str());
+    let mut first = vec![
+        span(words::status(explain.status), theme.status(explain.status)),
+        span(rule, theme.faint()),
+    ];
     if since.is_some() {
         first.push(span(format!("  since {}", words::moment(model, since)), theme.faint()));
     }
     lines.push(Line::from(first));
-    let rule = format!("because {}", because(explain));
-    lines.push(Line::from(span(rule, Style::new())));
-    let number = format!("rule {}, {}", explain.rule, explain.reason.as_str());
-    lines.push(Line::from(span(number, theme.faint())));
+    let why = format!("because {}", because(explain));
+    lines.push(Line::from(span(why, Style::new())));
     let choice = &explain.choice;
     let by = match choice.set_by {
         Some(By::User) => ", set by the user",
@@ -78,13 +82,13 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
         span(choice.custom_status.as_str(), theme.strong()),
         span(by, Style::new()),
     ];
-    if choice.set_at.is_some() {
-        chosen.push(span(format!(" {}", words::moment(model, choice.set_at)), theme.faint()));
+    if let Some(at) = choice.set_at {
+        chosen.push(span(format!(" {}", words::past(model, at)), theme.faint()));
     }
     lines.push(Line::from(chosen));
 }
 
-fn sessions(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
+fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
     let theme = pen.theme;
     let heading = match explain.sessions.len() {
         0 => "no session".to_owned(),
@@ -92,9 +96,6 @@ fn sessions(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'s
         count => format!("{count} sessions"),
     };
     lines.push(Line::from(span(heading, theme.strong())));
-    for session in &explain.sessions {
-        session_lines(model, session, pen, lines);
-    }
     if let Some(grace) = explain.grace {
         let idle = if grace.idle { ", idle when lost" } else { "" };
         lines.push(Line::from(vec![
@@ -103,33 +104,44 @@ fn sessions(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'s
             span(idle, theme.faint()),
         ]));
     }
+    for session in &explain.sessions {
+        session_lines(model, session, (width, pen), lines);
+    }
 }
 
-fn session_lines(model: &Model, session: &ExplainSession, pen: &Pen, lines: &mut Vec<Line<'static>>) {
+fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
     let theme = pen.theme;
     let place = match (&session.source, &session.node) {
         (Some(_), _) => "report".to_owned(),
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    let mut first = vec![
-        span(format!("• {}", escape(&session.session_id)), Style::new()),
-        span(format!("  {place}"), theme.faint()),
-        span(format!("  says {}", says(session)), Style::new()),
-    ];
-    for (text, at) in [("  idle in ", session.idle_at), ("  ends in ", session.ends_at)] {
+    let mut says = vec![span(format!("  says {}", says(session)), Style::new())];
+    for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
-            first.push(span(text, theme.faint()));
-            first.push(span(time::until(at, model.now), theme.accent()));
+            says.push(span(text, theme.faint()));
+            says.push(span(time::until(at, model.now), theme.accent()));
         }
     }
-    lines.push(Line::from(first));
-    let age = |at: Option<Wall>| at.map_or("never".to_owned(), |at| format!("{} ago", time::age(at, model.now)));
+    let first = vec![
+        span(format!("• {}", escape(&session.session_id)), Style::new()),
+        span(format!("  {place}"), theme.faint()),
+    ];
+    // On one line where there is room for both.
+    let first_columns: usize = first.iter().chain(&says).map(Span::width).sum();
+    if first_columns <= width {
+        lines.push(Line::from_iter(first.into_iter().chain(says)));
+    } else {
+        lines.extend([Line::from(first), Line::from(says)]);
+    }
+    let active = match session.last_active {
+        Some(at) => format!("active {} ago", time::age(at, model.now)),
+        None => "never active".to_owned(),
+    };
     let times = format!(
-        "  open for {}, heard {}, active {}",
+        "  open for {}, heard {} ago, {active}",
         time::age(session.since, model.now),
-        age(Some(session.last_heard)),
-        age(session.last_active)
+        time::age(session.last_heard, model.now),
     );
     lines.push(Line::from(span(times, theme.faint())));
 }
@@ -137,13 +149,14 @@ fn session_lines(model: &Model, session: &ExplainSession, pen: &Pen, lines: &mut
 fn next(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
     let theme = pen.theme;
     if explain.next.is_empty() {
-        let nothing = "no timer will change that by itself";
+        let nothing = "next  no timer will change that by itself";
         return lines.push(Line::from(span(nothing, theme.faint())));
     }
-    lines.push(Line::from(span("if nothing else happens", theme.strong())));
-    for next in &explain.next {
+    for (index, next) in explain.next.iter().enumerate() {
+        let label = if index == 0 { "next  " } else { "then  " };
         lines.push(Line::from(vec![
-            span(format!("  in {:<8}", time::until(next.at, model.now)), theme.accent()),
+            span(label, theme.faint()),
+            span(format!("in {} ", time::until(next.at, model.now)), theme.accent()),
             span(escape(&next.why).into_owned(), Style::new()),
         ]));
     }

@@ -1,6 +1,6 @@
 //! The top line: which daemon, and whether what is shown is as it is.
 
-use presence::Mono;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
@@ -9,37 +9,30 @@ use super::pen::{Pen, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
+/// From so many columns on the clock is shown even while the daemon is lost.
+const CLOCK_COLUMNS: u16 = 110;
+
 pub(super) fn draw(model: &Model, area: Area, pen: &mut Pen) {
     if area.is_empty() {
         return;
     }
-    let right = right(model, pen);
+    let right = right(model, area.width, pen);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_width = area.width.saturating_sub(right_width + 1);
     pen.line((area.x, area.y), left_width, &left(model, pen));
     pen.line((area.x + area.width - right_width, area.y), right_width, &right);
 }
 
-/// Who answers; while nobody does, why, and what happens next.
+/// Who answers; while nobody does, why. What happens next stands where nothing is cut: at the right, or in the bottom line.
 fn left(model: &Model, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let name = span("presenced", theme.strong());
     let mut pieces = vec![name];
     match &model.link {
-        Link::Lost { why, retry_at, .. } => {
-            let next = match retry_at {
-                Some(at) => format!("trying again in {}", wait(model, *at)),
-                None => "it answers; reading what changed".to_owned(),
-            };
-            pieces.push(span(format!("  {}; {next}", escape(why)), theme.unusual()));
-        }
-        Link::Ended { why, next, .. } => {
+        Link::Lost { why, .. } | Link::Ended { why, .. } => {
             pieces.push(span(format!("  {}", escape(why)), theme.unusual()));
-            if let Some(next) = next {
-                pieces.push(span(format!(" → {}", escape(next)), theme.faint()));
-            }
         }
-        Link::Connecting => pieces.push(span("  connecting…", theme.faint())),
+        Link::Connecting => {}
         Link::Loading | Link::Live => pieces.extend(daemon(model, pen)),
     }
     Line::from(pieces)
@@ -50,7 +43,7 @@ fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
     let daemon = &model.daemon;
     let mut pieces = vec![
         span(format!(" {}", escape(&daemon.version)), theme.faint()),
-        span(format!("  node {}", escape(&daemon.node)), ratatui::style::Style::new()),
+        span(format!("  node {}", escape(&daemon.node)), Style::new()),
         span(format!("  {}", daemon.server), theme.faint()),
     ];
     if let Some(stats) = &model.stats {
@@ -65,31 +58,32 @@ fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
     pieces
 }
 
-fn wait(model: &Model, at: Mono) -> String {
-    format!("{:.1} s", at.since(model.clock.mono).as_secs_f64())
-}
-
-fn right(model: &Model, pen: &Pen) -> Line<'static> {
+fn right(model: &Model, width: u16, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let mut pieces = Vec::new();
     if model.paused_since.is_some() {
-        pieces.push(span(
-            " PAUSED ",
-            theme.unusual().add_modifier(ratatui::style::Modifier::REVERSED),
-        ));
+        pieces.push(span(" PAUSED ", theme.unusual().add_modifier(Modifier::REVERSED)));
         pieces.push(span(" ", theme.faint()));
     }
     pieces.push(match (&model.link, model.stale_for()) {
         (_, Some(age)) => span(format!(" STALE {}s ", age.as_secs()), theme.bad()),
         (Link::Live, None) => span("● live", theme.good()),
+        (Link::Connecting, None) => span("○ connecting", theme.unusual()),
         _ => span("○ loading", theme.unusual()),
     });
-    // Without a word from the daemon its clock is not known.
-    if !matches!(model.link, Link::Connecting) {
-        pieces.push(span(
-            format!("  {}", time::time_or_date(model.now, model.now)),
-            theme.faint(),
-        ));
+    if let Link::Lost { retry_at, .. } = &model.link {
+        let next = match retry_at.map(|at| at.since(model.clock.mono)) {
+            Some(wait) if wait.is_zero() => " trying…".to_owned(),
+            Some(wait) => format!(" next try in {:.1} s", wait.as_secs_f64()),
+            None => " it answers, reading…".to_owned(),
+        };
+        pieces.push(span(next, theme.unusual()));
+    }
+    // Without a word from the daemon its clock is not known, and while it is lost other things are worth the room.
+    let has_room = model.link.stale_since().is_none() || width >= CLOCK_COLUMNS;
+    if has_room && !matches!(model.link, Link::Connecting) {
+        let clock = time::time_or_date(model.now, model.now);
+        pieces.push(span(format!("  {clock}"), theme.faint()));
     }
     Line::from(pieces)
 }

@@ -18,6 +18,7 @@ pub(super) fn draw(top: usize, area: Area, pen: &mut Pen) {
     pen.panel(area, &title, true);
     let inside = area.inside();
     let lines = lines(pen);
+    pen.part(area, (top, usize::from(inside.height), lines.len()), true);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
         pen.line((inside.x + 1, y), inside.width.saturating_sub(1), line);
     }

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use presence::Status;
-use presence::wire::rest::{Counts, Stats};
+use presence::wire::rest::{Counts, SessionStats};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
 use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
-use super::pen::{Pen, span};
-use super::sparkline::{bar, sparkline};
-use super::words::{count, lag, rate, sign};
+use super::pen::{Pen, cut, span};
+use super::sparkline::{bar, sparkline, trend};
+use super::words::{count, counted, lag, rate, sign};
 use crate::output::escape::escape;
 
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
@@ -20,8 +21,10 @@ const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDistur
 const NUMBERS_COLUMNS: u16 = 33;
 /// The share as a bar takes at most so much.
 const BAR_COLUMNS_MAX: u16 = 30;
-/// Seconds of changes in the line of figures.
-const CHANGES_COLUMNS: u16 = 20;
+/// Seconds of changes in the line of figures, where there is room.
+const CHANGES_COLUMNS: usize = 20;
+/// Fewer say nothing.
+const CHANGES_COLUMNS_MIN: usize = 6;
 
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let area = layout.overview;
@@ -29,23 +32,43 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
         0 => {}
         1 => {
             let mut line = statuses(model, pen);
-            line.extend(figures(model, pen, 0));
+            let used: usize = line.iter().map(Span::width).sum();
+            line.extend(figures(model, usize::from(area.width).saturating_sub(used), pen));
             pen.line((area.x, area.y), area.width, &Line::from(line));
         }
         _ => {
-            let present = count(model.roster.counts().total());
-            let title = Line::from(vec![
-                span(" Overview ", pen.theme.title(false)),
-                span(format!("{present} present "), pen.theme.faint()),
-            ]);
-            pen.panel(area, &title, false);
+            pen.panel(area, &title(model, pen), false);
             for (index, status) in (0..).zip(STATUSES) {
                 status_line(model, status, layout.status_line(index), pen);
             }
             let last = layout.status_line(3);
-            let line = Line::from(figures(model, pen, CHANGES_COLUMNS));
-            pen.line((last.x + 1, last.y), last.width.saturating_sub(1), &line);
+            let width = last.width.saturating_sub(2);
+            let line = Line::from(figures(model, width.into(), pen));
+            pen.line((last.x + 1, last.y), width, &line);
         }
+    }
+}
+
+fn title(model: &Model, pen: &Pen) -> Line<'static> {
+    let mut pieces = vec![span(" Overview ", pen.theme.title(false))];
+    if is_known(model) {
+        let present = count(model.roster.counts().total());
+        pieces.push(span(format!("{present} present "), pen.theme.faint()));
+    }
+    Line::from(pieces)
+}
+
+/// Whether anything was told of users: before that they are not none.
+const fn is_known(model: &Model) -> bool {
+    model.roster.is_started() || model.roster.slots() > 0
+}
+
+/// How many users are shown so, `–` while that is not known.
+fn shown(model: &Model, status: Status) -> String {
+    if is_known(model) {
+        count(of(model.roster.counts(), status))
+    } else {
+        "–".to_owned()
     }
 }
 
@@ -55,12 +78,13 @@ fn of(mut counts: Counts, status: Status) -> u64 {
 
 /// `● 12  ◐ 3  ⊘ 1`, where there is one line for all.
 fn statuses(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
-    let counts = model.roster.counts();
     let piece = |status| {
-        let text = format!(" {} {} ", sign(status), count(of(counts, status)));
+        let text = format!(" {} {} ", sign(status), shown(model, status));
         span(text, pen.theme.status(status))
     };
-    STATUSES.map(piece).to_vec()
+    let mut pieces = STATUSES.map(piece).to_vec();
+    pieces.push(span(" ", Style::new()));
+    pieces
 }
 
 /// One status: how many, which share, and the last minutes.
@@ -78,82 +102,125 @@ fn status_line(model: &Model, status: Status, area: Area, pen: &mut Pen) {
         " {} {:<14} {:>9} {share:>4} ",
         sign(status),
         status.as_str(),
-        count(number)
+        shown(model, status)
     );
     let x = pen.text((area.x, area.y), area.width, &text, style);
-    let room = area.width.saturating_sub(NUMBERS_COLUMNS);
+    // One blank before the border.
+    let room = area.width.saturating_sub(NUMBERS_COLUMNS + 1);
     let bar_columns = (room / 3).min(BAR_COLUMNS_MAX);
-    pen.text(
-        (x, area.y),
-        bar_columns.min(room),
-        &bar(number, whole, bar_columns),
-        style,
-    );
+    let bar = bar(number, whole, bar_columns);
+    pen.text((x, area.y), bar_columns.min(room), &bar, style);
     let seconds = room.saturating_sub(bar_columns + 1);
     let sample = |sample: &Sample| sample.is_known.then(|| of(sample.users, status));
     let numbers: Vec<_> = model.history.last(usize::from(seconds)).map(sample).collect();
-    pen.text_right((x + bar_columns + 1, area.y), seconds, &sparkline(&numbers), style);
+    pen.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
 }
 
-fn figures(model: &Model, pen: &Pen, spark_columns: u16) -> Vec<Span<'static>> {
-    let theme = pen.theme;
-    let mut pieces = Vec::new();
-    let changes = model.stats.as_ref().map_or(0.0, |stats| stats.rates.changes_per_second);
-    pieces.push(span(format!("{} changes ", rate(changes)), theme.strong()));
-    if spark_columns > 0 {
+/// How much is told, by the room there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    All,
+    Most,
+    Short,
+}
+
+/// What is wrong first, then how much happens and how fast it is told; the changes of the last seconds take what room is left.
+fn figures(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
+    let width_of = |pieces: &[Span]| pieces.iter().map(Span::width).sum::<usize>();
+    let troubles = troubles(model, width, pen);
+    let room = width.saturating_sub(width_of(&troubles));
+    let told = |words| (changes(model, words, pen), of_daemon(model, words, pen));
+    let fits = |words: &Words| {
+        let (changes, rest) = told(*words);
+        width_of(&[changes]) + width_of(&rest) + CHANGES_COLUMNS_MIN < room
+    };
+    let words = [Words::All, Words::Most].into_iter().find(fits);
+    let (changes, rest) = told(words.unwrap_or(Words::Short));
+    let left = room.saturating_sub(changes.width() + width_of(&rest));
+    let mut pieces = troubles;
+    pieces.push(changes);
+    // A blank before it.
+    let left = left.saturating_sub(1);
+    if left >= CHANGES_COLUMNS_MIN {
         let sample = |sample: &Sample| sample.is_known.then_some(sample.changes);
-        let numbers: Vec<_> = model.history.last(usize::from(spark_columns)).map(sample).collect();
-        pieces.push(span(sparkline(&numbers), theme.accent()));
-        pieces.push(span(" ", theme.faint()));
+        let numbers: Vec<_> = model.history.last(left.min(CHANGES_COLUMNS)).map(sample).collect();
+        let blank = if numbers.is_empty() { "" } else { " " };
+        pieces.push(span(format!("{blank}{}", sparkline(&numbers)), pen.theme.accent()));
     }
-    if let Some(stats) = &model.stats {
-        pieces.extend(of_daemon(model, stats, pen));
-    }
-    if let Some(why) = &model.stats_error {
-        pieces.push(span(format!("· no numbers: {}", escape(why)), theme.unusual()));
+    pieces.extend(rest);
+    pieces
+}
+
+/// What an operator must see before anything else. What is told of it takes at most half of the line.
+fn troubles(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
+    let theme = pen.theme;
+    let store = model.stats.as_ref().map(|stats| &stats.store);
+    let error = store.and_then(|store| store.error.clone());
+    // Without numbers the last error is an old one.
+    let no_numbers = model.stats_error.as_ref().map(|why| format!("no numbers: {why}"));
+    let piece = |text: String| span(format!("{} · ", cut(&escape(&text), width / 2)), theme.unusual());
+    let mut pieces: Vec<Span> = no_numbers.or(error).map(piece).into_iter().collect();
+    if store.is_some_and(|store| !store.writable) {
+        pieces.insert(0, span(" ", Style::new()));
+        pieces.insert(0, span(" STORE TAKES NO WRITES ", theme.bad()));
     }
     pieces
 }
 
-fn of_daemon(model: &Model, stats: &Stats, pen: &Pen) -> Vec<Span<'static>> {
+fn changes(model: &Model, words: Words, pen: &Pen) -> Span<'static> {
+    let rate = model
+        .stats
+        .as_ref()
+        .map_or("–/s".to_owned(), |stats| rate(stats.rates.changes_per_second));
+    let text = match words {
+        Words::All | Words::Most => format!("{rate} changes"),
+        Words::Short => rate,
+    };
+    span(text, pen.theme.strong())
+}
+
+fn of_daemon(model: &Model, words: Words, pen: &Pen) -> Vec<Span<'static>> {
     let theme = pen.theme;
-    let sessions = &stats.sessions;
+    let Some(stats) = &model.stats else {
+        return Vec::new();
+    };
     let seconds = |seconds: f64| lag(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let mut pieces = vec![span(
-        format!(
-            "· lag {}, at most {} ",
-            seconds(stats.rates.delivery_lag_seconds),
-            seconds(stats.rates.delivery_lag_max_seconds)
-        ),
-        ratatui::style::Style::new(),
-    )];
-    pieces.push(if stats.store.writable {
-        span("· store ok ", theme.good())
-    } else {
-        span("· STORE TAKES NO WRITES ", theme.bad())
-    });
-    if let Some(error) = &stats.store.error {
-        pieces.push(span(format!("{} ", escape(error)), theme.unusual()));
+    let most = if words == Words::Short { "max" } else { "at most" };
+    let lag_of = format!(
+        " · lag {}, {most} {}",
+        seconds(stats.rates.delivery_lag_seconds),
+        seconds(stats.rates.delivery_lag_max_seconds)
+    );
+    let mut pieces = vec![span(lag_of, Style::new())];
+    if stats.store.writable {
+        pieces.push(span(" · ", Style::new()));
+        pieces.push(span("store ok", theme.good()));
     }
-    pieces.push(span(
-        format!(
-            "· {} connections, {} reports, {} in grace, {} watched, {} observers ",
-            count(sessions.connections),
-            count(sessions.reports),
-            count(sessions.in_grace),
-            count(sessions.watches),
-            count(sessions.observers)
-        ),
-        ratatui::style::Style::new(),
-    ));
+    pieces.push(span(sessions(&stats.sessions, words), Style::new()));
     if stats.store.pending_writes > 0 {
-        pieces.push(span(
-            format!("· {} to write ", count(stats.store.pending_writes)),
-            theme.faint(),
-        ));
+        let pending = format!(" · {} to write", count(stats.store.pending_writes));
+        pieces.push(span(pending, theme.faint()));
     }
-    if let Some(round_trip) = model.round_trip {
-        pieces.push(span(format!("· round trip {}", lag(round_trip)), theme.faint()));
+    if let Some(round_trip) = model.round_trip.filter(|_| words == Words::All) {
+        pieces.push(span(format!(" · round trip {}", lag(round_trip)), theme.faint()));
     }
     pieces
+}
+
+fn sessions(sessions: &SessionStats, words: Words) -> String {
+    let SessionStats {
+        connections, reports, ..
+    } = *sessions;
+    let in_grace = count(sessions.in_grace);
+    if words == Words::Short {
+        let all = counted(connections.saturating_add(reports), "session");
+        return format!(" · {all}, {in_grace} in grace");
+    }
+    let (connections, reports) = (counted(connections, "connection"), counted(reports, "report"));
+    let mut text = format!(" · {connections}, {reports}, {in_grace} in grace");
+    if words == Words::All {
+        let (watched, observers) = (count(sessions.watches), counted(sessions.observers, "observer"));
+        text.push_str(&format!(", {watched} watched, {observers}"));
+    }
+    text
 }

@@ -7,7 +7,7 @@ use super::super::geometry::Area;
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Palette;
-use super::pen::{Pen, span};
+use super::pen::{Pen, end, span};
 use crate::output::escape::escape;
 
 pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) {
@@ -17,9 +17,10 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
     if inside.is_empty() {
         return;
     }
+    let room = usize::from(inside.width).saturating_sub(2);
     let typed = Line::from(vec![
         span(":", theme.key()),
-        span(escape(palette.line.text()).into_owned(), Style::new()),
+        span(end(&escape(palette.line.text()), room), Style::new()),
         span("▏", theme.key()),
     ]);
     pen.line((inside.x, inside.y), inside.width, &typed);
@@ -42,7 +43,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
             Style::new(),
         );
         // The name counts more than the key.
-        let name = unicode_width::UnicodeWidthStr::width(binding.help) + 3;
+        let name = binding.help.len() + 3;
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);
         pen.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, CellWidth};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::super::geometry::Area;
 use super::super::theme::Theme;
+use super::words::count;
 
 /// A picture that is being drawn.
 pub(super) struct Pen<'a> {
@@ -30,13 +30,14 @@ impl<'a> Pen<'a> {
         if area.is_empty() {
             return x;
         }
-        let shown = cut(text, usize::from(area.width));
+        let text = visible(text);
+        let shown = cut(&text, usize::from(area.width));
         self.buffer.set_stringn(x, y, shown, usize::from(area.width), style).0
     }
 
     /// The same, ending where the columns end.
     pub(super) fn text_right(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
-        let blanks = usize::from(width).saturating_sub(text.width());
+        let blanks = usize::from(width).saturating_sub(columns(text));
         let blanks = u16::try_from(blanks).unwrap_or(width);
         self.text((x + blanks, y), width - blanks, text, style);
     }
@@ -45,12 +46,12 @@ impl<'a> Pen<'a> {
     pub(super) fn line(&mut self, (x, y): (u16, u16), width: u16, line: &Line) -> u16 {
         let mut at = x;
         let mut left = usize::from(width);
-        let mut rest: usize = line.spans.iter().map(|span| span.content.width()).sum();
+        let mut rest: usize = line.spans.iter().map(|span| columns(&span.content)).sum();
         for span in &line.spans {
             if left == 0 {
                 break;
             }
-            let own = span.content.width();
+            let own = columns(&span.content);
             rest -= own;
             // The last piece that fits must leave room for the mark if more follows that does not.
             let shown = if own > left || (own == left && rest > 0) {
@@ -92,6 +93,30 @@ impl<'a> Pen<'a> {
         }
         if area.width > 4 {
             self.line((area.x + 2, area.y), area.width - 4, title);
+        }
+    }
+
+    /// What is shown of a list, on the bottom border of its box, if there is more than that: `3–8 of 20`.
+    pub(super) fn part(&mut self, area: Area, (first, shown, all): (usize, usize, usize), has_focus: bool) {
+        if shown < all {
+            let last = (first + shown).min(all);
+            let text = format!(
+                " {}–{} of {} ",
+                count(first as u64 + 1),
+                count(last as u64),
+                count(all as u64)
+            );
+            self.foot(area, &text, has_focus);
+        }
+    }
+
+    /// A word on the bottom border of a box, at the right.
+    pub(super) fn foot(&mut self, area: Area, text: &str, has_focus: bool) {
+        let area = self.clip(area);
+        let width = u16::try_from(columns(text)).unwrap_or(u16::MAX);
+        if area.height > 1 && area.width >= width.saturating_add(4) {
+            let at = (area.x + area.width - 2 - width, area.y + area.height - 1);
+            self.text(at, width, text, self.theme.border(has_focus));
         }
     }
 
@@ -140,9 +165,42 @@ const fn rect(area: Area) -> Rect {
     }
 }
 
+/// The columns that a text takes: the sum of its clusters, as they are written one after the other. The whole of a text may be
+/// called narrower (letters that some scripts join), so that what is missing would not be told.
+pub(super) fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    let text = visible(text);
+    clusters(&Span::raw(text.as_ref())).map(|(_, width)| width).sum()
+}
+
+/// What takes its cells together, a letter and its marks, and how many.
+fn clusters<'a>(span: &'a Span) -> impl Iterator<Item = (&'a str, usize)> {
+    let symbols = span.styled_graphemes(Style::new()).map(|cluster| cluster.symbol);
+    symbols.map(|symbol| (symbol, usize::from(symbol.cell_width())))
+}
+
+/// A text with everything in it to be seen. What would take no cell, a mark without a letter, is spelled out: left away, two
+/// users would look like one.
+fn visible(text: &str) -> Cow<'_, str> {
+    let span = Span::raw(text);
+    if text.is_ascii() || clusters(&span).all(|(_, width)| width > 0) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for (cluster, width) in clusters(&span) {
+        match width {
+            0 => shown.extend(cluster.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c)))),
+            _ => shown.push_str(cluster),
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// As much of a text as fits into so many columns, with `…` where something is missing.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    if text.width() <= width {
+    if columns(text) <= width {
         return Cow::Borrowed(text);
     }
     cut_short(text, width)
@@ -155,16 +213,34 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     }
     let mut shown = String::new();
     let mut left = width - 1;
-    for c in text.chars() {
-        let own = c.width().unwrap_or(0);
+    for (cluster, own) in clusters(&Span::raw(visible(text).as_ref())) {
         if own > left {
             break;
         }
         left -= own;
-        shown.push(c);
+        shown.push_str(cluster);
     }
     shown.push('…');
     Cow::Owned(shown)
+}
+
+/// The end of a text in so many columns: what is typed is seen where it is typed.
+pub(super) fn end(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let text = visible(text);
+    let span = Span::raw(text.as_ref());
+    let clusters: Vec<(&str, usize)> = clusters(&span).collect();
+    let fitting = clusters.iter().rev().take_while(|(_, own)| {
+        let fits = *own <= left;
+        left = left.saturating_sub(*own);
+        fits
+    });
+    let taken = fitting.count();
+    let shown = clusters[clusters.len() - taken..].iter().map(|(cluster, _)| *cluster);
+    std::iter::once("…").chain(shown).collect()
 }
 
 /// A line as several of so many columns, broken between words; those that follow are indented.
@@ -174,13 +250,17 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     let (mut current, mut used): (Vec<Span>, usize) = (Vec::new(), 0);
     for piece in &line.spans {
         for word in piece.content.split_inclusive(' ') {
-            // A blank at the end may lie beyond.
-            if used > INDENT.len() && used + word.trim_end().width() > width {
+            if used > INDENT.len() && used + columns(word.trim_end()) > width {
+                // The blank before what goes on below would be cut with a mark, as if something were missing.
+                if let Some(last) = current.last_mut() {
+                    let kept = last.content.trim_end().len();
+                    last.content.to_mut().truncate(kept);
+                }
                 lines.push(Line::from(std::mem::take(&mut current)));
                 current.push(Span::raw(INDENT));
                 used = INDENT.len();
             }
-            used += word.width();
+            used += columns(word);
             match current.last_mut() {
                 Some(last) if last.style == piece.style => last.content.to_mut().push_str(word),
                 _ => current.push(Span::styled(word.to_owned(), piece.style)),
@@ -210,6 +290,35 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_typed_the_end_is_seen() {
+        assert_eq!(end("alice", 5), "alice");
+        assert_eq!(end("alice", 4), "…ice");
+        assert_eq!(end("漢字漢字", 6), "…漢字");
+        assert_eq!(end("漢字", 1), "…");
+    }
+
+    #[test]
+    fn letters_that_a_script_joins_are_counted_as_they_are_written() {
+        let text = "لا".repeat(3);
+        assert_eq!((columns(&text), cut(&text, 6)), (6, text.as_str().into()));
+        assert_eq!(cut(&text, 5), "لالا…");
+    }
+
+    #[test]
+    fn a_mark_without_a_letter_is_spelled_out_and_one_with_a_letter_is_not() {
+        let drawn = |text: &str| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 16, 1));
+            Pen::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
+            let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        assert_eq!(drawn("\u{301}ann"), "\\u{301}ann");
+        assert_eq!(drawn("e\u{301}ann"), "e\u{301}ann");
+        assert_eq!(drawn("ab\u{d7b0}c"), "ab\\u{d7b0}c");
+        assert_eq!(columns("\u{301}ann"), 10);
+    }
+
+    #[test]
     fn lines_are_broken_between_words() {
         let text = |width| {
             let line = Line::from(vec![
@@ -219,8 +328,8 @@ mod tests {
             wrap(&line, width).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(text(40), ["because of the rule"]);
-        assert_eq!(text(14), ["because of the ", "    rule"]);
-        assert_eq!(text(10), ["because of ", "    the ", "    rule"]);
+        assert_eq!(text(14), ["because of the", "    rule"]);
+        assert_eq!(text(10), ["because of", "    the", "    rule"]);
         assert_eq!(text(0).len(), 4, "a word too long is cut when it is drawn");
     }
 

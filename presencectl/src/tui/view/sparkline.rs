@@ -6,14 +6,32 @@ const GAP: &str = "·";
 
 /// One cell for each number, the largest as high as a cell is; nothing is as low as it can be, and what is unknown is a gap.
 pub(super) fn sparkline(numbers: &[Option<u64>]) -> String {
-    let largest = numbers.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let largest = numbers.iter().flatten().copied().max().unwrap_or(0);
+    between(numbers, (0, largest))
+}
+
+/// The same for numbers that are large and change little: from the smallest to the largest, or a fifth of it where they differ
+/// by less, so that a steady number is a line in the middle and not a wall.
+pub(super) fn trend(numbers: &[Option<u64>]) -> String {
+    let known = || numbers.iter().flatten().copied();
+    let (smallest, largest) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
+    let least = largest.div_ceil(5);
+    let missing = least.saturating_sub(largest - smallest);
+    match smallest.saturating_sub(missing / 2) {
+        low if missing > 0 && smallest > 0 => between(numbers, (low, low.saturating_add(least))),
+        _ => between(numbers, (smallest, largest)),
+    }
+}
+
+fn between(numbers: &[Option<u64>], (low, high): (u64, u64)) -> String {
     let bar = |number: &Option<u64>| match number {
         None => GAP,
         Some(0) => BARS[0],
         Some(number) => {
             // 1 to 7 above the lowest: whatever is not nothing is seen.
-            let height = (u128::from(*number) * 7).div_ceil(u128::from(largest));
-            BARS[usize::try_from(height).unwrap_or(7).min(7)]
+            let above = u128::from(number.saturating_sub(low)) * 7;
+            let height = above.div_ceil(u128::from(high.saturating_sub(low)).max(1));
+            BARS[usize::try_from(height).unwrap_or(7).clamp(1, 7)]
         }
     };
     numbers.iter().map(bar).collect()
@@ -41,6 +59,17 @@ mod tests {
         assert_eq!(sparkline(&[Some(0), Some(0)]), "▁▁");
         assert_eq!(sparkline(&[Some(u64::MAX)]), "█");
         assert_eq!(sparkline(&[]), "");
+    }
+
+    #[test]
+    fn a_steady_number_is_a_line_in_the_middle_and_what_changes_is_seen() {
+        assert_eq!(trend(&[Some(100_000); 4]), "▅▅▅▅");
+        assert_eq!(trend(&[Some(100), Some(105), Some(110), Some(90)]), "▅▇█▂");
+        assert_eq!(trend(&[Some(6), Some(7)]), "▂▅");
+        assert_eq!(trend(&[Some(0), Some(1), None]), "▁█·");
+        assert_eq!(trend(&[Some(0), Some(0)]), "▁▁");
+        assert_eq!(trend(&[Some(u64::MAX), Some(1)]), "█▂");
+        assert_eq!(trend(&[]), "");
     }
 
     #[test]

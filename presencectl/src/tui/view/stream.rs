@@ -1,17 +1,33 @@
 //! The stream of changes, the newest at the bottom.
 
-use ratatui::text::Line;
+use presence::{CustomStatus, Reason};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
 use super::super::model::feed::Change;
 use super::super::model::{Model, Panel};
-use super::pen::{Pen, span};
+use super::pen::{Pen, columns, cut, span};
 use super::words;
 use crate::output::escape::escape;
 use crate::output::time;
 
 /// From so many columns on there is room for both words of a change; else the first is a sign.
-const WORDS_COLUMNS: u16 = 90;
+const WORDS_COLUMNS: usize = 90;
+/// From so many columns on everything stands below its like; else each follows what is before it.
+const ALIGNED_COLUMNS: usize = 60;
+/// A time or a date, and a blank.
+const TIME_COLUMNS: usize = 11;
+/// A change of a sign and a word, or of two words.
+const CHANGE_COLUMNS: usize = 20;
+const CHANGE_WORDS_COLUMNS: usize = 35;
+/// The longest reason, and the blanks before it.
+const REASON_COLUMNS: usize = 12;
+/// However long the change, something is seen of the id; and no more than a UUID has, or the id stands far from its change.
+const USER_COLUMNS_MIN: usize = 8;
+const USER_COLUMNS_MAX: usize = 36;
+/// So much of an id mostly tells it from others.
+const USER_COLUMNS_TELLING: usize = 12;
 
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let area = layout.stream;
@@ -22,8 +38,9 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let inside = area.inside();
     let mut is_empty = true;
     for (change, y) in model.feed.window(usize::from(inside.height)).zip(inside.y..) {
-        let line = line(model, change, (inside.width, pen));
-        pen.line((inside.x + 1, y), inside.width.saturating_sub(2), &line);
+        let width = inside.width.saturating_sub(2);
+        let line = line(model, change, (width.into(), pen));
+        pen.line((inside.x + 1, y), width, &line);
         is_empty = false;
     }
     if is_empty && !inside.is_empty() {
@@ -39,10 +56,11 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
 
 fn title(model: &Model, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
-    let mut pieces = vec![
-        span(" Stream ", theme.title(model.panel == Panel::Stream)),
-        span(format!("{} changes ", words::count(model.feed.total())), theme.faint()),
-    ];
+    let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
+    if model.roster.is_started() {
+        let total = words::counted(model.feed.total(), "change");
+        pieces.push(span(format!("{total} "), theme.faint()));
+    }
     if !model.feed.is_following() {
         let unseen = words::count(model.feed.unseen());
         let why = if model.paused_since.is_some() { "held; " } else { "" };
@@ -51,35 +69,84 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn line(model: &Model, change: &Change, (width, pen): (u16, &Pen)) -> Line<'static> {
+fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'static> {
     let theme = pen.theme;
-    let from = match width {
-        WORDS_COLUMNS.. => words::status(change.from),
-        _ => words::sign(change.from).to_owned(),
+    let told = told(change, width, pen);
+    let told_columns: usize = told.iter().map(Span::width).sum();
+    // Below each other where there is room, else as much of the id as the change leaves.
+    let (user_columns, change_columns) = match width {
+        WORDS_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_WORDS_COLUMNS),
+        ALIGNED_COLUMNS.. => {
+            let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
+            (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
+        }
+        _ => (narrow_user_columns(change, width, told_columns), 0),
     };
+    let user_columns = user_columns.max(USER_COLUMNS_MIN);
+    let user = cut(&escape(change.user.as_str()), user_columns).into_owned();
+    let pad = |used: usize, columns: usize| match width {
+        ALIGNED_COLUMNS.. => span(" ".repeat(columns.saturating_sub(used)), Style::new()),
+        _ => span("", Style::new()),
+    };
+    let user_pad = pad(columns(&user), user_columns);
+    let at = time::time_or_date(change.at, model.now);
     let mut pieces = vec![
-        span(time::time_or_date(change.at, model.now), theme.faint()),
-        span(format!(" {}", escape(change.user.as_str())), theme.strong()),
+        span(format!("{at:<TIME_COLUMNS$}"), theme.faint()),
+        span(user, theme.strong()),
+        user_pad,
+        span(" ", Style::new()),
     ];
-    match change.to {
-        None => pieces.push(span("  forgotten", theme.unusual())),
-        Some(to) if to == change.from => {
-            pieces.push(span(format!("  {}", words::status(to)), theme.status(to)));
-        }
+    pieces.extend(told);
+    pieces.push(pad(told_columns, change_columns));
+    // A part of a reason tells nothing.
+    let used: usize = pieces.iter().map(|piece| columns(&piece.content)).sum();
+    let reason = change.reason.map(|reason| format!("  {}", reason.as_str()));
+    let reason = reason.filter(|reason| used + reason.len() <= width);
+    pieces.extend(reason.map(|reason| span(reason, theme.faint())));
+    Line::from(pieces)
+}
+
+/// As much of the id as the change leaves, and the reason unless that leaves too little. OFFLINE has but one reason.
+fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> usize {
+    let room = width.saturating_sub(TIME_COLUMNS + 1 + told_columns);
+    let reason = change.reason.filter(|reason| *reason != Reason::NoSession);
+    let beside_reason = reason.and_then(|reason| room.checked_sub(2 + reason.as_str().len()));
+    beside_reason
+        .filter(|columns| *columns >= USER_COLUMNS_TELLING)
+        .unwrap_or(room)
+}
+
+/// From what to what, what was chosen, and what is odd about it.
+fn told(change: &Change, width: usize, pen: &Pen) -> Vec<Span<'static>> {
+    let theme = pen.theme;
+    let mut pieces = match change.to {
+        None => vec![span("forgotten", theme.unusual())],
+        Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(words::sign(to), theme.status(to))],
+        Some(to) if to == change.from => vec![span(words::status(to), theme.status(to))],
         Some(to) => {
-            pieces.push(span(format!("  {from}"), theme.status(change.from)));
-            pieces.push(span(" → ", theme.faint()));
-            pieces.push(span(words::status(to), theme.status(to)));
+            let from = match width {
+                // As wide as the longest, so that the arrows stand below each other.
+                WORDS_COLUMNS.. => format!("{:<16}", words::status(change.from)),
+                _ => words::sign(change.from).to_owned(),
+            };
+            vec![
+                span(from, theme.status(change.from)),
+                span(" → ", theme.faint()),
+                span(words::status(to), theme.status(to)),
+            ]
         }
-    }
-    if let Some(reason) = change.reason {
-        pieces.push(span(format!("  {}", reason.as_str()), theme.faint()));
-    }
-    if let Some(choice) = change.chose {
-        pieces.push(span(format!("  chose {}", choice.as_str()), theme.faint()));
+    };
+    // A change to what was chosen says so already.
+    let is_said = |choice: &CustomStatus| {
+        change
+            .to
+            .is_some_and(|to| to != change.from && to.as_str() == choice.as_str())
+    };
+    if let Some(choice) = change.chose.filter(|choice| !is_said(choice)) {
+        pieces.push(span(format!(" chose {}", choice.as_str()), theme.faint()));
     }
     if let Some(note) = change.note {
-        pieces.push(span(format!("  {note}"), theme.unusual()));
+        pieces.push(span(format!(" {note}"), theme.unusual()));
     }
-    Line::from(pieces)
+    pieces
 }

@@ -2,6 +2,7 @@
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthChar;
 
 use super::super::geometry::Area;
 use super::super::keymap::Filter;
@@ -9,15 +10,15 @@ use super::super::layout::{self, ColumnPlace, Layout};
 use super::super::model::column::Column;
 use super::super::model::roster::Row;
 use super::super::model::{Link, Model, Panel};
-use super::pen::{Pen, span};
+use super::pen::{Pen, cut, end, span};
 use super::words;
-use crate::output::escape::escape_each;
+use crate::output::escape::{escape, escape_each};
 
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     if layout.users.is_empty() {
         return;
     }
-    pen.panel(layout.users, &title(model, pen), model.panel == Panel::Users);
+    pen.panel(layout.users, &title(model, layout, pen), model.panel == Panel::Users);
     let columns = layout::columns(layout.users_head(), model.times);
     headings(model, &columns, pen);
     let rows = layout.users_rows();
@@ -25,6 +26,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     if window.is_empty() {
         empty(model, rows, pen);
     }
+    place(model, layout, pen);
     let cursor = model
         .table
         .cursor()
@@ -42,13 +44,28 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     }
 }
 
+/// Where one is in a list that is longer than the screen: the row with the cursor, else the rows in sight.
+fn place(model: &Model, layout: &Layout, pen: &mut Pen) {
+    let (table, has_focus) = (&model.table, model.panel == Panel::Users);
+    let rows = usize::from(layout.users_rows().height);
+    match table.cursor().filter(|_| table.len() > 1) {
+        Some(cursor) => {
+            let (at, all) = (words::count(cursor as u64 + 1), words::count(table.len() as u64));
+            pen.foot(layout.users, &format!(" {at} of {all} "), has_focus);
+        }
+        None => pen.part(layout.users, (table.top(), rows, table.len()), has_focus),
+    }
+}
+
 /// What is listed, by what it is sorted, and what is searched.
-fn title(model: &Model, pen: &Pen) -> Line<'static> {
+fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let (table, total) = (&model.table, model.roster.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
     let listed = words::count(table.len() as u64);
     match table.filter() {
+        // Before the first picture nobody is counted.
+        Filter::Present if !model.roster.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
             format!("{listed} of {} present ", words::count(total)),
@@ -59,14 +76,17 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
             pieces.push(span(format!("{} only ", words::status(status)), theme.status(status)));
         }
     }
+    let used: usize = pieces.iter().map(Span::width).sum();
+    // Beside the borders, the sign before it and the caret behind it.
+    let room = usize::from(layout.users.width).saturating_sub(used + 7);
     match (&model.search, table.query()) {
         (Some(line), _) => {
             pieces.push(span("/", theme.key()));
-            pieces.push(span(escape_each(line.text()).concat(), theme.matched()));
+            pieces.push(span(end(&escape(line.text()), room), theme.matched()));
             pieces.push(span("▏ ", theme.key()));
         }
         (None, "") => {}
-        (None, query) => pieces.push(span(format!("/{} ", escape_each(query).concat()), theme.matched())),
+        (None, query) => pieces.push(span(format!("/{} ", cut(&escape(query), room)), theme.matched())),
     }
     if table.order().is_none() {
         pieces.push(span("best match first ", theme.faint()));
@@ -140,10 +160,7 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen)
         Column::Since => (words::moment(model, row.since), Style::new()),
         Column::LastActive => (words::moment(model, row.last_active), theme.faint()),
         Column::LastSeen => (words::moment(model, row.last_seen), theme.faint()),
-        Column::Node => (
-            crate::output::escape::escape(model.roster.node_name(row)).into_owned(),
-            theme.faint(),
-        ),
+        Column::Node => (escape(model.roster.node_name(row)).into_owned(), theme.faint()),
     };
     pen.text(at, place.width, &text, style);
 }
@@ -152,14 +169,18 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen)
 fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
     let matched = model.table.matched(&row.user);
     let mut spans: Vec<Span> = Vec::new();
-    let mut was_match = None;
+    let mut was_match = false;
     for (index, piece) in (0..).zip(escape_each(row.user.as_str())) {
         let is_match = matched.binary_search(&index).is_ok();
+        // A mark stays with its letter.
+        let is_mark = piece.chars().all(|c| c.width() == Some(0));
         match spans.last_mut() {
-            Some(last) if was_match == Some(is_match) => last.content.to_mut().push_str(&piece),
-            _ => spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() })),
+            Some(last) if is_mark || was_match == is_match => last.content.to_mut().push_str(&piece),
+            _ => {
+                spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() }));
+                was_match = is_match;
+            }
         }
-        was_match = Some(is_match);
     }
     Line::from(spans)
 }

@@ -34,9 +34,27 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
     }
 }
 
+/// A moment that is past, in a sentence.
+pub(super) fn past(model: &Model, at: Wall) -> String {
+    let (when, age) = (time::time_or_date(at, model.now), time::age(at, model.now));
+    match model.times {
+        Times::Both => format!("{when} ({age} ago)"),
+        Times::Relative => format!("{age} ago"),
+        Times::Absolute => when,
+    }
+}
+
 /// `12,345`.
 pub(super) fn count(number: u64) -> String {
     number::grouped(number)
+}
+
+/// `1 session`, `12,345 sessions`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", count(number)),
+    }
 }
 
 /// `0.4 ms`, `12 ms`, `1.2 s`.
@@ -79,6 +97,10 @@ mod tests {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0, 1, 1_000].map(|number| counted(number, "user")),
+            ["0 users", "1 user", "1,000 users"]
         );
         assert_eq!(
             [0.0, 0.26, 12.6, 1234.4].map(rate),

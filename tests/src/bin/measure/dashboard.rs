@@ -22,7 +22,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// Reading the first picture is done within this.
 const LOADING_MAX: Duration = Duration::from_secs(60);
 
-/// What must hold.
+/// What must hold: a key is answered within a picture at thirty of them a second.
 const KEY_MAX: Duration = Duration::from_millis(33);
 const FRAMES_MAX: usize = 30;
 const CPU_MAX: f64 = 40.0;
@@ -60,17 +60,20 @@ pub(crate) async fn dashboard(users: usize, changes: u32) -> ExitCode {
     let mut pty = last.unwrap();
     let is_linear = tell_memory(&memory);
 
+    let calm = keys::help("keys, calm", &mut pty).await;
     let made = Changes::start(&daemon, users, changes).await;
     meanwhile(SETTLING).await;
     let (share, frames) = watch(&mut pty, &made, changes).await;
     let latencies = [
-        keys::help(&mut pty).await,
+        calm,
+        keys::help("help keys", &mut pty).await,
         keys::selection(&mut pty).await,
         keys::search(&mut pty, users).await,
     ];
     println!(
-        "resident       {} KiB after all that",
-        pty.process().resident_bytes() / 1024
+        "after all that {} KiB, and at most {} frames in any second of it",
+        pty.process().resident_bytes() / 1024,
+        most_in_a_second(&pty.frames())
     );
     pty.leave(b"\x03").await;
     drop(made);
@@ -154,8 +157,8 @@ fn verdict(share: f64, frames: usize, latencies: &[Latencies], is_linear: bool) 
     let mut missed = Vec::new();
     for latency in latencies {
         println!("{latency}");
-        if latency.typical() > KEY_MAX {
-            missed.push(format!("{}: over {KEY_MAX:?}", latency.what));
+        if latency.nearly_all() > KEY_MAX {
+            missed.push(format!("{}: more than 5 of 100 over {KEY_MAX:?}", latency.what));
         }
     }
     if frames > FRAMES_MAX {

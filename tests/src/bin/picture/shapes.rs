@@ -17,12 +17,17 @@ pub(crate) struct At {
     pub(crate) y: f64,
 }
 
-/// The shape of a character there, in that colour; none if it is text.
-pub(crate) fn shape(c: char, at: At, colour: &str) -> Option<String> {
+/// Whether neighbours of the same kind become one shape: apart they would show a seam wherever the picture is scaled.
+pub(crate) const fn is_wide(c: char) -> bool {
+    matches!(c, '▀'..='█' | '░'..='▓' | '▔' | '─' | '━')
+}
+
+/// The shape of so many of a character there, in that colour; none if it is text.
+pub(crate) fn shape(c: char, at: At, cells: usize, colour: &str) -> Option<String> {
     let rest = |left: f64, top: f64, width: f64, height: f64| {
         Some(rect(
             (at.x + left * WIDTH, at.y + top * HEIGHT),
-            (width * WIDTH, height * HEIGHT),
+            (width * WIDTH * cells as f64, height * HEIGHT),
             colour,
         ))
     };
@@ -41,6 +46,11 @@ pub(crate) fn shape(c: char, at: At, colour: &str) -> Option<String> {
             rest(0.0, 0.0, 1.0, 1.0).map(|rect| rect.replace("/>", &format!(" opacity=\"{opacity}\"/>")))
         }
         '\u{2800}'..='\u{28ff}' => Some(dots(c, at, colour)),
+        '─' | '━' => {
+            let (middle, width) = (at.y + HEIGHT / 2.0, if c == '━' { LINE * 2.0 } else { LINE });
+            let size = (WIDTH * cells as f64, width);
+            Some(rect((at.x, middle - width / 2.0), size, colour))
+        }
         _ => arms(c).map_or_else(|| sign(c, at, colour), |arms| Some(lines(c, arms, at, colour))),
     }
 }
@@ -65,7 +75,7 @@ pub(crate) fn short(number: f64) -> String {
 /// Where a line of a box goes from the middle of its cell: up, right, down, left.
 const fn arms(c: char) -> Option<[bool; 4]> {
     Some(match c {
-        '─' | '━' | '═' | '┄' | '╌' | '┈' => [false, true, false, true],
+        '═' | '┄' | '╌' | '┈' => [false, true, false, true],
         '│' | '┃' | '║' | '┆' | '╎' | '┊' => [true, false, true, false],
         '┌' | '╭' | '┏' | '╔' => [false, true, true, false],
         '┐' | '╮' | '┓' | '╗' => [false, false, true, true],
@@ -96,7 +106,8 @@ fn lines(c: char, [up, right, down, left]: [bool; 4], at: At, colour: &str) -> S
         for (has, to_x, to_y) in [
             (up, x, at.y),
             (right, at.x + WIDTH, y),
-            (down, x, at.y + HEIGHT),
+            // A little further, so that no seam is seen to the next row.
+            (down, x, at.y + HEIGHT + 0.4),
             (left, at.x, y),
         ] {
             if has {

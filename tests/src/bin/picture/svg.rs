@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::cells::{Cell, Colour, Style};
-use super::shapes::{At, HEIGHT, WIDTH, rect, shape, short};
+use super::shapes::{At, HEIGHT, WIDTH, is_wide, rect, shape, short};
 
 const MARGIN: f64 = 14.0;
 const FONT_SIZE: f64 = 15.0;
@@ -65,6 +65,8 @@ enum Kind {
     /// By itself, in the middle of its cell: the fonts' letters of other scripts differ in width.
     Alone(usize),
     Shape(usize),
+    /// As one of a run of the same shape.
+    Wide(char),
 }
 
 /// The column at which each cell begins.
@@ -82,7 +84,9 @@ fn kind_of(cell: &Cell, column: usize) -> Kind {
     let first = cell.text.chars().next().unwrap_or(' ');
     if cell.text.is_ascii() {
         Kind::Letters
-    } else if shape(first, At { x: 0.0, y: 0.0 }, "").is_some() {
+    } else if is_wide(first) {
+        Kind::Wide(first)
+    } else if shape(first, At { x: 0.0, y: 0.0 }, 1, "").is_some() {
         Kind::Shape(column)
     } else {
         Kind::Alone(column)
@@ -115,7 +119,10 @@ fn draw_run(cells: &[Cell], kind: &Kind, at: At, svg: &mut String) {
     let colour = front(style);
     let text: String = cells.iter().map(|cell| cell.text.as_str()).collect();
     match kind {
-        Kind::Shape(_) => *svg += &shape(text.chars().next().unwrap_or(' '), at, &colour).unwrap_or_default(),
+        Kind::Shape(_) | Kind::Wide(_) => {
+            let first = text.chars().next().unwrap_or(' ');
+            *svg += &shape(first, at, cells.len(), &colour).unwrap_or_default();
+        }
         Kind::Alone(_) => {
             let x = at.x + cells[0].width as f64 * WIDTH / 2.0;
             let _ = write!(

@@ -67,6 +67,39 @@ fn a_detail_with_everything_beside_and_below_and_alone() {
 }
 
 #[test]
+fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() {
+    let cases = [
+        (1, Reason::NoSession, Status::Offline),
+        (2, Reason::Reported, Status::DoNotDisturb),
+        (3, Reason::Custom, Status::Idle),
+        (4, Reason::Inactive, Status::Idle),
+        (5, Reason::Active, Status::Online),
+    ];
+    let mut seen: Vec<String> = Vec::new();
+    for (rule, reason, status) in cases {
+        let mut model = live((80, 24), vec![record("ann", status, 5)]);
+        press(&mut model, "↓");
+        model.detail = Some(crate::tui::model::Detail::new(user("ann")));
+        let explain = Explain {
+            rule,
+            reason,
+            status,
+            ..explain("ann")
+        };
+        explained(&mut model, explain);
+        let shown = shown(&model);
+        let because = shown.lines().find(|line| line.contains("because ")).unwrap().to_owned();
+        let head = format!("{}  rule {rule}, {}", status.as_str(), reason.as_str());
+        assert!(
+            shown.contains(&head) && shown.contains("next  in 3m 30s OFFLINE"),
+            "{shown}"
+        );
+        assert!(!seen.contains(&because), "{because}");
+        seen.push(because);
+    }
+}
+
+#[test]
 fn a_countdown_goes_on_between_two_answers() {
     let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
@@ -96,6 +129,54 @@ fn a_lost_daemon_is_told_and_the_last_picture_stays() {
 }
 
 #[test]
+fn what_to_do_next_is_never_cut_off_by_why() {
+    let why = "the daemon says no, ".repeat(9);
+    let mut model = crowd(80, 24);
+    let lost = News::Lost {
+        why: why.clone(),
+        retry_in: Duration::from_millis(1200),
+    };
+    tell(&mut model, Message::News(lost));
+    assert!(
+        shown(&model)
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with(" STALE 0s  next try in 1.2 s")
+    );
+    let next = "start the daemon with `presenced`, or name another server".to_owned();
+    let ended = News::Ended {
+        why,
+        next: Some(next.clone()),
+    };
+    tell(&mut model, Message::News(ended));
+    let bottom = shown(&model).lines().last().unwrap().to_owned();
+    assert!(bottom.starts_with("R try now") && bottom.ends_with(&next), "{bottom}");
+}
+
+#[test]
+fn trouble_comes_first_and_the_rest_is_still_told() {
+    let mut model = live((80, 24), vec![]);
+    let mut stats = stats();
+    stats.store.writable = false;
+    stats.store.error = Some("the disk is full, ".repeat(9));
+    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    let line = shown(&model).lines().nth(5).unwrap().to_owned();
+    assert!(
+        line.contains("STORE TAKES NO WRITES  the disk is full") && line.contains("12/s"),
+        "{line}"
+    );
+    tell(&mut model, Message::Answer(Answer::Stats(Err("too slow".to_owned()))));
+    assert!(shown(&model).contains("no numbers: too slow"));
+}
+
+#[test]
+fn before_anything_is_told_nobody_is_said_to_be_none() {
+    let shown = shown(&empty(120, 40));
+    assert!(!shown.contains(" 0 ") && shown.contains("– "), "{shown}");
+}
+
+#[test]
 fn held_still() {
     let mut model = crowd(120, 40);
     press(&mut model, " ");
@@ -117,6 +198,45 @@ fn searching() {
     check("search-80x24-styles", &styles(&picture(&model, &Theme::rich())));
     press(&mut model, "xyz");
     check("search-nobody-80x24", &shown(&model));
+}
+
+#[test]
+fn a_long_search_is_seen_where_it_is_typed() {
+    for (width, height) in [(80, 24), (40, 10)] {
+        let mut model = crowd(width, height);
+        press(&mut model, "/");
+        press(&mut model, &"long-".repeat(20));
+        let shown = shown(&model);
+        assert!(shown.contains("ong-▏"), "{shown}");
+    }
+}
+
+#[test]
+fn however_long_the_id_its_change_is_seen_in_the_stream() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut model = live((width, height), vec![]);
+        let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
+        let users = vec![presence::wire::record::Update::Record(uuid)];
+        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
+        // A choice that changes nothing now is told as well.
+        let mut chosen = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
+        chosen.custom_status = Some(presence::CustomStatus::Idle);
+        let users = vec![presence::wire::record::Update::Record(chosen)];
+        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        assert!(shown(&model).contains(" chose IDLE"), "{}", shown(&model));
+    }
+}
+
+#[test]
+fn a_choice_that_changes_the_status_is_told_with_its_reason() {
+    let mut model = live((120, 40), vec![record("alice", Status::Online, 5)]);
+    let mut chosen = record("alice", Status::Idle, 6);
+    (chosen.reason, chosen.since) = (Some(Reason::Custom), Some(WALL));
+    chosen.custom_status = Some(CustomStatus::Idle);
+    let users = vec![presence::wire::record::Update::Record(chosen)];
+    tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+    assert!(shown(&model).contains("alice ● → ◐ IDLE  custom"), "{}", shown(&model));
 }
 
 #[test]
