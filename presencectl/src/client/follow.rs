@@ -98,13 +98,25 @@ impl Attached {
     }
 }
 
+/// How an impatient one follows: somebody looks at a screen and takes what stands there for true.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Impatience {
+    /// It never waits longer than this before it tries again, whatever the server asks for in its goodbye (1012). That one asks so that a
+    /// herd of users does not come back all at once; one operator is no herd, and wants to see how the herd comes back.
+    pub(crate) retry_within: Duration,
+    /// After so long without a sign of life it asks for one: the server's own pings are too far apart to tell a dead network by them.
+    pub(crate) ask_after: Duration,
+    /// It gives the connection up if none comes within this.
+    pub(crate) answer_within: Duration,
+}
+
 /// What lives longer than one connection.
 pub(crate) struct Follower {
     finder: Finder,
     users: Vec<UserId>,
     backoff: Backoff,
-    /// The longest the server may ask to stay away.
-    asked_longest: Duration,
+    /// None for one that waits as the server asks.
+    impatience: Option<Impatience>,
     /// Where to resume: everything up to it was told.
     cursor: Option<String>,
     /// Watch requests without their whole snapshot. Until it is 0 a cursor covers only part of the users.
@@ -120,19 +132,18 @@ impl Follower {
             finder,
             users,
             backoff: Backoff::default(),
-            asked_longest: Duration::MAX,
+            impatience: None,
             cursor: None,
             unanswered: 0,
             asked_delay: None,
         }
     }
 
-    /// Never waits longer than this, whatever the server asks for in its goodbye (1012). It asks so that a herd of users does not come
-    /// back all at once; one operator who looks at a screen is no herd, and wants to see how the herd comes back.
+    /// The same, with little patience.
     #[must_use]
-    pub(crate) fn impatient(mut self, longest: Duration) -> Self {
-        self.backoff = Backoff::up_to(longest);
-        self.asked_longest = longest;
+    pub(crate) fn impatient(mut self, impatience: Impatience) -> Self {
+        self.backoff = Backoff::up_to(impatience.retry_within);
+        self.impatience = Some(impatience);
         self
     }
 
@@ -167,7 +178,10 @@ impl Follower {
                     Err(why) => format!("the daemon is not back yet: {why}"),
                 },
             };
-            let asked = self.asked_delay.take().map(|asked| asked.min(self.asked_longest));
+            let longest = self
+                .impatience
+                .map_or(Duration::MAX, |impatience| impatience.retry_within);
+            let asked = self.asked_delay.take().map(|asked| asked.min(longest));
             let retry_in = self.backoff.next(asked, &mut chance);
             tell(Event::Lost { why, retry_in }).await?;
             tokio::select! {
@@ -224,18 +238,33 @@ impl Follower {
             }
         }
         loop {
-            match timeout(silence, stream.next()).await {
-                Err(_) => {
-                    return Ok(Lost {
-                        code: None,
-                        why: format!("it has been silent for {} s", silence.as_secs()),
-                    });
-                }
-                Ok(Err(lost)) => return Ok(lost),
-                Ok(Ok(Incoming::Nothing)) => {}
-                Ok(Ok(Incoming::Message(message))) => self.on_message(*message, tell).await?,
+            match self.hear(&mut stream, silence).await {
+                Err(lost) => return Ok(lost),
+                Ok(Incoming::Nothing) => {}
+                Ok(Incoming::Message(message)) => self.on_message(*message, tell).await?,
             }
         }
+    }
+
+    /// What comes next, or that nothing comes any more.
+    async fn hear(&self, stream: &mut Stream, silence: Duration) -> Result<Incoming, Lost> {
+        let silent = |length: Duration| Lost {
+            code: None,
+            why: format!("it has been silent for {} s", length.as_secs()),
+        };
+        let Some(impatience) = self.impatience else {
+            let next = timeout(silence, stream.next()).await;
+            return next.unwrap_or_else(|_| Err(silent(silence)));
+        };
+        if let Ok(next) = timeout(impatience.ask_after, stream.next()).await {
+            return next;
+        }
+        let asked = async {
+            stream.send(messages::ping()).await?;
+            stream.next().await
+        };
+        let answered = timeout(impatience.answer_within, asked).await;
+        answered.unwrap_or_else(|_| Err(silent(impatience.ask_after + impatience.answer_within)))
     }
 
     async fn on_message(

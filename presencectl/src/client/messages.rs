@@ -22,6 +22,11 @@ pub(crate) fn away() -> String {
     r#"{"type":"activity","idle":true}"#.to_owned()
 }
 
+/// Asks for a sign of life.
+pub(crate) fn ping() -> String {
+    r#"{"type":"ping"}"#.to_owned()
+}
+
 /// Watches everyone, from a cursor if there is one.
 pub(crate) fn watch_all(since: Option<&str>) -> String {
     watch_message("watchAll", None::<&[&str]>, since)
@@ -89,6 +94,7 @@ mod tests {
         );
         assert_eq!(parsed(&activity()), ClientMessage::Activity);
         assert_eq!(parsed(&away()), ClientMessage::Away);
+        assert_eq!(parsed(&ping()), ClientMessage::Ping);
         assert_eq!(parsed(&watch_all(None)), ClientMessage::WatchAll { since: None });
         assert!(matches!(
             parsed(&watch_all(Some("1.2"))),

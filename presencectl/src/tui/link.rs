@@ -11,21 +11,28 @@ use presence::UserId;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::effect::Effect;
 use super::export;
 use super::message::{Answer, Message, News};
-use super::run::Input;
+use super::run::{Input, no_answer};
 use crate::client::discover::{Finder, Target};
-use crate::client::follow::{Attached, Event, Follower};
+use crate::client::follow::{Attached, Event, Follower, Impatience};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// Delays grow up to here: an operator looks at a screen, and after a restart all is to be right within two seconds. The other one is for
-/// the connection and the whole picture.
-const RETRY_LONGEST: Duration = Duration::from_secs(1);
+/// After a restart of the daemon all is to be right within two seconds: one to come back in, the other for the whole picture. A daemon that
+/// hangs, or a network that is dead, is noticed within eight.
+const IMPATIENCE: Impatience = Impatience {
+    retry_within: Duration::from_secs(1),
+    ask_after: Duration::from_secs(3),
+    answer_within: Duration::from_secs(5),
+};
+/// A question is given up after this: what it asks for would be of the past. Orders are not, for they may have been carried out.
+const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is asked again and again. Of each only the newest is of interest: an older one may hang on a daemon that is gone.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +85,7 @@ impl Link {
 
     /// Follows until it makes no sense any more; then only the operator's word starts it anew.
     async fn follow(&self, first: Attached) {
-        let mut follower = Follower::new(self.finder.clone(), Vec::new()).impatient(RETRY_LONGEST);
+        let mut follower = Follower::new(self.finder.clone(), Vec::new()).impatient(IMPATIENCE);
         let mut next = Some(first);
         loop {
             let following = follower.follow(next.take(), &self.retry_now, async |event| self.on_event(event).await);
@@ -130,7 +137,11 @@ impl Link {
             let question = Question::of(&order);
             let link = Arc::clone(self);
             let task = tokio::spawn(async move {
-                if let Some(answer) = link.answer(order).await {
+                let answer = match question {
+                    Some(_) => link.answer_soon(order, QUESTION_PATIENCE).await,
+                    None => link.answer(order).await,
+                };
+                if let Some(answer) = answer {
                     link.tell(Message::Answer(answer)).await;
                 }
             });
@@ -139,6 +150,16 @@ impl Link {
             }
         }
         self.retry_now.notify_one();
+    }
+
+    async fn answer_soon(&self, order: Effect, patience: Duration) -> Option<Answer> {
+        match timeout(patience, self.answer(order.clone())).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let why = format!("the daemon has not answered for {} s", patience.as_secs());
+                Some(no_answer(order, why))
+            }
+        }
     }
 
     async fn answer(&self, order: Effect) -> Option<Answer> {

@@ -256,7 +256,8 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 Effect::Copy(text) => (self.show)(Show::Copied(&text))?,
                 order => {
                     if let Err(refused) = self.orders.try_send(order) {
-                        let answer = not_taken(refused.into_inner());
+                        let why = "too much is under way already; try again".to_owned();
+                        let answer = no_answer(refused.into_inner(), why);
                         effects.extend(update(&mut self.model, Message::Answer(answer)));
                     }
                 }
@@ -266,9 +267,8 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
     }
 }
 
-/// The answer to an order that nobody takes: the model must not wait for one that never comes.
-fn not_taken(order: Effect) -> Answer {
-    let why = "too much is under way already; try again".to_owned();
+/// What is told of an order that has no answer: the model must not wait for one that never comes.
+pub(super) fn no_answer(order: Effect, why: String) -> Answer {
     match order {
         Effect::AskStats => Answer::Stats(Err(why)),
         Effect::AskRecords(_) => Answer::NotFresh,

@@ -22,6 +22,15 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOW: &str = "2026-11-23T05:00:00.000Z";
 
+/// Tries again so soon.
+fn again_within(retry_within: Duration) -> Impatience {
+    Impatience {
+        retry_within,
+        ask_after: DEADLINE,
+        answer_within: DEADLINE,
+    }
+}
+
 /// Gives the future's result, and fails the test if that takes too long.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("in time")
@@ -189,7 +198,7 @@ fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
         let longest = Duration::from_millis(500);
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(longest);
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(longest));
         let mut following = Following::start(follower, Some(attached));
         let asked = socket.hear().await;
         assert_eq!((&asked["type"], asked.get("since")), (&json!("watchAll"), None));
@@ -235,7 +244,7 @@ fn a_cursor_counts_only_once_the_whole_picture_was_told() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Duration::from_millis(50));
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(Duration::from_millis(50)));
         let mut following = Following::start(follower, Some(attached));
         let part =
             json!({"type": "snapshot", "cursor": "7.1", "now": NOW, "users": [], "resumed": false, "done": false});
@@ -270,11 +279,41 @@ fn it_ends_where_it_makes_no_sense_to_come_back() {
 fn without_a_connection_it_begins_as_after_a_lost_one() {
     run(async {
         let peer = Peer::new().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Duration::from_millis(50));
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(Duration::from_millis(50)));
         let mut following = Following::start(follower, None);
         refuse(peer.connection().await, 503).await;
         following.lost().await;
         let _socket = peer.socket().await;
         assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+    });
+}
+
+#[test]
+fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_without_one() {
+    run(async {
+        let peer = Peer::new().await;
+        let (_, attached, mut socket) = peer.attached().await;
+        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Impatience {
+            retry_within: Duration::from_millis(50),
+            ask_after: Duration::from_millis(50),
+            answer_within: Duration::from_millis(500),
+        });
+        let mut following = Following::start(follower, Some(attached));
+        assert_eq!(socket.hear().await["type"], "watchAll");
+        socket.say_nobody("7.1").await;
+        for _ in 0..3 {
+            assert_eq!(socket.hear().await["type"], "ping");
+            socket.say(&json!({"type": "pong", "now": NOW})).await;
+        }
+        // From here on it hangs: the connection stands, and nothing comes.
+        let why = loop {
+            if let Event::Lost { why, .. } = following.next().await {
+                break why;
+            }
+        };
+        assert!(why.contains("silent"), "{why}");
+        let _again = peer.socket().await;
+        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        drop(socket);
     });
 }

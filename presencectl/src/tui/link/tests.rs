@@ -157,3 +157,25 @@ fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
         link.news(|news| matches!(news, News::Changed { .. })).await;
     });
 }
+
+#[test]
+fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
+    run(async {
+        let peer = Peer::new().await;
+        let (target, _first, _socket) = peer.attached().await;
+        let (input, _inputs) = channel(INPUTS_MAX);
+        let link = Link::new(peer.finder(), target, input).unwrap();
+        let patience = Duration::from_millis(50);
+        let asked = link.answer_soon(Effect::AskStats, patience);
+        let hung = async {
+            let mut hung = peer.connection().await;
+            head(&mut hung).await;
+            hung
+        };
+        let (answer, _hung) = tokio::join!(asked, hung);
+        assert!(
+            matches!(&answer, Some(Answer::Stats(Err(why))) if why.contains("not answered")),
+            "{answer:?}"
+        );
+    });
+}

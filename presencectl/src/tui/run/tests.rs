@@ -206,10 +206,13 @@ fn an_order_that_nobody_takes_is_answered_all_the_same() {
     running.until(told);
     running.press(Key::char('q'));
     running.ends();
-    assert_eq!(not_taken(Effect::AskRecords(Vec::new())), Answer::NotFresh);
+    assert_eq!(no_answer(Effect::AskRecords(Vec::new()), "x".into()), Answer::NotFresh);
     assert!(matches!(
-        not_taken(Effect::AskExplain(user("bob"))),
+        no_answer(Effect::AskExplain(user("bob")), "x".into()),
         Answer::Explained { result: Err(_), .. }
     ));
-    assert!(matches!(not_taken(Effect::Kick(user("bob"))), Answer::Failed(_)));
+    assert!(matches!(
+        no_answer(Effect::Kick(user("bob")), "x".into()),
+        Answer::Failed(_)
+    ));
 }
