@@ -206,12 +206,12 @@ pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
         Column::LastSeen,
         Column::Node,
     ];
-    if area.is_empty() {
+    if area.width < 3 || area.is_empty() {
         return Vec::new();
     }
     let mut shown = vec![Column::User];
-    // Not up to the border.
-    let mut left = area.width.saturating_sub(1);
+    // Not up to the borders: on the left stands the mark of the cursor.
+    let mut left = area.width.saturating_sub(2);
     for column in BY_WORTH {
         let width = width_of(column, times) + 1;
         if left < USER_COLUMNS_MIN + width {
@@ -220,7 +220,7 @@ pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
         left -= width;
         shown.push(column);
     }
-    let mut x = area.x;
+    let mut x = area.x + 1;
     Column::ALL
         .into_iter()
         .filter(|column| shown.contains(column))
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn columns_fit_and_the_more_room_the_more_there_are() {
         let mut before = 0;
-        for width in 1..200 {
+        for width in 3..200 {
             let area = Area {
                 x: 3,
                 width,

@@ -119,7 +119,11 @@ impl Theme {
 
     /// The row with the cursor; what is marked in a menu.
     pub(crate) const fn marked(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // One bar, whatever stands on it: colours reversed would be patches.
+        Style::new()
+            .fg(Color::Reset)
+            .add_modifier(Modifier::REVERSED)
+            .remove_modifier(Modifier::DIM)
     }
 
     /// The characters that match what is searched.
@@ -234,7 +238,7 @@ mod tests {
         assert!(
             styles(Theme::plain())
                 .iter()
-                .all(|style| style.fg.is_none() && style.bg.is_none())
+                .all(|style| matches!(style.fg, None | Some(Color::Reset)) && style.bg.is_none())
         );
         let is_named = |style: &Style| !matches!(style.fg, Some(Color::Indexed(_) | Color::Rgb(..)));
         assert!(styles(Theme::sixteen()).iter().all(is_named));

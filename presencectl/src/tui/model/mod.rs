@@ -13,6 +13,7 @@ pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use presence::wire::rest::{Explain, Stats};
@@ -126,6 +127,9 @@ pub(crate) struct Detail {
     pub(crate) error: Option<String>,
     /// The first line shown.
     pub(crate) top: usize,
+    /// How many lines it took when it was drawn last: the one thing that a picture tells the model, because only there it is known how
+    /// sentences break.
+    pub(crate) drawn_lines: Cell<usize>,
     /// When it was asked for last.
     pub(crate) asked_at: Option<Mono>,
     /// Whether the answer is still to come.
@@ -135,13 +139,6 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
-    /// More lines than it takes to write it down, broken in a narrow panel: what is known of the user, of each session, and of
-    /// each timer.
-    pub(crate) fn lines_max(&self) -> usize {
-        let explain = self.explain.as_ref();
-        30 + explain.map_or(0, |explain| explain.sessions.len() * 6 + explain.next.len() * 3)
-    }
-
     /// Nothing known yet.
     pub(crate) const fn new(user: UserId) -> Self {
         Self {
@@ -149,6 +146,7 @@ impl Detail {
             explain: None,
             error: None,
             top: 0,
+            drawn_lines: Cell::new(0),
             asked_at: None,
             is_asked: false,
             is_outdated: true,

@@ -18,6 +18,8 @@ use super::*;
 /// In the environment of the process of its own: how it is to end.
 const CHILD: &str = "PRESENCECTL_TEST_SCREEN";
 const SAID: &str = "this-is-what-broke";
+/// Far more than are drawn before another thread has panicked.
+const PICTURES_MAX: usize = 1_000_000;
 
 struct Pty {
     /// Only this one is open here, so reading ends with the process.
@@ -98,12 +100,11 @@ fn enter_and_end(how: &str) {
         "elsewhere" => {
             let elsewhere = thread::spawn(|| panic!("{SAID}"));
             // As the dashboard does: it draws until that can't be done any more.
-            let told = loop {
-                if let Err(error) = screen.draw(picture) {
-                    break error;
-                }
+            let told = (0..PICTURES_MAX).find_map(|_| {
                 screen.repaint();
-            };
+                screen.draw(picture).err()
+            });
+            let told = told.expect("it draws no more");
             assert!(elsewhere.join().is_err());
             assert!(told.to_string().contains("stands above"), "{told}");
             assert!(screen.suspend().is_err(), "nothing enters again");

@@ -90,7 +90,7 @@ pub(super) fn scroll_detail(model: &mut Model, by: Move) {
     let rows = Layout::of(model).rows_of(Panel::Detail);
     if let Some(detail) = &mut model.detail {
         let lines = isize::try_from(by.lines(rows)).unwrap_or(0);
-        let last = detail.lines_max().saturating_sub(rows);
-        detail.top = detail.top.saturating_add_signed(lines).min(last);
+        let last = detail.drawn_lines.get().saturating_sub(rows);
+        detail.top = detail.top.min(last).saturating_add_signed(lines).min(last);
     }
 }

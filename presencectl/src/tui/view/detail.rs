@@ -27,6 +27,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     let columns = usize::from(inside.width.saturating_sub(2));
     let lines = lines(model, detail, (columns, pen));
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
+    detail.drawn_lines.set(lines.len());
     let rows = usize::from(inside.height);
     let top = detail.top.min(lines.len().saturating_sub(rows));
     pen.part(layout.detail, (top, rows, lines.len()), has_focus);

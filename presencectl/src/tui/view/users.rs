@@ -39,7 +39,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
         }
         if cursor == Some(index) {
             pen.restyle(Area { y, height: 1, ..rows }, pen.theme.marked());
-            pen.cell((layout.users.x, y), "▶", pen.theme.accent());
+            pen.cell((rows.x, y), "▶", pen.theme.marked());
         }
     }
 }

@@ -66,6 +66,7 @@ fn model(place: Place, variant: u16) -> Model {
         model.table.select(&model.roster, 50, 10);
         model.detail = Some(Detail {
             top: 5,
+            drawn_lines: std::cell::Cell::new(100),
             ..Detail::new(user("user-07"))
         });
         model.feed.scroll(-40, 10);
@@ -90,7 +91,8 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
         Place::Stream => model.panel = Panel::Stream,
         Place::Detail => {
             model.panel = Panel::Detail;
-            model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
+            let detail = model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
+            detail.drawn_lines.set(100);
         }
         Place::Search => {
             model.search = Some(Line::new("user 0"));

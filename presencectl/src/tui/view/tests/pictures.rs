@@ -100,6 +100,20 @@ fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() 
 }
 
 #[test]
+fn a_detail_is_scrolled_to_its_end_and_no_further() {
+    let mut model = live((80, 24), vec![record("ann", Status::Idle, 5)]);
+    press(&mut model, "↓\n");
+    explained(&mut model, explain("ann"));
+    press(&mut model, "\t");
+    shown(&model);
+    press(&mut model, &"↓".repeat(50));
+    let end = shown(&model);
+    assert!(end.contains("report:mobile"), "{end}");
+    press(&mut model, "k");
+    assert_ne!(shown(&model), end, "one step back is seen at once");
+}
+
+#[test]
 fn a_countdown_goes_on_between_two_answers() {
     let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
