@@ -1,6 +1,9 @@
 //! However it ends, the terminal is as it was: its modes, its driver, what was on its screen.
 
+use std::path::Path;
+
 use presence_tests::process::Process;
+use presence_tests::wait_until;
 
 use super::scene::Scene;
 
@@ -61,6 +64,17 @@ async fn after_sigterm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_sigint() {
     left_as_it_was(async |_, program| program.interrupt()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_with_its_terminal() {
+    let scene = Scene::with(&["alice"], SIZE).await;
+    let program = scene.terminal.program().await;
+    drop(scene.terminal);
+    wait_until("it has ended", async || {
+        (!Path::new(&format!("/proc/{}", program.id())).exists()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,26 @@ async fn a_lost_daemon_leaves_the_last_picture_with_its_age_and_its_return_makes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_restarted_in_order_is_found_again_as_soon() {
+    let mut scene = Scene::with(&["alice"], (80, 24)).await;
+    for number in 0..5 {
+        assert!(scene.daemon.terminate().await.success());
+        scene.daemon.start_again().await;
+        let ready = Stopwatch::start();
+        let newcomer = format!("newcomer-{number}");
+        scene.report(&newcomer, "ONLINE").await;
+        scene
+            .terminal
+            .until("all is right again", |screen| {
+                !screen.contains("STALE") && has_table(screen, |table| table.row(&newcomer).is_some())
+            })
+            .await;
+        let took = ready.elapsed();
+        assert!(took < RIGHT_AGAIN, "took {took:?} the {number}th time");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_long_absence_it_is_right_again_as_soon() {
     let mut scene = Scene::with(&["alice"], (80, 24)).await;
     scene.daemon.kill();

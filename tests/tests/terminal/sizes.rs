@@ -21,6 +21,12 @@ async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
             .await;
         assert!(screen.lines().count() <= usize::from(height));
     }
+    scene.terminal.resize(20, 5);
+    let screen = scene
+        .terminal
+        .until("20x5", |screen| screen.lines().count() <= 5 && screen.contains("Users"))
+        .await;
+    assert!(!screen.contains("nobody"), "no room is not nobody: {screen}");
     for (width, height) in [(1, 1), (2, 1), (1, 9), (300, 1)] {
         scene.terminal.resize(width, height);
         // It still lives: keys are taken and the next size is drawn.

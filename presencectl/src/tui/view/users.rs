@@ -23,6 +23,10 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     headings(model, &columns, pen);
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));
+    if rows.is_empty() {
+        // Where no row has room, nothing is said about who is listed.
+        return;
+    }
     if window.is_empty() {
         empty(model, rows, pen);
     }
