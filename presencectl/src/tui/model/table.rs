@@ -87,14 +87,16 @@ impl Table {
         self.query.as_ref().map_or("", |query| &query.text)
     }
 
-    /// Searches something else.
+    /// Searches something else. Whoever was found and selected stays selected when everyone is shown again.
     pub(crate) fn set_query(&mut self, text: &str) {
         if text == self.query() {
             return;
         }
         self.query = (!text.is_empty()).then(|| Query::new(text.to_owned()));
-        self.deselect();
-        (self.cursor, self.top) = (0, 0);
+        if !text.is_empty() {
+            self.deselect();
+            (self.cursor, self.top) = (0, 0);
+        }
         self.is_changed = true;
     }
 

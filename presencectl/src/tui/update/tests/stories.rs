@@ -34,6 +34,7 @@ fn a_user_is_found_and_explained_by_typing_a_part_of_its_id() {
     assert!(model.detail.is_none());
     press_code(&mut model, Code::Esc);
     assert_eq!(listed(&model).len(), 3, "everyone again");
+    assert_eq!(model.table.selected(), Some(&user("hannah")), "and still selected");
 }
 
 #[test]
