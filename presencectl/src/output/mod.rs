@@ -1,6 +1,7 @@
 //! What a command found, shown in the format that was asked for. A command fills a [`Report`] once; tables, JSON,
 //! NDJSON and CSV are made from it here, so that no format can forget to escape. No command writes to stdout by itself.
 
+pub(crate) mod changes;
 pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod json;

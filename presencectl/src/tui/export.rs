@@ -5,27 +5,17 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use presence::Wall;
 use presence::wire::record::Record;
-use presence::{CustomStatus, Reason, Status, UserId, Wall};
 use serde::Serialize;
 
 use super::effect::{ExportFormat, Exported};
 use super::message::Answer;
 use super::model::feed::Change;
-use crate::output::{Cell, Column, Sheet, json, number, records};
+use crate::output::{Sheet, changes, json, number, records};
 
 /// How many files of the same second there may be.
 const SAME_SECOND_MAX: u32 = 100;
-
-const COLUMNS: [Column; 7] = [
-    Column::needed("AT", "at"),
-    Column::needed("USER", "userId"),
-    Column::needed("FROM", "from"),
-    Column::needed("TO", "to"),
-    Column::needed("REASON", "reason"),
-    Column::needed("CHOSE", "chose"),
-    Column::needed("NOTE", "note"),
-];
 
 #[derive(Serialize)]
 struct Users<'a> {
@@ -36,20 +26,7 @@ struct Users<'a> {
 #[derive(Serialize)]
 struct Changes<'a> {
     now: Wall,
-    changes: Vec<Line<'a>>,
-}
-
-/// As `events` writes it, without the revision.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    at: Wall,
-    user_id: &'a UserId,
-    from: Status,
-    to: Option<Status>,
-    reason: Option<Reason>,
-    chose: Option<CustomStatus>,
-    note: Option<&'a str>,
+    changes: &'a [Change],
 }
 
 /// Writes, beside everything else that goes on.
@@ -88,11 +65,8 @@ fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wa
     match (what, format) {
         (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
         (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
-        (Exported::Changes(changes), ExportFormat::Csv) => csv(&mut out, &sheet(changes))?,
-        (Exported::Changes(changes), ExportFormat::Json) => {
-            let changes = changes.iter().map(line).collect();
-            json::write_line(&mut out, &Changes { now, changes })?;
-        }
+        (Exported::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::sheet(list))?,
+        (Exported::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
     }
     out.flush()
 }
@@ -141,38 +115,11 @@ fn csv(out: &mut impl Write, sheet: &Sheet) -> io::Result<()> {
     sheet.write_csv_rows(out)
 }
 
-fn sheet(changes: &[Change]) -> Sheet {
-    let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
-    let mut sheet = Sheet::new(&COLUMNS);
-    for change in changes {
-        sheet.push(vec![
-            Cell::Moment(Some(change.at)),
-            Cell::Hostile(change.user.as_str().to_owned()),
-            Cell::Status(change.from),
-            word(Some(change.to.map_or("forgotten", Status::as_str))),
-            word(change.reason.map(Reason::as_str)),
-            word(change.chose.map(CustomStatus::as_str)),
-            word(change.note),
-        ]);
-    }
-    sheet
-}
-
-fn line(change: &Change) -> Line<'_> {
-    Line {
-        at: change.at,
-        user_id: &change.user,
-        from: change.from,
-        to: change.to,
-        reason: change.reason,
-        chose: change.chose,
-        note: change.note,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use presence::Status;
 
     use super::super::model::tests::{record, user};
     use super::*;
@@ -188,6 +135,7 @@ mod tests {
             reason: None,
             chose: None,
             note: None,
+            revision: presence::Revision::new(3),
         }])
     }
 
@@ -212,7 +160,7 @@ mod tests {
         let (_, path) = write_into(directory.path(), &changes(), ExportFormat::Csv, NOW).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         assert!(
-            text.contains(",'=ann,ONLINE,forgotten,,,"),
+            text.contains(",'=ann,ONLINE,forgotten,,,,3"),
             "no spreadsheet runs it: {text}"
         );
     }

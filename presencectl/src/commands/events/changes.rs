@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 use presence::wire::record::{Record, Update};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
+use crate::output::changes::Change;
+
 /// Whom the stream is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -13,27 +15,6 @@ pub(super) enum Scope {
     Everyone,
     /// Named users: a complete snapshot lists each of them.
     Named,
-}
-
-/// One line of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Change {
-    /// Since when it holds; for what is no change of status, when it was told.
-    pub(super) at: Wall,
-    /// Who.
-    pub(super) user: UserId,
-    /// What others saw before.
-    pub(super) from: Status,
-    /// What others see now; none if the user was forgotten.
-    pub(super) to: Option<Status>,
-    /// Why.
-    pub(super) reason: Option<Reason>,
-    /// The choice, if that is what changed.
-    pub(super) chose: Option<CustomStatus>,
-    /// `degraded`, `stale`.
-    pub(super) note: Option<&'static str>,
-    /// Of the user.
-    pub(super) revision: Revision,
 }
 
 /// What was last known of a user that isn't as a user never seen is.

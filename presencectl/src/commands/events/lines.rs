@@ -1,44 +1,16 @@
 //! How changes look: a line each, for people, as JSON, or as CSV.
 
-use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
-use serde::Serialize;
-
-use super::changes::Change;
 use crate::failure::Failure;
+use crate::output::changes::{self, Change};
 use crate::output::escape::escape;
-use crate::output::{Cell, Colour, Column, Format, Output, Sheet};
-
-const COLUMNS: [Column; 8] = [
-    Column::needed("AT", "at"),
-    Column::needed("USER", "userId"),
-    Column::needed("FROM", "from"),
-    Column::needed("TO", "to"),
-    Column::needed("REASON", "reason"),
-    Column::needed("CHOSE", "chose"),
-    Column::needed("NOTE", "note"),
-    Column::needed("REVISION", "revision"),
-];
-
-/// A change for programs. `to` is null for a forgotten user.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    at: Wall,
-    user_id: &'a UserId,
-    from: Status,
-    to: Option<Status>,
-    reason: Option<Reason>,
-    chose: Option<CustomStatus>,
-    note: Option<&'a str>,
-    revision: Revision,
-}
+use crate::output::{Colour, Format, Output};
 
 /// What comes before the first line.
 pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     match output.format {
         Format::Csv => {
             let mut text = Vec::new();
-            Sheet::new(&COLUMNS).write_csv_header(&mut text)?;
+            changes::sheet(&[]).write_csv_header(&mut text)?;
             output.text(&String::from_utf8_lossy(&text))
         }
         Format::Table | Format::Json | Format::Ndjson => Ok(()),
@@ -50,16 +22,7 @@ pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failu
     for change in changes {
         match output.format {
             Format::Table => output.text(&sentence(change, output.colour))?,
-            Format::Json | Format::Ndjson => output.json_line(&Line {
-                at: change.at,
-                user_id: &change.user,
-                from: change.from,
-                to: change.to,
-                reason: change.reason,
-                chose: change.chose,
-                note: change.note,
-                revision: change.revision,
-            })?,
+            Format::Json | Format::Ndjson => output.json_line(change)?,
             Format::Csv => output.text(&csv(change)?)?,
         }
     }
@@ -87,25 +50,15 @@ fn sentence(change: &Change, colour: Colour) -> String {
 }
 
 fn csv(change: &Change) -> Result<String, Failure> {
-    let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
-    let mut sheet = Sheet::new(&COLUMNS);
-    sheet.push(vec![
-        Cell::Moment(Some(change.at)),
-        Cell::Hostile(change.user.as_str().to_owned()),
-        Cell::Status(change.from),
-        word(Some(change.to.map_or("forgotten", Status::as_str))),
-        word(change.reason.map(Reason::as_str)),
-        word(change.chose.map(CustomStatus::as_str)),
-        word(change.note),
-        Cell::Number(change.revision.get()),
-    ]);
     let mut text = Vec::new();
-    sheet.write_csv_rows(&mut text)?;
+    changes::sheet(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+
     use super::*;
 
     fn change() -> Change {

@@ -2,29 +2,10 @@
 
 use std::collections::VecDeque;
 
-use presence::{CustomStatus, Reason, Status, UserId, Wall};
+pub(crate) use crate::output::changes::Change;
 
 /// How many changes can be scrolled back to: about 1.5 MiB of them.
 pub(crate) const KEPT_MAX: usize = 10_000;
-
-/// One change of one user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Since when it holds; for what is no change of status, when it was told.
-    pub(crate) at: Wall,
-    /// Who.
-    pub(crate) user: UserId,
-    /// What others saw before.
-    pub(crate) from: Status,
-    /// What others see now; none if the user was forgotten.
-    pub(crate) to: Option<Status>,
-    /// Why.
-    pub(crate) reason: Option<Reason>,
-    /// The choice, if that is what changed.
-    pub(crate) chose: Option<CustomStatus>,
-    /// `degraded`, `stale`.
-    pub(crate) note: Option<&'static str>,
-}
 
 /// The changes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -107,6 +88,8 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use presence::{Revision, Status, UserId, Wall};
+
     use super::*;
 
     fn change(number: usize) -> Change {
@@ -118,6 +101,7 @@ mod tests {
             reason: None,
             chose: None,
             note: None,
+            revision: Revision::new(1),
         }
     }
 

@@ -199,7 +199,10 @@ impl Roster {
         match (update, slot) {
             (Update::Removed(removed), Some(slot)) => {
                 let row = self.row(slot).filter(|row| row.revision < removed.revision)?;
-                let change = change_of(row, None, now);
+                let change = Change {
+                    revision: removed.revision,
+                    ..change_of(row, None, now)
+                };
                 self.bury(slot);
                 Some(change)
             }
@@ -365,6 +368,7 @@ fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
         reason: None,
         chose: None,
         note: None,
+        revision: row.revision,
     }
 }
 
@@ -377,5 +381,6 @@ fn change_of_record(row: &Row, from: Status) -> Change {
         reason: row.reason,
         chose: None,
         note: row.note,
+        revision: row.revision,
     }
 }
