@@ -2,6 +2,7 @@
 //! record is encoded once per batch and kind of viewer, however many watch it; changes that met in an outbox leave in
 //! one frame. What a socket does not take, the connection's own task writes later.
 
+use std::cell::RefCell;
 use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,14 +31,28 @@ struct Batch {
     complete_to: u64,
     now: Wall,
     /// Records as they were encoded in this batch.
-    encoded: HashMap<(UserRef, Viewer), Encoded>,
+    encoded: HashMap<(UserRef, Viewer), Rc<Encoded>>,
 }
 
 struct Encoded {
+    /// While a batch is served, a slot may pass to another user.
+    user: UserId,
     revision: Revision,
-    record: Rc<str>,
-    /// The finished frame that carries this record alone.
-    frame: Option<Rc<[u8]>>,
+    json: Box<str>,
+    /// The finished event that carries this alone, for those who may be given its cursor.
+    event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
+}
+
+impl Encoded {
+    fn new(revision: Revision, update: &Update) -> Rc<Self> {
+        Rc::new(Self {
+            user: update.user_id().clone(),
+            revision,
+            // A record holds nothing that JSON can't.
+            json: serde_json::to_string(update).unwrap_or_default().into(),
+            event: RefCell::default(),
+        })
+    }
 }
 
 /// What goes out next to one connection.
@@ -107,15 +122,13 @@ impl Engine {
             outbox.changed.iter().copied().collect()
         };
         let mut records = Records::default();
-        let mut only = None;
         let mut is_all = true;
         for user in changed {
             if records.is_full() {
                 is_all = false;
                 break;
             }
-            if let Some((viewer, record)) = self.take_changed(conn, user, batch) {
-                only = Some((user, viewer));
+            if let Some(record) = self.take_changed(conn, user, batch) {
                 records.push(record);
             }
         }
@@ -124,22 +137,24 @@ impl Engine {
         }
         let cursor = self.cursor_of(conn, batch, is_all);
         self.count_deliveries(records.list.len());
-        if records.list.len() == 1
-            && is_all
-            && let Some(encoded) = only.and_then(|key| batch.encoded.get_mut(&key))
-        {
-            let make = || {
-                Rc::from(frame::encode(
-                    Opcode::Text,
-                    message::presence(cursor, batch.now, &records.list).as_bytes(),
-                ))
-            };
-            return Next::Shared(Rc::clone(encoded.frame.get_or_insert_with(make)));
+        let make = || {
+            frame::encode(
+                Opcode::Text,
+                message::presence(cursor, batch.now, &records.texts()).as_bytes(),
+            )
+        };
+        let [only] = records.list.as_slice() else {
+            return Next::Frame(make());
+        };
+        let mut event = only.event.borrow_mut();
+        match &*event {
+            Some((claimed, frame)) if *claimed == cursor => Next::Shared(Rc::clone(frame)),
+            _ => {
+                let frame: Rc<[u8]> = make().into();
+                *event = Some((cursor, Rc::clone(&frame)));
+                Next::Shared(frame)
+            }
         }
-        Next::Frame(frame::encode(
-            Opcode::Text,
-            message::presence(cursor, batch.now, &records.list).as_bytes(),
-        ))
     }
 
     /// A `snapshot` message with as many users as fit; the rest stays first in line.
@@ -155,11 +170,7 @@ impl Engine {
                 while !records.is_full()
                     && let Some((user_id, revision)) = removed.pop()
                 {
-                    records.push(encode(&Update::Removed(Removed {
-                        user_id,
-                        revision,
-                        removed: true,
-                    })));
+                    records.push(removal(user_id, revision));
                 }
                 removed.is_empty() && self.list_named(conn, batch, (users, moment), &mut records)
             }
@@ -174,7 +185,7 @@ impl Engine {
             // Before the last frame there is no point to resume from.
             self.changes.cursor(if done { outbox.complete_to } else { 0 })
         };
-        let text = message::snapshot(id.as_ref(), (cursor, batch.now), &records.list, resumed, done);
+        let text = message::snapshot(id.as_ref(), (cursor, batch.now), &records.texts(), resumed, done);
         if !done {
             self.put_back(conn, Snapshot { id, resumed, rest });
         }
@@ -254,17 +265,14 @@ impl Engine {
     }
 
     /// Takes one changed user out of the outbox and encodes it, in one step with its changes.
-    fn take_changed(&self, conn: &Arc<Conn>, user: UserRef, batch: &mut Batch) -> Option<(Viewer, Rc<str>)> {
+    fn take_changed(&self, conn: &Arc<Conn>, user: UserRef, batch: &mut Batch) -> Option<Rc<Encoded>> {
         let mut shard = self.shards.of_ref(user);
         let mut taken = None;
         if let Some(cell) = shard.cell(user)
             && self.unmark(conn, user, cell)
             && cell.is_told(conn)
         {
-            taken = Some((
-                conn.viewer_of(&cell.user),
-                self.encoded(batch, (user, cell), conn, Moment::Event),
-            ));
+            taken = Some(self.encoded(batch, (user, cell), conn, Moment::Event));
         }
         shard.evict_idle(user);
         taken
@@ -279,33 +287,21 @@ impl Engine {
         was_marked
     }
 
-    fn encoded(&self, batch: &mut Batch, (user, cell): (UserRef, &Cell), conn: &Conn, moment: Moment) -> Rc<str> {
+    fn encoded(&self, batch: &mut Batch, (user, cell): (UserRef, &Cell), conn: &Conn, moment: Moment) -> Rc<Encoded> {
         if let Some(revision) = cell.forgotten
             && moment == Moment::Event
         {
-            return encode(&Update::Removed(Removed {
-                user_id: cell.user.clone(),
-                revision,
-                removed: true,
-            }));
+            return removal(cell.user.clone(), revision);
         }
         let viewer = conn.viewer_of(&cell.user);
         let revision = cell.profile.revision();
-        if let Some(known) = batch
-            .encoded
-            .get(&(user, viewer))
-            .filter(|known| known.revision == revision)
-        {
-            return Rc::clone(&known.record);
+        let known = batch.encoded.get(&(user, viewer));
+        if let Some(known) = known.filter(|known| known.user == cell.user && known.revision == revision) {
+            return Rc::clone(known);
         }
-        let record = encode(&Update::Record(self.record_of(cell, viewer)));
-        let encoded = Encoded {
-            revision,
-            record: Rc::clone(&record),
-            frame: None,
-        };
-        batch.encoded.insert((user, viewer), encoded);
-        record
+        let encoded = Encoded::new(revision, &Update::Record(self.record_of(cell, viewer)));
+        batch.encoded.insert((user, viewer), Rc::clone(&encoded));
+        encoded
     }
 
     fn cursor_of(&self, conn: &Arc<Conn>, batch: &Batch, is_all: bool) -> Cursor {
@@ -332,14 +328,18 @@ enum Moment {
 /// Encoded records of one message, up to what it holds.
 #[derive(Default)]
 struct Records {
-    list: Vec<Rc<str>>,
+    list: Vec<Rc<Encoded>>,
     bytes: usize,
 }
 
 impl Records {
-    fn push(&mut self, record: Rc<str>) {
-        self.bytes += record.len() + 1;
+    fn push(&mut self, record: Rc<Encoded>) {
+        self.bytes += record.json.len() + 1;
         self.list.push(record);
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.list.iter().map(|record| &*record.json).collect()
     }
 
     /// Whether the longest record there can be might not fit any more.
@@ -349,7 +349,11 @@ impl Records {
     }
 }
 
-fn encode(update: &Update) -> Rc<str> {
-    // A record holds nothing that JSON can't.
-    Rc::from(serde_json::to_string(update).unwrap_or_default())
+fn removal(user_id: UserId, revision: Revision) -> Rc<Encoded> {
+    let removed = Removed {
+        user_id,
+        revision,
+        removed: true,
+    };
+    Encoded::new(revision, &Update::Removed(removed))
 }

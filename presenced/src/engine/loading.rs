@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use presence::{Now, Profile, Report, Status, UserId};
 
+use super::restart::Ending;
 use super::shard::Shard;
 use super::{Engine, EngineError};
 use crate::hub::outbox::UserRef;
@@ -116,11 +117,29 @@ impl Engine {
             let waiting = std::mem::take(&mut *self.degraded.lock());
             for (index, user) in waiting.iter().enumerate() {
                 if self.reload(*user).await.is_err() {
-                    self.degraded.lock().extend_from_slice(&waiting[index..]);
+                    // The one that failed goes last: if it fails alone, it keeps nobody else waiting.
+                    let mut degraded = self.degraded.lock();
+                    degraded.extend_from_slice(&waiting[index + 1..]);
+                    degraded.push(*user);
                     break;
                 }
                 self.unpin(*user);
             }
+        }
+    }
+
+    /// Reads again what the store knows of users whose write was late, once it is known to be done or to have failed.
+    pub(super) async fn refresh_late(&self) {
+        loop {
+            tokio::time::sleep(RETRY_EVERY).await;
+            let late = std::mem::take(&mut *self.late.lock());
+            if late.is_empty() {
+                continue;
+            }
+            // Writes are done in the order in which they were queued, so when this one is answered those are over.
+            let is_over = self.save_mark(Ending::Running).await.is_ok();
+            let list = if is_over { &self.degraded } else { &self.late };
+            list.lock().extend(late);
         }
     }
 
@@ -130,7 +149,7 @@ impl Engine {
             if let Some(cell) = self.shards.of_ref(user).cell(user) {
                 cell.pins += 1;
             }
-            self.degraded.lock().push(user);
+            self.late.lock().push(user);
         }
     }
 

@@ -131,6 +131,8 @@ pub(crate) struct Engine {
     behind: write_behind::WriteBehind,
     /// Users whose profile is to be read from the store again, pinned.
     degraded: Mutex<Vec<UserRef>>,
+    /// Users with a write that was late, which may be done or not, pinned.
+    late: Mutex<Vec<UserRef>>,
     tallies: Tallies,
     rates: rates::Rates,
     next_session: AtomicU64,
@@ -186,6 +188,7 @@ impl Engine {
             gates: (0..GATES).map(|_| tokio::sync::Mutex::new(())).collect(),
             behind: write_behind::WriteBehind::default(),
             degraded: Mutex::default(),
+            late: Mutex::default(),
             tallies: Tallies::default(),
             rates: rates::Rates::default(),
             next_session: AtomicU64::new(1),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use presence::{Audience, Profile, Sessions, UserId};
+use presence::{Audience, Profile, Revision, Sessions, UserId};
 
 use super::{Engine, EngineError};
 use crate::hub::conn::Conn;
+use crate::hub::outbox::UserRef;
 use crate::hub::verdict::Verdict;
 
 impl Engine {
@@ -70,10 +71,20 @@ impl Engine {
             .forget(user, revision)
             .await
             .map_err(|_| EngineError::StoreUnavailable)?;
+        let (ended, is_overtaken, removed_at) = self.drop_all(at, revision).ok_or(EngineError::StoreUnavailable)?;
+        if is_overtaken {
+            self.forget_again(user, at, removed_at).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Forgets in memory who was forgotten on disk with this revision: how many connections and reports there were, whether
+    /// a change was published meanwhile, and the revision of the removal, which is above that.
+    fn drop_all(&self, at: UserRef, revision: Revision) -> Option<(u64, bool, Revision)> {
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
-        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
-        // A change may have been published while the store was forgetting; the removal is above it.
+        let cell = shard.cell(at)?;
+        let is_overtaken = cell.profile.revision() > revision;
         let removed_at = self
             .directory
             .next_revision(revision.max(cell.profile.revision()), now.wall);
@@ -89,7 +100,22 @@ impl Engine {
             cell.forgotten = Some(removed_at);
             self.publish(&mut shard, at, now, Audience::Everyone);
         }
-        Ok(ended as u64)
+        Some((ended as u64, is_overtaken, removed_at))
+    }
+
+    /// What changed while the store was forgetting may have been written after that.
+    async fn forget_again(&self, user: &UserId, at: UserRef, removed_at: Revision) -> Result<(), EngineError> {
+        self.store
+            .forget(user, removed_at)
+            .await
+            .map_err(|_| EngineError::StoreUnavailable)?;
+        // Who is back already was written in between, perhaps.
+        if let Some(cell) = self.shards.of_ref(at).cell(at)
+            && cell.profile.revision() > removed_at
+        {
+            self.write_soon(cell, at);
+        }
+        Ok(())
     }
 }
 

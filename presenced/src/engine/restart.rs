@@ -62,10 +62,12 @@ impl Engine {
         let reloading = tokio::spawn(async move { engine.retry_degraded().await });
         let engine = Arc::clone(self);
         let marking = tokio::spawn(async move { engine.keep_marking().await });
+        let engine = Arc::clone(self);
+        let refreshing = tokio::spawn(async move { engine.refresh_late().await });
         Running {
             engine: Arc::clone(self),
             threads,
-            tasks: vec![reloading, marking],
+            tasks: vec![reloading, marking, refreshing],
             writing,
         }
     }
@@ -78,7 +80,7 @@ impl Engine {
         }
     }
 
-    async fn save_mark(&self, ending: Ending) -> Result<(), StoreError> {
+    pub(super) async fn save_mark(&self, ending: Ending) -> Result<(), StoreError> {
         let wall = self.clock.wall();
         let ceiling = self.directory.wanted_ceiling(wall);
         self.store
@@ -142,7 +144,7 @@ impl Running {
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
-enum Ending {
+pub(super) enum Ending {
     /// Not yet, or not known to be.
     Running,
     /// Everything that was told is on disk.

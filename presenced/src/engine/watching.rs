@@ -72,12 +72,7 @@ impl Engine {
     }
 
     /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
-    pub(crate) async fn watch_all(
-        &self,
-        conn: &Arc<Conn>,
-        id: Option<MessageId>,
-        since: Option<Cursor>,
-    ) -> Result<(), WatchRefused> {
+    pub(crate) async fn watch_all(&self, conn: &Arc<Conn>, id: Option<MessageId>, since: Option<Cursor>) {
         let preparing = Preparing::begin(self, conn);
         {
             let mut observers = self.observers.write();
@@ -86,18 +81,17 @@ impl Engine {
                 step(&self.tallies.watchers, true);
             }
         }
-        let changed = since
-            .and_then(|cursor| self.changes.resume(cursor))
-            .and_then(|number| self.changes.since(number));
-        let Some(changed) = changed else {
-            let rest = Rest::Everyone { shard: 0, after: None };
-            preparing.finish(Snapshot {
-                id,
-                resumed: false,
-                rest,
-            });
-            return Ok(());
-        };
+        let resumed = self.changed_since(since).await;
+        preparing.finish(Snapshot {
+            id,
+            resumed: resumed.is_some(),
+            rest: resumed.unwrap_or(Rest::Everyone { shard: 0, after: None }),
+        });
+    }
+
+    /// What an observer that resumes is to be told; `None` if it must be told everything.
+    async fn changed_since(&self, since: Option<Cursor>) -> Option<Rest> {
+        let changed = self.changes.since(self.changes.resume(since?)?)?;
         let mut users = Vec::new();
         let mut removed = Vec::new();
         for change in changed {
@@ -106,16 +100,9 @@ impl Engine {
                 Since::Removed(user, revision) => removed.push((user, revision)),
             }
         }
-        let pinned = self.pin_loaded(&users).await?;
-        preparing.finish(Snapshot {
-            id,
-            resumed: true,
-            rest: Rest::Changed {
-                users: pinned.leak(),
-                removed,
-            },
-        });
-        Ok(())
+        // Who is present is in memory, so everything can be told even if the store does not answer.
+        let users = self.pin_loaded(&users).await.ok()?.leak();
+        Some(Rest::Changed { users, removed })
     }
 
     /// Takes from what is watched; ids that are not watched are no error.

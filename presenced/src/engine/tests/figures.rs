@@ -1,6 +1,5 @@
 //! What the engine tells `/metrics`, as somebody reads it.
 
-use presence::CustomStatus;
 use prometheus_client::registry::Registry;
 
 use super::fixture::{DEADLINE, Fixture};
@@ -24,18 +23,24 @@ async fn what_was_delivered_has_a_lag_in_the_numbers() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.engine.stats().rates.delivery_lag_max_seconds, 0.0);
     let mut observer = fixture.observe().await;
-    let watching = fixture.engine.watch_all(&observer.conn, None, None);
-    watching.await.expect("an observer may");
+    let ann = fixture.connect("ann").await;
+    fixture.engine.watch_all(&observer.conn, None, None).await;
     observer.snapshot().await;
     // The numbers are of whole seconds since the engine began to count: some of these changes lie in one.
     let changing = async {
-        let mut customs = [CustomStatus::Idle, CustomStatus::Online].into_iter().cycle();
+        let mut is_away = false;
         loop {
             let rates = fixture.engine.stats().rates;
             if rates.delivery_lag_max_seconds > 0.0 {
                 return rates;
             }
-            fixture.choose("ann", customs.next().expect("one of them")).await;
+            is_away = !is_away;
+            let record = if is_away {
+                fixture.engine.away(&ann.conn)
+            } else {
+                fixture.engine.activity(&ann.conn)
+            };
+            assert!(record.is_some());
             observer.event().await;
         }
     };

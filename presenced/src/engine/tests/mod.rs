@@ -6,4 +6,5 @@ mod durability;
 mod failures;
 mod figures;
 mod fixture;
+mod races;
 mod times;

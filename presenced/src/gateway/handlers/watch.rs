@@ -17,25 +17,20 @@ pub(super) async fn handle(
     (users, since): (Vec<UserId>, Option<Cursor>),
 ) {
     let watched = gateway.engine.watch(conn, id.clone(), users, since).await;
-    if let Err(refused) = watched {
-        answer_refused(gateway, conn, id.as_ref(), refused);
-    }
-}
-
-pub(super) fn answer_refused(gateway: &Gateway, conn: &Arc<Conn>, id: Option<&MessageId>, refused: WatchRefused) {
-    match refused {
-        WatchRefused::TooManyWatched => {
+    match watched {
+        Ok(()) => {}
+        Err(WatchRefused::TooManyWatched) => {
             gateway.metrics.refuse("watched");
             let message = format!(
                 "at most {} users; nothing was added",
                 gateway.limits.watched_per_connection
             );
-            answers::error(conn, id, Code::TooManyWatched, &message);
+            answers::error(conn, id.as_ref(), Code::TooManyWatched, &message);
         }
-        WatchRefused::StoreUnavailable => {
+        Err(WatchRefused::StoreUnavailable) => {
             answers::error(
                 conn,
-                id,
+                id.as_ref(),
                 Code::StoreUnavailable,
                 "the store is unavailable; nothing was added",
             );

@@ -18,7 +18,5 @@ pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<Messa
             "only an observer watches everyone",
         );
     }
-    if let Err(refused) = gateway.engine.watch_all(conn, id.clone(), since).await {
-        super::watch::answer_refused(gateway, conn, id.as_ref(), refused);
-    }
+    gateway.engine.watch_all(conn, id, since).await;
 }

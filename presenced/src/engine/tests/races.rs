@@ -1,0 +1,259 @@
+//! Things that meet at an unlucky moment: in one batch of the delivery, in the store, between two callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+use presence::wire::record::{Update, Viewer};
+use presence::{By, CustomStatus, End, Status, UserId};
+
+use super::fixture::{Client, Fixture, Settings, statuses, user};
+use crate::engine::cell::OnDisk;
+use crate::engine::shard::shard_of;
+use crate::engine::{Engine, EngineError};
+use crate::hub::outbox::Outbox;
+
+/// While it lives, the delivery thread comes no further than to this connection.
+struct Stopped<'a> {
+    _guard: MutexGuard<'a, Outbox>,
+}
+
+/// Nothing is delivered to these before they are put into one batch.
+fn gather(clients: &[&Client]) {
+    for client in clients {
+        client.conn.outbox().lock().is_queued = true;
+    }
+}
+
+/// Puts both into one batch, and stops it between them.
+fn deliver<'a>(fixture: &Fixture, first: &Client, between: &'a Client, second: &Client) -> Stopped<'a> {
+    let _guard = between.conn.outbox().lock();
+    let mut batch = [first, between, second].map(|client| Arc::clone(&client.conn)).to_vec();
+    fixture.engine.ready.extend(&mut batch);
+    Stopped { _guard }
+}
+
+/// Waits until the store was asked about the user and answered.
+async fn loaded(fixture: &Fixture, name: &str) {
+    let is_loaded = |engine: &Engine| {
+        let shard = engine.shards.of_user(&user(name));
+        let cell = shard.find(&user(name)).and_then(|at| shard.peek(at));
+        cell.is_some_and(|cell| !cell.profile.is_degraded())
+    };
+    fixture.until("the profile is loaded", is_loaded).await;
+}
+
+async fn watch(fixture: &Fixture, client: &Client, name: &str) {
+    let watched = fixture.engine.watch(&client.conn, None, vec![user(name)], None).await;
+    watched.expect("a watch");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
+    let fixture = Fixture::new().await;
+    let _ann = fixture.connect("ann").await;
+    let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
+    let between = fixture.connect("between").await;
+    for client in [&mut first, &mut second] {
+        watch(&fixture, client, "ann").await;
+        client.snapshot().await;
+    }
+    fixture
+        .until("nothing is under way", |_| {
+            ![&first, &between, &second]
+                .iter()
+                .any(|one| one.conn.outbox().lock().is_queued)
+        })
+        .await;
+    gather(&[&first, &between, &second]);
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    let stopped = deliver(&fixture, &first, &between, &second);
+    let (told, _) = first.event().await;
+    assert_eq!(statuses(&told), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
+    assert_eq!(fixture.engine.forget(&user("ann")).await, Ok(1));
+    drop(stopped);
+    let (told, _) = second.event().await;
+    assert_eq!(statuses(&told), [("ann".to_owned(), None)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told_as_itself() {
+    let fixture = Fixture::new().await;
+    let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
+    let between = fixture.connect("between").await;
+    let neighbour = (0..)
+        .map(|number| format!("neighbour-{number}"))
+        .find(|name| shard_of(&user(name)) == shard_of(&user("never")))
+        .expect("one of many");
+    gather(&[&first, &between, &second]);
+    watch(&fixture, &first, "never").await;
+    let stopped = deliver(&fixture, &first, &between, &second);
+    let (told, ..) = first.snapshot().await;
+    assert_eq!(statuses(&told), [("never".to_owned(), Some(Status::Offline))]);
+    fixture
+        .until("the first is done", |_| !first.conn.outbox().lock().is_queued)
+        .await;
+    fixture.engine.unwatch(&first.conn, &[user("never")]);
+    assert!(!fixture.engine.is_in_memory(&user("never")));
+    watch(&fixture, &second, &neighbour).await;
+    drop(stopped);
+    let (told, ..) = second.snapshot().await;
+    assert_eq!(statuses(&told), [(neighbour, Some(Status::Offline))]);
+}
+
+#[tokio::test]
+async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let forgetting = tokio::spawn({
+        let engine = Arc::clone(&fixture.engine);
+        async move { engine.forget(&user("ann")).await }
+    });
+    // On one thread, whoever has the gate has asked the store as well.
+    fixture
+        .until("the store is forgetting", |engine| {
+            engine.gate(&user("ann")).try_lock().is_err()
+        })
+        .await;
+    fixture.engine.away(&ann.conn).expect("a session");
+    let is_taken = |engine: &Engine| {
+        let mut shard = engine.shards.of_user(&user("ann"));
+        let at = shard.find(&user("ann")).expect("ann");
+        shard.cell(at).is_some_and(|cell| cell.on_disk != OnDisk::Queued)
+    };
+    fixture.until("the write behind has come to ann", is_taken).await;
+    drop(held);
+    assert_eq!(forgetting.await.expect("an answer"), Ok(1));
+    fixture.written().await;
+    assert!(
+        fixture.stored("ann").await.is_none(),
+        "{:?}",
+        fixture.stored("ann").await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_chooses_again_what_holds_is_in_grace_after_a_restart_like_everyone() {
+    let fixture = Fixture::new().await;
+    fixture.stop_writing();
+    let _ann = fixture.connect("ann").await;
+    fixture.choose("ann", CustomStatus::Online).await;
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_the_start() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    let _bob = fixture.connect("bob").await;
+    let mut observer = fixture.observe().await;
+    fixture.engine.watch_all(&observer.conn, None, None).await;
+    let (.., cursor) = observer.snapshot().await;
+    observer.end(&fixture, End::Lost);
+    ann.end(&fixture, End::Closed);
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
+        .await;
+    let mut again = fixture.observe().await;
+    fixture.store.fail_reads(true);
+    fixture.engine.watch_all(&again.conn, None, Some(cursor)).await;
+    let (told, resumed, _) = again.snapshot().await;
+    assert_eq!(
+        (statuses(&told), resumed),
+        (vec![("bob".to_owned(), Some(Status::Online))], false)
+    );
+    let _cid = fixture.connect("cid").await;
+    let (told, _) = again.event().await;
+    assert_eq!(statuses(&told), [("cid".to_owned(), Some(Status::Online))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
+    let fixture = Fixture::new().await;
+    fixture.choose("bad", CustomStatus::Idle).await;
+    fixture.written().await;
+    Fixture::database(fixture.dir())
+        .execute_batch("UPDATE profile SET revision = -1 WHERE user_id = 'bad'")
+        .expect("a bad row");
+    let _bad = fixture.connect("bad").await;
+    fixture.store.fail_reads(true);
+    let _ann = fixture.connect("ann").await;
+    fixture.store.fail_reads(false);
+    loaded(&fixture, "ann").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_the_end() {
+    let fixture = Fixture::with(Settings {
+        answer_within: Duration::from_millis(100),
+        ..Settings::default()
+    })
+    .await;
+    let _ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture
+        .engine
+        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::User, Viewer::Own)
+        .await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    // Whoever waited to be read again before bob has been by the time bob is.
+    fixture
+        .until("the choice is looked after", |engine| engine.late.lock().is_empty())
+        .await;
+    fixture.store.fail_reads(true);
+    let _bob = fixture.connect("bob").await;
+    fixture.store.fail_reads(false);
+    loaded(&fixture, "bob").await;
+    assert_eq!(fixture.counts().do_not_disturb, 0);
+    drop(held);
+    fixture
+        .until("the choice is shown", |engine| engine.stats().users.do_not_disturb == 1)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_that_change_all_the_time_do_not_keep_a_slow_reader_from_the_others() {
+    const USERS: usize = 900;
+    let fixture = Fixture::new().await;
+    let names: Vec<UserId> = (0..USERS).map(|number| user(&format!("{number:0>100}"))).collect();
+    let mut slow = fixture.connect("slow").await;
+    let mut people = Vec::new();
+    for name in &names {
+        people.push(fixture.connect(name.as_str()).await);
+    }
+    fixture
+        .engine
+        .watch(&slow.conn, None, names.clone(), None)
+        .await
+        .expect("a watch");
+    slow.snapshot().await;
+    let mut told = std::collections::HashSet::new();
+    for round in 0..40 {
+        fixture
+            .until("nothing is under way", |_| {
+                let mut outbox = slow.conn.outbox().lock();
+                let is_quiet = !outbox.is_writing && !outbox.is_queued;
+                outbox.is_queued |= is_quiet;
+                is_quiet
+            })
+            .await;
+        for person in &people {
+            if round % 2 == 0 {
+                fixture.engine.away(&person.conn);
+            } else {
+                fixture.engine.activity(&person.conn);
+            }
+        }
+        fixture.engine.ready.push(Arc::clone(&slow.conn));
+        let (users, _) = slow.event().await;
+        told.extend(users.iter().map(Update::user_id).cloned());
+        if told.len() == USERS {
+            return;
+        }
+    }
+    panic!("{} of {USERS} were ever told", told.len());
+}
