@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{By, Choice, CustomStatus, UserId};
+use presence::{By, Choice, CustomStatus, Revision, UserId};
 
 use super::{Engine, EngineError};
 
@@ -50,8 +50,14 @@ impl Engine {
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
             let now = self.clock.wall();
             let moment = cell.profile.choice_moment(now);
-            // Above a removal, if there was one: what lies below that is dropped as late.
-            let revision = self.directory.next_revision(cell.profile.revision(), now);
+            let current = cell.profile.revision();
+            let revision = if cell.profile.choice().custom == custom && current != Revision::NEVER {
+                // No revision of its own: a status that waits to be written must not look older than this.
+                current
+            } else {
+                // Above a removal, if there was one: what lies below that is dropped as late.
+                self.directory.next_revision(current, now)
+            };
             (
                 Choice {
                     custom,

@@ -71,7 +71,7 @@ impl Write {
     pub(super) fn apply(self, connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Failure> {
         match self {
             Self::Choice { user, revision, .. } if forgotten.is_late(&user, revision) => Err(Failure::Forgotten),
-            Self::Choice { user, choice, .. } => Ok(save_choice(connection, &user, &choice)?),
+            Self::Choice { user, choice, revision } => Ok(save_choice(connection, &user, &choice, revision)?),
             Self::Report { user, report, times } => Ok(save_report(connection, &user, &report, times)?),
             Self::EndReport { user, source, times } => Ok(end_report(connection, &user, &source, times)?),
             Self::EndReports { user } => Ok(end_reports(connection, &user)?),
@@ -96,22 +96,23 @@ fn millis(time: Option<Wall>) -> Option<i64> {
     time.map(Wall::as_millis)
 }
 
-fn save_choice(connection: &Connection, user: &UserId, choice: &Choice) -> rusqlite::Result<()> {
-    // The revision on disk is that of the status beside it, and is written with that: a status that waits to be
-    // written must not look older than this.
+fn save_choice(connection: &Connection, user: &UserId, choice: &Choice, revision: Revision) -> rusqlite::Result<()> {
+    // The revision moves even if the choice is older than the one on disk: it was told to someone.
     let mut statement = connection.prepare_cached(
-        "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by)
-         VALUES (:user, :custom, :set_at, :set_by)
+        "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, revision)
+         VALUES (:user, :custom, :set_at, :set_by, :revision)
          ON CONFLICT (user_id) DO UPDATE SET
            custom_status = iif(custom_set_at > ifnull(excluded.custom_set_at, 0), custom_status, excluded.custom_status),
            custom_set_by = iif(custom_set_at > ifnull(excluded.custom_set_at, 0), custom_set_by, excluded.custom_set_by),
-           custom_set_at = iif(custom_set_at > ifnull(excluded.custom_set_at, 0), custom_set_at, excluded.custom_set_at)",
+           custom_set_at = iif(custom_set_at > ifnull(excluded.custom_set_at, 0), custom_set_at, excluded.custom_set_at),
+           revision = max(revision, excluded.revision)",
     )?;
     statement.execute(named_params! {
         ":user": user.as_str(),
         ":custom": choice.custom.as_str(),
         ":set_at": millis(choice.set_at),
         ":set_by": choice.set_by.map(presence::By::as_str),
+        ":revision": stored(revision.get())?,
     })?;
     Ok(())
 }

@@ -166,7 +166,7 @@ async fn the_log_is_folded_in_as_it_grows() {
     let store = place.open();
     for number in 1..=3_000 {
         store
-            .choose(&format!("user-{}", number % 800), Idle, number)
+            .choose(&format!("user-{}", number % 400), Idle, number)
             .await
             .unwrap();
     }

@@ -65,7 +65,7 @@ async fn one_request_that_fails_does_not_fail_the_others() {
     let (first, failing, beyond, last, ()) = tokio::join!(
         store.save_choice(&alice, choice(Idle, 1), Revision::new(1)),
         store.save_report(&bob, report("bad", 1), times(1)),
-        store.save_statuses(vec![status("carol", Status::Idle, u64::MAX)]),
+        store.save_choice(&carol, choice(Idle, 1), Revision::new(u64::MAX)),
         store.save_report(&carol, report("good", 1), times(1)),
         unlocked,
     );

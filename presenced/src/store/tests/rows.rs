@@ -65,9 +65,11 @@ async fn rows_come_in_the_order_asked_with_gaps_for_the_unknown() {
     let store = place.open();
     let names: Vec<_> = (0..1_500).map(|number| user(&format!("user-{number}"))).collect();
     for number in [3_usize, 700, 1_499] {
-        let revision = u64::try_from(number).unwrap();
-        let row = status(&format!("user-{number}"), Status::Idle, revision);
-        store.save_statuses(vec![row]).await.unwrap();
+        let revision = Revision::new(u64::try_from(number).unwrap());
+        store
+            .save_choice(&names[number], choice(Idle, 1), revision)
+            .await
+            .unwrap();
     }
     let asked: Vec<_> = names.iter().rev().cloned().collect();
     let rows = store.load_many(&asked).await.unwrap();
