@@ -148,14 +148,14 @@ fn next_filter(filter: Filter) -> Filter {
 
 /// Lists others, and shows the table if it was out of sight.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
-    model.table.set_filter(filter);
+    model.table.set_filter(&model.roster, filter);
     if model.is_zoomed {
         focus(model, Panel::Users);
     }
 }
 
 fn sort(model: &mut Model, action: Action) {
-    let column = model.table.order().map(|order| order.column);
+    let column = model.table.sorted_by();
     match action {
         Action::Reverse => model.table.reverse(),
         Action::Sort(column) => model.table.sort(column),

@@ -76,7 +76,7 @@ fn click(model: &mut Model, layout: &Layout, panel: Panel, (x, y): (u16, u16)) -
 fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
     let (head, rows) = (layout.users_head(), layout.users_rows());
     if head.holds(x, y) {
-        let columns = layout::columns(head, model.times);
+        let columns = layout::columns(head, model.times, model.table.sorted_by());
         let hit = columns.iter().rfind(|place| place.x <= x);
         if let Some(place) = hit {
             model.table.sort(place.column);

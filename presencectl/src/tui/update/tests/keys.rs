@@ -71,7 +71,9 @@ fn model(place: Place, variant: u16) -> Model {
         });
         model.feed.scroll(-40, 10);
         model.times = Times::Relative;
-        model.table.set_filter(keymap::Filter::Only(Status::Idle));
+        model
+            .table
+            .set_filter(&model.roster, keymap::Filter::Only(Status::Idle));
     }
     if variant == 2 {
         let lost = News::Lost {

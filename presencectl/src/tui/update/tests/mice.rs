@@ -42,7 +42,10 @@ fn a_click_selects_a_row_and_a_second_one_explains_it() {
 fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
     let mut model = crowd();
     let head = Layout::of(&model).users_head();
-    for place in layout::columns(head, model.times).into_iter().skip(1) {
+    for place in layout::columns(head, model.times, model.table.sorted_by())
+        .into_iter()
+        .skip(1)
+    {
         mouse(&mut model, Gesture::Click, place.x, head.y);
         let order = model.table.order().unwrap();
         assert_eq!(order.column, place.column);
