@@ -292,8 +292,8 @@ impl Model {
     /// The keys worth knowing right now, with what they do: for the bottom line.
     pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
         use keymap::Action::{
-            Accept, Back, Cancel, Export, Help, Kick, NextFilter, NextPanel, NextSort, Open, Palette, Pause, Quit,
-            Reconnect, Search, SetStatus, Yes, Zoom,
+            Accept, Back, Cancel, Copy, Export, Forget, Help, Kick, Last, NextFilter, NextPanel, NextSort, Open,
+            Palette, Pause, Quit, Reconnect, Search, SetStatus, Times, Yes, Zoom,
         };
         let wanted: &[(keymap::Action, &'static str)] = match self.place() {
             Place::Users | Place::Always | Place::Anywhere => &[
@@ -308,6 +308,11 @@ impl Model {
                 (Kick, "kick"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
+                (Forget, "forget"),
+                (Copy, "copy id"),
+                (Export, "export"),
+                (Zoom, "zoom"),
+                (Times, "times"),
             ],
             Place::Stream => &[
                 (Help, "help"),
@@ -324,20 +329,25 @@ impl Model {
                 (Back, "close"),
                 (SetStatus, "set status"),
                 (Kick, "kick"),
+                (Forget, "forget"),
+                (Copy, "copy id"),
                 (Zoom, "zoom"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
             Place::Search => &[(Accept, "keep"), (Cancel, "everyone")],
-            Place::Palette => &[(Accept, "do it"), (Cancel, "leave")],
-            Place::Menu => &[(Accept, "take"), (Yes, "yes"), (Cancel, "leave")],
+            Place::Palette => &[(Accept, "run"), (Cancel, "close")],
+            Place::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
             Place::Help => &[(Cancel, "close")],
         };
         let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
         let lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
         let reconnect = lost.then_some((Reconnect, "try now"));
+        let is_back = self.place() == Place::Stream && !self.feed.is_following() && self.paused_since.is_none();
+        let newest = is_back.then_some((Last, "to the newest"));
         reconnect
             .iter()
+            .chain(&newest)
             .chain(wanted)
             .filter(|(action, _)| *action != Yes || is_question)
             .filter_map(|(action, text)| Some((keymap::key_of(self.place(), *action)?, *text)))

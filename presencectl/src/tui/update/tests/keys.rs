@@ -116,7 +116,10 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
                 Ask::Status(user)
             };
             let chosen = usize::from(variant > 1);
-            model.overlay = Some(Overlay::Menu(Menu { ask, chosen }));
+            model.overlay = Some(Overlay::Menu(Menu {
+                chosen,
+                ..Menu::new(ask)
+            }));
         }
         Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),
     }

@@ -338,6 +338,12 @@ fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
     let pen = super::super::pen::Pen::new(&mut buffer, Theme::plain());
     let lines = super::super::help::lines(&pen);
     assert_eq!(lines.len(), layout::help_rows());
+    let mut model = empty(80, 24);
+    press(&mut model, "?");
+    let room = usize::from(layout::Layout::of(&model).overlay.inside().width) - 1;
+    assert!(lines.iter().all(|line| line.width() <= room), "{lines:?}");
+    press(&mut model, "G");
+    assert!(shown(&model).contains("to the last line"), "{}", shown(&model));
     for place in Place::ALL {
         assert!(lines.iter().any(|line| line.to_string() == place.title()));
     }
