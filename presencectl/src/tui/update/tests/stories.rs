@@ -204,6 +204,14 @@ fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
 }
 
 #[test]
+fn whoever_is_explained_is_asked_for_with_the_rows_in_sight() {
+    let mut model = with(&["ann"]).with_user(user("zoe"));
+    let asked = update(&mut model, Message::Tick(at(1000)));
+    let rows = Effect::AskRecords(vec![user("ann"), user("zoe")]);
+    assert!(asked.contains(&rows), "{asked:?}");
+}
+
+#[test]
 fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
     let mut model = with(&["ann"]);
     update(&mut model, changed("ann", Status::Idle, 2));

@@ -101,6 +101,25 @@ fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() 
 }
 
 #[test]
+fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
+    for (seen, told) in [
+        (Some(ago(90)), "last seen 05:37:41Z (1m 30s ago)"),
+        (None, "never seen"),
+    ] {
+        let mut model = live((120, 40), vec![]).with_user(user("ann"));
+        let mut ann = record("ann", Status::Offline, 5);
+        ann.last_seen = seen;
+        explained(&mut model, explain("ann"));
+        let answer = Answer::Fresh {
+            now: WALL,
+            records: vec![ann],
+        };
+        tell(&mut model, Message::Answer(answer));
+        assert!(shown(&model).contains(told), "{}", shown(&model));
+    }
+}
+
+#[test]
 fn a_detail_is_scrolled_to_its_end_and_no_further() {
     let mut model = live((80, 24), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
