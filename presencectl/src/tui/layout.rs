@@ -1,6 +1,10 @@
 //! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
 //! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
 
+mod bottom;
+
+pub(crate) use bottom::{HintPlace, hints, next_step};
+
 use super::geometry::Area;
 use super::keymap::{BINDINGS, Place};
 use super::model::column::Column;

@@ -151,7 +151,9 @@ fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, 
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    let mut says = vec![span(format!("  says {}", says(session)), Style::new())];
+    // It may be heard and still say nothing.
+    let of = if says(session) == "nothing" { " of activity" } else { "" };
+    let mut says = vec![span(format!("  says {}{of}", says(session)), Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
             says.push(span(text, theme.faint()));

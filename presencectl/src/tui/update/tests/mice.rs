@@ -116,6 +116,25 @@ fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
 }
 
 #[test]
+fn a_click_on_a_key_of_the_bottom_line_is_that_key() {
+    let mut model = crowd();
+    let footer = Layout::of(&model).footer;
+    let at = |model: &Model, text: &str| {
+        let hints = layout::hints(model);
+        hints.iter().find(|hint| hint.text == text).unwrap().x
+    };
+    let x = at(&model, "filter");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert_eq!(model.table.filter(), Filter::Only(Status::Online));
+    let x = at(&model, "commands");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
+    let x = at(&model, "close");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
 fn wherever_one_clicks_nothing_breaks() {
     for (width, height) in [(120, 40), (80, 24), (40, 10), (5, 5), (1, 1)] {
         let mut model = crowd();
