@@ -1,6 +1,10 @@
 //! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
 //! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
 
+mod bottom;
+
+pub(crate) use bottom::{HintPlace, hints, next_step};
+
 use super::geometry::Area;
 use super::keymap::{BINDINGS, Place};
 use super::model::column::Column;
@@ -194,15 +198,15 @@ pub(crate) struct ColumnPlace {
     pub(crate) width: u16,
 }
 
-/// The columns that fit, from the left. What matters least is left out first.
-pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
+/// The columns that fit, from the left. What matters least is left out first; by what the rows are sorted is always seen.
+pub(crate) fn columns(area: Area, times: Times, sorted: Option<Column>) -> Vec<ColumnPlace> {
     /// What matters most first.
     const BY_WORTH: [Column; 7] = [
         Column::Status,
         Column::Since,
         Column::Why,
-        Column::Sessions,
         Column::LastActive,
+        Column::Sessions,
         Column::LastSeen,
         Column::Node,
     ];
@@ -212,13 +216,15 @@ pub(crate) fn columns(area: Area, times: Times) -> Vec<ColumnPlace> {
     let mut shown = vec![Column::User];
     // Not up to the borders: on the left stands the mark of the cursor.
     let mut left = area.width.saturating_sub(2);
-    for column in BY_WORTH {
+    let sorted = sorted.filter(|column| *column != Column::User);
+    let by_worth = BY_WORTH.into_iter().filter(|column| sorted != Some(*column));
+    for column in sorted.into_iter().chain(by_worth) {
         let width = width_of(column, times) + 1;
-        if left < USER_COLUMNS_MIN + width {
-            break;
+        // A narrower one may still fit.
+        if left >= USER_COLUMNS_MIN + width {
+            left -= width;
+            shown.push(column);
         }
-        left -= width;
-        shown.push(column);
     }
     let mut x = area.x + 1;
     Column::ALL
@@ -331,12 +337,31 @@ mod tests {
                 height: 1,
                 y: 0,
             };
-            let columns = columns(area, Times::Both);
+            let columns = columns(area, Times::Both, None);
             assert!(columns.len() >= before, "{width}");
             before = columns.len();
             let last = columns.last().unwrap();
             assert!(last.x + last.width <= area.x + width, "{width}: {columns:?}");
         }
         assert_eq!(before, Column::ALL.len());
+    }
+
+    #[test]
+    fn by_what_the_rows_are_sorted_is_seen_wherever_one_column_fits_beside_the_user() {
+        for (width, times) in [(38, Times::Both), (68, Times::Both), (78, Times::Relative)] {
+            let area = Area {
+                x: 1,
+                width,
+                height: 1,
+                y: 0,
+            };
+            for sorted in Column::ALL {
+                let columns = columns(area, times, Some(sorted));
+                assert!(
+                    columns.iter().any(|place| place.column == sorted),
+                    "{width}: {sorted:?}"
+                );
+            }
+        }
     }
 }

@@ -184,7 +184,7 @@ impl Link {
             }
             Effect::SetStatus { user, choice } => {
                 done(&user, rest.set_custom_status(Some(&user), choice).await, |record| {
-                    format!("{} chosen for it; others now see {}", choice.as_str(), record.status)
+                    format!("custom status is now {}; others see {}", choice.as_str(), record.status)
                 })
             }
             Effect::Kick(user) => done(&user, rest.kick(&user).await, |ended| {

@@ -38,19 +38,21 @@ async fn the_palette_finds_a_command_by_a_word_and_does_it() {
     scene.daemon.rest().choose("bob", "IDLE").await;
     scene.until("bob is idle", |table| table.says("bob", "IDLE")).await;
     scene.terminal.text(":");
-    scene.terminal.shows("show only ONLINE").await;
-    scene.terminal.text("only idle");
+    scene.terminal.shows("explain: why").await;
+    scene.terminal.text("only ");
+    scene.terminal.shows("filter: only ONLINE").await;
+    scene.terminal.text("idle");
     scene
         .terminal
         .until("one is found", |screen| {
-            screen.contains("show only IDLE") && !screen.contains("show only ONLINE")
+            screen.contains("filter: only IDLE") && !screen.contains("filter: only ONLINE")
         })
         .await;
     scene.terminal.keys(&["Enter"]);
     scene.until("only bob", |table| table.users() == ["bob"]).await;
     scene.terminal.keys(&["C-p"]);
     scene.terminal.text("whoever");
-    scene.terminal.shows("show whoever is present").await;
+    scene.terminal.shows("filter: whoever is present").await;
     scene.terminal.keys(&["Enter"]);
     scene.until("both", |table| table.users().len() == 2).await;
     scene.terminal.text(":sort by sess");

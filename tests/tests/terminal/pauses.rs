@@ -37,7 +37,7 @@ async fn a_pause_holds_the_picture_still_and_counts_on() {
     // Twelve changes and one who came wait.
     let screen = scene
         .terminal
-        .until("what waits is counted", |screen| screen.contains("13"))
+        .until("what waits is counted", |screen| screen.contains("13 newer"))
         .await;
     assert!(!screen.contains("late"), "{screen}");
     assert!(has_table(&screen, |table| table.users() == ["alice", "bob"]));

@@ -165,14 +165,21 @@ pub(crate) fn key_of(place: Place, action: Action) -> Option<Key> {
         .or_else(|| in_place(Place::Always))
 }
 
-/// What the palette offers while this panel has the focus: each action once, with the place it is done in.
+/// What the palette offers while this panel has the focus: each action once, with the place it is done in. What is about the
+/// panel comes first, so that the first is never to quit.
 pub(crate) fn commands(panel: Place) -> Vec<&'static Binding> {
     let is_offered = |binding: &&Binding| match binding.place {
         Place::Always | Place::Anywhere => binding.action != Action::Palette && binding.action != Action::Back,
         place => place == panel && !is_motion(binding.action),
     };
+    let mut wanted: Vec<&Binding> = BINDINGS.iter().filter(is_offered).collect();
+    wanted.sort_by_key(|binding| match binding.place {
+        Place::Always => 2,
+        Place::Anywhere => 1,
+        _ => 0,
+    });
     let mut offered: Vec<&Binding> = Vec::new();
-    for binding in BINDINGS.iter().filter(is_offered) {
+    for binding in wanted {
         if offered.iter().all(|known| known.action != binding.action) {
             offered.push(binding);
         }

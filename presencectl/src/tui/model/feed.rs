@@ -21,13 +21,16 @@ pub(crate) struct Feed {
 impl Feed {
     /// One more came. What is being looked at stays where it is.
     pub(crate) fn push(&mut self, change: Change) {
-        if self.kept.len() == KEPT_MAX {
+        let is_full = self.kept.len() == KEPT_MAX;
+        if is_full {
             self.kept.pop_front();
         }
         self.kept.push_back(change);
         self.total += 1;
-        let oldest = self.oldest();
-        self.anchor = self.anchor.map(|anchor| anchor.max(oldest));
+        if is_full {
+            let oldest = self.oldest();
+            self.anchor = self.anchor.map(|anchor| anchor.max(oldest));
+        }
     }
 
     /// How many came in all.
@@ -142,6 +145,16 @@ mod tests {
         none.scroll(-1, 3);
         none.scroll(1, 3);
         assert_eq!(shown(&none, 3), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_pause_before_the_first_change_holds_that_back_too() {
+        let mut feed = Feed::default();
+        feed.hold();
+        feed.push(change(1));
+        assert_eq!((shown(&feed, 3), feed.unseen()), (vec![], 1));
+        feed.follow();
+        assert_eq!(shown(&feed, 3), [1]);
     }
 
     #[test]

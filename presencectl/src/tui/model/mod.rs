@@ -16,6 +16,7 @@ pub(crate) mod tests;
 use std::cell::Cell;
 use std::time::Duration;
 
+use presence::wire::record::Record;
 use presence::wire::rest::{Explain, Stats};
 use presence::{Mono, Now, UserId, Wall};
 
@@ -125,6 +126,8 @@ pub(crate) struct Detail {
     pub(crate) explain: Option<Box<Explain>>,
     /// Why there is no newer one.
     pub(crate) error: Option<String>,
+    /// The last record, also of a user who is not listed.
+    pub(crate) record: Option<Box<Record>>,
     /// The first line shown.
     pub(crate) top: usize,
     /// How many lines it took when it was drawn last: the one thing that a picture tells the model, because only there it is known how
@@ -145,6 +148,7 @@ impl Detail {
             user,
             explain: None,
             error: None,
+            record: None,
             top: 0,
             drawn_lines: Cell::new(0),
             asked_at: None,
@@ -292,8 +296,8 @@ impl Model {
     /// The keys worth knowing right now, with what they do: for the bottom line.
     pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
         use keymap::Action::{
-            Accept, Back, Cancel, Export, Help, Kick, NextFilter, NextPanel, NextSort, Open, Palette, Pause, Quit,
-            Reconnect, Search, SetStatus, Yes, Zoom,
+            Accept, Back, Cancel, Copy, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open, Palette,
+            Pause, Quit, Search, SetStatus, Times, Yes, Zoom,
         };
         let wanted: &[(keymap::Action, &'static str)] = match self.place() {
             Place::Users | Place::Always | Place::Anywhere => &[
@@ -308,6 +312,11 @@ impl Model {
                 (Kick, "kick"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
+                (Forget, "forget"),
+                (Copy, "copy id"),
+                (Export, "export"),
+                (Zoom, "zoom"),
+                (Times, "times"),
             ],
             Place::Stream => &[
                 (Help, "help"),
@@ -324,23 +333,32 @@ impl Model {
                 (Back, "close"),
                 (SetStatus, "set status"),
                 (Kick, "kick"),
+                (Forget, "forget"),
+                (Copy, "copy id"),
                 (Zoom, "zoom"),
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
             Place::Search => &[(Accept, "keep"), (Cancel, "everyone")],
-            Place::Palette => &[(Accept, "do it"), (Cancel, "leave")],
-            Place::Menu => &[(Accept, "take"), (Yes, "yes"), (Cancel, "leave")],
+            Place::Palette => &[(Accept, "run"), (Cancel, "close")],
+            Place::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
             Place::Help => &[(Cancel, "close")],
         };
         let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
-        let lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
-        let reconnect = lost.then_some((Reconnect, "try now"));
-        reconnect
+        self.way_back()
             .iter()
             .chain(wanted)
             .filter(|(action, _)| *action != Yes || is_question)
             .filter_map(|(action, text)| Some((keymap::key_of(self.place(), *action)?, *text)))
             .collect()
+    }
+
+    /// How to get back to what is live, where one is not.
+    fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
+        let is_lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
+        let is_back = self.place() == Place::Stream && !self.feed.is_following() && self.paused_since.is_none();
+        let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
+        let newest = is_back.then_some((keymap::Action::Last, "to the newest"));
+        reconnect.into_iter().chain(newest).collect()
     }
 }

@@ -78,12 +78,25 @@ pub(crate) struct Menu {
     pub(crate) ask: Ask,
     /// Which entry is marked.
     pub(crate) chosen: usize,
+    /// Which entry is as it is now, if that is known.
+    pub(crate) present: Option<usize>,
 }
 
 impl Menu {
     /// Nothing that hurts is marked first.
     pub(crate) const fn new(ask: Ask) -> Self {
-        Self { ask, chosen: 0 }
+        Self {
+            ask,
+            chosen: 0,
+            present: None,
+        }
+    }
+
+    /// The same where this is chosen now: it is marked first, so that taking it at once changes nothing.
+    pub(crate) fn with_present(mut self, choice: Choice) -> Self {
+        self.present = self.entries().iter().position(|(entry, _)| *entry == choice);
+        self.chosen = self.present.unwrap_or(self.chosen);
+        self
     }
 
     /// Whether it is answered by yes or no.

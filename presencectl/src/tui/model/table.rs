@@ -41,6 +41,11 @@ impl Table {
         (!is_ranked).then(|| self.column_order())
     }
 
+    /// By which column it is ordered; none while the best match comes first.
+    pub(crate) fn sorted_by(&self) -> Option<Column> {
+        self.order().map(|order| order.column)
+    }
+
     fn column_order(&self) -> Order {
         self.order.unwrap_or(Order::of(Column::User))
     }
@@ -76,10 +81,15 @@ impl Table {
         self.filter
     }
 
-    /// Lists others.
-    pub(crate) fn set_filter(&mut self, filter: Filter) {
+    /// Lists others, from the first. Whoever is selected stays so if it is one of them.
+    pub(crate) fn set_filter(&mut self, roster: &Roster, filter: Filter) {
         self.filter = filter;
         self.is_changed = true;
+        let row = self.selected.as_ref().and_then(|user| roster.find(user));
+        if !row.is_some_and(|(_, row)| self.fits(row)) {
+            self.deselect();
+            (self.cursor, self.top) = (0, 0);
+        }
     }
 
     /// What is searched; empty: nothing.
@@ -324,11 +334,14 @@ impl Table {
 
     /// Whoever is selected stays listed until the selection moves on.
     fn passes(&self, row: &Row) -> bool {
-        let fits = match self.filter {
+        self.fits(row) || self.selected.as_ref() == Some(&row.user)
+    }
+
+    fn fits(&self, row: &Row) -> bool {
+        match self.filter {
             Filter::Present => row.status != Status::Offline,
             Filter::Only(status) => row.status == status,
-        };
-        fits || self.selected.as_ref() == Some(&row.user)
+        }
     }
 }
 

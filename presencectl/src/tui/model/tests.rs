@@ -124,8 +124,11 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
             match chance.below(40) {
                 0 => table.sort(Column::ALL[usize::try_from(chance.below(8)).unwrap()]),
                 1 => table.reverse(),
-                2 => table.set_filter(Filter::Only(Status::ALL[usize::try_from(chance.below(4)).unwrap()])),
-                3 => table.set_filter(Filter::Present),
+                2 => table.set_filter(
+                    &roster,
+                    Filter::Only(Status::ALL[usize::try_from(chance.below(4)).unwrap()]),
+                ),
+                3 => table.set_filter(&roster, Filter::Present),
                 4 => table.select(&roster, usize::try_from(chance.below(60)).unwrap(), 10),
                 5 => table.deselect(),
                 6 => {
@@ -253,9 +256,26 @@ fn the_best_match_comes_first_until_a_column_is_chosen() {
 }
 
 #[test]
+fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in_it() {
+    let users = (0..40).map(|number| {
+        let status = [Status::Online, Status::Idle][number % 2];
+        update(&format!("user-{number:02}"), status, 1)
+    });
+    let (mut roster, mut table) = (started(users.collect()), Table::default());
+    table.settle(&mut roster, 5);
+    table.select(&roster, 37, 5);
+    table.set_filter(&roster, Filter::Only(Status::Idle));
+    table.settle(&mut roster, 5);
+    assert_eq!((table.len(), table.selected()), (20, Some(&user("user-37"))));
+    table.set_filter(&roster, Filter::Only(Status::Online));
+    table.settle(&mut roster, 5);
+    assert_eq!((table.len(), table.selected(), table.top()), (20, None, 0));
+}
+
+#[test]
 fn who_left_is_remembered_and_not_for_ever() {
     let (mut roster, mut table) = (started(vec![]), Table::default());
-    table.set_filter(Filter::Only(Status::Offline));
+    table.set_filter(&roster, Filter::Only(Status::Offline));
     for number in 0..LEFT_MAX + 10 {
         let name = format!("user-{number:05}");
         roster.apply(vec![update(&name, Status::Online, 1)], NOW);

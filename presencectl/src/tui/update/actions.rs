@@ -1,13 +1,13 @@
 //! What keys and commands do while nothing lies over the panels.
 
-use presence::{Status, UserId};
+use presence::{CustomStatus, Status, UserId};
 
 use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
 use super::super::model::line::Line;
 use super::super::model::order::Order;
-use super::super::model::overlay::{Ask, Menu, Overlay, Palette};
+use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
 use super::super::model::{Detail, Link, Model, Panel, Times};
 use super::moves::{self, Move};
 use super::{settle, tell};
@@ -148,14 +148,14 @@ fn next_filter(filter: Filter) -> Filter {
 
 /// Lists others, and shows the table if it was out of sight.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
-    model.table.set_filter(filter);
+    model.table.set_filter(&model.roster, filter);
     if model.is_zoomed {
         focus(model, Panel::Users);
     }
 }
 
 fn sort(model: &mut Model, action: Action) {
-    let column = model.table.order().map(|order| order.column);
+    let column = model.table.sorted_by();
     match action {
         Action::Reverse => model.table.reverse(),
         Action::Sort(column) => model.table.sort(column),
@@ -187,7 +187,19 @@ fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
     if !model.is_connected() {
         return tell(model, "the daemon is not reached, so nothing can be changed now", true);
     }
-    model.overlay = Some(Overlay::Menu(Menu::new(ask(user))));
+    let present = present_choice(model, &user).map(Choice::Status);
+    let menu = Menu::new(ask(user));
+    model.overlay = Some(Overlay::Menu(match present {
+        Some(choice) => menu.with_present(choice),
+        None => menu,
+    }));
+}
+
+/// The custom status of a user, as it was told last.
+fn present_choice(model: &Model, user: &UserId) -> Option<CustomStatus> {
+    let listed = model.roster.find(user).and_then(|(_, row)| row.choice);
+    let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
+    listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {

@@ -22,6 +22,10 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
         Answer::Fresh { now, records } => {
             hear_clock(model, now);
             model.asked.records = false;
+            if let Some(detail) = &mut model.detail {
+                let found = records.iter().find(|record| record.user_id == detail.user);
+                detail.record = found.cloned().map(Box::new).or_else(|| detail.record.take());
+            }
             model.roster.refresh(records);
         }
         Answer::NotFresh => model.asked.records = false,

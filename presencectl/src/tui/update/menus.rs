@@ -69,7 +69,9 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
         Action::Up => top.saturating_sub(1),
         Action::Down => *top + 1,
         Action::PageUp => top.saturating_sub(page),
-        _ => *top + page,
+        Action::PageDown => *top + page,
+        Action::First => 0,
+        _ => usize::MAX,
     };
     *top = wanted.min(layout::help_rows().saturating_sub(rows));
 }

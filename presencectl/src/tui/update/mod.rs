@@ -29,6 +29,7 @@ const EXPLAIN_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 
 /// Takes one message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let place = model.place();
     let mut effects = match message {
         Message::Key(key) => on_key(model, key),
         Message::Mouse(mouse) => mouse::on_mouse(model, mouse),
@@ -41,6 +42,14 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::News(news) => news::on_news(model, news),
         Message::Answer(answer) => answers::on_answer(model, answer),
     };
+    let is_over = matches!(
+        model.place(),
+        Place::Search | Place::Palette | Place::Menu | Place::Help
+    );
+    if is_over && model.place() != place {
+        // What opens says in the bottom line which keys it takes.
+        model.notice = None;
+    }
     effects.extend(explain_if_due(model));
     effects
 }

@@ -21,6 +21,9 @@ pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     settle(model);
     let layout = Layout::of(model);
     let Mouse { gesture, x, y } = mouse;
+    if gesture == Gesture::Click && layout.footer.holds(x, y) {
+        return click_hint(model, x);
+    }
     if model.overlay.is_some() {
         return over_panels(model, gesture, (x, y));
     }
@@ -34,6 +37,16 @@ pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// A click on a key of the bottom line is that key. Where a word to the operator stands, there is none.
+fn click_hint(model: &mut Model, x: u16) -> Vec<Effect> {
+    let hints = layout::hints(model);
+    let hit = hints.iter().find(|hint| (hint.x..hint.x + hint.width).contains(&x));
+    match hit.filter(|_| model.notice.is_none()) {
+        Some(hint) => super::on_key(model, hint.key),
+        None => Vec::new(),
+    }
 }
 
 fn over_panels(model: &mut Model, gesture: Gesture, (x, y): (u16, u16)) -> Vec<Effect> {
@@ -76,7 +89,7 @@ fn click(model: &mut Model, layout: &Layout, panel: Panel, (x, y): (u16, u16)) -
 fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
     let (head, rows) = (layout.users_head(), layout.users_rows());
     if head.holds(x, y) {
-        let columns = layout::columns(head, model.times);
+        let columns = layout::columns(head, model.times, model.table.sorted_by());
         let hit = columns.iter().rfind(|place| place.x <= x);
         if let Some(place) = hit {
             model.table.sort(place.column);

@@ -11,7 +11,7 @@ use super::super::model::{Link, Model, Panel};
 
 /// How often the rows on the screen are asked for: their times and sessions ride along with changes and cause none.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
-/// No screen has more rows, and no question more ids.
+/// No screen has that many rows, and no question more ids.
 const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
@@ -63,14 +63,15 @@ fn ask(model: &mut Model) -> Vec<Effect> {
 }
 
 fn refresh(model: &mut Model) -> Option<Effect> {
-    let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX);
-    let users: Vec<UserId> = model
-        .table
-        .window(rows)
-        .iter()
+    let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX - 1);
+    let in_sight = model.table.window(rows).iter();
+    let mut users: Vec<UserId> = in_sight
         .filter_map(|slot| model.roster.row(*slot))
         .map(|row| row.user.clone())
         .collect();
+    // Whoever is explained may be out of sight, or not listed at all.
+    let explained = model.detail.as_ref().map(|detail| &detail.user);
+    users.extend(explained.filter(|user| !users.contains(user)).cloned());
     let waited = model.asked.records_at.map(|at| model.clock.mono.since(at));
     let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.asked.records_of;
     if users.is_empty() || model.asked.records || !is_due {

@@ -1,7 +1,7 @@
 //! Why one user is shown so: the rule, each session with its timers, the choice, and what comes next. Timers count down between two answers.
 
-use presence::By;
 use presence::wire::rest::{Explain, ExplainSession};
+use presence::{By, Wall};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -47,6 +47,7 @@ fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Lin
             // What matters most first: a small panel shows no more.
             shown(model, explain, pen, &mut lines);
             next(model, explain, pen, &mut lines);
+            lines.extend(last(model, detail, (width, pen)));
             lines.push(Line::default());
             sessions(model, explain, (width, pen), &mut lines);
         }
@@ -89,6 +90,37 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
     lines.push(Line::from(chosen));
 }
 
+/// When the user was last active and last seen; nothing before that was told.
+fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
+    let row = model.roster.find(&detail.user).map(|(_, row)| row);
+    let (active, seen) = match (row, &detail.record) {
+        (Some(row), _) => (row.last_active, row.last_seen),
+        (None, Some(record)) => (record.last_active, record.last_seen),
+        (None, None) => return Vec::new(),
+    };
+    if row.is_none() && seen.is_none() {
+        return vec![Line::from(span(
+            "never seen: is this the whole id?",
+            pen.theme.unusual(),
+        ))];
+    }
+    let told = |name: &str, at: Option<Wall>| match at {
+        Some(at) => format!("last {name} {}", words::past(model, at)),
+        None => format!("never {name}"),
+    };
+    let (active, seen) = (told("active", active), told("seen", seen));
+    let both = format!("{active}, {seen}");
+    let texts = if both.len() <= width {
+        vec![both]
+    } else {
+        vec![active, seen]
+    };
+    texts
+        .into_iter()
+        .map(|text| Line::from(span(text, Style::new())))
+        .collect()
+}
+
 fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
     let theme = pen.theme;
     let heading = match explain.sessions.len() {
@@ -96,15 +128,17 @@ fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines
         1 => "1 session".to_owned(),
         count => format!("{count} sessions"),
     };
-    lines.push(Line::from(span(heading, theme.strong())));
+    let mut first = vec![span(heading, theme.strong())];
     if let Some(grace) = explain.grace {
+        let and = if explain.sessions.is_empty() { "but" } else { "and" };
         let idle = if grace.idle { ", idle when lost" } else { "" };
-        lines.push(Line::from(vec![
-            span("lost sessions still count for ", Style::new()),
+        first.extend([
+            span(format!(", {and} lost ones that count for "), Style::new()),
             span(time::until(grace.until, model.now), theme.accent()),
             span(idle, theme.faint()),
-        ]));
+        ]);
     }
+    lines.push(Line::from(first));
     for session in &explain.sessions {
         session_lines(model, session, (width, pen), lines);
     }
@@ -117,7 +151,9 @@ fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, 
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    let mut says = vec![span(format!("  says {}", says(session)), Style::new())];
+    // It may be heard and still say nothing.
+    let of = if says(session) == "nothing" { " of activity" } else { "" };
+    let mut says = vec![span(format!("  says {}{of}", says(session)), Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
             says.push(span(text, theme.faint()));

@@ -37,10 +37,11 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
         .zip(entries.y..entries.y + entries.height)
     {
         let sign = if index == menu.chosen { "▶" } else { " " };
+        let now = if menu.present == Some(index) { " (now)" } else { "" };
         pen.text(
             (entries.x, y),
             entries.width,
-            &format!("{sign} {} {text}", index + 1),
+            &format!("{sign} {} {text}{now}", index + 1),
             Style::new(),
         );
         if index == menu.chosen {

@@ -23,6 +23,8 @@ const NUMBERS_COLUMNS: u16 = 33;
 const BAR_COLUMNS_MAX: u16 = 30;
 /// Seconds of changes in the line of figures, where there is room.
 const CHANGES_COLUMNS: usize = 20;
+/// So many changes on their way to the store say nothing, however few come.
+const PENDING_USUAL: f64 = 50.0;
 /// Fewer say nothing.
 const CHANGES_COLUMNS_MIN: usize = 6;
 
@@ -197,9 +199,11 @@ fn of_daemon(model: &Model, words: Words, pen: &Pen) -> Vec<Span<'static>> {
         pieces.push(span("store ok", theme.good()));
     }
     pieces.push(span(sessions(&stats.sessions, words), Style::new()));
-    if stats.store.pending_writes > 0 {
-        let pending = format!(" · {} to write", count(stats.store.pending_writes));
-        pieces.push(span(pending, theme.faint()));
+    // A few are always on their way; more than come in a second are told.
+    let pending = stats.store.pending_writes;
+    if pending as f64 > stats.rates.changes_per_second.max(PENDING_USUAL) {
+        let text = format!(" · {} not yet stored", counted(pending, "user"));
+        pieces.push(span(text, theme.unusual()));
     }
     if let Some(round_trip) = model.round_trip.filter(|_| words == Words::All) {
         pieces.push(span(format!(" · round trip {}", lag(round_trip)), theme.faint()));

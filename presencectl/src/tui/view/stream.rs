@@ -43,7 +43,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
         pen.line((inside.x + 1, y), width, &line);
         is_empty = false;
     }
-    if is_empty && !inside.is_empty() {
+    if is_empty && model.feed.total() == 0 && !inside.is_empty() {
         let style = pen.theme.faint();
         pen.text(
             (inside.x + 1, inside.y),

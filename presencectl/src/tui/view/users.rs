@@ -19,7 +19,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
         return;
     }
     pen.panel(layout.users, &title(model, layout, pen), model.panel == Panel::Users);
-    let columns = layout::columns(layout.users_head(), model.times);
+    let columns = layout::columns(layout.users_head(), model.times, model.table.sorted_by());
     headings(model, &columns, pen);
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));

@@ -71,7 +71,9 @@ fn model(place: Place, variant: u16) -> Model {
         });
         model.feed.scroll(-40, 10);
         model.times = Times::Relative;
-        model.table.set_filter(keymap::Filter::Only(Status::Idle));
+        model
+            .table
+            .set_filter(&model.roster, keymap::Filter::Only(Status::Idle));
     }
     if variant == 2 {
         let lost = News::Lost {
@@ -114,7 +116,10 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
                 Ask::Status(user)
             };
             let chosen = usize::from(variant > 1);
-            model.overlay = Some(Overlay::Menu(Menu { ask, chosen }));
+            model.overlay = Some(Overlay::Menu(Menu {
+                chosen,
+                ..Menu::new(ask)
+            }));
         }
         Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),
     }

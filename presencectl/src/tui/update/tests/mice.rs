@@ -42,7 +42,10 @@ fn a_click_selects_a_row_and_a_second_one_explains_it() {
 fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
     let mut model = crowd();
     let head = Layout::of(&model).users_head();
-    for place in layout::columns(head, model.times).into_iter().skip(1) {
+    for place in layout::columns(head, model.times, model.table.sorted_by())
+        .into_iter()
+        .skip(1)
+    {
         mouse(&mut model, Gesture::Click, place.x, head.y);
         let order = model.table.order().unwrap();
         assert_eq!(order.column, place.column);
@@ -110,6 +113,25 @@ fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
     assert_eq!(click(&mut model, entries, 0), [], "the first is no");
     model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
     assert_eq!(click(&mut model, entries, 1), [Effect::Kick(user("user-01"))]);
+}
+
+#[test]
+fn a_click_on_a_key_of_the_bottom_line_is_that_key() {
+    let mut model = crowd();
+    let footer = Layout::of(&model).footer;
+    let at = |model: &Model, text: &str| {
+        let hints = layout::hints(model);
+        hints.iter().find(|hint| hint.text == text).unwrap().x
+    };
+    let x = at(&model, "filter");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert_eq!(model.table.filter(), Filter::Only(Status::Online));
+    let x = at(&model, "commands");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
+    let x = at(&model, "close");
+    mouse(&mut model, Gesture::Click, x, footer.y);
+    assert!(model.overlay.is_none());
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 use presence::CustomStatus;
 
 use super::super::super::effect::{ExportFormat, Exported};
-use super::super::super::keymap::Filter;
+use super::super::super::keymap::{Action, Filter};
 use super::super::super::message::Answer;
 use super::super::super::model::column::Column;
 use super::super::super::model::overlay::Overlay;
-use super::super::super::model::{Panel, Times};
+use super::super::super::model::tests::record;
+use super::super::super::model::{Detail, Panel, Times};
 use super::*;
 
 fn lost() -> Message {
@@ -203,6 +204,14 @@ fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
 }
 
 #[test]
+fn whoever_is_explained_is_asked_for_with_the_rows_in_sight() {
+    let mut model = with(&["ann"]).with_user(user("zoe"));
+    let asked = update(&mut model, Message::Tick(at(1000)));
+    let rows = Effect::AskRecords(vec![user("ann"), user("zoe")]);
+    assert!(asked.contains(&rows), "{asked:?}");
+}
+
+#[test]
 fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
     let mut model = with(&["ann"]);
     update(&mut model, changed("ann", Status::Idle, 2));
@@ -329,6 +338,51 @@ fn the_palette_finds_a_command_by_words_and_does_it() {
     assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "nothing to do");
     press_code(&mut model, Code::Esc);
     assert!(model.overlay.is_none());
+}
+
+#[test]
+fn every_word_of_the_bottom_line_finds_its_command_and_the_first_is_never_to_quit() {
+    for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+        let mut model = with(&["ann"]);
+        (model.panel, model.detail) = (panel, Some(Detail::new(user("ann"))));
+        let hints = model.hints();
+        type_text(&mut model, ":");
+        let Some(Overlay::Palette(palette)) = &mut model.overlay else {
+            panic!("{:?}", model.overlay)
+        };
+        assert_ne!(palette.found()[0].action, Action::Quit);
+        // What Esc does and the palette itself need no command.
+        for (_, word) in hints.iter().filter(|(_, word)| !["close", "commands"].contains(word)) {
+            palette.line.clear();
+            palette.line.insert(word);
+            assert!(!palette.found().is_empty(), "{panel:?}: {word}");
+        }
+    }
+}
+
+#[test]
+fn what_opens_is_not_hidden_behind_what_was_told_before() {
+    for key in ["/", ":", "?", "c", "K", "x"] {
+        let mut model = with(&["ann"]);
+        type_text(&mut model, "jy");
+        assert!(model.notice.is_some());
+        type_text(&mut model, key);
+        assert!(model.notice.is_none(), "{key}");
+    }
+}
+
+#[test]
+fn the_status_one_has_is_marked_first() {
+    let mut model = with(&["ann"]);
+    let mut ann = record("ann", Status::DoNotDisturb, 2);
+    ann.custom_status = Some(CustomStatus::DoNotDisturb);
+    let users = vec![Update::Record(ann)];
+    update(&mut model, Message::News(News::Changed { now: at(0).wall, users }));
+    type_text(&mut model, "jc");
+    let Some(Overlay::Menu(menu)) = &model.overlay else {
+        panic!("{:?}", model.overlay)
+    };
+    assert_eq!((menu.chosen, menu.present), (2, Some(2)));
 }
 
 #[test]

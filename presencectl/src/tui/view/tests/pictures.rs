@@ -3,6 +3,7 @@
 use super::super::super::key::{Code, Key};
 use super::super::super::keymap::Place;
 use super::super::super::layout;
+use super::super::super::model::column::Column;
 use super::*;
 
 const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (40, 10), (1, 1)];
@@ -96,6 +97,25 @@ fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() 
         );
         assert!(!seen.contains(&because), "{because}");
         seen.push(because);
+    }
+}
+
+#[test]
+fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
+    for (seen, told) in [
+        (Some(ago(90)), "last seen 05:37:41Z (1m 30s ago)"),
+        (None, "never seen"),
+    ] {
+        let mut model = live((120, 40), vec![]).with_user(user("ann"));
+        let mut ann = record("ann", Status::Offline, 5);
+        ann.last_seen = seen;
+        explained(&mut model, explain("ann"));
+        let answer = Answer::Fresh {
+            now: WALL,
+            records: vec![ann],
+        };
+        tell(&mut model, Message::Answer(answer));
+        assert!(shown(&model).contains(told), "{}", shown(&model));
     }
 }
 
@@ -281,6 +301,19 @@ fn sorted_and_filtered_and_zoomed_and_with_other_times() {
 }
 
 #[test]
+fn by_whatever_column_one_sorts_it_is_seen_and_marked() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut model = crowd(width, height);
+        for column in Column::ALL.into_iter().cycle().skip(1).take(Column::ALL.len()) {
+            press(&mut model, "s");
+            let marked = ["▲", "▼"].map(|arrow| format!("{}{arrow}", column.heading()));
+            let shown = shown(&model);
+            assert!(marked.iter().any(|marked| shown.contains(marked)), "{column:?} {shown}");
+        }
+    }
+}
+
+#[test]
 fn sixteen_colours_none_and_the_cursor_in_each() {
     for (name, theme) in [
         ("16", Theme::sixteen()),
@@ -324,6 +357,12 @@ fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
     let pen = super::super::pen::Pen::new(&mut buffer, Theme::plain());
     let lines = super::super::help::lines(&pen);
     assert_eq!(lines.len(), layout::help_rows());
+    let mut model = empty(80, 24);
+    press(&mut model, "?");
+    let room = usize::from(layout::Layout::of(&model).overlay.inside().width) - 1;
+    assert!(lines.iter().all(|line| line.width() <= room), "{lines:?}");
+    press(&mut model, "G");
+    assert!(shown(&model).contains("to the last line"), "{}", shown(&model));
     for place in Place::ALL {
         assert!(lines.iter().any(|line| line.to_string() == place.title()));
     }

@@ -1,0 +1,52 @@
+//! Where the keys of the bottom line stand: for drawing and for clicks.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::super::key::Key;
+use super::super::model::{Link, Model};
+use super::Layout;
+use crate::output::escape::escape;
+
+/// While nothing is tried any more, the key that tries again has its room: `R try now`.
+const FIRST_KEY_COLUMNS: usize = 11;
+
+/// A key of the bottom line and where it stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HintPlace {
+    pub(crate) key: Key,
+    pub(crate) text: &'static str,
+    /// The first cell, from the left of the screen.
+    pub(crate) x: u16,
+    /// How wide; the blanks to the next one are not counted.
+    pub(crate) width: u16,
+}
+
+/// What to do next where the daemon is not tried any more, as it stands behind the keys of the bottom line.
+pub(crate) fn next_step(model: &Model) -> Option<String> {
+    match &model.link {
+        Link::Ended { next: Some(next), .. } if model.overlay.is_none() && model.search.is_none() => {
+            Some(format!("→ {}", escape(next)))
+        }
+        _ => None,
+    }
+}
+
+/// As many keys as fit into the bottom line: half a word helps nobody.
+pub(crate) fn hints(model: &Model) -> Vec<HintPlace> {
+    let footer = Layout::of(model).footer;
+    let taken = next_step(model).map_or(0, |next| next.width());
+    let room = usize::from(footer.width).saturating_sub(taken).max(FIRST_KEY_COLUMNS);
+    let mut used = 0;
+    let place = |(key, text): (Key, &'static str)| {
+        let width = key.to_string().width() + 1 + text.width();
+        let at = used;
+        used += width + 2;
+        (at + width <= room).then(|| HintPlace {
+            key,
+            text,
+            x: footer.x + u16::try_from(at).unwrap_or(u16::MAX),
+            width: u16::try_from(width).unwrap_or(u16::MAX),
+        })
+    };
+    model.hints().into_iter().map_while(place).collect()
+}
