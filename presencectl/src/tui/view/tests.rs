@@ -101,6 +101,8 @@ fn crowd(width: u16, height: u16) -> Model {
                 2000 + second * 4 + number,
             );
             changed.since = Some(at(second).wall);
+            changed.last_seen = changed.since;
+            changed.last_active = changed.since;
             changed.reason = Some(if status == Status::Offline {
                 Reason::NoSession
             } else {
