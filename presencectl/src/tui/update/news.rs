@@ -20,6 +20,7 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
             model.daemon = Daemon { server, node, version };
             model.roster.begin_snapshot();
             model.asked = Asked::default();
+            model.is_clock_new = true;
             match &mut model.link {
                 Link::Lost { retry_at, .. } if model.roster.is_started() => *retry_at = None,
                 _ if model.roster.is_started() => {}

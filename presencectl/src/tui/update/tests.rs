@@ -1,5 +1,6 @@
 //! Messages in, effects and a changed model out.
 
+mod clocks;
 mod keys;
 mod mice;
 mod stories;
