@@ -9,6 +9,7 @@ pub(crate) mod order;
 pub(crate) mod overlay;
 mod query;
 pub(crate) mod roster;
+mod row;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;

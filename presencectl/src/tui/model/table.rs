@@ -194,6 +194,7 @@ impl Table {
 
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
     pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
+        roster.forget_surplus(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
         }
