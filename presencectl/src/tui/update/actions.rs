@@ -117,7 +117,7 @@ fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
             model.table.set_held(false);
-            model.feed.follow();
+            model.feed.release();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
@@ -149,7 +149,7 @@ fn next_filter(filter: Filter) -> Filter {
 /// Lists others, and shows the table if it was out of sight.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
     model.table.set_filter(filter);
-    if model.is_zoomed {
+    if Layout::of(model).users.is_empty() {
         focus(model, Panel::Users);
     }
 }
@@ -184,10 +184,19 @@ fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
     let Some(user) = model.subject().cloned() else {
         return tell(model, "select a user first: ↓, or / to search", true);
     };
-    if !model.is_connected() {
-        return tell(model, "the daemon is not reached, so nothing can be changed now", true);
+    if !can_change(model) {
+        return;
     }
     model.overlay = Some(Overlay::Menu(Menu::new(ask(user))));
+}
+
+/// Whether anything can be changed now; says why not.
+pub(super) fn can_change(model: &mut Model) -> bool {
+    let is_connected = model.is_connected();
+    if !is_connected {
+        tell(model, "the daemon is not reached, so nothing can be changed now", true);
+    }
+    is_connected
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {

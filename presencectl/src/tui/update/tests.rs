@@ -3,6 +3,7 @@
 mod clocks;
 mod keys;
 mod mice;
+mod sight;
 mod stories;
 
 use presence::wire::record::Update;
