@@ -5,6 +5,7 @@ pub(crate) mod column;
 pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod line;
+mod nodes;
 pub(crate) mod order;
 pub(crate) mod overlay;
 mod query;

@@ -8,6 +8,7 @@ use presence::wire::rest::Counts;
 use presence::{Reason, Status, UserId, Wall};
 
 use super::feed::Change;
+use super::nodes::Nodes;
 pub(crate) use super::row::Row;
 use super::row::{blank, change_of, change_of_record, fill};
 
@@ -34,8 +35,7 @@ pub(crate) struct Roster {
     departures: u32,
     /// Rows that changed since the table took them over, each once.
     touched: Vec<Slot>,
-    /// Names of nodes by number; number 0 is nobody's.
-    nodes: Vec<String>,
+    nodes: Nodes,
     /// Which snapshot is being read.
     generation: u32,
     /// Whether there was a whole snapshot: the first one is the beginning and no change.
@@ -66,9 +66,7 @@ impl Roster {
 
     /// Where the nodes of a row stand among all, by name.
     pub(crate) fn node_rank(&self, row: &Row) -> i64 {
-        let name = self.node_name(row);
-        let before = self.nodes.iter().filter(|other| other.as_str() < name).count();
-        i64::try_from(before).unwrap_or(i64::MAX)
+        i64::try_from(self.nodes.rank(self.node_name(row))).unwrap_or(i64::MAX)
     }
 
     /// The table is to look at a user again.
@@ -85,7 +83,7 @@ impl Roster {
 
     /// The nodes of a row, for people.
     pub(crate) fn node_name(&self, row: &Row) -> &str {
-        self.nodes.get(usize::from(row.node)).map_or("", String::as_str)
+        self.nodes.name(row.node)
     }
 
     /// A snapshot begins.
@@ -351,17 +349,7 @@ impl Roster {
     }
 
     fn node_number(&mut self, names: &[String]) -> u16 {
-        if self.nodes.is_empty() {
-            self.nodes.push(String::new());
-        }
-        let known = self.nodes.iter().position(|known| match names {
-            [name] => known == name,
-            names => *known == names.join(" "),
-        });
-        let number = known.unwrap_or_else(|| {
-            self.nodes.push(names.join(" "));
-            self.nodes.len() - 1
-        });
-        u16::try_from(number).unwrap_or(0)
+        let used = self.slots.iter().flatten().map(|row| row.node);
+        self.nodes.number(names, used)
     }
 }
