@@ -216,6 +216,8 @@ pub(crate) struct Model {
     pub(crate) now: Wall,
     /// The server's clock as it was heard last, and when. From there on it is counted by the clock that nobody sets.
     pub(crate) heard: (Wall, Mono),
+    /// When the daemon last said anything of what is shown.
+    pub(crate) word_at: Mono,
     /// The next word of the server's clock is the first of this connection: it is believed, whatever was shown before.
     pub(crate) is_clock_new: bool,
     /// The second that is being counted.
@@ -251,6 +253,7 @@ impl Model {
             clock,
             now: clock.wall,
             heard: (clock.wall, clock.mono),
+            word_at: clock.mono,
             is_clock_new: true,
             second: clock.mono.as_millis() / 1000,
             changes: 0,

@@ -34,6 +34,7 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
 /// The server's clock was heard.
 pub(super) fn hear_clock(model: &mut Model, server: Wall) {
     model.heard = (server, model.clock.mono);
+    model.word_at = model.clock.mono;
     // A daemon's own clock never goes back while it lives. What this machine's clock said before, or another daemon's, counts for nothing.
     model.now = if std::mem::take(&mut model.is_clock_new) {
         server

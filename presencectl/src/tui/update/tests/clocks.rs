@@ -67,3 +67,17 @@ fn a_restarted_daemon_whose_clock_was_put_right_is_believed() {
     update(&mut model, picture(2_000_000, false));
     assert_eq!(model.now, Wall::from_millis(2_000_000));
 }
+
+#[test]
+fn what_a_daemon_that_hangs_left_behind_is_as_old_as_its_last_word() {
+    let mut model = with(&["ann"]);
+    update(&mut model, Message::Tick(at(20_000)));
+    update(&mut model, heard(1_020_000));
+    update(&mut model, Message::Tick(at(28_000)));
+    let why = "it has been silent for 8 s".to_owned();
+    let retry_in = Duration::from_secs(1);
+    update(&mut model, Message::News(News::Lost { why, retry_in }));
+    assert_eq!(model.stale_for(), Some(Duration::from_secs(8)));
+    update(&mut model, Message::Tick(at(30_000)));
+    assert_eq!(model.stale_for(), Some(Duration::from_secs(10)));
+}
