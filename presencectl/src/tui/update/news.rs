@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use presence::{Mono, Wall};
 use presence::wire::record::Update;
+use presence::{Mono, Wall};
 
 use super::super::effect::Effect;
 use super::super::message::News;
