@@ -32,6 +32,11 @@ impl Process {
         kill_process(self.0, Signal::INT).unwrap();
     }
 
+    /// As `kill -TSTP`: it may do something before it stops.
+    pub fn suspend(self) {
+        kill_process(self.0, Signal::TSTP).unwrap();
+    }
+
     /// Halts it, as a debugger or a hypervisor would.
     pub fn halt(self) {
         kill_process(self.0, Signal::STOP).unwrap();

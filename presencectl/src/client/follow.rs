@@ -93,7 +93,7 @@ impl Attached {
             stream,
             node: welcome.node,
             version: welcome.version,
-            silence: welcome.ping.saturating_mul(2) + SILENCE_SPARE,
+            silence: welcome.ping.saturating_mul(2).saturating_add(SILENCE_SPARE),
         })
     }
 }

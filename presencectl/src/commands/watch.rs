@@ -107,7 +107,8 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
     let clock = Clock::new();
     let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
     let mut signals = signals().map_err(broken)?;
-    let mut continues = signal(SignalKind::from_raw(Signal::CONT.as_raw())).map_err(broken)?;
+    let mut stops = listen(Signal::TSTP).map_err(broken)?;
+    let mut continues = listen(Signal::CONT).map_err(broken)?;
     let (go_on, continued) = sync_channel(1);
     let screen = Screen::enter(continued).map_err(broken)?;
     let dashboard = Dashboard {
@@ -127,8 +128,12 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
         tokio::select! {
             result = &mut ended => return result.map_err(panicked)?,
             () = signals.recv() => break,
-            // Whoever did not wait for it, or was told already, needs no more.
-            _ = continues.recv() => drop(go_on.try_send(())),
+            _ = stops.recv() => put(&input, Input::Stop),
+            _ = continues.recv() => {
+                // Whoever did not wait for it, or was told already, needs no more.
+                let _ = go_on.try_send(());
+                put(&input, Input::Continued);
+            }
         }
     }
     let end = async {
@@ -139,6 +144,17 @@ async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Fail
     let in_time = tokio::time::timeout(END_WITHIN, end).await;
     leave();
     in_time.unwrap_or(Ok(()))
+}
+
+/// Tells the dashboard, which may be busy, while signals are listened to.
+fn put(input: &Sender<Input>, what: Input) {
+    let input = input.clone();
+    // Nobody may be there to take it.
+    tokio::spawn(async move { input.send(what).await.is_ok() });
+}
+
+fn listen(to: Signal) -> io::Result<tokio::signal::unix::Signal> {
+    signal(SignalKind::from_raw(to.as_raw()))
 }
 
 /// What ends a program from outside.

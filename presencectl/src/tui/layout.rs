@@ -75,10 +75,10 @@ impl Layout {
     }
 
     fn beside(&mut self, panels: Area, model: &Model) {
-        let (users, right) = panels.split_right((panels.width * 2 / 5).clamp(44, 76));
+        let (users, right) = panels.split_right(part(panels.width, 2, 5).clamp(44, 76));
         self.users = users;
         let detail_rows = match model.detail {
-            Some(_) => right.height * 3 / 5,
+            Some(_) => part(right.height, 3, 5),
             None => 0,
         };
         (self.detail, self.stream) = right.split_top(detail_rows);
@@ -88,7 +88,7 @@ impl Layout {
         if model.detail.is_some() {
             // Where there is little room, what has the focus is all there is.
             let users_rows = match (panels.height, model.panel) {
-                (10.., _) => panels.height * 2 / 5,
+                (10.., _) => part(panels.height, 2, 5),
                 (_, Panel::Detail) => 0,
                 (height, _) => height,
             };
@@ -146,6 +146,12 @@ impl Layout {
         let (_, rest) = inside.split_top(index);
         rest.split_top(1).0
     }
+}
+
+/// So many parts of a length, of any that a terminal may claim.
+fn part(length: u16, parts: u16, of: u16) -> u16 {
+    let part = u32::from(length) * u32::from(parts) / u32::from(of.max(1));
+    u16::try_from(part).unwrap_or(length)
 }
 
 /// How many lines the help has: a title for each place, its keys, and a blank line between two places.

@@ -42,6 +42,10 @@ pub(crate) const ORDERS_MAX: usize = 64;
 pub(crate) enum Input {
     /// For the model.
     Message(Message),
+    /// Somebody wants it to stop until it is continued.
+    Stop,
+    /// Somebody continued it.
+    Continued,
     /// Somebody outside wants it to end: a signal, or the terminal is gone.
     End,
 }
@@ -95,8 +99,12 @@ pub(crate) enum Show<'a> {
     Picture(&'a mut Model),
     /// All of the next picture, whatever was there before.
     Anew,
-    /// The shell, until it brings us back.
+    /// The shell: it is asked for.
     Shell,
+    /// The shell, until it brings us back.
+    Stopped,
+    /// What was there before somebody else had the terminal.
+    Again,
     /// Nothing, but this text is put into the clipboard.
     Copied(&'a str),
 }
@@ -117,6 +125,8 @@ pub(crate) fn on(mut screen: Screen, theme: Theme) -> impl FnMut(Show<'_>) -> io
             }
             Show::Anew => screen.repaint(),
             Show::Shell => return screen.suspend(),
+            Show::Stopped => return screen.stop(),
+            Show::Again => return screen.come_back(),
             Show::Copied(text) => return screen.copy(text),
         }
         Ok(())
@@ -226,12 +236,22 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
         let mut wanted = Wanted::Picture;
         let mut next = Some(first);
         while let Some(input) = next {
-            let Input::Message(message) = input else {
-                return Ok((Going::Over, wanted));
-            };
-            wanted = wanted.max(Wanted::of(&message));
-            if self.message(message)? == Going::Over {
-                return Ok((Going::Over, wanted));
+            match input {
+                Input::Message(message) => {
+                    wanted = wanted.max(Wanted::of(&message));
+                    if self.message(message)? == Going::Over {
+                        return Ok((Going::Over, wanted));
+                    }
+                }
+                Input::Stop => {
+                    (self.show)(Show::Stopped)?;
+                    wanted = Wanted::Answer;
+                }
+                Input::Continued => {
+                    (self.show)(Show::Again)?;
+                    wanted = Wanted::Answer;
+                }
+                Input::End => return Ok((Going::Over, wanted)),
             }
             next = if begun.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()

@@ -114,6 +114,50 @@ async fn while_it_is_suspended_and_it_comes_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_somebody_outside_suspends_it() {
+    let scene = Scene::before(&["alice"], SIZE).await;
+    scene.terminal.line("set -m");
+    scene.terminal.prompt().await;
+    let before = scene.terminal.modes().await;
+    scene.watch("presencectl watch", &["alice"]).await;
+    for _ in 0..2 {
+        scene.terminal.program().await.suspend();
+        scene.terminal.prompt().await;
+        assert_eq!(scene.terminal.modes().await, before);
+        scene.watch("fg", &["alice"]).await;
+        scene.terminal.text("/al");
+        scene.terminal.shows("al").await;
+        scene.terminal.press(&["Escape"]).await;
+    }
+    scene.terminal.keys(&["q"]);
+    scene.terminal.prompt().await;
+    assert_eq!(scene.terminal.modes().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_it_was_stopped_without_a_word_it_is_whole_again() {
+    let scene = Scene::before(&["alice"], SIZE).await;
+    scene.terminal.line("set -m");
+    scene.terminal.prompt().await;
+    let before = scene.terminal.modes().await;
+    scene.watch("presencectl watch", &["alice"]).await;
+    scene.terminal.program().await.halt();
+    scene.terminal.shows("Stopped").await;
+    // As shells with a line of their own do; until then Enter is no end of a line.
+    scene.terminal.text("stty sane");
+    scene.terminal.keys(&["C-j"]);
+    scene.terminal.line("fg");
+    let is_whole = |screen: &str| !screen.contains("Stopped") && screen.contains("alice");
+    scene.terminal.until("it is drawn anew", is_whole).await;
+    scene.terminal.text("/al");
+    scene.terminal.shows("/al").await;
+    scene.terminal.press(&["Escape"]).await;
+    scene.terminal.keys(&["q"]);
+    scene.terminal.prompt().await;
+    assert_eq!(scene.terminal.modes().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_it_is_left_when_it_can_t_start() {
     let scene = Scene::before(&[], SIZE).await;
     let before = scene.terminal.modes().await;

@@ -98,6 +98,11 @@ pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
     async fn upgrade(tcp: TcpStream) -> Self {
+        Self::upgrade_pinged(tcp, 25.0).await
+    }
+
+    /// By a server that pings so often.
+    async fn upgrade_pinged(tcp: TcpStream, ping_seconds: f64) -> Self {
         #[expect(clippy::result_large_err, reason = "the library's own type")]
         let choose = |_: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
             let chosen = HeaderValue::from_static(presence::wire::SUBPROTOCOL);
@@ -105,8 +110,7 @@ impl Socket {
             Ok(response)
         };
         let mut socket = Self(in_time(accept_hdr_async(tcp, choose)).await.unwrap());
-        let welcome =
-            json!({"type": "welcome", "sessionId": "s", "now": NOW, "pingSeconds": 25.0, "node": "n1", "version": "9"});
+        let welcome = json!({"type": "welcome", "sessionId": "s", "now": NOW, "pingSeconds": ping_seconds, "node": "n1", "version": "9"});
         socket.say(&welcome).await;
         socket
     }
@@ -315,5 +319,21 @@ fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_with
         let _again = peer.socket().await;
         assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
         drop(socket);
+    });
+}
+
+#[test]
+fn a_server_that_pings_whenever_it_likes_is_attached_to() {
+    run(async {
+        for seconds in [-1.0, 0.0, 1e9, 1.5e19, 1e300] {
+            let peer = Peer::new().await;
+            let target = peer.finder().find().unwrap();
+            let greeted = async { Socket::upgrade_pinged(peer.connection().await, seconds).await };
+            let (attached, mut socket) = tokio::join!(Attached::attach(&target), greeted);
+            let follower = Follower::new(peer.finder(), Vec::new());
+            let mut following = Following::start(follower, attached.ok());
+            assert_eq!(socket.hear().await["type"], "watchAll", "{seconds}");
+            assert!(matches!(following.next().await, Event::Attached { .. }), "{seconds}");
+        }
     });
 }

@@ -16,21 +16,31 @@ pub(crate) struct Feed {
     total: u64,
     /// The number of the change on the bottom line; none while the newest is followed.
     anchor: Option<u64>,
+    /// What had come when everything was held still; none while nothing is.
+    held_to: Option<u64>,
+    /// What was kept then and made room since: however much comes meanwhile, it can be looked at. Oldest first.
+    held: VecDeque<Change>,
+    /// The number of the first one held.
+    held_from: u64,
+    /// How many had come when it was drawn last.
+    drawn: u64,
 }
 
 impl Feed {
     /// One more came. What is being looked at stays where it is.
     pub(crate) fn push(&mut self, change: Change) {
-        let is_full = self.kept.len() == KEPT_MAX;
-        if is_full {
-            self.kept.pop_front();
+        if self.kept.len() == KEPT_MAX {
+            let is_held = self.held_to.is_some_and(|to| self.oldest() <= to);
+            self.held.extend(self.kept.pop_front().filter(|_| is_held));
         }
         self.kept.push_back(change);
         self.total += 1;
-        if is_full {
-            let oldest = self.oldest();
-            self.anchor = self.anchor.map(|anchor| anchor.max(oldest));
-        }
+        let (oldest, held_to) = (self.oldest(), self.held_to.unwrap_or(0));
+        // What is held is still there, although it is older.
+        self.anchor = self.anchor.map(|anchor| match anchor <= held_to {
+            true => anchor,
+            false => anchor.max(oldest),
+        });
     }
 
     /// How many came in all.
@@ -48,9 +58,19 @@ impl Feed {
         self.anchor.is_none()
     }
 
-    /// Stays where it is.
+    /// Stays where it is, however much comes.
     pub(crate) fn hold(&mut self) {
         self.anchor = Some(self.anchor.unwrap_or(self.total));
+        if self.held_to.is_none() {
+            (self.held_to, self.held_from) = (Some(self.total), self.oldest());
+        }
+    }
+
+    /// Holds nothing any more, and follows the newest.
+    pub(crate) fn release(&mut self) {
+        self.held_to = None;
+        self.held = VecDeque::new();
+        self.follow();
     }
 
     /// Follows the newest.
@@ -58,34 +78,68 @@ impl Feed {
         self.anchor = None;
     }
 
+    /// It is about to be drawn.
+    pub(crate) const fn settle(&mut self) {
+        self.drawn = self.total;
+    }
+
     /// Scrolls by so many lines, up if negative; `rows` are on the screen. Whoever scrolls down to the end follows again.
     pub(crate) fn scroll(&mut self, lines: i64, rows: usize) {
-        let top_most = (self.oldest() + rows as u64).saturating_sub(1).min(self.total);
-        let bottom = self.anchor.unwrap_or(self.total);
-        let wanted = bottom.saturating_add_signed(lines).max(top_most);
-        self.anchor = (wanted < self.total).then_some(wanted);
+        let lines = isize::try_from(lines).unwrap_or(0);
+        let count = self.held.len() + self.kept.len();
+        let bottom = self.place(self.anchor.unwrap_or(self.total));
+        let wanted = bottom.saturating_add_signed(lines).clamp(rows.min(count), count);
+        self.anchor = (wanted < count).then(|| self.number(wanted));
     }
 
     /// To the oldest that is kept.
     pub(crate) fn scroll_to_oldest(&mut self, rows: usize) {
-        self.scroll(-(KEPT_MAX as i64), rows);
+        self.scroll(-2 * (KEPT_MAX as i64), rows);
     }
 
     /// What is on so many lines, oldest first.
     pub(crate) fn window(&self, rows: usize) -> impl Iterator<Item = &Change> {
-        let end = self.anchor.unwrap_or(self.total).saturating_sub(self.oldest() - 1);
-        let end = usize::try_from(end).unwrap_or(usize::MAX).min(self.kept.len());
-        self.kept.range(end.saturating_sub(rows)..end)
+        self.up_to(self.anchor.unwrap_or(self.total), rows)
+    }
+
+    /// What was on so many lines when it was drawn last.
+    pub(crate) fn drawn(&self, rows: usize) -> impl Iterator<Item = &Change> {
+        self.up_to(self.anchor.unwrap_or(self.drawn), rows)
     }
 
     /// All that are kept, oldest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Change> {
-        self.kept.iter()
+        self.held.iter().chain(&self.kept)
+    }
+
+    fn up_to(&self, last: u64, rows: usize) -> impl Iterator<Item = &Change> {
+        let (end, held) = (self.place(last), self.held.len());
+        let start = end.saturating_sub(rows);
+        self.held
+            .range(start.min(held)..end.min(held))
+            .chain(self.kept.range(start.saturating_sub(held)..end.saturating_sub(held)))
     }
 
     /// The number of the oldest that is kept; changes are numbered from 1.
     fn oldest(&self) -> u64 {
         self.total - self.kept.len() as u64 + 1
+    }
+
+    /// How many there are up to the one of this number.
+    fn place(&self, number: u64) -> usize {
+        let count = |numbers: u64, most: usize| usize::try_from(numbers).unwrap_or(usize::MAX).min(most);
+        match (number + 1).checked_sub(self.oldest()) {
+            Some(kept) => self.held.len() + count(kept, self.kept.len()),
+            None => count((number + 1).saturating_sub(self.held_from), self.held.len()),
+        }
+    }
+
+    /// The number of the last one of so many.
+    fn number(&self, place: usize) -> u64 {
+        match place.checked_sub(self.held.len()) {
+            Some(kept) if kept > 0 || self.held.is_empty() => self.oldest() - 1 + kept as u64,
+            _ => self.held_from.saturating_sub(1) + place as u64,
+        }
     }
 }
 
@@ -158,12 +212,46 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_loses_no_count_even_beyond_what_is_kept() {
+    fn a_pause_holds_still_and_loses_no_count_even_beyond_what_is_kept() {
         let mut feed = feed(4);
         feed.hold();
-        (0..KEPT_MAX + 100).for_each(|number| feed.push(change(number)));
-        assert_eq!(feed.unseen(), KEPT_MAX as u64 - 1, "the oldest that is kept is shown");
-        assert_eq!(feed.total(), KEPT_MAX as u64 + 104);
-        assert_eq!(feed.window(5).count(), 1);
+        let more = 2 * KEPT_MAX + 100;
+        (5..5 + more).for_each(|number| feed.push(change(number)));
+        assert_eq!((feed.unseen(), feed.total()), (more as u64, more as u64 + 4));
+        assert_eq!(shown(&feed, 3), [2, 3, 4], "what is looked at stays");
+        feed.scroll(1, 3);
+        let oldest = feed.total() as i64 - KEPT_MAX as i64 + 1;
+        assert_eq!(shown(&feed, 3), [3, 4, oldest], "what came between is not kept");
+        feed.scroll(1, 3);
+        assert_eq!(shown(&feed, 3), [4, oldest, oldest + 1]);
+        feed.scroll_to_oldest(3);
+        assert_eq!(shown(&feed, 3), [1, 2, 3]);
+        feed.scroll(i64::from(i32::MAX), 3);
+        assert!(feed.is_following());
+        feed.release();
+        assert_eq!(feed.all().count(), KEPT_MAX);
+    }
+
+    #[test]
+    fn what_is_read_in_a_pause_after_it_began_stays_as_long_as_it_is_kept() {
+        let mut feed = feed(4);
+        feed.hold();
+        (5..=KEPT_MAX).for_each(|number| feed.push(change(number)));
+        feed.scroll(6, 3);
+        assert_eq!(shown(&feed, 3), [8, 9, 10]);
+        (1..=6).for_each(|number| feed.push(change(KEPT_MAX + number)));
+        assert_eq!(shown(&feed, 3), [8, 9, 10]);
+        feed.push(change(0));
+        (1..=6).for_each(|number| feed.push(change(KEPT_MAX + number)));
+        assert_eq!(feed.window(3).count(), 3, "what is still there");
+    }
+
+    #[test]
+    fn scrolled_back_without_a_pause_the_oldest_that_is_kept_is_the_end() {
+        let mut feed = feed(KEPT_MAX);
+        feed.scroll_to_oldest(3);
+        assert_eq!(shown(&feed, 3), [1, 2, 3]);
+        (1..=10).for_each(|number| feed.push(change(KEPT_MAX + number)));
+        assert_eq!(shown(&feed, 3), [11]);
     }
 }

@@ -5,10 +5,12 @@ pub(crate) mod column;
 pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod line;
+mod nodes;
 pub(crate) mod order;
 pub(crate) mod overlay;
 mod query;
 pub(crate) mod roster;
+mod row;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -214,10 +216,14 @@ pub(crate) struct Model {
     pub(crate) asked: Asked,
     /// This machine's clocks, as they were told last.
     pub(crate) clock: Now,
-    /// The server's clock, which never goes back here.
+    /// The server's clock, which goes back for no other daemon than a new one.
     pub(crate) now: Wall,
-    /// How far the server's clock is ahead, in milliseconds.
-    pub(crate) ahead_millis: i64,
+    /// The server's clock as it was heard last, and when. From there on it is counted by the clock that nobody sets.
+    pub(crate) heard: (Wall, Mono),
+    /// When the daemon last said anything of what is shown.
+    pub(crate) word_at: Mono,
+    /// The next word of the server's clock is the first of this connection: it is believed, whatever was shown before.
+    pub(crate) is_clock_new: bool,
     /// The second that is being counted.
     pub(crate) second: u64,
     /// Changes that came in it.
@@ -250,7 +256,9 @@ impl Model {
             asked: Asked::default(),
             clock,
             now: clock.wall,
-            ahead_millis: 0,
+            heard: (clock.wall, clock.mono),
+            word_at: clock.mono,
+            is_clock_new: true,
             second: clock.mono.as_millis() / 1000,
             changes: 0,
         }

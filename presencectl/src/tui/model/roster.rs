@@ -5,35 +5,15 @@ use std::collections::{HashMap, VecDeque};
 
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
-use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+use presence::{Reason, Status, UserId, Wall};
 
 use super::feed::Change;
+use super::nodes::Nodes;
+pub(crate) use super::row::Row;
+use super::row::{blank, change_of, change_of_record, fill};
 
 /// How many of those who left are remembered.
 pub(crate) const LEFT_MAX: usize = 5_000;
-
-/// One user.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    pub(crate) user: UserId,
-    pub(crate) status: Status,
-    pub(crate) reason: Option<Reason>,
-    pub(crate) since: Option<Wall>,
-    pub(crate) last_active: Option<Wall>,
-    pub(crate) last_seen: Option<Wall>,
-    pub(crate) sessions: u32,
-    /// A number for each distinct list of nodes; [`Roster::node_name`] has the words.
-    pub(crate) node: u16,
-    pub(crate) choice: Option<CustomStatus>,
-    pub(crate) note: Option<&'static str>,
-    pub(crate) revision: Revision,
-    /// The snapshot that listed it last.
-    generation: u32,
-    /// The table has not taken it over yet.
-    is_touched: bool,
-    /// It is to be dropped as soon as the table lets go of it.
-    is_gone: bool,
-}
 
 /// Where a row stands.
 pub(crate) type Slot = u32;
@@ -43,14 +23,19 @@ pub(crate) type Slot = u32;
 pub(crate) struct Roster {
     slots: Vec<Option<Row>>,
     free: Vec<Slot>,
+    /// Free too, but still among those that changed.
+    spent: Vec<Slot>,
     index: HashMap<UserId, Slot>,
     counts: Counts,
-    /// Who left, in that order, with the revision of leaving.
-    left: VecDeque<(Slot, Revision)>,
+    /// Who left, in that order, with the number of the leaving: whoever came back meanwhile has another one.
+    left: VecDeque<(Slot, u32)>,
+    /// How many of them are still away.
+    away: usize,
+    /// The number of the last leaving.
+    departures: u32,
     /// Rows that changed since the table took them over, each once.
     touched: Vec<Slot>,
-    /// Names of nodes by number; number 0 is nobody's.
-    nodes: Vec<String>,
+    nodes: Nodes,
     /// Which snapshot is being read.
     generation: u32,
     /// Whether there was a whole snapshot: the first one is the beginning and no change.
@@ -81,9 +66,7 @@ impl Roster {
 
     /// Where the nodes of a row stand among all, by name.
     pub(crate) fn node_rank(&self, row: &Row) -> i64 {
-        let name = self.node_name(row);
-        let before = self.nodes.iter().filter(|other| other.as_str() < name).count();
-        i64::try_from(before).unwrap_or(i64::MAX)
+        i64::try_from(self.nodes.rank(self.node_name(row))).unwrap_or(i64::MAX)
     }
 
     /// The table is to look at a user again.
@@ -100,7 +83,7 @@ impl Roster {
 
     /// The nodes of a row, for people.
     pub(crate) fn node_name(&self, row: &Row) -> &str {
-        self.nodes.get(usize::from(row.node)).map_or("", String::as_str)
+        self.nodes.name(row.node)
     }
 
     /// A snapshot begins.
@@ -146,7 +129,11 @@ impl Roster {
             let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            if row.revision == record.revision {
+            let is_known_at_last = row.is_presumed && record.status == Status::Offline;
+            if is_known_at_last && row.revision < record.revision {
+                fill(row, &record, node);
+                self.touch(slot);
+            } else if row.revision == record.revision {
                 row.last_active = row.last_active.max(record.last_active);
                 row.last_seen = row.last_seen.max(record.last_seen);
                 row.sessions = record.sessions.unwrap_or(row.sessions);
@@ -156,23 +143,41 @@ impl Roster {
         }
     }
 
-    /// What changed since the last call, each once; rows that are to go are still there.
-    pub(crate) fn take_touched(&mut self) -> Vec<Slot> {
-        while self.left.len() > LEFT_MAX {
-            if let Some((slot, revision)) = self.left.pop_front()
-                && self
-                    .row(slot)
-                    .is_some_and(|row| row.status == Status::Offline && row.revision == revision)
-            {
+    /// Lets go of those who left first, if more did than are remembered; never of the one that is looked at.
+    pub(crate) fn forget_surplus(&mut self, looked_at: Option<&UserId>) {
+        while self.away > LEFT_MAX {
+            let Some((slot, departure)) = self.left.pop_front() else {
+                return;
+            };
+            let row = self.row(slot).filter(|row| row.departure == departure);
+            if row.is_some_and(|row| Some(&row.user) == looked_at) {
+                self.left.push_back((slot, departure));
+            } else if row.is_some() {
                 self.bury(slot);
             }
         }
-        let touched = std::mem::take(&mut self.touched);
-        for slot in &touched {
-            if let Some(row) = self.slots.get_mut(*slot as usize).and_then(Option::as_mut) {
-                row.is_touched = false;
-            }
+        if self.left.len() > 2 * LEFT_MAX {
+            let slots = &self.slots;
+            let is_away = |slot: Slot, departure| {
+                let row = slots.get(slot as usize).and_then(Option::as_ref);
+                row.is_some_and(|row| row.departure == departure)
+            };
+            self.left.retain(|(slot, departure)| is_away(*slot, *departure));
         }
+    }
+
+    /// What changed since the last call, each once; rows that are to go are still there.
+    pub(crate) fn take_touched(&mut self) -> Vec<Slot> {
+        let mut touched = std::mem::take(&mut self.touched);
+        let slots = &mut self.slots;
+        touched.retain(|slot| {
+            let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
+            row.is_some_and(|row| {
+                (row.is_touched, row.is_taken) = (false, true);
+                true
+            })
+        });
+        self.free.append(&mut self.spent);
         touched
     }
 
@@ -234,33 +239,14 @@ impl Roster {
             chose: row.choice.filter(|_| row.choice != chosen),
             ..change_of_record(row, from)
         });
-        let is_offline = row.status == Status::Offline;
-        if is_offline && from != Status::Offline {
-            self.left.push_back((slot, record.revision));
-        }
-        self.count(from, record.status);
+        self.count(slot, from, record.status);
         self.touch(slot);
         change
     }
 
     fn on_new(&mut self, record: Record, now: Wall) -> Option<Change> {
         let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
-        let mut row = Row {
-            user: record.user_id.clone(),
-            status: Status::Offline,
-            reason: None,
-            since: None,
-            last_active: None,
-            last_seen: None,
-            sessions: 0,
-            node,
-            choice: None,
-            note: None,
-            revision: Revision::default(),
-            generation: self.generation,
-            is_touched: false,
-            is_gone: false,
-        };
+        let mut row = blank(record.user_id.clone(), self.generation);
         fill(&mut row, &record, node);
         let is_present = row.status != Status::Offline;
         let change = Change {
@@ -268,16 +254,18 @@ impl Roster {
             chose: row.choice.filter(|_| !is_present),
             ..change_of_record(&row, Status::Offline)
         };
-        let slot = self.free.pop().unwrap_or_else(|| {
+        let spent = self.spent.pop();
+        row.is_touched = spent.is_some();
+        let slot = spent.or_else(|| self.free.pop()).unwrap_or_else(|| {
             self.slots.push(None);
             Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
         });
         self.index.insert(row.user.clone(), slot);
         self.slots[slot as usize] = Some(row);
+        self.count(slot, Status::Offline, record.status);
         if !is_present {
-            self.left.push_back((slot, record.revision));
+            self.depart(slot);
         }
-        self.count(Status::Offline, record.status);
         self.touch(slot);
         Some(change)
     }
@@ -290,33 +278,65 @@ impl Roster {
             ..change_of(row, Some(Status::Offline), now)
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
-        row.reason = Some(Reason::NoSession);
-        (row.sessions, row.node) = (0, 0);
-        let revision = row.revision;
-        self.left.push_back((slot, revision));
-        self.count(from, Status::Offline);
+        (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
+        (row.sessions, row.node, row.is_presumed) = (0, 0, true);
+        self.count(slot, from, Status::Offline);
         self.touch(slot);
         Some(change)
     }
 
     /// Nobody finds the row any more; the table may still hold it.
     fn bury(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            let from = std::mem::replace(&mut row.status, Status::Offline);
-            row.is_gone = true;
-            let user = row.user.clone();
-            self.index.remove(user.as_str());
-            self.count(from, Status::Offline);
+        let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let from = std::mem::replace(&mut row.status, Status::Offline);
+        row.is_gone = true;
+        let (user, is_taken) = (row.user.clone(), row.is_taken);
+        self.index.remove(user.as_str());
+        self.count(slot, from, Status::Offline);
+        self.come_back(slot);
+        if is_taken {
             self.touch(slot);
+        } else {
+            // Nothing ever pointed at it, and nothing may for long: while the table is held.
+            self.slots[slot as usize] = None;
+            self.spent.push(slot);
         }
     }
 
-    fn count(&mut self, from: Status, to: Status) {
+    /// Counts a user as shown otherwise.
+    fn count(&mut self, slot: Slot, from: Status, to: Status) {
         if let Some(count) = self.counts.of(from) {
             *count = count.saturating_sub(1);
         }
         if let Some(count) = self.counts.of(to) {
             *count += 1;
+        }
+        match (from, to) {
+            (Status::Offline, Status::Offline) => {}
+            (_, Status::Offline) => self.depart(slot),
+            (Status::Offline, _) => self.come_back(slot),
+            _ => {}
+        }
+    }
+
+    /// The user is the last one who left.
+    fn depart(&mut self, slot: Slot) {
+        self.departures = self.departures.wrapping_add(1).max(1);
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            row.departure = self.departures;
+            self.left.push_back((slot, self.departures));
+            self.away += 1;
+        }
+    }
+
+    /// The user is none of those who left.
+    fn come_back(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && std::mem::take(&mut row.departure) != 0
+        {
+            self.away = self.away.saturating_sub(1);
         }
     }
 
@@ -329,58 +349,7 @@ impl Roster {
     }
 
     fn node_number(&mut self, names: &[String]) -> u16 {
-        if self.nodes.is_empty() {
-            self.nodes.push(String::new());
-        }
-        let known = self.nodes.iter().position(|known| match names {
-            [name] => known == name,
-            names => *known == names.join(" "),
-        });
-        let number = known.unwrap_or_else(|| {
-            self.nodes.push(names.join(" "));
-            self.nodes.len() - 1
-        });
-        u16::try_from(number).unwrap_or(0)
-    }
-}
-
-/// Takes over what a record says.
-fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row {
-    row.status = record.status;
-    row.reason = record.reason;
-    row.since = record.since;
-    row.last_active = record.last_active;
-    row.last_seen = record.last_seen;
-    row.sessions = record.sessions.unwrap_or(0);
-    row.node = node;
-    row.choice = record.custom_status;
-    row.note = crate::output::records::note(record);
-    row.revision = record.revision;
-    row
-}
-
-fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
-    Change {
-        at: now,
-        user: row.user.clone(),
-        from: row.status,
-        to,
-        reason: None,
-        chose: None,
-        note: None,
-        revision: row.revision,
-    }
-}
-
-fn change_of_record(row: &Row, from: Status) -> Change {
-    Change {
-        at: row.since.unwrap_or_default(),
-        user: row.user.clone(),
-        from,
-        to: Some(row.status),
-        reason: row.reason,
-        chose: None,
-        note: row.note,
-        revision: row.revision,
+        let used = self.slots.iter().flatten().map(|row| row.node);
+        self.nodes.number(names, used)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Table {
     cursor: usize,
     /// The first row that is shown.
     top: usize,
+    /// How many rows there was room for.
+    rows: usize,
     /// Rows stay where they are.
     is_held: bool,
     /// Order, filter or search changed: everything is to be listed anew.
@@ -193,8 +195,26 @@ impl Table {
     }
 
     fn show_cursor(&mut self, rows: usize) {
-        let rows = rows.max(1);
-        self.top = self.top.clamp((self.cursor + 1).saturating_sub(rows), self.cursor);
+        self.rows = rows.max(1);
+        self.top = self.top.clamp((self.cursor + 1).saturating_sub(self.rows), self.cursor);
+    }
+
+    /// Whether the selected row was among those shown: who scrolled away from it wants to stay there.
+    fn is_in_sight(&self) -> bool {
+        self.selected.is_some() && (self.top..self.top.saturating_add(self.rows)).contains(&self.cursor)
+    }
+
+    /// There is room for so many rows now.
+    fn make_room(&mut self, rows: usize) {
+        if self.rows == rows.max(1) {
+            return;
+        }
+        let was_in_sight = self.is_in_sight();
+        self.rows = rows.max(1);
+        self.top = self.top.min(self.listed.len().saturating_sub(rows));
+        if was_in_sight {
+            self.show_cursor(rows);
+        }
     }
 
     /// Where the id of a user matches what is searched, as places of characters.
@@ -204,6 +224,8 @@ impl Table {
 
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
     pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
+        self.make_room(rows);
+        roster.forget_surplus(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
         }
@@ -214,7 +236,7 @@ impl Table {
         if touched.is_empty() && !self.is_changed {
             return;
         }
-        let line = self.cursor.saturating_sub(self.top);
+        let line = self.is_in_sight().then(|| self.cursor - self.top);
         self.keep_by_user(roster, &touched);
         if std::mem::take(&mut self.is_changed) {
             self.list_anew(roster);
@@ -225,9 +247,10 @@ impl Table {
         self.find_cursor(roster, line, rows);
     }
 
-    fn find_cursor(&mut self, roster: &Roster, line: usize, rows: usize) {
+    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, rows: usize) {
+        let last = self.listed.len().saturating_sub(rows);
+        self.top = self.top.min(last);
         let Some(user) = &self.selected else {
-            self.top = self.top.min(self.listed.len().saturating_sub(rows));
             return;
         };
         let at = roster
@@ -236,8 +259,10 @@ impl Table {
         match at {
             Some(at) => {
                 self.cursor = at;
-                self.top = at.saturating_sub(line).min(self.listed.len().saturating_sub(rows));
-                self.show_cursor(rows);
+                if let Some(line) = line {
+                    self.top = at.saturating_sub(line).min(last);
+                    self.show_cursor(rows);
+                }
             }
             // Forgotten: the row that moved up is next.
             None => self.select(roster, self.cursor, rows),

@@ -1,5 +1,7 @@
 //! The state by itself: rows, order, selection. The order is held against a naive one after every step of a long random run.
 
+mod leaving;
+
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
@@ -116,6 +118,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
     for seed in 0..40 {
         let mut chance = Chance::seeded(seed);
         let (mut roster, mut table) = (started(vec![]), Table::default());
+        let mut is_held = false;
         for revision in 1..400_u64 {
             let users = (0..chance.below(4))
                 .map(|_| random_update(&mut chance, revision))
@@ -135,9 +138,16 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
                     table.set_query(["", "user-1", "-2"][usize::try_from(chance.below(3)).unwrap()]);
                     table.set_order(Order::of(Column::User));
                 }
+                7 | 8 => {
+                    is_held = !is_held;
+                    table.set_held(is_held);
+                }
                 _ => {}
             }
             table.settle(&mut roster, 10);
+            if is_held {
+                continue;
+            }
             assert_eq!(
                 names(&roster, table.listed()),
                 naive(&roster, &table),

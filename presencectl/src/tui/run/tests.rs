@@ -28,6 +28,8 @@ enum Shown {
     },
     Anew,
     Shell,
+    Stopped,
+    Again,
     Copied(String),
 }
 
@@ -57,6 +59,8 @@ impl Running {
                     },
                     Show::Anew => Shown::Anew,
                     Show::Shell => Shown::Shell,
+                    Show::Stopped => Shown::Stopped,
+                    Show::Again => Shown::Again,
                     Show::Copied(text) => Shown::Copied(text.to_owned()),
                 };
                 tell.send(shown).map_err(io::Error::other)
@@ -188,6 +192,10 @@ fn what_concerns_the_screen_is_done_there_and_the_rest_is_ordered() {
     running.until(|shown| *shown == Shown::Anew);
     running.press(Key::ctrl('z'));
     running.until(|shown| *shown == Shown::Shell);
+    for (input, shown) in [(Input::Stop, Shown::Stopped), (Input::Continued, Shown::Again)] {
+        running.inputs.as_ref().unwrap().blocking_send(input).unwrap();
+        running.until(|told| *told == shown);
+    }
     running.press(Key::plain(Code::Down));
     running.press(Key::char('y'));
     running.until(|shown| *shown == Shown::Copied("alice".into()));

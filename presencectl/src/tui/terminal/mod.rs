@@ -11,13 +11,13 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
-use rustix::process::{Signal, kill_current_process_group};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
 
 use super::geometry::Size;
 use crate::output::terminal::size;
 use canvas::Canvas;
 pub(crate) use modes::leave;
-use modes::{Tty, enter, is_still_ours};
+use modes::{Tty, enter, enter_again, is_still_ours};
 
 /// Where a terminal does not know its size.
 const USUAL: Size = Size { width: 80, height: 24 };
@@ -77,18 +77,37 @@ impl Screen {
         self.canvas.copy(text)
     }
 
+    /// Asks for what a terminal's own Ctrl-Z does: all of the job stops, a script around us as well. This process is told like the
+    /// others, and then stops by [`Self::stop`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        Ok(kill_current_process_group(Signal::TSTP)?)
+    }
+
     /// Back to the shell until it brings us to the front again.
     ///
     /// # Errors
     /// What the terminal says.
-    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
         leave();
         while self.continued.try_recv().is_ok() {}
-        // All of the job, as a terminal's own Ctrl-Z does: a script around us must stop as well. Another thread may be the one that takes
-        // the signal, and this one run on for a while: it must not enter before the stop.
-        kill_current_process_group(Signal::TSTP)?;
+        // Of the signals that stop, the one that is not listened to: it stops nobody whom no shell could bring back. Another thread may be
+        // the one that takes it, and this one run on for a while: it must not enter before the stop.
+        kill_process(getpid(), Signal::TTOU)?;
         let _ = self.continued.recv_timeout(STOPPED_WITHIN);
         enter()?;
+        self.repaint();
+        Ok(())
+    }
+
+    /// Somebody may have stopped this process without a word, and the shell have had the terminal meanwhile.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub(crate) fn come_back(&mut self) -> io::Result<()> {
+        enter_again()?;
         self.repaint();
         Ok(())
     }

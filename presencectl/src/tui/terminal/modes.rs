@@ -57,6 +57,16 @@ pub(super) fn enter() -> io::Result<()> {
     Ok(())
 }
 
+/// Enters although it is entered: the modes may be those of somebody else.
+pub(super) fn enter_again() -> io::Result<()> {
+    is_still_ours()?;
+    let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    // What is entered already is not entered again.
+    disable_raw_mode()?;
+    drop(writing);
+    enter()
+}
+
 /// Leaves, once however often it is called, and as far as the terminal is still there.
 pub(crate) fn leave() {
     let _writing = lock_with_patience();

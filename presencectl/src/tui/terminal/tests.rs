@@ -107,7 +107,10 @@ fn enter_and_end(how: &str) {
             let told = told.expect("it draws no more");
             assert!(elsewhere.join().is_err());
             assert!(told.to_string().contains("stands above"), "{told}");
-            assert!(screen.suspend().is_err(), "nothing enters again");
+            assert!(
+                screen.stop().is_err() && screen.come_back().is_err(),
+                "nothing enters again"
+            );
             drop(screen);
         }
         how => unreachable!("{how}"),

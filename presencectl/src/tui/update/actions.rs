@@ -117,7 +117,7 @@ fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
             model.table.set_held(false);
-            model.feed.follow();
+            model.feed.release();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
@@ -149,7 +149,7 @@ fn next_filter(filter: Filter) -> Filter {
 /// Lists others, and shows the table if it was out of sight.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
     model.table.set_filter(&model.roster, filter);
-    if model.is_zoomed {
+    if Layout::of(model).users.is_empty() {
         focus(model, Panel::Users);
     }
 }
@@ -184,8 +184,8 @@ fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
     let Some(user) = model.subject().cloned() else {
         return tell(model, "select a user first: ↓, or / to search", true);
     };
-    if !model.is_connected() {
-        return tell(model, "the daemon is not reached, so nothing can be changed now", true);
+    if !can_change(model) {
+        return;
     }
     let present = present_choice(model, &user).map(Choice::Status);
     let menu = Menu::new(ask(user));
@@ -200,6 +200,15 @@ fn present_choice(model: &Model, user: &UserId) -> Option<CustomStatus> {
     let listed = model.roster.find(user).and_then(|(_, row)| row.choice);
     let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
     listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
+}
+
+/// Whether anything can be changed now; says why not.
+pub(super) fn can_change(model: &mut Model) -> bool {
+    let is_connected = model.is_connected();
+    if !is_connected {
+        tell(model, "the daemon is not reached, so nothing can be changed now", true);
+    }
+    is_connected
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {

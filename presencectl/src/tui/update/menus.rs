@@ -47,7 +47,11 @@ pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     let rows = usize::from(layout::overlay_entries(model).height);
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => {
-            palette.chosen = layout::palette_top(palette.chosen, rows) + index;
+            let chosen = layout::palette_top(palette.chosen, rows) + index;
+            if chosen >= palette.found().len() {
+                return Vec::new();
+            }
+            palette.chosen = chosen;
             act(model, Action::Accept)
         }
         Some(Overlay::Menu(_)) => act(model, Action::Choose(u8::try_from(index + 1).unwrap_or(u8::MAX))),
@@ -113,6 +117,11 @@ fn in_menu(menu: &mut Menu, action: Action) -> Option<Choice> {
 }
 
 fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
+    // The daemon may have been lost since it was asked; an order now would be carried out who knows when.
+    let is_order = matches!(ask, Ask::Status(_) | Ask::Kick(_) | Ask::Forget(_)) && choice != Choice::No;
+    if is_order && !actions::can_change(model) {
+        return Vec::new();
+    }
     let effect = match (ask, choice) {
         (Ask::Status(user), Choice::Status(choice)) => Effect::SetStatus { user, choice },
         (Ask::Kick(user), Choice::Yes) => Effect::Kick(user),

@@ -54,10 +54,11 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     effects
 }
 
-/// Lists the users as they now are: before each picture, and before anything that counts rows.
+/// Lists the users and the changes as they now are: before each picture, and before anything that counts rows.
 pub(crate) fn settle(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
     model.table.settle(&mut model.roster, rows);
+    model.feed.settle();
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {

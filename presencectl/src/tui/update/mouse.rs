@@ -10,7 +10,7 @@ use super::super::layout::{self, Layout};
 use super::super::model::overlay::Overlay;
 use super::super::model::{Model, Panel};
 use super::moves::{self, Move};
-use super::{actions, menus, settle};
+use super::{actions, menus};
 
 /// How many lines a notch of the wheel is.
 const WHEEL_LINES: i64 = 3;
@@ -18,7 +18,7 @@ const WHEEL_LINES: i64 = 3;
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
 
 pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
-    settle(model);
+    // Nothing is listed anew before: a click is about what was drawn there.
     let layout = Layout::of(model);
     let Mouse { gesture, x, y } = mouse;
     if gesture == Gesture::Click && layout.footer.holds(x, y) {
@@ -114,7 +114,7 @@ fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
     if !rows.holds(x, y) {
         return;
     }
-    let change = model.feed.window(usize::from(rows.height)).nth(usize::from(y - rows.y));
+    let change = model.feed.drawn(usize::from(rows.height)).nth(usize::from(y - rows.y));
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
         if model.table.select_user(&model.roster, &user, rows) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use presence::Wall;
 use presence::wire::record::Update;
+use presence::{Mono, Wall};
 
 use super::super::effect::Effect;
 use super::super::message::News;
@@ -14,12 +14,16 @@ use super::{settle, tell};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
 
+/// A daemon that is well is never silent for so long.
+const SILENCE: Duration = Duration::from_secs(3);
+
 pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
     match news {
         News::Connected { server, node, version } => {
             model.daemon = Daemon { server, node, version };
             model.roster.begin_snapshot();
             model.asked = Asked::default();
+            model.is_clock_new = true;
             match &mut model.link {
                 Link::Lost { retry_at, .. } if model.roster.is_started() => *retry_at = None,
                 _ if model.roster.is_started() => {}
@@ -46,7 +50,7 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
             Vec::new()
         }
         News::Ended { why, next } => {
-            let since = model.link.stale_since().unwrap_or(model.clock.mono);
+            let since = stale_since(model);
             model.link = Link::Ended { since, why, next };
             Vec::new()
         }
@@ -79,7 +83,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
 }
 
 fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
-    let since = model.link.stale_since().unwrap_or(model.clock.mono);
+    let since = stale_since(model);
     model.link = Link::Lost {
         since,
         why,
@@ -90,6 +94,13 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
     if let Some(detail) = &mut model.detail {
         detail.is_asked = false;
     }
+}
+
+/// Since when what is shown is stale. Numbers come every second: a daemon that said nothing for longer was lost before that was noticed.
+fn stale_since(model: &Model) -> Mono {
+    let (now, word_at) = (model.clock.mono, model.word_at);
+    let lost_at = if now.since(word_at) > SILENCE { word_at } else { now };
+    model.link.stale_since().unwrap_or(lost_at)
 }
 
 fn mark_detail(model: &mut Model, users: &[Update]) {

@@ -1,7 +1,9 @@
 //! Messages in, effects and a changed model out.
 
+mod clocks;
 mod keys;
 mod mice;
+mod sight;
 mod stories;
 
 use presence::wire::record::Update;

@@ -16,8 +16,8 @@ const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     model.clock = now;
-    let server = now.wall.as_millis().saturating_add(model.ahead_millis);
-    model.now = model.now.max(Wall::from_millis(server));
+    let (server, heard_at) = model.heard;
+    model.now = model.now.max(server.after(now.mono.since(heard_at)));
     if model.notice.as_ref().is_some_and(|notice| notice.until <= now.mono) {
         model.notice = None;
     }
@@ -33,8 +33,14 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
 
 /// The server's clock was heard.
 pub(super) fn hear_clock(model: &mut Model, server: Wall) {
-    model.ahead_millis = server.as_millis().saturating_sub(model.clock.wall.as_millis());
-    model.now = model.now.max(server);
+    model.heard = (server, model.clock.mono);
+    model.word_at = model.clock.mono;
+    // A daemon's own clock never goes back while it lives. What this machine's clock said before, or another daemon's, counts for nothing.
+    model.now = if std::mem::take(&mut model.is_clock_new) {
+        server
+    } else {
+        model.now.max(server)
+    };
 }
 
 fn count_seconds(model: &mut Model, seconds: usize) {

@@ -18,6 +18,8 @@ pub(super) fn draw(top: usize, area: Area, pen: &mut Pen) {
     pen.panel(area, &title, true);
     let inside = area.inside();
     let lines = lines(pen);
+    // The screen may have grown since it was scrolled.
+    let top = top.min(lines.len().saturating_sub(inside.height.into()));
     pen.part(area, (top, usize::from(inside.height), lines.len()), true);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
         pen.line((inside.x + 1, y), inside.width.saturating_sub(1), line);

@@ -82,6 +82,7 @@ fn the_wheel_scrolls_what_lies_under_it_and_leaves_the_selection() {
 fn a_click_on_a_change_selects_its_user() {
     let mut model = crowd();
     update(&mut model, changed("user-42", Status::Idle, 9));
+    settle(&mut model);
     let stream = Layout::of(&model).stream.inside();
     click(&mut model, stream, 0);
     assert_eq!(

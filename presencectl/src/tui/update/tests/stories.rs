@@ -98,6 +98,7 @@ fn nothing_is_changed_while_the_daemon_is_lost() {
 fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right() {
     let mut model = with(&["ann", "bob"]);
     update(&mut model, Message::Tick(at(10_000)));
+    update(&mut model, changed("ann", Status::Online, 1));
     update(&mut model, lost());
     update(&mut model, Message::Tick(at(13_000)));
     assert_eq!(model.stale_for(), Some(Duration::from_secs(3)));

@@ -2,6 +2,7 @@
 
 use presence::wire::record::Update;
 
+use super::super::super::key::{Code, Key};
 use super::*;
 use crate::output::escape::is_hostile;
 
@@ -145,6 +146,52 @@ fn whatever_the_size_nothing_breaks() {
             for height in [0, 1, 2, 3, 4, 5, 8, 9, 19, 20, 24, 60] {
                 state.size = Size { width, height };
                 assert_harmless(&state);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
+    for far in [
+        Wall::from_millis(i64::MIN),
+        Wall::from_millis(i64::MAX),
+        Wall::default(),
+    ] {
+        for (width, height) in [(120, 40), (80, 24), (40, 10), (1, 1)] {
+            for rate in [f64::NAN, f64::INFINITY, -1e300, 1e300] {
+                let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
+                let mut stats = stats();
+                stats.uptime_seconds = u64::MAX;
+                stats.users.online = u64::MAX;
+                let sessions = &mut stats.sessions;
+                (sessions.connections, sessions.reports, sessions.in_grace) = (u64::MAX, u64::MAX, u64::MAX);
+                stats.store.pending_writes = u64::MAX;
+                let rates = &mut stats.rates;
+                (rates.changes_per_second, rates.delivery_lag_seconds) = (rate, rate);
+                rates.delivery_lag_max_seconds = rate;
+                tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+                let mut worst = record("bob", Status::Idle, 2);
+                (worst.since, worst.last_seen, worst.last_active) = (Some(far), Some(far), Some(far));
+                worst.sessions = Some(u32::MAX);
+                worst.revision = presence::Revision::new(u64::MAX);
+                let users = vec![Update::Record(worst)];
+                tell(&mut model, Message::News(News::Changed { now: far, users }));
+                tell(&mut model, Message::Key(Key::char('G')));
+                tell(&mut model, Message::Key(Key::plain(Code::Enter)));
+                let mut explain = explain("bob");
+                explain.rule = u8::MAX;
+                explain.sessions[0].since = far;
+                explain.sessions[0].idle_at = Some(far);
+                explain.choice.set_at = Some(far);
+                explain.next[0].at = far;
+                explained(&mut model, explain);
+                for seconds in [1, 2, u64::MAX / 1000] {
+                    tell(&mut model, Message::Tick(Now { wall: far, ..at(0) }));
+                    let mono = Mono::from_millis(seconds.saturating_mul(1000));
+                    tell(&mut model, Message::Tick(Now { mono, wall: far }));
+                    text(&picture(&model, &Theme::rich()));
+                }
             }
         }
     }

@@ -367,3 +367,15 @@ fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
         assert!(lines.iter().any(|line| line.to_string() == place.title()));
     }
 }
+
+#[test]
+fn a_help_scrolled_to_its_end_fills_a_screen_that_grew() {
+    let mut model = live((80, 24), vec![]);
+    press(&mut model, "?");
+    for _ in 0..20 {
+        tell(&mut model, Message::Key(Key::plain(Code::PageDown)));
+    }
+    tell(&mut model, Message::Resized(layout::size(80, 200)));
+    let shown = shown(&model);
+    assert!(shown.contains(Place::ALL[0].title()), "{shown}");
+}

@@ -1,0 +1,100 @@
+//! One user as the dashboard knows it, and what differs between it and a record. Where rows stand is not decided here.
+
+use presence::wire::record::Record;
+use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+
+use super::feed::Change;
+
+/// One user.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) user: UserId,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) since: Option<Wall>,
+    pub(crate) last_active: Option<Wall>,
+    pub(crate) last_seen: Option<Wall>,
+    pub(crate) sessions: u32,
+    /// A number for each distinct list of nodes; [`Roster::node_name`] has the words.
+    pub(crate) node: u16,
+    pub(crate) choice: Option<CustomStatus>,
+    pub(crate) note: Option<&'static str>,
+    pub(crate) revision: Revision,
+    /// The snapshot that listed it last.
+    pub(super) generation: u32,
+    /// The number of its leaving; 0 while it is present.
+    pub(super) departure: u32,
+    /// It left while nobody listened: since when is not known.
+    pub(super) is_presumed: bool,
+    /// The table has not taken over what changed.
+    pub(super) is_touched: bool,
+    /// The table has it.
+    pub(super) is_taken: bool,
+    /// It is to be dropped as soon as the table lets go of it.
+    pub(super) is_gone: bool,
+}
+
+/// A user nothing is known of yet.
+pub(super) const fn blank(user: UserId, generation: u32) -> Row {
+    Row {
+        user,
+        status: Status::Offline,
+        reason: None,
+        since: None,
+        last_active: None,
+        last_seen: None,
+        sessions: 0,
+        node: 0,
+        choice: None,
+        note: None,
+        revision: Revision::new(0),
+        generation,
+        departure: 0,
+        is_presumed: false,
+        is_touched: false,
+        is_taken: false,
+        is_gone: false,
+    }
+}
+
+/// Takes over what a record says.
+pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row {
+    row.status = record.status;
+    row.reason = record.reason;
+    row.since = record.since;
+    row.last_active = record.last_active;
+    row.last_seen = record.last_seen;
+    row.sessions = record.sessions.unwrap_or(0);
+    row.node = node;
+    row.choice = record.custom_status;
+    row.note = crate::output::records::note(record);
+    row.revision = record.revision;
+    row.is_presumed = false;
+    row
+}
+
+pub(super) fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
+    Change {
+        at: now,
+        user: row.user.clone(),
+        from: row.status,
+        to,
+        reason: None,
+        chose: None,
+        note: None,
+        revision: row.revision,
+    }
+}
+
+pub(super) fn change_of_record(row: &Row, from: Status) -> Change {
+    Change {
+        at: row.since.unwrap_or_default(),
+        user: row.user.clone(),
+        from,
+        to: Some(row.status),
+        reason: row.reason,
+        chose: None,
+        note: row.note,
+        revision: row.revision,
+    }
+}
