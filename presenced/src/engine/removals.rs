@@ -38,7 +38,8 @@ impl Engine {
         };
         let (at, has_reports) = at;
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
-        if has_reports && self.store.end_reports(user).await.is_err() {
+        if has_reports && let Err(error) = self.store.end_reports(user).await {
+            self.refresh_after(&error, at);
             self.unpin(at);
             return Err(EngineError::StoreUnavailable);
         }

@@ -1,0 +1,77 @@
+//! More things that meet at an unlucky moment: writes that are late, timers that fire meanwhile, an end that comes between
+//! two steps. What is shown in the end is what is on disk, and nobody is there who is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{By, CustomStatus, End, ReportInput, Source, Status};
+
+use super::fixture::{Fixture, Settings, user};
+use crate::engine::EngineError;
+use crate::hub::verdict::Verdict;
+
+fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
+    ReportInput {
+        source: Source::default(),
+        status,
+        ttl,
+        update_last_active: false,
+    }
+}
+
+/// A store whose callers give up soon.
+async fn impatient() -> Fixture {
+    Fixture::with(Settings {
+        answer_within: Duration::from_millis(100),
+        ..Settings::default()
+    })
+    .await
+}
+
+/// Waits until nothing is left to be read again.
+async fn settled(fixture: &Fixture) {
+    fixture
+        .until("what was late is read again", |engine| {
+            engine.late.lock().is_empty() && engine.degraded.lock().is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_the_end() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    fixture
+        .engine
+        .report(&ann, report(Status::Online, None))
+        .await
+        .expect("a report");
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.report(&ann, report(Status::Offline, None)).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is gone", |engine| engine.stats().users.total() == 0)
+        .await;
+    assert_eq!(fixture.engine.stats().sessions.reports, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_the_end() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    fixture
+        .engine
+        .report(&ann, report(Status::Online, None))
+        .await
+        .expect("a report");
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is gone", |engine| engine.stats().users.total() == 0)
+        .await;
+}
