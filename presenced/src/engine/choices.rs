@@ -5,6 +5,7 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{By, Choice, CustomStatus, UserId};
 
+use super::loading::Late;
 use super::{Engine, EngineError};
 
 /// How many users' limits are kept before those that are over are dropped.
@@ -63,7 +64,7 @@ impl Engine {
         };
         let saved = self.store.save_choice(user, choice, revision).await;
         if let Err(error) = saved {
-            self.refresh_after(&error, at);
+            self.refresh_after(&error, at, Late::Change);
             return Err(EngineError::StoreUnavailable);
         }
         let mut shard = self.shards.of_ref(at);

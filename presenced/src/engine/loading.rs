@@ -16,6 +16,15 @@ const CONNECT_WAITS: Duration = Duration::from_millis(150);
 /// How often the load of a profile that could not be loaded is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// What a write was to do that was late: it may be done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// A choice or a report.
+    Change,
+    /// To forget the user.
+    Forget,
+}
+
 /// Users that stay in memory while it lives, in the order asked for.
 pub(super) struct Pinned<'a> {
     engine: &'a Engine,
@@ -137,19 +146,35 @@ impl Engine {
                 continue;
             }
             // Writes are done in the order in which they were queued, so when this one is answered those are over.
-            let is_over = self.save_mark(Ending::Running).await.is_ok();
-            let list = if is_over { &self.degraded } else { &self.late };
-            list.lock().extend(late);
+            if self.save_mark(Ending::Running).await.is_err() {
+                self.late.lock().extend(late);
+                continue;
+            }
+            let mut late = late.into_iter();
+            while let Some((user, write)) = late.next() {
+                let followed = match write {
+                    Late::Change => self.reload(user).await,
+                    Late::Forget => self.finish_forgetting(user).await,
+                };
+                if followed.is_err() {
+                    // As above: the one that failed goes last.
+                    let mut list = self.late.lock();
+                    list.extend(late);
+                    list.push((user, write));
+                    break;
+                }
+                self.unpin(user);
+            }
         }
     }
 
     /// A durable write failed. If it may still be done, what the store knows is read again later.
-    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef) {
+    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef, write: Late) {
         if matches!(error, StoreError::Late) {
             if let Some(cell) = self.shards.of_ref(user).cell(user) {
                 cell.pins += 1;
             }
-            self.late.lock().push(user);
+            self.late.lock().push((user, write));
         }
     }
 

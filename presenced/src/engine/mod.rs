@@ -132,7 +132,7 @@ pub(crate) struct Engine {
     /// Users whose profile is to be read from the store again, pinned.
     degraded: Mutex<Vec<UserRef>>,
     /// Users with a write that was late, which may be done or not, pinned.
-    late: Mutex<Vec<UserRef>>,
+    late: Mutex<Vec<(UserRef, loading::Late)>>,
     tallies: Tallies,
     rates: rates::Rates,
     next_session: AtomicU64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{ReportInput, UserId};
 
+use super::loading::Late;
 use super::{Engine, EngineError};
 use crate::store::{ReportRow, ReportTimes};
 
@@ -54,7 +55,7 @@ impl Engine {
             None => self.store.end_report(user, &input.source, times).await,
         };
         if let Err(error) = saved {
-            self.refresh_after(&error, at);
+            self.refresh_after(&error, at, Late::Change);
             return Err(EngineError::StoreUnavailable);
         }
         let mut shard = self.shards.of_ref(at);

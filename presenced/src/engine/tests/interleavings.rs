@@ -75,3 +75,23 @@ async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_t
         .until("ann is gone", |engine| engine.stats().users.total() == 0)
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgotten_in_the_end() {
+    let fixture = impatient().await;
+    let ann = fixture.connect("ann").await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.forget(&user("ann")).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is forgotten", |_| ann.conn.verdict() == Some(Verdict::Forgotten))
+        .await;
+    assert_eq!(
+        fixture.engine.custom_status(&user("ann")).await,
+        Ok(CustomStatus::Online)
+    );
+    assert!(fixture.stored("ann").await.is_none());
+}
