@@ -163,6 +163,9 @@ impl Engine {
                     list.push((user, write));
                     break;
                 }
+                if let Some(cell) = self.shards.of_ref(user).cell(user) {
+                    cell.late = cell.late.saturating_sub(1);
+                }
                 self.unpin(user);
             }
         }
@@ -173,6 +176,7 @@ impl Engine {
         if matches!(error, StoreError::Late) {
             if let Some(cell) = self.shards.of_ref(user).cell(user) {
                 cell.pins += 1;
+                cell.late += 1;
             }
             self.late.lock().push((user, write));
         }

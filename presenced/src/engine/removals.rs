@@ -30,16 +30,15 @@ impl Engine {
     async fn kick_now(&self, user: &UserId) -> Result<u64, EngineError> {
         let _gate = self.gate(user).lock().await;
         // Whoever is present is in memory, so the store need not be asked who this is.
-        let at = {
+        let (at, may_have_reports) = {
             let mut shard = self.shards.of_user(user);
             let Some(at) = shard.find(user) else { return Ok(0) };
             let Some(cell) = shard.cell(at) else { return Ok(0) };
             cell.pins += 1;
-            (at, !cell.profile.reports().is_empty())
+            (at, cell.late > 0 || !cell.profile.reports().is_empty())
         };
-        let (at, has_reports) = at;
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
-        if has_reports && let Err(error) = self.store.end_reports(user).await {
+        if may_have_reports && let Err(error) = self.store.end_reports(user).await {
             self.refresh_after(&error, at, Late::Change);
             self.unpin(at);
             return Err(EngineError::StoreUnavailable);

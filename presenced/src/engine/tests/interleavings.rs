@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::record::Viewer;
-use presence::{By, CustomStatus, End, ReportInput, Source, Status};
+use presence::{CustomStatus, End, ReportInput, Source, Status};
 
 use super::fixture::{Fixture, Settings, user};
 use crate::engine::EngineError;
@@ -27,15 +26,6 @@ async fn impatient() -> Fixture {
         ..Settings::default()
     })
     .await
-}
-
-/// Waits until nothing is left to be read again.
-async fn settled(fixture: &Fixture) {
-    fixture
-        .until("what was late is read again", |engine| {
-            engine.late.lock().is_empty() && engine.degraded.lock().is_empty()
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +64,30 @@ async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_t
     fixture
         .until("ann is gone", |engine| engine.stats().users.total() == 0)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_user_back() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.report(&ann, report(Status::Online, None)).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    let kicking = tokio::spawn({
+        let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
+        async move { while engine.kick(&ann).await.is_err() {} }
+    });
+    fixture
+        .until("the kick is answered or waits for the store", |engine| {
+            kicking.is_finished() || engine.gate(&ann).try_lock().is_err()
+        })
+        .await;
+    drop(held);
+    kicking.await.expect("an answer");
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&ann))
+        .await;
+    assert!(fixture.stored("ann").await.is_none_or(|row| row.reports.is_empty()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
