@@ -93,7 +93,7 @@ impl Engine {
 
     /// Reports whose time is up end, on disk too.
     pub(super) fn expire_reports(&self, cell: &mut Cell, now: Now) {
-        if cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
+        if cell.is_refreshing || cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
             return;
         }
         let before: Vec<_> = cell
@@ -146,7 +146,8 @@ impl Engine {
     }
 
     fn arm_deadline(&self, cell: &mut Cell, user: UserRef) {
-        let deadlines = [cell.sessions.next_deadline(), cell.profile.next_deadline()];
+        let reports = cell.profile.next_deadline().filter(|_| !cell.is_refreshing);
+        let deadlines = [cell.sessions.next_deadline(), reports];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             return;
         };

@@ -109,3 +109,32 @@ async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgo
     );
     assert!(fixture.stored("ann").await.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let short = report(Status::Online, Some(Duration::from_secs(1)));
+    fixture.engine.report(&ann, short.clone()).await.expect("a report");
+    let ends = fixture.engine.clock.mono().after(Duration::from_secs(1));
+    let held = fixture.store.hold_commits();
+    let refreshing = tokio::spawn({
+        let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
+        async move {
+            engine
+                .report(&ann, report(Status::Online, Some(Duration::from_secs(60))))
+                .await
+        }
+    });
+    fixture
+        .until("its time would be up", |engine| {
+            engine.clock.mono() > ends.after(Duration::from_millis(100))
+        })
+        .await;
+    assert_eq!(fixture.counts().online, 1);
+    drop(held);
+    assert_eq!(
+        refreshing.await.expect("an answer").map(|record| record.status),
+        Ok(Status::Online)
+    );
+}
