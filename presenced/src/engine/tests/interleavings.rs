@@ -138,3 +138,19 @@ async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() 
         Ok(Status::Online)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_does_not_end_while_the_door_is_closed() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    ann.end(&fixture, End::Lost);
+    let ends = fixture.engine.clock.mono().after(Duration::from_millis(200));
+    fixture.engine.begin_drain();
+    fixture
+        .until("its time would be up", |engine| {
+            engine.clock.mono() > ends.after(Duration::from_millis(100))
+        })
+        .await;
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Online);
+}
