@@ -154,3 +154,19 @@ async fn a_grace_does_not_end_while_the_door_is_closed() {
     let fixture = fixture.restart().await;
     assert_eq!(fixture.status("ann").await, Status::Online);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let long = report(Status::Online, Some(Duration::from_secs(86_400)));
+    fixture.engine.report(&ann, long).await.expect("a report");
+    fixture
+        .engine
+        .report(&ann, report(Status::Offline, None))
+        .await
+        .expect("an end");
+    let (latest, now) = (fixture.engine.timers.latest(), fixture.engine.clock.mono());
+    let is_soon = latest.is_some_and(|at| at.since(now) <= Duration::from_secs(600));
+    assert!(is_soon, "an entry for {latest:?} at {now:?}");
+}
