@@ -1,6 +1,8 @@
 //! More things that meet at an unlucky moment: writes that are late, timers that fire meanwhile, an end that comes between
 //! two steps. What is shown in the end is what is on disk, and nobody is there who is gone.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use presence::{CustomStatus, End, ReportInput, Source, Status};
 
 use super::fixture::{Fixture, Settings, user};
 use crate::engine::EngineError;
+use crate::engine::restart::spawn;
 use crate::hub::verdict::Verdict;
 
 fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
@@ -169,4 +172,21 @@ async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
     let (latest, now) = (fixture.engine.timers.latest(), fixture.engine.clock.mono());
     let is_soon = latest.is_some_and(|at| at.since(now) <= Duration::from_secs(600));
     assert!(is_soon, "an entry for {latest:?} at {now:?}");
+}
+
+#[tokio::test]
+async fn a_loop_that_panics_takes_the_process_along() {
+    const CHILD: &str = "PRESENCED_TEST_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        let running = spawn("loop", || panic!("on purpose"));
+        let _ = running.expect("a thread").join();
+        return;
+    }
+    let test = "engine::tests::interleavings::a_loop_that_panics_takes_the_process_along";
+    let child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", test])
+        .env(CHILD, "1")
+        .output();
+    let status = child.expect("a process").status;
+    assert!(status.signal().is_some(), "{status}");
 }
