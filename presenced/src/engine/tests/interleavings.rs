@@ -190,3 +190,35 @@ async fn a_loop_that_panics_takes_the_process_along() {
     let status = child.expect("a process").status;
     assert!(status.signal().is_some(), "{status}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let forgetting = tokio::spawn({
+        let engine = Arc::clone(&fixture.engine);
+        async move { engine.forget(&user("ann")).await }
+    });
+    fixture
+        .until("the store is forgetting", |engine| {
+            engine.gate(&user("ann")).try_lock().is_err()
+        })
+        .await;
+    let choosing = tokio::spawn({
+        let (engine, conn) = (Arc::clone(&fixture.engine), Arc::clone(&ann.conn));
+        async move { engine.choose_on(&conn, CustomStatus::Idle).await }
+    });
+    fixture
+        .until("the choice waits", |engine| {
+            engine.choices.lock().contains_key(&user("ann"))
+        })
+        .await;
+    drop(held);
+    assert_eq!(forgetting.await.expect("an answer"), Ok(1));
+    assert_eq!(choosing.await.expect("an answer"), Err(EngineError::StoreUnavailable));
+    assert_eq!(ann.conn.verdict(), Some(Verdict::Forgotten));
+    fixture.written().await;
+    assert!(fixture.stored("ann").await.is_none());
+}
