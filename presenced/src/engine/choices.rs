@@ -61,17 +61,7 @@ impl Engine {
         by: By,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
-        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
-        if self
-            .shards
-            .of_ref(at)
-            .peek(at)
-            .is_some_and(|cell| cell.profile.is_degraded())
-        {
-            // The store's order of choices is not known yet, and it would drop one that looks older.
-            self.reload_gated(at, user).await?;
-        }
+        let (_pinned, at) = self.pin_known(user).await?;
         let (choice, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;

@@ -94,6 +94,22 @@ impl Engine {
         }
     }
 
+    /// Loads and pins a user whose gate is held, with what the store knows: without that, the order of choices and reports
+    /// is not known, and what is made now may look older.
+    pub(super) async fn pin_known(&self, user: &UserId) -> Result<(Pinned<'_>, UserRef), EngineError> {
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let is_degraded = self
+            .shards
+            .of_ref(at)
+            .peek(at)
+            .is_some_and(|cell| cell.profile.is_degraded());
+        if is_degraded {
+            self.reload_gated(at, user).await?;
+        }
+        Ok((pinned, at))
+    }
+
     /// Pins a user that connects: from memory, from the store if it answers in time, else as ONLINE and `degraded`.
     pub(super) async fn pin_for_connect(&self, user: &UserId) -> Pinned<'_> {
         let loaded = tokio::time::timeout(CONNECT_WAITS, self.pin_loaded(std::slice::from_ref(user))).await;
@@ -218,7 +234,7 @@ impl Engine {
     }
 
     /// Reads again what the store knows of a user whose gate is held.
-    pub(super) async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
+    async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
         let row = self.store.load(id).await.map_err(|_| EngineError::StoreUnavailable)?;
         let now = self.clock.now();
         let stored = row.map(|row| self.stored_of(id, row, now)).unwrap_or_default();

@@ -22,8 +22,7 @@ impl Engine {
 
     async fn report_now(&self, user: &UserId, input: &ReportInput) -> Result<Record, EngineError> {
         let _gate = self.gate(user).lock().await;
-        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
-        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let (_pinned, at) = self.pin_known(user).await?;
         let now = self.clock.now();
         let report = self.begin_report(at, now, input)?;
         let times = ReportTimes {

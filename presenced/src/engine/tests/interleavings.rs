@@ -9,8 +9,8 @@ use std::time::Duration;
 use presence::{CustomStatus, End, ReportInput, Source, Status};
 
 use super::fixture::{Fixture, Settings, user};
-use crate::engine::EngineError;
 use crate::engine::restart::spawn;
+use crate::engine::{Engine, EngineError};
 use crate::hub::verdict::Verdict;
 
 fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
@@ -221,4 +221,26 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
     assert_eq!(ann.conn.verdict(), Some(Verdict::Forgotten));
     fixture.written().await;
     assert!(fixture.stored("ann").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even_if_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Online).await;
+    let dir = fixture.stop().await;
+    let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
+    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
+    let fixture = Fixture::on(dir).await;
+    fixture.store.fail_reads(true);
+    let _ann = fixture.connect("ann").await;
+    fixture.store.fail_reads(false);
+    let busy = report(Status::DoNotDisturb, None);
+    fixture.engine.report(&user("ann"), busy).await.expect("a report");
+    let is_loaded = |engine: &Engine| {
+        let shard = engine.shards.of_user(&user("ann"));
+        let cell = shard.find(&user("ann")).and_then(|at| shard.peek(at));
+        cell.is_some_and(|cell| !cell.profile.is_degraded())
+    };
+    fixture.until("ann is loaded", is_loaded).await;
+    assert_eq!(fixture.status("ann").await, Status::DoNotDisturb);
 }
