@@ -276,6 +276,11 @@ impl Profile {
         })
     }
 
+    /// The next [`Self::settle`] takes a new revision, though nothing changed: the disk may have dropped what was told last.
+    pub fn retell(&mut self) {
+        self.owe(Audience::Inner);
+    }
+
     /// The user did something that no connection tells: last active moves, and no event follows.
     pub fn note_activity(&mut self, now: Wall) {
         self.last_active = self.last_active.max(Some(now));

@@ -92,7 +92,14 @@ impl Engine {
             let forgotten = self.store.forget(&user, revision).await;
             forgotten.map_err(|_| EngineError::StoreUnavailable)?;
             self.forget_here(&user, at, revision).await?;
+            return Ok(());
         }
+        // It was not done, or the user chose since. Then the status is below the removal, and the disk drops it as late.
+        let mut shard = self.shards.of_ref(at);
+        if let Some(cell) = shard.cell(at) {
+            cell.profile.retell();
+        }
+        self.settle(&mut shard, at, self.clock.now());
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{CustomStatus, End, ReportInput, Source, Status};
+use presence::{By, Choice, CustomStatus, End, ReportInput, Revision, Source, Status};
 
 use super::fixture::{Fixture, Settings, user};
 use crate::engine::restart::spawn;
@@ -243,4 +243,36 @@ async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even
     };
     fixture.until("ann is loaded", is_loaded).await;
     assert_eq!(fixture.status("ann").await, Status::DoNotDisturb);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_disk() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    let _ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
+    let gate = fixture.engine.gate(&ann).lock().await;
+    drop(held);
+    while fixture.stored("ann").await.is_some() {}
+    let choice = Choice {
+        custom: CustomStatus::Idle,
+        set_at: Some(fixture.engine.clock.wall()),
+        set_by: Some(By::User),
+    };
+    let chosen = fixture
+        .store
+        .save_choice(&ann, choice, Revision::new(u64::MAX >> 1))
+        .await;
+    assert!(chosen.is_ok());
+    drop(gate);
+    let is_followed_up = |engine: &Engine| {
+        let shard = engine.shards.of_user(&ann);
+        let cell = shard.find(&ann).and_then(|at| shard.peek(at));
+        cell.is_some_and(|cell| cell.late == 0)
+    };
+    fixture.until("what was late is followed up", is_followed_up).await;
+    fixture.written().await;
+    assert!(fixture.stored("ann").await.is_some_and(|row| row.connected));
 }
