@@ -133,7 +133,7 @@ impl Profile {
     }
 
     /// The store answered at last. What happened meanwhile stays; what the store knows is taken: of the choice and of each
-    /// source's report the later one holds.
+    /// source's report the later one holds. A report is on disk before it is shown, so one that is not there is over.
     pub fn handle_load(&mut self, stored: Stored, now: Wall) {
         let loaded = Self::restore(stored, now);
         if loaded.choice.set_at >= self.choice.set_at {
@@ -142,6 +142,8 @@ impl Profile {
             }
             self.choice = loaded.choice;
         }
+        let is_stored = |known: &Report| loaded.reports.iter().any(|one| one.source == known.source);
+        self.reports.retain(is_stored);
         for report in loaded.reports {
             match self.reports.iter_mut().find(|one| one.source == report.source) {
                 Some(known) if known.order > report.order => {}
@@ -272,6 +274,11 @@ impl Profile {
             to,
             reason: self.decision.reason,
         })
+    }
+
+    /// The next [`Self::settle`] takes a new revision, though nothing changed: the disk may have dropped what was told last.
+    pub fn retell(&mut self) {
+        self.owe(Audience::Inner);
     }
 
     /// The user did something that no connection tells: last active moves, and no event follows.

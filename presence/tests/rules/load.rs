@@ -122,7 +122,7 @@ fn a_choice_made_meanwhile_is_not_overwritten_by_an_older_one() {
 }
 
 #[test]
-fn of_each_source_the_later_report_holds() {
+fn of_each_source_the_later_report_holds_and_none_that_is_not_on_disk() {
     let report = |name: &str, status, order| Report {
         source: name.parse::<Source>().unwrap(),
         status,
@@ -134,7 +134,7 @@ fn of_each_source_the_later_report_holds() {
     };
     let (idle, online) = (CustomStatus::Idle, CustomStatus::Online);
     let mut one = Connected::without_the_store();
-    for (name, status, order) in [("a", idle, 20), ("b", idle, 20)] {
+    for (name, status, order) in [("a", idle, 20), ("b", idle, 20), ("over", idle, 20)] {
         let report = report(name, status, order);
         one.profile
             .handle_report(at(1), &report.source.clone(), Some(report), false);

@@ -62,6 +62,10 @@ pub(crate) struct Cell {
     pub(crate) changed: u64,
     /// How many calls and outboxes rely on the cell staying in its slot.
     pub(crate) pins: u32,
+    /// A report is being refreshed on disk: until that is known, no report ends by itself.
+    pub(crate) is_refreshing: bool,
+    /// How many writes of it were late and have not been followed up: the disk may know of reports that are not here.
+    pub(crate) late: u32,
     /// The revision at which the user was forgotten, if nothing came since.
     pub(crate) forgotten: Option<Revision>,
     /// Under which status it stands in the shard's order of present users.
@@ -88,6 +92,8 @@ impl Cell {
             watchers: HashSet::new(),
             changed,
             pins: 0,
+            is_refreshing: false,
+            late: 0,
             forgotten: None,
             listed: None,
             is_only_grace: false,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{By, Choice, CustomStatus, Revision, UserId};
 
+use super::loading::Late;
 use super::{Engine, EngineError};
+use crate::hub::conn::Conn;
+use crate::hub::verdict::Verdict;
 
 /// How many users' limits are kept before those that are over are dropped.
 const WINDOWS_KEPT: usize = 1024;
@@ -22,29 +25,43 @@ impl Engine {
         self.take_choice(user)?;
         let engine = Arc::clone(self);
         let user = user.clone();
-        let done = tokio::spawn(async move { engine.choose_now(&user, custom, by, viewer).await });
+        let done = tokio::spawn(async move {
+            let _gate = engine.gate(&user).lock().await;
+            engine.choose_gated(&user, custom, by, viewer).await
+        });
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
     }
 
-    async fn choose_now(
+    /// The user of a connection chooses there. The own record; none for an observer, who has nothing to choose.
+    pub(crate) async fn choose_on(
+        self: &Arc<Self>,
+        conn: &Arc<Conn>,
+        custom: CustomStatus,
+    ) -> Result<Option<Record>, EngineError> {
+        let Some(user) = conn.user() else { return Ok(None) };
+        self.take_choice(user)?;
+        let (engine, conn, user) = (Arc::clone(self), Arc::clone(conn), user.clone());
+        let done = tokio::spawn(async move {
+            let _gate = engine.gate(&user).lock().await;
+            if conn.verdict() == Some(Verdict::Forgotten) {
+                // It came too late, and must not bring the user back. Nobody is there any more to be told.
+                return Err(EngineError::StoreUnavailable);
+            }
+            let chosen = engine.choose_gated(&user, custom, By::User, Viewer::Own).await;
+            chosen.map(Some)
+        });
+        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+    }
+
+    /// The gate is held.
+    async fn choose_gated(
         &self,
         user: &UserId,
         custom: CustomStatus,
         by: By,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        let _gate = self.gate(user).lock().await;
-        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
-        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
-        if self
-            .shards
-            .of_ref(at)
-            .peek(at)
-            .is_some_and(|cell| cell.profile.is_degraded())
-        {
-            // The store's order of choices is not known yet, and it would drop one that looks older.
-            self.reload_gated(at, user).await?;
-        }
+        let (_pinned, at) = self.pin_known(user).await?;
         let (choice, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
@@ -69,7 +86,7 @@ impl Engine {
         };
         let saved = self.store.save_choice(user, choice, revision).await;
         if let Err(error) = saved {
-            self.refresh_after(&error, at);
+            self.refresh_after(&error, at, Late::Change);
             return Err(EngineError::StoreUnavailable);
         }
         let mut shard = self.shards.of_ref(at);

@@ -16,6 +16,15 @@ const CONNECT_WAITS: Duration = Duration::from_millis(150);
 /// How often the load of a profile that could not be loaded is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// What a write was to do that was late: it may be done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// A choice or a report.
+    Change,
+    /// To forget the user.
+    Forget,
+}
+
 /// Users that stay in memory while it lives, in the order asked for.
 pub(super) struct Pinned<'a> {
     engine: &'a Engine,
@@ -85,6 +94,22 @@ impl Engine {
         }
     }
 
+    /// Loads and pins a user whose gate is held, with what the store knows: without that, the order of choices and reports
+    /// is not known, and what is made now may look older.
+    pub(super) async fn pin_known(&self, user: &UserId) -> Result<(Pinned<'_>, UserRef), EngineError> {
+        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
+        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let is_degraded = self
+            .shards
+            .of_ref(at)
+            .peek(at)
+            .is_some_and(|cell| cell.profile.is_degraded());
+        if is_degraded {
+            self.reload_gated(at, user).await?;
+        }
+        Ok((pinned, at))
+    }
+
     /// Pins a user that connects: from memory, from the store if it answers in time, else as ONLINE and `degraded`.
     pub(super) async fn pin_for_connect(&self, user: &UserId) -> Pinned<'_> {
         let loaded = tokio::time::timeout(CONNECT_WAITS, self.pin_loaded(std::slice::from_ref(user))).await;
@@ -137,19 +162,39 @@ impl Engine {
                 continue;
             }
             // Writes are done in the order in which they were queued, so when this one is answered those are over.
-            let is_over = self.save_mark(Ending::Running).await.is_ok();
-            let list = if is_over { &self.degraded } else { &self.late };
-            list.lock().extend(late);
+            if self.save_mark(Ending::Running).await.is_err() {
+                self.late.lock().extend(late);
+                continue;
+            }
+            let mut late = late.into_iter();
+            while let Some((user, write)) = late.next() {
+                let followed = match write {
+                    Late::Change => self.reload(user).await,
+                    Late::Forget => self.finish_forgetting(user).await,
+                };
+                if followed.is_err() {
+                    // As above: the one that failed goes last.
+                    let mut list = self.late.lock();
+                    list.extend(late);
+                    list.push((user, write));
+                    break;
+                }
+                if let Some(cell) = self.shards.of_ref(user).cell(user) {
+                    cell.late = cell.late.saturating_sub(1);
+                }
+                self.unpin(user);
+            }
         }
     }
 
     /// A durable write failed. If it may still be done, what the store knows is read again later.
-    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef) {
+    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef, write: Late) {
         if matches!(error, StoreError::Late) {
             if let Some(cell) = self.shards.of_ref(user).cell(user) {
                 cell.pins += 1;
+                cell.late += 1;
             }
-            self.late.lock().push(user);
+            self.late.lock().push((user, write));
         }
     }
 
@@ -189,7 +234,7 @@ impl Engine {
     }
 
     /// Reads again what the store knows of a user whose gate is held.
-    pub(super) async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
+    async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
         let row = self.store.load(id).await.map_err(|_| EngineError::StoreUnavailable)?;
         let now = self.clock.now();
         let stored = row.map(|row| self.stored_of(id, row, now)).unwrap_or_default();

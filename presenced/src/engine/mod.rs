@@ -132,7 +132,7 @@ pub(crate) struct Engine {
     /// Users whose profile is to be read from the store again, pinned.
     degraded: Mutex<Vec<UserRef>>,
     /// Users with a write that was late, which may be done or not, pinned.
-    late: Mutex<Vec<UserRef>>,
+    late: Mutex<Vec<(UserRef, loading::Late)>>,
     tallies: Tallies,
     rates: rates::Rates,
     next_session: AtomicU64,
@@ -316,6 +316,10 @@ impl Engine {
 
     /// The wheel came to a user's deadline.
     fn on_user_deadline(&self, user: UserRef, at: Mono) {
+        // Nobody can come back in time while the door is closed: whoever is in grace stays so until after the restart.
+        if self.is_draining() {
+            return;
+        }
         let mut shard = self.shards.of_ref(user);
         let is_current = shard.peek(user).is_some_and(|cell| cell.armed == Some(at));
         if is_current {

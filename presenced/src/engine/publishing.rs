@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use presence::wire::rest::Counts;
-use presence::{Audience, Now, Published, Status};
+use presence::{Audience, Mono, Now, Published, Status};
 
 use super::Engine;
 use super::cell::Cell;
@@ -14,6 +15,10 @@ use super::timing::Target;
 use crate::hub::conn::Conn;
 use crate::hub::outbox::UserRef;
 use crate::store::ExpiredReport;
+
+/// An entry of the wheel stays until it comes up, even if its user is long gone: reports may hold for a day, and many end
+/// long before that. Beyond this it is looked again.
+const ARM_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Applies the rule to one user after something happened to it, and lets everything follow. What was published, if
@@ -39,7 +44,7 @@ impl Engine {
         if published.is_some() || has_turned {
             self.write_soon(cell, user);
         }
-        self.arm_deadline(cell, user);
+        self.arm_deadline(cell, user, now.mono);
         published
     }
 
@@ -93,7 +98,7 @@ impl Engine {
 
     /// Reports whose time is up end, on disk too.
     pub(super) fn expire_reports(&self, cell: &mut Cell, now: Now) {
-        if cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
+        if cell.is_refreshing || cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
             return;
         }
         let before: Vec<_> = cell
@@ -145,11 +150,13 @@ impl Engine {
         self.tallies.by_status.get(index)
     }
 
-    fn arm_deadline(&self, cell: &mut Cell, user: UserRef) {
-        let deadlines = [cell.sessions.next_deadline(), cell.profile.next_deadline()];
+    fn arm_deadline(&self, cell: &mut Cell, user: UserRef, now: Mono) {
+        let reports = cell.profile.next_deadline().filter(|_| !cell.is_refreshing);
+        let deadlines = [cell.sessions.next_deadline(), reports];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             return;
         };
+        let next = next.min(now.after(ARM_AHEAD_MAX));
         // A later deadline needs no new entry: the earlier one comes up, settles nothing and arms it then.
         if cell.armed.is_none_or(|armed| next < armed) {
             cell.armed = Some(next);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use presence::{Audience, Profile, Revision, Sessions, UserId};
 
+use super::loading::Late;
 use super::{Engine, EngineError};
 use crate::hub::conn::Conn;
 use crate::hub::outbox::UserRef;
@@ -29,16 +30,16 @@ impl Engine {
     async fn kick_now(&self, user: &UserId) -> Result<u64, EngineError> {
         let _gate = self.gate(user).lock().await;
         // Whoever is present is in memory, so the store need not be asked who this is.
-        let at = {
+        let (at, may_have_reports) = {
             let mut shard = self.shards.of_user(user);
             let Some(at) = shard.find(user) else { return Ok(0) };
             let Some(cell) = shard.cell(at) else { return Ok(0) };
             cell.pins += 1;
-            (at, !cell.profile.reports().is_empty())
+            (at, cell.late > 0 || !cell.profile.reports().is_empty())
         };
-        let (at, has_reports) = at;
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
-        if has_reports && self.store.end_reports(user).await.is_err() {
+        if may_have_reports && let Err(error) = self.store.end_reports(user).await {
+            self.refresh_after(&error, at, Late::Change);
             self.unpin(at);
             return Err(EngineError::StoreUnavailable);
         }
@@ -60,17 +61,57 @@ impl Engine {
         let _gate = self.gate(user).lock().await;
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
-        let before = self
+        let revision = self.removal_revision(at);
+        if let Err(error) = self.store.forget(user, revision).await {
+            self.refresh_after(&error, at, Late::Forget);
+            return Err(EngineError::StoreUnavailable);
+        }
+        self.forget_here(user, at, revision).await
+    }
+
+    /// A user's removal from the disk was late and is over. If it was done, the user is forgotten here too.
+    pub(super) async fn finish_forgetting(&self, at: UserRef) -> Result<(), EngineError> {
+        let id = self.shards.of_ref(at).peek(at).map(|cell| cell.user.clone());
+        let Some(user) = id else { return Ok(()) };
+        let _gate = self.gate(&user).lock().await;
+        let row = self
+            .store
+            .load(&user)
+            .await
+            .map_err(|_| EngineError::StoreUnavailable)?;
+        let chosen = self
             .shards
             .of_ref(at)
             .peek(at)
-            .map(|cell| cell.profile.revision())
-            .unwrap_or_default();
-        let revision = self.directory.next_revision(before, self.clock.wall());
-        self.store
-            .forget(user, revision)
-            .await
-            .map_err(|_| EngineError::StoreUnavailable)?;
+            .and_then(|cell| cell.profile.choice().set_at);
+        // A choice is on disk before it is shown. If the disk knows no such choice any more, only the status was written
+        // since, perhaps.
+        let is_done = row.is_none_or(|row| row.stored.choice.set_at < chosen);
+        if is_done {
+            let revision = self.removal_revision(at);
+            let forgotten = self.store.forget(&user, revision).await;
+            forgotten.map_err(|_| EngineError::StoreUnavailable)?;
+            self.forget_here(&user, at, revision).await?;
+            return Ok(());
+        }
+        // It was not done, or the user chose since. Then the status is below the removal, and the disk drops it as late.
+        let mut shard = self.shards.of_ref(at);
+        if let Some(cell) = shard.cell(at) {
+            cell.profile.retell();
+        }
+        self.settle(&mut shard, at, self.clock.now());
+        Ok(())
+    }
+
+    /// The revision at which a user would be removed now.
+    fn removal_revision(&self, at: UserRef) -> Revision {
+        let before = self.shards.of_ref(at).peek(at).map(|cell| cell.profile.revision());
+        self.directory
+            .next_revision(before.unwrap_or_default(), self.clock.wall())
+    }
+
+    /// What was forgotten on disk with this revision is forgotten in memory. How many connections and reports there were.
+    async fn forget_here(&self, user: &UserId, at: UserRef, revision: Revision) -> Result<u64, EngineError> {
         let (ended, is_overtaken, removed_at) = self.drop_all(at, revision).ok_or(EngineError::StoreUnavailable)?;
         if is_overtaken {
             self.forget_again(user, at, removed_at).await?;
@@ -105,17 +146,14 @@ impl Engine {
 
     /// What changed while the store was forgetting may have been written after that.
     async fn forget_again(&self, user: &UserId, at: UserRef, removed_at: Revision) -> Result<(), EngineError> {
-        self.store
-            .forget(user, removed_at)
-            .await
-            .map_err(|_| EngineError::StoreUnavailable)?;
+        let forgotten = self.store.forget(user, removed_at).await;
         // Who is back already was written in between, perhaps.
         if let Some(cell) = self.shards.of_ref(at).cell(at)
             && cell.profile.revision() > removed_at
         {
             self.write_soon(cell, at);
         }
-        Ok(())
+        forgotten.map_err(|_| EngineError::StoreUnavailable)
     }
 }
 

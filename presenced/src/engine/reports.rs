@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{ReportInput, UserId};
+use presence::{Now, Report, ReportInput, UserId};
 
+use super::loading::Late;
 use super::{Engine, EngineError};
+use crate::hub::outbox::UserRef;
 use crate::store::{ReportRow, ReportTimes};
 
 impl Engine {
@@ -20,45 +22,27 @@ impl Engine {
 
     async fn report_now(&self, user: &UserId, input: &ReportInput) -> Result<Record, EngineError> {
         let _gate = self.gate(user).lock().await;
-        let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
-        let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
+        let (_pinned, at) = self.pin_known(user).await?;
         let now = self.clock.now();
-        let report = {
-            let shard = self.shards.of_ref(at);
-            let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-            let reports = cell.profile.reports();
-            let is_new = !reports.iter().any(|one| one.source == input.source);
-            let report = cell.profile.report(now, input);
-            if report.is_some() && is_new && reports.len() >= self.options.reports_per_user {
-                return Err(EngineError::TooManyReports);
-            }
-            report
-        };
+        let report = self.begin_report(at, now, input)?;
         let times = ReportTimes {
             last_seen: now.wall,
             last_active: input.update_last_active.then_some(now.wall),
         };
         let saved = match &report {
-            Some(report) => {
-                let row = ReportRow {
-                    source: report.source.clone(),
-                    status: report.status,
-                    since: report.since,
-                    heard: report.heard,
-                    order: report.order,
-                    last_active: report.last_active,
-                    expires_at: report.expires.map(|at| now.wall_at(at)),
-                };
-                self.store.save_report(user, row, times).await
-            }
+            Some(report) => self.store.save_report(user, row_of(report, now), times).await,
             None => self.store.end_report(user, &input.source, times).await,
         };
-        if let Err(error) = saved {
-            self.refresh_after(&error, at);
-            return Err(EngineError::StoreUnavailable);
-        }
         let mut shard = self.shards.of_ref(at);
         let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        cell.is_refreshing = false;
+        if let Err(error) = saved {
+            // Whose time was up meanwhile ends now.
+            self.settle(&mut shard, at, self.clock.now());
+            drop(shard);
+            self.refresh_after(&error, at, Late::Change);
+            return Err(EngineError::StoreUnavailable);
+        }
         let before = cell.profile.reports().len();
         cell.profile
             .handle_report(now, &input.source, report, input.update_last_active);
@@ -66,6 +50,21 @@ impl Engine {
         self.settle(&mut shard, at, self.clock.now());
         let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
         Ok(self.record_of(cell, Viewer::Internal))
+    }
+
+    /// The report that is to be on disk before it is shown, or none if one is to end. One that is refreshed in time holds
+    /// until the disk has answered, however long that takes.
+    fn begin_report(&self, at: UserRef, now: Now, input: &ReportInput) -> Result<Option<Report>, EngineError> {
+        let mut shard = self.shards.of_ref(at);
+        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        let reports = cell.profile.reports();
+        let is_new = !reports.iter().any(|one| one.source == input.source);
+        let report = cell.profile.report(now, input);
+        if report.is_some() && is_new && reports.len() >= self.options.reports_per_user {
+            return Err(EngineError::TooManyReports);
+        }
+        cell.is_refreshing = report.is_some() && !is_new;
+        Ok(report)
     }
 
     /// Keeps the count of reports in step.
@@ -76,5 +75,17 @@ impl Engine {
         } else {
             tally.fetch_sub((before - after) as u64, std::sync::atomic::Ordering::Relaxed);
         }
+    }
+}
+
+fn row_of(report: &Report, now: Now) -> ReportRow {
+    ReportRow {
+        source: report.source.clone(),
+        status: report.status,
+        since: report.since,
+        heard: report.heard,
+        order: report.order,
+        last_active: report.last_active,
+        expires_at: report.expires.map(|at| now.wall_at(at)),
     }
 }

@@ -57,13 +57,13 @@ impl Engine {
         threads.extend(spawn("timers", move || engine.timers.run(&engine, &engine.clock)));
         let engine = Arc::clone(self);
         threads.extend(spawn("delivery", move || engine.run_delivery()));
-        let writing = tokio::spawn(Arc::clone(self).run_write_behind());
+        let writing = tokio::spawn(vital(Arc::clone(self).run_write_behind()));
         let engine = Arc::clone(self);
-        let reloading = tokio::spawn(async move { engine.retry_degraded().await });
+        let reloading = tokio::spawn(vital(async move { engine.retry_degraded().await }));
         let engine = Arc::clone(self);
-        let marking = tokio::spawn(async move { engine.keep_marking().await });
+        let marking = tokio::spawn(vital(async move { engine.keep_marking().await }));
         let engine = Arc::clone(self);
-        let refreshing = tokio::spawn(async move { engine.refresh_late().await });
+        let refreshing = tokio::spawn(vital(async move { engine.refresh_late().await }));
         Running {
             engine: Arc::clone(self),
             threads,
@@ -151,8 +151,28 @@ pub(super) enum Ending {
     Clean,
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+/// Held by a loop without which the daemon only looks alive. If that ends by a panic, so does the process: a restart shows
+/// everybody as before, while a daemon without one of its loops tells nobody anything, or lets nobody go.
+struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+async fn vital(run: impl Future<Output = ()>) {
+    let _vital = Vital;
+    run.await;
+}
+
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _vital = Vital;
+        run();
+    });
     spawned
         .inspect_err(|error| tracing::error!(%error, name, "a thread could not be started"))
         .ok()

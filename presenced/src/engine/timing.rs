@@ -59,6 +59,12 @@ impl Timers {
         }
     }
 
+    /// The deadline furthest away.
+    #[cfg(test)]
+    pub(super) fn latest(&self) -> Option<Mono> {
+        self.state.lock().wheel.latest()
+    }
+
     /// Ends the loop.
     pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use presence::wire::code::Code;
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
-use presence::{Bucket, Wall};
+use presence::{Bucket, End, Wall};
 use tokio::net::TcpStream;
 
 use super::ending::{self, Ending};
@@ -15,6 +15,7 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
+use crate::engine::Engine;
 use crate::hub::conn::Conn;
 use crate::hub::frame::Opcode;
 use crate::hub::verdict::{Abuse, Verdict};
@@ -26,6 +27,10 @@ const TURN_MESSAGES: usize = 16;
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
     let Admitted { user, expires, slot } = admitted;
     let conn = Conn::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
+    let _attached = Attached {
+        engine: &gateway.engine,
+        conn: &conn,
+    };
     let ending = match greet(&gateway, &conn, expires).await {
         Ok(greeted) => Session::new(greeted, early).serve().await,
         Err(ending) => ending,
@@ -36,6 +41,19 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     // Boxed, so that a connection does not carry its end along while it lives.
     Box::pin(ending::part(&conn, ending)).await;
     drop(slot);
+}
+
+/// The task's hold on the engine. Should the task end by a panic, the session ends with it: nobody stays whose connection is
+/// gone.
+struct Attached<'a> {
+    engine: &'a Engine,
+    conn: &'a Arc<Conn>,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.engine.end(self.conn, End::Lost);
+    }
 }
 
 /// A connection whose first message has been sent. Only `greet` makes one, so nothing is served before.
@@ -212,7 +230,37 @@ impl<'a> Session<'a> {
 
 #[cfg(test)]
 mod tests {
+    use presence::UserId;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::gateway::tests::Fixture;
+
+    #[tokio::test]
+    async fn a_session_whose_task_panics_is_lost_and_counted_no_more() {
+        let engine = Fixture::new().await.engine;
+        let ann = UserId::new("ann").expect("a user id");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let _peer = TcpStream::connect(address).await.expect("a connection");
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let task = tokio::spawn({
+            let (engine, ann) = (Arc::clone(&engine), ann.clone());
+            async move {
+                let conn = Conn::new(socket, engine.new_session(), Some(ann.clone()), engine.shared());
+                let _attached = Attached {
+                    engine: &engine,
+                    conn: &conn,
+                };
+                assert!(engine.connect(&ann, &conn).await.is_ok());
+                panic!("on purpose");
+            }
+        });
+        assert!(task.await.is_err_and(|error| error.is_panic()));
+        assert_eq!(engine.stats().sessions.connections, 0);
+        let explain = engine.explain(&ann).await.expect("an explanation");
+        assert!(explain.sessions.is_empty() && explain.grace.is_some(), "{explain:?}");
+    }
 
     /// Most bytes of a connection's task; there are tens of thousands, and most of them wait.
     const TASK_MAX_BYTES: usize = 1536;

@@ -123,8 +123,11 @@ impl Conn {
     /// Queues one text frame and writes as far as the socket takes it. The first one is the greeting: nothing else goes
     /// out before it.
     pub(crate) fn push_text(self: &Arc<Self>, payload: &str) {
-        self.outbox.lock().is_greeted = true;
-        self.send(&frame::encode(Opcode::Text, payload.as_bytes()));
+        let frame = frame::encode(Opcode::Text, payload.as_bytes());
+        let mut outbox = self.outbox.lock();
+        // In one step with its place in line: a change that came in between would go out before it.
+        outbox.is_greeted = true;
+        self.send_in(outbox, &frame);
     }
 
     /// Queues a frame of another kind (a control frame's payload is at most 125 bytes).
@@ -148,7 +151,10 @@ impl Conn {
 
     /// Sends a finished frame, after what waits already.
     pub(crate) fn send(self: &Arc<Self>, frame: &[u8]) {
-        let mut outbox = self.outbox.lock();
+        self.send_in(self.outbox.lock(), frame);
+    }
+
+    fn send_in(self: &Arc<Self>, mut outbox: parking_lot::MutexGuard<'_, Outbox>, frame: &[u8]) {
         if outbox.is_closing {
             return;
         }

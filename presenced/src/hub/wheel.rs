@@ -63,6 +63,12 @@ impl<T> Wheel<T> {
             .map(|tick| Mono::from_millis(tick * TICK_MILLIS))
     }
 
+    /// The deadline furthest away.
+    #[cfg(test)]
+    pub(crate) fn latest(&self) -> Option<Mono> {
+        self.slots.iter().flatten().map(|(at, _)| *at).max()
+    }
+
     fn take_slot(&mut self, slot: usize, now: Mono, due: &mut Vec<(Mono, T)>) {
         if !self.is_set(slot) {
             return;

@@ -6,5 +6,6 @@ mod durability;
 mod failures;
 mod figures;
 mod fixture;
+mod interleavings;
 mod races;
 mod times;

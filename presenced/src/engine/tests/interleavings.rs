@@ -1,0 +1,278 @@
+//! More things that meet at an unlucky moment: writes that are late, timers that fire meanwhile, an end that comes between
+//! two steps. What is shown in the end is what is on disk, and nobody is there who is gone.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::{By, Choice, CustomStatus, End, ReportInput, Revision, Source, Status};
+
+use super::fixture::{Fixture, Settings, user};
+use crate::engine::restart::spawn;
+use crate::engine::{Engine, EngineError};
+use crate::hub::verdict::Verdict;
+
+fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
+    ReportInput {
+        source: Source::default(),
+        status,
+        ttl,
+        update_last_active: false,
+    }
+}
+
+/// A store whose callers give up soon.
+async fn impatient() -> Fixture {
+    Fixture::with(Settings {
+        answer_within: Duration::from_millis(100),
+        ..Settings::default()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_the_end() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    fixture
+        .engine
+        .report(&ann, report(Status::Online, None))
+        .await
+        .expect("a report");
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.report(&ann, report(Status::Offline, None)).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is gone", |engine| engine.stats().users.total() == 0)
+        .await;
+    assert_eq!(fixture.engine.stats().sessions.reports, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_the_end() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    fixture
+        .engine
+        .report(&ann, report(Status::Online, None))
+        .await
+        .expect("a report");
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is gone", |engine| engine.stats().users.total() == 0)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_user_back() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.report(&ann, report(Status::Online, None)).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    let kicking = tokio::spawn({
+        let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
+        async move { while engine.kick(&ann).await.is_err() {} }
+    });
+    fixture
+        .until("the kick is answered or waits for the store", |engine| {
+            kicking.is_finished() || engine.gate(&ann).try_lock().is_err()
+        })
+        .await;
+    drop(held);
+    kicking.await.expect("an answer");
+    fixture
+        .until("ann is out of memory", |engine| !engine.is_in_memory(&ann))
+        .await;
+    assert!(fixture.stored("ann").await.is_none_or(|row| row.reports.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgotten_in_the_end() {
+    let fixture = impatient().await;
+    let ann = fixture.connect("ann").await;
+    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let late = fixture.engine.forget(&user("ann")).await;
+    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    drop(held);
+    fixture
+        .until("ann is forgotten", |_| ann.conn.verdict() == Some(Verdict::Forgotten))
+        .await;
+    assert_eq!(
+        fixture.engine.custom_status(&user("ann")).await,
+        Ok(CustomStatus::Online)
+    );
+    assert!(fixture.stored("ann").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let short = report(Status::Online, Some(Duration::from_secs(1)));
+    fixture.engine.report(&ann, short.clone()).await.expect("a report");
+    let ends = fixture.engine.clock.mono().after(Duration::from_secs(1));
+    let held = fixture.store.hold_commits();
+    let refreshing = tokio::spawn({
+        let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
+        async move {
+            engine
+                .report(&ann, report(Status::Online, Some(Duration::from_secs(60))))
+                .await
+        }
+    });
+    fixture
+        .until("its time would be up", |engine| {
+            engine.clock.mono() > ends.after(Duration::from_millis(100))
+        })
+        .await;
+    assert_eq!(fixture.counts().online, 1);
+    drop(held);
+    assert_eq!(
+        refreshing.await.expect("an answer").map(|record| record.status),
+        Ok(Status::Online)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_does_not_end_while_the_door_is_closed() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    ann.end(&fixture, End::Lost);
+    let ends = fixture.engine.clock.mono().after(Duration::from_millis(200));
+    fixture.engine.begin_drain();
+    fixture
+        .until("its time would be up", |engine| {
+            engine.clock.mono() > ends.after(Duration::from_millis(100))
+        })
+        .await;
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.status("ann").await, Status::Online);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
+    let fixture = Fixture::new().await;
+    let ann = user("ann");
+    let long = report(Status::Online, Some(Duration::from_secs(86_400)));
+    fixture.engine.report(&ann, long).await.expect("a report");
+    fixture
+        .engine
+        .report(&ann, report(Status::Offline, None))
+        .await
+        .expect("an end");
+    let (latest, now) = (fixture.engine.timers.latest(), fixture.engine.clock.mono());
+    let is_soon = latest.is_some_and(|at| at.since(now) <= Duration::from_secs(600));
+    assert!(is_soon, "an entry for {latest:?} at {now:?}");
+}
+
+#[tokio::test]
+async fn a_loop_that_panics_takes_the_process_along() {
+    const CHILD: &str = "PRESENCED_TEST_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        let running = spawn("loop", || panic!("on purpose"));
+        let _ = running.expect("a thread").join();
+        return;
+    }
+    let test = "engine::tests::interleavings::a_loop_that_panics_takes_the_process_along";
+    let child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", test])
+        .env(CHILD, "1")
+        .output();
+    let status = child.expect("a process").status;
+    assert!(status.signal().is_some(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    let forgetting = tokio::spawn({
+        let engine = Arc::clone(&fixture.engine);
+        async move { engine.forget(&user("ann")).await }
+    });
+    fixture
+        .until("the store is forgetting", |engine| {
+            engine.gate(&user("ann")).try_lock().is_err()
+        })
+        .await;
+    let choosing = tokio::spawn({
+        let (engine, conn) = (Arc::clone(&fixture.engine), Arc::clone(&ann.conn));
+        async move { engine.choose_on(&conn, CustomStatus::Idle).await }
+    });
+    fixture
+        .until("the choice waits", |engine| {
+            engine.choices.lock().contains_key(&user("ann"))
+        })
+        .await;
+    drop(held);
+    assert_eq!(forgetting.await.expect("an answer"), Ok(1));
+    assert_eq!(choosing.await.expect("an answer"), Err(EngineError::StoreUnavailable));
+    assert_eq!(ann.conn.verdict(), Some(Verdict::Forgotten));
+    fixture.written().await;
+    assert!(fixture.stored("ann").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even_if_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    fixture.choose("ann", CustomStatus::Online).await;
+    let dir = fixture.stop().await;
+    let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
+    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
+    let fixture = Fixture::on(dir).await;
+    fixture.store.fail_reads(true);
+    let _ann = fixture.connect("ann").await;
+    fixture.store.fail_reads(false);
+    let busy = report(Status::DoNotDisturb, None);
+    fixture.engine.report(&user("ann"), busy).await.expect("a report");
+    let is_loaded = |engine: &Engine| {
+        let shard = engine.shards.of_user(&user("ann"));
+        let cell = shard.find(&user("ann")).and_then(|at| shard.peek(at));
+        cell.is_some_and(|cell| !cell.profile.is_degraded())
+    };
+    fixture.until("ann is loaded", is_loaded).await;
+    assert_eq!(fixture.status("ann").await, Status::DoNotDisturb);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_disk() {
+    let fixture = impatient().await;
+    let ann = user("ann");
+    let _ann = fixture.connect("ann").await;
+    fixture.written().await;
+    let held = fixture.store.hold_commits();
+    assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
+    let gate = fixture.engine.gate(&ann).lock().await;
+    drop(held);
+    while fixture.stored("ann").await.is_some() {}
+    let choice = Choice {
+        custom: CustomStatus::Idle,
+        set_at: Some(fixture.engine.clock.wall()),
+        set_by: Some(By::User),
+    };
+    let chosen = fixture
+        .store
+        .save_choice(&ann, choice, Revision::new(u64::MAX >> 1))
+        .await;
+    assert!(chosen.is_ok());
+    drop(gate);
+    let is_followed_up = |engine: &Engine| {
+        let shard = engine.shards.of_user(&ann);
+        let cell = shard.find(&ann).and_then(|at| shard.peek(at));
+        cell.is_some_and(|cell| cell.late == 0)
+    };
+    fixture.until("what was late is followed up", is_followed_up).await;
+    fixture.written().await;
+    assert!(fixture.stored("ann").await.is_some_and(|row| row.connected));
+}
