@@ -112,6 +112,13 @@ impl Table {
         self.listed.len()
     }
 
+    /// How many of them are listed for what they are, and not because they are selected.
+    pub(crate) fn fitting(&self, roster: &Roster) -> usize {
+        let row = self.listed.get(self.cursor).and_then(|slot| roster.row(*slot));
+        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.fits(row));
+        self.listed.len() - usize::from(is_kept)
+    }
+
     /// The first row shown.
     pub(crate) const fn top(&self) -> usize {
         self.top
@@ -349,11 +356,14 @@ impl Table {
 
     /// Whoever is selected stays listed until the selection moves on.
     fn passes(&self, row: &Row) -> bool {
-        let fits = match self.filter {
+        self.fits(row) || self.selected.as_ref() == Some(&row.user)
+    }
+
+    fn fits(&self, row: &Row) -> bool {
+        match self.filter {
             Filter::Present => row.status != Status::Offline,
             Filter::Only(status) => row.status == status,
-        };
-        fits || self.selected.as_ref() == Some(&row.user)
+        }
     }
 }
 
