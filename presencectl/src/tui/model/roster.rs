@@ -244,10 +244,9 @@ impl Roster {
             ..change_of_record(row, from)
         });
         self.count(slot, from, record.status);
-        if is_news {
-            self.touch_told(slot);
-        } else {
-            self.touch(slot);
+        match change {
+            Some(_) => self.touch_told(slot),
+            None => self.touch(slot),
         }
         change
     }

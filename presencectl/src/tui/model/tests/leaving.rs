@@ -120,7 +120,8 @@ fn only_what_the_stream_told_is_counted_as_changed() {
     let mut fresh = record("ann", Status::Online, 1);
     fresh.last_seen = Some(NOW);
     roster.refresh(vec![fresh]);
-    roster.apply(vec![update("ann", Status::Online, 1)], NOW);
+    // As after a restart of the daemon: as before, with another revision.
+    roster.apply(vec![update("ann", Status::Online, 2)], NOW);
     assert_eq!(roster.untaken(), 0, "nobody changed");
     roster.apply(vec![update("ann", Status::Idle, 2)], NOW);
     roster.apply(
