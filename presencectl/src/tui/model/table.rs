@@ -203,11 +203,12 @@ impl Table {
 
     /// There is room for so many rows now.
     fn make_room(&mut self, rows: usize) {
-        if self.rows == rows.max(1) {
+        // While it is out of sight it stays as it was.
+        if rows == 0 || self.rows == rows {
             return;
         }
         let was_in_sight = self.is_in_sight();
-        self.rows = rows.max(1);
+        self.rows = rows;
         self.top = self.top.min(self.listed.len().saturating_sub(rows));
         if was_in_sight {
             self.show_cursor(rows);
@@ -222,6 +223,7 @@ impl Table {
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
     pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
         self.make_room(rows);
+        let rows = if rows == 0 { self.rows } else { rows };
         roster.forget_surplus(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
