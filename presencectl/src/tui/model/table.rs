@@ -236,6 +236,7 @@ impl Table {
             return;
         }
         let line = self.is_in_sight().then(|| self.cursor - self.top);
+        let heir = self.heir(roster);
         self.keep_by_user(roster, &touched);
         if std::mem::take(&mut self.is_changed) {
             self.list_anew(roster);
@@ -243,10 +244,10 @@ impl Table {
             self.merge(roster, &touched);
         }
         touched.iter().for_each(|slot| roster.drop_row(*slot));
-        self.find_cursor(roster, line, rows);
+        self.find_cursor(roster, line, heir, rows);
     }
 
-    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, rows: usize) {
+    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, heir: Option<Slot>, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self.top.min(last);
         let Some(user) = &self.selected else {
@@ -263,9 +264,19 @@ impl Table {
                     self.show_cursor(rows);
                 }
             }
-            // Forgotten: the row that moved up is next.
-            None => self.select(roster, self.cursor, rows),
+            // Forgotten: the row that moved up is next, or the last one.
+            None => {
+                let place = |heir| self.listed.iter().position(|listed| *listed == heir);
+                let at = heir.map_or(usize::MAX, |heir| place(heir).unwrap_or(self.cursor));
+                self.select(roster, at, rows);
+            }
         }
+    }
+
+    /// Who stands below the selected one and stays.
+    fn heir(&self, roster: &Roster) -> Option<Slot> {
+        let below = self.listed.get(self.cursor..).unwrap_or_default();
+        below.iter().copied().find(|slot| !roster.is_gone(*slot))
     }
 
     /// New users take their places by id, those that go leave theirs.

@@ -167,3 +167,20 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
     table.settle(&mut roster, 10);
     assert_eq!(names(&roster, table.listed()), ["flash"]);
 }
+
+#[test]
+fn after_a_forgotten_one_the_next_is_selected_whoever_comes_at_the_same_time() {
+    let users = ["m-1", "m-2", "m-3"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 1, 10);
+    let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
+    roster.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("m-3")));
+    roster.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("m-1")), "after the last one the last one");
+}
