@@ -37,6 +37,11 @@ impl Process {
         kill_process(self.0, Signal::TSTP).unwrap();
     }
 
+    /// Asks it to end and to leave a core behind, as Ctrl-\ does.
+    pub fn quit(self) {
+        kill_process(self.0, Signal::QUIT).unwrap();
+    }
+
     /// Halts it, as a debugger or a hypervisor would.
     pub fn halt(self) {
         kill_process(self.0, Signal::STOP).unwrap();

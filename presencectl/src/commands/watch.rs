@@ -158,23 +158,25 @@ fn listen(to: Signal) -> io::Result<tokio::signal::unix::Signal> {
 }
 
 /// What ends a program from outside.
-struct Signals([tokio::signal::unix::Signal; 3]);
+struct Signals([tokio::signal::unix::Signal; 4]);
 
 fn signals() -> io::Result<Signals> {
     Ok(Signals([
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
+        signal(SignalKind::quit())?,
     ]))
 }
 
 impl Signals {
     async fn recv(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
+        let [terminate, interrupt, hangup, quit] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {}
+            _ = quit.recv() => {}
         }
     }
 }

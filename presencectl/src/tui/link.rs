@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,12 @@ impl Link {
             let following = follower.follow(next.take(), &self.retry_now, async |event| self.on_event(event).await);
             let Err(failure) = following.await else { return };
             let (why, advice) = failure.parts();
+            // What was asked for while it was being tried anyway is no word for later.
+            tokio::select! {
+                biased;
+                () = self.retry_now.notified() => {}
+                () = std::future::ready(()) => {}
+            }
             self.tell(Message::News(News::Ended { why, next: advice })).await;
             if self.inputs.is_closed() {
                 return;
@@ -126,17 +133,25 @@ impl Link {
         Ok(())
     }
 
-    /// Each order beside the others, so that none waits for another or for the stream.
+    /// Each order beside the others, so that none waits for another or for the stream; but what is to change one user is done in the order
+    /// in which it was asked for.
     async fn carry_out(self: &Arc<Self>, mut orders: Receiver<Effect>) {
         let mut asked: [Option<JoinHandle<()>>; Question::COUNT] = [const { None }; Question::COUNT];
+        let mut under_way: HashMap<UserId, JoinHandle<()>> = HashMap::new();
         while let Some(order) = orders.recv().await {
             if order == Effect::Reconnect {
                 self.retry_now.notify_one();
                 continue;
             }
-            let question = Question::of(&order);
+            let (question, changed) = (Question::of(&order), changed_by(&order));
+            under_way.retain(|_, task| !task.is_finished());
+            let before = changed.as_ref().and_then(|user| under_way.remove(user));
             let link = Arc::clone(self);
             let task = tokio::spawn(async move {
+                if let Some(before) = before {
+                    // Whether it was done is told by itself.
+                    let _ = before.await;
+                }
                 let answer = match question {
                     Some(_) => link.answer_soon(order, QUESTION_PATIENCE).await,
                     None => link.answer(order).await,
@@ -145,8 +160,14 @@ impl Link {
                     link.tell(Message::Answer(answer)).await;
                 }
             });
-            if let Some(older) = question.and_then(|question| asked[question as usize].replace(task)) {
-                older.abort();
+            match (question, changed) {
+                (Some(question), _) => {
+                    if let Some(older) = asked[question as usize].replace(task) {
+                        older.abort();
+                    }
+                }
+                (None, Some(user)) => drop(under_way.insert(user, task)),
+                (None, None) => {}
             }
         }
         self.retry_now.notify_one();
@@ -212,6 +233,14 @@ impl Link {
     async fn tell(&self, message: Message) {
         // Nobody listens any more once the dashboard is closed.
         let _ = self.inputs.send(Input::Message(message)).await;
+    }
+}
+
+/// The user that an order is to change.
+fn changed_by(order: &Effect) -> Option<UserId> {
+    match order {
+        Effect::SetStatus { user, .. } | Effect::Kick(user) | Effect::Forget(user) => Some(user.clone()),
+        _ => None,
     }
 }
 

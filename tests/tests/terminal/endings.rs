@@ -67,6 +67,11 @@ async fn after_sigint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_sigquit() {
+    left_as_it_was(async |_, program| program.quit()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_ends_with_its_terminal() {
     let scene = Scene::with(&["alice"], SIZE).await;
     let program = scene.terminal.program().await;

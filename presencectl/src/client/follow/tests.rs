@@ -134,7 +134,7 @@ impl Socket {
         }
     }
 
-    async fn close(mut self, code: u16) {
+    pub(crate) async fn close(mut self, code: u16) {
         let frame = CloseFrame {
             code: code.into(),
             reason: "".into(),

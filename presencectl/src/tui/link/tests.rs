@@ -1,5 +1,6 @@
 //! The way to a daemon that a peer plays.
 
+use presence::CustomStatus;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -177,5 +178,40 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
             matches!(&answer, Some(Answer::Stats(Err(why))) if why.contains("not answered")),
             "{answer:?}"
         );
+    });
+}
+
+#[test]
+fn orders_about_one_user_are_carried_out_one_after_the_other() {
+    run(async {
+        let peer = Peer::new().await;
+        let (link, _socket) = Linked::new(&peer).await;
+        for choice in [CustomStatus::Idle, CustomStatus::Online] {
+            let user = user("ann");
+            link.order(Effect::SetStatus { user, choice }).await;
+        }
+        let mut first = peer.connection().await;
+        assert!(head(&mut first).await.contains("IDLE"));
+        link.order(Effect::Kick(user("bob"))).await;
+        let mut other = peer.connection().await;
+        assert!(head(&mut other).await.starts_with("DELETE /api/presence/bob/"));
+        drop(first);
+        let mut second = peer.connection().await;
+        assert!(head(&mut second).await.contains("ONLINE"));
+    });
+}
+
+#[test]
+fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
+    run(async {
+        let peer = Peer::new().await;
+        let (mut link, mut socket) = Linked::new(&peer).await;
+        link.order(Effect::Reconnect).await;
+        socket.say_nobody("7.1").await;
+        link.news(|news| matches!(news, News::Snapshot { .. })).await;
+        socket.close(4008).await;
+        link.news(|news| matches!(news, News::Ended { .. })).await;
+        link.order(Effect::Kick(user("bob"))).await;
+        assert!(head(&mut peer.connection().await).await.starts_with("DELETE "));
     });
 }

@@ -38,8 +38,10 @@ pub(crate) struct Roster {
     nodes: Nodes,
     /// Which snapshot is being read.
     generation: u32,
-    /// Whether there was a whole snapshot: the first one is the beginning and no change.
-    is_started: bool,
+    /// When the first whole snapshot was there: it is the beginning and no change.
+    started_at: Option<Wall>,
+    /// How many rows the stream told of since the table took them over.
+    untaken: usize,
 }
 
 impl Roster {
@@ -50,7 +52,7 @@ impl Roster {
 
     /// Whether a whole picture was seen.
     pub(crate) const fn is_started(&self) -> bool {
-        self.is_started
+        self.started_at.is_some()
     }
 
     /// The row of a user, present or not.
@@ -93,7 +95,7 @@ impl Roster {
 
     /// News of users: what changed by them. What is known already changes nothing.
     pub(crate) fn apply(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
-        let is_started = self.is_started;
+        let is_started = self.is_started();
         users
             .into_iter()
             .filter_map(|update| self.take(update, now))
@@ -114,7 +116,7 @@ impl Roster {
                 .collect();
             changes = slots.into_iter().filter_map(|slot| self.leave(slot, now)).collect();
         }
-        self.is_started = true;
+        self.started_at = self.started_at.or(Some(now));
         changes
     }
 
@@ -173,11 +175,12 @@ impl Roster {
         touched.retain(|slot| {
             let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
             row.is_some_and(|row| {
-                (row.is_touched, row.is_taken) = (false, true);
+                (row.is_touched, row.is_told, row.is_taken) = (false, false, true);
                 true
             })
         });
         self.free.append(&mut self.spent);
+        self.untaken = 0;
         touched
     }
 
@@ -194,9 +197,9 @@ impl Roster {
         }
     }
 
-    /// How many rows the table has not taken over.
+    /// How many users changed since the table took them over, by what the stream told.
     pub(crate) const fn untaken(&self) -> usize {
-        self.touched.len()
+        self.untaken
     }
 
     fn take(&mut self, update: Update, now: Wall) -> Option<Change> {
@@ -208,6 +211,7 @@ impl Roster {
                     revision: removed.revision,
                     ..change_of(row, None, now)
                 };
+                self.touch_told(slot);
                 self.bury(slot);
                 Some(change)
             }
@@ -240,7 +244,10 @@ impl Roster {
             ..change_of_record(row, from)
         });
         self.count(slot, from, record.status);
-        self.touch(slot);
+        match change {
+            Some(_) => self.touch_told(slot),
+            None => self.touch(slot),
+        }
         change
     }
 
@@ -249,11 +256,19 @@ impl Roster {
         let mut row = blank(record.user_id.clone(), self.generation);
         fill(&mut row, &record, node);
         let is_present = row.status != Status::Offline;
+        // Whoever came and went between two words left since, and chose nothing; a choice made while away moves no time.
+        let has_left = row
+            .since
+            .is_some_and(|since| self.started_at.is_some_and(|at| since > at));
+        let is_choice = !is_present && !has_left;
         let change = Change {
-            at: if is_present { row.since.unwrap_or(now) } else { now },
-            chose: row.choice.filter(|_| !is_present),
+            at: if is_choice { now } else { row.since.unwrap_or(now) },
+            chose: row.choice.filter(|_| is_choice),
             ..change_of_record(&row, Status::Offline)
         };
+        if is_choice {
+            return Some(change);
+        }
         let spent = self.spent.pop();
         row.is_touched = spent.is_some();
         let slot = spent.or_else(|| self.free.pop()).unwrap_or_else(|| {
@@ -266,7 +281,7 @@ impl Roster {
         if !is_present {
             self.depart(slot);
         }
-        self.touch(slot);
+        self.touch_told(slot);
         Some(change)
     }
 
@@ -281,7 +296,7 @@ impl Roster {
         (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
         (row.sessions, row.node, row.is_presumed) = (0, 0, true);
         self.count(slot, from, Status::Offline);
-        self.touch(slot);
+        self.touch_told(slot);
         Some(change)
     }
 
@@ -338,6 +353,15 @@ impl Roster {
         {
             self.away = self.away.saturating_sub(1);
         }
+    }
+
+    fn touch_told(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && !std::mem::replace(&mut row.is_told, true)
+        {
+            self.untaken += 1;
+        }
+        self.touch(slot);
     }
 
     fn touch(&mut self, slot: Slot) {

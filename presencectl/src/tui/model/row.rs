@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub(super) is_presumed: bool,
     /// The table has not taken over what changed.
     pub(super) is_touched: bool,
+    /// And the stream told of it.
+    pub(super) is_told: bool,
     /// The table has it.
     pub(super) is_taken: bool,
     /// It is to be dropped as soon as the table lets go of it.
@@ -52,6 +54,7 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
         departure: 0,
         is_presumed: false,
         is_touched: false,
+        is_told: false,
         is_taken: false,
         is_gone: false,
     }

@@ -122,6 +122,13 @@ impl Table {
         self.listed.len()
     }
 
+    /// How many of them are listed for what they are, and not because they are selected.
+    pub(crate) fn fitting(&self, roster: &Roster) -> usize {
+        let row = self.listed.get(self.cursor).and_then(|slot| roster.row(*slot));
+        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.fits(row));
+        self.listed.len() - usize::from(is_kept)
+    }
+
     /// The first row shown.
     pub(crate) const fn top(&self) -> usize {
         self.top
@@ -206,11 +213,12 @@ impl Table {
 
     /// There is room for so many rows now.
     fn make_room(&mut self, rows: usize) {
-        if self.rows == rows.max(1) {
+        // While it is out of sight it stays as it was.
+        if rows == 0 || self.rows == rows {
             return;
         }
         let was_in_sight = self.is_in_sight();
-        self.rows = rows.max(1);
+        self.rows = rows;
         self.top = self.top.min(self.listed.len().saturating_sub(rows));
         if was_in_sight {
             self.show_cursor(rows);
@@ -225,6 +233,7 @@ impl Table {
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
     pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
         self.make_room(rows);
+        let rows = if rows == 0 { self.rows } else { rows };
         roster.forget_surplus(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
@@ -237,6 +246,7 @@ impl Table {
             return;
         }
         let line = self.is_in_sight().then(|| self.cursor - self.top);
+        let heir = self.heir(roster);
         self.keep_by_user(roster, &touched);
         if std::mem::take(&mut self.is_changed) {
             self.list_anew(roster);
@@ -244,10 +254,10 @@ impl Table {
             self.merge(roster, &touched);
         }
         touched.iter().for_each(|slot| roster.drop_row(*slot));
-        self.find_cursor(roster, line, rows);
+        self.find_cursor(roster, line, heir, rows);
     }
 
-    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, rows: usize) {
+    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, heir: Option<Slot>, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self.top.min(last);
         let Some(user) = &self.selected else {
@@ -264,9 +274,19 @@ impl Table {
                     self.show_cursor(rows);
                 }
             }
-            // Forgotten: the row that moved up is next.
-            None => self.select(roster, self.cursor, rows),
+            // Forgotten: the row that moved up is next, or the last one.
+            None => {
+                let place = |heir| self.listed.iter().position(|listed| *listed == heir);
+                let at = heir.map_or(usize::MAX, |heir| place(heir).unwrap_or(self.cursor));
+                self.select(roster, at, rows);
+            }
         }
+    }
+
+    /// Who stands below the selected one and stays.
+    fn heir(&self, roster: &Roster) -> Option<Slot> {
+        let below = self.listed.get(self.cursor..).unwrap_or_default();
+        below.iter().copied().find(|slot| !roster.is_gone(*slot))
     }
 
     /// New users take their places by id, those that go leave theirs.

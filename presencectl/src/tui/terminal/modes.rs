@@ -146,6 +146,10 @@ impl Write for Tty {
             }
             match rustix::io::write(io::stdout(), bytes) {
                 Err(Errno::INTR) => {}
+                // Somebody who has the terminal too wants no write to wait; this one does.
+                Err(Errno::AGAIN) => {
+                    takes_something(&io::stdout());
+                }
                 result => return Ok(result?),
             }
         }

@@ -95,6 +95,17 @@ fn enter_and_end(how: &str) {
     screen.draw(picture).unwrap();
     match how {
         "dropped" => drop(screen),
+        "impatient" => {
+            // As a program before us may have left it.
+            let flags = rustix::fs::fcntl_getfl(io::stdout()).unwrap() | OFlags::NONBLOCK;
+            rustix::fs::fcntl_setfl(io::stdout(), flags).unwrap();
+            for number in 0..2_000 {
+                screen.repaint();
+                let line = format!("{number:040}");
+                let picture = |buffer: &mut Buffer| (0..10).for_each(|y| buffer.set_string(0, y, &line, Style::new()));
+                screen.draw(picture).unwrap();
+            }
+        }
         "here" => panic!("{SAID}"),
         "in a picture" => screen.draw(|_| panic!("{SAID}")).unwrap(),
         "elsewhere" => {
@@ -141,6 +152,17 @@ fn the_terminal_is_left_as_it_was() {
     let (sent, is_well) = ended("dropped", "the_terminal_is_left_as_it_was");
     assert!(is_well, "{sent}");
     is_left(&sent);
+}
+
+#[test]
+fn a_terminal_that_takes_little_at_a_time_gets_every_picture() {
+    let test = "a_terminal_that_takes_little_at_a_time_gets_every_picture";
+    if let Ok(how) = std::env::var(CHILD) {
+        return enter_and_end(&how);
+    }
+    let (sent, is_well) = ended("impatient", test);
+    assert!(is_well, "{}", &sent[sent.len().saturating_sub(2000)..]);
+    assert!(is_left(&sent).contains("ok") && sent.contains("01999"));
 }
 
 #[test]

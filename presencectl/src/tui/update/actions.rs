@@ -169,6 +169,17 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
         tell(model, "the daemon is reached already", false);
         return Vec::new();
     }
+    // It is seen that it is tried.
+    let now = model.clock.mono;
+    match &mut model.link {
+        Link::Lost { retry_at: Some(at), .. } => *at = now,
+        Link::Ended { since, why, .. } => {
+            let (since, why) = (*since, std::mem::take(why));
+            let retry_at = Some(now);
+            model.link = Link::Lost { since, why, retry_at };
+        }
+        _ => {}
+    }
     vec![Effect::Reconnect]
 }
 

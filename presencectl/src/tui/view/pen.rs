@@ -98,7 +98,7 @@ impl<'a> Pen<'a> {
 
     /// What is shown of a list, on the bottom border of its box, if there is more than that: `3–8 of 20`.
     pub(super) fn part(&mut self, area: Area, (first, shown, all): (usize, usize, usize), has_focus: bool) {
-        if shown < all {
+        if (1..all).contains(&shown) {
             let last = (first + shown).min(all);
             let text = format!(
                 " {}–{} of {} ",

@@ -66,7 +66,7 @@ fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let (table, total) = (&model.table, model.roster.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
-    let listed = words::count(table.len() as u64);
+    let listed = words::count(table.fitting(&model.roster) as u64);
     match table.filter() {
         // Before the first picture nobody is counted.
         Filter::Present if !model.roster.is_started() && table.len() == 0 => {}

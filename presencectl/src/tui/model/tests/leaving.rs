@@ -111,3 +111,76 @@ fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
     table.settle(&mut roster, 10);
     assert_eq!(table.len(), LEFT_MAX);
 }
+
+#[test]
+fn only_what_the_stream_told_is_counted_as_changed() {
+    let (mut roster, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
+    table.settle(&mut roster, 10);
+    table.set_held(true);
+    let mut fresh = record("ann", Status::Online, 1);
+    fresh.last_seen = Some(NOW);
+    roster.refresh(vec![fresh]);
+    // As after a restart of the daemon: as before, with another revision.
+    roster.apply(vec![update("ann", Status::Online, 2)], NOW);
+    assert_eq!(roster.untaken(), 0, "nobody changed");
+    roster.apply(vec![update("ann", Status::Idle, 2)], NOW);
+    roster.apply(
+        vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
+        NOW,
+    );
+    assert_eq!(roster.untaken(), 2);
+    table.set_held(false);
+    table.settle(&mut roster, 10);
+    assert_eq!(roster.untaken(), 0);
+}
+
+#[test]
+fn who_is_listed_only_because_it_is_selected_is_not_counted() {
+    let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 0, 10);
+    roster.apply(vec![update("ann", Status::Offline, 2)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!((table.len(), table.fitting(&roster)), (2, 1));
+    table.set_filter(Filter::Only(Status::Offline));
+    table.settle(&mut roster, 10);
+    assert_eq!((table.len(), table.fitting(&roster)), (1, 1));
+}
+
+#[test]
+fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_did_not_leave() {
+    let (mut roster, mut table) = (started(vec![]), offline());
+    let mut flash = record("flash", Status::Offline, 5);
+    flash.since = Some(NOW.after(std::time::Duration::from_secs(1)));
+    let changes = roster.apply(vec![Update::Record(flash)], NOW);
+    assert_eq!((changes.len(), changes[0].chose), (1, None));
+    let mut away = record("away", Status::Offline, 6);
+    away.since = Some(Wall::from_millis(NOW.as_millis() - 1));
+    away.custom_status = Some(CustomStatus::Idle);
+    let mut never = away.clone();
+    (never.user_id, never.since) = (user("never"), None);
+    for record in [away, never] {
+        let changes = roster.apply(vec![Update::Record(record)], NOW);
+        assert_eq!((changes.len(), changes[0].chose), (1, Some(CustomStatus::Idle)));
+    }
+    table.settle(&mut roster, 10);
+    assert_eq!(names(&roster, table.listed()), ["flash"]);
+}
+
+#[test]
+fn after_a_forgotten_one_the_next_is_selected_whoever_comes_at_the_same_time() {
+    let users = ["m-1", "m-2", "m-3"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut roster, mut table) = (started(users), Table::default());
+    table.settle(&mut roster, 10);
+    table.select(&roster, 1, 10);
+    let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
+    roster.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("m-3")));
+    roster.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
+    table.settle(&mut roster, 10);
+    assert_eq!(table.selected(), Some(&user("m-1")), "after the last one the last one");
+}

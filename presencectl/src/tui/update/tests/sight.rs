@@ -171,3 +171,21 @@ fn no_size_that_a_terminal_may_claim_breaks_anything() {
         assert!(matches!(model.overlay, Some(Overlay::Help { .. })));
     }
 }
+
+#[test]
+fn the_table_is_as_it_was_when_another_panel_filled_the_screen() {
+    let mut model = crowd();
+    for _ in 0..40 {
+        press_code(&mut model, Code::Down);
+    }
+    for _ in 0..5 {
+        press_code(&mut model, Code::Up);
+    }
+    let before = (model.table.top(), model.table.cursor());
+    press_code(&mut model, Code::Tab);
+    type_text(&mut model, "z");
+    update(&mut model, changed("user-50", Status::Idle, 9));
+    settle(&mut model);
+    type_text(&mut model, "z");
+    assert_eq!((model.table.top(), model.table.cursor()), before);
+}

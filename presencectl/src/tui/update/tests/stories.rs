@@ -131,6 +131,26 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
 }
 
 #[test]
+fn whoever_asks_for_an_attempt_sees_that_it_is_made() {
+    let mut model = with(&["ann"]);
+    update(&mut model, lost());
+    let ended = News::Ended {
+        why: "kicked".to_owned(),
+        next: None,
+    };
+    for end in [None, Some(Message::News(ended))] {
+        update(&mut model, Message::Tick(at(10_000)));
+        end.into_iter().for_each(|end| drop(update(&mut model, end)));
+        assert_eq!(type_text(&mut model, "R"), [Effect::Reconnect]);
+        let is_tried = |model: &Model, at| matches!(model.link, Link::Lost { retry_at, .. } if retry_at == at);
+        assert!(is_tried(&model, Some(at(10_000).mono)), "{:?}", model.link);
+        update(&mut model, connected());
+        assert!(is_tried(&model, None), "{:?}", model.link);
+        assert_eq!(model.link.stale_since(), Some(at(0).mono), "stale as before");
+    }
+}
+
+#[test]
 fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
     let mut model = with(&["ann", "bob"]);
     update(&mut model, lost());

@@ -379,3 +379,13 @@ fn a_help_scrolled_to_its_end_fills_a_screen_that_grew() {
     let shown = shown(&model);
     assert!(shown.contains(Place::ALL[0].title()), "{shown}");
 }
+
+#[test]
+fn where_no_line_has_room_nothing_is_said_of_lines() {
+    let mut model = live((60, 4), vec![record("ann", Status::Online, 5)]);
+    press(&mut model, "↓\n\n");
+    explained(&mut model, explain("ann"));
+    press(&mut model, "z");
+    let shown = shown(&model);
+    assert!(shown.contains("Detail") && !shown.contains("1–0"), "{shown}");
+}
