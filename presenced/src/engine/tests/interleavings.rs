@@ -261,10 +261,11 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
         set_at: Some(fixture.engine.clock.wall()),
         set_by: Some(By::User),
     };
-    let chosen = fixture
-        .store
-        .save_choice(&ann, choice, Revision::new(u64::MAX >> 1))
-        .await;
+    let revision = fixture
+        .engine
+        .directory
+        .next_revision(Revision::NEVER, fixture.engine.clock.wall());
+    let chosen = fixture.store.save_choice(&ann, choice, revision).await;
     assert!(chosen.is_ok());
     drop(gate);
     let is_followed_up = |engine: &Engine| {

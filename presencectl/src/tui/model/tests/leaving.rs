@@ -143,7 +143,7 @@ fn who_is_listed_only_because_it_is_selected_is_not_counted() {
     roster.apply(vec![update("ann", Status::Offline, 2)], NOW);
     table.settle(&mut roster, 10);
     assert_eq!((table.len(), table.fitting(&roster)), (2, 1));
-    table.set_filter(Filter::Only(Status::Offline));
+    table.set_filter(&roster, Filter::Only(Status::Offline));
     table.settle(&mut roster, 10);
     assert_eq!((table.len(), table.fitting(&roster)), (1, 1));
 }
