@@ -35,6 +35,8 @@ impl Query {
     pub(crate) fn ask(&mut self, slot: Slot, user: &UserId) -> Option<u32> {
         let haystack = Utf32Str::new(user.as_str(), &mut self.buffer);
         let score = self.pattern.score(haystack, &mut self.matcher);
+        // Whose id is typed whole is meant, whoever else is called so in other letters.
+        let score = score.map(|score| if user.as_str() == self.text { u32::MAX } else { score });
         let index = slot as usize;
         if self.scores.len() <= index {
             self.scores.resize(index + 1, None);

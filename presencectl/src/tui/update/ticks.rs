@@ -49,9 +49,13 @@ fn count_seconds(model: &mut Model, seconds: usize) {
         changes: std::mem::take(&mut model.changes),
         is_known: matches!(model.link, Link::Live),
     };
-    // If this program itself was stopped, the changes came some time in between.
+    // If this program itself was stopped, nobody knows what was when; the changes came some time in between.
     for _ in 1..seconds {
-        model.history.push(Sample { changes: 0, ..sample });
+        model.history.push(Sample {
+            changes: 0,
+            is_known: false,
+            ..sample
+        });
     }
     model.history.push(sample);
 }

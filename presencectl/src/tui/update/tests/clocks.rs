@@ -81,3 +81,13 @@ fn what_a_daemon_that_hangs_left_behind_is_as_old_as_its_last_word() {
     update(&mut model, Message::Tick(at(30_000)));
     assert_eq!(model.stale_for(), Some(Duration::from_secs(10)));
 }
+
+#[test]
+fn of_the_seconds_in_which_this_program_was_stopped_nothing_is_known() {
+    let mut model = with(&["ann"]);
+    update(&mut model, Message::Tick(at(1_000)));
+    update(&mut model, Message::Tick(at(5_000)));
+    update(&mut model, Message::Tick(at(6_000)));
+    let known: Vec<_> = model.history.last(10).map(|sample| sample.is_known).collect();
+    assert_eq!(known, [true, false, false, false, true, true]);
+}

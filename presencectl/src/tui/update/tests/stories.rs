@@ -39,6 +39,20 @@ fn a_user_is_found_and_explained_by_typing_a_part_of_its_id() {
 }
 
 #[test]
+fn whose_id_is_typed_whole_is_found_first() {
+    let mut model = with(&["ANN", "Ann", "ann", "smith ann", "ann smith"]);
+    for id in ["ann", "smith ann", "ann smith"] {
+        type_text(&mut model, &format!("/{id}"));
+        press_code(&mut model, Code::Enter);
+        assert_eq!(model.table.selected(), Some(&user(id)));
+        press_code(&mut model, Code::Esc);
+        type_text(&mut model, "/");
+        press(&mut model, Key::ctrl('u'));
+        press_code(&mut model, Code::Esc);
+    }
+}
+
+#[test]
 fn a_user_who_is_not_present_is_asked_for_by_the_exact_id() {
     let mut model = with(&["ann"]);
     type_text(&mut model, "/zoe");
