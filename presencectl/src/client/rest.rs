@@ -233,7 +233,7 @@ impl Rest {
                     Failure::refused(message).next(format_args!("try again in {} s", escape(seconds)))
                 }
                 ("store_unavailable", _) => Failure::refused(message)
-                    .next("nothing was changed; `presencectl doctor` says what the store's trouble is"),
+                    .next("nothing was acknowledged; `presencectl doctor` says what the store's trouble is"),
                 ("misdirected_request", _) => {
                     Failure::refused(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
                 }

@@ -2,13 +2,16 @@
 //! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
 
 mod bottom;
+mod overlays;
 
 pub(crate) use bottom::{HintPlace, hints, next_step};
+use overlays::overlay;
+pub(crate) use overlays::{help_rows, menu_user, overlay_entries, palette_top};
 
 use super::geometry::Area;
-use super::keymap::{BINDINGS, Place};
+
 use super::model::column::Column;
-use super::model::overlay::Overlay;
+
 use super::model::{Model, Panel, Times};
 
 /// From this width on, the stream and the detail stand beside the table.
@@ -154,45 +157,6 @@ fn part(length: u16, parts: u16, of: u16) -> u16 {
     u16::try_from(part).unwrap_or(length)
 }
 
-/// How many lines the help has: a title for each place, its keys, and a blank line between two places.
-pub(crate) fn help_rows() -> usize {
-    let places = Place::ALL.len();
-    places * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
-}
-
-fn overlay(model: &Model) -> Area {
-    let screen = Area::whole(model.size);
-    match &model.overlay {
-        None => Area::default(),
-        Some(Overlay::Help { .. }) => {
-            let rows = u16::try_from(help_rows()).unwrap_or(u16::MAX).saturating_add(2);
-            screen.centred(76, rows)
-        }
-        Some(Overlay::Palette(_)) => screen.centred(64, 16),
-        // The user on a line, the entries, and a border.
-        Some(Overlay::Menu(menu)) => {
-            let entries = u16::try_from(menu.entries().len()).unwrap_or(u16::MAX);
-            screen.centred(60, entries + 2 + u16::from(menu.user().is_some()))
-        }
-    }
-}
-
-/// The lines inside an overlay on which one of its entries stands, from the first.
-pub(crate) fn overlay_entries(model: &Model) -> Area {
-    let inside = overlay(model).inside();
-    match &model.overlay {
-        None | Some(Overlay::Help { .. }) => inside,
-        // Below the line that is typed.
-        Some(Overlay::Palette(_)) => inside.split_top(1).1,
-        Some(Overlay::Menu(menu)) => inside.split_top(u16::from(menu.user().is_some())).1,
-    }
-}
-
-/// Which entries of the palette are shown, if that many fit: the marked one is always among them.
-pub(crate) fn palette_top(chosen: usize, rows: usize) -> usize {
-    (chosen + 1).saturating_sub(rows.max(1))
-}
-
 /// A column and where it lies in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnPlace {
@@ -277,6 +241,7 @@ pub(crate) const fn size(width: u16, height: u16) -> super::geometry::Size {
 mod tests {
     use presence::{Mono, Now, Wall};
 
+    use super::super::model::overlay::Overlay;
     use super::*;
 
     fn model(width: u16, height: u16) -> Model {

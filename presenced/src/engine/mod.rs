@@ -55,7 +55,7 @@ const GATES: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EngineError {
     /// The store can't answer or can't write; nothing changed.
-    #[error("the store is unavailable; nothing was changed")]
+    #[error("the store is unavailable; nothing is acknowledged")]
     StoreUnavailable,
     /// Too many choices of this user.
     #[error("too many choices; try again later")]

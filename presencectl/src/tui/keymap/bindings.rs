@@ -243,6 +243,12 @@ pub(crate) static BINDINGS: &[Binding] = &[
         Action::Accept,
         "keep what was found, else ask for exactly this id",
     ),
+    bind(
+        Place::Search,
+        &[Key::plain(Code::Tab)],
+        Action::Exactly,
+        "ask for exactly this id, whoever else was found",
+    ),
     bind(Place::Search, ESC, Action::Cancel, "leave, and show everyone again"),
     bind(Place::Search, ONLY_UP, Action::Up, "up"),
     bind(Place::Search, ONLY_DOWN, Action::Down, "down"),

@@ -116,6 +116,8 @@ pub(crate) enum Action {
     Export,
     /// Of a line of text or a menu: take it.
     Accept,
+    /// Of a search: ask for exactly what is typed.
+    Exactly,
     /// Of a line of text, a menu or the help: leave it.
     Cancel,
     /// Of a question: yes.

@@ -304,8 +304,8 @@ impl Model {
     /// The keys worth knowing right now, with what they do: for the bottom line.
     pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
         use keymap::Action::{
-            Accept, Back, Cancel, Copy, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open, Palette,
-            Pause, Quit, Search, SetStatus, Times, Yes, Zoom,
+            Accept, Back, Cancel, Copy, Exactly, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open,
+            Palette, Pause, Quit, Search, SetStatus, Times, Yes, Zoom,
         };
         let wanted: &[(keymap::Action, &'static str)] = match self.place() {
             Place::Users | Place::Always | Place::Anywhere => &[
@@ -347,7 +347,7 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            Place::Search => &[(Accept, "keep"), (Cancel, "everyone")],
+            Place::Search => &[(Accept, "keep"), (Exactly, "exactly this id"), (Cancel, "everyone")],
             Place::Palette => &[(Accept, "run"), (Cancel, "close")],
             Place::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
             Place::Help => &[(Cancel, "close")],

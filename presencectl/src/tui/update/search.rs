@@ -15,6 +15,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
     match action {
         Action::Accept => accept(model),
+        Action::Exactly => ask_exactly(model),
         Action::Cancel => {
             model.search = None;
             model.table.set_query("");
@@ -57,8 +58,19 @@ fn accept(model: &mut Model) {
         }
         return;
     }
+    ask_for(model, line.text());
+}
+
+/// Whoever is typed is asked for, though others were found by it: who is not present is not among them.
+fn ask_exactly(model: &mut Model) {
+    if let Some(line) = model.search.take_if(|line| !line.text().is_empty()) {
+        ask_for(model, line.text());
+    }
+}
+
+fn ask_for(model: &mut Model, id: &str) {
     model.table.set_query("");
-    match UserId::new(line.text()) {
+    match UserId::new(id) {
         Ok(user) => {
             actions::explain(model, user);
             actions::focus(model, Panel::Detail);

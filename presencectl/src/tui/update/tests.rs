@@ -1,6 +1,7 @@
 //! Messages in, effects and a changed model out.
 
 mod clocks;
+mod finding;
 mod keys;
 mod mice;
 mod sight;

@@ -7,7 +7,7 @@ use super::super::geometry::Area;
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Menu;
-use super::pen::{Pen, span};
+use super::pen::{Pen, end, span};
 use crate::output::escape::escape;
 
 pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
@@ -15,19 +15,18 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
     let mark = if menu.is_question() { "?" } else { "" };
     let title = Line::from(span(format!(" {}{mark} ", menu.title()), theme.title(true)));
     pen.panel(area, &title, true);
-    let inside = area.inside();
     if let Some(user) = menu.user() {
         let style = if menu.is_question() {
             theme.unusual()
         } else {
             theme.strong()
         };
-        pen.text(
-            (inside.x + 1, inside.y),
-            inside.width.saturating_sub(1),
-            &escape(user.as_str()),
-            style,
-        );
+        let (lines, id) = (layout::menu_user(model, menu), escape(user.as_str()));
+        pen.text((lines.x, lines.y), lines.width, &id, style);
+        if lines.height > 1 {
+            let rest = end(&id, usize::from(lines.width));
+            pen.text((lines.x, lines.y + 1), lines.width, &rest, style);
+        }
     }
     let entries = layout::overlay_entries(model);
     for ((index, (_, text)), y) in menu

@@ -192,6 +192,18 @@ impl Fixture {
         client
     }
 
+    /// The same, unless the user has too many.
+    pub(super) async fn try_connect(&self, name: &str) -> Option<Client> {
+        let client = self.client(Some(user(name))).await;
+        let id = user(name);
+        if self.engine.connect(&id, &client.conn).await.is_err() {
+            client.end(self, End::Lost);
+            return None;
+        }
+        client.conn.push_text(r#"{"type":"pong"}"#);
+        Some(client)
+    }
+
     pub(super) async fn observe(&self) -> Client {
         let client = self.client(None).await;
         self.engine.connect_observer();

@@ -6,6 +6,7 @@ mod durability;
 mod failures;
 mod figures;
 mod fixture;
+mod hammer;
 mod interleavings;
 mod races;
 mod times;

@@ -289,6 +289,10 @@ fn what_lies_over_the_panels() {
     let mut model = crowd(40, 10);
     press(&mut model, "↓F");
     check("forget-40x10", &shown(&model));
+    let long = format!("{}-begins-and-ends-{}", "a".repeat(50), "z".repeat(50));
+    let mut model = live((80, 24), vec![record(&long, Status::Online, 5)]);
+    press(&mut model, "↓K");
+    check("kick-long-80x24", &shown(&model));
 }
 
 #[test]

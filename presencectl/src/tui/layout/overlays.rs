@@ -1,0 +1,82 @@
+//! Where help, palette, menus and questions lie, and their lines.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::super::geometry::Area;
+use super::super::keymap::{BINDINGS, Place};
+use super::super::model::Model;
+use super::super::model::overlay::{Menu, Overlay};
+use crate::output::escape::escape;
+
+/// How wide a menu is.
+const MENU_COLUMNS: u16 = 60;
+/// The same where it is about somebody with a long id: two lines hold all of one without escapes.
+const MENU_COLUMNS_MAX: u16 = 76;
+
+/// How many lines the help has: a title for each place, its keys, and a blank line between two places.
+pub(crate) fn help_rows() -> usize {
+    let places = Place::ALL.len();
+    places * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
+}
+
+pub(super) fn overlay(model: &Model) -> Area {
+    let screen = Area::whole(model.size);
+    match &model.overlay {
+        None => Area::default(),
+        Some(Overlay::Help { .. }) => {
+            let rows = u16::try_from(help_rows()).unwrap_or(u16::MAX).saturating_add(2);
+            screen.centred(76, rows)
+        }
+        Some(Overlay::Palette(_)) => screen.centred(64, 16),
+        // The user, the entries, and a border.
+        Some(Overlay::Menu(menu)) => {
+            let entries = u16::try_from(menu.entries().len()).unwrap_or(u16::MAX);
+            let width = if is_long(menu, MENU_COLUMNS) {
+                MENU_COLUMNS_MAX
+            } else {
+                MENU_COLUMNS
+            };
+            screen.centred(width, entries + 2 + user_rows(model, menu))
+        }
+    }
+}
+
+/// Whether the id of whom a menu is about needs more than a line of a menu of this width.
+fn is_long(menu: &Menu, columns: u16) -> bool {
+    let width = menu.user().map_or(0, |user| escape(user.as_str()).width());
+    width + 3 > usize::from(columns)
+}
+
+/// How many lines of a menu are about whom it is about: of a long id one has its beginning and one its end, so that nobody is
+/// taken for somebody else.
+fn user_rows(model: &Model, menu: &Menu) -> u16 {
+    match menu.user() {
+        None => 0,
+        Some(_) => 1 + u16::from(is_long(menu, MENU_COLUMNS.min(model.size.width))),
+    }
+}
+
+/// Where in a menu it stands whom it is about.
+pub(crate) fn menu_user(model: &Model, menu: &Menu) -> Area {
+    let inside = overlay(model).inside();
+    let (mut lines, _) = inside.split_top(user_rows(model, menu));
+    lines.x += 1;
+    lines.width = lines.width.saturating_sub(1);
+    lines
+}
+
+/// The lines inside an overlay on which one of its entries stands, from the first.
+pub(crate) fn overlay_entries(model: &Model) -> Area {
+    let inside = overlay(model).inside();
+    match &model.overlay {
+        None | Some(Overlay::Help { .. }) => inside,
+        // Below the line that is typed.
+        Some(Overlay::Palette(_)) => inside.split_top(1).1,
+        Some(Overlay::Menu(menu)) => inside.split_top(user_rows(model, menu)).1,
+    }
+}
+
+/// Which entries of the palette are shown, if that many fit: the marked one is always among them.
+pub(crate) fn palette_top(chosen: usize, rows: usize) -> usize {
+    (chosen + 1).saturating_sub(rows.max(1))
+}

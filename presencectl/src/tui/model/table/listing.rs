@@ -1,0 +1,111 @@
+//! The order of the table: everyone anew, or those who changed merged in. Who is selected and what is in sight is not known here.
+
+use std::cmp::Ordering;
+
+use super::super::column::Column;
+use super::super::roster::{Roster, Slot};
+use super::Table;
+
+impl Table {
+    /// New users take their places by id, those that go leave theirs.
+    pub(super) fn keep_by_user(&mut self, roster: &Roster, touched: &[Slot]) {
+        let id = |slot: &Slot| roster.row(*slot).map(|row| &row.user);
+        if touched.iter().any(|slot| roster.is_gone(*slot)) {
+            self.by_user.retain(|slot| !roster.is_gone(*slot));
+        }
+        let is_known = |slot: &Slot| self.by_user.binary_search_by(|other| id(other).cmp(&id(slot))).is_ok();
+        let mut new: Vec<Slot> = touched
+            .iter()
+            .copied()
+            .filter(|slot| !roster.is_gone(*slot) && !is_known(slot))
+            .collect();
+        new.sort_unstable_by(|a, b| id(a).cmp(&id(b)));
+        self.by_user = merged(&self.by_user, &new, |a, b| id(a).cmp(&id(b)));
+    }
+
+    pub(super) fn list_anew(&mut self, roster: &Roster) {
+        let by_user = std::mem::take(&mut self.by_user);
+        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(by_user.len());
+        for slot in &by_user {
+            if let Some(key) = self.key(roster, *slot) {
+                keyed.push((key, *slot));
+            }
+        }
+        self.by_user = by_user;
+        // Stable, so users whose keys are alike stay in the order of their ids.
+        keyed.sort_by_key(|(key, _)| *key);
+        self.listed = keyed.into_iter().map(|(_, slot)| slot).collect();
+        if self.is_by_user_descending() {
+            self.listed.reverse();
+        }
+    }
+
+    pub(super) fn merge(&mut self, roster: &Roster, touched: &[Slot]) {
+        let mut is_touched = vec![false; roster.slots()];
+        for slot in touched {
+            is_touched[*slot as usize] = true;
+        }
+        self.listed.retain(|slot| !is_touched[*slot as usize]);
+        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(touched.len());
+        for slot in touched {
+            if let Some(key) = self.key(roster, *slot) {
+                keyed.push((key, *slot));
+            }
+        }
+        let compare = |a: &(i64, Slot), b: &(i64, Slot)| self.compare(roster, *a, *b);
+        keyed.sort_unstable_by(compare);
+        let new: Vec<Slot> = keyed.into_iter().map(|(_, slot)| slot).collect();
+        let key = |slot: &Slot| (self.known_key(roster, *slot).unwrap_or(i64::MAX), *slot);
+        let listed = merged(&self.listed, &new, |a, b| compare(&key(a), &key(b)));
+        self.listed = listed;
+    }
+
+    fn compare(&self, roster: &Roster, a: (i64, Slot), b: (i64, Slot)) -> Ordering {
+        let id = |slot: Slot| roster.row(slot).map(|row| &row.user);
+        let by_id = id(a.1).cmp(&id(b.1));
+        a.0.cmp(&b.0).then(if self.is_by_user_descending() {
+            by_id.reverse()
+        } else {
+            by_id
+        })
+    }
+
+    fn is_by_user_descending(&self) -> bool {
+        self.order()
+            .is_some_and(|order| order.column == Column::User && order.is_descending)
+    }
+
+    /// What a row is ordered by; none if it is not listed. A search is asked here, and its answer remembered.
+    fn key(&mut self, roster: &Roster, slot: Slot) -> Option<i64> {
+        let row = roster
+            .row(slot)
+            .filter(|row| !roster.is_gone(slot) && self.passes(row))?;
+        if let Some(query) = &mut self.query {
+            query.ask(slot, &row.user)?;
+        }
+        self.known_key(roster, slot)
+    }
+
+    fn known_key(&self, roster: &Roster, slot: Slot) -> Option<i64> {
+        let row = roster.row(slot)?;
+        let Some(order) = self.order() else {
+            let score = self.query.as_ref().and_then(|query| query.known(slot))?;
+            return Some(-i64::from(score));
+        };
+        Some(order.key(roster, row))
+    }
+}
+
+/// Two ordered lists as one: the places of the few are searched in the many.
+fn merged(many: &[Slot], few: &[Slot], compare: impl Fn(&Slot, &Slot) -> Ordering) -> Vec<Slot> {
+    let mut all = Vec::with_capacity(many.len() + few.len());
+    let mut rest = many;
+    for slot in few {
+        let at = rest.partition_point(|other| compare(other, slot) == Ordering::Less);
+        all.extend_from_slice(&rest[..at]);
+        all.push(*slot);
+        rest = &rest[at..];
+    }
+    all.extend_from_slice(rest);
+    all
+}
