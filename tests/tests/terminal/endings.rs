@@ -89,6 +89,20 @@ async fn after_the_daemon_is_gone() {
     scene.watch("presencectl watch", &["alice"]).await;
     scene.daemon.kill();
     scene.terminal.shows("STALE").await;
+    quit_and_left(&scene, before).await;
+}
+
+/// The dashboard in a shell that can stop it and bring it back, and the modes before it.
+async fn watching_as_a_job() -> (Scene, String) {
+    let scene = Scene::before(&["alice"], SIZE).await;
+    scene.terminal.line("set -m");
+    scene.terminal.prompt().await;
+    let before = scene.terminal.modes().await;
+    scene.watch("presencectl watch", &["alice"]).await;
+    (scene, before)
+}
+
+async fn quit_and_left(scene: &Scene, before: String) {
     scene.terminal.keys(&["q"]);
     scene.terminal.prompt().await;
     assert_eq!(scene.terminal.modes().await, before);
@@ -96,12 +110,7 @@ async fn after_the_daemon_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_it_is_suspended_and_it_comes_back_whole() {
-    let scene = Scene::before(&["alice"], SIZE).await;
-    // Only a shell with job control can bring it back.
-    scene.terminal.line("set -m");
-    scene.terminal.prompt().await;
-    let before = scene.terminal.modes().await;
-    scene.watch("presencectl watch", &["alice"]).await;
+    let (scene, before) = watching_as_a_job().await;
     for _ in 0..2 {
         scene.terminal.keys(&["C-z"]);
         scene.terminal.prompt().await;
@@ -113,18 +122,12 @@ async fn while_it_is_suspended_and_it_comes_back_whole() {
         scene.terminal.shows("al").await;
         scene.terminal.press(&["Escape"]).await;
     }
-    scene.terminal.keys(&["q"]);
-    scene.terminal.prompt().await;
-    assert_eq!(scene.terminal.modes().await, before);
+    quit_and_left(&scene, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_somebody_outside_suspends_it() {
-    let scene = Scene::before(&["alice"], SIZE).await;
-    scene.terminal.line("set -m");
-    scene.terminal.prompt().await;
-    let before = scene.terminal.modes().await;
-    scene.watch("presencectl watch", &["alice"]).await;
+    let (scene, before) = watching_as_a_job().await;
     for _ in 0..2 {
         scene.terminal.program().await.suspend();
         scene.terminal.prompt().await;
@@ -134,18 +137,12 @@ async fn while_somebody_outside_suspends_it() {
         scene.terminal.shows("al").await;
         scene.terminal.press(&["Escape"]).await;
     }
-    scene.terminal.keys(&["q"]);
-    scene.terminal.prompt().await;
-    assert_eq!(scene.terminal.modes().await, before);
+    quit_and_left(&scene, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_it_was_stopped_without_a_word_it_is_whole_again() {
-    let scene = Scene::before(&["alice"], SIZE).await;
-    scene.terminal.line("set -m");
-    scene.terminal.prompt().await;
-    let before = scene.terminal.modes().await;
-    scene.watch("presencectl watch", &["alice"]).await;
+    let (scene, before) = watching_as_a_job().await;
     scene.terminal.program().await.halt();
     scene.terminal.shows("Stopped").await;
     // As shells with a line of their own do; until then Enter is no end of a line.
@@ -157,9 +154,7 @@ async fn after_it_was_stopped_without_a_word_it_is_whole_again() {
     scene.terminal.text("/al");
     scene.terminal.shows("/al").await;
     scene.terminal.press(&["Escape"]).await;
-    scene.terminal.keys(&["q"]);
-    scene.terminal.prompt().await;
-    assert_eq!(scene.terminal.modes().await, before);
+    quit_and_left(&scene, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::wire::record::Viewer;
 use presence::{By, CustomStatus, End, Profile, ReportInput, Source, Status};
 
-use super::fixture::{Fixture, Settings, user};
+use super::fixture::{Fixture, user};
 use crate::engine::EngineError;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,27 +205,6 @@ async fn a_report_whose_time_was_up_leaves_the_disk_once_it_can() {
             let count = "SELECT count(*) FROM report";
             Fixture::database(fixture.dir()).query_row(count, [], |row| row.get(0)) == Ok(0)
         })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_was_stored_after_its_caller_was_told_no_is_shown_in_the_end() {
-    let fixture = Fixture::with(Settings {
-        answer_within: Duration::from_millis(100),
-        ..Settings::default()
-    })
-    .await;
-    let _ann = fixture.connect("ann").await;
-    fixture.written().await;
-    let held = fixture.store.hold_commits();
-    let late = fixture
-        .engine
-        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::User, Viewer::Own)
-        .await;
-    assert_eq!(late, Err(EngineError::StoreUnavailable));
-    drop(held);
-    fixture
-        .until("the choice is shown", |engine| engine.stats().users.do_not_disturb == 1)
         .await;
 }
 

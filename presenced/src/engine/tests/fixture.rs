@@ -11,11 +11,12 @@ use presence::{By, Cursor, CustomStatus, End, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::engine::restart::Running;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
 use crate::hub::conn::Conn;
 use crate::hub::heart::Beats;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
@@ -128,6 +129,34 @@ impl Fixture {
             .lines()
             .find_map(|line| line.strip_prefix("store_failures_total{kind=\"Locked\"} "));
         locked.and_then(|count| count.parse().ok()).expect("a figure")
+    }
+
+    /// On a store whose callers give up soon.
+    pub(super) async fn impatient() -> Self {
+        Self::with(Settings {
+            answer_within: Duration::from_millis(100),
+            ..Settings::default()
+        })
+        .await
+    }
+
+    /// Begins to forget a user, and waits until nobody else's durable change of it comes before that.
+    pub(super) async fn forgetting(&self, name: &'static str) -> JoinHandle<Result<u64, EngineError>> {
+        let engine = Arc::clone(&self.engine);
+        let forgetting = tokio::spawn(async move { engine.forget(&user(name)).await });
+        let has_begun = |engine: &Engine| engine.gate(&user(name)).try_lock().is_err();
+        self.until("it is being forgotten", has_begun).await;
+        forgetting
+    }
+
+    /// Waits until the store has answered about a user.
+    pub(super) async fn loaded(&self, name: &str) {
+        let is_loaded = |engine: &Engine| {
+            let shard = engine.shards.of_user(&user(name));
+            let cell = shard.find(&user(name)).and_then(|at| shard.peek(at));
+            cell.is_some_and(|cell| !cell.profile.is_degraded())
+        };
+        self.until("the profile is loaded", is_loaded).await;
     }
 
     /// Waits until nothing is owed to the disk.
@@ -264,7 +293,7 @@ impl Fixture {
 pub(super) struct Client {
     pub(super) conn: Arc<Conn>,
     peer: TcpStream,
-    task: tokio::task::JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Drop for Client {

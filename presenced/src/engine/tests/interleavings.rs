@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use presence::{By, Choice, CustomStatus, End, ReportInput, Revision, Source, Status};
 
-use super::fixture::{Fixture, Settings, user};
+use super::fixture::{Fixture, user};
 use crate::engine::restart::spawn;
 use crate::engine::{Engine, EngineError};
 use crate::hub::verdict::Verdict;
@@ -22,18 +22,9 @@ fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
     }
 }
 
-/// A store whose callers give up soon.
-async fn impatient() -> Fixture {
-    Fixture::with(Settings {
-        answer_within: Duration::from_millis(100),
-        ..Settings::default()
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_the_end() {
-    let fixture = impatient().await;
+    let fixture = Fixture::impatient().await;
     let ann = user("ann");
     fixture
         .engine
@@ -53,7 +44,7 @@ async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_the_end() {
-    let fixture = impatient().await;
+    let fixture = Fixture::impatient().await;
     let ann = user("ann");
     fixture
         .engine
@@ -71,7 +62,7 @@ async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_t
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_user_back() {
-    let fixture = impatient().await;
+    let fixture = Fixture::impatient().await;
     let ann = user("ann");
     let held = fixture.store.hold_commits();
     let late = fixture.engine.report(&ann, report(Status::Online, None)).await;
@@ -95,7 +86,7 @@ async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_us
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgotten_in_the_end() {
-    let fixture = impatient().await;
+    let fixture = Fixture::impatient().await;
     let ann = fixture.connect("ann").await;
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
     fixture.written().await;
@@ -197,15 +188,7 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
     let ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    let forgetting = tokio::spawn({
-        let engine = Arc::clone(&fixture.engine);
-        async move { engine.forget(&user("ann")).await }
-    });
-    fixture
-        .until("the store is forgetting", |engine| {
-            engine.gate(&user("ann")).try_lock().is_err()
-        })
-        .await;
+    let forgetting = fixture.forgetting("ann").await;
     let choosing = tokio::spawn({
         let (engine, conn) = (Arc::clone(&fixture.engine), Arc::clone(&ann.conn));
         async move { engine.choose_on(&conn, CustomStatus::Idle).await }
@@ -236,18 +219,13 @@ async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even
     fixture.store.fail_reads(false);
     let busy = report(Status::DoNotDisturb, None);
     fixture.engine.report(&user("ann"), busy).await.expect("a report");
-    let is_loaded = |engine: &Engine| {
-        let shard = engine.shards.of_user(&user("ann"));
-        let cell = shard.find(&user("ann")).and_then(|at| shard.peek(at));
-        cell.is_some_and(|cell| !cell.profile.is_degraded())
-    };
-    fixture.until("ann is loaded", is_loaded).await;
+    fixture.loaded("ann").await;
     assert_eq!(fixture.status("ann").await, Status::DoNotDisturb);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_disk() {
-    let fixture = impatient().await;
+    let fixture = Fixture::impatient().await;
     let ann = user("ann");
     let _ann = fixture.connect("ann").await;
     fixture.written().await;

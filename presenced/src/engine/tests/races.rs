@@ -1,13 +1,12 @@
 //! Things that meet at an unlucky moment: in one batch of the delivery, in the store, between two callers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
 use presence::{By, CustomStatus, End, Status, UserId};
 
-use super::fixture::{Client, Fixture, Settings, statuses, user};
+use super::fixture::{Client, Fixture, statuses, user};
 use crate::engine::cell::OnDisk;
 use crate::engine::shard::shard_of;
 use crate::engine::{Engine, EngineError};
@@ -31,16 +30,6 @@ fn deliver<'a>(fixture: &Fixture, first: &Client, between: &'a Client, second: &
     let mut batch = [first, between, second].map(|client| Arc::clone(&client.conn)).to_vec();
     fixture.engine.ready.extend(&mut batch);
     Stopped { _guard }
-}
-
-/// Waits until the store was asked about the user and answered.
-async fn loaded(fixture: &Fixture, name: &str) {
-    let is_loaded = |engine: &Engine| {
-        let shard = engine.shards.of_user(&user(name));
-        let cell = shard.find(&user(name)).and_then(|at| shard.peek(at));
-        cell.is_some_and(|cell| !cell.profile.is_degraded())
-    };
-    fixture.until("the profile is loaded", is_loaded).await;
 }
 
 async fn watch(fixture: &Fixture, client: &Client, name: &str) {
@@ -107,16 +96,8 @@ async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_us
     let ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    let forgetting = tokio::spawn({
-        let engine = Arc::clone(&fixture.engine);
-        async move { engine.forget(&user("ann")).await }
-    });
-    // On one thread, whoever has the gate has asked the store as well.
-    fixture
-        .until("the store is forgetting", |engine| {
-            engine.gate(&user("ann")).try_lock().is_err()
-        })
-        .await;
+    // On one thread, whoever has begun has asked the store as well.
+    let forgetting = fixture.forgetting("ann").await;
     fixture.engine.away(&ann.conn).expect("a session");
     let is_taken = |engine: &Engine| {
         let mut shard = engine.shards.of_user(&user("ann"));
@@ -182,16 +163,12 @@ async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
     fixture.store.fail_reads(true);
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);
-    loaded(&fixture, "ann").await;
+    fixture.loaded("ann").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_the_end() {
-    let fixture = Fixture::with(Settings {
-        answer_within: Duration::from_millis(100),
-        ..Settings::default()
-    })
-    .await;
+    let fixture = Fixture::impatient().await;
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
@@ -207,7 +184,7 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     fixture.store.fail_reads(true);
     let _bob = fixture.connect("bob").await;
     fixture.store.fail_reads(false);
-    loaded(&fixture, "bob").await;
+    fixture.loaded("bob").await;
     assert_eq!(fixture.counts().do_not_disturb, 0);
     drop(held);
     fixture
