@@ -61,6 +61,18 @@ fn names(roster: &Roster, slots: &[Slot]) -> Vec<String> {
     slots.iter().map(name).collect()
 }
 
+#[test]
+fn what_is_older_than_what_is_known_changes_nothing() {
+    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+    for late in [update("ann", Status::Online, 4), removed("ann", 4)] {
+        assert_eq!(roster.apply(vec![late], NOW), []);
+    }
+    roster.refresh(vec![record("ann", Status::Online, 4)]);
+    let (_, row) = roster.find(&user("ann")).unwrap();
+    assert_eq!((row.status, row.revision.get()), (Status::Idle, 5));
+    assert_eq!((roster.counts().online, roster.counts().idle), (0, 1));
+}
+
 /// As the table should list them, found the simple way.
 fn naive(roster: &Roster, table: &Table) -> Vec<String> {
     let order = table.order().unwrap();

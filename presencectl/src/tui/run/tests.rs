@@ -146,14 +146,14 @@ fn it_ends_when_it_is_told_to_and_when_nobody_is_left_to_tell_it_anything() {
     running.ends();
 }
 
-#[test]
-fn however_much_comes_there_are_at_most_thirty_pictures_a_second() {
+/// However fast this comes, pictures of it are so far apart.
+fn assert_paced(message: impl Fn() -> Message, every: Duration) {
     const PICTURES: usize = 12;
     let running = Running::start(|model| model, ORDERS_MAX);
     let mut at = Vec::new();
     let begun = clock::instant();
     while at.len() < PICTURES && begun.elapsed() < DEADLINE {
-        running.send(Message::Paste("alice".into()));
+        running.send(message());
         at.extend(running.shown.try_iter().filter_map(|shown| match shown {
             Shown::Picture { at, .. } => Some(at),
             _ => None,
@@ -162,10 +162,20 @@ fn however_much_comes_there_are_at_most_thirty_pictures_a_second() {
     assert!(at.len() >= PICTURES, "{} pictures", at.len());
     // Of the whole, because a test's threads are held up now and then.
     let took = at[at.len() - 1] - at[0];
-    let least = ANSWER_EVERY.mul_f64((at.len() - 1) as f64) - ANSWER_EVERY / 2;
+    let least = every.mul_f64((at.len() - 1) as f64) - every / 2;
     assert!(took >= least, "{} pictures in {took:?}", at.len());
     running.press(Key::char('q'));
     running.ends();
+}
+
+#[test]
+fn however_much_is_typed_there_are_at_most_thirty_pictures_a_second() {
+    assert_paced(|| Message::Paste("alice".into()), Duration::from_secs(1) / 30);
+}
+
+#[test]
+fn however_much_the_daemon_tells_there_are_at_most_fifteen_pictures_a_second() {
+    assert_paced(connected, Duration::from_secs(1) / 15);
 }
 
 #[test]

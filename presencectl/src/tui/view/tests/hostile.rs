@@ -3,6 +3,7 @@
 use presence::wire::record::Update;
 
 use super::super::super::key::{Code, Key};
+use super::super::super::layout::Layout;
 use super::*;
 use crate::output::escape::is_hostile;
 
@@ -121,15 +122,24 @@ fn no_user_looks_like_another_one() {
         "an\u{d7b0}n",
         "an\u{200d}n",
     ];
-    let mut pictures: Vec<String> = Vec::new();
-    for name in names {
-        let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
-        for c in "/nn".chars() {
-            tell(&mut model, Message::Key(crate::tui::key::Key::char(c)));
+    for keys in ["/nn", "K"] {
+        let mut pictures: Vec<String> = Vec::new();
+        for name in names {
+            let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
+            tell(&mut model, Message::Key(Key::plain(Code::Down)));
+            for c in keys.chars() {
+                tell(&mut model, Message::Key(Key::char(c)));
+            }
+            let buffer = picture(&model, &Theme::rich());
+            // Of a question the user asked about, not the table below it.
+            let about = Layout::of(&model).overlay;
+            let shown: String = match model.overlay {
+                Some(_) => text(&buffer).lines().skip(about.y.into()).take(2).collect(),
+                None => text(&buffer),
+            };
+            assert!(!pictures.contains(&shown), "{shown}");
+            pictures.push(shown);
         }
-        let shown = text(&picture(&model, &Theme::rich()));
-        assert!(!pictures.contains(&shown), "{shown}");
-        pictures.push(shown);
     }
 }
 
