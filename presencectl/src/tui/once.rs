@@ -195,6 +195,8 @@ fn colour_code(colour: Color, base: u8) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Detail;
+    use super::super::model::tests::user;
     use super::*;
 
     #[test]
@@ -206,6 +208,20 @@ mod tests {
         assert_eq!(size(Some(terminal), said), terminal);
         assert_eq!(size(None, said), Size { width: 90, height: 30 });
         assert_eq!((size(None, none), size(None, wrong)), (USUAL, USUAL));
+    }
+
+    #[test]
+    fn a_picture_is_whole_with_the_users_the_numbers_and_the_explanation_that_was_asked_for() {
+        let mut model = Model::new(USUAL, Clock::new().now());
+        model.stats_error = Some("no numbers, and that is told".to_owned());
+        assert!(!is_whole(&model), "nobody was told of");
+        model.link = Link::Live;
+        assert!(is_whole(&model));
+        model.stats_error = None;
+        assert!(!is_whole(&model), "the numbers may still come");
+        model.stats_error = Some("no numbers".to_owned());
+        model.detail = Some(Detail::new(user("ann")));
+        assert!(!is_whole(&model), "the explanation may still come");
     }
 
     #[test]

@@ -90,7 +90,6 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
         retry_at: Some(model.clock.mono.after(retry_in)),
     };
     // Nobody answers any more.
-    model.asked = Asked::default();
     if let Some(detail) = &mut model.detail {
         detail.is_asked = false;
     }
