@@ -92,9 +92,9 @@ impl Menu {
         }
     }
 
-    /// The same where this is chosen now: it is marked first, so that taking it at once changes nothing.
-    pub(crate) fn with_present(mut self, choice: Choice) -> Self {
-        self.present = self.entries().iter().position(|(entry, _)| *entry == choice);
+    /// The same where this is chosen now, if that is known: it is marked first, so that taking it at once changes nothing.
+    pub(crate) fn with_present(mut self, choice: Option<Choice>) -> Self {
+        self.present = self.entries().iter().position(|(entry, _)| Some(*entry) == choice);
         self.chosen = self.present.unwrap_or(self.chosen);
         self
     }

@@ -199,11 +199,7 @@ fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
         return;
     }
     let present = present_choice(model, &user).map(Choice::Status);
-    let menu = Menu::new(ask(user));
-    model.overlay = Some(Overlay::Menu(match present {
-        Some(choice) => menu.with_present(choice),
-        None => menu,
-    }));
+    model.overlay = Some(Overlay::Menu(Menu::new(ask(user)).with_present(present)));
 }
 
 /// The custom status of a user, as it was told last.

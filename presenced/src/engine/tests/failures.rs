@@ -249,10 +249,7 @@ async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
 async fn a_choice_of_whom_the_store_could_not_tell_about_is_kept_even_if_the_clock_was_set_back() {
     let fixture = Fixture::new().await;
     fixture.choose("ann", CustomStatus::Idle).await;
-    let dir = fixture.stop().await;
-    let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
-    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
-    let fixture = Fixture::on(dir).await;
+    let fixture = fixture.restart_an_hour_earlier().await;
     fixture.store.fail_reads(true);
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);

@@ -94,6 +94,14 @@ impl Fixture {
         Self::on(self.stop().await).await
     }
 
+    /// The same, with the clock set back by an hour: the one choice there is lies ahead.
+    pub(super) async fn restart_an_hour_earlier(self) -> Self {
+        let dir = self.stop().await;
+        let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
+        assert_eq!(Self::database(&dir).execute(ahead, []), Ok(1));
+        Self::on(dir).await
+    }
+
     /// Ends it in order; what is left is the data.
     pub(super) async fn stop(mut self) -> Arc<tempfile::TempDir> {
         self.running.take().expect("running").stop().await;

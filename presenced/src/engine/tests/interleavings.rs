@@ -22,16 +22,17 @@ fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
     }
 }
 
+/// Ann is there by a report alone, and that is on disk.
+async fn reported(fixture: &Fixture) {
+    let reported = fixture.engine.report(&user("ann"), report(Status::Online, None)).await;
+    reported.expect("a report");
+    fixture.written().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_the_end() {
-    let fixture = Fixture::impatient().await;
-    let ann = user("ann");
-    fixture
-        .engine
-        .report(&ann, report(Status::Online, None))
-        .await
-        .expect("a report");
-    fixture.written().await;
+    let (fixture, ann) = (Fixture::impatient().await, user("ann"));
+    reported(&fixture).await;
     let held = fixture.store.hold_commits();
     let late = fixture.engine.report(&ann, report(Status::Offline, None)).await;
     assert_eq!(late, Err(EngineError::StoreUnavailable));
@@ -44,14 +45,8 @@ async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_the_end() {
-    let fixture = Fixture::impatient().await;
-    let ann = user("ann");
-    fixture
-        .engine
-        .report(&ann, report(Status::Online, None))
-        .await
-        .expect("a report");
-    fixture.written().await;
+    let (fixture, ann) = (Fixture::impatient().await, user("ann"));
+    reported(&fixture).await;
     let held = fixture.store.hold_commits();
     assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
     drop(held);
@@ -210,10 +205,7 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
 async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even_if_the_clock_was_set_back() {
     let fixture = Fixture::new().await;
     fixture.choose("ann", CustomStatus::Online).await;
-    let dir = fixture.stop().await;
-    let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";
-    assert_eq!(Fixture::database(&dir).execute(ahead, []), Ok(1));
-    let fixture = Fixture::on(dir).await;
+    let fixture = fixture.restart_an_hour_earlier().await;
     fixture.store.fail_reads(true);
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);
