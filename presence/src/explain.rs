@@ -3,7 +3,7 @@
 
 use crate::profile::Profile;
 use crate::rule::{Reason, decide};
-use crate::sessions::{Sessions, Voice};
+use crate::sessions::{Activity, Sessions};
 use crate::time::{Mono, Now};
 use crate::user_id::UserId;
 use crate::wire::rest::{Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession};
@@ -28,7 +28,7 @@ pub fn explain(
         since: connection.since,
         last_heard: connection.heard,
         last_active: connection.active,
-        idle: connection.voice() == Voice::Idle,
+        idle: connection.activity() == Activity::Idle,
         source: None,
         idle_at: connection.idle_at().map(|at| now.wall_at(at)),
         ends_at: None,
@@ -39,7 +39,7 @@ pub fn explain(
         since: report.since,
         last_heard: report.heard,
         last_active: report.last_active,
-        idle: report.counts_after(profile.choice()) && report.voice() == Voice::Idle,
+        idle: report.counts_after(profile.choice()) && report.activity() == Activity::Idle,
         source: Some(report.source.to_string()),
         idle_at: None,
         ends_at: report.expires.map(|at| now.wall_at(at)),
@@ -54,7 +54,7 @@ pub fn explain(
         sessions: open.chain(reported).collect(),
         grace: sessions.grace().map(|grace| ExplainGrace {
             until: now.wall_at(grace.until),
-            idle: grace.voice == Voice::Idle,
+            idle: grace.activity == Activity::Idle,
         }),
         choice: ExplainChoice {
             custom_status: choice.custom,

@@ -4,7 +4,7 @@
 use crate::report::{Report, ReportInput, Source};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
-use crate::sessions::{Contribution, Voice};
+use crate::sessions::{Activity, Contribution};
 use crate::status::{By, CustomStatus, Status};
 use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
@@ -81,16 +81,16 @@ impl Stored {
     /// What the sessions that the previous run lost said of activity, as far as the disk tells: so that the status stays
     /// what it was, and nobody whose client knows nothing of activity is held idle by a guess.
     #[must_use]
-    pub fn voice_in_grace(&self) -> Voice {
+    pub fn activity_in_grace(&self) -> Activity {
         // The choice is on disk before the status that follows from it, and is activity of whoever was present.
         let is_since_chosen = self.choice.set_by == Some(By::User) && self.choice.set_at > self.since;
         let is_idle_without_sessions = || decide(&[], &self.reports, &self.choice).status == Status::Idle;
         match self.status {
-            Status::Online => Voice::Active,
-            Status::Idle if self.choice.custom == CustomStatus::Idle || is_idle_without_sessions() => Voice::Abstains,
-            Status::Idle if is_since_chosen => Voice::Active,
-            Status::Idle => Voice::Idle,
-            Status::DoNotDisturb | Status::Offline => Voice::Abstains,
+            Status::Online => Activity::Active,
+            Status::Idle if self.choice.custom == CustomStatus::Idle || is_idle_without_sessions() => Activity::Unknown,
+            Status::Idle if is_since_chosen => Activity::Active,
+            Status::Idle => Activity::Idle,
+            Status::DoNotDisturb | Status::Offline => Activity::Unknown,
         }
     }
 }

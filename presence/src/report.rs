@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Choice;
-use crate::sessions::Voice;
+use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
 
@@ -104,11 +104,11 @@ impl Report {
 
     /// What it says of activity.
     #[must_use]
-    pub fn voice(&self) -> Voice {
+    pub fn activity(&self) -> Activity {
         match self.status {
-            CustomStatus::Idle => Voice::Idle,
-            CustomStatus::Online => Voice::Active,
-            CustomStatus::DoNotDisturb => Voice::Abstains,
+            CustomStatus::Idle => Activity::Idle,
+            CustomStatus::Online => Activity::Active,
+            CustomStatus::DoNotDisturb => Activity::Unknown,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::Choice;
 use crate::report::Report;
-use crate::sessions::{Contribution, Voice};
+use crate::sessions::{Activity, Contribution};
 use crate::status::{CustomStatus, Status};
 
 /// Why a status is what it is.
@@ -89,18 +89,18 @@ pub fn decide(contributions: &[Contribution], reports: &[Report], choice: &Choic
             reason: Reason::Custom,
         };
     }
-    let voice = contributions
+    let activity = contributions
         .iter()
-        .map(Contribution::voice)
-        .chain(heard().map(Report::voice))
-        .fold(Voice::Abstains, Voice::and);
-    match voice {
-        Voice::Idle => Decision {
+        .map(Contribution::activity)
+        .chain(heard().map(Report::activity))
+        .fold(Activity::Unknown, Activity::and);
+    match activity {
+        Activity::Idle => Decision {
             status: Status::Idle,
             rule: 4,
             reason: Reason::Inactive,
         },
-        Voice::Active | Voice::Abstains => Decision {
+        Activity::Active | Activity::Unknown => Decision {
             status: Status::Online,
             rule: 5,
             reason: Reason::Active,

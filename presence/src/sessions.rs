@@ -16,22 +16,22 @@ pub struct SessionId(pub u64);
 
 /// What a session, or several together, say of activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Voice {
+pub enum Activity {
     /// Never spoke of it.
     #[default]
-    Abstains,
+    Unknown,
     /// Away.
     Idle,
     /// Doing something.
     Active,
 }
 
-impl Voice {
+impl Activity {
     /// Several together are idle if one speaks and all that speak are idle.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Abstains, voice) | (voice, Self::Abstains) => voice,
+            (Self::Unknown, activity) | (activity, Self::Unknown) => activity,
             (Self::Idle, Self::Idle) => Self::Idle,
             (Self::Active, _) | (_, Self::Active) => Self::Active,
         }
@@ -96,7 +96,7 @@ pub struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ActivityState {
     /// Has not reported any.
-    Silent,
+    Unknown,
     /// Reported some; idle from `until` on.
     Active { until: Mono },
     /// Said that the user went away, or fell silent, or took over from what was idle in grace. The last has spoken
@@ -107,15 +107,15 @@ enum ActivityState {
 impl Connection {
     /// What it says of activity.
     #[must_use]
-    pub const fn voice(&self) -> Voice {
+    pub const fn activity(&self) -> Activity {
         match self.state {
-            ActivityState::Silent => Voice::Abstains,
-            ActivityState::Active { .. } => Voice::Active,
-            ActivityState::Idle => Voice::Idle,
+            ActivityState::Unknown => Activity::Unknown,
+            ActivityState::Active { .. } => Activity::Active,
+            ActivityState::Idle => Activity::Idle,
         }
     }
 
-    fn speak_active(&mut self, now: Now, until: Mono) {
+    fn set_active(&mut self, now: Now, until: Mono) {
         self.state = ActivityState::Active { until };
         self.active = self.active.max(Some(now.wall));
     }
@@ -124,7 +124,7 @@ impl Connection {
     pub(crate) const fn idle_at(&self) -> Option<Mono> {
         match self.state {
             ActivityState::Active { until } => Some(until),
-            ActivityState::Silent | ActivityState::Idle => None,
+            ActivityState::Unknown | ActivityState::Idle => None,
         }
     }
 }
@@ -135,7 +135,7 @@ pub struct Grace {
     /// When it ends: the latest deadline of the sessions lost.
     pub until: Mono,
     /// What they said of activity when they were lost.
-    pub voice: Voice,
+    pub activity: Activity,
 }
 
 /// What this node knows of one user, in a few words; the currency between nodes.
@@ -144,9 +144,9 @@ pub struct Contribution {
     /// Connections open here.
     pub connections: u32,
     /// What those that speak say together.
-    pub open_voice: Voice,
+    pub open_activity: Activity,
     /// What the grace says, if there is one.
-    pub grace: Option<Voice>,
+    pub grace: Option<Activity>,
     /// When this node last heard from the user.
     pub last_seen: Option<Wall>,
     /// When the user last did something here.
@@ -162,8 +162,8 @@ impl Contribution {
 
     /// What it says of activity.
     #[must_use]
-    pub fn voice(&self) -> Voice {
-        self.open_voice.and(self.grace.unwrap_or_default())
+    pub fn activity(&self) -> Activity {
+        self.open_activity.and(self.grace.unwrap_or_default())
     }
 }
 
@@ -180,11 +180,11 @@ impl Sessions {
     /// A connection was made. If what is in grace is idle, it starts idle until its first activity.
     pub fn handle_connect(&mut self, now: Now, id: SessionId) {
         self.on_deadline(now.mono);
-        let takes_over_idle = self.grace.is_some_and(|grace| grace.voice == Voice::Idle);
+        let takes_over_idle = self.grace.is_some_and(|grace| grace.activity == Activity::Idle);
         let state = if takes_over_idle {
             ActivityState::Idle
         } else {
-            ActivityState::Silent
+            ActivityState::Unknown
         };
         // Most users have one connection, and a vector that grows by itself begins with room for four.
         if self.connections.len() == self.connections.capacity() {
@@ -213,7 +213,7 @@ impl Sessions {
         let until = now.mono.after(timers.idle_after);
         if let Some(connection) = self.find(id) {
             connection.heard = connection.heard.max(now.wall);
-            connection.speak_active(now, until);
+            connection.set_active(now, until);
             self.touch(now);
         }
     }
@@ -230,11 +230,15 @@ impl Sessions {
     pub fn handle_choice(&mut self, now: Now, timers: &Timers) {
         self.on_deadline(now.mono);
         let until = now.mono.after(timers.idle_after);
-        for connection in self.connections.iter_mut().filter(|one| one.voice() != Voice::Abstains) {
-            connection.speak_active(now, until);
+        for connection in self
+            .connections
+            .iter_mut()
+            .filter(|one| one.activity() != Activity::Unknown)
+        {
+            connection.set_active(now, until);
         }
         if let Some(grace) = &mut self.grace {
-            grace.voice = Voice::Active;
+            grace.activity = Activity::Active;
         }
         if self.is_present() {
             self.touch(now);
@@ -253,19 +257,19 @@ impl Sessions {
         }
         if end.is_by_client() {
             self.touch(now);
-        } else if end == End::Lost && gone.voice() == Voice::Abstains {
+        } else if end == End::Lost && gone.activity() == Activity::Unknown {
             // It knew nothing of activity: being heard is all that is known of what the user did.
             self.last_active = self.last_active.max(Some(gone.heard));
         }
         if end.enters_grace() && !grace.is_zero() {
-            self.enter_grace(now.mono.after(grace), gone.voice());
+            self.enter_grace(now.mono.after(grace), gone.activity());
         }
         true
     }
 
     /// Sessions of the previous run of the daemon count on.
-    pub fn handle_restore(&mut self, until: Mono, voice: Voice) {
-        self.enter_grace(until, voice);
+    pub fn handle_restore(&mut self, until: Mono, activity: Activity) {
+        self.enter_grace(until, activity);
     }
 
     /// The operator ends everything: connections and grace. Says how many connections there were.
@@ -298,12 +302,12 @@ impl Sessions {
     pub fn contribution(&self) -> Contribution {
         Contribution {
             connections: u32::try_from(self.connections.len()).unwrap_or(u32::MAX),
-            open_voice: self
+            open_activity: self
                 .connections
                 .iter()
-                .map(Connection::voice)
-                .fold(Voice::Abstains, Voice::and),
-            grace: self.grace.map(|grace| grace.voice),
+                .map(Connection::activity)
+                .fold(Activity::Unknown, Activity::and),
+            grace: self.grace.map(|grace| grace.activity),
             last_seen: self.last_seen,
             last_active: self.last_active,
         }
@@ -331,14 +335,14 @@ impl Sessions {
         self.connections.iter_mut().find(|one| one.id == id)
     }
 
-    fn enter_grace(&mut self, until: Mono, voice: Voice) {
+    fn enter_grace(&mut self, until: Mono, activity: Activity) {
         let before = self.grace.unwrap_or(Grace {
             until,
-            voice: Voice::Abstains,
+            activity: Activity::Unknown,
         });
         self.grace = Some(Grace {
             until: before.until.max(until),
-            voice: before.voice.and(voice),
+            activity: before.activity.and(activity),
         });
     }
 

@@ -3,7 +3,7 @@
 
 use presence::{By, CustomStatus, End, Now, Reason, ReportInput, Status, Timers, Wall};
 
-use crate::table::{Activity, Age, plain_rule};
+use crate::table::{Age, KnownActivity, plain_rule};
 
 /// Something that happened. What can only be known by looking at the past of that moment is worked out then and noted.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Kick,
     /// Accepting again; whoever had a connection or grace is in grace, with what was known of activity.
     Restart {
-        in_grace: Option<Option<Activity>>,
+        in_grace: Option<Option<KnownActivity>>,
     },
 }
 
@@ -92,7 +92,7 @@ impl Past {
     pub(crate) fn connect(&mut self, now: Now, id: u64) {
         let finds_idle_grace = self
             .grace_at(self.entries.len(), now.mono.as_millis())
-            .is_some_and(|(_, says)| says == Some(Activity::Idle));
+            .is_some_and(|(_, says)| says == Some(KnownActivity::Idle));
         self.add(now, Event::Connect { id, finds_idle_grace });
     }
 
@@ -124,8 +124,8 @@ impl Past {
         let is_there = !self.open_at(self.entries.len()).is_empty() || before.grace.is_some();
         let alone = plain_rule(&[], None, &self.reports_at(died), before.custom).0;
         let says = match (before.status, before.reason) {
-            (Status::Online, _) => Some(Activity::Active),
-            (_, Reason::Inactive) if alone != Status::Idle => Some(Activity::Idle),
+            (Status::Online, _) => Some(KnownActivity::Active),
+            (_, Reason::Inactive) if alone != Status::Idle => Some(KnownActivity::Idle),
             _ => None,
         };
         let in_grace = is_there.then_some(says);
@@ -136,7 +136,7 @@ impl Past {
     pub(crate) fn view(&self, mono: u64) -> View {
         let all = self.entries.len();
         let open = self.open_at(all);
-        let says: Vec<Option<Activity>> = open.iter().map(|id| self.says_at(all, mono, *id)).collect();
+        let says: Vec<Option<KnownActivity>> = open.iter().map(|id| self.says_at(all, mono, *id)).collect();
         let grace = self.grace_at(all, mono);
         let reports = self.reports_at(mono);
         let custom = self.custom();
@@ -149,8 +149,8 @@ impl Past {
             last_seen: self.seen().max(),
             last_active: self.active().max(),
             sessions: open.len() + reports.len(),
-            grace: grace.map(|(until, says)| (until, says == Some(Activity::Idle))),
-            idle: says.iter().map(|one| *one == Some(Activity::Idle)).collect(),
+            grace: grace.map(|(until, says)| (until, says == Some(KnownActivity::Idle))),
+            idle: says.iter().map(|one| *one == Some(KnownActivity::Idle)).collect(),
         }
     }
 
@@ -212,7 +212,7 @@ impl Past {
     }
 
     /// What connection `id` says of activity, by its last word among the first `count` entries.
-    fn says_at(&self, count: usize, mono: u64, id: u64) -> Option<Activity> {
+    fn says_at(&self, count: usize, mono: u64, id: u64) -> Option<KnownActivity> {
         let has_spoken_before = |count: usize| {
             self.entries[..count].iter().any(|entry| match entry.event {
                 Event::Connect {
@@ -230,13 +230,17 @@ impl Past {
         (came..count).rev().find_map(|index| {
             let entry = self.entries[index];
             let is_active = mono < entry.mono + millis(self.timers.idle_after);
-            let activity = if is_active { Activity::Active } else { Activity::Idle };
+            let activity = if is_active {
+                KnownActivity::Active
+            } else {
+                KnownActivity::Idle
+            };
             match entry.event {
                 Event::Connect {
                     finds_idle_grace: true, ..
-                } if index == came => Some(Activity::Idle),
+                } if index == came => Some(KnownActivity::Idle),
                 Event::Activity { id: one } if one == id => Some(activity),
-                Event::Away { id: one } if one == id => Some(Activity::Idle),
+                Event::Away { id: one } if one == id => Some(KnownActivity::Idle),
                 Event::Choice {
                     by: By::User,
                     was_present: true,
@@ -248,10 +252,10 @@ impl Past {
     }
 
     /// When the grace ends and what it says, if there is one.
-    fn grace_at(&self, count: usize, mono: u64) -> Option<(u64, Option<Activity>)> {
+    fn grace_at(&self, count: usize, mono: u64) -> Option<(u64, Option<KnownActivity>)> {
         // The losses that hang together: each came before the one grace of those before it had ended.
-        let mut lost: Vec<(usize, u64, Option<Activity>)> = Vec::new();
-        let end_of = |lost: &[(usize, u64, Option<Activity>)]| lost.iter().map(|one| one.1).max();
+        let mut lost: Vec<(usize, u64, Option<KnownActivity>)> = Vec::new();
+        let end_of = |lost: &[(usize, u64, Option<KnownActivity>)]| lost.iter().map(|one| one.1).max();
         for (index, entry) in self.entries[..count].iter().enumerate() {
             let loss = match entry.event {
                 Event::Kick => {
@@ -279,19 +283,19 @@ impl Past {
         }
         let until = end_of(&lost).filter(|end| *end > mono)?;
         let began = lost.first()?.0;
-        let mut spoke: Vec<Activity> = lost.iter().filter_map(|one| one.2).collect();
+        let mut spoke: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
         spoke.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
             Event::Choice {
                 by: By::User,
                 was_present: true,
                 ..
-            } => Some(Activity::Active),
+            } => Some(KnownActivity::Active),
             _ => None,
         }));
-        let says = match (spoke.is_empty(), spoke.contains(&Activity::Active)) {
+        let says = match (spoke.is_empty(), spoke.contains(&KnownActivity::Active)) {
             (true, _) => None,
-            (false, false) => Some(Activity::Idle),
-            (false, true) => Some(Activity::Active),
+            (false, false) => Some(KnownActivity::Idle),
+            (false, true) => Some(KnownActivity::Active),
         };
         Some((until, says))
     }

@@ -103,12 +103,12 @@ impl Person {
             revision: self.profile.revision(),
         };
         let was_connected = self.sessions.is_present();
-        let voice = stored.voice_in_grace();
+        let activity = stored.activity_in_grace();
         self.profile = Profile::restore(stored, now.wall);
         self.sessions = Sessions::default();
         if was_connected {
             self.sessions
-                .handle_restore(now.mono.after(self.timers.restart_grace), voice);
+                .handle_restore(now.mono.after(self.timers.restart_grace), activity);
         }
     }
 

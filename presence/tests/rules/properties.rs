@@ -177,10 +177,10 @@ impl Pair {
         assert_eq!(record.sessions.map(|sessions| sessions as usize), Some(view.sessions));
         assert_eq!(record.custom_status, Some(view.custom));
         let grace = self.machine.sessions.grace();
-        let grace = grace.map(|grace| (grace.until.as_millis(), grace.voice == presence::Voice::Idle));
+        let grace = grace.map(|grace| (grace.until.as_millis(), grace.activity == presence::Activity::Idle));
         assert_eq!(grace, view.grace, "grace");
         let idle = self.machine.sessions.connections().iter();
-        let idle: Vec<bool> = idle.map(|one| one.voice() == presence::Voice::Idle).collect();
+        let idle: Vec<bool> = idle.map(|one| one.activity() == presence::Activity::Idle).collect();
         assert_eq!(idle, view.idle, "idle connections");
         assert!(record.last_active <= record.last_seen, "last active <= last seen");
         assert!(record.last_seen <= Some(self.now.wall), "last seen <= now");

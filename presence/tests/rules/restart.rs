@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use presence::profile::Stored;
 use presence::{
-    By, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions, Source, Status,
-    Voice, Wall,
+    Activity, By, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions,
+    Source, Status, Wall,
 };
 
 const NOW: Now = Now {
@@ -52,7 +52,7 @@ fn report(status: CustomStatus) -> Report {
 /// Taken up as the daemon does: the profile, and a grace that says what the disk tells.
 fn take_up(stored: Stored) -> (Sessions, Profile) {
     let mut sessions = Sessions::default();
-    sessions.handle_restore(NOW.mono.after(Duration::from_secs(30)), stored.voice_in_grace());
+    sessions.handle_restore(NOW.mono.after(Duration::from_secs(30)), stored.activity_in_grace());
     (sessions, Profile::restore(stored, NOW.wall))
 }
 
@@ -128,7 +128,7 @@ fn who_comes_back_idle_stays_idle_until_the_first_activity() {
 #[test]
 fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
     let chosen = chose(CustomStatus::Online, 600_000, By::User);
-    assert_eq!(stored(Status::Idle, chosen).voice_in_grace(), Voice::Active);
+    assert_eq!(stored(Status::Idle, chosen).activity_in_grace(), Activity::Active);
     let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
     assert!(settle(&sessions, &mut profile, NOW));
     assert_eq!(profile.decision().status, Status::Online);
@@ -139,29 +139,29 @@ fn nobody_is_held_idle_by_a_guess() {
     // A report alone explains the status: the connections may never have spoken of activity.
     let mut by_report = stored(Status::Idle, Choice::default());
     by_report.reports = vec![report(CustomStatus::Idle)];
-    assert_eq!(by_report.voice_in_grace(), Voice::Abstains);
+    assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, By::User));
-    assert_eq!(by_choice.voice_in_grace(), Voice::Abstains);
+    assert_eq!(by_choice.activity_in_grace(), Activity::Unknown);
     assert_eq!(
-        stored(Status::DoNotDisturb, Choice::default()).voice_in_grace(),
-        Voice::Abstains
+        stored(Status::DoNotDisturb, Choice::default()).activity_in_grace(),
+        Activity::Unknown
     );
     assert_eq!(
-        stored(Status::Offline, Choice::default()).voice_in_grace(),
-        Voice::Abstains
+        stored(Status::Offline, Choice::default()).activity_in_grace(),
+        Activity::Unknown
     );
     // So it does if the user chose in between: the report is the later word, and the status may be older than both.
     by_report.choice = chose(CustomStatus::Online, 600_000, By::User);
     by_report.reports[0].order = wall(600_001);
-    assert_eq!(by_report.voice_in_grace(), Voice::Abstains);
+    assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     // A report that abstains explains nothing: then it was a connection.
     let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, By::User));
     older_report.reports = vec![report(CustomStatus::Idle)];
-    assert_eq!(older_report.voice_in_grace(), Voice::Idle);
+    assert_eq!(older_report.activity_in_grace(), Activity::Idle);
     // With an idle report and yet ONLINE, somebody was active.
     let mut active = stored(Status::Online, Choice::default());
     active.reports = vec![report(CustomStatus::Idle)];
-    assert_eq!(active.voice_in_grace(), Voice::Active);
+    assert_eq!(active.activity_in_grace(), Activity::Active);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Audience, End, Mono, SessionId, Status, Voice};
+use presence::{Activity, Audience, End, Mono, SessionId, Status};
 
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 
@@ -170,7 +170,7 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
     story
         .user
         .sessions
-        .handle_restore(at(20).mono.after(timers.restart_grace), Voice::Idle);
+        .handle_restore(at(20).mono.after(timers.restart_grace), Activity::Idle);
     let other = story.connect(20);
     story.activity(20, other);
     story.end(30, other, End::Lost);

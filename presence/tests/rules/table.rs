@@ -1,8 +1,8 @@
 //! Rule 3.1, row by row and in every combination of what it looks at.
 
 use presence::{
-    Choice, CustomStatus, Decision, End, Mono, Now, Reason, Report, SessionId, Sessions, Source, Status, Timers, Voice,
-    Wall, decide,
+    Activity, Choice, CustomStatus, Decision, End, Mono, Now, Reason, Report, SessionId, Sessions, Source, Status,
+    Timers, Wall, decide,
 };
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const TIMERS: Timers = Timers {
 /// The rule as the contract's table reads, over plain lists: what each session says of activity (`None`: nothing), what
 /// the grace says if there is one, and what each report says and whether it is newer than the last choice.
 pub(crate) fn plain_rule(
-    connections: &[Option<Activity>],
-    grace: Option<Option<Activity>>,
+    connections: &[Option<KnownActivity>],
+    grace: Option<Option<KnownActivity>>,
     reports: &[(CustomStatus, Age)],
     custom: CustomStatus,
 ) -> (Status, u8, Reason) {
@@ -35,23 +35,23 @@ pub(crate) fn plain_rule(
     if custom == CustomStatus::Idle {
         return (Status::Idle, 3, Reason::Custom);
     }
-    let mut speaking: Vec<Activity> = connections.iter().copied().flatten().collect();
+    let mut speaking: Vec<KnownActivity> = connections.iter().copied().flatten().collect();
     speaking.extend(grace.flatten());
     for report in reports {
         match report {
-            (CustomStatus::Online, Age::Newer) => speaking.push(Activity::Active),
-            (CustomStatus::Idle, Age::Newer) => speaking.push(Activity::Idle),
+            (CustomStatus::Online, Age::Newer) => speaking.push(KnownActivity::Active),
+            (CustomStatus::Idle, Age::Newer) => speaking.push(KnownActivity::Idle),
             _ => {}
         }
     }
-    if !speaking.is_empty() && !speaking.contains(&Activity::Active) {
+    if !speaking.is_empty() && !speaking.contains(&KnownActivity::Active) {
         return (Status::Idle, 4, Reason::Inactive);
     }
     (Status::Online, 5, Reason::Active)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activity {
+pub(crate) enum KnownActivity {
     Idle,
     Active,
 }
@@ -63,7 +63,7 @@ pub(crate) enum Age {
     Newer,
 }
 
-const SPOKEN: [Option<Activity>; 3] = [None, Some(Activity::Idle), Some(Activity::Active)];
+const SPOKEN: [Option<KnownActivity>; 3] = [None, Some(KnownActivity::Idle), Some(KnownActivity::Active)];
 const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
 
 fn at(millis: u64) -> Now {
@@ -73,16 +73,16 @@ fn at(millis: u64) -> Now {
     }
 }
 
-fn speak(sessions: &mut Sessions, id: u64, says: Option<Activity>) {
+fn speak(sessions: &mut Sessions, id: u64, says: Option<KnownActivity>) {
     match says {
         None => {}
-        Some(Activity::Idle) => sessions.handle_away(SessionId(id)),
-        Some(Activity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
+        Some(KnownActivity::Idle) => sessions.handle_away(SessionId(id)),
+        Some(KnownActivity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
     }
 }
 
 /// Sessions that say this, made by the inputs that lead there.
-fn sessions_of(connections: &[Option<Activity>], grace: Option<Option<Activity>>) -> Sessions {
+fn sessions_of(connections: &[Option<KnownActivity>], grace: Option<Option<KnownActivity>>) -> Sessions {
     let mut sessions = Sessions::default();
     for (id, says) in (1..).zip(connections) {
         sessions.handle_connect(at(0), SessionId(id));
@@ -132,7 +132,7 @@ fn all_reports() -> Vec<(CustomStatus, i64)> {
 
 #[test]
 fn every_combination_is_decided_as_the_table_says() {
-    let graces: Vec<Option<Option<Activity>>> = std::iter::once(None).chain(SPOKEN.map(Some)).collect();
+    let graces: Vec<Option<Option<KnownActivity>>> = std::iter::once(None).chain(SPOKEN.map(Some)).collect();
     let report_lists = lists(&all_reports(), 2);
     let mut seen = std::collections::BTreeSet::new();
     for connections in lists(&SPOKEN, 3) {
@@ -216,12 +216,12 @@ fn a_report_that_abstains_still_keeps_the_user_present() {
 
 #[test]
 fn voices_join_in_any_order_and_grouping() {
-    let voices = [Voice::Abstains, Voice::Idle, Voice::Active];
-    for a in voices {
-        assert_eq!(Voice::Abstains.and(a), a);
-        for b in voices {
+    let activities = [Activity::Unknown, Activity::Idle, Activity::Active];
+    for a in activities {
+        assert_eq!(Activity::Unknown.and(a), a);
+        for b in activities {
             assert_eq!(a.and(b), b.and(a));
-            for c in voices {
+            for c in activities {
                 assert_eq!(a.and(b).and(c), a.and(b.and(c)));
             }
         }

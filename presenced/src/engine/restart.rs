@@ -97,12 +97,12 @@ impl Engine {
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         let was_connected = row.connected;
         let stored = self.stored_of(user, row, now);
-        let voice = stored.voice_in_grace();
+        let activity = stored.activity_in_grace();
         self.count_reports(0, stored.reports.len());
         let mut shard = self.shards.of_user(user);
         let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
         if let (Some(cell), Some(until)) = (shard.cell(at), grace_until.filter(|_| was_connected)) {
-            cell.sessions.handle_restore(until, voice);
+            cell.sessions.handle_restore(until, activity);
         }
         self.settle(&mut shard, at, now);
         if let Some(cell) = shard.cell(at) {
