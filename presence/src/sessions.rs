@@ -40,7 +40,7 @@ impl Activity {
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum EndReason {
     /// The client closed with code 1000 or without a code: it ends now.
     Closed,
     /// The client closed with another code (1001 is a page reload): grace, but the user did it.
@@ -53,7 +53,7 @@ pub enum End {
     Kicked,
 }
 
-impl End {
+impl EndReason {
     /// Whether what ended so may come back within the grace.
     #[must_use]
     pub const fn enters_grace(self) -> bool {
@@ -246,7 +246,7 @@ impl Sessions {
     }
 
     /// A connection ended; one that is not there (any more) changes nothing. Says whether it was there.
-    pub fn handle_end(&mut self, now: Now, id: SessionId, end: End, grace: Duration) -> bool {
+    pub fn handle_end(&mut self, now: Now, id: SessionId, end: EndReason, grace: Duration) -> bool {
         self.on_deadline(now.mono);
         let Some(index) = self.connections.iter().position(|one| one.id == id) else {
             return false;
@@ -257,7 +257,7 @@ impl Sessions {
         }
         if end.is_by_client() {
             self.touch(now);
-        } else if end == End::Lost && gone.activity() == Activity::Unknown {
+        } else if end == EndReason::Lost && gone.activity() == Activity::Unknown {
             // It knew nothing of activity: being heard is all that is known of what the user did.
             self.last_active = self.last_active.max(Some(gone.heard));
         }

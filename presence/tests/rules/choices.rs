@@ -1,7 +1,7 @@
 //! Choices and reports: whose word is the latest, what it is told to whom, and which times it moves.
 
 use presence::wire::record::Viewer;
-use presence::{Audience, By, CustomStatus, End, Status};
+use presence::{Audience, By, CustomStatus, EndReason, Status};
 
 use crate::person::report_input;
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
@@ -28,7 +28,7 @@ fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
-    story.end(20, one, End::Left);
+    story.end(20, one, EndReason::Left);
     story.connect(30);
     assert_eq!(
         story.choose(40, CustomStatus::Online, By::User).unwrap().to,
@@ -88,7 +88,7 @@ fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
     let mut story = Story::new();
     story.report(0, Status::Online, Some(60_000));
     let one = story.connect(10);
-    assert_eq!((story.end(20, one, End::Closed), story.sessions()), (None, 1));
+    assert_eq!((story.end(20, one, EndReason::Closed), story.sessions()), (None, 1));
     assert_eq!(story.settle(59_999), None);
     assert_eq!(
         story.settle(60_000).unwrap().to,
@@ -130,7 +130,7 @@ fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
-    story.end(20, one, End::Lost);
+    story.end(20, one, EndReason::Lost);
     let before = story.user.sessions.contribution();
     let timers = story.user.timers;
     story.user.sessions.handle_choice(at(20 + GRACE), &timers);

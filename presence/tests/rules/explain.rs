@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::explain::explain;
 use presence::wire::rest::Explain;
-use presence::{By, CustomStatus, End, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
+use presence::{By, CustomStatus, EndReason, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
 
 use crate::person::{NODE, Person, report_input};
 
@@ -50,7 +50,7 @@ fn every_field_is_there_as_the_contract_names_it() {
     let (one, lost) = (ann.connect(at(0)), ann.connect(at(0)));
     ann.activity(at(1_000), one);
     ann.away(at(1_500), lost);
-    ann.end(at(2_000), lost, End::Lost);
+    ann.end(at(2_000), lost, EndReason::Lost);
     ann.report(at(3_000), &report_input(0, Status::Idle, Some(60_000), true));
     ann.choose(at(2_500), CustomStatus::Online, By::Operator);
     let json = serde_json::to_value(explained(&mut ann, 4_000)).unwrap();
@@ -128,7 +128,7 @@ fn what_comes_next_is_lived_through_to_the_end() {
         .map(|one| (one.at.as_millis(), one.why.split(':').next().unwrap()))
         .collect();
     assert_eq!(next, [(10_000, "ONLINE"), (300_000, "IDLE")]);
-    ann.end(at(2_000), one, End::Left);
+    ann.end(at(2_000), one, EndReason::Left);
     let lost = explained(&mut ann, 2_000);
     let next: Vec<(i64, &str)> = lost
         .next

@@ -1,6 +1,6 @@
 //! What can happen to a user, as data, and how a seed or proptest makes it up.
 
-use presence::{By, CustomStatus, End, Status};
+use presence::{By, CustomStatus, EndReason, Status};
 
 /// Something that happens. Connections are named by the order in which they came, dead ones too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum Input {
     /// However often, however late.
     End {
         nth: usize,
-        end: End,
+        end: EndReason,
     },
     Choose {
         custom: CustomStatus,
@@ -57,7 +57,13 @@ pub(crate) enum Input {
 pub(crate) const LAPSES: [u64; 15] = [
     0, 1, 7, 999, 2_500, 4_999, 5_000, 5_001, 29_999, 30_000, 60_000, 150_000, 299_999, 300_000, 300_001,
 ];
-pub(crate) const ENDS: [End; 5] = [End::Closed, End::Left, End::Lost, End::Dropped, End::Kicked];
+pub(crate) const ENDS: [EndReason; 5] = [
+    EndReason::Closed,
+    EndReason::Left,
+    EndReason::Lost,
+    EndReason::Dropped,
+    EndReason::Kicked,
+];
 pub(crate) const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
 pub(crate) const BY: [By; 2] = [By::User, By::Operator];
 const TTLS: [Option<u64>; 4] = [None, Some(1_000), Some(5_000), Some(60_000)];

@@ -1,7 +1,7 @@
 //! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
 //! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
 
-use presence::{By, CustomStatus, End, Now, Reason, ReportInput, Status, Timers, Wall};
+use presence::{By, CustomStatus, EndReason, Now, Reason, ReportInput, Status, Timers, Wall};
 
 use crate::table::{Age, KnownActivity, plain_rule};
 
@@ -23,7 +23,7 @@ pub(crate) enum Event {
     },
     End {
         id: u64,
-        end: End,
+        end: EndReason,
     },
     Choice {
         custom: CustomStatus,
@@ -268,7 +268,7 @@ impl Past {
                 }
                 Event::End {
                     id,
-                    end: End::Left | End::Lost | End::Dropped,
+                    end: EndReason::Left | EndReason::Lost | EndReason::Dropped,
                 } if self.is_open_at(index, id) => {
                     Some((millis(self.timers.grace), self.says_at(index, entry.mono, id)))
                 }
@@ -350,7 +350,7 @@ impl Past {
                 | Event::Away { id }
                 | Event::End {
                     id,
-                    end: End::Closed | End::Left,
+                    end: EndReason::Closed | EndReason::Left,
                 } => self.is_open_at(index, id).then_some(entry.wall),
                 Event::End { .. } | Event::Kick | Event::Restart { .. } => None,
             })
@@ -367,9 +367,12 @@ impl Past {
                 Event::Activity { id }
                 | Event::End {
                     id,
-                    end: End::Closed | End::Left,
+                    end: EndReason::Closed | EndReason::Left,
                 } => self.is_open_at(index, id).then_some(entry.wall),
-                Event::End { id, end: End::Lost } if self.is_open_at(index, id) => {
+                Event::End {
+                    id,
+                    end: EndReason::Lost,
+                } if self.is_open_at(index, id) => {
                     // It never spoke of activity, so its last frame is the last that is known of the user.
                     let never_spoke = self.says_at(index, entry.mono, id).is_none();
                     never_spoke.then(|| self.last_frame(index, id)).flatten()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    By, Choice, CustomStatus, End, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId, Sessions,
-    Source, Status, Timers, UserId,
+    By, Choice, CustomStatus, EndReason, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId,
+    Sessions, Source, Status, Timers, UserId,
 };
 
 /// The node's name in these tests.
@@ -61,7 +61,7 @@ impl Person {
         self.sessions.handle_away(id);
     }
 
-    pub(crate) fn end(&mut self, now: Now, id: SessionId, end: End) -> bool {
+    pub(crate) fn end(&mut self, now: Now, id: SessionId, end: EndReason) -> bool {
         let was_there = self.sessions.handle_end(now, id, end, self.timers.grace);
         self.profile.note_times(&self.sessions.contribution());
         was_there

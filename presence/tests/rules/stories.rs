@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Activity, Audience, End, Mono, SessionId, Status};
+use presence::{Activity, Audience, EndReason, Mono, SessionId, Status};
 
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 
-const ENDS_INTO_GRACE: [End; 3] = [End::Left, End::Lost, End::Dropped];
+const ENDS_INTO_GRACE: [EndReason; 3] = [EndReason::Left, EndReason::Lost, EndReason::Dropped];
 
 #[test]
 fn a_second_session_keeps_the_user_present() {
     let mut story = Story::new();
     let (one, other) = (story.connect(0), story.connect(1));
-    assert_eq!(story.end(10, one, End::Closed), None);
+    assert_eq!(story.end(10, one, EndReason::Closed), None);
     assert_eq!(story.status(), Status::Online);
-    let told = story.end(20, other, End::Closed).unwrap();
+    let told = story.end(20, other, EndReason::Closed).unwrap();
     assert_eq!(
         (told.from, told.to, told.audience),
         (Status::Online, Status::Offline, Audience::Everyone)
@@ -26,7 +26,7 @@ fn a_second_session_keeps_the_user_present() {
 fn a_clean_close_is_offline_at_once_with_the_time_of_the_close() {
     let mut story = Story::new();
     let one = story.connect(0);
-    story.end(1_234, one, End::Closed);
+    story.end(1_234, one, EndReason::Closed);
     assert_eq!(story.status(), Status::Offline);
     assert_eq!(story.times(), (wall(1_234), wall(1_234)));
     assert_eq!(story.user.record(Viewer::Public).since, wall(1_234));
@@ -70,7 +70,7 @@ fn a_lost_connection_shows_the_time_it_was_last_heard_not_the_time_it_was_missed
     let mut story = Story::new();
     let one = story.connect(0);
     story.user.heard(at(25_000), one);
-    story.end(60_000, one, End::Lost);
+    story.end(60_000, one, EndReason::Lost);
     story.settle(60_000 + GRACE);
     assert_eq!(
         (story.status(), story.times()),
@@ -84,14 +84,14 @@ fn a_lost_connection_that_reported_activity_shows_the_time_of_that() {
     let one = story.connect(0);
     story.activity(2_000, one);
     story.user.heard(at(25_000), one);
-    story.end(60_000, one, End::Lost);
+    story.end(60_000, one, EndReason::Lost);
     story.settle(60_000 + GRACE);
     assert_eq!(story.times(), (wall(25_000), wall(2_000)));
 }
 
 #[test]
 fn what_the_server_or_the_operator_ends_is_nobodys_activity() {
-    for end in [End::Dropped, End::Kicked] {
+    for end in [EndReason::Dropped, EndReason::Kicked] {
         let mut story = Story::new();
         let one = story.connect(0);
         story.user.heard(at(25_000), one);
@@ -110,8 +110,8 @@ fn a_late_close_of_an_old_connection_ends_only_that_one() {
     let mut story = Story::new();
     let old = story.connect(0);
     story.connect(10);
-    assert_eq!(story.end(20, old, End::Lost), None);
-    for (millis, end) in [(30, End::Closed), (40, End::Left), (50, End::Kicked)] {
+    assert_eq!(story.end(20, old, EndReason::Lost), None);
+    for (millis, end) in [(30, EndReason::Closed), (40, EndReason::Left), (50, EndReason::Kicked)] {
         assert_eq!(story.end(millis, old, end), None, "once more, and too late");
     }
     assert_eq!((story.status(), story.sessions()), (Status::Online, 1));
@@ -122,9 +122,9 @@ fn a_late_close_of_an_old_connection_ends_only_that_one() {
 fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
     let mut story = Story::new();
     let ids = [story.connect(0), story.connect(0), story.connect(0)];
-    story.end(1_000, ids[0], End::Lost);
-    story.end(3_000, ids[1], End::Left);
-    assert_eq!(story.end(4_000, ids[2], End::Closed), None, "still in grace");
+    story.end(1_000, ids[0], EndReason::Lost);
+    story.end(3_000, ids[1], EndReason::Left);
+    assert_eq!(story.end(4_000, ids[2], EndReason::Closed), None, "still in grace");
     assert_eq!(story.settle(1_000 + GRACE), None);
     assert_eq!(story.settle(3_000 + GRACE).unwrap().to, Status::Offline);
 }
@@ -137,7 +137,7 @@ fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
         story.activity(10, ids[0]);
         story.away(20, ids[1]);
         for (millis, which) in [(30, order[0]), (40, order[1])] {
-            story.end(millis, ids[which], End::Lost);
+            story.end(millis, ids[which], EndReason::Lost);
         }
         assert_eq!(story.status(), Status::Online, "one of them was active");
         let grace = story.user.sessions.grace().unwrap();
@@ -152,8 +152,8 @@ fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
     story
         .user
         .sessions
-        .handle_end(at(0), ids[0], End::Dropped, Duration::from_secs(30));
-    story.end(10, ids[1], End::Lost);
+        .handle_end(at(0), ids[0], EndReason::Dropped, Duration::from_secs(30));
+    story.end(10, ids[1], EndReason::Lost);
     assert_eq!(story.settle(29_999), None);
     assert_eq!(story.settle(30_000).unwrap().to, Status::Offline);
 }
@@ -163,7 +163,7 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
     let mut story = Story::new();
     story.user.timers.grace = Duration::ZERO;
     let one = story.connect(0);
-    assert_eq!(story.end(10, one, End::Lost).unwrap().to, Status::Offline);
+    assert_eq!(story.end(10, one, EndReason::Lost).unwrap().to, Status::Offline);
 
     // Nor does it speak in a grace that was left from before.
     let timers = story.user.timers;
@@ -173,7 +173,7 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
         .handle_restore(at(20).mono.after(timers.restart_grace), Activity::Idle);
     let other = story.connect(20);
     story.activity(20, other);
-    story.end(30, other, End::Lost);
+    story.end(30, other, EndReason::Lost);
     assert_eq!(story.status(), Status::Idle);
 }
 
@@ -181,7 +181,7 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
 fn leaving_a_page_is_the_users_doing() {
     let mut story = Story::new();
     let one = story.connect(0);
-    story.end(7_000, one, End::Left);
+    story.end(7_000, one, EndReason::Left);
     story.settle(7_000 + GRACE);
     assert_eq!(
         (story.status(), story.times()),
@@ -195,7 +195,7 @@ fn a_kick_ends_connections_reports_and_grace_now() {
     let lost = story.connect(0);
     story.connect(0);
     story.report(0, Status::Online, None);
-    story.end(10, lost, End::Lost);
+    story.end(10, lost, EndReason::Lost);
     assert_eq!(story.user.kick(), 2);
     assert_eq!(story.settle(20).unwrap().to, Status::Offline);
     assert_eq!(story.user.kick(), 0);
@@ -207,7 +207,7 @@ fn what_comes_back_from_an_idle_grace_is_idle_until_its_first_activity() {
     let one = story.connect(0);
     story.away(10, one);
     assert_eq!(story.status(), Status::Idle);
-    story.end(20, one, End::Left);
+    story.end(20, one, EndReason::Left);
     let back = story.connect(30);
     assert_eq!(story.settle(20 + GRACE), None, "idle before, in and after the grace");
     assert_eq!(story.status(), Status::Idle);
@@ -219,7 +219,7 @@ fn what_comes_back_too_late_starts_anew_even_if_the_timer_is_late_too() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
-    story.end(20, one, End::Left);
+    story.end(20, one, EndReason::Left);
     story.user.connect(at(20 + GRACE));
     assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Online);
 }
@@ -248,8 +248,8 @@ fn one_active_device_is_enough_and_silent_ones_abstain() {
         "the others never spoke of activity"
     );
     assert_eq!(story.activity(20, other).unwrap().to, Status::Online);
-    assert_eq!(story.end(30, other, End::Closed).unwrap().to, Status::Idle);
-    assert_eq!(story.end(40, one, End::Closed).unwrap().to, Status::Online);
+    assert_eq!(story.end(30, other, EndReason::Closed).unwrap().to, Status::Idle);
+    assert_eq!(story.end(40, one, EndReason::Closed).unwrap().to, Status::Online);
 }
 
 #[test]

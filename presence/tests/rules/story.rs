@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{By, CustomStatus, End, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
+use presence::{By, CustomStatus, EndReason, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
 
 use crate::person::{Person, report_input};
 
@@ -60,7 +60,7 @@ impl Story {
         self.settle(millis)
     }
 
-    pub(crate) fn end(&mut self, millis: u64, id: SessionId, end: End) -> Option<Published> {
+    pub(crate) fn end(&mut self, millis: u64, id: SessionId, end: EndReason) -> Option<Published> {
         self.user.end(at(millis), id, end);
         self.settle(millis)
     }

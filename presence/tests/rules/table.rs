@@ -1,8 +1,8 @@
 //! Rule 3.1, row by row and in every combination of what it looks at.
 
 use presence::{
-    Activity, Choice, CustomStatus, Decision, End, Mono, Now, Reason, Report, SessionId, Sessions, Source, Status,
-    Timers, Wall, decide,
+    Activity, Choice, CustomStatus, Decision, EndReason, Mono, Now, Reason, Report, SessionId, Sessions, Source,
+    Status, Timers, Wall, decide,
 };
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ fn sessions_of(connections: &[Option<KnownActivity>], grace: Option<Option<Known
     if let Some(says) = grace {
         sessions.handle_connect(at(0), SessionId(0));
         speak(&mut sessions, 0, says);
-        sessions.handle_end(at(0), SessionId(0), End::Lost, TIMERS.grace);
+        sessions.handle_end(at(0), SessionId(0), EndReason::Lost, TIMERS.grace);
     }
     sessions
 }

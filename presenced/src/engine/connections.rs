@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{End, Now, UserId};
+use presence::{EndReason, Now, UserId};
 
 use super::Engine;
 use super::cell::Cell;
@@ -92,7 +92,7 @@ impl Engine {
 
     /// The connection ended: its session (if it is a user's and was not ended by a kick) and all its watches.
     /// Idempotent.
-    pub(crate) fn end(&self, conn: &Arc<Conn>, end: End) {
+    pub(crate) fn end(&self, conn: &Arc<Conn>, end: EndReason) {
         let was_ended = {
             let mut outbox = conn.outbox().lock();
             let was_ended = outbox.is_ended;
@@ -111,7 +111,7 @@ impl Engine {
         self.stop_watching(conn);
     }
 
-    fn end_session(&self, conn: &Arc<Conn>, end: End) {
+    fn end_session(&self, conn: &Arc<Conn>, end: EndReason) {
         let Some(at) = conn.cell.get().copied() else { return };
         step(&self.tallies.connections, false);
         let mut shard = self.shards.of_ref(at);

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::End;
+use presence::EndReason;
 use presence::wire::close;
 use presence::wire::server::ServerMessage;
 use tungstenite::protocol::frame::CloseFrame;
@@ -88,16 +88,16 @@ impl Ending {
     }
 
     /// As the rules see it.
-    pub(super) const fn end(self) -> End {
+    pub(super) const fn end(self) -> EndReason {
         match self {
-            Self::ByClient(None | Some(1000)) => End::Closed,
-            Self::ByClient(Some(_)) => End::Left,
-            Self::Lost => End::Lost,
+            Self::ByClient(None | Some(1000)) => EndReason::Closed,
+            Self::ByClient(Some(_)) => EndReason::Left,
+            Self::Lost => EndReason::Lost,
             Self::ByServer(Farewell {
                 code: close::KICKED | close::FORGOTTEN,
                 ..
-            }) => End::Kicked,
-            Self::ByServer(_) => End::Dropped,
+            }) => EndReason::Kicked,
+            Self::ByServer(_) => EndReason::Dropped,
         }
     }
 
@@ -288,20 +288,20 @@ mod tests {
     #[test]
     fn only_a_clean_close_ends_the_session_at_once() {
         let ends = [
-            (Ending::ByClient(None), End::Closed),
-            (Ending::ByClient(Some(1000)), End::Closed),
-            (Ending::ByClient(Some(1001)), End::Left),
-            (Ending::ByClient(Some(4000)), End::Left),
-            (Ending::Lost, End::Lost),
-            (Verdict::PingTimeout.into(), End::Lost),
-            (Verdict::TooSlow.into(), End::Dropped),
-            (Verdict::Expired.into(), End::Dropped),
-            (Verdict::Abusive(Abuse::Bytes).into(), End::Dropped),
-            (Verdict::Draining(Duration::ZERO).into(), End::Dropped),
-            (Broken::BadProtocol.into(), End::Dropped),
-            (Broken::TooLong.into(), End::Dropped),
-            (Verdict::Kicked.into(), End::Kicked),
-            (Verdict::Forgotten.into(), End::Kicked),
+            (Ending::ByClient(None), EndReason::Closed),
+            (Ending::ByClient(Some(1000)), EndReason::Closed),
+            (Ending::ByClient(Some(1001)), EndReason::Left),
+            (Ending::ByClient(Some(4000)), EndReason::Left),
+            (Ending::Lost, EndReason::Lost),
+            (Verdict::PingTimeout.into(), EndReason::Lost),
+            (Verdict::TooSlow.into(), EndReason::Dropped),
+            (Verdict::Expired.into(), EndReason::Dropped),
+            (Verdict::Abusive(Abuse::Bytes).into(), EndReason::Dropped),
+            (Verdict::Draining(Duration::ZERO).into(), EndReason::Dropped),
+            (Broken::BadProtocol.into(), EndReason::Dropped),
+            (Broken::TooLong.into(), EndReason::Dropped),
+            (Verdict::Kicked.into(), EndReason::Kicked),
+            (Verdict::Forgotten.into(), EndReason::Kicked),
         ];
         for (ending, end) in ends {
             assert_eq!(ending.end(), end, "{ending:?}");

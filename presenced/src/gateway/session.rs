@@ -6,7 +6,7 @@ use std::sync::Arc;
 use presence::wire::code::Code;
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
-use presence::{Bucket, End, Wall};
+use presence::{Bucket, EndReason, Wall};
 use tokio::net::TcpStream;
 
 use super::ending::{self, Ending};
@@ -52,7 +52,7 @@ struct Attached<'a> {
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        self.engine.end(self.conn, End::Lost);
+        self.engine.end(self.conn, EndReason::Lost);
     }
 }
 

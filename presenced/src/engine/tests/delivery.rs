@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 use presence::wire::record::{Update, Viewer};
-use presence::{By, CustomStatus, End, Revision, Status, UserId};
+use presence::{By, CustomStatus, EndReason, Revision, Status, UserId};
 
 use super::fixture::{Fixture, id, statuses, user};
 
@@ -129,7 +129,7 @@ async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
         .await
         .expect("a watch");
     let (_, _, cursor) = first.snapshot().await;
-    first.end(&fixture, End::Lost);
+    first.end(&fixture, EndReason::Lost);
     fixture.choose("bob", CustomStatus::Idle).await;
     let mut second = fixture.connect("second").await;
     fixture
@@ -176,7 +176,7 @@ async fn a_watcher_that_resumes_learns_that_a_user_it_knew_was_forgotten() {
     }
     let (.., cursor) = first.snapshot().await;
     other.snapshot().await;
-    first.end(&fixture, End::Lost);
+    first.end(&fixture, EndReason::Lost);
     assert_eq!(fixture.engine.forget(&user("ann")).await, Ok(1));
     let mut second = fixture.connect("second").await;
     fixture
@@ -209,8 +209,8 @@ async fn an_observer_that_resumes_learns_who_left_and_who_was_forgotten() {
     fixture.engine.watch_all(&observer.conn, None, None).await;
     let (users, resumed, cursor) = observer.snapshot().await;
     assert_eq!((users.len(), resumed), (3, false));
-    observer.end(&fixture, End::Lost);
-    ann.end(&fixture, End::Closed);
+    observer.end(&fixture, EndReason::Lost);
+    ann.end(&fixture, EndReason::Closed);
     assert_eq!(fixture.engine.forget(&user("bob")).await, Ok(1));
     fixture
         .until("ann is out of memory", |engine| engine.stats().pending_writes == 0)

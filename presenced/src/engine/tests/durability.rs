@@ -1,6 +1,6 @@
 //! What stays in memory, and what a restart finds.
 
-use presence::{CustomStatus, End, ReportInput, Source, Status};
+use presence::{CustomStatus, EndReason, ReportInput, Source, Status};
 
 use super::fixture::{DEADLINE, Fixture, Settings, user};
 use crate::engine::cell::OnDisk;
@@ -11,7 +11,7 @@ async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
     let ann = fixture.connect("ann").await;
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
     let gone = fixture.connect("gone").await;
-    gone.end(&fixture, End::Closed);
+    gone.end(&fixture, EndReason::Closed);
     let before = fixture
         .engine
         .record(&user("ann"), presence::wire::record::Viewer::Public)
@@ -39,7 +39,7 @@ async fn a_user_nobody_needs_leaves_the_memory_and_comes_back_as_it_was() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.choose("ann", CustomStatus::Idle).await;
-    ann.end(&fixture, End::Closed);
+    ann.end(&fixture, EndReason::Closed);
     let left = fixture
         .engine
         .record(&user("ann"), presence::wire::record::Viewer::Internal)
@@ -124,7 +124,7 @@ async fn a_report_outlives_a_restart_and_ends_when_its_time_is_up() {
 async fn a_lost_connection_is_in_grace_and_then_offline() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    ann.end(&fixture, End::Lost);
+    ann.end(&fixture, EndReason::Lost);
     assert_eq!(fixture.engine.stats().sessions.in_grace, 1);
     fixture
         .until("the grace ends", |engine| engine.stats().users.total() == 0)
@@ -152,7 +152,7 @@ async fn what_is_owed_to_the_disk_is_written_before_the_end() {
     fixture.stop_writing();
     let ann = fixture.connect("ann").await;
     let _bob = fixture.connect("bob").await;
-    ann.end(&fixture, End::Closed);
+    ann.end(&fixture, EndReason::Closed);
     let viewer = presence::wire::record::Viewer::Internal;
     let left = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     let fixture = fixture.restart().await;
@@ -173,13 +173,13 @@ async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
         explained.grace.map(|grace| grace.until)
     };
     let (lost, other) = (fixture.connect("ann").await, fixture.connect("ann").await);
-    lost.end(&fixture, End::Lost);
+    lost.end(&fixture, EndReason::Lost);
     let until = grace().await;
     assert!(until.is_some());
-    other.end(&fixture, End::Closed);
+    other.end(&fixture, EndReason::Closed);
     assert_eq!(fixture.status("ann").await, Status::Online);
     let third = fixture.connect("ann").await;
-    third.end(&fixture, End::Closed);
+    third.end(&fixture, EndReason::Closed);
     assert_eq!(fixture.status("ann").await, Status::Online);
     assert!(grace().await.is_some());
     assert_eq!(fixture.engine.kick(&user("ann")).await, Ok(0));
@@ -220,8 +220,8 @@ async fn a_connection_ends_once_and_takes_its_watches_along() {
     let (ann, _other) = (fixture.connect("ann").await, fixture.connect("bob").await);
     let watched = fixture.engine.watch(&ann.conn, None, vec![user("bob")], None).await;
     watched.expect("a watch");
-    ann.end(&fixture, End::Closed);
-    ann.end(&fixture, End::Lost);
+    ann.end(&fixture, EndReason::Closed);
+    ann.end(&fixture, EndReason::Lost);
     let sessions = fixture.engine.stats().sessions;
     assert_eq!(
         (sessions.connections, sessions.watchers, sessions.watches),
@@ -315,7 +315,7 @@ async fn a_grace_and_reports_take_no_connections_place() {
     };
     fixture.engine.report(&user("ann"), report).await.expect("a report");
     let lost = fixture.connect("ann").await;
-    lost.end(&fixture, End::Lost);
+    lost.end(&fixture, EndReason::Lost);
     let mut places = Vec::new();
     for _ in 0..4 {
         places.push(fixture.connect("ann").await);
@@ -326,7 +326,7 @@ async fn a_grace_and_reports_take_no_connections_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stored_times_of_the_future_are_taken_as_now() {
     let fixture = Fixture::new().await;
-    fixture.connect("ann").await.end(&fixture, End::Closed);
+    fixture.connect("ann").await.end(&fixture, EndReason::Closed);
     let dir = fixture.stop().await;
     let ahead = "UPDATE profile SET since = since + 3600000, last_seen = last_seen + 3600000,
                  last_active = last_active + 3600000";
@@ -347,7 +347,7 @@ async fn the_end_of_the_daemon_is_nobodys_doing() {
     fixture.engine.activity(&ann.conn).expect("a session");
     let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     fixture.engine.begin_drain();
-    ann.end(&fixture, End::Dropped);
+    ann.end(&fixture, EndReason::Dropped);
     let ended = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     assert_eq!(ended, before);
     let fixture = fixture.restart().await;

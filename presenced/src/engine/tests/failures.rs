@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{By, CustomStatus, End, Profile, ReportInput, Source, Status};
+use presence::{By, CustomStatus, EndReason, Profile, ReportInput, Source, Status};
 
 use super::fixture::{Fixture, user};
 use crate::engine::EngineError;
@@ -87,7 +87,7 @@ async fn an_end_that_could_not_write_everything_counts_as_a_crash() {
              BEGIN SELECT RAISE(FAIL, 'this one fails'); END",
         )
         .expect("a trigger");
-    ann.end(&fixture, End::Closed);
+    ann.end(&fixture, EndReason::Closed);
     let told = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     let dir = fixture.stop().await;
     Fixture::database(&dir)

@@ -7,7 +7,7 @@ use presence::wire::client::{ClientMessage, Envelope, MessageId};
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::Counts;
 use presence::wire::server::ServerMessage;
-use presence::{By, Cursor, CustomStatus, End, Rate, Status, UserId};
+use presence::{By, Cursor, CustomStatus, EndReason, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -234,7 +234,7 @@ impl Fixture {
         let client = self.client(Some(user(name))).await;
         let id = user(name);
         if self.engine.connect(&id, &client.conn).await.is_err() {
-            client.end(self, End::Lost);
+            client.end(self, EndReason::Lost);
             return None;
         }
         client.conn.push_text(r#"{"type":"pong"}"#);
@@ -354,7 +354,7 @@ impl Client {
         }
     }
 
-    pub(super) fn end(&self, fixture: &Fixture, end: End) {
+    pub(super) fn end(&self, fixture: &Fixture, end: EndReason) {
         fixture.engine.end(&self.conn, end);
     }
 

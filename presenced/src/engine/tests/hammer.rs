@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::SessionStats;
 use presence::wire::server::ServerMessage;
-use presence::{By, CustomStatus, End, ReportInput, Revision, Status, UserId};
+use presence::{By, CustomStatus, EndReason, ReportInput, Revision, Status, UserId};
 
 use super::fixture::{Client, Fixture, Settings, user};
 use crate::engine::Engine;
@@ -102,7 +102,7 @@ async fn act(fixture: Arc<Fixture>, seed: u64) -> Vec<Client> {
             0 => clients.extend(fixture.try_connect(chance.user().as_str()).await),
             1 => clients.push(fixture.observe().await),
             2 if !clients.is_empty() => {
-                let end = chance.pick(&[End::Closed, End::Left, End::Lost, End::Dropped]);
+                let end = chance.pick(&[EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Dropped]);
                 clients.swap_remove(picked).end(&fixture, end);
             }
             3 | 4 if !clients.is_empty() => act_on(&fixture, &mut chance, &clients[picked]).await,
@@ -231,7 +231,7 @@ async fn nothing_is_wrong_or_left_of_all_that_met() {
         compare_with_told(&fixture, client).await;
     }
     for client in &clients {
-        client.end(&fixture, End::Closed);
+        client.end(&fixture, EndReason::Closed);
     }
     settled(&fixture).await;
     fixture

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{By, Choice, CustomStatus, End, ReportInput, Revision, Source, Status};
+use presence::{By, Choice, CustomStatus, EndReason, ReportInput, Revision, Source, Status};
 
 use super::fixture::{Fixture, user};
 use crate::engine::restart::spawn;
@@ -132,7 +132,7 @@ async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() 
 async fn a_grace_does_not_end_while_the_door_is_closed() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    ann.end(&fixture, End::Lost);
+    ann.end(&fixture, EndReason::Lost);
     let ends = fixture.engine.clock.mono().after(Duration::from_millis(200));
     fixture.engine.begin_drain();
     fixture

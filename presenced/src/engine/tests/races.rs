@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
-use presence::{By, CustomStatus, End, Status, UserId};
+use presence::{By, CustomStatus, EndReason, Status, UserId};
 
 use super::fixture::{Client, Fixture, statuses, user};
 use crate::engine::cell::OnDisk;
@@ -133,8 +133,8 @@ async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_th
     let mut observer = fixture.observe().await;
     fixture.engine.watch_all(&observer.conn, None, None).await;
     let (.., cursor) = observer.snapshot().await;
-    observer.end(&fixture, End::Lost);
-    ann.end(&fixture, End::Closed);
+    observer.end(&fixture, EndReason::Lost);
+    ann.end(&fixture, EndReason::Closed);
     fixture
         .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
         .await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{By, CustomStatus, End, Now, ReportInput, Source, Status, Wall};
+use presence::{By, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
 
 use super::fixture::{Client, Fixture, user};
 use crate::hub::verdict::Verdict;
@@ -28,7 +28,7 @@ async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
     assert!(heard.last_seen > came.last_seen, "any frame is heard");
     assert_eq!(heard.last_active, came.last_active, "and is no activity");
     fixture.a_moment().await;
-    ann.end(&fixture, End::Lost);
+    ann.end(&fixture, EndReason::Lost);
     let lost = record(&fixture, "ann").await;
     assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
     assert_eq!(lost.last_active, heard.last_seen, "it never spoke of activity");
@@ -47,7 +47,7 @@ async fn the_servers_end_of_a_connection_is_no_activity() {
     assert!(active.is_some());
     fixture.a_moment().await;
     ann.heard(&fixture);
-    ann.end(&fixture, End::Dropped);
+    ann.end(&fixture, EndReason::Dropped);
     assert_eq!(record(&fixture, "ann").await.last_active, active);
 }
 
@@ -127,7 +127,7 @@ async fn times_that_no_event_follows_are_written_all_the_same() {
     let stored = fixture.stored("ann").await.expect("a row").stored;
     assert_eq!((stored.last_active, stored.last_seen), times(&chose));
     fixture.a_moment().await;
-    leaves.end(&fixture, End::Closed);
+    leaves.end(&fixture, EndReason::Closed);
     let left = record(&fixture, "ann").await;
     assert!(left.last_active > chose.last_active);
     assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
