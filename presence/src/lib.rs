@@ -27,7 +27,7 @@ pub use report::{Report, ReportInput, Source};
 pub use revision::{Cursor, Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
-pub use status::{By, CustomStatus, Status};
+pub use status::{Actor, CustomStatus, Status};
 pub use time::{Mono, Now, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};
 pub use window::Window;

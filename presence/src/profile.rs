@@ -5,7 +5,7 @@ use crate::report::{Report, ReportInput, Source};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
 use crate::sessions::{Activity, Contribution};
-use crate::status::{By, CustomStatus, Status};
+use crate::status::{Actor, CustomStatus, Status};
 use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
 use crate::wire::record::{Record, Viewer};
@@ -18,7 +18,7 @@ pub struct Choice {
     /// When it was set; never, if none.
     pub set_at: Option<Wall>,
     /// Who set it.
-    pub set_by: Option<By>,
+    pub set_by: Option<Actor>,
 }
 
 /// Who is told of a change.
@@ -83,7 +83,7 @@ impl Stored {
     #[must_use]
     pub fn activity_in_grace(&self) -> Activity {
         // The choice is on disk before the status that follows from it, and is activity of whoever was present.
-        let is_since_chosen = self.choice.set_by == Some(By::User) && self.choice.set_at > self.since;
+        let is_since_chosen = self.choice.set_by == Some(Actor::User) && self.choice.set_at > self.since;
         let is_idle_without_sessions = || decide(&[], &self.reports, &self.choice).status == Status::Idle;
         match self.status {
             Status::Online => Activity::Active,

@@ -64,14 +64,14 @@ impl CustomStatus {
 /// Who made a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
+pub enum Actor {
     /// The user: it is activity.
     User,
     /// An operator: it takes effect alike, but moves no time.
     Operator,
 }
 
-impl By {
+impl Actor {
     /// The word on the wire and on disk.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -109,7 +109,7 @@ impl FromStr for CustomStatus {
     }
 }
 
-impl FromStr for By {
+impl FromStr for Actor {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::code::Code;
 use super::record::Record;
 use crate::rule::Reason;
-use crate::status::{By, CustomStatus, Status};
+use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
 
@@ -213,7 +213,7 @@ pub struct ExplainChoice {
     /// When it was set; null if never.
     pub set_at: Option<Wall>,
     /// Who set it; null if nobody did.
-    pub set_by: Option<By>,
+    pub set_by: Option<Actor>,
 }
 
 /// A timer that will change the status.

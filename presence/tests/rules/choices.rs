@@ -1,7 +1,7 @@
 //! Choices and reports: whose word is the latest, what it is told to whom, and which times it moves.
 
 use presence::wire::record::Viewer;
-use presence::{Audience, By, CustomStatus, EndReason, Status};
+use presence::{Actor, Audience, CustomStatus, EndReason, Status};
 
 use crate::person::report_input;
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
@@ -9,8 +9,8 @@ use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 #[test]
 fn the_users_own_choice_is_activity_and_an_operators_is_not() {
     for (by, status, active) in [
-        (By::User, Status::Online, wall(100)),
-        (By::Operator, Status::Idle, None),
+        (Actor::User, Status::Online, wall(100)),
+        (Actor::Operator, Status::Idle, None),
     ] {
         let mut story = Story::new();
         let one = story.connect(0);
@@ -18,7 +18,7 @@ fn the_users_own_choice_is_activity_and_an_operators_is_not() {
         story.choose(100, CustomStatus::Online, by);
         assert_eq!(
             (story.status(), story.times()),
-            (status, (wall(100).filter(|_| by == By::User).or(wall(10)), active))
+            (status, (wall(100).filter(|_| by == Actor::User).or(wall(10)), active))
         );
     }
 }
@@ -31,7 +31,7 @@ fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
     story.end(20, one, EndReason::Left);
     story.connect(30);
     assert_eq!(
-        story.choose(40, CustomStatus::Online, By::User).unwrap().to,
+        story.choose(40, CustomStatus::Online, Actor::User).unwrap().to,
         Status::Online
     );
     assert_eq!(story.settle(20 + GRACE), None, "not only for the rest of the grace");
@@ -41,7 +41,7 @@ fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
 #[test]
 fn a_choice_made_while_offline_changes_nothing_but_the_revision() {
     let mut story = Story::new();
-    let told = story.choose(100, CustomStatus::Idle, By::User).unwrap();
+    let told = story.choose(100, CustomStatus::Idle, Actor::User).unwrap();
     assert_eq!((told.audience, told.to), (Audience::Inner, Status::Offline));
     let record = story.user.record(Viewer::Public);
     assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
@@ -53,18 +53,18 @@ fn a_choice_made_while_offline_changes_nothing_but_the_revision() {
 fn choosing_what_already_holds_tells_nobody_but_is_the_latest_word() {
     let mut story = Story::new();
     story.connect(0);
-    assert_eq!(story.choose(10, CustomStatus::Online, By::User), None);
+    assert_eq!(story.choose(10, CustomStatus::Online, Actor::User), None);
     assert_eq!(
         story.report(20, Status::DoNotDisturb, None).unwrap().to,
         Status::DoNotDisturb
     );
-    let told = story.choose(30, CustomStatus::Online, By::User).unwrap();
+    let told = story.choose(30, CustomStatus::Online, Actor::User).unwrap();
     assert_eq!(
         (told.audience, told.to),
         (Audience::Everyone, Status::Online),
         "the status changes by that"
     );
-    assert_eq!(story.choose(40, CustomStatus::Online, By::User), None);
+    assert_eq!(story.choose(40, CustomStatus::Online, Actor::User), None);
     assert_eq!(
         story.user.profile.choice().set_at,
         wall(40),
@@ -78,7 +78,7 @@ fn within_one_millisecond_the_latest_word_wins_as_well() {
     for round in 0..3 {
         story.report(50, Status::Idle, None);
         assert_eq!(story.status(), Status::Idle, "round {round}");
-        story.choose(50, CustomStatus::Online, By::Operator);
+        story.choose(50, CustomStatus::Online, Actor::Operator);
         assert_eq!(story.status(), Status::Online, "round {round}");
     }
 }

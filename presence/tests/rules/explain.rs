@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::explain::explain;
 use presence::wire::rest::Explain;
-use presence::{By, CustomStatus, EndReason, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
+use presence::{Actor, CustomStatus, EndReason, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
 
 use crate::person::{NODE, Person, report_input};
 
@@ -52,7 +52,7 @@ fn every_field_is_there_as_the_contract_names_it() {
     ann.away(at(1_500), lost);
     ann.end(at(2_000), lost, EndReason::Lost);
     ann.report(at(3_000), &report_input(0, Status::Idle, Some(60_000), true));
-    ann.choose(at(2_500), CustomStatus::Online, By::Operator);
+    ann.choose(at(2_500), CustomStatus::Online, Actor::Operator);
     let json = serde_json::to_value(explained(&mut ann, 4_000)).unwrap();
     let time = |millis: i64| Wall::from_millis(millis).to_string();
     let expected = serde_json::json!({
@@ -163,7 +163,7 @@ fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
 #[test]
 fn a_choice_from_ahead_of_the_clock_is_shown_as_now() {
     let mut ann = ann();
-    ann.choose(at(9_000_000), CustomStatus::Idle, By::User);
+    ann.choose(at(9_000_000), CustomStatus::Idle, Actor::User);
     let told = explain(
         &UserId::new("ann").unwrap(),
         at(5),

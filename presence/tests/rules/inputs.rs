@@ -1,6 +1,6 @@
 //! What can happen to a user, as data, and how a seed or proptest makes it up.
 
-use presence::{By, CustomStatus, EndReason, Status};
+use presence::{Actor, CustomStatus, EndReason, Status};
 
 /// Something that happens. Connections are named by the order in which they came, dead ones too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum Input {
     },
     Choose {
         custom: CustomStatus,
-        by: By,
+        by: Actor,
     },
     Report {
         source: u8,
@@ -65,7 +65,7 @@ pub(crate) const ENDS: [EndReason; 5] = [
     EndReason::Kicked,
 ];
 pub(crate) const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
-pub(crate) const BY: [By; 2] = [By::User, By::Operator];
+pub(crate) const BY: [Actor; 2] = [Actor::User, Actor::Operator];
 const TTLS: [Option<u64>; 4] = [None, Some(1_000), Some(5_000), Some(60_000)];
 
 impl Input {

@@ -3,7 +3,7 @@
 use presence::profile::Stored;
 use presence::wire::record::Viewer;
 use presence::{
-    Audience, By, Choice, CustomStatus, Mono, Now, Profile, Published, Report, Revision, RevisionClock, SessionId,
+    Actor, Audience, Choice, CustomStatus, Mono, Now, Profile, Published, Report, Revision, RevisionClock, SessionId,
     Sessions, Source, Status, UserId, Wall,
 };
 
@@ -22,7 +22,7 @@ fn chose(custom: CustomStatus, at: i64) -> Choice {
     Choice {
         custom,
         set_at: Some(wall(at)),
-        set_by: Some(By::User),
+        set_by: Some(Actor::User),
     }
 }
 

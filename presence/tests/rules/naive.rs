@@ -1,7 +1,7 @@
 //! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
 //! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
 
-use presence::{By, CustomStatus, EndReason, Now, Reason, ReportInput, Status, Timers, Wall};
+use presence::{Actor, CustomStatus, EndReason, Now, Reason, ReportInput, Status, Timers, Wall};
 
 use crate::table::{Age, KnownActivity, plain_rule};
 
@@ -27,7 +27,7 @@ pub(crate) enum Event {
     },
     Choice {
         custom: CustomStatus,
-        by: By,
+        by: Actor,
         was_present: bool,
     },
     Report {
@@ -96,7 +96,7 @@ impl Past {
         self.add(now, Event::Connect { id, finds_idle_grace });
     }
 
-    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: By) {
+    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         let was_present = self.view(now.mono.as_millis()).status != Status::Offline;
         self.add(
             now,
@@ -242,7 +242,7 @@ impl Past {
                 Event::Activity { id: one } if one == id => Some(activity),
                 Event::Away { id: one } if one == id => Some(KnownActivity::Idle),
                 Event::Choice {
-                    by: By::User,
+                    by: Actor::User,
                     was_present: true,
                     ..
                 } if has_spoken_before(index) => Some(activity),
@@ -286,7 +286,7 @@ impl Past {
         let mut spoke: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
         spoke.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
             Event::Choice {
-                by: By::User,
+                by: Actor::User,
                 was_present: true,
                 ..
             } => Some(KnownActivity::Active),
@@ -344,7 +344,7 @@ impl Past {
             .enumerate()
             .filter_map(|(index, entry)| match entry.event {
                 Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
-                Event::Choice { by, was_present, .. } => (by == By::User && was_present).then_some(entry.wall),
+                Event::Choice { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
                 Event::Heard { id }
                 | Event::Activity { id }
                 | Event::Away { id }
@@ -363,7 +363,7 @@ impl Past {
             .enumerate()
             .filter_map(|(index, entry)| match entry.event {
                 Event::Report { is_active, .. } => is_active.then_some(entry.wall),
-                Event::Choice { by, was_present, .. } => (by == By::User && was_present).then_some(entry.wall),
+                Event::Choice { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
                 Event::Activity { id }
                 | Event::End {
                     id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    By, Choice, CustomStatus, EndReason, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId,
+    Actor, Choice, CustomStatus, EndReason, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId,
     Sessions, Source, Status, Timers, UserId,
 };
 
@@ -67,7 +67,7 @@ impl Person {
         was_there
     }
 
-    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: By) {
+    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         self.meet_deadlines(now.mono);
         self.profile.handle_choice(Choice {
             custom,
@@ -75,7 +75,7 @@ impl Person {
             set_by: Some(by),
         });
         let is_present = self.sessions.is_present() || !self.profile.reports().is_empty();
-        if by == By::User && is_present {
+        if by == Actor::User && is_present {
             self.sessions.handle_choice(now, &self.timers);
             self.profile.note_activity(now.wall);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::profile::Stored;
 use presence::{
-    Activity, By, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions,
+    Activity, Actor, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions,
     Source, Status, Wall,
 };
 
@@ -17,7 +17,7 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn chose(custom: CustomStatus, at: i64, by: By) -> Choice {
+fn chose(custom: CustomStatus, at: i64, by: Actor) -> Choice {
     Choice {
         custom,
         set_at: Some(wall(at)),
@@ -70,13 +70,13 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
     let cases = [
         (Status::Online, Choice::default()),
         (Status::Idle, Choice::default()),
-        (Status::Idle, chose(CustomStatus::Idle, 400_000, By::User)),
+        (Status::Idle, chose(CustomStatus::Idle, 400_000, Actor::User)),
         (
             Status::DoNotDisturb,
-            chose(CustomStatus::DoNotDisturb, 400_000, By::User),
+            chose(CustomStatus::DoNotDisturb, 400_000, Actor::User),
         ),
-        (Status::Idle, chose(CustomStatus::Online, 400_000, By::User)),
-        (Status::Idle, chose(CustomStatus::Online, 600_000, By::Operator)),
+        (Status::Idle, chose(CustomStatus::Online, 400_000, Actor::User)),
+        (Status::Idle, chose(CustomStatus::Online, 600_000, Actor::Operator)),
     ];
     for (status, choice) in cases {
         let (sessions, mut profile) = take_up(stored(status, choice));
@@ -127,7 +127,7 @@ fn who_comes_back_idle_stays_idle_until_the_first_activity() {
 
 #[test]
 fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
-    let chosen = chose(CustomStatus::Online, 600_000, By::User);
+    let chosen = chose(CustomStatus::Online, 600_000, Actor::User);
     assert_eq!(stored(Status::Idle, chosen).activity_in_grace(), Activity::Active);
     let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
     assert!(settle(&sessions, &mut profile, NOW));
@@ -140,7 +140,7 @@ fn nobody_is_held_idle_by_a_guess() {
     let mut by_report = stored(Status::Idle, Choice::default());
     by_report.reports = vec![report(CustomStatus::Idle)];
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
-    let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, By::User));
+    let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, Actor::User));
     assert_eq!(by_choice.activity_in_grace(), Activity::Unknown);
     assert_eq!(
         stored(Status::DoNotDisturb, Choice::default()).activity_in_grace(),
@@ -151,11 +151,11 @@ fn nobody_is_held_idle_by_a_guess() {
         Activity::Unknown
     );
     // So it does if the user chose in between: the report is the later word, and the status may be older than both.
-    by_report.choice = chose(CustomStatus::Online, 600_000, By::User);
+    by_report.choice = chose(CustomStatus::Online, 600_000, Actor::User);
     by_report.reports[0].order = wall(600_001);
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     // A report that abstains explains nothing: then it was a connection.
-    let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, By::User));
+    let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, Actor::User));
     older_report.reports = vec![report(CustomStatus::Idle)];
     assert_eq!(older_report.activity_in_grace(), Activity::Idle);
     // With an idle report and yet ONLINE, somebody was active.
@@ -167,7 +167,7 @@ fn nobody_is_held_idle_by_a_guess() {
 #[test]
 fn stored_times_from_the_future_are_taken_as_now() {
     let ahead = wall(9_000_000);
-    let mut from_ahead = stored(Status::Online, chose(CustomStatus::Online, 9_000_000, By::User));
+    let mut from_ahead = stored(Status::Online, chose(CustomStatus::Online, 9_000_000, Actor::User));
     from_ahead.since = Some(ahead);
     from_ahead.last_seen = Some(ahead);
     from_ahead.last_active = Some(wall(9_500_000));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{By, CustomStatus, EndReason, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
+use presence::{Actor, CustomStatus, EndReason, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
 
 use crate::person::{Person, report_input};
 
@@ -65,7 +65,7 @@ impl Story {
         self.settle(millis)
     }
 
-    pub(crate) fn choose(&mut self, millis: u64, custom: CustomStatus, by: By) -> Option<Published> {
+    pub(crate) fn choose(&mut self, millis: u64, custom: CustomStatus, by: Actor) -> Option<Published> {
         self.user.choose(at(millis), custom, by);
         self.settle(millis)
     }

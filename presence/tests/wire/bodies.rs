@@ -4,7 +4,7 @@ use presence::report::{REPORT_TTL_MAX_SECONDS, SOURCE_MAX_BYTES};
 use presence::wire::code::Code;
 use presence::wire::rest::{Counts, Ended, Page, Problem, PutReport, Query, QueryAnswer, SetCustomStatus};
 use presence::wire::strict;
-use presence::{By, CustomStatus, Reason, Source, Status, Wall};
+use presence::{Actor, CustomStatus, Reason, Source, Status, Wall};
 
 #[test]
 fn a_custom_status_that_is_missing_or_no_word_is_left_to_the_code_for_that() {
@@ -85,9 +85,9 @@ fn words_are_the_same_read_written_and_shown() {
         assert_eq!(serde_json::to_value(custom).unwrap(), custom.as_str());
         assert_eq!(custom.to_string().parse::<CustomStatus>(), Ok(custom));
     }
-    for by in [By::User, By::Operator] {
+    for by in [Actor::User, Actor::Operator] {
         assert_eq!(serde_json::to_value(by).unwrap(), by.as_str());
-        assert_eq!(by.as_str().parse::<By>(), Ok(by));
+        assert_eq!(by.as_str().parse::<Actor>(), Ok(by));
     }
     for reason in [
         Reason::NoSession,
@@ -100,7 +100,7 @@ fn words_are_the_same_read_written_and_shown() {
     }
     for word in ["", "online", "Online", "OFFLINE ", "AWAY", "user\0"] {
         assert!(
-            word.parse::<Status>().is_err() && word.parse::<CustomStatus>().is_err() && word.parse::<By>().is_err()
+            word.parse::<Status>().is_err() && word.parse::<CustomStatus>().is_err() && word.parse::<Actor>().is_err()
         );
     }
     assert!("OFFLINE".parse::<CustomStatus>().is_err(), "nobody chooses to be gone");

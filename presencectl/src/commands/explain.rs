@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use presence::By;
+use presence::Actor;
 use presence::wire::rest::{Explain, ExplainSession};
 use serde::Serialize;
 
@@ -79,8 +79,8 @@ fn above(explain: &Explain, colour: Colour) -> String {
     );
     let chosen = explain.choice.custom_status;
     let by = match explain.choice.set_by {
-        Some(By::User) => " by the user",
-        Some(By::Operator) => " by an operator",
+        Some(Actor::User) => " by the user",
+        Some(Actor::Operator) => " by an operator",
         None => "",
     };
     let _ = match explain.choice.set_at {

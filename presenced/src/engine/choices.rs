@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{By, Choice, CustomStatus, Revision, UserId};
+use presence::{Actor, Choice, CustomStatus, Revision, UserId};
 
 use super::loading::Late;
 use super::{Engine, EngineError};
@@ -19,7 +19,7 @@ impl Engine {
         self: &Arc<Self>,
         user: &UserId,
         custom: CustomStatus,
-        by: By,
+        by: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
         self.take_choice(user)?;
@@ -47,7 +47,7 @@ impl Engine {
                 // It came too late, and must not bring the user back. Nobody is there any more to be told.
                 return Err(EngineError::StoreUnavailable);
             }
-            let chosen = engine.choose_gated(&user, custom, By::User, Viewer::Own).await;
+            let chosen = engine.choose_gated(&user, custom, Actor::User, Viewer::Own).await;
             chosen.map(Some)
         });
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
@@ -58,7 +58,7 @@ impl Engine {
         &self,
         user: &UserId,
         custom: CustomStatus,
-        by: By,
+        by: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
         let (_pinned, at) = self.pin_known(user).await?;
@@ -96,7 +96,7 @@ impl Engine {
         cell.sessions.on_deadline(now.mono);
         self.expire_reports(cell, now);
         cell.profile.handle_choice(choice);
-        if by == By::User && cell.is_present() {
+        if by == Actor::User && cell.is_present() {
             cell.sessions.handle_choice(now, &self.options.timers);
             cell.profile.note_activity(now.wall);
             self.write_soon(cell, at);

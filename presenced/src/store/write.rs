@@ -111,7 +111,7 @@ fn save_choice(connection: &Connection, user: &UserId, choice: &Choice, revision
         ":user": user.as_str(),
         ":custom": choice.custom.as_str(),
         ":set_at": millis(choice.set_at),
-        ":set_by": choice.set_by.map(presence::By::as_str),
+        ":set_by": choice.set_by.map(presence::Actor::as_str),
         ":revision": stored(revision.get())?,
     })?;
     Ok(())

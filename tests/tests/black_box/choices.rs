@@ -2,7 +2,7 @@
 
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
-use presence::{By, CustomStatus, Reason, Status};
+use presence::{Actor, CustomStatus, Reason, Status};
 use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
 use serde_json::json;
@@ -71,10 +71,10 @@ async fn an_operators_choice_takes_effect_and_moves_no_time() {
     let choice = rest.explain("alice").await.choice;
     assert_eq!(
         (choice.custom_status, choice.set_by),
-        (CustomStatus::DoNotDisturb, Some(By::Operator))
+        (CustomStatus::DoNotDisturb, Some(Actor::Operator))
     );
     alice.choose("ONLINE").await;
-    assert_eq!(rest.explain("alice").await.choice.set_by, Some(By::User));
+    assert_eq!(rest.explain("alice").await.choice.set_by, Some(Actor::User));
 }
 
 #[tokio::test(flavor = "multi_thread")]

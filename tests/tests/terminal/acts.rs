@@ -31,7 +31,7 @@ async fn a_status_is_set_and_seen_in_the_table_and_in_the_stream() {
     assert!(screen.contains("custom"), "why: {screen}");
     let explain = scene.daemon.rest().explain("bob").await;
     assert_eq!(explain.choice.custom_status, CustomStatus::DoNotDisturb);
-    assert_eq!(explain.choice.set_by, Some(presence::By::Operator));
+    assert_eq!(explain.choice.set_by, Some(presence::Actor::Operator));
     scene.terminal.text("c1");
     scene.until("ONLINE again", |table| table.says("bob", "ONLINE")).await;
 }

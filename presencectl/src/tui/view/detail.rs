@@ -1,7 +1,7 @@
 //! Why one user is shown so: the rule, each session with its timers, the choice, and what comes next. Timers count down between two answers.
 
 use presence::wire::rest::{Explain, ExplainSession};
-use presence::{By, Wall};
+use presence::{Actor, Wall};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -75,8 +75,8 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
     lines.push(Line::from(span(why, Style::new())));
     let choice = &explain.choice;
     let by = match choice.set_by {
-        Some(By::User) => ", set by the user",
-        Some(By::Operator) => ", set by an operator",
+        Some(Actor::User) => ", set by the user",
+        Some(Actor::Operator) => ", set by an operator",
         None => ", never set",
     };
     let mut chosen = vec![

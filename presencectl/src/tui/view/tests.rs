@@ -10,7 +10,7 @@ use presence::wire::rest::{
     Counts, Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession, LimitStats, RateStats, SessionStats,
     Stats, StoreStats,
 };
-use presence::{By, CustomStatus, Mono, Now, Reason, Status, Wall};
+use presence::{Actor, CustomStatus, Mono, Now, Reason, Status, Wall};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -191,7 +191,7 @@ fn explain(name: &str) -> Explain {
         choice: ExplainChoice {
             custom_status: CustomStatus::Online,
             set_at: Some(ago(7200)),
-            set_by: Some(By::Operator),
+            set_by: Some(Actor::Operator),
         },
         next: vec![ExplainNext {
             at: at(210).wall,

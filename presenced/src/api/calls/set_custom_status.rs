@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use presence::wire::code::Code;
 use presence::wire::record::Viewer;
-use presence::{By, CustomStatus};
+use presence::{Actor, CustomStatus};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ pub(in crate::api) async fn set_custom_status(
 ) -> Answer<Told> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
-    if by == By::Operator && caller.viewer != Viewer::Internal {
+    if by == Actor::Operator && caller.viewer != Viewer::Internal {
         return Err(Refusal::new(
             Code::Forbidden,
             "only internal callers choose as an operator",
@@ -42,7 +42,7 @@ pub(in crate::api) async fn set_custom_status(
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<(CustomStatus, By), Refusal> {
+fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), Refusal> {
     let fields: Fields<'_> = body::object(bytes)?;
     let custom = body::required::<String>(fields.custom_status, "customStatus")
         .ok()
@@ -53,7 +53,7 @@ fn parse(bytes: &[u8]) -> Result<(CustomStatus, By), Refusal> {
                 "customStatus is ONLINE, IDLE or DO_NOT_DISTURB",
             )
         })?;
-    let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(By::User), |word| {
+    let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(Actor::User), |word| {
         word.parse()
             .map_err(|_| body::invalid("by", "is neither user nor operator"))
     })?;
@@ -72,7 +72,7 @@ mod tests {
             ("DO_NOT_DISTURB", CustomStatus::DoNotDisturb),
         ] {
             let body = format!(r#"{{"customStatus":"{word}","unknown":1}}"#);
-            assert_eq!(parse(body.as_bytes()), Ok((custom, By::User)));
+            assert_eq!(parse(body.as_bytes()), Ok((custom, Actor::User)));
         }
     }
 
@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn who_chose_is_the_user_or_an_operator() {
         let by = |value: &str| parse(format!(r#"{{"customStatus":"IDLE","by":{value}}}"#).as_bytes());
-        assert_eq!(by(r#""operator""#).unwrap().1, By::Operator);
-        assert_eq!(by(r#""user""#).unwrap().1, By::User);
-        assert_eq!(by("null").unwrap().1, By::User);
+        assert_eq!(by(r#""operator""#).unwrap().1, Actor::Operator);
+        assert_eq!(by(r#""user""#).unwrap().1, Actor::User);
+        assert_eq!(by("null").unwrap().1, Actor::User);
         for value in [r#""root""#, r#""Operator""#, "true", "1"] {
             assert_eq!(by(value).unwrap_err().code, Code::InvalidValue, "{value}");
         }

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 use presence::wire::record::{Update, Viewer};
-use presence::{By, CustomStatus, EndReason, Revision, Status, UserId};
+use presence::{Actor, CustomStatus, EndReason, Revision, Status, UserId};
 
 use super::fixture::{Fixture, id, statuses, user};
 
@@ -84,7 +84,7 @@ async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
             ] {
                 for name in &names {
                     engine
-                        .choose(name, custom, By::User, Viewer::Own)
+                        .choose(name, custom, Actor::User, Viewer::Own)
                         .await
                         .expect("a choice");
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{By, CustomStatus, EndReason, Profile, ReportInput, Source, Status};
+use presence::{Actor, CustomStatus, EndReason, Profile, ReportInput, Source, Status};
 
 use super::fixture::{Fixture, user};
 use crate::engine::EngineError;
@@ -126,7 +126,7 @@ async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
     let _ann = fixture.connect("ann").await;
     let viewer = Viewer::Own;
     for _ in 0..100 {
-        let choose = |custom| fixture.engine.choose(&ann, custom, By::User, viewer);
+        let choose = |custom| fixture.engine.choose(&ann, custom, Actor::User, viewer);
         let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
         assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
         let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
@@ -229,7 +229,7 @@ async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
     let choice = presence::Choice {
         custom: CustomStatus::DoNotDisturb,
         set_at: Some(fixture.engine.clock.wall().after(Duration::from_secs(1))),
-        set_by: Some(By::User),
+        set_by: Some(Actor::User),
     };
     let saved = fixture
         .store

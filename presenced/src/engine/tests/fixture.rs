@@ -7,7 +7,7 @@ use presence::wire::client::{ClientMessage, Envelope, MessageId};
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::Counts;
 use presence::wire::server::ServerMessage;
-use presence::{By, Cursor, CustomStatus, EndReason, Rate, Status, UserId};
+use presence::{Actor, Cursor, CustomStatus, EndReason, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -251,7 +251,7 @@ impl Fixture {
     pub(super) async fn choose(&self, name: &str, custom: CustomStatus) {
         let chosen = self
             .engine
-            .choose(&user(name), custom, By::User, Viewer::Own)
+            .choose(&user(name), custom, Actor::User, Viewer::Own)
             .await
             .expect("a choice");
         assert_eq!(chosen.custom_status, Some(custom));

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::SessionStats;
 use presence::wire::server::ServerMessage;
-use presence::{By, CustomStatus, EndReason, ReportInput, Revision, Status, UserId};
+use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, UserId};
 
 use super::fixture::{Client, Fixture, Settings, user};
 use crate::engine::Engine;
@@ -73,7 +73,7 @@ async fn act_on_user(fixture: &Fixture, chance: &mut Chance) {
         1 => drop(engine.forget(&who).await),
         2 | 3 => {
             let custom = chance.pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
-            drop(engine.choose(&who, custom, By::User, Viewer::Own).await);
+            drop(engine.choose(&who, custom, Actor::User, Viewer::Own).await);
         }
         4..=6 => drop(engine.report(&who, chance.report()).await),
         _ => drop(engine.record(&who, Viewer::Internal).await),

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{By, Choice, CustomStatus, EndReason, ReportInput, Revision, Source, Status};
+use presence::{Actor, Choice, CustomStatus, EndReason, ReportInput, Revision, Source, Status};
 
 use super::fixture::{Fixture, user};
 use crate::engine::restart::spawn;
@@ -229,7 +229,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     let choice = Choice {
         custom: CustomStatus::Idle,
         set_at: Some(fixture.engine.clock.wall()),
-        set_by: Some(By::User),
+        set_by: Some(Actor::User),
     };
     let revision = fixture
         .engine

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
-use presence::{By, CustomStatus, EndReason, Status, UserId};
+use presence::{Actor, CustomStatus, EndReason, Status, UserId};
 
 use super::fixture::{Client, Fixture, statuses, user};
 use crate::engine::cell::OnDisk;
@@ -174,7 +174,7 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     let held = fixture.store.hold_commits();
     let late = fixture
         .engine
-        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::User, Viewer::Own)
+        .choose(&user("ann"), CustomStatus::DoNotDisturb, Actor::User, Viewer::Own)
         .await;
     assert_eq!(late, Err(EngineError::StoreUnavailable));
     // Whoever waited to be read again before bob has been by the time bob is.

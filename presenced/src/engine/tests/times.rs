@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{By, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
+use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
 
 use super::fixture::{Client, Fixture, user};
 use crate::hub::verdict::Verdict;
@@ -61,7 +61,12 @@ async fn an_operators_choice_moves_no_time() {
     fixture.a_moment().await;
     let chosen = fixture
         .engine
-        .choose(&user("ann"), CustomStatus::DoNotDisturb, By::Operator, Viewer::Internal)
+        .choose(
+            &user("ann"),
+            CustomStatus::DoNotDisturb,
+            Actor::Operator,
+            Viewer::Internal,
+        )
         .await
         .expect("a choice");
     assert_eq!(chosen.status, Status::DoNotDisturb);

@@ -9,7 +9,7 @@ mod sealing;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use presence::{By, Choice, CustomStatus, Revision, Status, UserId, Wall};
+use presence::{Actor, Choice, CustomStatus, Revision, Status, UserId, Wall};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -97,7 +97,7 @@ fn choice(custom: CustomStatus, set_at: i64) -> Choice {
     Choice {
         custom,
         set_at: Some(wall(set_at)),
-        set_by: Some(By::User),
+        set_by: Some(Actor::User),
     }
 }
 
