@@ -30,7 +30,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::{Explain, SessionStats};
-use presence::{CustomStatus, Mono, Rate, SessionId, UserId, Window};
+use presence::{CustomStatus, Mono, Rate, SessionId, SlidingWindow, UserId};
 
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -125,7 +125,7 @@ pub(crate) struct Engine {
     /// Who watches everyone.
     observers: RwLock<Vec<Arc<Conn>>>,
     /// When each user chose of late; those whose limit is over are forgotten.
-    choices: Mutex<hashbrown::HashMap<UserId, Window>>,
+    choices: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
     gates: Box<[tokio::sync::Mutex<()>]>,
     /// Users whose status waits to be written.
     behind: write_behind::WriteBehind,

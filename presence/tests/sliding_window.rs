@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::{Mono, Rate, Window};
+use presence::{Mono, Rate, SlidingWindow};
 use proptest::prelude::*;
 
 const RATE: Rate = Rate {
@@ -17,7 +17,7 @@ fn at(millis: u64) -> Mono {
 
 #[test]
 fn twenty_fit_and_the_next_is_told_exactly_how_long_to_wait() {
-    let mut window = Window::default();
+    let mut window = SlidingWindow::default();
     for index in 0..20 {
         assert_eq!(window.take(RATE, at(100 * index)), Ok(()));
     }
@@ -29,7 +29,7 @@ fn twenty_fit_and_the_next_is_told_exactly_how_long_to_wait() {
 
 #[test]
 fn a_key_is_over_when_nothing_counts_any_more() {
-    let mut window = Window::default();
+    let mut window = SlidingWindow::default();
     assert!(window.is_over(RATE, at(0)));
     window.take(RATE, at(5)).expect("room");
     assert!(!window.is_over(RATE, at(10_004)));
@@ -39,7 +39,7 @@ fn a_key_is_over_when_nothing_counts_any_more() {
 proptest! {
     #[test]
     fn no_stretch_holds_more_and_none_is_refused_without_need(steps in proptest::collection::vec(0_u64..2_000, 1..300)) {
-        let mut window = Window::default();
+        let mut window = SlidingWindow::default();
         let mut taken: Vec<u64> = Vec::new();
         let mut now = 0;
         for step in steps {

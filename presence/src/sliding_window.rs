@@ -8,11 +8,11 @@ use crate::time::Mono;
 
 /// What one key has taken of late: at most a rate's `amount` of moments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Window {
+pub struct SlidingWindow {
     taken: VecDeque<Mono>,
 }
 
-impl Window {
+impl SlidingWindow {
     /// Takes one, unless `amount` were taken within the last `period`; the rate's burst is not looked at.
     ///
     /// # Errors
