@@ -39,12 +39,12 @@ pub fn explain(
         since: report.since,
         last_heard: report.heard,
         last_active: report.last_active,
-        idle: report.counts_after(profile.choice()) && report.activity() == Activity::Idle,
+        idle: report.counts_after(profile.preference()) && report.activity() == Activity::Idle,
         source: Some(report.source.to_string()),
         idle_at: None,
         ends_at: report.expires.map(|at| now.wall_at(at)),
     });
-    let choice = profile.choice();
+    let preference = profile.preference();
     Explain {
         now: now.wall,
         user_id: user_id.clone(),
@@ -57,10 +57,10 @@ pub fn explain(
             idle: grace.activity == Activity::Idle,
         }),
         choice: ExplainChoice {
-            custom_status: choice.custom,
+            custom_status: preference.custom,
             // Its place among the reports may lie ahead of a clock that went back; people are not shown that.
-            set_at: choice.set_at.map(|set_at| set_at.min(now.wall)),
-            set_by: choice.set_by,
+            set_at: preference.set_at.map(|set_at| set_at.min(now.wall)),
+            set_by: preference.set_by,
         },
         next: next_changes(now, sessions.clone(), profile.clone()),
     }
@@ -75,7 +75,7 @@ fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile) -> Vec<E
         };
         sessions.on_deadline(deadline);
         profile.on_deadline(deadline);
-        let decision = decide(&[sessions.contribution()], profile.reports(), profile.choice());
+        let decision = decide(&[sessions.contribution()], profile.reports(), profile.preference());
         if decision.status != status {
             status = decision.status;
             changes.push(ExplainNext {

@@ -5,7 +5,7 @@
 //! that is what lets a test replay a day in a millisecond, byte for byte.
 //!
 //! Two halves meet here. [`sessions`] turns the sessions of one user on *this node* into one [`Contribution`].
-//! [`profile`] turns all contributions, the reports and the choice into the record that watchers see, and says
+//! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and says
 //! whether it must be published. The rule between them stands once, in [`rule`].
 
 pub mod bucket;
@@ -22,7 +22,7 @@ pub mod user_id;
 pub mod wire;
 
 pub use bucket::{Bucket, Rate};
-pub use profile::{Audience, Choice, Profile, Published};
+pub use profile::{Audience, Preference, Profile, Published};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Cursor, Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};

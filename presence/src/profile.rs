@@ -1,4 +1,4 @@
-//! The second half: all contributions, the reports and the choice become the record that is told, and whether it must
+//! The second half: all contributions, the reports and the custom status become the record that is told, and whether it must
 //! be published. Where contributions come from (this node, or every node through Redis) is not known here.
 
 use crate::report::{Report, ReportInput, Source};
@@ -12,7 +12,7 @@ use crate::wire::record::{Record, Viewer};
 
 /// What the user wants to be shown as, since when, and who said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Choice {
+pub struct Preference {
     /// The custom status.
     pub custom: CustomStatus,
     /// When it was set; never, if none.
@@ -46,7 +46,7 @@ pub struct Published {
 /// Everything about one user that does not belong to one node's sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Profile {
-    choice: Choice,
+    preference: Preference,
     reports: Vec<Report>,
     decision: Decision,
     since: Option<Wall>,
@@ -61,8 +61,8 @@ pub struct Profile {
 /// A profile as it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// The choice.
-    pub choice: Choice,
+    /// The custom status.
+    pub preference: Preference,
     /// The reports that still hold.
     pub reports: Vec<Report>,
     /// The status last written.
@@ -82,12 +82,14 @@ impl Stored {
     /// what it was, and nobody whose client knows nothing of activity is held idle by a guess.
     #[must_use]
     pub fn activity_in_grace(&self) -> Activity {
-        // The choice is on disk before the status that follows from it, and is activity of whoever was present.
-        let is_since_chosen = self.choice.set_by == Some(Actor::User) && self.choice.set_at > self.since;
-        let is_idle_without_sessions = || decide(&[], &self.reports, &self.choice).status == Status::Idle;
+        // The custom status is on disk before the status that follows from it, and is activity of whoever was present.
+        let is_since_chosen = self.preference.set_by == Some(Actor::User) && self.preference.set_at > self.since;
+        let is_idle_without_sessions = || decide(&[], &self.reports, &self.preference).status == Status::Idle;
         match self.status {
             Status::Online => Activity::Active,
-            Status::Idle if self.choice.custom == CustomStatus::Idle || is_idle_without_sessions() => Activity::Unknown,
+            Status::Idle if self.preference.custom == CustomStatus::Idle || is_idle_without_sessions() => {
+                Activity::Unknown
+            }
             Status::Idle if is_since_chosen => Activity::Active,
             Status::Idle => Activity::Idle,
             Status::DoNotDisturb | Status::Offline => Activity::Unknown,
@@ -96,8 +98,8 @@ impl Stored {
 }
 
 impl Profile {
-    /// What the store knew. Times from the future are clamped to `now`; only the order of choices and reports stays as it
-    /// is, because the disk would take a choice with an earlier moment for an older one.
+    /// What the store knew. Times from the future are clamped to `now`; only the order of custom statuses and reports stays as it
+    /// is, because the disk would take a custom status with an earlier moment for an older one.
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
@@ -108,7 +110,7 @@ impl Profile {
         }
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
-            choice: stored.choice,
+            preference: stored.preference,
             reports: stored.reports,
             decision: Decision {
                 status: stored.status,
@@ -132,15 +134,15 @@ impl Profile {
         }
     }
 
-    /// The store answered at last. What happened meanwhile stays; what the store knows is taken: of the choice and of each
+    /// The store answered at last. What happened meanwhile stays; what the store knows is taken: of the custom status and of each
     /// source's report the later one holds. A report is on disk before it is shown, so one that is not there is over.
     pub fn handle_load(&mut self, stored: Stored, now: Wall) {
         let loaded = Self::restore(stored, now);
-        if loaded.choice.set_at >= self.choice.set_at {
-            if self.choice.custom != loaded.choice.custom {
+        if loaded.preference.set_at >= self.preference.set_at {
+            if self.preference.custom != loaded.preference.custom {
                 self.owe(Audience::Inner);
             }
-            self.choice = loaded.choice;
+            self.preference = loaded.preference;
         }
         let is_stored = |known: &Report| loaded.reports.iter().any(|one| one.source == known.source);
         self.reports.retain(is_stored);
@@ -160,27 +162,27 @@ impl Profile {
         }
     }
 
-    /// The moment to write down for a choice made now: after every report there is, so that it is the latest word.
+    /// The moment to write down for a custom status made now: after every report there is, so that it is the latest word.
     #[must_use]
-    pub fn choice_moment(&self, now: Wall) -> Wall {
+    pub fn preference_time(&self, now: Wall) -> Wall {
         let latest = self
             .reports
             .iter()
             .map(|report| report.order)
-            .chain(self.choice.set_at)
+            .chain(self.preference.set_at)
             .max();
         latest.map_or(now, |latest| now.max(latest))
     }
 
-    /// A choice is on disk. One that is older than what holds changes nothing.
-    pub fn handle_choice(&mut self, choice: Choice) {
-        if choice.set_at < self.choice.set_at {
+    /// A custom status is on disk. One that is older than what holds changes nothing.
+    pub fn handle_preference(&mut self, preference: Preference) {
+        if preference.set_at < self.preference.set_at {
             return;
         }
-        if choice.custom != self.choice.custom {
+        if preference.custom != self.preference.custom {
             self.owe(Audience::Inner);
         }
-        self.choice = choice;
+        self.preference = preference;
     }
 
     /// What a report made now would be, or none if it ends one.
@@ -198,14 +200,14 @@ impl Profile {
             .iter()
             .filter(holds)
             .find(|report| report.source == input.source);
-        let just_after = |choice: Wall| Wall::from_millis(choice.as_millis().saturating_add(1));
+        let just_after = |preference: Wall| Wall::from_millis(preference.as_millis().saturating_add(1));
         Some(Report {
             source: input.source.clone(),
             status,
             since: before.map_or(now.wall, |report| report.since),
             heard: now.wall,
             order: self
-                .choice
+                .preference
                 .set_at
                 .map_or(now.wall, |set_at| now.wall.max(just_after(set_at))),
             last_active: match input.update_last_active {
@@ -260,7 +262,7 @@ impl Profile {
         }
         self.last_seen = self.last_seen.max(self.last_active);
         let from = self.decision.status;
-        self.decision = decide(contributions, &self.reports, &self.choice);
+        self.decision = decide(contributions, &self.reports, &self.preference);
         let to = self.decision.status;
         if from != to {
             self.since = Some(now);
@@ -309,7 +311,7 @@ impl Profile {
             revision: self.revision,
             degraded: self.degraded,
             stale: false,
-            custom_status: inner.then_some(self.choice.custom),
+            custom_status: inner.then_some(self.preference.custom),
             sessions: inner.then_some(sessions),
             reason: internal.then_some(self.decision.reason),
             nodes: internal.then(|| {
@@ -325,10 +327,10 @@ impl Profile {
         self.decision
     }
 
-    /// The choice that holds.
+    /// The custom status that holds.
     #[must_use]
-    pub const fn choice(&self) -> &Choice {
-        &self.choice
+    pub const fn preference(&self) -> &Preference {
+        &self.preference
     }
 
     /// The reports that hold.

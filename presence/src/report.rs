@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Choice;
+use crate::profile::Preference;
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
@@ -86,8 +86,8 @@ pub struct Report {
     pub since: Wall,
     /// When it was last made or refreshed.
     pub heard: Wall,
-    /// Its place in the order of reports and choices: after a choice with a smaller `set_at`. The moment it was
-    /// made, except that it is pushed past a choice of the same millisecond.
+    /// Its place in the order of reports and custom statuses: after a custom status with a smaller `set_at`. The moment it was
+    /// made, except that it is pushed past a custom status of the same millisecond.
     pub order: Wall,
     /// Whether, and when, it last said that the user did something.
     pub last_active: Option<Wall>,
@@ -96,10 +96,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it is newer than the choice; an older one abstains, so the latest word wins.
+    /// Whether it is newer than the custom status; an older one abstains, so the latest word wins.
     #[must_use]
-    pub fn counts_after(&self, choice: &Choice) -> bool {
-        choice.set_at.is_none_or(|set_at| self.order > set_at)
+    pub fn counts_after(&self, preference: &Preference) -> bool {
+        preference.set_at.is_none_or(|set_at| self.order > set_at)
     }
 
     /// What it says of activity.

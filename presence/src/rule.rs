@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Choice;
+use crate::profile::Preference;
 use crate::report::Report;
 use crate::sessions::{Activity, Contribution};
 use crate::status::{CustomStatus, Status};
@@ -60,21 +60,21 @@ impl Default for Decision {
     }
 }
 
-/// Decides from every node's contribution, the reports and the choice.
+/// Decides from every node's contribution, the reports and the custom status.
 #[must_use]
-pub fn decide(contributions: &[Contribution], reports: &[Report], choice: &Choice) -> Decision {
+pub fn decide(contributions: &[Contribution], reports: &[Report], preference: &Preference) -> Decision {
     let present = !reports.is_empty() || contributions.iter().any(Contribution::is_present);
     if !present {
         return Decision::default();
     }
-    if choice.custom == CustomStatus::DoNotDisturb {
+    if preference.custom == CustomStatus::DoNotDisturb {
         return Decision {
             status: Status::DoNotDisturb,
             rule: 2,
             reason: Reason::Custom,
         };
     }
-    let heard = || reports.iter().filter(|report| report.counts_after(choice));
+    let heard = || reports.iter().filter(|report| report.counts_after(preference));
     if heard().any(|report| report.status == CustomStatus::DoNotDisturb) {
         return Decision {
             status: Status::DoNotDisturb,
@@ -82,7 +82,7 @@ pub fn decide(contributions: &[Contribution], reports: &[Report], choice: &Choic
             reason: Reason::Reported,
         };
     }
-    if choice.custom == CustomStatus::Idle {
+    if preference.custom == CustomStatus::Idle {
         return Decision {
             status: Status::Idle,
             rule: 3,

@@ -1,7 +1,7 @@
 //! The first half: the sessions of one user on this node, and the one contribution they add up to.
 //!
 //! Connections come, are heard, speak of activity and go; the lost ones count on as one grace. What others see of it,
-//! choices, reports and revisions belong to the other half, [`crate::profile`].
+//! custom statuses, reports and revisions belong to the other half, [`crate::profile`].
 //!
 //! Deadlines that have passed take effect before whatever comes after them, however late the timer is: what follows from
 //! an input depends on when it came, never on who was quicker.
@@ -100,7 +100,7 @@ enum ActivityState {
     /// Reported some; idle from `until` on.
     Active { until: Mono },
     /// Said that the user went away, or fell silent, or took over from what was idle in grace. The last has spoken
-    /// through what it took over from: a choice wakes it, and losing it says nothing about when the user was active.
+    /// through what it took over from: a custom status wakes it, and losing it says nothing about when the user was active.
     Idle,
 }
 
@@ -225,9 +225,9 @@ impl Sessions {
         }
     }
 
-    /// The user chose: activity on each connection that has reported any, and on the grace. Not for an operator's choice,
+    /// The user chose: activity on each connection that has reported any, and on the grace. Not for an operator's custom status,
     /// which is nobody's activity.
-    pub fn handle_choice(&mut self, now: Now, timers: &Timers) {
+    pub fn handle_preference(&mut self, now: Now, timers: &Timers) {
         self.on_deadline(now.mono);
         let until = now.mono.after(timers.idle_after);
         for connection in self

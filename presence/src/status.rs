@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// Present, and active as far as anyone knows.
     Online,
-    /// Present, and away from the keyboard or shown so by choice.
+    /// Present, and away from the keyboard or shown so by custom status.
     Idle,
     /// Present, and asking not to be disturbed.
     DoNotDisturb,
@@ -61,7 +61,7 @@ impl CustomStatus {
     }
 }
 
-/// Who made a choice.
+/// Who made a custom status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {

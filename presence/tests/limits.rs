@@ -19,7 +19,7 @@ fn at(millis: u64) -> Mono {
     Mono::from_millis(millis)
 }
 
-/// The limits of the contract: choices, messages and bytes of a connection, handshakes and failed logins of an address.
+/// The limits of the contract: custom statuses, messages and bytes of a connection, handshakes and failed logins of an address.
 fn limits() -> [Rate; 5] {
     [
         rate(20, 10_000, 20),

@@ -54,7 +54,7 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomStatusAnswer {
-    /// The choice.
+    /// The custom status.
     pub custom_status: CustomStatus,
 }
 
@@ -204,7 +204,7 @@ pub struct ExplainGrace {
     pub idle: bool,
 }
 
-/// The choice of an explanation.
+/// The custom status of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainChoice {

@@ -1,4 +1,4 @@
-//! Choices and reports: whose word is the latest, what it is told to whom, and which times it moves.
+//! Custom statuses and reports: whose word is the latest, what it is told to whom, and which times it moves.
 
 use presence::wire::record::Viewer;
 use presence::{Actor, Audience, CustomStatus, EndReason, Status};
@@ -66,7 +66,7 @@ fn choosing_what_already_holds_tells_nobody_but_is_the_latest_word() {
     );
     assert_eq!(story.choose(40, CustomStatus::Online, Actor::User), None);
     assert_eq!(
-        story.user.profile.choice().set_at,
+        story.user.profile.preference().set_at,
         wall(40),
         "the time of the choice moves"
     );
@@ -133,7 +133,7 @@ fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
     story.end(20, one, EndReason::Lost);
     let before = story.user.sessions.contribution();
     let timers = story.user.timers;
-    story.user.sessions.handle_choice(at(20 + GRACE), &timers);
+    story.user.sessions.handle_preference(at(20 + GRACE), &timers);
     let after = story.user.sessions.contribution();
     assert_eq!(
         (after.grace, after.last_seen, after.last_active),

@@ -3,8 +3,8 @@
 use presence::profile::Stored;
 use presence::wire::record::Viewer;
 use presence::{
-    Actor, Audience, Choice, CustomStatus, Mono, Now, Profile, Published, Report, Revision, RevisionClock, SessionId,
-    Sessions, Source, Status, UserId, Wall,
+    Actor, Audience, CustomStatus, Mono, Now, Preference, Profile, Published, Report, Revision, RevisionClock,
+    SessionId, Sessions, Source, Status, UserId, Wall,
 };
 
 fn at(millis: u64) -> Now {
@@ -18,8 +18,8 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn chose(custom: CustomStatus, at: i64) -> Choice {
-    Choice {
+fn chose(custom: CustomStatus, at: i64) -> Preference {
+    Preference {
         custom,
         set_at: Some(wall(at)),
         set_by: Some(Actor::User),
@@ -71,7 +71,7 @@ fn without_the_store_the_user_is_shown_online_and_the_record_says_that_it_is_deg
 fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
     let mut one = Connected::without_the_store();
     let stored = Stored {
-        choice: chose(CustomStatus::DoNotDisturb, 5),
+        preference: chose(CustomStatus::DoNotDisturb, 5),
         last_active: Some(wall(7)),
         last_seen: Some(wall(8)),
         revision: Revision::new(1 << 52),
@@ -107,18 +107,19 @@ fn the_end_of_degraded_is_told_even_if_nothing_else_changes() {
 #[test]
 fn a_choice_made_meanwhile_is_not_overwritten_by_an_older_one() {
     let mut one = Connected::without_the_store();
-    one.profile.handle_choice(chose(CustomStatus::Idle, 2_000_000));
+    one.profile.handle_preference(chose(CustomStatus::Idle, 2_000_000));
     one.settle(5);
     let stored = Stored {
-        choice: chose(CustomStatus::DoNotDisturb, 5),
+        preference: chose(CustomStatus::DoNotDisturb, 5),
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
     one.settle(10);
     assert_eq!(one.profile.decision().status, Status::Idle);
-    one.profile.handle_choice(chose(CustomStatus::DoNotDisturb, 1_999_999));
+    one.profile
+        .handle_preference(chose(CustomStatus::DoNotDisturb, 1_999_999));
     assert_eq!(one.settle(11), None, "an older choice changes nothing");
-    assert_eq!(one.profile.choice().custom, CustomStatus::Idle);
+    assert_eq!(one.profile.preference().custom, CustomStatus::Idle);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) enum Event {
         id: u64,
         end: EndReason,
     },
-    Choice {
+    Preference {
         custom: CustomStatus,
         by: Actor,
         was_present: bool,
@@ -100,7 +100,7 @@ impl Past {
         let was_present = self.view(now.mono.as_millis()).status != Status::Offline;
         self.add(
             now,
-            Event::Choice {
+            Event::Preference {
                 custom,
                 by,
                 was_present,
@@ -179,15 +179,15 @@ impl Past {
         moments
     }
 
-    /// When the last choice was really made.
+    /// When the last custom status was really made.
     pub(crate) fn chosen_at(&self) -> Option<Wall> {
-        let chosen = |entry: &&Entry| matches!(entry.event, Event::Choice { .. });
+        let chosen = |entry: &&Entry| matches!(entry.event, Event::Preference { .. });
         self.entries.iter().rfind(chosen).map(|entry| entry.wall)
     }
 
     fn custom(&self) -> CustomStatus {
         let chosen = self.entries.iter().rev().find_map(|entry| match entry.event {
-            Event::Choice { custom, .. } => Some(custom),
+            Event::Preference { custom, .. } => Some(custom),
             _ => None,
         });
         chosen.unwrap_or_default()
@@ -241,7 +241,7 @@ impl Past {
                 } if index == came => Some(KnownActivity::Idle),
                 Event::Activity { id: one } if one == id => Some(activity),
                 Event::Away { id: one } if one == id => Some(KnownActivity::Idle),
-                Event::Choice {
+                Event::Preference {
                     by: Actor::User,
                     was_present: true,
                     ..
@@ -285,7 +285,7 @@ impl Past {
         let began = lost.first()?.0;
         let mut spoke: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
         spoke.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
-            Event::Choice {
+            Event::Preference {
                 by: Actor::User,
                 was_present: true,
                 ..
@@ -308,7 +308,7 @@ impl Past {
         let chosen = self
             .entries
             .iter()
-            .rposition(|entry| matches!(entry.event, Event::Choice { .. }));
+            .rposition(|entry| matches!(entry.event, Event::Preference { .. }));
         let mut reports = Vec::new();
         for wanted in 0..=1 {
             let last = self
@@ -344,7 +344,7 @@ impl Past {
             .enumerate()
             .filter_map(|(index, entry)| match entry.event {
                 Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
-                Event::Choice { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
+                Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
                 Event::Heard { id }
                 | Event::Activity { id }
                 | Event::Away { id }
@@ -363,7 +363,7 @@ impl Past {
             .enumerate()
             .filter_map(|(index, entry)| match entry.event {
                 Event::Report { is_active, .. } => is_active.then_some(entry.wall),
-                Event::Choice { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
+                Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
                 Event::Activity { id }
                 | Event::End {
                     id,

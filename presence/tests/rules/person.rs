@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Actor, Choice, CustomStatus, EndReason, Mono, Now, Profile, Published, ReportInput, RevisionClock, SessionId,
+    Actor, CustomStatus, EndReason, Mono, Now, Preference, Profile, Published, ReportInput, RevisionClock, SessionId,
     Sessions, Source, Status, Timers, UserId,
 };
 
@@ -69,14 +69,14 @@ impl Person {
 
     pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         self.meet_deadlines(now.mono);
-        self.profile.handle_choice(Choice {
+        self.profile.handle_preference(Preference {
             custom,
-            set_at: Some(self.profile.choice_moment(now.wall)),
+            set_at: Some(self.profile.preference_time(now.wall)),
             set_by: Some(by),
         });
         let is_present = self.sessions.is_present() || !self.profile.reports().is_empty();
         if by == Actor::User && is_present {
-            self.sessions.handle_choice(now, &self.timers);
+            self.sessions.handle_preference(now, &self.timers);
             self.profile.note_activity(now.wall);
         }
     }
@@ -94,7 +94,7 @@ impl Person {
     /// The daemon is gone; what is on disk comes back at `now`.
     pub(crate) fn restart(&mut self, now: Now) {
         let stored = Stored {
-            choice: *self.profile.choice(),
+            preference: *self.profile.preference(),
             reports: self.profile.reports().to_vec(),
             status: self.profile.decision().status,
             since: self.profile.since(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use presence::profile::Stored;
 use presence::{
-    Activity, Actor, Choice, CustomStatus, Mono, Now, Profile, Report, Revision, RevisionClock, SessionId, Sessions,
-    Source, Status, Wall,
+    Activity, Actor, CustomStatus, Mono, Now, Preference, Profile, Report, Revision, RevisionClock, SessionId,
+    Sessions, Source, Status, Wall,
 };
 
 const NOW: Now = Now {
@@ -17,17 +17,17 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn chose(custom: CustomStatus, at: i64, by: Actor) -> Choice {
-    Choice {
+fn chose(custom: CustomStatus, at: i64, by: Actor) -> Preference {
+    Preference {
         custom,
         set_at: Some(wall(at)),
         set_by: Some(by),
     }
 }
 
-fn stored(status: Status, choice: Choice) -> Stored {
+fn stored(status: Status, preference: Preference) -> Stored {
     Stored {
-        choice,
+        preference,
         status,
         since: Some(wall(500_000)),
         last_seen: Some(wall(900_000)),
@@ -68,8 +68,8 @@ fn settle(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
 #[test]
 fn a_restart_shows_everyone_as_before_and_tells_nobody() {
     let cases = [
-        (Status::Online, Choice::default()),
-        (Status::Idle, Choice::default()),
+        (Status::Online, Preference::default()),
+        (Status::Idle, Preference::default()),
         (Status::Idle, chose(CustomStatus::Idle, 400_000, Actor::User)),
         (
             Status::DoNotDisturb,
@@ -78,11 +78,11 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
         (Status::Idle, chose(CustomStatus::Online, 400_000, Actor::User)),
         (Status::Idle, chose(CustomStatus::Online, 600_000, Actor::Operator)),
     ];
-    for (status, choice) in cases {
-        let (sessions, mut profile) = take_up(stored(status, choice));
+    for (status, preference) in cases {
+        let (sessions, mut profile) = take_up(stored(status, preference));
         assert!(
             !settle(&sessions, &mut profile, NOW),
-            "{status} {choice:?} told an event"
+            "{status} {preference:?} told an event"
         );
         assert_eq!(profile.decision().status, status);
         assert_eq!(
@@ -98,7 +98,7 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
 
 #[test]
 fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
-    let (mut sessions, mut profile) = take_up(stored(Status::Online, Choice::default()));
+    let (mut sessions, mut profile) = take_up(stored(Status::Online, Preference::default()));
     settle(&sessions, &mut profile, NOW);
     let over = Now {
         mono: Mono::from_millis(30_000),
@@ -116,7 +116,7 @@ fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
 
 #[test]
 fn who_comes_back_idle_stays_idle_until_the_first_activity() {
-    let (mut sessions, mut profile) = take_up(stored(Status::Idle, Choice::default()));
+    let (mut sessions, mut profile) = take_up(stored(Status::Idle, Preference::default()));
     settle(&sessions, &mut profile, NOW);
     sessions.handle_connect(NOW, SessionId(1));
     assert!(!settle(&sessions, &mut profile, NOW), "coming back is no event");
@@ -137,21 +137,21 @@ fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
 #[test]
 fn nobody_is_held_idle_by_a_guess() {
     // A report alone explains the status: the connections may never have spoken of activity.
-    let mut by_report = stored(Status::Idle, Choice::default());
+    let mut by_report = stored(Status::Idle, Preference::default());
     by_report.reports = vec![report(CustomStatus::Idle)];
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, Actor::User));
     assert_eq!(by_choice.activity_in_grace(), Activity::Unknown);
     assert_eq!(
-        stored(Status::DoNotDisturb, Choice::default()).activity_in_grace(),
+        stored(Status::DoNotDisturb, Preference::default()).activity_in_grace(),
         Activity::Unknown
     );
     assert_eq!(
-        stored(Status::Offline, Choice::default()).activity_in_grace(),
+        stored(Status::Offline, Preference::default()).activity_in_grace(),
         Activity::Unknown
     );
     // So it does if the user chose in between: the report is the later word, and the status may be older than both.
-    by_report.choice = chose(CustomStatus::Online, 600_000, Actor::User);
+    by_report.preference = chose(CustomStatus::Online, 600_000, Actor::User);
     by_report.reports[0].order = wall(600_001);
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     // A report that abstains explains nothing: then it was a connection.
@@ -159,7 +159,7 @@ fn nobody_is_held_idle_by_a_guess() {
     older_report.reports = vec![report(CustomStatus::Idle)];
     assert_eq!(older_report.activity_in_grace(), Activity::Idle);
     // With an idle report and yet ONLINE, somebody was active.
-    let mut active = stored(Status::Online, Choice::default());
+    let mut active = stored(Status::Online, Preference::default());
     active.reports = vec![report(CustomStatus::Idle)];
     assert_eq!(active.activity_in_grace(), Activity::Active);
 }
@@ -190,13 +190,13 @@ fn stored_times_from_the_future_are_taken_as_now() {
         (now, now, now)
     );
     // The order of the latest words survives, and what is said next is later still.
-    assert!(taken.counts_after(profile.choice()));
-    assert!(profile.choice_moment(NOW.wall) >= wall(9_000_001));
+    assert!(taken.counts_after(profile.preference()));
+    assert!(profile.preference_time(NOW.wall) >= wall(9_000_001));
 }
 
 #[test]
 fn last_seen_is_never_before_last_active_even_if_the_disk_says_so() {
-    let mut odd = stored(Status::Offline, Choice::default());
+    let mut odd = stored(Status::Offline, Preference::default());
     odd.last_seen = Some(wall(100));
     let profile = Profile::restore(odd, NOW.wall);
     assert_eq!(

@@ -1,12 +1,12 @@
 //! Rule 3.1, row by row and in every combination of what it looks at.
 
 use presence::{
-    Activity, Choice, CustomStatus, Decision, EndReason, Mono, Now, Reason, Report, SessionId, Sessions, Source,
+    Activity, CustomStatus, Decision, EndReason, Mono, Now, Preference, Reason, Report, SessionId, Sessions, Source,
     Status, Timers, Wall, decide,
 };
 use std::time::Duration;
 
-/// When the choice of these tests was made, if one was.
+/// When the custom status of these tests was made, if one was.
 const CHOSEN_AT: i64 = 10_000;
 
 const TIMERS: Timers = Timers {
@@ -16,7 +16,7 @@ const TIMERS: Timers = Timers {
 };
 
 /// The rule as the contract's table reads, over plain lists: what each session says of activity (`None`: nothing), what
-/// the grace says if there is one, and what each report says and whether it is newer than the last choice.
+/// the grace says if there is one, and what each report says and whether it is newer than the last custom status.
 pub(crate) fn plain_rule(
     connections: &[Option<KnownActivity>],
     grace: Option<Option<KnownActivity>>,
@@ -58,7 +58,7 @@ pub(crate) enum KnownActivity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// Not newer than the last choice.
+    /// Not newer than the last custom status.
     Older,
     Newer,
 }
@@ -139,7 +139,7 @@ fn every_combination_is_decided_as_the_table_says() {
         for grace in &graces {
             let contribution = sessions_of(&connections, *grace).contribution();
             for (custom, set_at) in CUSTOM.iter().flat_map(|one| [(*one, None), (*one, Some(CHOSEN_AT))]) {
-                let choice = Choice {
+                let preference = Preference {
                     custom,
                     set_at: set_at.map(Wall::from_millis),
                     set_by: None,
@@ -156,10 +156,10 @@ fn every_combination_is_decided_as_the_table_says() {
                             _ => (*status, Age::Newer),
                         })
                         .collect();
-                    let decided = decide(&[contribution], &reports, &choice);
+                    let decided = decide(&[contribution], &reports, &preference);
                     let expected = plain_rule(&connections, *grace, &aged, custom);
                     let decided = (decided.status, decided.rule, decided.reason);
-                    assert_eq!(decided, expected, "{connections:?} {grace:?} {list:?} {choice:?}");
+                    assert_eq!(decided, expected, "{connections:?} {grace:?} {list:?} {preference:?}");
                     seen.insert((expected.1, expected.2.as_str()));
                 }
             }
@@ -182,30 +182,30 @@ fn every_combination_is_decided_as_the_table_says() {
 
 #[test]
 fn sessions_of_several_nodes_are_taken_together() {
-    let choice = Choice::default();
+    let preference = Preference::default();
     let side = |says| sessions_of(&[says], None).contribution();
     for one in SPOKEN {
         for other in SPOKEN {
-            let decided = decide(&[side(one), side(other)], &[], &choice);
+            let decided = decide(&[side(one), side(other)], &[], &preference);
             let (status, rule, reason) = plain_rule(&[one, other], None, &[], CustomStatus::Online);
             assert_eq!(decided, Decision { status, rule, reason }, "{one:?} {other:?}");
         }
     }
     let nobody = Sessions::default().contribution();
-    assert_eq!(decide(&[nobody, side(None)], &[], &choice).status, Status::Online);
-    assert_eq!(decide(&[nobody, nobody], &[], &choice).status, Status::Offline);
+    assert_eq!(decide(&[nobody, side(None)], &[], &preference).status, Status::Online);
+    assert_eq!(decide(&[nobody, nobody], &[], &preference).status, Status::Offline);
 }
 
 #[test]
 fn a_report_that_abstains_still_keeps_the_user_present() {
-    let choice = Choice {
+    let preference = Preference {
         custom: CustomStatus::Online,
         set_at: Some(Wall::from_millis(CHOSEN_AT)),
         set_by: None,
     };
     for status in CUSTOM {
         let older = report("r", status, CHOSEN_AT);
-        let decided = decide(&[], std::slice::from_ref(&older), &choice);
+        let decided = decide(&[], std::slice::from_ref(&older), &preference);
         assert_eq!(
             (decided.status, decided.reason),
             (Status::Online, Reason::Active),
@@ -230,7 +230,7 @@ fn voices_join_in_any_order_and_grouping() {
 
 #[test]
 fn of_a_user_never_seen_the_first_rule_speaks() {
-    let nothing = decide(&[], &[], &Choice::default());
+    let nothing = decide(&[], &[], &Preference::default());
     assert_eq!(nothing, Decision::default());
     assert_eq!(
         (nothing.status, nothing.rule, nothing.reason.as_str()),

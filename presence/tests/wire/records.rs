@@ -3,8 +3,8 @@
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Choice, Contribution, CustomStatus, Mono, Now, Profile, ReportInput, Revision, SessionId, Sessions, Source, Status,
-    UserId, Wall,
+    Contribution, CustomStatus, Mono, Now, Preference, Profile, ReportInput, Revision, SessionId, Sessions, Source,
+    Status, UserId, Wall,
 };
 use serde_json::{Value, json};
 
@@ -18,13 +18,13 @@ fn ann() -> UserId {
     UserId::new("ann").unwrap()
 }
 
-/// Two connections and a report, IDLE by choice, last active at the epoch.
+/// Two connections and a report, IDLE by custom status, last active at the epoch.
 fn profile() -> (Profile, Contribution) {
     let mut sessions = Sessions::default();
     sessions.handle_connect(NOW, SessionId(1));
     sessions.handle_connect(NOW, SessionId(2));
     let stored = Stored {
-        choice: Choice {
+        preference: Preference {
             custom: CustomStatus::Idle,
             set_at: Some(Wall::from_millis(1)),
             set_by: None,

@@ -1,9 +1,9 @@
-//! Choices: on disk first, then shown. What was acknowledged is never lost and never overwritten by an older one.
+//! Custom statuses: on disk first, then shown. What was acknowledged is never lost and never overwritten by an older one.
 
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, Choice, CustomStatus, Revision, UserId};
+use presence::{Actor, CustomStatus, Preference, Revision, UserId};
 
 use super::loading::Late;
 use super::{Engine, EngineError};
@@ -62,13 +62,13 @@ impl Engine {
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
         let (_pinned, at) = self.pin_known(user).await?;
-        let (choice, revision) = {
+        let (preference, revision) = {
             let shard = self.shards.of_ref(at);
             let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
             let now = self.clock.wall();
-            let moment = cell.profile.choice_moment(now);
+            let moment = cell.profile.preference_time(now);
             let current = cell.profile.revision();
-            let revision = if cell.profile.choice().custom == custom && current != Revision::NEVER {
+            let revision = if cell.profile.preference().custom == custom && current != Revision::NEVER {
                 // No revision of its own: a status that waits to be written must not look older than this.
                 current
             } else {
@@ -76,7 +76,7 @@ impl Engine {
                 self.directory.next_revision(current, now)
             };
             (
-                Choice {
+                Preference {
                     custom,
                     set_at: Some(moment),
                     set_by: Some(by),
@@ -84,7 +84,7 @@ impl Engine {
                 revision,
             )
         };
-        let saved = self.store.save_choice(user, choice, revision).await;
+        let saved = self.store.save_preference(user, preference, revision).await;
         if let Err(error) = saved {
             self.refresh_after(&error, at, Late::Change);
             return Err(EngineError::StoreUnavailable);
@@ -95,9 +95,9 @@ impl Engine {
         // Whose time is up is not there any more to be active.
         cell.sessions.on_deadline(now.mono);
         self.expire_reports(cell, now);
-        cell.profile.handle_choice(choice);
+        cell.profile.handle_preference(preference);
         if by == Actor::User && cell.is_present() {
-            cell.sessions.handle_choice(now, &self.options.timers);
+            cell.sessions.handle_preference(now, &self.options.timers);
             cell.profile.note_activity(now.wall);
             self.write_soon(cell, at);
         }

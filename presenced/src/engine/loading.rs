@@ -19,7 +19,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// What a write was to do that was late: it may be done or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
-    /// A choice or a report.
+    /// A custom status or a report.
     Change,
     /// To forget the user.
     Forget,
@@ -94,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Loads and pins a user whose gate is held, with what the store knows: without that, the order of choices and reports
+    /// Loads and pins a user whose gate is held, with what the store knows: without that, the order of custom statuses and reports
     /// is not known, and what is made now may look older.
     pub(super) async fn pin_known(&self, user: &UserId) -> Result<(Pinned<'_>, UserRef), EngineError> {
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;

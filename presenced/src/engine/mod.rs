@@ -57,7 +57,7 @@ pub(crate) enum EngineError {
     /// The store can't answer or can't write; nothing changed.
     #[error("the store is unavailable; nothing is acknowledged")]
     StoreUnavailable,
-    /// Too many choices of this user.
+    /// Too many custom statuses of this user.
     #[error("too many choices; try again later")]
     RateLimited {
         /// When the next one fits.
@@ -88,7 +88,7 @@ pub(crate) struct EngineOptions {
     pub(crate) reports_per_user: usize,
     /// Watched users of one connection.
     pub(crate) watched_per_connection: usize,
-    /// Choices of one user.
+    /// Custom statuses of one user.
     pub(crate) choices: Rate,
     /// When connections are pinged and given up.
     pub(crate) beats: Beats,
@@ -254,7 +254,7 @@ impl Engine {
         Ok(records.collect())
     }
 
-    /// The choice of one user; never seen: ONLINE.
+    /// The custom status of one user; never seen: ONLINE.
     pub(crate) async fn custom_status(&self, user: &UserId) -> Result<CustomStatus, EngineError> {
         let record = self.record(user, Viewer::Internal).await?;
         // What was made up without the store is no answer to what the user chose.

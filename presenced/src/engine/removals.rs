@@ -83,10 +83,10 @@ impl Engine {
             .shards
             .of_ref(at)
             .peek(at)
-            .and_then(|cell| cell.profile.choice().set_at);
-        // A choice is on disk before it is shown. If the disk knows no such choice any more, only the status was written
+            .and_then(|cell| cell.profile.preference().set_at);
+        // A custom status is on disk before it is shown. If the disk knows no such custom status any more, only the status was written
         // since, perhaps.
-        let is_done = row.is_none_or(|row| row.stored.choice.set_at < chosen);
+        let is_done = row.is_none_or(|row| row.stored.preference.set_at < chosen);
         if is_done {
             let revision = self.removal_revision(at);
             let forgotten = self.store.forget(&user, revision).await;

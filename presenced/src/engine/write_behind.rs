@@ -1,5 +1,5 @@
 //! Statuses and times are written behind, in batches: what is owed to the disk is a set of users, and each is written as it
-//! is when its turn comes. A write that fails is tried again; choices and reports do not go through here.
+//! is when its turn comes. A write that fails is tried again; custom statuses and reports do not go through here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

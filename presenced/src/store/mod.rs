@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{Choice, Revision, Source, UserId};
+use presence::{Preference, Revision, Source, UserId};
 use tokio::sync::oneshot;
 
 use fault::Health;
@@ -231,16 +231,21 @@ impl Store {
         Ok(rows)
     }
 
-    /// Ok: the choice is on disk, or a later one (by `set_at`; of equals the one queued last). `revision` is above
+    /// Ok: the custom status is on disk, or a later one (by `set_at`; of equals the one queued last). `revision` is above
     /// that of any forget of this user before it.
-    pub(crate) async fn save_choice(
+    pub(crate) async fn save_preference(
         &self,
         user: &UserId,
-        choice: Choice,
+        preference: Preference,
         revision: Revision,
     ) -> Result<(), StoreError> {
         let user = user.clone();
-        self.write(Write::Choice { user, choice, revision }).await
+        self.write(Write::Preference {
+            user,
+            preference,
+            revision,
+        })
+        .await
     }
 
     /// Ok: the report is on disk, or a later one of that source (by `heard`).
@@ -270,14 +275,14 @@ impl Store {
         self.write(Write::EndReports { user: user.clone() }).await
     }
 
-    /// Ok: nothing of the user is on disk. Choices and statuses of this revision or an older one that come later
+    /// Ok: nothing of the user is on disk. Custom statuses and statuses of this revision or an older one that come later
     /// are dropped; reports carry no revision, so one that is queued later makes the user anew.
     pub(crate) async fn forget(&self, user: &UserId, revision: Revision) -> Result<(), StoreError> {
         let user = user.clone();
         self.write(Write::Forget { user, revision }).await
     }
 
-    /// Statuses and times, written behind. In parts, so that choices need not wait for a long list: after an error some
+    /// Statuses and times, written behind. In parts, so that custom statuses need not wait for a long list: after an error some
     /// may be on disk; doing it again does no harm.
     pub(crate) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
         for part in rows.chunks(ROWS_AT_ONCE) {

@@ -1,7 +1,7 @@
 //! The threads that read, each with a connection of its own that can't write. They never wait for the writer.
 
 use presence::profile::Stored;
-use presence::{Choice, CustomStatus, Revision, UserId, Wall};
+use presence::{CustomStatus, Preference, Revision, UserId, Wall};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
@@ -114,7 +114,7 @@ fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let set_by: Option<String> = row.get(6)?;
     Ok(Row {
         stored: Stored {
-            choice: Choice {
+            preference: Preference {
                 custom: word(row, 4)?,
                 set_at: time(row, 5)?,
                 set_by: set_by.map(|_| word(row, 6)).transpose()?,

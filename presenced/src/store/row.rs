@@ -25,7 +25,7 @@ pub(crate) struct ReportRow {
     pub(crate) since: Wall,
     /// When it was last made or refreshed.
     pub(crate) heard: Wall,
-    /// Its place in the order of reports and choices.
+    /// Its place in the order of reports and custom statuses.
     pub(crate) order: Wall,
     /// When it last said that the user did something, if ever.
     pub(crate) last_active: Option<Wall>,

@@ -1,9 +1,9 @@
 //! What can be written, and the SQL that does it. Each is done within a savepoint of its own, by the writer's thread.
 //!
-//! Nothing here depends on the order of two writes of different tasks: choices carry their moment, statuses their
+//! Nothing here depends on the order of two writes of different tasks: custom statuses carry their moment, statuses their
 //! revision, times only move forward, and what is older than what is on disk changes nothing.
 
-use presence::{Choice, Revision, Source, UserId, Wall};
+use presence::{Preference, Revision, Source, UserId, Wall};
 use rusqlite::{Connection, named_params};
 
 use super::forgotten::Forgotten;
@@ -13,9 +13,9 @@ use super::row::{ExpiredReport, Mark, ReportRow, ReportTimes, StatusRow};
 #[derive(Debug)]
 pub(super) enum Write {
     /// The user, or an operator, chose.
-    Choice {
+    Preference {
         user: UserId,
-        choice: Choice,
+        preference: Preference,
         revision: Revision,
     },
     /// A report was opened or refreshed.
@@ -70,8 +70,12 @@ impl Write {
     /// Does it, within the transaction and the savepoint that are open.
     pub(super) fn apply(self, connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Failure> {
         match self {
-            Self::Choice { user, revision, .. } if forgotten.is_late(&user, revision) => Err(Failure::Forgotten),
-            Self::Choice { user, choice, revision } => Ok(save_choice(connection, &user, &choice, revision)?),
+            Self::Preference { user, revision, .. } if forgotten.is_late(&user, revision) => Err(Failure::Forgotten),
+            Self::Preference {
+                user,
+                preference,
+                revision,
+            } => Ok(save_preference(connection, &user, &preference, revision)?),
             Self::Report { user, report, times } => Ok(save_report(connection, &user, &report, times)?),
             Self::EndReport { user, source, times } => Ok(end_report(connection, &user, &source, times)?),
             Self::EndReports { user } => Ok(end_reports(connection, &user)?),
@@ -96,8 +100,13 @@ fn millis(time: Option<Wall>) -> Option<i64> {
     time.map(Wall::as_millis)
 }
 
-fn save_choice(connection: &Connection, user: &UserId, choice: &Choice, revision: Revision) -> rusqlite::Result<()> {
-    // The revision moves even if the choice is older than the one on disk: it was told to someone.
+fn save_preference(
+    connection: &Connection,
+    user: &UserId,
+    preference: &Preference,
+    revision: Revision,
+) -> rusqlite::Result<()> {
+    // The revision moves even if the custom status is older than the one on disk: it was told to someone.
     let mut statement = connection.prepare_cached(
         "INSERT INTO profile (user_id, custom_status, custom_set_at, custom_set_by, revision)
          VALUES (:user, :custom, :set_at, :set_by, :revision)
@@ -109,9 +118,9 @@ fn save_choice(connection: &Connection, user: &UserId, choice: &Choice, revision
     )?;
     statement.execute(named_params! {
         ":user": user.as_str(),
-        ":custom": choice.custom.as_str(),
-        ":set_at": millis(choice.set_at),
-        ":set_by": choice.set_by.map(presence::Actor::as_str),
+        ":custom": preference.custom.as_str(),
+        ":set_at": millis(preference.set_at),
+        ":set_by": preference.set_by.map(presence::Actor::as_str),
         ":revision": stored(revision.get())?,
     })?;
     Ok(())

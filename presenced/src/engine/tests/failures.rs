@@ -130,7 +130,7 @@ async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
         let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
         assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
         let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
-        let stored = fixture.stored("ann").await.expect("a row").stored.choice.custom;
+        let stored = fixture.stored("ann").await.expect("a row").stored.preference.custom;
         assert_eq!(shown, stored);
     }
 }
@@ -226,14 +226,14 @@ async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
         .until("ann is read", |_| fixture.store.read_count() > reads)
         .await;
     // Somebody else has her in memory, changes her, and needs her no more.
-    let choice = presence::Choice {
+    let preference = presence::Preference {
         custom: CustomStatus::DoNotDisturb,
         set_at: Some(fixture.engine.clock.wall().after(Duration::from_secs(1))),
         set_by: Some(Actor::User),
     };
     let saved = fixture
         .store
-        .save_choice(&ann, choice, presence::Revision::new(1))
+        .save_preference(&ann, preference, presence::Revision::new(1))
         .await;
     assert!(saved.is_ok());
     {
@@ -254,6 +254,6 @@ async fn a_choice_of_whom_the_store_could_not_tell_about_is_kept_even_if_the_clo
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
-    let stored = fixture.stored("ann").await.expect("a row").stored.choice.custom;
+    let stored = fixture.stored("ann").await.expect("a row").stored.preference.custom;
     assert_eq!(stored, CustomStatus::DoNotDisturb);
 }

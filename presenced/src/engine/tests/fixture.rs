@@ -94,7 +94,7 @@ impl Fixture {
         Self::on(self.stop().await).await
     }
 
-    /// The same, with the clock set back by an hour: the one choice there is lies ahead.
+    /// The same, with the clock set back by an hour: the one custom status there is lies ahead.
     pub(super) async fn restart_an_hour_earlier(self) -> Self {
         let dir = self.stop().await;
         let ahead = "UPDATE profile SET custom_set_at = custom_set_at + 3600000";

@@ -153,16 +153,16 @@ async fn compare_with_disk(fixture: &Fixture) {
         let status = cell.profile.decision().status;
         (
             cell.user.clone(),
-            *cell.profile.choice(),
+            *cell.profile.preference(),
             reports,
             status,
             cell.sessions.is_present(),
         )
     });
-    for (user, choice, reports, status, connected) in shown {
+    for (user, preference, reports, status, connected) in shown {
         let row = fixture.stored(user.as_str()).await.unwrap_or_default();
         let stored: Vec<_> = row.reports.iter().map(|one| one.source.clone()).collect();
-        assert_eq!((row.stored.choice, stored), (choice, reports), "{user}");
+        assert_eq!((row.stored.preference, stored), (preference, reports), "{user}");
         assert_eq!((row.stored.status, row.connected), (status, connected), "{user}");
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Actor, Choice, CustomStatus, EndReason, ReportInput, Revision, Source, Status};
+use presence::{Actor, CustomStatus, EndReason, Preference, ReportInput, Revision, Source, Status};
 
 use super::fixture::{Fixture, user};
 use crate::engine::restart::spawn;
@@ -226,7 +226,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     let gate = fixture.engine.gate(&ann).lock().await;
     drop(held);
     while fixture.stored("ann").await.is_some() {}
-    let choice = Choice {
+    let preference = Preference {
         custom: CustomStatus::Idle,
         set_at: Some(fixture.engine.clock.wall()),
         set_by: Some(Actor::User),
@@ -235,7 +235,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
         .engine
         .directory
         .next_revision(Revision::NEVER, fixture.engine.clock.wall());
-    let chosen = fixture.store.save_choice(&ann, choice, revision).await;
+    let chosen = fixture.store.save_preference(&ann, preference, revision).await;
     assert!(chosen.is_ok());
     drop(gate);
     let is_followed_up = |engine: &Engine| {

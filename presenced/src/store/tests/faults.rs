@@ -63,9 +63,9 @@ async fn one_request_that_fails_does_not_fail_the_others() {
     let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
     let unlocked = hold_writer(&place, &store).await;
     let (first, failing, beyond, last, ()) = tokio::join!(
-        store.save_choice(&alice, choice(Idle, 1), Revision::new(1)),
+        store.save_preference(&alice, preference(Idle, 1), Revision::new(1)),
         store.save_report(&bob, report("bad", 1), times(1)),
-        store.save_choice(&carol, choice(Idle, 1), Revision::new(u64::MAX)),
+        store.save_preference(&carol, preference(Idle, 1), Revision::new(u64::MAX)),
         store.save_report(&carol, report("good", 1), times(1)),
         unlocked,
     );

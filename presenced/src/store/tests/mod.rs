@@ -9,7 +9,7 @@ mod sealing;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use presence::{Actor, Choice, CustomStatus, Revision, Status, UserId, Wall};
+use presence::{Actor, CustomStatus, Preference, Revision, Status, UserId, Wall};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -93,8 +93,8 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn choice(custom: CustomStatus, set_at: i64) -> Choice {
-    Choice {
+fn preference(custom: CustomStatus, set_at: i64) -> Preference {
+    Preference {
         custom,
         set_at: Some(wall(set_at)),
         set_by: Some(Actor::User),
@@ -135,7 +135,8 @@ fn status(name: &str, status: Status, revision: u64) -> StatusRow {
 impl Store {
     async fn choose(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
         let revision = Revision::new(u64::try_from(set_at).unwrap());
-        self.save_choice(&user(name), choice(custom, set_at), revision).await
+        self.save_preference(&user(name), preference(custom, set_at), revision)
+            .await
     }
 
     /// The custom status on disk; none, if the user is unknown.
@@ -143,7 +144,7 @@ impl Store {
         self.load(&user(name))
             .await
             .unwrap()
-            .map(|row| row.stored.choice.custom)
+            .map(|row| row.stored.preference.custom)
     }
 }
 

@@ -50,8 +50,8 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
     let seen = async |name: &str| {
         let row = store.load(&user(name)).await.unwrap().unwrap();
         assert_eq!(
-            (row.stored.status, row.stored.choice),
-            (Status::Offline, Choice::default())
+            (row.stored.status, row.stored.preference),
+            (Status::Offline, Preference::default())
         );
         row.stored.last_seen.map(Wall::as_millis)
     };

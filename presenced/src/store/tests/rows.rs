@@ -1,7 +1,7 @@
 //! What is stored is what was handed in, and older never replaces newer.
 
 use presence::CustomStatus::{DoNotDisturb, Idle, Online};
-use presence::{Choice, Revision, Status};
+use presence::{Preference, Revision, Status};
 
 use super::super::ExpiredReport;
 use super::*;
@@ -26,7 +26,7 @@ async fn everything_about_a_user_comes_back_after_a_restart() {
         ..report("desk.phone", 7)
     };
     store
-        .save_choice(&alice, choice(DoNotDisturb, 3), Revision::new(4))
+        .save_preference(&alice, preference(DoNotDisturb, 3), Revision::new(4))
         .await
         .unwrap();
     store.save_report(&alice, full.clone(), times(7)).await.unwrap();
@@ -45,7 +45,7 @@ async fn everything_about_a_user_comes_back_after_a_restart() {
     let (store, startup) = place.start();
     assert_eq!(startup.present, [(alice.clone(), before.clone())]);
     assert_eq!(store.load(&alice).await.unwrap(), Some(before.clone()));
-    assert_eq!(before.stored.choice, choice(DoNotDisturb, 3));
+    assert_eq!(before.stored.preference, preference(DoNotDisturb, 3));
     assert_eq!(before.stored.status, Status::DoNotDisturb);
     assert_eq!(before.stored.since, Some(wall(5)));
     assert_eq!(
@@ -67,7 +67,7 @@ async fn rows_come_in_the_order_asked_with_gaps_for_the_unknown() {
     for number in [3_usize, 700, 1_499] {
         let revision = Revision::new(u64::try_from(number).unwrap());
         store
-            .save_choice(&names[number], choice(Idle, 1), revision)
+            .save_preference(&names[number], preference(Idle, 1), revision)
             .await
             .unwrap();
     }
@@ -90,13 +90,13 @@ async fn an_older_choice_never_replaces_a_newer_one() {
     store.choose("alice", Idle, 100).await.unwrap();
     assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
     let row = store.load(&user("alice")).await.unwrap().unwrap();
-    assert_eq!(row.stored.choice.set_at, Some(wall(200)));
-    let timeless = Choice {
+    assert_eq!(row.stored.preference.set_at, Some(wall(200)));
+    let timeless = Preference {
         set_at: None,
-        ..choice(Online, 0)
+        ..preference(Online, 0)
     };
     store
-        .save_choice(&user("alice"), timeless, Revision::new(300))
+        .save_preference(&user("alice"), timeless, Revision::new(300))
         .await
         .unwrap();
     assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
@@ -227,7 +227,7 @@ async fn nothing_late_brings_a_forgotten_user_back() {
 
     store.choose("alice", DoNotDisturb, 21).await.unwrap();
     let anew = store.load(&alice).await.unwrap().unwrap();
-    assert_eq!(anew.stored.choice, choice(DoNotDisturb, 21));
+    assert_eq!(anew.stored.preference, preference(DoNotDisturb, 21));
     assert_eq!((anew.reports.len(), anew.stored.last_seen), (0, None));
     store.close();
     let left = std::fs::read(place.path()).unwrap();
