@@ -54,8 +54,8 @@ pub struct Profile {
     last_active: Option<Wall>,
     revision: Revision,
     degraded: bool,
-    /// What changed since the last [`Profile::settle`] and is told even if the status stays.
-    owed: Option<Audience>,
+    /// What changed since the last [`Profile::recompute`] and is told even if the status stays.
+    pending_publication: Option<Audience>,
 }
 
 /// A profile as it is on disk.
@@ -121,7 +121,7 @@ impl Profile {
             last_active: clamp(stored.last_active),
             revision: stored.revision,
             degraded: false,
-            owed: None,
+            pending_publication: None,
         }
     }
 
@@ -140,7 +140,7 @@ impl Profile {
         let loaded = Self::restore(stored, now);
         if loaded.preference.set_at >= self.preference.set_at {
             if self.preference.custom != loaded.preference.custom {
-                self.owe(Audience::Inner);
+                self.publish_to(Audience::Inner);
             }
             self.preference = loaded.preference;
         }
@@ -158,7 +158,7 @@ impl Profile {
         self.last_active = self.last_active.max(loaded.last_active);
         self.revision = self.revision.max(loaded.revision);
         if std::mem::take(&mut self.degraded) {
-            self.owe(Audience::Everyone);
+            self.publish_to(Audience::Everyone);
         }
     }
 
@@ -180,7 +180,7 @@ impl Profile {
             return;
         }
         if preference.custom != self.preference.custom {
-            self.owe(Audience::Inner);
+            self.publish_to(Audience::Inner);
         }
         self.preference = preference;
     }
@@ -250,7 +250,7 @@ impl Profile {
 
     /// Applies the rule to what there is now. If something must be told, takes the next revision from `next`, which is
     /// given the one before.
-    pub fn settle(
+    pub fn recompute(
         &mut self,
         now: Wall,
         contributions: &[Contribution],
@@ -266,9 +266,9 @@ impl Profile {
         let to = self.decision.status;
         if from != to {
             self.since = Some(now);
-            self.owe(Audience::Everyone);
+            self.publish_to(Audience::Everyone);
         }
-        let audience = self.owed.take()?;
+        let audience = self.pending_publication.take()?;
         self.revision = next(self.revision);
         Some(Published {
             audience,
@@ -278,9 +278,9 @@ impl Profile {
         })
     }
 
-    /// The next [`Self::settle`] takes a new revision, though nothing changed: the disk may have dropped what was told last.
-    pub fn retell(&mut self) {
-        self.owe(Audience::Inner);
+    /// The next [`Self::recompute`] takes a new revision, though nothing changed: the disk may have dropped what was told last.
+    pub fn force_publish(&mut self) {
+        self.publish_to(Audience::Inner);
     }
 
     /// The user did something that no connection tells: last active moves, and no event follows.
@@ -369,7 +369,7 @@ impl Profile {
         self.degraded
     }
 
-    fn owe(&mut self, audience: Audience) {
-        self.owed = self.owed.max(Some(audience));
+    fn publish_to(&mut self, audience: Audience) {
+        self.pending_publication = self.pending_publication.max(Some(audience));
     }
 }

@@ -89,7 +89,7 @@ fn micros(wall: Wall) -> u64 {
     micros.min(PHYSICAL_MAX_MICROS)
 }
 
-/// A point in one node's order of changes. Whatever a connection was owed up to it has been sent.
+/// A point in one node's order of changes. Whatever a connection was still to be sent up to it has been sent.
 /// On the wire: incarnation and counter in hexadecimal, joined by a dot; opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {

@@ -34,8 +34,8 @@ fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
         story.choose(40, CustomStatus::Online, Actor::User).unwrap().to,
         Status::Online
     );
-    assert_eq!(story.settle(20 + GRACE), None, "not only for the rest of the grace");
-    assert_eq!(story.settle(40 + IDLE_AFTER).unwrap().to, Status::Idle);
+    assert_eq!(story.recompute(20 + GRACE), None, "not only for the rest of the grace");
+    assert_eq!(story.recompute(40 + IDLE_AFTER).unwrap().to, Status::Idle);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
     story.report(0, Status::Online, Some(60_000));
     let one = story.connect(10);
     assert_eq!((story.end(20, one, EndReason::Closed), story.sessions()), (None, 1));
-    assert_eq!(story.settle(59_999), None);
+    assert_eq!(story.recompute(59_999), None);
     assert_eq!(
-        story.settle(60_000).unwrap().to,
+        story.recompute(60_000).unwrap().to,
         Status::Offline,
         "no grace for reports"
     );
@@ -101,7 +101,7 @@ fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
         None,
         "refreshed, now for ever"
     );
-    assert_eq!(story.settle(10_000_000), None);
+    assert_eq!(story.recompute(10_000_000), None);
     assert_eq!(
         story.report(10_000_001, Status::Offline, None).unwrap().to,
         Status::Offline
@@ -116,7 +116,7 @@ fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
     story
         .user
         .report(at(200), &report_input(0, Status::Offline, None, true));
-    story.settle(200);
+    story.recompute(200);
     assert_eq!(story.times(), (wall(200), wall(200)));
     story.report(300, Status::Offline, None);
     assert_eq!(
@@ -139,5 +139,5 @@ fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
         (after.grace, after.last_seen, after.last_active),
         (None, before.last_seen, before.last_active)
     );
-    assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Offline);
+    assert_eq!(story.recompute(20 + GRACE).unwrap().to, Status::Offline);
 }

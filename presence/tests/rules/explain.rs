@@ -25,7 +25,7 @@ fn ann() -> Person {
 }
 
 fn explained(user: &mut Person, millis: u64) -> Explain {
-    user.settle(at(millis), &mut RevisionClock::new(0));
+    user.recompute(at(millis), &mut RevisionClock::new(0));
     explain(&user.id, at(millis), (NODE, &user.sessions), &user.profile, |id| {
         format!("s{}", id.0)
     })

@@ -41,16 +41,16 @@ impl Connected {
             clock: RevisionClock::new(0),
         };
         one.sessions.handle_connect(at(0), SessionId(1));
-        let told = one.settle(0).unwrap();
+        let told = one.recompute(0).unwrap();
         assert_eq!((told.audience, told.to), (Audience::Everyone, Status::Online));
         one
     }
 
-    fn settle(&mut self, millis: u64) -> Option<Published> {
+    fn recompute(&mut self, millis: u64) -> Option<Published> {
         let clock = &mut self.clock;
         let wall = at(millis).wall;
         self.profile
-            .settle(wall, &[self.sessions.contribution()], |before| clock.next(before, wall))
+            .recompute(wall, &[self.sessions.contribution()], |before| clock.next(before, wall))
     }
 
     fn is_degraded_on_the_wire(&self) -> bool {
@@ -78,7 +78,7 @@ fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
-    let told = one.settle(10).unwrap();
+    let told = one.recompute(10).unwrap();
     assert_eq!((told.audience, told.to), (Audience::Everyone, Status::DoNotDisturb));
     assert!(!one.is_degraded_on_the_wire());
     assert!(
@@ -95,30 +95,30 @@ fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
 fn the_end_of_degraded_is_told_even_if_nothing_else_changes() {
     let mut one = Connected::without_the_store();
     one.profile.handle_load(Stored::default(), at(10).wall);
-    let told = one.settle(10).unwrap();
+    let told = one.recompute(10).unwrap();
     assert_eq!(
         (told.audience, told.from, told.to),
         (Audience::Everyone, Status::Online, Status::Online)
     );
     assert_eq!(one.profile.since(), Some(at(0).wall), "the status holds since it did");
-    assert_eq!(one.settle(11), None, "once");
+    assert_eq!(one.recompute(11), None, "once");
 }
 
 #[test]
 fn a_choice_made_meanwhile_is_not_overwritten_by_an_older_one() {
     let mut one = Connected::without_the_store();
     one.profile.handle_preference(chose(CustomStatus::Idle, 2_000_000));
-    one.settle(5);
+    one.recompute(5);
     let stored = Stored {
         preference: chose(CustomStatus::DoNotDisturb, 5),
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
-    one.settle(10);
+    one.recompute(10);
     assert_eq!(one.profile.decision().status, Status::Idle);
     one.profile
         .handle_preference(chose(CustomStatus::DoNotDisturb, 1_999_999));
-    assert_eq!(one.settle(11), None, "an older choice changes nothing");
+    assert_eq!(one.recompute(11), None, "an older choice changes nothing");
     assert_eq!(one.profile.preference().custom, CustomStatus::Idle);
 }
 

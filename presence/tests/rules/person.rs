@@ -113,11 +113,11 @@ impl Person {
     }
 
     /// Lets everything follow from what happened.
-    pub(crate) fn settle(&mut self, now: Now, clock: &mut RevisionClock) -> Option<Published> {
+    pub(crate) fn recompute(&mut self, now: Now, clock: &mut RevisionClock) -> Option<Published> {
         self.meet_deadlines(now.mono);
         let mine = self.sessions.contribution();
         self.profile
-            .settle(now.wall, &[mine], |before| clock.next(before, now.wall))
+            .recompute(now.wall, &[mine], |before| clock.next(before, now.wall))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Mono> {

@@ -78,13 +78,13 @@ impl Pair {
             // that says about idleness is lost on disk, and a restart then guesses.
             Input::Restart { .. } if self.machine.profile.preference().set_at > self.past.chosen_at() => return,
             Input::Restart { down_millis } => {
-                self.settle();
+                self.recompute();
                 self.move_clocks(down_millis);
                 self.machine.restart(self.now);
                 self.past.restart(now.mono.as_millis(), self.now);
             }
         }
-        self.settle();
+        self.recompute();
     }
 
     fn feed_connection(&mut self, id: SessionId, input: Input) {
@@ -120,7 +120,7 @@ impl Pair {
             }
             self.move_clocks(deadline - self.now.mono.as_millis());
             if self.machine.next_deadline().is_some_and(|at| at <= self.now.mono) {
-                self.settle();
+                self.recompute();
             } else {
                 let view = self.past.view(self.now.mono.as_millis());
                 assert_eq!(self.told, (view.status, view.custom), "a deadline was not announced");
@@ -137,8 +137,8 @@ impl Pair {
         };
     }
 
-    fn settle(&mut self) {
-        let published = self.machine.settle(self.now, &mut self.clock);
+    fn recompute(&mut self) {
+        let published = self.machine.recompute(self.now, &mut self.clock);
         let view = self.past.view(self.now.mono.as_millis());
         self.compare_told(&view, published);
         self.compare_state(&view);

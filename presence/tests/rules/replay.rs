@@ -63,7 +63,7 @@ impl Town {
             }
             input => self.live(which, input),
         }
-        self.settle(which);
+        self.recompute(which);
     }
 
     fn live(&mut self, which: usize, input: Input) {
@@ -112,7 +112,7 @@ impl Town {
                 break;
             };
             self.move_clocks(at.since(self.now.mono).as_millis() as u64);
-            self.settle(which);
+            self.recompute(which);
         }
         self.move_clocks(target.since(self.now.mono).as_millis() as u64);
     }
@@ -123,11 +123,11 @@ impl Town {
         self.now.wall = self.now.wall.after(lapse);
     }
 
-    fn settle(&mut self, which: usize) {
+    fn recompute(&mut self, which: usize) {
         let wanted = self.clock.wanted_ceiling(self.now.wall);
         self.clock.raise(wanted);
         let person = &mut self.people[which];
-        let published = person.settle(self.now, &mut self.clock);
+        let published = person.recompute(self.now, &mut self.clock);
         let told = serde_json::to_string(&person.record(Viewer::Internal)).unwrap();
         let halves = (NODE, &person.sessions);
         let explained =

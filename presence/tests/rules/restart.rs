@@ -56,10 +56,10 @@ fn take_up(stored: Stored) -> (Sessions, Profile) {
     (sessions, Profile::restore(stored, NOW.wall))
 }
 
-fn settle(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
+fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
     let mut clock = RevisionClock::new(1_000);
     profile
-        .settle(now.wall, &[sessions.contribution()], |before| {
+        .recompute(now.wall, &[sessions.contribution()], |before| {
             clock.next(before, now.wall)
         })
         .is_some()
@@ -81,7 +81,7 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
     for (status, preference) in cases {
         let (sessions, mut profile) = take_up(stored(status, preference));
         assert!(
-            !settle(&sessions, &mut profile, NOW),
+            !recompute(&sessions, &mut profile, NOW),
             "{status} {preference:?} told an event"
         );
         assert_eq!(profile.decision().status, status);
@@ -99,14 +99,14 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
 #[test]
 fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
     let (mut sessions, mut profile) = take_up(stored(Status::Online, Preference::default()));
-    settle(&sessions, &mut profile, NOW);
+    recompute(&sessions, &mut profile, NOW);
     let over = Now {
         mono: Mono::from_millis(30_000),
         wall: wall(1_030_000),
     };
     assert_eq!(sessions.next_deadline(), Some(over.mono));
     sessions.on_deadline(over.mono);
-    assert!(settle(&sessions, &mut profile, over));
+    assert!(recompute(&sessions, &mut profile, over));
     assert_eq!(profile.decision().status, Status::Offline);
     assert_eq!(
         (profile.last_seen(), profile.last_active()),
@@ -117,11 +117,11 @@ fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
 #[test]
 fn who_comes_back_idle_stays_idle_until_the_first_activity() {
     let (mut sessions, mut profile) = take_up(stored(Status::Idle, Preference::default()));
-    settle(&sessions, &mut profile, NOW);
+    recompute(&sessions, &mut profile, NOW);
     sessions.handle_connect(NOW, SessionId(1));
-    assert!(!settle(&sessions, &mut profile, NOW), "coming back is no event");
+    assert!(!recompute(&sessions, &mut profile, NOW), "coming back is no event");
     sessions.on_deadline(Mono::from_millis(30_000));
-    assert!(!settle(&sessions, &mut profile, NOW), "nor is the end of the grace");
+    assert!(!recompute(&sessions, &mut profile, NOW), "nor is the end of the grace");
     assert_eq!(profile.decision().status, Status::Idle);
 }
 
@@ -130,7 +130,7 @@ fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
     let chosen = chose(CustomStatus::Online, 600_000, Actor::User);
     assert_eq!(stored(Status::Idle, chosen).activity_in_grace(), Activity::Active);
     let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
-    assert!(settle(&sessions, &mut profile, NOW));
+    assert!(recompute(&sessions, &mut profile, NOW));
     assert_eq!(profile.decision().status, Status::Online);
 }
 

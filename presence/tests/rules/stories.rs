@@ -41,9 +41,9 @@ fn a_reload_within_the_grace_is_no_event_at_all() {
             assert_eq!(story.end(round * 10_000, id, end), None, "{end:?}");
             id = SessionId(round);
             assert_eq!(story.user.connect(at(round * 10_000 + GRACE - 1)), id);
-            assert_eq!(story.settle(round * 10_000 + GRACE - 1), None, "{end:?}");
+            assert_eq!(story.recompute(round * 10_000 + GRACE - 1), None, "{end:?}");
             assert_eq!(
-                story.settle(round * 10_000 + GRACE),
+                story.recompute(round * 10_000 + GRACE),
                 None,
                 "the end of the grace: {end:?}"
             );
@@ -58,9 +58,9 @@ fn the_grace_lasts_to_the_millisecond() {
         let one = story.connect(0);
         story.end(100, one, end);
         assert_eq!(story.sessions(), 0, "a grace is no session");
-        assert_eq!(story.settle(100 + GRACE - 1), None);
+        assert_eq!(story.recompute(100 + GRACE - 1), None);
         assert_eq!(story.user.next_deadline(), Some(Mono::from_millis(100 + GRACE)));
-        assert_eq!(story.settle(100 + GRACE).unwrap().to, Status::Offline, "{end:?}");
+        assert_eq!(story.recompute(100 + GRACE).unwrap().to, Status::Offline, "{end:?}");
         assert_eq!(story.user.next_deadline(), None);
     }
 }
@@ -71,7 +71,7 @@ fn a_lost_connection_shows_the_time_it_was_last_heard_not_the_time_it_was_missed
     let one = story.connect(0);
     story.user.heard(at(25_000), one);
     story.end(60_000, one, EndReason::Lost);
-    story.settle(60_000 + GRACE);
+    story.recompute(60_000 + GRACE);
     assert_eq!(
         (story.status(), story.times()),
         (Status::Offline, (wall(25_000), wall(25_000)))
@@ -85,7 +85,7 @@ fn a_lost_connection_that_reported_activity_shows_the_time_of_that() {
     story.activity(2_000, one);
     story.user.heard(at(25_000), one);
     story.end(60_000, one, EndReason::Lost);
-    story.settle(60_000 + GRACE);
+    story.recompute(60_000 + GRACE);
     assert_eq!(story.times(), (wall(25_000), wall(2_000)));
 }
 
@@ -96,7 +96,7 @@ fn what_the_server_or_the_operator_ends_is_nobodys_activity() {
         let one = story.connect(0);
         story.user.heard(at(25_000), one);
         story.end(30_000, one, end);
-        story.settle(30_000 + GRACE);
+        story.recompute(30_000 + GRACE);
         assert_eq!(
             (story.status(), story.times()),
             (Status::Offline, (wall(25_000), None)),
@@ -125,8 +125,8 @@ fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
     story.end(1_000, ids[0], EndReason::Lost);
     story.end(3_000, ids[1], EndReason::Left);
     assert_eq!(story.end(4_000, ids[2], EndReason::Closed), None, "still in grace");
-    assert_eq!(story.settle(1_000 + GRACE), None);
-    assert_eq!(story.settle(3_000 + GRACE).unwrap().to, Status::Offline);
+    assert_eq!(story.recompute(1_000 + GRACE), None);
+    assert_eq!(story.recompute(3_000 + GRACE).unwrap().to, Status::Offline);
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
         .sessions
         .handle_end(at(0), ids[0], EndReason::Dropped, Duration::from_secs(30));
     story.end(10, ids[1], EndReason::Lost);
-    assert_eq!(story.settle(29_999), None);
-    assert_eq!(story.settle(30_000).unwrap().to, Status::Offline);
+    assert_eq!(story.recompute(29_999), None);
+    assert_eq!(story.recompute(30_000).unwrap().to, Status::Offline);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn leaving_a_page_is_the_users_doing() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.end(7_000, one, EndReason::Left);
-    story.settle(7_000 + GRACE);
+    story.recompute(7_000 + GRACE);
     assert_eq!(
         (story.status(), story.times()),
         (Status::Offline, (wall(7_000), wall(7_000)))
@@ -197,7 +197,7 @@ fn a_kick_ends_connections_reports_and_grace_now() {
     story.report(0, Status::Online, None);
     story.end(10, lost, EndReason::Lost);
     assert_eq!(story.user.kick(), 2);
-    assert_eq!(story.settle(20).unwrap().to, Status::Offline);
+    assert_eq!(story.recompute(20).unwrap().to, Status::Offline);
     assert_eq!(story.user.kick(), 0);
 }
 
@@ -209,7 +209,7 @@ fn what_comes_back_from_an_idle_grace_is_idle_until_its_first_activity() {
     assert_eq!(story.status(), Status::Idle);
     story.end(20, one, EndReason::Left);
     let back = story.connect(30);
-    assert_eq!(story.settle(20 + GRACE), None, "idle before, in and after the grace");
+    assert_eq!(story.recompute(20 + GRACE), None, "idle before, in and after the grace");
     assert_eq!(story.status(), Status::Idle);
     assert_eq!(story.activity(20_000, back).unwrap().to, Status::Online);
 }
@@ -221,7 +221,7 @@ fn what_comes_back_too_late_starts_anew_even_if_the_timer_is_late_too() {
     story.away(10, one);
     story.end(20, one, EndReason::Left);
     story.user.connect(at(20 + GRACE));
-    assert_eq!(story.settle(20 + GRACE).unwrap().to, Status::Online);
+    assert_eq!(story.recompute(20 + GRACE).unwrap().to, Status::Online);
 }
 
 #[test]
@@ -231,8 +231,8 @@ fn idleness_comes_to_the_millisecond_after_the_last_activity() {
     assert_eq!(story.user.next_deadline(), None, "who never reports is never idle");
     story.activity(1_000, one);
     story.activity(31_000, one);
-    assert_eq!(story.settle(31_000 + IDLE_AFTER - 1), None);
-    let told = story.settle(31_000 + IDLE_AFTER).unwrap();
+    assert_eq!(story.recompute(31_000 + IDLE_AFTER - 1), None);
+    let told = story.recompute(31_000 + IDLE_AFTER).unwrap();
     assert_eq!((told.to, told.reason.as_str()), (Status::Idle, "inactive"));
     assert_eq!(story.times().1, wall(31_000), "growing idle is no activity");
 }
@@ -259,5 +259,5 @@ fn a_jump_of_the_wall_clock_expires_nobody() {
     story.activity(0, one);
     let mut leapt = at(10);
     leapt.wall = leapt.wall.after(Duration::from_secs(86_400 * 365));
-    assert_eq!(story.user.settle(leapt, &mut story.clock), None);
+    assert_eq!(story.user.recompute(leapt, &mut story.clock), None);
 }

@@ -40,40 +40,40 @@ impl Story {
         }
     }
 
-    pub(crate) fn settle(&mut self, millis: u64) -> Option<Published> {
-        self.user.settle(at(millis), &mut self.clock)
+    pub(crate) fn recompute(&mut self, millis: u64) -> Option<Published> {
+        self.user.recompute(at(millis), &mut self.clock)
     }
 
     pub(crate) fn connect(&mut self, millis: u64) -> SessionId {
         let id = self.user.connect(at(millis));
-        self.settle(millis);
+        self.recompute(millis);
         id
     }
 
     pub(crate) fn activity(&mut self, millis: u64, id: SessionId) -> Option<Published> {
         self.user.activity(at(millis), id);
-        self.settle(millis)
+        self.recompute(millis)
     }
 
     pub(crate) fn away(&mut self, millis: u64, id: SessionId) -> Option<Published> {
         self.user.away(at(millis), id);
-        self.settle(millis)
+        self.recompute(millis)
     }
 
     pub(crate) fn end(&mut self, millis: u64, id: SessionId, end: EndReason) -> Option<Published> {
         self.user.end(at(millis), id, end);
-        self.settle(millis)
+        self.recompute(millis)
     }
 
     pub(crate) fn choose(&mut self, millis: u64, custom: CustomStatus, by: Actor) -> Option<Published> {
         self.user.choose(at(millis), custom, by);
-        self.settle(millis)
+        self.recompute(millis)
     }
 
     pub(crate) fn report(&mut self, millis: u64, status: Status, ttl_millis: Option<u64>) -> Option<Published> {
         self.user
             .report(at(millis), &report_input(0, status, ttl_millis, false));
-        self.settle(millis)
+        self.recompute(millis)
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -41,7 +41,7 @@ fn profile() -> (Profile, Contribution) {
     };
     let report = profile.report(NOW, &input);
     profile.handle_report(NOW, &input.source, report, false);
-    profile.settle(NOW.wall, &[sessions.contribution()], |_| Revision::new(42));
+    profile.recompute(NOW.wall, &[sessions.contribution()], |_| Revision::new(42));
     (profile, sessions.contribution())
 }
 

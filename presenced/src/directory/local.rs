@@ -44,7 +44,7 @@ impl Local {
 
     /// This node's contribution changed, or the profile did: the rule applied, with the next revision if it is told.
     pub(crate) fn contribute(&self, now: Now, profile: &mut Profile, mine: Contribution) -> Option<Published> {
-        profile.settle(now.wall, &[mine], |before| self.next_revision(before, now.wall))
+        profile.recompute(now.wall, &[mine], |before| self.next_revision(before, now.wall))
     }
 
     /// The next revision, for what is told without a rule: a removal.

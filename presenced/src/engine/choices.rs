@@ -27,7 +27,7 @@ impl Engine {
         let user = user.clone();
         let done = tokio::spawn(async move {
             let _gate = engine.gate(&user).lock().await;
-            engine.choose_gated(&user, custom, by, viewer).await
+            engine.set_custom_status_locked(&user, custom, by, viewer).await
         });
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
     }
@@ -47,14 +47,16 @@ impl Engine {
                 // It came too late, and must not bring the user back. Nobody is there any more to be told.
                 return Err(EngineError::StoreUnavailable);
             }
-            let chosen = engine.choose_gated(&user, custom, Actor::User, Viewer::Own).await;
+            let chosen = engine
+                .set_custom_status_locked(&user, custom, Actor::User, Viewer::Own)
+                .await;
             chosen.map(Some)
         });
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
     }
 
     /// The gate is held.
-    async fn choose_gated(
+    async fn set_custom_status_locked(
         &self,
         user: &UserId,
         custom: CustomStatus,
@@ -101,7 +103,7 @@ impl Engine {
             cell.profile.note_activity(now.wall);
             self.write_soon(cell, at);
         }
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
         Ok(self.record_of(cell, viewer))
     }

@@ -37,9 +37,9 @@ impl Engine {
         let now = self.clock.now();
         cell.sessions.handle_connect(now, conn.id());
         let _ = conn.cell.set(at);
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         let cell = shard.cell(at).ok_or(TooManySessions)?;
-        // Only now: the greeting carries what was just published, so the connection is not owed it again.
+        // Only now: the greeting carries what was just published, so the connection is not pending it again.
         cell.conns.push(Arc::clone(conn));
         cell.mark_due = now.wall.after(mark_delay(conn));
         let record = self.record_of(cell, Viewer::Own);
@@ -72,7 +72,7 @@ impl Engine {
                 cell.sessions.handle_activity(now, conn.id(), &engine.options.timers);
                 engine.note_times(cell, at, now, conn);
             }
-            engine.settle(shard, at, now);
+            engine.recompute(shard, at, now);
             shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
         })
         .flatten()
@@ -84,7 +84,7 @@ impl Engine {
             if let Some(cell) = shard.cell(at) {
                 cell.sessions.handle_away(conn.id());
             }
-            engine.settle(shard, at, now);
+            engine.recompute(shard, at, now);
             shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
         })
         .flatten()
@@ -96,9 +96,9 @@ impl Engine {
         let was_ended = {
             let mut outbox = conn.outbox().lock();
             let was_ended = outbox.is_ended;
-            let owed = outbox.end();
+            let pending_publication = outbox.end();
             drop(outbox);
-            owed.into_iter().for_each(|user| self.unpin(user));
+            pending_publication.into_iter().for_each(|user| self.unpin(user));
             was_ended
         };
         if was_ended {
@@ -130,7 +130,7 @@ impl Engine {
         cell.sessions.handle_end(now, conn.id(), end, grace);
         cell.profile.note_times(&cell.sessions.contribution());
         self.write_soon(cell, at);
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         shard.evict_idle(at);
     }
 

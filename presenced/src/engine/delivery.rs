@@ -1,4 +1,4 @@
-//! Delivery: one thread that turns what connections are owed into frames and writes them to sockets that are free. A
+//! Delivery: one thread that turns what connections must be told into frames and writes them to sockets that are free. A
 //! record is encoded once per batch and kind of viewer, however many watch it; changes that met in an outbox leave in
 //! one frame. What a socket does not take, the connection's own task writes later.
 
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// One turn for one connection; it goes to the end of the queue if more is owed.
+    /// One turn for one connection; it goes to the end of the queue if more is still to be sent.
     fn deliver(&self, conn: &Arc<Conn>, batch: &mut Batch) {
         let snapshot = {
             let mut outbox = conn.outbox().lock();

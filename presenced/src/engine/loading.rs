@@ -244,7 +244,7 @@ impl Engine {
             cell.profile.handle_load(stored, now.wall);
             self.count_reports(before, cell.profile.reports().len());
         }
-        self.settle(&mut shard, user, now);
+        self.recompute(&mut shard, user, now);
         Ok(())
     }
 

@@ -326,7 +326,7 @@ impl Engine {
             if let Some(cell) = shard.cell(user) {
                 cell.armed = None;
             }
-            self.settle(&mut shard, user, self.clock.now());
+            self.recompute(&mut shard, user, self.clock.now());
             shard.evict_idle(user);
         }
     }

@@ -23,7 +23,7 @@ const ARM_AHEAD_MAX: Duration = Duration::from_secs(600);
 impl Engine {
     /// Applies the rule to one user after something happened to it, and lets everything follow. What was published, if
     /// anything.
-    pub(super) fn settle(&self, shard: &mut Shard, user: UserRef, now: Now) -> Option<Published> {
+    pub(super) fn recompute(&self, shard: &mut Shard, user: UserRef, now: Now) -> Option<Published> {
         let cell = shard.cell(user)?;
         cell.sessions.on_deadline(now.mono);
         self.expire_reports(cell, now);

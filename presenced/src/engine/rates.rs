@@ -65,7 +65,7 @@ impl Rates {
         });
     }
 
-    /// What was owed has been written, so long after the first change of it.
+    /// What was still to be sent has been written, so long after the first change of it.
     pub(crate) fn delivered(&self, lag: Duration) {
         let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
         self.lag.sum.fetch_add(micros, Ordering::Relaxed);

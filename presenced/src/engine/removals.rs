@@ -52,7 +52,7 @@ impl Engine {
             ended = cell.sessions.handle_kick() + reports;
             condemn(&mut cell.conns, Verdict::Kicked);
         }
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         self.unpin_in(&mut shard, at);
         Ok(ended as u64)
     }
@@ -97,9 +97,9 @@ impl Engine {
         // It was not done, or the user chose since. Then the status is below the removal, and the disk drops it as late.
         let mut shard = self.shards.of_ref(at);
         if let Some(cell) = shard.cell(at) {
-            cell.profile.retell();
+            cell.profile.force_publish();
         }
-        self.settle(&mut shard, at, self.clock.now());
+        self.recompute(&mut shard, at, self.clock.now());
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Engine {
         cell.sessions = Sessions::default();
         cell.profile = Profile::default();
         condemn(&mut cell.conns, Verdict::Forgotten);
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         if was_known && let Some(cell) = shard.cell(at) {
             cell.forgotten = Some(removed_at);
             self.publish(&mut shard, at, now, Audience::Everyone);

@@ -38,7 +38,7 @@ impl Engine {
         cell.is_refreshing = false;
         if let Err(error) = saved {
             // Whose time was up meanwhile ends now.
-            self.settle(&mut shard, at, self.clock.now());
+            self.recompute(&mut shard, at, self.clock.now());
             drop(shard);
             self.refresh_after(&error, at, Late::Change);
             return Err(EngineError::StoreUnavailable);
@@ -47,7 +47,7 @@ impl Engine {
         cell.profile
             .handle_report(now, &input.source, report, input.update_last_active);
         self.count_reports(before, cell.profile.reports().len());
-        self.settle(&mut shard, at, self.clock.now());
+        self.recompute(&mut shard, at, self.clock.now());
         let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
         Ok(self.record_of(cell, Viewer::Internal))
     }

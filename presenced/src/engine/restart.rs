@@ -1,4 +1,4 @@
-//! Coming up and going down: who was connected when the last run ended is in grace, then OFFLINE; what is owed to the disk
+//! Coming up and going down: who was connected when the last run ended is in grace, then OFFLINE; what is not yet on disk
 //! is written before this run ends.
 
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl Engine {
         if let (Some(cell), Some(until)) = (shard.cell(at), grace_until.filter(|_| was_connected)) {
             cell.sessions.handle_restore(until, activity);
         }
-        self.settle(&mut shard, at, now);
+        self.recompute(&mut shard, at, now);
         if let Some(cell) = shard.cell(at) {
             self.write_soon(cell, at);
         }
@@ -122,7 +122,7 @@ impl Running {
         self.writing.abort();
     }
 
-    /// Ends the loops, writes what is owed and says on disk that all of it was.
+    /// Ends the loops, writes what is still to be sent and says on disk that all of it was.
     pub(crate) async fn stop(self) {
         for task in &self.tasks {
             task.abort();

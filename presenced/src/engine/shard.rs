@@ -167,12 +167,12 @@ impl Shards {
         self.publishing[index_of(user)].store(last + 1, Ordering::SeqCst);
     }
 
-    /// Everyone who is owed that change has been marked. Under the shard's lock.
+    /// Everyone who is still to be sent that change has been marked. Under the shard's lock.
     pub(crate) fn end_publishing(&self, user: UserRef) {
         self.publishing[index_of(user)].store(u64::MAX, Ordering::SeqCst);
     }
 
-    /// The highest number such that every change up to it has been marked with everyone who is owed it, given the last
+    /// The highest number such that every change up to it has been marked with everyone who is still to be sent it, given the last
     /// number taken, read before.
     pub(crate) fn complete_to(&self, last: u64) -> u64 {
         let pending = self.publishing.iter().map(|shard| shard.load(Ordering::SeqCst)).min();

@@ -1,4 +1,4 @@
-//! Statuses and times are written behind, in batches: what is owed to the disk is a set of users, and each is written as it
+//! Statuses and times are written behind, in batches: what is not yet on disk is a set of users, and each is written as it
 //! is when its turn comes. A write that fails is tried again; custom statuses and reports do not go through here.
 
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub(crate) type Arm = dyn Fn(&Arc<Conn>, Mono) + Send + Sync;
 pub(crate) struct Shared {
     /// Tells since when a socket is stuck.
     pub(crate) clock: Arc<Clock>,
-    /// Where a connection goes that is owed something.
+    /// Where a connection goes that is still to be sent something.
     pub(crate) ready: Arc<Ready>,
     /// Arms the timing wheel for a connection, at the latest for then.
     pub(crate) arm: Box<Arm>,
@@ -115,7 +115,7 @@ impl Conn {
         &self.socket
     }
 
-    /// What it is owed. Taken after a shard's lock, never before one.
+    /// What it is still to be sent. Taken after a shard's lock, never before one.
     pub(crate) fn outbox(&self) -> &Mutex<Outbox> {
         &self.outbox
     }
@@ -135,7 +135,7 @@ impl Conn {
         self.send(&frame::encode(opcode, payload));
     }
 
-    /// Queues the close frame, the last frame ever: everything pushed or owed later is dropped.
+    /// Queues the close frame, the last frame ever: everything pushed or pending later is dropped.
     pub(crate) fn push_close(self: &Arc<Self>, code: Option<u16>, reason: &str) {
         let bytes = frame::close(code, reason);
         let mut outbox = self.outbox.lock();

@@ -1,4 +1,4 @@
-//! Connections as the engine sees them: which changes each is owed, what waits to be sent, and the socket it goes to.
+//! Connections as the engine sees them: which changes each is still to be sent, what waits to be sent, and the socket it goes to.
 //! No rule of presence lives here, and no record is encoded here: the engine's delivery does that.
 
 pub(crate) mod conn;

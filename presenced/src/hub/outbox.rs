@@ -1,4 +1,4 @@
-//! What one connection is owed. Not a queue of messages: answers that wait for the socket, snapshots that are made as it
+//! What one connection is still to be sent. Not a queue of messages: answers that wait for the socket, snapshots that are made as it
 //! drains, and the *set* of watched users that changed, whose newest state is read when it is sent.
 //!
 //! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing.
@@ -50,7 +50,7 @@ pub(crate) enum Rest {
     },
 }
 
-/// What one connection is owed.
+/// What one connection is still to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// Frames that wait for the socket, from `sent` on.
@@ -63,7 +63,7 @@ pub(crate) struct Outbox {
     pub(crate) is_greeted: bool,
     /// The close frame is the last thing in `unsent`, or gone; or the socket is broken.
     pub(crate) is_closing: bool,
-    /// The session ended: nothing is owed any more, though a goodbye may still go out.
+    /// The session ended: nothing is still to be sent any more, though a goodbye may still go out.
     pub(crate) is_ended: bool,
     /// The connection's task reads nothing until the backlog is gone.
     pub(crate) is_held: bool,
@@ -76,7 +76,7 @@ pub(crate) struct Outbox {
     pub(crate) snapshots: VecDeque<Snapshot>,
     /// Watched users that changed.
     pub(crate) changed: HashSet<UserRef>,
-    /// The last point of the node's changes up to which everything owed was sent; 0: none yet.
+    /// The last point of the node's changes up to which everything pending was sent; 0: none yet.
     pub(crate) complete_to: u64,
 }
 
@@ -104,7 +104,7 @@ impl Outbox {
         !self.snapshots.is_empty() || (self.preparing == 0 && !self.changed.is_empty())
     }
 
-    /// The session ended. What was still owed, to be unpinned.
+    /// The session ended. What was still pending, to be unpinned.
     pub(crate) fn end(&mut self) -> Vec<UserRef> {
         self.is_ended = true;
         let listed = std::mem::take(&mut self.snapshots)

@@ -1,4 +1,4 @@
-//! The queue between those who change state and the one thread that delivers: connections that are owed something and
+//! The queue between those who change state and the one thread that delivers: connections that must be told something and
 //! whose sockets are free. Each is in it at most once, so its bound is the number of connections.
 
 use std::sync::Arc;

@@ -282,7 +282,7 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
         .await
         .expect("a watch");
     watcher.snapshot().await;
-    // As if somebody wrote just now: what is owed has to wait, so a change and a snapshot come to lie there together.
+    // As if somebody wrote just now: what is still to be sent has to wait, so a change and a snapshot come to lie there together.
     fixture
         .until("nothing is under way", |_| {
             let mut outbox = watcher.conn.outbox().lock();

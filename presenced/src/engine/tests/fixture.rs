@@ -167,7 +167,7 @@ impl Fixture {
         self.until("the profile is loaded", is_loaded).await;
     }
 
-    /// Waits until nothing is owed to the disk.
+    /// Waits until nothing is not yet on disk.
     pub(super) async fn written(&self) {
         self.until("nothing waits to be written", |engine| engine.behind.pending() == 0)
             .await;

@@ -109,13 +109,15 @@ async fn whatever_was_acknowledged_is_in_a_copy_of_the_files() {
     });
     for copy in 0..15 {
         wait_until(|| acknowledged.load(Ordering::SeqCst) >= copy * 20).await;
-        let owed = acknowledged.load(Ordering::SeqCst);
+        let pending_publication = acknowledged.load(Ordering::SeqCst);
         let crashed = Place::new();
         for name in ["presence.db", "presence.db-wal"] {
             let [from, to] = [&place, &crashed].map(|place| place.directory.path().join(name));
             std::fs::copy(from, to).unwrap();
         }
-        let names: Vec<_> = (1..=owed).map(|number| user(&format!("user-{number}"))).collect();
+        let names: Vec<_> = (1..=pending_publication)
+            .map(|number| user(&format!("user-{number}")))
+            .collect();
         let found = crashed.open().load_many(&names).await.unwrap();
         assert_eq!(found.iter().flatten().count(), names.len());
     }
