@@ -14,11 +14,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::DataDir;
-use crate::directory::Directory;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
-use crate::hub::heart::Beats;
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
 
@@ -131,7 +131,7 @@ fn build_engine(
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
             choices: limits.choices,
-            beats: Beats {
+            keepalive_options: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
                 write_timeout: limits.write_timeout,
@@ -141,7 +141,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        directory: Directory::new(&node_name(), ceiling, was_clean),
+        cluster: Cluster::new(&node_name(), ceiling, was_clean),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use presence::{Mono, Now, Wall};
 
-/// A timer loop that beats later than this was stalled.
+/// A timer loop that keepalive_options later than this was stalled.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
 /// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps.
 pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
@@ -20,7 +20,7 @@ pub(crate) struct Clock {
     started: Instant,
     /// Milliseconds lost to stalls so far.
     stalled: AtomicU64,
-    /// How far the monotonic clock may run before the timer loop beats again.
+    /// How far the monotonic clock may run before the timer loop keepalive_options again.
     limit: AtomicU64,
     /// Real milliseconds since the start at which the timer loop last beat.
     beat: AtomicU64,
@@ -70,7 +70,7 @@ impl Clock {
         self.started.elapsed()
     }
 
-    /// The timer loop beats. Says how long it was stalled, if it was.
+    /// The timer loop keepalive_options. Says how long it was stalled, if it was.
     pub(crate) fn beat(&self) -> Option<Duration> {
         self.beat_at(self.real_millis())
     }

@@ -8,11 +8,11 @@ use presence::wire::record::{Record, Viewer};
 use presence::{EndReason, Now, UserId};
 
 use super::Engine;
-use super::cell::Cell;
+use super::entry::Entry;
 use super::publishing::step;
 use super::shard::Shard;
-use crate::hub::conn::Conn;
-use crate::hub::outbox::UserRef;
+use crate::connection::Connection;
+use crate::connection::outbox::UserRef;
 
 /// Last seen of a present user is written at most this often while nothing else is; the pings' beat comes on top of the
 /// jitter, so that a crash loses less than a minute.
@@ -26,23 +26,23 @@ pub(crate) struct TooManySessions;
 
 impl Engine {
     /// The user is there with this connection. Waits for the store for 150 ms at most. Own view, for `welcome`.
-    pub(crate) async fn connect(&self, user: &UserId, conn: &Arc<Conn>) -> Result<Record, TooManySessions> {
+    pub(crate) async fn connect(&self, user: &UserId, conn: &Arc<Connection>) -> Result<Record, TooManySessions> {
         let pinned = self.pin_for_connect(user).await;
         let at = pinned.refs().first().copied().ok_or(TooManySessions)?;
         let mut shard = self.shards.of_ref(at);
-        let cell = shard.cell(at).ok_or(TooManySessions)?;
-        if cell.conns.len() >= self.options.sessions_per_user {
+        let entry = shard.entry(at).ok_or(TooManySessions)?;
+        if entry.conns.len() >= self.options.sessions_per_user {
             return Err(TooManySessions);
         }
         let now = self.clock.now();
-        cell.sessions.handle_connect(now, conn.id());
-        let _ = conn.cell.set(at);
+        entry.sessions.handle_connect(now, conn.id());
+        let _ = conn.entry.set(at);
         self.recompute(&mut shard, at, now);
-        let cell = shard.cell(at).ok_or(TooManySessions)?;
+        let entry = shard.entry(at).ok_or(TooManySessions)?;
         // Only now: the greeting carries what was just published, so the connection is not pending it again.
-        cell.conns.push(Arc::clone(conn));
-        cell.mark_due = now.wall.after(mark_delay(conn));
-        let record = self.record_of(cell, Viewer::Own);
+        entry.conns.push(Arc::clone(conn));
+        entry.mark_due = now.wall.after(mark_delay(conn));
+        let record = self.record_of(entry, Viewer::Own);
         drop(shard);
         step(&self.tallies.connections, true);
         self.rates.connects.fetch_add(1, Ordering::Relaxed);
@@ -56,43 +56,43 @@ impl Engine {
     }
 
     /// A frame of any kind arrived (call at most once a read).
-    pub(crate) fn heard(&self, conn: &Arc<Conn>) {
+    pub(crate) fn heard(&self, conn: &Arc<Connection>) {
         self.with_own(conn, |engine, shard, at, now| {
-            if let Some(cell) = shard.cell(at) {
-                cell.sessions.handle_heard(now, conn.id());
-                engine.note_times(cell, at, now, conn);
+            if let Some(entry) = shard.entry(at) {
+                entry.sessions.handle_heard(now, conn.id());
+                engine.note_times(entry, at, now, conn);
             }
         });
     }
 
     /// The user did something. The own record.
-    pub(crate) fn activity(&self, conn: &Arc<Conn>) -> Option<Record> {
+    pub(crate) fn activity(&self, conn: &Arc<Connection>) -> Option<Record> {
         self.with_own(conn, |engine, shard, at, now| {
-            if let Some(cell) = shard.cell(at) {
-                cell.sessions.handle_activity(now, conn.id(), &engine.options.timers);
-                engine.note_times(cell, at, now, conn);
+            if let Some(entry) = shard.entry(at) {
+                entry.sessions.handle_activity(now, conn.id(), &engine.options.timers);
+                engine.note_times(entry, at, now, conn);
             }
             engine.recompute(shard, at, now);
-            shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
+            shard.peek(at).map(|entry| engine.record_of(entry, Viewer::Own))
         })
         .flatten()
     }
 
     /// The user went away. The own record.
-    pub(crate) fn away(&self, conn: &Arc<Conn>) -> Option<Record> {
+    pub(crate) fn away(&self, conn: &Arc<Connection>) -> Option<Record> {
         self.with_own(conn, |engine, shard, at, now| {
-            if let Some(cell) = shard.cell(at) {
-                cell.sessions.handle_away(conn.id());
+            if let Some(entry) = shard.entry(at) {
+                entry.sessions.handle_away(conn.id());
             }
             engine.recompute(shard, at, now);
-            shard.peek(at).map(|cell| engine.record_of(cell, Viewer::Own))
+            shard.peek(at).map(|entry| engine.record_of(entry, Viewer::Own))
         })
         .flatten()
     }
 
     /// The connection ended: its session (if it is a user's and was not ended by a kick) and all its watches.
     /// Idempotent.
-    pub(crate) fn end(&self, conn: &Arc<Conn>, end: EndReason) {
+    pub(crate) fn end(&self, conn: &Arc<Connection>, end: EndReason) {
         let was_ended = {
             let mut outbox = conn.outbox().lock();
             let was_ended = outbox.is_ended;
@@ -111,8 +111,8 @@ impl Engine {
         self.stop_watching(conn);
     }
 
-    fn end_session(&self, conn: &Arc<Conn>, end: EndReason) {
-        let Some(at) = conn.cell.get().copied() else { return };
+    fn end_session(&self, conn: &Arc<Connection>, end: EndReason) {
+        let Some(at) = conn.entry.get().copied() else { return };
         step(&self.tallies.connections, false);
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
@@ -121,40 +121,40 @@ impl Engine {
         } else {
             self.options.timers.grace
         };
-        let Some(cell) = shard.cell(at) else { return };
+        let Some(entry) = shard.entry(at) else { return };
         // A kick took it out already, and the slot may be somebody else's by now: session ids are never used twice.
-        let Some(index) = cell.conns.iter().position(|one| one.id() == conn.id()) else {
+        let Some(index) = entry.conns.iter().position(|one| one.id() == conn.id()) else {
             return;
         };
-        cell.conns.swap_remove(index);
-        cell.sessions.handle_end(now, conn.id(), end, grace);
-        cell.profile.note_times(&cell.sessions.contribution());
-        self.write_soon(cell, at);
+        entry.conns.swap_remove(index);
+        entry.sessions.handle_end(now, conn.id(), end, grace);
+        entry.profile.note_times(&entry.sessions.contribution());
+        self.write_soon(entry, at);
         self.recompute(&mut shard, at, now);
         shard.evict_idle(at);
     }
 
-    /// Runs `act` on the cell of the connection's user, while the connection is one of its sessions.
-    fn with_own<T>(&self, conn: &Arc<Conn>, act: impl FnOnce(&Self, &mut Shard, UserRef, Now) -> T) -> Option<T> {
-        let at = conn.cell.get().copied()?;
+    /// Runs `act` on the entry of the connection's user, while the connection is one of its sessions.
+    fn with_own<T>(&self, conn: &Arc<Connection>, act: impl FnOnce(&Self, &mut Shard, UserRef, Now) -> T) -> Option<T> {
+        let at = conn.entry.get().copied()?;
         let mut shard = self.shards.of_ref(at);
         let is_own = shard
             .peek(at)
-            .is_some_and(|cell| cell.conns.iter().any(|one| one.id() == conn.id()));
+            .is_some_and(|entry| entry.conns.iter().any(|one| one.id() == conn.id()));
         is_own.then(|| act(self, &mut shard, at, self.clock.now()))
     }
 
-    fn note_times(&self, cell: &mut Cell, at: UserRef, now: Now, conn: &Arc<Conn>) {
-        cell.profile.note_times(&cell.sessions.contribution());
-        if cell.mark_due <= now.wall {
-            cell.mark_due = now.wall.after(mark_delay(conn));
-            self.write_sometime(cell, at);
+    fn note_times(&self, entry: &mut Entry, at: UserRef, now: Now, conn: &Arc<Connection>) {
+        entry.profile.note_times(&entry.sessions.contribution());
+        if entry.mark_due <= now.wall {
+            entry.mark_due = now.wall.after(mark_delay(conn));
+            self.write_sometime(entry, at);
         }
     }
 }
 
 /// When last seen should be written next: spread by the session, so that no chance is needed.
-fn mark_delay(conn: &Conn) -> Duration {
+fn mark_delay(conn: &Connection) -> Duration {
     let spread = conn.id().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % MARK_JITTER_MILLIS;
     MARK_EVERY + Duration::from_millis(spread)
 }

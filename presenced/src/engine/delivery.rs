@@ -14,11 +14,11 @@ use presence::wire::server::frame as message;
 use presence::{Cursor, Revision, UserId, Wall};
 
 use super::Engine;
-use super::cell::Cell;
+use super::entry::Entry;
 use super::shard::SHARDS;
-use crate::hub::conn::Conn;
-use crate::hub::frame::{self, Opcode};
-use crate::hub::outbox::{Rest, Snapshot, UserRef};
+use crate::connection::Connection;
+use crate::connection::frame::{self, Opcode};
+use crate::connection::outbox::{Rest, Snapshot, UserRef};
 
 /// Longest message to a client, in bytes.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// One turn for one connection; it goes to the end of the queue if more is still to be sent.
-    fn deliver(&self, conn: &Arc<Conn>, batch: &mut Batch) {
+    fn deliver(&self, conn: &Arc<Connection>, batch: &mut Batch) {
         let snapshot = {
             let mut outbox = conn.outbox().lock();
             if outbox.is_ended || outbox.is_writing || !outbox.unsent.is_empty() {
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     /// A `presence` message with as many of the changed users as fit.
-    fn event_frame(&self, conn: &Arc<Conn>, batch: &mut Batch) -> Next {
+    fn event_frame(&self, conn: &Arc<Connection>, batch: &mut Batch) -> Next {
         let changed: Vec<UserRef> = {
             let outbox = conn.outbox().lock();
             if outbox.preparing > 0 {
@@ -158,7 +158,7 @@ impl Engine {
     }
 
     /// A `snapshot` message with as many users as fit; the rest stays first in line.
-    fn snapshot_frame(&self, conn: &Arc<Conn>, batch: &mut Batch, snapshot: Snapshot) -> Next {
+    fn snapshot_frame(&self, conn: &Arc<Connection>, batch: &mut Batch, snapshot: Snapshot) -> Next {
         let Snapshot { id, resumed, mut rest } = snapshot;
         let mut records = Records::default();
         // Who resumes has an older record, and learns by a removal that it is to be dropped.
@@ -192,7 +192,7 @@ impl Engine {
         Next::Frame(frame::encode(Opcode::Text, text.as_bytes()))
     }
 
-    fn put_back(&self, conn: &Arc<Conn>, snapshot: Snapshot) {
+    fn put_back(&self, conn: &Arc<Connection>, snapshot: Snapshot) {
         let mut outbox = conn.outbox().lock();
         if !outbox.is_ended {
             outbox.snapshots.push_front(snapshot);
@@ -207,7 +207,7 @@ impl Engine {
     /// Lists pinned users, last first. Whether all are listed.
     fn list_named(
         &self,
-        conn: &Arc<Conn>,
+        conn: &Arc<Connection>,
         batch: &mut Batch,
         (users, moment): (&mut Vec<UserRef>, Moment),
         records: &mut Records,
@@ -216,11 +216,11 @@ impl Engine {
             && let Some(user) = users.pop()
         {
             let mut shard = self.shards.of_ref(user);
-            if let Some(cell) = shard.cell(user)
-                && cell.is_told(conn)
+            if let Some(entry) = shard.entry(user)
+                && entry.is_told(conn)
             {
-                self.unmark(conn, user, cell);
-                records.push(self.encoded(batch, (user, cell), conn, moment));
+                self.unmark(conn, user, entry);
+                records.push(self.encoded(batch, (user, entry), conn, moment));
             }
             self.unpin_in(&mut shard, user);
         }
@@ -230,7 +230,7 @@ impl Engine {
     /// Lists present users from where the last step ended. Whether all are listed.
     fn list_everyone(
         &self,
-        conn: &Arc<Conn>,
+        conn: &Arc<Connection>,
         batch: &mut Batch,
         (index, after): (&mut usize, &mut Option<UserId>),
         records: &mut Records,
@@ -248,10 +248,10 @@ impl Engine {
                     break;
                 }
                 if let Some(user) = shard.find(id)
-                    && let Some(cell) = shard.cell(user)
+                    && let Some(entry) = shard.entry(user)
                 {
-                    self.unmark(conn, user, cell);
-                    records.push(self.encoded(batch, (user, cell), conn, Moment::Snapshot));
+                    self.unmark(conn, user, entry);
+                    records.push(self.encoded(batch, (user, entry), conn, Moment::Snapshot));
                 }
                 *after = Some(id.clone());
                 listed += 1;
@@ -265,46 +265,52 @@ impl Engine {
     }
 
     /// Takes one changed user out of the outbox and encodes it, in one step with its changes.
-    fn take_changed(&self, conn: &Arc<Conn>, user: UserRef, batch: &mut Batch) -> Option<Rc<Encoded>> {
+    fn take_changed(&self, conn: &Arc<Connection>, user: UserRef, batch: &mut Batch) -> Option<Rc<Encoded>> {
         let mut shard = self.shards.of_ref(user);
         let mut taken = None;
-        if let Some(cell) = shard.cell(user)
-            && self.unmark(conn, user, cell)
-            && cell.is_told(conn)
+        if let Some(entry) = shard.entry(user)
+            && self.unmark(conn, user, entry)
+            && entry.is_told(conn)
         {
-            taken = Some(self.encoded(batch, (user, cell), conn, Moment::Event));
+            taken = Some(self.encoded(batch, (user, entry), conn, Moment::Event));
         }
         shard.evict_idle(user);
         taken
     }
 
     /// The user is about to be told: it counts as changed no more. Whether it did.
-    fn unmark(&self, conn: &Arc<Conn>, user: UserRef, cell: &mut Cell) -> bool {
+    fn unmark(&self, conn: &Arc<Connection>, user: UserRef, entry: &mut Entry) -> bool {
         let was_marked = conn.outbox().lock().changed.remove(&user);
         if was_marked {
-            cell.pins = cell.pins.saturating_sub(1);
+            entry.pins = entry.pins.saturating_sub(1);
         }
         was_marked
     }
 
-    fn encoded(&self, batch: &mut Batch, (user, cell): (UserRef, &Cell), conn: &Conn, moment: Moment) -> Rc<Encoded> {
-        if let Some(revision) = cell.forgotten
+    fn encoded(
+        &self,
+        batch: &mut Batch,
+        (user, entry): (UserRef, &Entry),
+        conn: &Connection,
+        moment: Moment,
+    ) -> Rc<Encoded> {
+        if let Some(revision) = entry.forgotten
             && moment == Moment::Event
         {
-            return removal(cell.user.clone(), revision);
+            return removal(entry.user.clone(), revision);
         }
-        let viewer = conn.viewer_of(&cell.user);
-        let revision = cell.profile.revision();
+        let viewer = conn.viewer_of(&entry.user);
+        let revision = entry.profile.revision();
         let known = batch.encoded.get(&(user, viewer));
-        if let Some(known) = known.filter(|known| known.user == cell.user && known.revision == revision) {
+        if let Some(known) = known.filter(|known| known.user == entry.user && known.revision == revision) {
             return Rc::clone(known);
         }
-        let encoded = Encoded::new(revision, &Update::Record(self.record_of(cell, viewer)));
+        let encoded = Encoded::new(revision, &Update::Record(self.record_of(entry, viewer)));
         batch.encoded.insert((user, viewer), Rc::clone(&encoded));
         encoded
     }
 
-    fn cursor_of(&self, conn: &Arc<Conn>, batch: &Batch, is_all: bool) -> Cursor {
+    fn cursor_of(&self, conn: &Arc<Connection>, batch: &Batch, is_all: bool) -> Cursor {
         let mut outbox = conn.outbox().lock();
         if is_all && outbox.snapshots.is_empty() && outbox.preparing == 0 {
             outbox.complete_to = outbox.complete_to.max(batch.complete_to);

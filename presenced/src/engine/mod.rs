@@ -1,26 +1,26 @@
 //! The engine: users in shards behind short locks, and everything that can happen to them. `api` and `gateway` call it;
-//! it calls `directory`, `hub` and `store`. What a status is, is decided in the library `presence`; here it is kept,
+//! it calls `cluster`, `connection` and `store`. What a status is, is decided in the library `presence`; here it is kept,
 //! ordered, published and written down. No HTTP and no WebSocket is known here.
 
-mod cell;
+mod cache;
 mod changes;
-mod choices;
 pub(crate) mod connections;
+mod custom_status;
+mod deadlines;
 mod delivery;
+mod entry;
 mod gauges;
-mod listing;
-mod loading;
+mod lifecycle;
+mod list;
 mod metrics;
 mod publishing;
 mod rates;
 mod removals;
-mod reports;
-mod restart;
+mod report;
 mod shard;
 #[cfg(test)]
 mod tests;
-mod timing;
-mod watching;
+mod watch;
 mod write_behind;
 
 use std::sync::Arc;
@@ -33,20 +33,20 @@ use presence::wire::rest::{Explain, SessionStats};
 use presence::{CustomStatus, Mono, Rate, SessionId, SlidingWindow, UserId};
 
 use crate::clock::Clock;
-use crate::directory::Directory;
-use crate::hub::conn::{Conn, Shared};
-use crate::hub::drain::Drain;
-use crate::hub::heart::Beats;
-use crate::hub::outbox::UserRef;
-use crate::hub::ready::Ready;
+use crate::cluster::Cluster;
+use crate::connection::drain::Drain;
+use crate::connection::keepalive::KeepaliveOptions;
+use crate::connection::outbox::UserRef;
+use crate::connection::ready::Ready;
+use crate::connection::{Connection, Shared};
 use crate::store::Store;
 
-pub(crate) use listing::ListRequest;
+use deadlines::{Deadlines, Target};
+pub(crate) use lifecycle::Running;
+pub(crate) use list::ListRequest;
 pub(crate) use metrics::EngineMetrics;
-pub(crate) use restart::Running;
 use shard::Shards;
-use timing::{Target, Timers};
-pub(crate) use watching::WatchRefused;
+pub(crate) use watch::WatchRefused;
 
 /// Durable changes of one user happen one after the other; users that share a gate wait for each other.
 const GATES: usize = 1024;
@@ -91,7 +91,7 @@ pub(crate) struct EngineOptions {
     /// Custom statuses of one user.
     pub(crate) choices: Rate,
     /// When connections are pinged and given up.
-    pub(crate) beats: Beats,
+    pub(crate) keepalive_options: KeepaliveOptions,
     /// Which life of this node it is; part of every cursor.
     pub(crate) incarnation: u64,
 }
@@ -101,7 +101,7 @@ pub(crate) struct EngineParts {
     pub(crate) options: EngineOptions,
     pub(crate) clock: Arc<Clock>,
     pub(crate) store: Store,
-    pub(crate) directory: Directory,
+    pub(crate) cluster: Cluster,
     pub(crate) metrics: EngineMetrics,
 }
 
@@ -116,14 +116,14 @@ pub(crate) struct Engine {
     options: EngineOptions,
     clock: Arc<Clock>,
     store: Store,
-    directory: Directory,
+    cluster: Cluster,
     shards: Shards,
     changes: changes::Changes,
-    timers: Arc<Timers>,
+    timers: Arc<Deadlines>,
     ready: Arc<Ready>,
     shared: Arc<Shared>,
     /// Who watches everyone.
-    observers: RwLock<Vec<Arc<Conn>>>,
+    observers: RwLock<Vec<Arc<Connection>>>,
     /// When each user chose of late; those whose limit is over are forgotten.
     choices: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
     gates: Box<[tokio::sync::Mutex<()>]>,
@@ -132,7 +132,7 @@ pub(crate) struct Engine {
     /// Users whose profile is to be read from the store again, pinned.
     degraded: Mutex<Vec<UserRef>>,
     /// Users with a write that was late, which may be done or not, pinned.
-    late: Mutex<Vec<(UserRef, loading::Late)>>,
+    late: Mutex<Vec<(UserRef, cache::UnknownOutcome)>>,
     tallies: Tallies,
     rates: rates::Rates,
     next_session: AtomicU64,
@@ -159,17 +159,17 @@ impl Engine {
             options,
             clock,
             store,
-            directory,
+            cluster,
             metrics,
         } = parts;
-        let timers = Timers::new(clock.mono());
+        let timers = Deadlines::new(clock.mono());
         let ready = Ready::new(Arc::clone(&clock));
         let arm = Arc::clone(&timers);
         let shared = Arc::new(Shared {
             clock: Arc::clone(&clock),
             ready: Arc::clone(&ready),
-            arm: Box::new(move |conn, at| arm.arm(at, Target::Conn(Arc::downgrade(conn)))),
-            beats: options.beats,
+            arm: Box::new(move |conn, at| arm.arm(at, Target::Connection(Arc::downgrade(conn)))),
+            keepalive_options: options.keepalive_options,
             // Well within the restart grace, so that who comes back in time was never away.
             drain: Drain::new(options.timers.restart_grace / 3),
         });
@@ -178,7 +178,7 @@ impl Engine {
             options,
             clock,
             store,
-            directory,
+            cluster,
             shards: Shards::new(),
             timers,
             ready,
@@ -212,7 +212,7 @@ impl Engine {
 
     /// The node's name.
     pub(crate) fn node(&self) -> &str {
-        self.directory.node()
+        self.cluster.node()
     }
 
     /// The record of one user; never seen: OFFLINE, null times, revision 0.
@@ -222,7 +222,7 @@ impl Engine {
             shard
                 .find(user)
                 .and_then(|at| shard.peek(at))
-                .map(|cell| self.record_of(cell, viewer))
+                .map(|entry| self.record_of(entry, viewer))
         };
         match found {
             Some(record) => Ok(record),
@@ -270,9 +270,10 @@ impl Engine {
         let at = pinned.refs().first().copied().unwrap_or(UserRef(0));
         let now = self.clock.now();
         let shard = self.shards.of_ref(at);
-        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
         let name_of = |id| {
-            cell.conns
+            entry
+                .conns
                 .iter()
                 .find(|conn| conn.id() == id)
                 .map_or_else(String::new, |conn| conn.name().into())
@@ -280,8 +281,8 @@ impl Engine {
         Ok(presence::explain::explain(
             user,
             now,
-            (self.node(), &cell.sessions),
-            &cell.profile,
+            (self.node(), &entry.sessions),
+            &entry.profile,
             name_of,
         ))
     }
@@ -321,10 +322,10 @@ impl Engine {
             return;
         }
         let mut shard = self.shards.of_ref(user);
-        let is_current = shard.peek(user).is_some_and(|cell| cell.armed == Some(at));
+        let is_current = shard.peek(user).is_some_and(|entry| entry.armed == Some(at));
         if is_current {
-            if let Some(cell) = shard.cell(user) {
-                cell.armed = None;
+            if let Some(entry) = shard.entry(user) {
+                entry.armed = None;
             }
             self.recompute(&mut shard, user, self.clock.now());
             shard.evict_idle(user);
@@ -332,7 +333,7 @@ impl Engine {
     }
 
     /// The wheel came to a connection's deadline.
-    fn on_conn_deadline(&self, conn: &Arc<Conn>, at: Mono) {
+    fn on_conn_deadline(&self, conn: &Arc<Connection>, at: Mono) {
         let armed = conn
             .armed
             .compare_exchange(at.as_millis(), u64::MAX, Ordering::SeqCst, Ordering::SeqCst);
@@ -343,19 +344,19 @@ impl Engine {
         }
     }
 
-    fn record_of(&self, cell: &cell::Cell, viewer: Viewer) -> Record {
-        self.directory
-            .record(&cell.user, &cell.profile, cell.sessions.contribution(), viewer)
+    fn record_of(&self, entry: &entry::Entry, viewer: Viewer) -> Record {
+        self.cluster
+            .record(&entry.user, &entry.profile, entry.sessions.contribution(), viewer)
     }
 
     fn record_at(&self, user: UserRef, viewer: Viewer) -> Option<Record> {
         self.shards
             .of_ref(user)
             .peek(user)
-            .map(|cell| self.record_of(cell, viewer))
+            .map(|entry| self.record_of(entry, viewer))
     }
 
-    /// Whether the user has a cell.
+    /// Whether the user has a entry.
     #[cfg(test)]
     fn is_in_memory(&self, user: &UserId) -> bool {
         self.shards.of_user(user).find(user).is_some()

@@ -9,11 +9,11 @@ use presence::wire::rest::Counts;
 use presence::{Audience, Mono, Now, Published, Status};
 
 use super::Engine;
-use super::cell::Cell;
+use super::deadlines::Target;
+use super::entry::Entry;
 use super::shard::Shard;
-use super::timing::Target;
-use crate::hub::conn::Conn;
-use crate::hub::outbox::UserRef;
+use crate::connection::Connection;
+use crate::connection::outbox::UserRef;
 use crate::store::ExpiredReport;
 
 /// An entry of the wheel stays until it comes up, even if its user is long gone: reports may hold for a day, and many end
@@ -24,38 +24,38 @@ impl Engine {
     /// Applies the rule to one user after something happened to it, and lets everything follow. What was published, if
     /// anything.
     pub(super) fn recompute(&self, shard: &mut Shard, user: UserRef, now: Now) -> Option<Published> {
-        let cell = shard.cell(user)?;
-        cell.sessions.on_deadline(now.mono);
-        self.expire_reports(cell, now);
+        let entry = shard.entry(user)?;
+        entry.sessions.on_deadline(now.mono);
+        self.expire_reports(entry, now);
         let published = self
-            .directory
-            .contribute(now, &mut cell.profile, cell.sessions.contribution());
+            .cluster
+            .contribute(now, &mut entry.profile, entry.sessions.contribution());
         if published.is_some() {
-            cell.forgotten = None;
+            entry.forgotten = None;
         }
         self.keep_order(shard, user);
         if let Some(published) = published {
             self.metrics.transition(&published);
             self.publish(shard, user, now, published.audience);
         }
-        let cell = shard.cell(user)?;
-        let is_connected = cell.sessions.is_present();
-        let has_turned = std::mem::replace(&mut cell.is_connected, is_connected) != is_connected;
+        let entry = shard.entry(user)?;
+        let is_connected = entry.sessions.is_present();
+        let has_turned = std::mem::replace(&mut entry.is_connected, is_connected) != is_connected;
         if published.is_some() || has_turned {
-            self.write_soon(cell, user);
+            self.write_soon(entry, user);
         }
-        self.arm_deadline(cell, user, now.mono);
+        self.arm_deadline(entry, user, now.mono);
         published
     }
 
     /// Marks everyone who is told of the user's change, and lets the delivery begin.
     pub(super) fn publish(&self, shard: &mut Shard, user: UserRef, now: Now, audience: Audience) {
-        let Some(cell) = shard.cell(user) else { return };
+        let Some(entry) = shard.entry(user) else { return };
         self.shards.begin_publishing(user, self.changes.last());
-        cell.changed = self.changes.push(now.mono, &cell.user, cell.forgotten);
+        entry.changed = self.changes.push(now.mono, &entry.user, entry.forgotten);
         let mut ready = Vec::new();
         let mut pins = 0;
-        let mut mark = |conn: &Arc<Conn>| {
+        let mut mark = |conn: &Arc<Connection>| {
             let marked = conn.outbox().lock().mark(user);
             pins += u32::from(marked.is_some());
             if marked == Some(true) {
@@ -64,10 +64,10 @@ impl Engine {
             marked.is_none()
         };
         let mut conflated = 0_u64;
-        for conn in &cell.conns {
+        for conn in &entry.conns {
             conflated += u64::from(mark(conn));
         }
-        for watcher in &cell.watchers {
+        for watcher in &entry.watchers {
             if audience == Audience::Everyone || watcher.0.user().is_none() {
                 conflated += u64::from(mark(&watcher.0));
             }
@@ -75,7 +75,7 @@ impl Engine {
         for observer in self.observers.read().iter() {
             conflated += u64::from(mark(observer));
         }
-        cell.pins += pins;
+        entry.pins += pins;
         self.shards.end_publishing(user);
         self.rates.changes.fetch_add(1, Ordering::Relaxed);
         self.metrics.conflated.inc_by(conflated);
@@ -97,20 +97,20 @@ impl Engine {
     }
 
     /// Reports whose time is up end, on disk too.
-    pub(super) fn expire_reports(&self, cell: &mut Cell, now: Now) {
-        if cell.is_refreshing || cell.profile.next_deadline().is_none_or(|at| at > now.mono) {
+    pub(super) fn expire_reports(&self, entry: &mut Entry, now: Now) {
+        if entry.is_refreshing || entry.profile.next_deadline().is_none_or(|at| at > now.mono) {
             return;
         }
-        let before: Vec<_> = cell
+        let before: Vec<_> = entry
             .profile
             .reports()
             .iter()
             .map(|report| (report.source.clone(), report.heard))
             .collect();
-        cell.profile.on_deadline(now.mono);
-        let left = cell.profile.reports();
+        entry.profile.on_deadline(now.mono);
+        let left = entry.profile.reports();
         self.count_reports(before.len(), left.len());
-        let user = &cell.user;
+        let user = &entry.user;
         let gone = before
             .into_iter()
             .filter(|(source, _)| !left.iter().any(|report| report.source == *source));
@@ -121,20 +121,20 @@ impl Engine {
         }));
     }
 
-    /// Keeps the order of the present users and the counts in step with the cell.
+    /// Keeps the order of the present users and the counts in step with the entry.
     fn keep_order(&self, shard: &mut Shard, user: UserRef) {
-        let Some(cell) = shard.cell(user) else { return };
-        let status = cell.profile.decision().status;
-        let before = std::mem::replace(&mut cell.listed, (status != Status::Offline).then_some(status));
-        let now = cell.listed;
-        let is_only_grace = cell.sessions.grace().is_some()
-            && cell.sessions.connections().is_empty()
-            && cell.profile.reports().is_empty();
-        if std::mem::replace(&mut cell.is_only_grace, is_only_grace) != is_only_grace {
+        let Some(entry) = shard.entry(user) else { return };
+        let status = entry.profile.decision().status;
+        let before = std::mem::replace(&mut entry.listed, (status != Status::Offline).then_some(status));
+        let now = entry.listed;
+        let is_only_grace = entry.sessions.grace().is_some()
+            && entry.sessions.connections().is_empty()
+            && entry.profile.reports().is_empty();
+        if std::mem::replace(&mut entry.is_only_grace, is_only_grace) != is_only_grace {
             step(&self.tallies.in_grace, is_only_grace);
         }
         if before != now {
-            let id = cell.user.clone();
+            let id = entry.user.clone();
             if let Some(tally) = before.and_then(|status| self.tally_of(status)) {
                 step(tally, false);
             }
@@ -150,16 +150,16 @@ impl Engine {
         self.tallies.by_status.get(index)
     }
 
-    fn arm_deadline(&self, cell: &mut Cell, user: UserRef, now: Mono) {
-        let reports = cell.profile.next_deadline().filter(|_| !cell.is_refreshing);
-        let deadlines = [cell.sessions.next_deadline(), reports];
+    fn arm_deadline(&self, entry: &mut Entry, user: UserRef, now: Mono) {
+        let reports = entry.profile.next_deadline().filter(|_| !entry.is_refreshing);
+        let deadlines = [entry.sessions.next_deadline(), reports];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             return;
         };
         let next = next.min(now.after(ARM_AHEAD_MAX));
         // A later deadline needs no new entry: the earlier one comes up, settles nothing and arms it then.
-        if cell.armed.is_none_or(|armed| next < armed) {
-            cell.armed = Some(next);
+        if entry.armed.is_none_or(|armed| next < armed) {
+            entry.armed = Some(next);
             self.timers.arm(next, Target::User(user));
         }
     }

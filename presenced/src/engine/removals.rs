@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use presence::{Audience, Profile, Revision, Sessions, UserId};
 
-use super::loading::Late;
+use super::cache::UnknownOutcome;
 use super::{Engine, EngineError};
-use crate::hub::conn::Conn;
-use crate::hub::outbox::UserRef;
-use crate::hub::verdict::Verdict;
+use crate::connection::Connection;
+use crate::connection::close_reason::CloseReason;
+use crate::connection::outbox::UserRef;
 
 impl Engine {
     /// Ends connections (4003), reports and grace. How many connections and reports there were.
@@ -33,24 +33,24 @@ impl Engine {
         let (at, may_have_reports) = {
             let mut shard = self.shards.of_user(user);
             let Some(at) = shard.find(user) else { return Ok(0) };
-            let Some(cell) = shard.cell(at) else { return Ok(0) };
-            cell.pins += 1;
-            (at, cell.late > 0 || !cell.profile.reports().is_empty())
+            let Some(entry) = shard.entry(at) else { return Ok(0) };
+            entry.pins += 1;
+            (at, entry.late > 0 || !entry.profile.reports().is_empty())
         };
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
         if may_have_reports && let Err(error) = self.store.end_reports(user).await {
-            self.refresh_after(&error, at, Late::Change);
+            self.refresh_after(&error, at, UnknownOutcome::Change);
             self.unpin(at);
             return Err(EngineError::StoreUnavailable);
         }
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
         let mut ended = 0;
-        if let Some(cell) = shard.cell(at) {
-            let reports = cell.profile.handle_kick();
+        if let Some(entry) = shard.entry(at) {
+            let reports = entry.profile.handle_kick();
             self.count_reports(reports, 0);
-            ended = cell.sessions.handle_kick() + reports;
-            condemn(&mut cell.conns, Verdict::Kicked);
+            ended = entry.sessions.handle_kick() + reports;
+            close_with(&mut entry.conns, CloseReason::Kicked);
         }
         self.recompute(&mut shard, at, now);
         self.unpin_in(&mut shard, at);
@@ -63,7 +63,7 @@ impl Engine {
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
         let revision = self.removal_revision(at);
         if let Err(error) = self.store.forget(user, revision).await {
-            self.refresh_after(&error, at, Late::Forget);
+            self.refresh_after(&error, at, UnknownOutcome::Forget);
             return Err(EngineError::StoreUnavailable);
         }
         self.forget_here(user, at, revision).await
@@ -71,7 +71,7 @@ impl Engine {
 
     /// A user's removal from the disk was late and is over. If it was done, the user is forgotten here too.
     pub(super) async fn finish_forgetting(&self, at: UserRef) -> Result<(), EngineError> {
-        let id = self.shards.of_ref(at).peek(at).map(|cell| cell.user.clone());
+        let id = self.shards.of_ref(at).peek(at).map(|entry| entry.user.clone());
         let Some(user) = id else { return Ok(()) };
         let _gate = self.gate(&user).lock().await;
         let row = self
@@ -83,7 +83,7 @@ impl Engine {
             .shards
             .of_ref(at)
             .peek(at)
-            .and_then(|cell| cell.profile.preference().set_at);
+            .and_then(|entry| entry.profile.preference().set_at);
         // A custom status is on disk before it is shown. If the disk knows no such custom status any more, only the status was written
         // since, perhaps.
         let is_done = row.is_none_or(|row| row.stored.preference.set_at < chosen);
@@ -96,8 +96,8 @@ impl Engine {
         }
         // It was not done, or the user chose since. Then the status is below the removal, and the disk drops it as late.
         let mut shard = self.shards.of_ref(at);
-        if let Some(cell) = shard.cell(at) {
-            cell.profile.force_publish();
+        if let Some(entry) = shard.entry(at) {
+            entry.profile.force_publish();
         }
         self.recompute(&mut shard, at, self.clock.now());
         Ok(())
@@ -105,8 +105,8 @@ impl Engine {
 
     /// The revision at which a user would be removed now.
     fn removal_revision(&self, at: UserRef) -> Revision {
-        let before = self.shards.of_ref(at).peek(at).map(|cell| cell.profile.revision());
-        self.directory
+        let before = self.shards.of_ref(at).peek(at).map(|entry| entry.profile.revision());
+        self.cluster
             .next_revision(before.unwrap_or_default(), self.clock.wall())
     }
 
@@ -124,21 +124,21 @@ impl Engine {
     fn drop_all(&self, at: UserRef, revision: Revision) -> Option<(u64, bool, Revision)> {
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
-        let cell = shard.cell(at)?;
-        let is_overtaken = cell.profile.revision() > revision;
+        let entry = shard.entry(at)?;
+        let is_overtaken = entry.profile.revision() > revision;
         let removed_at = self
-            .directory
-            .next_revision(revision.max(cell.profile.revision()), now.wall);
-        let was_known = cell.profile != Profile::default() || !cell.conns.is_empty();
-        let reports = cell.profile.reports().len();
+            .cluster
+            .next_revision(revision.max(entry.profile.revision()), now.wall);
+        let was_known = entry.profile != Profile::default() || !entry.conns.is_empty();
+        let reports = entry.profile.reports().len();
         self.count_reports(reports, 0);
-        let ended = cell.sessions.handle_kick() + reports;
-        cell.sessions = Sessions::default();
-        cell.profile = Profile::default();
-        condemn(&mut cell.conns, Verdict::Forgotten);
+        let ended = entry.sessions.handle_kick() + reports;
+        entry.sessions = Sessions::default();
+        entry.profile = Profile::default();
+        close_with(&mut entry.conns, CloseReason::Forgotten);
         self.recompute(&mut shard, at, now);
-        if was_known && let Some(cell) = shard.cell(at) {
-            cell.forgotten = Some(removed_at);
+        if was_known && let Some(entry) = shard.entry(at) {
+            entry.forgotten = Some(removed_at);
             self.publish(&mut shard, at, now, Audience::Everyone);
         }
         Some((ended as u64, is_overtaken, removed_at))
@@ -148,17 +148,17 @@ impl Engine {
     async fn forget_again(&self, user: &UserId, at: UserRef, removed_at: Revision) -> Result<(), EngineError> {
         let forgotten = self.store.forget(user, removed_at).await;
         // Who is back already was written in between, perhaps.
-        if let Some(cell) = self.shards.of_ref(at).cell(at)
-            && cell.profile.revision() > removed_at
+        if let Some(entry) = self.shards.of_ref(at).entry(at)
+            && entry.profile.revision() > removed_at
         {
-            self.write_soon(cell, at);
+            self.write_soon(entry, at);
         }
         forgotten.map_err(|_| EngineError::StoreUnavailable)
     }
 }
 
-fn condemn(conns: &mut Vec<Arc<Conn>>, verdict: Verdict) {
+fn close_with(conns: &mut Vec<Arc<Connection>>, close_reason: CloseReason) {
     for conn in conns.drain(..) {
-        conn.condemn(verdict);
+        conn.close_with(close_reason);
     }
 }

@@ -1,4 +1,4 @@
-//! One shard of the users: cells in slots, found by id, and the present ones in order. Everything here happens under the
+//! One shard of the users: entries in slots, found by id, and the present ones in order. Everything here happens under the
 //! shard's short lock, which is never held across an await and taken before any outbox's.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,8 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use presence::{Profile, Status, UserId};
 use slab::Slab;
 
-use super::cell::Cell;
-use crate::hub::outbox::UserRef;
+use super::entry::Entry;
+use crate::connection::outbox::UserRef;
 
 /// How many shards there are; a power of two, far above the number of cores so that locks rarely meet.
 pub(crate) const SHARDS: usize = 64;
@@ -23,10 +23,10 @@ const SLOT_BITS: u32 = u32::BITS - SHARDS.trailing_zeros();
 pub(crate) struct Shard {
     index: usize,
     by_id: HashMap<UserId, u32>,
-    cells: Slab<Cell>,
+    entries: Slab<Entry>,
     /// Present users by status, in order of their ids.
     present: BTreeMap<Status, BTreeSet<UserId>>,
-    /// How many cells were ever dropped.
+    /// How many entries were ever dropped.
     evictions: u64,
     /// Hashes of the users dropped last: a load from the store that overlaps the drop of its user must be made again.
     evicted: VecDeque<u64>,
@@ -37,26 +37,26 @@ impl Shard {
         Self {
             index,
             by_id: HashMap::new(),
-            cells: Slab::new(),
+            entries: Slab::new(),
             present: BTreeMap::new(),
             evictions: 0,
             evicted: VecDeque::new(),
         }
     }
 
-    /// Where the user's cell is, if it is in memory.
+    /// Where the user's entry is, if it is in memory.
     pub(crate) fn find(&self, user: &UserId) -> Option<UserRef> {
         self.by_id.get(user).map(|slot| self.user_ref(*slot))
     }
 
-    /// The cell. A reference is good while it is pinned, present or watched.
-    pub(crate) fn cell(&mut self, user: UserRef) -> Option<&mut Cell> {
-        self.cells.get_mut(slot_of(user))
+    /// The entry. A reference is good while it is pinned, present or watched.
+    pub(crate) fn entry(&mut self, user: UserRef) -> Option<&mut Entry> {
+        self.entries.get_mut(slot_of(user))
     }
 
-    /// The cell, to read.
-    pub(crate) fn peek(&self, user: UserRef) -> Option<&Cell> {
-        self.cells.get(slot_of(user))
+    /// The entry, to read.
+    pub(crate) fn peek(&self, user: UserRef) -> Option<&Entry> {
+        self.entries.get(slot_of(user))
     }
 
     /// Puts a user into memory, unless it is there.
@@ -64,31 +64,31 @@ impl Shard {
         if let Some(found) = self.find(user) {
             return found;
         }
-        let slot = self.cells.insert(Cell::new(user.clone(), profile(), changed));
-        // A slab of 2^26 cells would need more memory than the machine has.
+        let slot = self.entries.insert(Entry::new(user.clone(), profile(), changed));
+        // A slab of 2^26 entries would need more memory than the machine has.
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.by_id.insert(user.clone(), slot);
         self.user_ref(slot)
     }
 
-    /// Drops the cell from memory if nothing needs it there.
+    /// Drops the entry from memory if nothing needs it there.
     pub(crate) fn evict_idle(&mut self, user: UserRef) {
-        if self.peek(user).is_some_and(Cell::is_idle) {
-            let cell = self.cells.remove(slot_of(user));
-            self.by_id.remove(&cell.user);
+        if self.peek(user).is_some_and(Entry::is_idle) {
+            let entry = self.entries.remove(slot_of(user));
+            self.by_id.remove(&entry.user);
             self.evictions += 1;
             if self.evicted.len() == EVICTED_REMEMBERED {
                 self.evicted.pop_front();
             }
-            self.evicted.push_back(hash(&cell.user));
+            self.evicted.push_back(hash(&entry.user));
             if self.by_id.capacity() > 64 && self.by_id.len() < self.by_id.capacity() / 4 {
                 self.by_id.shrink_to_fit();
-                self.cells.shrink_to_fit();
+                self.entries.shrink_to_fit();
             }
         }
     }
 
-    /// How many cells were ever dropped.
+    /// How many entries were ever dropped.
     pub(crate) fn evictions(&self) -> u64 {
         self.evictions
     }

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Engine;
-use super::cell::{Cell, OnDisk};
-use crate::hub::outbox::UserRef;
+use super::entry::{Entry, OnDisk};
+use crate::connection::outbox::UserRef;
 use crate::store::{ExpiredReport, StatusRow, StoreError};
 
 /// How long a transition waits for others to be written with it.
@@ -55,20 +55,20 @@ impl WriteBehind {
 
 impl Engine {
     /// The user's status changed: it is written within 100 ms.
-    pub(super) fn write_soon(&self, cell: &mut Cell, user: UserRef) {
-        self.write_sometime(cell, user);
+    pub(super) fn write_soon(&self, entry: &mut Entry, user: UserRef) {
+        self.write_sometime(entry, user);
         self.behind.soon.notify_one();
     }
 
     /// The user's times moved: they are written with the next batch.
-    pub(super) fn write_sometime(&self, cell: &mut Cell, user: UserRef) {
-        match cell.on_disk {
+    pub(super) fn write_sometime(&self, entry: &mut Entry, user: UserRef) {
+        match entry.on_disk {
             OnDisk::Current => {
-                cell.on_disk = OnDisk::Queued;
+                entry.on_disk = OnDisk::Queued;
                 self.behind.pending.fetch_add(1, Ordering::Relaxed);
                 self.behind.users.lock().push(user);
             }
-            OnDisk::Writing => cell.on_disk = OnDisk::WritingBehind,
+            OnDisk::Writing => entry.on_disk = OnDisk::WritingBehind,
             OnDisk::Queued | OnDisk::WritingBehind => {}
         }
     }
@@ -120,12 +120,12 @@ impl Engine {
         };
         for user in batch {
             let mut shard = self.shards.of_ref(user);
-            let Some(cell) = shard.cell(user) else { continue };
-            let is_behind = cell.on_disk == OnDisk::WritingBehind || written.is_err();
-            cell.on_disk = OnDisk::Current;
+            let Some(entry) = shard.entry(user) else { continue };
+            let is_behind = entry.on_disk == OnDisk::WritingBehind || written.is_err();
+            entry.on_disk = OnDisk::Current;
             self.behind.pending.fetch_sub(1, Ordering::Relaxed);
             if is_behind {
-                self.write_soon(cell, user);
+                self.write_soon(entry, user);
             }
             shard.evict_idle(user);
         }
@@ -134,20 +134,20 @@ impl Engine {
 
     fn row_of(&self, user: UserRef) -> Option<StatusRow> {
         let mut shard = self.shards.of_ref(user);
-        let cell = shard.cell(user)?;
-        cell.on_disk = OnDisk::Writing;
+        let entry = shard.entry(user)?;
+        entry.on_disk = OnDisk::Writing;
         // What was made up without the store is never written back; who was forgotten has no row.
-        if cell.profile.is_degraded() || cell.forgotten.is_some() {
+        if entry.profile.is_degraded() || entry.forgotten.is_some() {
             return None;
         }
         Some(StatusRow {
-            user: cell.user.clone(),
-            status: cell.profile.decision().status,
-            since: cell.profile.since(),
-            connected: cell.sessions.is_present(),
-            last_seen: cell.profile.last_seen(),
-            last_active: cell.profile.last_active(),
-            revision: cell.profile.revision(),
+            user: entry.user.clone(),
+            status: entry.profile.decision().status,
+            since: entry.profile.since(),
+            connected: entry.sessions.is_present(),
+            last_seen: entry.profile.last_seen(),
+            last_active: entry.profile.last_active(),
+            revision: entry.profile.revision(),
         })
     }
 }

@@ -9,7 +9,7 @@ use presence::wire::record::Record;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
 #[derive(Serialize, Default)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +29,7 @@ struct Answer<'a> {
 }
 
 /// It was done; with the own record, where there is one.
-pub(super) fn ok(conn: &Arc<Conn>, id: Option<&MessageId>, user: Option<&Record>) {
+pub(super) fn ok(conn: &Arc<Connection>, id: Option<&MessageId>, user: Option<&Record>) {
     push(
         conn,
         &Answer {
@@ -42,7 +42,7 @@ pub(super) fn ok(conn: &Arc<Conn>, id: Option<&MessageId>, user: Option<&Record>
 }
 
 /// The answer to a ping.
-pub(super) fn pong(conn: &Arc<Conn>, id: Option<&MessageId>) {
+pub(super) fn pong(conn: &Arc<Connection>, id: Option<&MessageId>) {
     push(
         conn,
         &Answer {
@@ -54,7 +54,7 @@ pub(super) fn pong(conn: &Arc<Conn>, id: Option<&MessageId>) {
 }
 
 /// It was refused.
-pub(super) fn error(conn: &Arc<Conn>, id: Option<&MessageId>, code: Code, message: &str) {
+pub(super) fn error(conn: &Arc<Connection>, id: Option<&MessageId>, code: Code, message: &str) {
     push(
         conn,
         &Answer {
@@ -68,7 +68,7 @@ pub(super) fn error(conn: &Arc<Conn>, id: Option<&MessageId>, code: Code, messag
 }
 
 /// It was refused for now.
-pub(super) fn rate_limited(conn: &Arc<Conn>, id: Option<&MessageId>, retry_after: Duration) {
+pub(super) fn rate_limited(conn: &Arc<Connection>, id: Option<&MessageId>, retry_after: Duration) {
     // Rounded up: a client that comes back a moment early would be refused again.
     let millis = u64::try_from(retry_after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     let answer = Answer {
@@ -83,7 +83,7 @@ pub(super) fn rate_limited(conn: &Arc<Conn>, id: Option<&MessageId>, retry_after
 }
 
 /// Sends a message.
-pub(super) fn push(conn: &Arc<Conn>, message: &impl Serialize) {
+pub(super) fn push(conn: &Arc<Connection>, message: &impl Serialize) {
     match serde_json::to_string(message) {
         Ok(text) => conn.push_text(&text),
         Err(error) => tracing::error!(%error, "a message could not be encoded"),

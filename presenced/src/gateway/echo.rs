@@ -9,12 +9,12 @@ use super::Gateway;
 use super::ending::{self, Ending};
 use super::reader::{Incoming, Reader};
 use super::tap::Tap;
-use crate::hub::conn::Conn;
-use crate::hub::frame::Opcode;
+use crate::connection::Connection;
+use crate::connection::frame::Opcode;
 
 /// Sends back what arrives, until the client closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
-    let conn = Conn::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
+    let conn = Connection::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
     let tap = Tap::new(
         Arc::clone(&conn),
         early,
@@ -30,10 +30,10 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     ending::part(&conn, ending).await;
 }
 
-async fn serve(conn: &Arc<Conn>, reader: &mut Reader) -> Ending {
+async fn serve(conn: &Arc<Connection>, reader: &mut Reader) -> Ending {
     loop {
-        if let Some(verdict) = conn.verdict() {
-            return verdict.into();
+        if let Some(close_reason) = conn.close_reason() {
+            return close_reason.into();
         }
         if conn.is_backlogged() {
             conn.attend().await;

@@ -13,8 +13,8 @@ use tungstenite::protocol::frame::CloseFrame;
 
 use super::answers;
 use super::reader::Broken;
-use crate::hub::conn::Conn;
-use crate::hub::verdict::{Abuse, Verdict};
+use crate::connection::Connection;
+use crate::connection::close_reason::{Abuse, CloseReason};
 
 /// Close codes of RFC 6455, section 7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
@@ -71,13 +71,13 @@ impl Ending {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let by_client = [None, Some(1000), Some(1001), Some(1003)].map(Self::ByClient);
         let verdicts = [
-            Verdict::PingTimeout,
-            Verdict::TooSlow,
-            Verdict::Expired,
-            Verdict::Abusive(Abuse::Bytes),
-            Verdict::Kicked,
-            Verdict::Forgotten,
-            Verdict::Draining(Duration::ZERO),
+            CloseReason::PingTimeout,
+            CloseReason::TooSlow,
+            CloseReason::Expired,
+            CloseReason::Abusive(Abuse::Bytes),
+            CloseReason::Kicked,
+            CloseReason::Forgotten,
+            CloseReason::Draining(Duration::ZERO),
         ];
         let broken = [Broken::TooLong, Broken::InvalidText, Broken::BadProtocol];
         by_client
@@ -181,21 +181,25 @@ const fn code_label(code: u16) -> &'static str {
     }
 }
 
-impl From<Verdict> for Ending {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::PingTimeout => Self::Lost,
-            Verdict::TooSlow => {
+impl From<CloseReason> for Ending {
+    fn from(close_reason: CloseReason) -> Self {
+        match close_reason {
+            CloseReason::PingTimeout => Self::Lost,
+            CloseReason::TooSlow => {
                 let words = ("too_slow", "reading too slowly");
                 Self::by_limit("write_timeout", close::TOO_SLOW, words, Some(SLOW_RETURNS))
             }
-            Verdict::Expired => {
+            CloseReason::Expired => {
                 Self::by_server(close::EXPIRED, ("expired", "credentials expired"), Some(Duration::ZERO))
             }
-            Verdict::Abusive(limit) => Self::by_limit(limit.label(), close::ABUSIVE, ("abusive", limit.text()), None),
-            Verdict::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
-            Verdict::Forgotten => Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None),
-            Verdict::Draining(returns) => {
+            CloseReason::Abusive(limit) => {
+                Self::by_limit(limit.label(), close::ABUSIVE, ("abusive", limit.text()), None)
+            }
+            CloseReason::Kicked => Self::by_server(close::KICKED, ("kicked", "ended by an operator"), None),
+            CloseReason::Forgotten => {
+                Self::by_server(close::FORGOTTEN, ("forgotten", "forgotten by an operator"), None)
+            }
+            CloseReason::Draining(returns) => {
                 Self::by_server(close::RESTART, ("restart", "the daemon goes down"), Some(returns))
             }
         }
@@ -206,7 +210,7 @@ impl From<Broken> for Ending {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Lost => Self::Lost,
-            Broken::OverLimit(limit) => Verdict::Abusive(limit).into(),
+            Broken::OverLimit(limit) => CloseReason::Abusive(limit).into(),
             Broken::TooLong => Self::by_limit(
                 "message_size",
                 TOO_LONG,
@@ -228,7 +232,7 @@ impl From<Option<CloseFrame>> for Ending {
 }
 
 /// Says farewell and closes the socket. The session has ended before: how long this takes changes nothing for others.
-pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
+pub(super) async fn part(conn: &Arc<Connection>, ending: Ending) {
     match ending {
         Ending::Lost => return shut(conn, Shutdown::Both),
         Ending::ByClient(code) => conn.push_close(code, ""),
@@ -254,7 +258,7 @@ pub(super) async fn part(conn: &Arc<Conn>, ending: Ending) {
 }
 
 /// Waits until all is sent.
-async fn flush(conn: &Arc<Conn>) {
+async fn flush(conn: &Arc<Connection>) {
     while !conn.is_flushed() {
         // The delivery thread may be writing just now, and tells nobody when it is done.
         let _ = tokio::time::timeout(FLUSH_LOOKS, conn.attend()).await;
@@ -262,7 +266,7 @@ async fn flush(conn: &Arc<Conn>) {
 }
 
 /// Reads to the client's end, within bounds.
-async fn drain(conn: &Arc<Conn>) {
+async fn drain(conn: &Arc<Connection>) {
     let mut left = LINGER_MAX_BYTES;
     while conn.socket().readable().await.is_ok() {
         let mut scratch = [0; 4096];
@@ -276,7 +280,7 @@ async fn drain(conn: &Arc<Conn>) {
     }
 }
 
-fn shut(conn: &Conn, how: Shutdown) {
+fn shut(conn: &Connection, how: Shutdown) {
     // A socket the client has closed already can't be shut down, and need not be.
     let _ = socket2::SockRef::from(conn.socket()).shutdown(how);
 }
@@ -293,15 +297,15 @@ mod tests {
             (Ending::ByClient(Some(1001)), EndReason::Left),
             (Ending::ByClient(Some(4000)), EndReason::Left),
             (Ending::Lost, EndReason::Lost),
-            (Verdict::PingTimeout.into(), EndReason::Lost),
-            (Verdict::TooSlow.into(), EndReason::Dropped),
-            (Verdict::Expired.into(), EndReason::Dropped),
-            (Verdict::Abusive(Abuse::Bytes).into(), EndReason::Dropped),
-            (Verdict::Draining(Duration::ZERO).into(), EndReason::Dropped),
+            (CloseReason::PingTimeout.into(), EndReason::Lost),
+            (CloseReason::TooSlow.into(), EndReason::Dropped),
+            (CloseReason::Expired.into(), EndReason::Dropped),
+            (CloseReason::Abusive(Abuse::Bytes).into(), EndReason::Dropped),
+            (CloseReason::Draining(Duration::ZERO).into(), EndReason::Dropped),
             (Broken::BadProtocol.into(), EndReason::Dropped),
             (Broken::TooLong.into(), EndReason::Dropped),
-            (Verdict::Kicked.into(), EndReason::Kicked),
-            (Verdict::Forgotten.into(), EndReason::Kicked),
+            (CloseReason::Kicked.into(), EndReason::Kicked),
+            (CloseReason::Forgotten.into(), EndReason::Kicked),
         ];
         for (ending, end) in ends {
             assert_eq!(ending.end(), end, "{ending:?}");

@@ -11,7 +11,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::tap::Tap;
-use crate::hub::verdict::Abuse;
+use crate::connection::close_reason::Abuse;
 
 /// What one read takes at most. tungstenite zeroes it before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -140,8 +140,8 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::connection::Connection;
     use crate::gateway::tests::{Fixture, text};
-    use crate::hub::conn::Conn;
 
     #[tokio::test]
     async fn an_idle_connection_has_no_codec() {
@@ -150,7 +150,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let mut peer = TcpStream::connect(address).await.expect("a connection");
         let (socket, _) = listener.accept().await.expect("a connection");
-        let conn = Conn::new(socket, engine.new_session(), None, engine.shared());
+        let conn = Connection::new(socket, engine.new_session(), None, engine.shared());
         let limits = Arc::default();
         let mut reader = Reader::new(
             Tap::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),

@@ -1,5 +1,5 @@
 //! The task of one connection. It greets, then waits for three things: bytes from the client, room in the socket for what
-//! waits, and a verdict. It owns the reading half; everyone else only marks the outbox.
+//! waits, and a close_reason. It owns the reading half; everyone else only marks the outbox.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::reader::{Incoming, Reader};
 use super::tap::Tap;
 use super::upgrade::Admitted;
 use super::{Gateway, answers};
+use crate::connection::Connection;
+use crate::connection::close_reason::{Abuse, CloseReason};
+use crate::connection::frame::Opcode;
 use crate::engine::Engine;
-use crate::hub::conn::Conn;
-use crate::hub::frame::Opcode;
-use crate::hub::verdict::{Abuse, Verdict};
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;
@@ -26,7 +26,7 @@ const TURN_MESSAGES: usize = 16;
 /// Runs a connection from its greeting to its end.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
     let Admitted { user, expires, slot } = admitted;
-    let conn = Conn::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
+    let conn = Connection::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
     let _attached = Attached {
         engine: &gateway.engine,
         conn: &conn,
@@ -47,7 +47,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
 /// gone.
 struct Attached<'a> {
     engine: &'a Engine,
-    conn: &'a Arc<Conn>,
+    conn: &'a Arc<Connection>,
 }
 
 impl Drop for Attached<'_> {
@@ -59,10 +59,14 @@ impl Drop for Attached<'_> {
 /// A connection whose first message has been sent. Only `greet` makes one, so nothing is served before.
 struct Greeted<'a> {
     gateway: &'a Gateway,
-    conn: &'a Arc<Conn>,
+    conn: &'a Arc<Connection>,
 }
 
-async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, expires: Option<Wall>) -> Result<Greeted<'a>, Ending> {
+async fn greet<'a>(
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
+    expires: Option<Wall>,
+) -> Result<Greeted<'a>, Ending> {
     let user: Option<Record> = match conn.user() {
         Some(user) => match gateway.engine.connect(user, conn).await {
             Ok(record) => Some(record),
@@ -92,7 +96,7 @@ async fn greet<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, expires: Option<Wa
 /// A greeted connection.
 struct Session<'a> {
     gateway: &'a Gateway,
-    conn: &'a Arc<Conn>,
+    conn: &'a Arc<Connection>,
     reader: Reader,
     bad_messages: Bucket,
     /// Nothing is read until its backlog is gone.
@@ -131,8 +135,8 @@ impl<'a> Session<'a> {
         // What came with the handshake lies in the reader, not in the socket.
         let mut turn = Turn::More;
         loop {
-            if let Some(verdict) = self.conn.verdict() {
-                return verdict.into();
+            if let Some(close_reason) = self.conn.close_reason() {
+                return close_reason.into();
             }
             let is_reading = !self.conn.is_backlogged();
             let was_held = std::mem::replace(&mut self.is_held, !is_reading);
@@ -170,7 +174,7 @@ impl<'a> Session<'a> {
                 });
             };
             self.handle(incoming).await?;
-            if self.conn.is_backlogged() || self.conn.verdict().is_some() {
+            if self.conn.is_backlogged() || self.conn.close_reason().is_some() {
                 break;
             }
         }
@@ -207,15 +211,15 @@ impl<'a> Session<'a> {
     }
 
     /// Waits for a handler, and does meanwhile what the loop does but reading: a store that takes its time must neither
-    /// keep what is unsent from a socket that has room, nor hold up a verdict.
+    /// keep what is unsent from a socket that has room, nor hold up a close_reason.
     async fn wait_for(&self, mut handling: Handling<'_>) -> Result<(), Ending> {
         loop {
             tokio::select! {
                 () = &mut handling => return Ok(()),
                 () = self.conn.attend() => {}
             }
-            if let Some(verdict) = self.conn.verdict() {
-                return Err(verdict.into());
+            if let Some(close_reason) = self.conn.close_reason() {
+                return Err(close_reason.into());
             }
         }
     }
@@ -224,7 +228,7 @@ impl<'a> Session<'a> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
             .take(rate, now, 1)
-            .map_err(|_| Verdict::Abusive(Abuse::BadMessages).into())
+            .map_err(|_| CloseReason::Abusive(Abuse::BadMessages).into())
     }
 }
 
@@ -247,7 +251,7 @@ mod tests {
         let task = tokio::spawn({
             let (engine, ann) = (Arc::clone(&engine), ann.clone());
             async move {
-                let conn = Conn::new(socket, engine.new_session(), Some(ann.clone()), engine.shared());
+                let conn = Connection::new(socket, engine.new_session(), Some(ann.clone()), engine.shared());
                 let _attached = Attached {
                     engine: &engine,
                     conn: &conn,

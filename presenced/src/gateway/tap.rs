@@ -12,15 +12,15 @@ use presence::{Bucket, Mono};
 use super::tracker::Tracker;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::hub::conn::Conn;
-use crate::hub::verdict::Abuse;
+use crate::connection::Connection;
+use crate::connection::close_reason::Abuse;
 
 /// Most bytes of one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: usize = 64 * 1024;
 
 /// The socket, metered.
 pub(super) struct Tap {
-    conn: Arc<Conn>,
+    conn: Arc<Connection>,
     clock: Arc<Clock>,
     limits: Arc<Limits>,
     bytes: Bucket,
@@ -40,7 +40,7 @@ pub(super) struct Tap {
 
 impl Tap {
     /// `early` are bytes that came with the handshake.
-    pub(super) fn new(conn: Arc<Conn>, early: Vec<u8>, clock: Arc<Clock>, limits: Arc<Limits>) -> Self {
+    pub(super) fn new(conn: Arc<Connection>, early: Vec<u8>, clock: Arc<Clock>, limits: Arc<Limits>) -> Self {
         Self {
             conn,
             clock,

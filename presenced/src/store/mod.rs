@@ -153,7 +153,7 @@ pub(crate) enum StoreError {
     },
     /// The disk hangs. The only answer that leaves open whether it will be stored.
     #[error("the disk did not answer in time; the write may still be done")]
-    Late,
+    UnknownOutcome,
     /// The store was closed; nothing was stored.
     #[error("the store is closed")]
     Closed,
@@ -341,7 +341,7 @@ impl Store {
                 inner.health.late();
                 Err(match ticket.withdraw() {
                     true => unanswered(),
-                    false => StoreError::Late,
+                    false => StoreError::UnknownOutcome,
                 })
             }
         }

@@ -114,7 +114,7 @@ async fn a_connect_does_not_wait_for_a_store_that_hangs() {
         .until("ann is loaded", |engine| {
             let mut shard = engine.shards.of_user(&user("ann"));
             let at = shard.find(&user("ann")).expect("ann");
-            shard.cell(at).is_some_and(|cell| !cell.profile.is_degraded())
+            shard.entry(at).is_some_and(|entry| !entry.profile.is_degraded())
         })
         .await;
 }

@@ -14,11 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::directory::Directory;
-use crate::engine::restart::Running;
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+use crate::connection::keepalive::KeepaliveOptions;
+use crate::engine::lifecycle::Running;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
-use crate::hub::conn::Conn;
-use crate::hub::heart::Beats;
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
@@ -74,7 +74,7 @@ fn engine_options(grace: Duration) -> EngineOptions {
             period: Duration::from_secs(1),
             burst: 1000,
         },
-        beats: Beats {
+        keepalive_options: KeepaliveOptions {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -161,8 +161,8 @@ impl Fixture {
     pub(super) async fn loaded(&self, name: &str) {
         let is_loaded = |engine: &Engine| {
             let shard = engine.shards.of_user(&user(name));
-            let cell = shard.find(&user(name)).and_then(|at| shard.peek(at));
-            cell.is_some_and(|cell| !cell.profile.is_degraded())
+            let entry = shard.find(&user(name)).and_then(|at| shard.peek(at));
+            entry.is_some_and(|entry| !entry.profile.is_degraded())
         };
         self.until("the profile is loaded", is_loaded).await;
     }
@@ -202,7 +202,7 @@ impl Fixture {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
             store: store.clone(),
-            directory: Directory::new("here", ceiling, clean),
+            cluster: Cluster::new("here", ceiling, clean),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
         let running = engine
@@ -287,7 +287,7 @@ impl Fixture {
             .await
             .expect("a socket");
         let (socket, _) = listener.accept().await.expect("a connection");
-        let conn = Conn::new(socket, self.engine.new_session(), user, self.engine.shared());
+        let conn = Connection::new(socket, self.engine.new_session(), user, self.engine.shared());
         let attended = Arc::clone(&conn);
         let task = tokio::spawn(async move {
             loop {
@@ -299,7 +299,7 @@ impl Fixture {
 }
 
 pub(super) struct Client {
-    pub(super) conn: Arc<Conn>,
+    pub(super) conn: Arc<Connection>,
     peer: TcpStream,
     task: JoinHandle<()>,
 }

@@ -12,7 +12,7 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, Us
 
 use super::fixture::{Client, Fixture, Settings, user};
 use crate::engine::Engine;
-use crate::engine::cell::Cell;
+use crate::engine::entry::Entry;
 
 const USERS: usize = 8;
 const ACTORS: u64 = 8;
@@ -57,7 +57,7 @@ fn name(number: usize) -> UserId {
 }
 
 /// What `look` sees in the memory of each user that is there.
-fn each<T>(engine: &Engine, look: impl Fn(&Cell) -> T) -> Vec<T> {
+fn each<T>(engine: &Engine, look: impl Fn(&Entry) -> T) -> Vec<T> {
     let looked = (0..USERS).filter_map(|number| {
         let shard = engine.shards.of_user(&name(number));
         shard.find(&name(number)).and_then(|at| shard.peek(at)).map(&look)
@@ -134,12 +134,12 @@ async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
 /// Waits until nothing more follows from what was.
 async fn settled(fixture: &Fixture) {
     let is_settled = |engine: &Engine| {
-        let is_calm = |cell: &Cell| {
+        let is_calm = |entry: &Entry| {
             let deadlines = [
-                cell.profile.next_deadline(),
-                cell.sessions.grace().map(|grace| grace.until),
+                entry.profile.next_deadline(),
+                entry.sessions.grace().map(|grace| grace.until),
             ];
-            !cell.profile.is_degraded() && cell.late == 0 && deadlines == [None, None]
+            !entry.profile.is_degraded() && entry.late == 0 && deadlines == [None, None]
         };
         engine.behind.pending() == 0 && each(engine, is_calm).iter().all(|is_calm| *is_calm)
     };
@@ -148,15 +148,15 @@ async fn settled(fixture: &Fixture) {
 
 /// What is shown is on disk.
 async fn compare_with_disk(fixture: &Fixture) {
-    let shown = each(&fixture.engine, |cell| {
-        let reports: Vec<_> = cell.profile.reports().iter().map(|one| one.source.clone()).collect();
-        let status = cell.profile.decision().status;
+    let shown = each(&fixture.engine, |entry| {
+        let reports: Vec<_> = entry.profile.reports().iter().map(|one| one.source.clone()).collect();
+        let status = entry.profile.decision().status;
         (
-            cell.user.clone(),
-            *cell.profile.preference(),
+            entry.user.clone(),
+            *entry.profile.preference(),
             reports,
             status,
-            cell.sessions.is_present(),
+            entry.sessions.is_present(),
         )
     });
     for (user, preference, reports, status, connected) in shown {
@@ -194,12 +194,12 @@ async fn compare_with_told(fixture: &Fixture, client: &mut Client) {
             }
         }
     }
-    let is_told = |cell: &Cell| {
-        let is_watched = cell.watchers.contains(&client.conn.id());
-        let told = told.get(&cell.user).map(|told| told.1);
+    let is_told = |entry: &Entry| {
+        let is_watched = entry.watchers.contains(&client.conn.id());
+        let told = told.get(&entry.user).map(|told| told.1);
         (
-            !is_watched || told == Some(cell.profile.decision().status),
-            cell.user.clone(),
+            !is_watched || told == Some(entry.profile.decision().status),
+            entry.user.clone(),
             told,
         )
     };
@@ -227,7 +227,7 @@ async fn nothing_is_wrong_or_left_of_all_that_met() {
     }
     settled(&fixture).await;
     compare_with_disk(&fixture).await;
-    for client in clients.iter_mut().filter(|client| client.conn.verdict().is_none()) {
+    for client in clients.iter_mut().filter(|client| client.conn.close_reason().is_none()) {
         compare_with_told(&fixture, client).await;
     }
     for client in &clients {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use presence::{Actor, CustomStatus, EndReason, Preference, ReportInput, Revision, Source, Status};
 
 use super::fixture::{Fixture, user};
-use crate::engine::restart::spawn;
+use crate::connection::close_reason::CloseReason;
+use crate::engine::lifecycle::spawn;
 use crate::engine::{Engine, EngineError};
-use crate::hub::verdict::Verdict;
 
 fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
     ReportInput {
@@ -90,7 +90,9 @@ async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgo
     assert_eq!(late, Err(EngineError::StoreUnavailable));
     drop(held);
     fixture
-        .until("ann is forgotten", |_| ann.conn.verdict() == Some(Verdict::Forgotten))
+        .until("ann is forgotten", |_| {
+            ann.conn.close_reason() == Some(CloseReason::Forgotten)
+        })
         .await;
     assert_eq!(
         fixture.engine.custom_status(&user("ann")).await,
@@ -196,7 +198,7 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
     drop(held);
     assert_eq!(forgetting.await.expect("an answer"), Ok(1));
     assert_eq!(choosing.await.expect("an answer"), Err(EngineError::StoreUnavailable));
-    assert_eq!(ann.conn.verdict(), Some(Verdict::Forgotten));
+    assert_eq!(ann.conn.close_reason(), Some(CloseReason::Forgotten));
     fixture.written().await;
     assert!(fixture.stored("ann").await.is_none());
 }
@@ -233,15 +235,15 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     };
     let revision = fixture
         .engine
-        .directory
+        .cluster
         .next_revision(Revision::NEVER, fixture.engine.clock.wall());
     let chosen = fixture.store.save_preference(&ann, preference, revision).await;
     assert!(chosen.is_ok());
     drop(gate);
     let is_followed_up = |engine: &Engine| {
         let shard = engine.shards.of_user(&ann);
-        let cell = shard.find(&ann).and_then(|at| shard.peek(at));
-        cell.is_some_and(|cell| cell.late == 0)
+        let entry = shard.find(&ann).and_then(|at| shard.peek(at));
+        entry.is_some_and(|entry| entry.late == 0)
     };
     fixture.until("what was late is followed up", is_followed_up).await;
     fixture.written().await;

@@ -7,10 +7,10 @@ use presence::wire::record::{Update, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Status, UserId};
 
 use super::fixture::{Client, Fixture, statuses, user};
-use crate::engine::cell::OnDisk;
+use crate::connection::outbox::Outbox;
+use crate::engine::entry::OnDisk;
 use crate::engine::shard::shard_of;
 use crate::engine::{Engine, EngineError};
-use crate::hub::outbox::Outbox;
 
 /// While it lives, the delivery thread comes no further than to this connection.
 struct Stopped<'a> {
@@ -102,7 +102,7 @@ async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_us
     let is_taken = |engine: &Engine| {
         let mut shard = engine.shards.of_user(&user("ann"));
         let at = shard.find(&user("ann")).expect("ann");
-        shard.cell(at).is_some_and(|cell| cell.on_disk != OnDisk::Queued)
+        shard.entry(at).is_some_and(|entry| entry.on_disk != OnDisk::Queued)
     };
     fixture.until("the write behind has come to ann", is_taken).await;
     drop(held);

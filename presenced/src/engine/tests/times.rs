@@ -6,7 +6,7 @@ use presence::wire::record::{Record, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
 
 use super::fixture::{Client, Fixture, user};
-use crate::hub::verdict::Verdict;
+use crate::connection::close_reason::CloseReason;
 
 async fn record(fixture: &Fixture, name: &str) -> Record {
     let record = fixture.engine.record(&user(name), Viewer::Internal).await;
@@ -103,7 +103,7 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     let due_in = |fixture: &Fixture| {
         let mut shard = fixture.engine.shards.of_user(&user("ann"));
         let at = shard.find(&user("ann")).expect("ann");
-        let due = &mut shard.cell(at).expect("ann").mark_due;
+        let due = &mut shard.entry(at).expect("ann").mark_due;
         let wait = due.since(fixture.engine.clock.wall());
         *due = fixture.engine.clock.wall();
         wait
@@ -151,12 +151,12 @@ async fn whose_answer_lies_in_the_socket_is_not_given_up() {
         ann.conn.on_deadline(Now { mono, ..start })
     };
     assert!(judge(&ann, 30).is_some(), "a ping leaves");
-    assert_eq!(ann.conn.verdict(), None);
+    assert_eq!(ann.conn.close_reason(), None);
     ann.say().await;
     let again = judge(&ann, 41).expect("the daemon was too busy to read, and looks again");
     assert!(again <= start.mono.after(Duration::from_secs(42)), "soon");
-    assert_eq!(ann.conn.verdict(), None);
+    assert_eq!(ann.conn.close_reason(), None);
     ann.read_what_was_said();
     assert!(judge(&ann, 42).is_none());
-    assert_eq!(ann.conn.verdict(), Some(Verdict::PingTimeout));
+    assert_eq!(ann.conn.close_reason(), Some(CloseReason::PingTimeout));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use presence::wire::client::MessageId;
 
 use super::super::{Gateway, answers};
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
 /// What the client said of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Said {
     Away,
 }
 
-pub(super) fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, said: Said) {
+pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, said: Said) {
     if conn.user().is_none() {
         return super::users_only(conn, id.as_ref());
     }

@@ -13,7 +13,7 @@ use presence::wire::client::{ClientMessage, Envelope, MessageId};
 use presence::wire::code::Code;
 
 use super::{Gateway, answers};
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
 /// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
 pub(super) type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -29,7 +29,7 @@ pub(super) enum Handled<'a> {
 }
 
 /// Handles one text message of a connection.
-pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Conn>, text: &str) -> Handled<'a> {
+pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: &str) -> Handled<'a> {
     let Envelope { id, message } = Envelope::parse(text, gateway.limits.watched_per_connection);
     let message = match message {
         Ok(message) => message,
@@ -64,7 +64,7 @@ fn later<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
 }
 
 /// Refuses what only a user's connection may ask for.
-fn users_only(conn: &Arc<Conn>, id: Option<&MessageId>) {
+fn users_only(conn: &Arc<Connection>, id: Option<&MessageId>) {
     answers::error(conn, id, Code::UsersOnly, "an observer has no status");
 }
 

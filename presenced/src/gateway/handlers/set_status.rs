@@ -7,10 +7,10 @@ use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 
 use super::super::{Gateway, answers};
+use crate::connection::Connection;
 use crate::engine::EngineError;
-use crate::hub::conn::Conn;
 
-pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, custom: CustomStatus) {
+pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, custom: CustomStatus) {
     match gateway.engine.choose_on(conn, custom).await {
         Ok(Some(record)) => answers::ok(conn, id.as_ref(), Some(&record)),
         Ok(None) => super::users_only(conn, id.as_ref()),

@@ -6,9 +6,9 @@ use presence::UserId;
 use presence::wire::client::MessageId;
 
 use super::super::{Gateway, answers};
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
-pub(super) fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, users: &[UserId]) {
+pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, users: &[UserId]) {
     gateway.engine.unwatch(conn, users);
     answers::ok(conn, id.as_ref(), None);
 }

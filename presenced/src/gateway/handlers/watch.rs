@@ -7,12 +7,12 @@ use presence::wire::code::Code;
 use presence::{Cursor, UserId};
 
 use super::super::{Gateway, answers};
+use crate::connection::Connection;
 use crate::engine::WatchRefused;
-use crate::hub::conn::Conn;
 
 pub(super) async fn handle(
     gateway: &Gateway,
-    conn: &Arc<Conn>,
+    conn: &Arc<Connection>,
     id: Option<MessageId>,
     (users, since): (Vec<UserId>, Option<Cursor>),
 ) {

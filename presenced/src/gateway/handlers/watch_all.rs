@@ -7,9 +7,9 @@ use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 
 use super::super::{Gateway, answers};
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
-pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Conn>, id: Option<MessageId>, since: Option<Cursor>) {
+pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
     if conn.user().is_some() {
         return answers::error(
             conn,

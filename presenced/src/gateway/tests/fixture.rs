@@ -14,11 +14,11 @@ use prometheus_client::registry::Registry;
 use super::client::{Client, DEADLINE, SECRET};
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::limits::Limits;
-use crate::directory::Directory;
+use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::hub::heart::Beats;
 use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
@@ -206,7 +206,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) ->
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
             choices: limits.choices,
-            beats: Beats {
+            keepalive_options: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,
                 write_timeout: limits.write_timeout,
@@ -216,7 +216,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) ->
         },
         clock: Arc::clone(clock),
         store,
-        directory: Directory::new("here", 0, true),
+        cluster: Cluster::new("here", 0, true),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine.start(startup.mark, startup.present).await;

@@ -242,7 +242,7 @@ async fn a_write_that_is_under_way_when_its_caller_gives_up_is_told_as_such() {
                   SELECT 'counted' FROM counted WHERE n % 1500000 = 0;
                 END";
     place.connect().execute_batch(slow).unwrap();
-    assert_eq!(store.choose("slow", Idle, 1).await, Err(StoreError::Late));
+    assert_eq!(store.choose("slow", Idle, 1).await, Err(StoreError::UnknownOutcome));
     assert!(!store.health().writable);
     wait_until(|| store.health().writable).await;
     assert_eq!(store.chosen("slow").await, Some(Idle), "it may still be done, and was");

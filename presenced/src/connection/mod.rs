@@ -1,8 +1,15 @@
-//! One WebSocket connection as everyone but its own task sees it: who it is, what is still to be sent, and the verdict
+//! One WebSocket connection as everyone but its own task sees it: who it is, what is still to be sent, and the close_reason
 //! if it must go. The only place that writes to a client's socket.
 //!
 //! Whoever has something to send writes it straight to the socket if that is free; what the socket does not take is
 //! kept, and the connection's task writes it when there is room. Nobody waits, and no task is woken for a delivery.
+
+pub(crate) mod close_reason;
+pub(crate) mod drain;
+pub(crate) mod frame;
+pub(crate) mod keepalive;
+pub(crate) mod outbox;
+pub(crate) mod ready;
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +23,16 @@ use presence::{Mono, SessionId, UserId};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::drain::Drain;
-use super::frame::{self, Opcode};
-use super::heart::{Beats, Heart};
-use super::outbox::{Outbox, UserRef};
-use super::ready::Ready;
-use super::verdict::Verdict;
+use self::close_reason::CloseReason;
+use self::drain::Drain;
+use self::frame::Opcode;
+use self::keepalive::{Keepalive, KeepaliveOptions};
+use self::outbox::{Outbox, UserRef};
+use self::ready::Ready;
 use crate::clock::Clock;
 
 /// Arms the timing wheel for a connection.
-pub(crate) type Arm = dyn Fn(&Arc<Conn>, Mono) + Send + Sync;
+pub(crate) type Arm = dyn Fn(&Arc<Connection>, Mono) + Send + Sync;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -36,13 +43,13 @@ pub(crate) struct Shared {
     /// Arms the timing wheel for a connection, at the latest for then.
     pub(crate) arm: Box<Arm>,
     /// When connections are pinged and given up.
-    pub(crate) beats: Beats,
+    pub(crate) keepalive_options: KeepaliveOptions,
     /// Tells every connection's task at once that the daemon goes down.
     pub(crate) drain: Drain,
 }
 
 /// One connection.
-pub(crate) struct Conn {
+pub(crate) struct Connection {
     id: SessionId,
     name: Box<str>,
     user: Option<UserId>,
@@ -50,19 +57,19 @@ pub(crate) struct Conn {
     outbox: Mutex<Outbox>,
     /// Whom it watches. Changed by its own task alone.
     pub(crate) watching: Mutex<HashSet<UserRef>>,
-    /// The cell of its user.
-    pub(crate) cell: OnceLock<UserRef>,
+    /// The entry of its user.
+    pub(crate) entry: OnceLock<UserRef>,
     /// For which deadline the wheel is armed, in milliseconds; an entry of the wheel for another one is stale.
     pub(crate) armed: AtomicU64,
     /// Pings and deadlines.
-    pub(super) heart: Mutex<Heart>,
-    verdict: OnceLock<Verdict>,
-    /// Wakes the connection's task: the socket is full, the backlog is gone, or a verdict was passed.
+    pub(super) keepalive: Mutex<Keepalive>,
+    close_reason: OnceLock<CloseReason>,
+    /// Wakes the connection's task: the socket is full, the backlog is gone, or a close_reason was passed.
     wake: Notify,
     shared: Arc<Shared>,
 }
 
-impl Conn {
+impl Connection {
     /// Takes the socket over. `name` is the public session id.
     pub(crate) fn new(
         socket: TcpStream,
@@ -78,10 +85,10 @@ impl Conn {
             socket,
             outbox: Mutex::default(),
             watching: Mutex::default(),
-            cell: OnceLock::new(),
+            entry: OnceLock::new(),
             armed: AtomicU64::new(u64::MAX),
-            heart: Mutex::new(Heart::new(now, None)),
-            verdict: OnceLock::new(),
+            keepalive: Mutex::new(Keepalive::new(now, None)),
+            close_reason: OnceLock::new(),
             wake: Notify::new(),
             shared,
         })
@@ -204,12 +211,12 @@ impl Conn {
     }
 
     /// The connection's task calls this in its select loop, always: it waits until the socket that was full takes data
-    /// again, and writes what waits; it also returns when a verdict was passed or the backlog is gone. Cancel safe.
+    /// again, and writes what waits; it also returns when a close_reason was passed or the backlog is gone. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
         let drain = self.shared.drain.begins();
-        if self.shared.drain.has_begun() && self.verdict().is_none() {
-            return self.condemn(Verdict::Draining(self.shared.drain.delay_of(self.id)));
+        if self.shared.drain.has_begun() && self.close_reason().is_none() {
+            return self.close_with(CloseReason::Draining(self.shared.drain.delay_of(self.id)));
         }
         let is_stuck = self.stuck_since().is_some();
         tokio::select! {
@@ -219,35 +226,35 @@ impl Conn {
         }
     }
 
-    /// Passes a verdict, if there is none yet, and wakes the task. The task says goodbye and closes.
-    pub(crate) fn condemn(&self, verdict: Verdict) {
-        if self.verdict.set(verdict).is_ok() {
+    /// Passes a close_reason, if there is none yet, and wakes the task. The task says goodbye and closes.
+    pub(crate) fn close_with(&self, close_reason: CloseReason) {
+        if self.close_reason.set(close_reason).is_ok() {
             self.wake.notify_one();
         }
     }
 
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        self.verdict.get().copied()
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason.get().copied()
     }
 
     /// Begins to watch over it: pings, and the end of its token.
     pub(crate) fn watch_over(self: &Arc<Self>, now: Mono, expires: Option<Mono>) {
-        *self.heart.lock() = Heart::new(now, expires);
-        let next = now.after(self.shared.beats.ping_interval);
+        *self.keepalive.lock() = Keepalive::new(now, expires);
+        let next = now.after(self.shared.keepalive_options.ping_interval);
         self.arm(expires.map_or(next, |at| at.min(next)));
     }
 
     /// Bytes arrived; a message is unfinished since `opened`, if one is.
     pub(crate) fn hear(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
-        self.heart.lock().hear(now, opened);
+        self.keepalive.lock().hear(now, opened);
         if let Some(since) = opened {
-            self.arm(since.after(self.shared.beats.message_timeout));
+            self.arm(since.after(self.shared.keepalive_options.message_timeout));
         }
     }
 
     /// When connections are pinged and given up.
-    pub(super) fn beats(&self) -> &Beats {
-        &self.shared.beats
+    pub(super) fn keepalive_options(&self) -> &KeepaliveOptions {
+        &self.shared.keepalive_options
     }
 
     /// Whether bytes lie in the socket that nobody has read.
@@ -308,7 +315,7 @@ impl Conn {
             outbox.stuck_since = Some(now);
         }
         drop(outbox);
-        self.arm(now.after(self.shared.beats.write_timeout));
+        self.arm(now.after(self.shared.keepalive_options.write_timeout));
         self.wake.notify_one();
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use presence::{Mono, Profile, Revision, SessionId, Sessions, Status, UserId, Wall};
 
-use crate::hub::conn::Conn;
+use crate::connection::Connection;
 
 /// A connection in a set, told apart by its session.
 #[derive(Clone)]
-pub(crate) struct Watcher(pub(crate) Arc<Conn>);
+pub(crate) struct Watcher(pub(crate) Arc<Connection>);
 
 impl PartialEq for Watcher {
     fn eq(&self, other: &Self) -> bool {
@@ -47,7 +47,7 @@ pub(crate) enum OnDisk {
 }
 
 /// One user in memory.
-pub(crate) struct Cell {
+pub(crate) struct Entry {
     /// Who.
     pub(crate) user: UserId,
     /// The sessions on this node.
@@ -55,12 +55,12 @@ pub(crate) struct Cell {
     /// All else the record is made of.
     pub(crate) profile: Profile,
     /// The user's own connections.
-    pub(crate) conns: Vec<Arc<Conn>>,
+    pub(crate) conns: Vec<Arc<Connection>>,
     /// Who watches by name.
     pub(crate) watchers: HashSet<Watcher>,
     /// The node's count of changes when this one last changed, or was loaded.
     pub(crate) changed: u64,
-    /// How many calls and outboxes rely on the cell staying in its slot.
+    /// How many calls and outboxes rely on the entry staying in its slot.
     pub(crate) pins: u32,
     /// A report is being refreshed on disk: until that is known, no report ends by itself.
     pub(crate) is_refreshing: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Cell {
     pub(crate) mark_due: Wall,
 }
 
-impl Cell {
+impl Entry {
     pub(crate) fn new(user: UserId, profile: Profile, changed: u64) -> Self {
         Self {
             user,
@@ -120,7 +120,7 @@ impl Cell {
     }
 
     /// Whether `conn` is told of this user.
-    pub(crate) fn is_told(&self, conn: &Conn) -> bool {
+    pub(crate) fn is_told(&self, conn: &Connection) -> bool {
         conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&conn.id())
     }
 }

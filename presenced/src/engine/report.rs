@@ -5,9 +5,9 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{Now, Report, ReportInput, UserId};
 
-use super::loading::Late;
+use super::cache::UnknownOutcome;
 use super::{Engine, EngineError};
-use crate::hub::outbox::UserRef;
+use crate::connection::outbox::UserRef;
 use crate::store::{ReportRow, ReportTimes};
 
 impl Engine {
@@ -34,36 +34,37 @@ impl Engine {
             None => self.store.end_report(user, &input.source, times).await,
         };
         let mut shard = self.shards.of_ref(at);
-        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
-        cell.is_refreshing = false;
+        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
+        entry.is_refreshing = false;
         if let Err(error) = saved {
             // Whose time was up meanwhile ends now.
             self.recompute(&mut shard, at, self.clock.now());
             drop(shard);
-            self.refresh_after(&error, at, Late::Change);
+            self.refresh_after(&error, at, UnknownOutcome::Change);
             return Err(EngineError::StoreUnavailable);
         }
-        let before = cell.profile.reports().len();
-        cell.profile
+        let before = entry.profile.reports().len();
+        entry
+            .profile
             .handle_report(now, &input.source, report, input.update_last_active);
-        self.count_reports(before, cell.profile.reports().len());
+        self.count_reports(before, entry.profile.reports().len());
         self.recompute(&mut shard, at, self.clock.now());
-        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-        Ok(self.record_of(cell, Viewer::Internal))
+        let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        Ok(self.record_of(entry, Viewer::Internal))
     }
 
     /// The report that is to be on disk before it is shown, or none if one is to end. One that is refreshed in time holds
     /// until the disk has answered, however long that takes.
     fn begin_report(&self, at: UserRef, now: Now, input: &ReportInput) -> Result<Option<Report>, EngineError> {
         let mut shard = self.shards.of_ref(at);
-        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
-        let reports = cell.profile.reports();
+        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
+        let reports = entry.profile.reports();
         let is_new = !reports.iter().any(|one| one.source == input.source);
-        let report = cell.profile.report(now, input);
+        let report = entry.profile.report(now, input);
         if report.is_some() && is_new && reports.len() >= self.options.reports_per_user {
             return Err(EngineError::TooManyReports);
         }
-        cell.is_refreshing = report.is_some() && !is_new;
+        entry.is_refreshing = report.is_some() && !is_new;
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 use presence::wire::client::MessageId;
 use presence::{Mono, Revision, UserId};
 
-/// Where a user's cell is: shard and slot.
+/// Where a user's entry is: shard and slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct UserRef(pub(crate) u32);
 

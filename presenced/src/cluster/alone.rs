@@ -5,14 +5,14 @@ use presence::wire::record::{Record, Viewer};
 use presence::{Contribution, Now, Profile, Published, Revision, RevisionClock, UserId, Wall};
 
 /// Turns contributions into records.
-pub(crate) struct Local {
+pub(crate) struct Alone {
     node: Box<str>,
     revisions: Mutex<RevisionClock>,
     /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
     floor: Revision,
 }
 
-impl Local {
+impl Alone {
     /// `stored_ceiling` and `was_clean` are what the previous run left.
     pub(crate) fn new(node: &str, stored_ceiling: u64, was_clean: bool) -> Self {
         let floor = if was_clean {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn after_a_crash_everything_is_told_above_what_was_told_before_it() {
-        let crashed = Local::new("here", CEILING, false);
+        let crashed = Alone::new("here", CEILING, false);
         assert_eq!(crashed.restored(Revision::new(5)), Revision::new(CEILING));
         assert_eq!(
             crashed.restored(Revision::NEVER),
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn after_a_clean_end_everything_is_told_as_it_was() {
-        let clean = Local::new("here", CEILING, true);
+        let clean = Alone::new("here", CEILING, true);
         assert_eq!(clean.restored(Revision::new(5)), Revision::new(5));
         assert!(clean.next_revision(Revision::new(5), Wall::from_millis(0)) > Revision::new(CEILING));
     }

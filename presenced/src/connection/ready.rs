@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::conn::Conn;
+use super::Connection;
 use crate::clock::Clock;
 
 /// Connections to deliver to.
@@ -18,7 +18,7 @@ pub(crate) struct Ready {
 
 #[derive(Default)]
 struct State {
-    conns: Vec<Arc<Conn>>,
+    conns: Vec<Arc<Connection>>,
     /// Since when the first of them waits, as time since the start of the process.
     since: Duration,
     is_closed: bool,
@@ -34,12 +34,12 @@ impl Ready {
     }
 
     /// Adds one.
-    pub(crate) fn push(&self, conn: Arc<Conn>) {
+    pub(crate) fn push(&self, conn: Arc<Connection>) {
         self.extend(&mut vec![conn]);
     }
 
     /// Adds several at once.
-    pub(crate) fn extend(&self, conns: &mut Vec<Arc<Conn>>) {
+    pub(crate) fn extend(&self, conns: &mut Vec<Arc<Connection>>) {
         if conns.is_empty() {
             return;
         }
@@ -53,7 +53,7 @@ impl Ready {
     }
 
     /// Waits for some and takes them all, with the time since when the first waits; none once it is closed.
-    pub(crate) fn take(&self) -> Option<(Vec<Arc<Conn>>, Duration)> {
+    pub(crate) fn take(&self) -> Option<(Vec<Arc<Connection>>, Duration)> {
         let mut state = self.state.lock();
         while state.conns.is_empty() {
             if state.is_closed {

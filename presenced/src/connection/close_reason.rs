@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Why the server ends a connection. The first verdict stands.
+/// Why the server ends a connection. The first close_reason stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CloseReason {
     /// No answer to a ping: no close frame, no goodbye; the session is lost.
     PingTimeout,
     /// No progress of a write (4009).

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{Actor, CustomStatus, Preference, Revision, UserId};
 
-use super::loading::Late;
+use super::cache::UnknownOutcome;
 use super::{Engine, EngineError};
-use crate::hub::conn::Conn;
-use crate::hub::verdict::Verdict;
+use crate::connection::Connection;
+use crate::connection::close_reason::CloseReason;
 
 /// How many users' limits are kept before those that are over are dropped.
 const WINDOWS_KEPT: usize = 1024;
@@ -35,7 +35,7 @@ impl Engine {
     /// The user of a connection chooses there. The own record; none for an observer, who has nothing to choose.
     pub(crate) async fn choose_on(
         self: &Arc<Self>,
-        conn: &Arc<Conn>,
+        conn: &Arc<Connection>,
         custom: CustomStatus,
     ) -> Result<Option<Record>, EngineError> {
         let Some(user) = conn.user() else { return Ok(None) };
@@ -43,7 +43,7 @@ impl Engine {
         let (engine, conn, user) = (Arc::clone(self), Arc::clone(conn), user.clone());
         let done = tokio::spawn(async move {
             let _gate = engine.gate(&user).lock().await;
-            if conn.verdict() == Some(Verdict::Forgotten) {
+            if conn.close_reason() == Some(CloseReason::Forgotten) {
                 // It came too late, and must not bring the user back. Nobody is there any more to be told.
                 return Err(EngineError::StoreUnavailable);
             }
@@ -66,16 +66,16 @@ impl Engine {
         let (_pinned, at) = self.pin_known(user).await?;
         let (preference, revision) = {
             let shard = self.shards.of_ref(at);
-            let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+            let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
             let now = self.clock.wall();
-            let moment = cell.profile.preference_time(now);
-            let current = cell.profile.revision();
-            let revision = if cell.profile.preference().custom == custom && current != Revision::NEVER {
+            let moment = entry.profile.preference_time(now);
+            let current = entry.profile.revision();
+            let revision = if entry.profile.preference().custom == custom && current != Revision::NEVER {
                 // No revision of its own: a status that waits to be written must not look older than this.
                 current
             } else {
                 // Above a removal, if there was one: what lies below that is dropped as late.
-                self.directory.next_revision(current, now)
+                self.cluster.next_revision(current, now)
             };
             (
                 Preference {
@@ -88,24 +88,24 @@ impl Engine {
         };
         let saved = self.store.save_preference(user, preference, revision).await;
         if let Err(error) = saved {
-            self.refresh_after(&error, at, Late::Change);
+            self.refresh_after(&error, at, UnknownOutcome::Change);
             return Err(EngineError::StoreUnavailable);
         }
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
-        let cell = shard.cell(at).ok_or(EngineError::StoreUnavailable)?;
+        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
         // Whose time is up is not there any more to be active.
-        cell.sessions.on_deadline(now.mono);
-        self.expire_reports(cell, now);
-        cell.profile.handle_preference(preference);
-        if by == Actor::User && cell.is_present() {
-            cell.sessions.handle_preference(now, &self.options.timers);
-            cell.profile.note_activity(now.wall);
-            self.write_soon(cell, at);
+        entry.sessions.on_deadline(now.mono);
+        self.expire_reports(entry, now);
+        entry.profile.handle_preference(preference);
+        if by == Actor::User && entry.is_present() {
+            entry.sessions.handle_preference(now, &self.options.timers);
+            entry.profile.note_activity(now.wall);
+            self.write_soon(entry, at);
         }
         self.recompute(&mut shard, at, now);
-        let cell = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-        Ok(self.record_of(cell, viewer))
+        let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
+        Ok(self.record_of(entry, viewer))
     }
 
     fn take_choice(&self, user: &UserId) -> Result<(), EngineError> {

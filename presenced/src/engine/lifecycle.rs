@@ -82,7 +82,7 @@ impl Engine {
 
     pub(super) async fn save_mark(&self, ending: Ending) -> Result<(), StoreError> {
         let wall = self.clock.wall();
-        let ceiling = self.directory.wanted_ceiling(wall);
+        let ceiling = self.cluster.wanted_ceiling(wall);
         self.store
             .save_mark(Mark {
                 wall,
@@ -90,7 +90,7 @@ impl Engine {
                 clean: ending == Ending::Clean,
             })
             .await?;
-        self.directory.raise_ceiling(ceiling);
+        self.cluster.raise_ceiling(ceiling);
         Ok(())
     }
 
@@ -101,12 +101,12 @@ impl Engine {
         self.count_reports(0, stored.reports.len());
         let mut shard = self.shards.of_user(user);
         let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
-        if let (Some(cell), Some(until)) = (shard.cell(at), grace_until.filter(|_| was_connected)) {
-            cell.sessions.handle_restore(until, activity);
+        if let (Some(entry), Some(until)) = (shard.entry(at), grace_until.filter(|_| was_connected)) {
+            entry.sessions.handle_restore(until, activity);
         }
         self.recompute(&mut shard, at, now);
-        if let Some(cell) = shard.cell(at) {
-            self.write_soon(cell, at);
+        if let Some(entry) = shard.entry(at) {
+            self.write_soon(entry, at);
         }
     }
 

@@ -1,18 +1,18 @@
 //! When a connection is pinged, and when it has to go: silence, a write without progress, a message that is never
-//! finished, a token that ran out. Pure but for the few lines at the end that act on a [`Conn`].
+//! finished, a token that ran out. Pure but for the few lines at the end that act on a [`Connection`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use presence::{Mono, Now};
 
-use super::conn::Conn;
+use super::Connection;
+use super::close_reason::{Abuse, CloseReason};
 use super::frame::Opcode;
-use super::verdict::{Abuse, Verdict};
 
-/// The times a heart beats to.
+/// The times a keepalive keepalive_options to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Beats {
+pub(crate) struct KeepaliveOptions {
     /// A ping leaves after this long without any frame.
     pub(crate) ping_interval: Duration,
     /// Its answer, any frame, must come within this.
@@ -25,7 +25,7 @@ pub(crate) struct Beats {
 
 /// What is known of a connection's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heart {
+pub(crate) struct Keepalive {
     /// When its last bytes arrived.
     heard: Mono,
     /// When the ping left that has not been answered.
@@ -44,10 +44,10 @@ pub(crate) enum Due {
     /// A ping; look again then.
     Ping(Mono),
     /// It has to go.
-    Verdict(Verdict),
+    CloseReason(CloseReason),
 }
 
-impl Heart {
+impl Keepalive {
     pub(crate) const fn new(now: Mono, expires: Option<Mono>) -> Self {
         Self {
             heard: now,
@@ -65,19 +65,19 @@ impl Heart {
     }
 
     /// Judges. While data lies unsent (`stuck_since`), the slow-reader rule does, and no ping is sent or missed.
-    pub(crate) fn judge(&mut self, now: Mono, stuck_since: Option<Mono>, beats: &Beats) -> Due {
+    pub(crate) fn judge(&mut self, now: Mono, stuck_since: Option<Mono>, keepalive_options: &KeepaliveOptions) -> Due {
         if self.expires.is_some_and(|at| at <= now) {
-            return Due::Verdict(Verdict::Expired);
+            return Due::CloseReason(CloseReason::Expired);
         }
         // Before anything else is judged: whoever does not read is not read from either, so its unfinished message lies in the
         // socket for as long.
-        let too_slow = stuck_since.map(|since| since.after(beats.write_timeout));
+        let too_slow = stuck_since.map(|since| since.after(keepalive_options.write_timeout));
         if too_slow.is_some_and(|at| at <= now) {
-            return Due::Verdict(Verdict::TooSlow);
+            return Due::CloseReason(CloseReason::TooSlow);
         }
-        let unfinished = self.opened.map(|since| since.after(beats.message_timeout));
+        let unfinished = self.opened.map(|since| since.after(keepalive_options.message_timeout));
         if unfinished.is_some_and(|at| at <= now) {
-            return Due::Verdict(Verdict::Abusive(Abuse::Unfinished));
+            return Due::CloseReason(CloseReason::Abusive(Abuse::Unfinished));
         }
         let sooner = |one: Mono| {
             [Some(one), unfinished, self.expires]
@@ -93,19 +93,19 @@ impl Heart {
             return Due::Nothing(sooner(at.min(now.after(STUCK_LOOKS))));
         }
         if let Some(pinged) = self.pinged {
-            let at = pinged.after(beats.ping_timeout);
+            let at = pinged.after(keepalive_options.ping_timeout);
             return if at <= now {
-                Due::Verdict(Verdict::PingTimeout)
+                Due::CloseReason(CloseReason::PingTimeout)
             } else {
                 Due::Nothing(sooner(at))
             };
         }
-        let at = self.heard.after(beats.ping_interval);
+        let at = self.heard.after(keepalive_options.ping_interval);
         if at > now {
             return Due::Nothing(sooner(at));
         }
         self.pinged = Some(now);
-        Due::Ping(sooner(now.after(beats.ping_timeout)))
+        Due::Ping(sooner(now.after(keepalive_options.ping_timeout)))
     }
 }
 
@@ -114,14 +114,17 @@ const UNREAD_WAITS: Duration = Duration::from_millis(200);
 /// How often it is looked whether data still lies unsent.
 const STUCK_LOOKS: Duration = Duration::from_secs(1);
 
-impl Conn {
+impl Connection {
     /// The wheel came to this connection's deadline: it is pinged, or condemned. When to look again. Never blocks.
     pub(crate) fn on_deadline(self: &Arc<Self>, now: Now) -> Option<Mono> {
-        if self.verdict().is_some() {
+        if self.close_reason().is_some() {
             return None;
         }
         let stuck_since = self.stuck_since();
-        let due = self.heart.lock().judge(now.mono, stuck_since, self.beats());
+        let due = self
+            .keepalive
+            .lock()
+            .judge(now.mono, stuck_since, self.keepalive_options());
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {
@@ -133,11 +136,11 @@ impl Conn {
                 })
             }
             // Nobody is judged whose word lies in the socket: the task may be late, or waiting for the store.
-            Due::Verdict(Verdict::PingTimeout | Verdict::Abusive(_)) if self.has_unread() => {
+            Due::CloseReason(CloseReason::PingTimeout | CloseReason::Abusive(_)) if self.has_unread() => {
                 Some(now.mono.after(UNREAD_WAITS))
             }
-            Due::Verdict(verdict) => {
-                self.condemn(verdict);
+            Due::CloseReason(close_reason) => {
+                self.close_with(close_reason);
                 None
             }
         }
@@ -148,7 +151,7 @@ impl Conn {
 mod tests {
     use super::*;
 
-    const BEATS: Beats = Beats {
+    const OPTIONS: KeepaliveOptions = KeepaliveOptions {
         ping_interval: Duration::from_secs(25),
         ping_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_secs(30),
@@ -161,42 +164,45 @@ mod tests {
 
     #[test]
     fn a_silent_connection_is_pinged_and_then_lost() {
-        let mut heart = Heart::new(at(0), None);
-        assert_eq!(heart.judge(at(24), None, &BEATS), Due::Nothing(at(25)));
-        assert_eq!(heart.judge(at(25), None, &BEATS), Due::Ping(at(35)));
-        assert_eq!(heart.judge(at(34), None, &BEATS), Due::Nothing(at(35)));
-        assert_eq!(heart.judge(at(35), None, &BEATS), Due::Verdict(Verdict::PingTimeout));
+        let mut keepalive = Keepalive::new(at(0), None);
+        assert_eq!(keepalive.judge(at(24), None, &OPTIONS), Due::Nothing(at(25)));
+        assert_eq!(keepalive.judge(at(25), None, &OPTIONS), Due::Ping(at(35)));
+        assert_eq!(keepalive.judge(at(34), None, &OPTIONS), Due::Nothing(at(35)));
+        assert_eq!(
+            keepalive.judge(at(35), None, &OPTIONS),
+            Due::CloseReason(CloseReason::PingTimeout)
+        );
     }
 
     #[test]
     fn any_frame_answers_a_ping() {
-        let mut heart = Heart::new(at(0), None);
-        heart.judge(at(25), None, &BEATS);
-        heart.hear(at(30), None);
-        assert_eq!(heart.judge(at(35), None, &BEATS), Due::Nothing(at(55)));
+        let mut keepalive = Keepalive::new(at(0), None);
+        keepalive.judge(at(25), None, &OPTIONS);
+        keepalive.hear(at(30), None);
+        assert_eq!(keepalive.judge(at(35), None, &OPTIONS), Due::Nothing(at(55)));
     }
 
     #[test]
     fn the_answer_is_due_from_when_the_ping_left() {
-        let mut heart = Heart::new(at(0), None);
-        assert_eq!(heart.judge(at(31), None, &BEATS), Due::Ping(at(41)));
-        assert_eq!(heart.judge(at(40), None, &BEATS), Due::Nothing(at(41)));
+        let mut keepalive = Keepalive::new(at(0), None);
+        assert_eq!(keepalive.judge(at(31), None, &OPTIONS), Due::Ping(at(41)));
+        assert_eq!(keepalive.judge(at(40), None, &OPTIONS), Due::Nothing(at(41)));
     }
 
     #[test]
     fn while_data_lies_unsent_the_slow_reader_rule_judges() {
-        let mut heart = Heart::new(at(0), None);
-        heart.judge(at(25), None, &BEATS);
-        assert_eq!(heart.judge(at(40), Some(at(20)), &BEATS), Due::Nothing(at(41)));
+        let mut keepalive = Keepalive::new(at(0), None);
+        keepalive.judge(at(25), None, &OPTIONS);
+        assert_eq!(keepalive.judge(at(40), Some(at(20)), &OPTIONS), Due::Nothing(at(41)));
         assert_eq!(
-            heart.judge(at(50), Some(at(20)), &BEATS),
-            Due::Verdict(Verdict::TooSlow)
+            keepalive.judge(at(50), Some(at(20)), &OPTIONS),
+            Due::CloseReason(CloseReason::TooSlow)
         );
-        let mut heart = Heart::new(at(0), None);
-        heart.judge(at(25), None, &BEATS);
-        heart.judge(at(40), Some(at(20)), &BEATS);
+        let mut keepalive = Keepalive::new(at(0), None);
+        keepalive.judge(at(25), None, &OPTIONS);
+        keepalive.judge(at(40), Some(at(20)), &OPTIONS);
         assert_eq!(
-            heart.judge(at(41), None, &BEATS),
+            keepalive.judge(at(41), None, &OPTIONS),
             Due::Nothing(at(50)),
             "the ping's clock began anew at 40"
         );
@@ -204,56 +210,62 @@ mod tests {
 
     #[test]
     fn a_message_may_not_stay_unfinished_whatever_arrives_in_between() {
-        let mut heart = Heart::new(at(0), None);
+        let mut keepalive = Keepalive::new(at(0), None);
         for second in 1..10 {
-            heart.hear(at(second), Some(at(1)));
-            assert_eq!(heart.judge(at(second), None, &BEATS), Due::Nothing(at(11)));
+            keepalive.hear(at(second), Some(at(1)));
+            assert_eq!(keepalive.judge(at(second), None, &OPTIONS), Due::Nothing(at(11)));
         }
-        heart.hear(at(11), Some(at(1)));
+        keepalive.hear(at(11), Some(at(1)));
         assert!(matches!(
-            heart.judge(at(11), None, &BEATS),
-            Due::Verdict(Verdict::Abusive(_))
+            keepalive.judge(at(11), None, &OPTIONS),
+            Due::CloseReason(CloseReason::Abusive(_))
         ));
     }
 
     #[test]
     fn whoever_does_not_read_is_too_slow_in_the_middle_of_a_message_as_well() {
-        let mut heart = Heart::new(at(0), None);
-        heart.hear(at(1), Some(at(1)));
+        let mut keepalive = Keepalive::new(at(0), None);
+        keepalive.hear(at(1), Some(at(1)));
         assert!(matches!(
-            heart.judge(at(29), Some(at(0)), &BEATS),
-            Due::Verdict(Verdict::Abusive(_))
+            keepalive.judge(at(29), Some(at(0)), &OPTIONS),
+            Due::CloseReason(CloseReason::Abusive(_))
         ));
-        assert_eq!(heart.judge(at(30), Some(at(0)), &BEATS), Due::Verdict(Verdict::TooSlow));
+        assert_eq!(
+            keepalive.judge(at(30), Some(at(0)), &OPTIONS),
+            Due::CloseReason(CloseReason::TooSlow)
+        );
     }
 
     #[test]
     fn a_connection_ends_when_its_token_does() {
-        let mut heart = Heart::new(at(0), Some(at(7)));
-        assert_eq!(heart.judge(at(1), None, &BEATS), Due::Nothing(at(7)));
-        heart.hear(at(7), None);
-        assert_eq!(heart.judge(at(7), None, &BEATS), Due::Verdict(Verdict::Expired));
+        let mut keepalive = Keepalive::new(at(0), Some(at(7)));
+        assert_eq!(keepalive.judge(at(1), None, &OPTIONS), Due::Nothing(at(7)));
+        keepalive.hear(at(7), None);
+        assert_eq!(
+            keepalive.judge(at(7), None, &OPTIONS),
+            Due::CloseReason(CloseReason::Expired)
+        );
     }
 
-    /// Looks whenever it was told to look, and a tick late, until `end`. The verdict, if one is passed, and when; and the
+    /// Looks whenever it was told to look, and a tick late, until `end`. The close_reason, if one is passed, and when; and the
     /// pings that left.
     fn watch(
-        heart: &mut Heart,
+        keepalive: &mut Keepalive,
         (mut now, end): (u64, u64),
         stuck_since: impl Fn(u64) -> Option<Mono>,
-    ) -> (Option<(Verdict, u64)>, Vec<u64>) {
+    ) -> (Option<(CloseReason, u64)>, Vec<u64>) {
         const TICK: u64 = 16;
         let mut pings = Vec::new();
         while now <= end {
-            let next = match heart.judge(Mono::from_millis(now), stuck_since(now), &BEATS) {
+            let next = match keepalive.judge(Mono::from_millis(now), stuck_since(now), &OPTIONS) {
                 Due::Nothing(next) => next,
                 Due::Ping(next) => {
                     pings.push(now);
                     next
                 }
-                Due::Verdict(verdict) => return (Some((verdict, now)), pings),
+                Due::CloseReason(close_reason) => return (Some((close_reason, now)), pings),
             };
-            assert!(next.as_millis() > now, "a heart that never rests");
+            assert!(next.as_millis() > now, "a keepalive that never rests");
             now = next.as_millis() + TICK;
         }
         (None, pings)
@@ -265,18 +277,18 @@ mod tests {
             hears in proptest::collection::vec(1_u64..24_000, 0..20),
             stuck in proptest::option::of((0_u64..60_000, 1_u64..29_000)),
         ) {
-            let mut heart = Heart::new(at(0), None);
+            let mut keepalive = Keepalive::new(at(0), None);
             let mut now = 0;
             for pause in hears {
-                proptest::prop_assert_eq!(watch(&mut heart, (now, now + pause), |_| None).0, None, "who speaks stays");
+                proptest::prop_assert_eq!(watch(&mut keepalive, (now, now + pause), |_| None).0, None, "who speaks stays");
                 now += pause;
-                heart.hear(Mono::from_millis(now), None);
+                keepalive.hear(Mono::from_millis(now), None);
             }
             // Data may lie unsent for a while; then the socket takes it, and the peer is dead from that moment.
             let (from, until) = stuck.map_or((0, now), |(after, length)| (now + after % 20_000, now + after % 20_000 + length));
             let stuck_since = |when| (from..until).contains(&when).then(|| Mono::from_millis(from));
-            let found = watch(&mut heart, (now, now + 200_000), stuck_since).0;
-            let Some((Verdict::PingTimeout, when)) = found else {
+            let found = watch(&mut keepalive, (now, now + 200_000), stuck_since).0;
+            let Some((CloseReason::PingTimeout, when)) = found else {
                 return Err(proptest::test_runner::TestCaseError::fail(format!("{found:?}")));
             };
             // Interval and timeout; or, where a ping is due already when the socket takes what lay unsent, a look and the
@@ -288,16 +300,16 @@ mod tests {
 
         #[test]
         fn whoever_answers_each_ping_stays(delays in proptest::collection::vec(0_u64..9_900, 1..30)) {
-            let mut heart = Heart::new(at(0), None);
+            let mut keepalive = Keepalive::new(at(0), None);
             let mut now = 0;
             for delay in delays {
-                let (verdict, pings) = watch(&mut heart, (now, now + 25_100), |_| None);
-                proptest::prop_assert_eq!(verdict, None);
+                let (close_reason, pings) = watch(&mut keepalive, (now, now + 25_100), |_| None);
+                proptest::prop_assert_eq!(close_reason, None);
                 proptest::prop_assert_eq!(pings.len(), 1);
                 let pinged = pings[0];
-                proptest::prop_assert_eq!(watch(&mut heart, (pinged, pinged + delay), |_| None).0, None);
+                proptest::prop_assert_eq!(watch(&mut keepalive, (pinged, pinged + delay), |_| None).0, None);
                 now = pinged + delay;
-                heart.hear(Mono::from_millis(now), None);
+                keepalive.hear(Mono::from_millis(now), None);
             }
         }
     }

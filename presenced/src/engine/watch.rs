@@ -7,12 +7,12 @@ use hashbrown::HashSet;
 use presence::wire::client::MessageId;
 use presence::{Cursor, UserId};
 
-use super::cell::Watcher;
 use super::changes::Since;
+use super::entry::Watcher;
 use super::publishing::step;
 use super::{Engine, EngineError};
-use crate::hub::conn::Conn;
-use crate::hub::outbox::{Rest, Snapshot, UserRef};
+use crate::connection::Connection;
+use crate::connection::outbox::{Rest, Snapshot, UserRef};
 
 /// Why a watch was refused; nothing was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Engine {
     /// Adds to what is watched and queues the snapshot as the answer to `id`.
     pub(crate) async fn watch(
         &self,
-        conn: &Arc<Conn>,
+        conn: &Arc<Connection>,
         id: Option<MessageId>,
         mut users: Vec<UserId>,
         since: Option<Cursor>,
@@ -53,11 +53,11 @@ impl Engine {
         let mut told = Vec::new();
         for user in pinned.leak().into_iter().rev() {
             let mut shard = self.shards.of_ref(user);
-            let Some(cell) = shard.cell(user) else { continue };
-            if cell.watchers.insert(Watcher(Arc::clone(conn))) {
+            let Some(entry) = shard.entry(user) else { continue };
+            if entry.watchers.insert(Watcher(Arc::clone(conn))) {
                 self.count_watch(conn, user);
             }
-            if since.is_none_or(|number| cell.changed > number) {
+            if since.is_none_or(|number| entry.changed > number) {
                 told.push(user);
             } else {
                 self.unpin_in(&mut shard, user);
@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
-    pub(crate) async fn watch_all(&self, conn: &Arc<Conn>, id: Option<MessageId>, since: Option<Cursor>) {
+    pub(crate) async fn watch_all(&self, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
         let preparing = Preparing::begin(self, conn);
         {
             let mut observers = self.observers.write();
@@ -106,7 +106,7 @@ impl Engine {
     }
 
     /// Takes from what is watched; ids that are not watched are no error.
-    pub(crate) fn unwatch(&self, conn: &Arc<Conn>, users: &[UserId]) {
+    pub(crate) fn unwatch(&self, conn: &Arc<Connection>, users: &[UserId]) {
         for user in users {
             let mut shard = self.shards.of_user(user);
             if let Some(at) = shard.find(user) {
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// The connection watches nobody any more.
-    pub(super) fn stop_watching(&self, conn: &Arc<Conn>) {
+    pub(super) fn stop_watching(&self, conn: &Arc<Connection>) {
         if conn.user().is_none() {
             let mut observers = self.observers.write();
             if let Some(index) = observers.iter().position(|one| one.id() == conn.id()) {
@@ -134,8 +134,8 @@ impl Engine {
         let is_watcher = !watched.is_empty();
         for user in watched {
             let mut shard = self.shards.of_ref(user);
-            if let Some(cell) = shard.cell(user) {
-                cell.watchers.remove(&conn.id());
+            if let Some(entry) = shard.entry(user) {
+                entry.watchers.remove(&conn.id());
                 step(&self.tallies.watches, false);
             }
             shard.evict_idle(user);
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    fn count_watch(&self, conn: &Arc<Conn>, user: UserRef) {
+    fn count_watch(&self, conn: &Arc<Connection>, user: UserRef) {
         let mut watching = conn.watching.lock();
         if watching.is_empty() {
             step(&self.tallies.watchers, true);
@@ -154,15 +154,15 @@ impl Engine {
         step(&self.tallies.watches, true);
     }
 
-    fn drop_watch(&self, conn: &Arc<Conn>, user: UserRef, shard: &mut super::shard::Shard) {
+    fn drop_watch(&self, conn: &Arc<Connection>, user: UserRef, shard: &mut super::shard::Shard) {
         if conn.watching.lock().is_empty() {
             step(&self.tallies.watchers, false);
         }
         step(&self.tallies.watches, false);
-        let Some(cell) = shard.cell(user) else { return };
-        cell.watchers.remove(&conn.id());
-        if cell.watchers.capacity() > 8 && cell.watchers.len() < cell.watchers.capacity() / 4 {
-            cell.watchers.shrink_to_fit();
+        let Some(entry) = shard.entry(user) else { return };
+        entry.watchers.remove(&conn.id());
+        if entry.watchers.capacity() > 8 && entry.watchers.len() < entry.watchers.capacity() / 4 {
+            entry.watchers.shrink_to_fit();
         }
     }
 }
@@ -170,11 +170,11 @@ impl Engine {
 /// Holds events back until the snapshot stands in line, or the watch was refused.
 struct Preparing<'a> {
     engine: &'a Engine,
-    conn: &'a Arc<Conn>,
+    conn: &'a Arc<Connection>,
 }
 
 impl<'a> Preparing<'a> {
-    fn begin(engine: &'a Engine, conn: &'a Arc<Conn>) -> Self {
+    fn begin(engine: &'a Engine, conn: &'a Arc<Connection>) -> Self {
         conn.outbox().lock().preparing += 1;
         Self { engine, conn }
     }

@@ -53,12 +53,12 @@ impl Engine {
             }
             heads.extend(runs[index].users.pop().map(|user| Reverse((user, index))));
             let shard = self.shards.lock(index);
-            let cell = shard.find(&user).and_then(|at| shard.peek(at));
+            let entry = shard.find(&user).and_then(|at| shard.peek(at));
             // It may have changed since the run was read.
-            if let Some(cell) =
-                cell.filter(|cell| cell.listed.is_some() && (request.status.is_none() || cell.listed == request.status))
+            if let Some(entry) = entry
+                .filter(|entry| entry.listed.is_some() && (request.status.is_none() || entry.listed == request.status))
             {
-                users.push(self.record_of(cell, Viewer::Internal));
+                users.push(self.record_of(entry, Viewer::Internal));
                 last = Some(user);
             }
         }

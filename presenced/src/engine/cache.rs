@@ -1,14 +1,14 @@
 //! Users come into memory when somebody asks for them, and stay while something needs them. A [`Pinned`] keeps them for
-//! as long as a call relies on their cells.
+//! as long as a call relies on their entries.
 
 use std::time::Duration;
 
 use presence::{Now, Profile, Report, Status, UserId};
 
-use super::restart::Ending;
+use super::lifecycle::Ending;
 use super::shard::Shard;
 use super::{Engine, EngineError};
-use crate::hub::outbox::UserRef;
+use crate::connection::outbox::UserRef;
 use crate::store::{ReportRow, Row, StoreError};
 
 /// For how long a connect waits for the store.
@@ -18,7 +18,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What a write was to do that was late: it may be done or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(super) enum UnknownOutcome {
     /// A custom status or a report.
     Change,
     /// To forget the user.
@@ -103,7 +103,7 @@ impl Engine {
             .shards
             .of_ref(at)
             .peek(at)
-            .is_some_and(|cell| cell.profile.is_degraded());
+            .is_some_and(|entry| entry.profile.is_degraded());
         if is_degraded {
             self.reload_gated(at, user).await?;
         }
@@ -126,8 +126,8 @@ impl Engine {
         pinned.pin(&mut shard, at);
         if is_new {
             self.metrics.fallbacks.inc();
-            if let Some(cell) = shard.cell(at) {
-                cell.pins += 1;
+            if let Some(entry) = shard.entry(at) {
+                entry.pins += 1;
             }
             self.degraded.lock().push(at);
         }
@@ -169,8 +169,8 @@ impl Engine {
             let mut late = late.into_iter();
             while let Some((user, write)) = late.next() {
                 let followed = match write {
-                    Late::Change => self.reload(user).await,
-                    Late::Forget => self.finish_forgetting(user).await,
+                    UnknownOutcome::Change => self.reload(user).await,
+                    UnknownOutcome::Forget => self.finish_forgetting(user).await,
                 };
                 if followed.is_err() {
                     // As above: the one that failed goes last.
@@ -179,8 +179,8 @@ impl Engine {
                     list.push((user, write));
                     break;
                 }
-                if let Some(cell) = self.shards.of_ref(user).cell(user) {
-                    cell.late = cell.late.saturating_sub(1);
+                if let Some(entry) = self.shards.of_ref(user).entry(user) {
+                    entry.late = entry.late.saturating_sub(1);
                 }
                 self.unpin(user);
             }
@@ -188,17 +188,17 @@ impl Engine {
     }
 
     /// A durable write failed. If it may still be done, what the store knows is read again later.
-    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef, write: Late) {
-        if matches!(error, StoreError::Late) {
-            if let Some(cell) = self.shards.of_ref(user).cell(user) {
-                cell.pins += 1;
-                cell.late += 1;
+    pub(super) fn refresh_after(&self, error: &StoreError, user: UserRef, write: UnknownOutcome) {
+        if matches!(error, StoreError::UnknownOutcome) {
+            if let Some(entry) = self.shards.of_ref(user).entry(user) {
+                entry.pins += 1;
+                entry.late += 1;
             }
             self.late.lock().push((user, write));
         }
     }
 
-    /// One call or outbox less relies on the cell.
+    /// One call or outbox less relies on the entry.
     pub(super) fn unpin(&self, user: UserRef) {
         let mut shard = self.shards.of_ref(user);
         self.unpin_in(&mut shard, user);
@@ -206,8 +206,8 @@ impl Engine {
 
     /// The same, where the shard is locked already.
     pub(super) fn unpin_in(&self, shard: &mut Shard, user: UserRef) {
-        if let Some(cell) = shard.cell(user) {
-            cell.pins = cell.pins.saturating_sub(1);
+        if let Some(entry) = shard.entry(user) {
+            entry.pins = entry.pins.saturating_sub(1);
         }
         shard.evict_idle(user);
     }
@@ -223,7 +223,7 @@ impl Engine {
     }
 
     async fn reload(&self, user: UserRef) -> Result<(), EngineError> {
-        let id = self.shards.of_ref(user).peek(user).map(|cell| cell.user.clone());
+        let id = self.shards.of_ref(user).peek(user).map(|entry| entry.user.clone());
         match id {
             Some(id) => {
                 let _gate = self.gate(&id).lock().await;
@@ -239,10 +239,10 @@ impl Engine {
         let now = self.clock.now();
         let stored = row.map(|row| self.stored_of(id, row, now)).unwrap_or_default();
         let mut shard = self.shards.of_ref(user);
-        if let Some(cell) = shard.cell(user) {
-            let before = cell.profile.reports().len();
-            cell.profile.handle_load(stored, now.wall);
-            self.count_reports(before, cell.profile.reports().len());
+        if let Some(entry) = shard.entry(user) {
+            let before = entry.profile.reports().len();
+            entry.profile.handle_load(stored, now.wall);
+            self.count_reports(before, entry.profile.reports().len());
         }
         self.recompute(&mut shard, user, now);
         Ok(())
@@ -251,7 +251,7 @@ impl Engine {
     /// What was stored, as this run may tell it. Reports whose time is up are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> presence::profile::Stored {
         let mut stored = row.stored;
-        stored.revision = self.directory.restored(stored.revision);
+        stored.revision = self.cluster.restored(stored.revision);
         stored.reports = row.reports.into_iter().map(|report| restored(report, now)).collect();
         if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
@@ -276,8 +276,8 @@ fn restored(row: ReportRow, now: Now) -> Report {
 
 impl Pinned<'_> {
     fn pin(&mut self, shard: &mut Shard, user: UserRef) -> Option<UserRef> {
-        let cell = shard.cell(user)?;
-        cell.pins += 1;
+        let entry = shard.entry(user)?;
+        entry.pins += 1;
         self.refs.push(user);
         Some(user)
     }

@@ -1,4 +1,6 @@
-//! The timer loop: one thread, one wheel. It also is the heart beat by which a stall of the process is noticed.
+//! The timer loop: one thread, one wheel. It also beats the clock, by which a stall of the process is noticed.
+
+mod wheel;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,9 +11,9 @@ use presence::Mono;
 
 use super::Engine;
 use crate::clock::Clock;
-use crate::hub::conn::Conn;
-use crate::hub::outbox::UserRef;
-use crate::hub::wheel::Wheel;
+use crate::connection::Connection;
+use crate::connection::outbox::UserRef;
+use crate::engine::deadlines::wheel::Wheel;
 
 /// The longest the loop sleeps; well below the second after which it counts as stalled.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
@@ -21,11 +23,11 @@ pub(crate) enum Target {
     /// A user's grace, idleness or report.
     User(UserRef),
     /// A connection's ping or timeout.
-    Conn(Weak<Conn>),
+    Connection(Weak<Connection>),
 }
 
 /// The wheel, shared by those who arm it and the loop that turns it.
-pub(crate) struct Timers {
+pub(crate) struct Deadlines {
     state: Mutex<State>,
     earlier: Condvar,
     is_stopped: AtomicBool,
@@ -37,7 +39,7 @@ struct State {
     sleeps_until: Mono,
 }
 
-impl Timers {
+impl Deadlines {
     pub(crate) fn new(now: Mono) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
@@ -88,7 +90,7 @@ impl Timers {
             for (at, target) in due {
                 match target {
                     Target::User(user) => engine.on_user_deadline(user, at),
-                    Target::Conn(conn) => {
+                    Target::Connection(conn) => {
                         if let Some(conn) = conn.upgrade() {
                             engine.on_conn_deadline(&conn, at);
                         }
