@@ -40,9 +40,9 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
     let address = listener.local_addr()?;
     let auth = Arc::new(build_auth(&config, &data_dir, address)?);
     let engine = build_engine(&config, (&clock, &store), &startup, &mut registry)?;
-    let Startup { mark, present, .. } = startup;
+    let Startup { heartbeat, present, .. } = startup;
     let running = engine
-        .start(mark, present)
+        .start(heartbeat, present)
         .await
         .context("can't write to the database")?;
     let parts = Parts {
@@ -122,7 +122,9 @@ fn build_engine(
 ) -> anyhow::Result<Arc<Engine>> {
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
-    let (ceiling, was_clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
+    let (ceiling, was_clean) = startup
+        .heartbeat
+        .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {

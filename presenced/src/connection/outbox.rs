@@ -75,7 +75,7 @@ pub(crate) struct Outbox {
     /// Snapshots in line.
     pub(crate) snapshots: VecDeque<Snapshot>,
     /// Watched users that changed.
-    pub(crate) changed: HashSet<UserRef>,
+    pub(crate) dirty: HashSet<UserRef>,
     /// The last point of the node's changes up to which everything pending was sent; 0: none yet.
     pub(crate) complete_to: u64,
 }
@@ -83,8 +83,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// A watched user changed: it is pinned until it is taken out again. Whether the connection must be put in the ready
     /// queue for it; `None` if nothing was marked, because it was already or the connection is going.
-    pub(crate) fn mark(&mut self, user: UserRef) -> Option<bool> {
-        if self.is_closing || self.is_ended || !self.changed.insert(user) {
+    pub(crate) fn mark_dirty(&mut self, user: UserRef) -> Option<bool> {
+        if self.is_closing || self.is_ended || !self.dirty.insert(user) {
             return None;
         }
         Some(self.enqueue())
@@ -101,7 +101,7 @@ impl Outbox {
 
     /// Whether a snapshot or an event could be made now.
     pub(crate) fn is_owed(&self) -> bool {
-        !self.snapshots.is_empty() || (self.preparing == 0 && !self.changed.is_empty())
+        !self.snapshots.is_empty() || (self.preparing == 0 && !self.dirty.is_empty())
     }
 
     /// The session ended. What was still pending, to be unpinned.
@@ -113,7 +113,7 @@ impl Outbox {
                 Rest::Named(users) | Rest::Changed { users, .. } => users,
                 Rest::Everyone { .. } => Vec::new(),
             });
-        listed.chain(std::mem::take(&mut self.changed)).collect()
+        listed.chain(std::mem::take(&mut self.dirty)).collect()
     }
 
     /// Whether the connection's task must be woken, because it stopped reading and may go on.
@@ -132,8 +132,8 @@ impl Outbox {
     /// Gives the set's memory back once it is empty and was large.
     pub(crate) fn trim(&mut self) {
         const KEPT: usize = 8;
-        if self.changed.is_empty() && self.changed.capacity() > KEPT {
-            self.changed = HashSet::new();
+        if self.dirty.is_empty() && self.dirty.capacity() > KEPT {
+            self.dirty = HashSet::new();
         }
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     fn a_change_waits_for_the_snapshot_that_is_being_prepared() {
         let mut outbox = greeted();
         outbox.preparing = 1;
-        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(false));
         outbox.preparing = 0;
         assert!(outbox.enqueue());
         assert!(!outbox.enqueue(), "it is in the queue already");
@@ -162,22 +162,22 @@ mod tests {
     #[test]
     fn nothing_is_owed_before_the_greeting_or_after_the_end() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.mark(UserRef(1)), Some(false));
+        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(false));
         outbox.is_greeted = true;
         assert!(outbox.enqueue());
         assert_eq!(outbox.end(), vec![UserRef(1)]);
-        assert_eq!(outbox.mark(UserRef(2)), None);
-        assert!(outbox.changed.is_empty());
+        assert_eq!(outbox.mark_dirty(UserRef(2)), None);
+        assert!(outbox.dirty.is_empty());
     }
 
     #[test]
     fn changes_of_one_user_are_one_mark_however_many() {
         let mut outbox = greeted();
-        assert_eq!(outbox.mark(UserRef(1)), Some(true));
+        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(true));
         for _ in 0..1000 {
-            assert_eq!(outbox.mark(UserRef(1)), None);
+            assert_eq!(outbox.mark_dirty(UserRef(1)), None);
         }
-        assert_eq!(outbox.changed.len(), 1);
+        assert_eq!(outbox.dirty.len(), 1);
     }
 
     #[test]

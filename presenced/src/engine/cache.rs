@@ -94,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Loads and pins a user whose gate is held, with what the store knows: without that, the order of custom statuses and reports
+    /// Loads and pins a user whose user lock is held, with what the store knows: without that, the order of custom statuses and reports
     /// is not known, and what is made now may look older.
     pub(super) async fn pin_known(&self, user: &UserId) -> Result<(Pinned<'_>, UserRef), EngineError> {
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
@@ -105,7 +105,7 @@ impl Engine {
             .peek(at)
             .is_some_and(|entry| entry.profile.is_degraded());
         if is_degraded {
-            self.reload_gated(at, user).await?;
+            self.reload_locked(at, user).await?;
         }
         Ok((pinned, at))
     }
@@ -162,7 +162,7 @@ impl Engine {
                 continue;
             }
             // Writes are done in the order in which they were queued, so when this one is answered those are over.
-            if self.save_mark(Ending::Running).await.is_err() {
+            if self.save_heartbeat(Ending::Running).await.is_err() {
                 self.late.lock().extend(late);
                 continue;
             }
@@ -226,15 +226,15 @@ impl Engine {
         let id = self.shards.of_ref(user).peek(user).map(|entry| entry.user.clone());
         match id {
             Some(id) => {
-                let _gate = self.gate(&id).lock().await;
-                self.reload_gated(user, &id).await
+                let _lock = self.user_lock(&id).lock().await;
+                self.reload_locked(user, &id).await
             }
             None => Ok(()),
         }
     }
 
-    /// Reads again what the store knows of a user whose gate is held.
-    async fn reload_gated(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
+    /// Reads again what the store knows of a user whose user lock is held.
+    async fn reload_locked(&self, user: UserRef, id: &UserId) -> Result<(), EngineError> {
         let row = self.store.load(id).await.map_err(|_| EngineError::StoreUnavailable)?;
         let now = self.clock.now();
         let stored = row.map(|row| self.stored_of(id, row, now)).unwrap_or_default();

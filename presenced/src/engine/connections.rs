@@ -16,9 +16,9 @@ use crate::connection::outbox::UserRef;
 
 /// Last seen of a present user is written at most this often while nothing else is; the pings' beat comes on top of the
 /// jitter, so that a crash loses less than a minute.
-const MARK_EVERY: Duration = Duration::from_secs(45);
+const TIMES_EVERY: Duration = Duration::from_secs(45);
 /// How much later a mark may come, so that users who came together do not write together.
-const MARK_JITTER_MILLIS: u64 = 14_000;
+const TIMES_JITTER_MILLIS: u64 = 14_000;
 
 /// The user has as many connections as one may have (4029).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Engine {
         let entry = shard.entry(at).ok_or(TooManySessions)?;
         // Only now: the greeting carries what was just published, so the connection is not pending it again.
         entry.conns.push(Arc::clone(conn));
-        entry.mark_due = now.wall.after(mark_delay(conn));
+        entry.times_due = now.wall.after(times_delay(conn));
         let record = self.record_of(entry, Viewer::Own);
         drop(shard);
         step(&self.tallies.connections, true);
@@ -146,15 +146,15 @@ impl Engine {
 
     fn note_times(&self, entry: &mut Entry, at: UserRef, now: Now, conn: &Arc<Connection>) {
         entry.profile.note_times(&entry.sessions.contribution());
-        if entry.mark_due <= now.wall {
-            entry.mark_due = now.wall.after(mark_delay(conn));
+        if entry.times_due <= now.wall {
+            entry.times_due = now.wall.after(times_delay(conn));
             self.write_sometime(entry, at);
         }
     }
 }
 
 /// When last seen should be written next: spread by the session, so that no chance is needed.
-fn mark_delay(conn: &Connection) -> Duration {
-    let spread = conn.id().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % MARK_JITTER_MILLIS;
-    MARK_EVERY + Duration::from_millis(spread)
+fn times_delay(conn: &Connection) -> Duration {
+    let spread = conn.id().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % TIMES_JITTER_MILLIS;
+    TIMES_EVERY + Duration::from_millis(spread)
 }

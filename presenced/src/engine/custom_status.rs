@@ -26,7 +26,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let user = user.clone();
         let done = tokio::spawn(async move {
-            let _gate = engine.gate(&user).lock().await;
+            let _lock = engine.user_lock(&user).lock().await;
             engine.set_custom_status_locked(&user, custom, by, viewer).await
         });
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
@@ -42,7 +42,7 @@ impl Engine {
         self.take_choice(user)?;
         let (engine, conn, user) = (Arc::clone(self), Arc::clone(conn), user.clone());
         let done = tokio::spawn(async move {
-            let _gate = engine.gate(&user).lock().await;
+            let _lock = engine.user_lock(&user).lock().await;
             if conn.close_reason() == Some(CloseReason::Forgotten) {
                 // It came too late, and must not bring the user back. Nobody is there any more to be told.
                 return Err(EngineError::StoreUnavailable);
@@ -55,7 +55,7 @@ impl Engine {
         done.await.unwrap_or(Err(EngineError::StoreUnavailable))
     }
 
-    /// The gate is held.
+    /// The user lock is held.
     async fn set_custom_status_locked(
         &self,
         user: &UserId,

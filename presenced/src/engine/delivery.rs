@@ -119,7 +119,7 @@ impl Engine {
             if outbox.preparing > 0 {
                 return Next::Nothing;
             }
-            outbox.changed.iter().copied().collect()
+            outbox.dirty.iter().copied().collect()
         };
         let mut records = Records::default();
         let mut is_all = true;
@@ -178,7 +178,7 @@ impl Engine {
         self.count_deliveries(records.list.len());
         let cursor = {
             let mut outbox = conn.outbox().lock();
-            let is_complete = done && outbox.snapshots.is_empty() && outbox.preparing == 0 && outbox.changed.is_empty();
+            let is_complete = done && outbox.snapshots.is_empty() && outbox.preparing == 0 && outbox.dirty.is_empty();
             if is_complete {
                 outbox.complete_to = outbox.complete_to.max(batch.complete_to);
             }
@@ -280,7 +280,7 @@ impl Engine {
 
     /// The user is about to be told: it counts as changed no more. Whether it did.
     fn unmark(&self, conn: &Arc<Connection>, user: UserRef, entry: &mut Entry) -> bool {
-        let was_marked = conn.outbox().lock().changed.remove(&user);
+        let was_marked = conn.outbox().lock().dirty.remove(&user);
         if was_marked {
             entry.pins = entry.pins.saturating_sub(1);
         }

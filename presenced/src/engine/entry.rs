@@ -79,7 +79,7 @@ pub(crate) struct Entry {
     /// How far it is on disk.
     pub(crate) on_disk: OnDisk,
     /// When last seen should be written again while nothing else is.
-    pub(crate) mark_due: Wall,
+    pub(crate) times_due: Wall,
 }
 
 impl Entry {
@@ -100,7 +100,7 @@ impl Entry {
             is_connected: false,
             armed: None,
             on_disk: OnDisk::Current,
-            mark_due: Wall::from_millis(0),
+            times_due: Wall::from_millis(0),
         }
     }
 

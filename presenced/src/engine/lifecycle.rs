@@ -8,12 +8,12 @@ use presence::{Mono, Now, Profile, UserId};
 use tokio::task::JoinHandle;
 
 use super::Engine;
-use crate::store::{Mark, Row, StoreError};
+use crate::store::{Heartbeat, Row, StoreError};
 
 /// A daemon that was down for longer starts with nobody in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
 /// How often the mark is written that tells the next run when this one ended.
-const MARK_EVERY: Duration = Duration::from_secs(1);
+const TIMES_EVERY: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -28,12 +28,12 @@ impl Engine {
     /// right before the daemon begins to accept: the restart grace counts from here.
     pub(crate) async fn start(
         self: &Arc<Self>,
-        last_mark: Option<Mark>,
+        last_heartbeat: Option<Heartbeat>,
         present: Vec<(UserId, Row)>,
     ) -> Result<Running, StoreError> {
-        self.save_mark(Ending::Running).await?;
+        self.save_heartbeat(Ending::Running).await?;
         let now = self.clock.now();
-        let down = last_mark.map(|mark| now.wall.since(mark.wall));
+        let down = last_heartbeat.map(|mark| now.wall.since(mark.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
             _ => Duration::ZERO,
@@ -74,17 +74,17 @@ impl Engine {
 
     async fn keep_marking(&self) {
         loop {
-            tokio::time::sleep(MARK_EVERY).await;
+            tokio::time::sleep(TIMES_EVERY).await;
             // A failure shows in the store's health; the next second tries again.
-            let _ = self.save_mark(Ending::Running).await;
+            let _ = self.save_heartbeat(Ending::Running).await;
         }
     }
 
-    pub(super) async fn save_mark(&self, ending: Ending) -> Result<(), StoreError> {
+    pub(super) async fn save_heartbeat(&self, ending: Ending) -> Result<(), StoreError> {
         let wall = self.clock.wall();
         let ceiling = self.cluster.wanted_ceiling(wall);
         self.store
-            .save_mark(Mark {
+            .save_heartbeat(Heartbeat {
                 wall,
                 ceiling,
                 clean: ending == Ending::Clean,
@@ -137,7 +137,7 @@ impl Running {
         let written = self.engine.write_out().await;
         let is_all = written.is_ok() && self.engine.all_written();
         let ending = if is_all { Ending::Clean } else { Ending::Running };
-        if let Err(error) = self.engine.save_mark(ending).await {
+        if let Err(error) = self.engine.save_heartbeat(ending).await {
             tracing::error!(%error, "the end of this run could not be written down; the next one treats it as a crash");
         }
     }

@@ -48,8 +48,8 @@ pub(crate) use metrics::EngineMetrics;
 use shard::Shards;
 pub(crate) use watch::WatchRefused;
 
-/// Durable changes of one user happen one after the other; users that share a gate wait for each other.
-const GATES: usize = 1024;
+/// Durable changes of one user happen one after the other; users that share a user lock wait for each other.
+const USER_LOCKS: usize = 1024;
 
 /// Why the engine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +126,7 @@ pub(crate) struct Engine {
     observers: RwLock<Vec<Arc<Connection>>>,
     /// When each user chose of late; those whose limit is over are forgotten.
     choices: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
-    gates: Box<[tokio::sync::Mutex<()>]>,
+    user_locks: Box<[tokio::sync::Mutex<()>]>,
     /// Users whose status waits to be written.
     behind: write_behind::WriteBehind,
     /// Users whose profile is to be read from the store again, pinned.
@@ -185,7 +185,7 @@ impl Engine {
             shared,
             observers: RwLock::default(),
             choices: Mutex::default(),
-            gates: (0..GATES).map(|_| tokio::sync::Mutex::new(())).collect(),
+            user_locks: (0..USER_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect(),
             behind: write_behind::WriteBehind::default(),
             degraded: Mutex::default(),
             late: Mutex::default(),
@@ -362,7 +362,7 @@ impl Engine {
         self.shards.of_user(user).find(user).is_some()
     }
 
-    fn gate(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
-        &self.gates[shard::hash(user) as usize % GATES]
+    fn user_lock(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
+        &self.user_locks[shard::hash(user) as usize % USER_LOCKS]
     }
 }

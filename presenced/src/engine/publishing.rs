@@ -56,7 +56,7 @@ impl Engine {
         let mut ready = Vec::new();
         let mut pins = 0;
         let mut mark = |conn: &Arc<Connection>| {
-            let marked = conn.outbox().lock().mark(user);
+            let marked = conn.outbox().lock().mark_dirty(user);
             pins += u32::from(marked.is_some());
             if marked == Some(true) {
                 ready.push(Arc::clone(conn));

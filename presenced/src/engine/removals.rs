@@ -28,7 +28,7 @@ impl Engine {
     }
 
     async fn kick_now(&self, user: &UserId) -> Result<u64, EngineError> {
-        let _gate = self.gate(user).lock().await;
+        let _lock = self.user_lock(user).lock().await;
         // Whoever is present is in memory, so the store need not be asked who this is.
         let (at, may_have_reports) = {
             let mut shard = self.shards.of_user(user);
@@ -58,7 +58,7 @@ impl Engine {
     }
 
     async fn forget_now(&self, user: &UserId) -> Result<u64, EngineError> {
-        let _gate = self.gate(user).lock().await;
+        let _lock = self.user_lock(user).lock().await;
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
         let revision = self.removal_revision(at);
@@ -73,7 +73,7 @@ impl Engine {
     pub(super) async fn finish_forgetting(&self, at: UserRef) -> Result<(), EngineError> {
         let id = self.shards.of_ref(at).peek(at).map(|entry| entry.user.clone());
         let Some(user) = id else { return Ok(()) };
-        let _gate = self.gate(&user).lock().await;
+        let _lock = self.user_lock(&user).lock().await;
         let row = self
             .store
             .load(&user)

@@ -21,7 +21,7 @@ impl Engine {
     }
 
     async fn report_now(&self, user: &UserId, input: &ReportInput) -> Result<Record, EngineError> {
-        let _gate = self.gate(user).lock().await;
+        let _lock = self.user_lock(user).lock().await;
         let (_pinned, at) = self.pin_known(user).await?;
         let now = self.clock.now();
         let report = self.begin_report(at, now, input)?;

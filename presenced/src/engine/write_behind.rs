@@ -16,7 +16,7 @@ use crate::store::{ExpiredReport, StatusRow, StoreError};
 /// How long a transition waits for others to be written with it.
 const BATCH_EVERY: Duration = Duration::from_millis(80);
 /// How long a mark of last seen waits for a transition to be written with.
-const MARKS_EVERY: Duration = Duration::from_secs(1);
+const TIMES_BATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait after a failure.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Users in one batch.
@@ -76,7 +76,7 @@ impl Engine {
     /// Writes batch after batch, until it is stopped.
     pub(super) async fn run_write_behind(self: Arc<Self>) {
         while !self.behind.is_stopping.load(Ordering::SeqCst) {
-            let is_soon = tokio::time::timeout(MARKS_EVERY, self.behind.soon.notified())
+            let is_soon = tokio::time::timeout(TIMES_BATCH_EVERY, self.behind.soon.notified())
                 .await
                 .is_ok();
             if is_soon {

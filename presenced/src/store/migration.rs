@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(super) const SCHEMA: &str = include_str!("../../../schema.sql");
 /// The version of [`SCHEMA`].
 pub(super) const VERSION: i64 = 1;
-/// The mark of our files: "pres".
+/// The heartbeat of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
 /// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.

@@ -5,8 +5,9 @@
 //! that older never replaces newer.
 
 mod connection;
-mod fault;
-mod forgotten;
+#[cfg(test)]
+mod fault_injection;
+mod health;
 mod identity;
 mod inspect;
 mod metrics;
@@ -16,9 +17,8 @@ mod queue;
 mod read;
 mod row;
 #[cfg(test)]
-mod seam;
-#[cfg(test)]
 mod tests;
+mod tombstones;
 mod write;
 mod writer;
 
@@ -31,14 +31,14 @@ use parking_lot::Mutex;
 use presence::{Preference, Revision, Source, UserId};
 use tokio::sync::oneshot;
 
-use fault::Health;
+use health::Health;
 use metrics::FailureKind;
 use queue::{Queue, Rejected};
 use write::Write;
 use writer::Ticket;
 
 pub(crate) use metrics::StoreMetrics;
-pub(crate) use row::{ExpiredReport, Mark, ReportRow, ReportTimes, Row, Startup, StatusRow};
+pub(crate) use row::{ExpiredReport, Heartbeat, ReportRow, ReportTimes, Row, Startup, StatusRow};
 
 /// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
 /// milliseconds at most.
@@ -299,9 +299,9 @@ impl Store {
         Ok(())
     }
 
-    /// The mark is on disk.
-    pub(crate) async fn save_mark(&self, mark: Mark) -> Result<(), StoreError> {
-        self.write(Write::Mark(mark)).await
+    /// The heartbeat is on disk.
+    pub(crate) async fn save_heartbeat(&self, heartbeat: Heartbeat) -> Result<(), StoreError> {
+        self.write(Write::Heartbeat(heartbeat)).await
     }
 
     /// How the store is. Asks nobody, so it never blocks.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
-use super::fault::Health;
+use super::health::Health;
 use super::identity::Identity;
 use super::inspect::{Found, find, io_error, sql_error};
 use super::queue::Queue;

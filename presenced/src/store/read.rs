@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::fault::{Health, Step};
+use super::health::{Health, Step};
 use super::queue::Queue;
-use super::row::{Mark, ReportRow, Row, Startup};
+use super::row::{Heartbeat, ReportRow, Row, Startup};
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -82,7 +82,7 @@ pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup>
         }
     }
     Ok(Startup {
-        mark: load_mark(connection)?,
+        heartbeat: load_heartbeat(connection)?,
         present,
     })
 }
@@ -98,16 +98,16 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
     Ok(())
 }
 
-fn load_mark(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
+fn load_heartbeat(connection: &Connection) -> rusqlite::Result<Option<Heartbeat>> {
     let mut statement = connection.prepare("SELECT wall, ceiling, clean FROM mark")?;
-    let mark = statement.query_row([], |row| {
-        Ok(Mark {
+    let heartbeat = statement.query_row([], |row| {
+        Ok(Heartbeat {
             wall: Wall::from_millis(row.get(0)?),
             ceiling: number(row, 1)?,
             clean: row.get(2)?,
         })
     });
-    mark.optional()
+    heartbeat.optional()
 }
 
 fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {

@@ -74,7 +74,7 @@ pub(crate) struct StatusRow {
 
 /// What the daemon leaves for its next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct Heartbeat {
     /// When the daemon was last alive.
     pub(crate) wall: Wall,
     /// No revision above this was ever given. Never goes down on disk.
@@ -86,8 +86,8 @@ pub(crate) struct Mark {
 /// What a start finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Startup {
-    /// The last mark; none in a new file.
-    pub(crate) mark: Option<Mark>,
+    /// The last heartbeat; none in a new file.
+    pub(crate) heartbeat: Option<Heartbeat>,
     /// Everyone with `connected` or with a report, by user id.
     pub(crate) present: Vec<(UserId, Row)>,
 }

@@ -6,8 +6,8 @@
 use presence::{Preference, Revision, Source, UserId, Wall};
 use rusqlite::{Connection, named_params};
 
-use super::forgotten::Forgotten;
-use super::row::{ExpiredReport, Mark, ReportRow, ReportTimes, StatusRow};
+use super::row::{ExpiredReport, Heartbeat, ReportRow, ReportTimes, StatusRow};
+use super::tombstones::Tombstones;
 
 /// One request to write.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) enum Write {
     /// Reports whose time was up, written behind.
     Expired(Vec<ExpiredReport>),
     /// What the daemon leaves for its next start.
-    Mark(Mark),
+    Heartbeat(Heartbeat),
 }
 
 /// Why one request was not done, though the database is in order.
@@ -68,9 +68,9 @@ impl Write {
     }
 
     /// Does it, within the transaction and the savepoint that are open.
-    pub(super) fn apply(self, connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Failure> {
+    pub(super) fn apply(self, connection: &Connection, tombstones: &mut Tombstones) -> Result<(), Failure> {
         match self {
-            Self::Preference { user, revision, .. } if forgotten.is_late(&user, revision) => Err(Failure::Forgotten),
+            Self::Preference { user, revision, .. } if tombstones.is_late(&user, revision) => Err(Failure::Forgotten),
             Self::Preference {
                 user,
                 preference,
@@ -81,12 +81,12 @@ impl Write {
             Self::EndReports { user } => Ok(end_reports(connection, &user)?),
             Self::Forget { user, revision } => {
                 forget(connection, &user)?;
-                forgotten.stage(user, revision);
+                tombstones.stage(user, revision);
                 Ok(())
             }
-            Self::Statuses(rows) => Ok(save_statuses(connection, &rows, forgotten)?),
+            Self::Statuses(rows) => Ok(save_statuses(connection, &rows, tombstones)?),
             Self::Expired(gone) => Ok(expire_reports(connection, &gone)?),
-            Self::Mark(mark) => Ok(save_mark(connection, mark)?),
+            Self::Heartbeat(heartbeat) => Ok(save_heartbeat(connection, heartbeat)?),
         }
     }
 }
@@ -185,7 +185,7 @@ fn forget(connection: &Connection, user: &UserId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn save_statuses(connection: &Connection, rows: &[StatusRow], forgotten: &Forgotten) -> rusqlite::Result<()> {
+fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: &Tombstones) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO profile (user_id, status, since, connected, last_seen, last_active, revision)
          VALUES (:user, :status, :since, :connected, :last_seen, :last_active, :revision)
@@ -197,7 +197,7 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], forgotten: &Forgot
            last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
            revision = max(revision, excluded.revision)",
     )?;
-    for row in rows.iter().filter(|row| !forgotten.is_late(&row.user, row.revision)) {
+    for row in rows.iter().filter(|row| !tombstones.is_late(&row.user, row.revision)) {
         statement.execute(named_params! {
             ":user": row.user.as_str(),
             ":status": row.status.as_str(),
@@ -224,16 +224,16 @@ fn expire_reports(connection: &Connection, gone: &[ExpiredReport]) -> rusqlite::
     Ok(())
 }
 
-fn save_mark(connection: &Connection, mark: Mark) -> rusqlite::Result<()> {
+fn save_heartbeat(connection: &Connection, heartbeat: Heartbeat) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO mark (id, wall, ceiling, clean) VALUES (1, :wall, :ceiling, :clean)
          ON CONFLICT (id) DO UPDATE SET
            wall = excluded.wall, ceiling = max(ceiling, excluded.ceiling), clean = excluded.clean",
     )?;
     statement.execute(named_params! {
-        ":wall": mark.wall.as_millis(),
-        ":ceiling": stored(mark.ceiling)?,
-        ":clean": mark.clean,
+        ":wall": heartbeat.wall.as_millis(),
+        ":ceiling": stored(heartbeat.ceiling)?,
+        ":clean": heartbeat.clean,
     })?;
     Ok(())
 }

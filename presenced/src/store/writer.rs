@@ -12,11 +12,11 @@ use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::fault::{Health, Step};
-use super::forgotten::Forgotten;
+use super::health::{Health, Step};
 use super::identity::Identity;
 use super::metrics::{FailureKind, StoreMetrics};
 use super::queue::Queue;
+use super::tombstones::Tombstones;
 use super::write::{Failure, Write};
 use crate::clock::Stopwatch;
 
@@ -68,7 +68,7 @@ pub(super) struct Writer {
     queue: Arc<Queue<Job>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
-    forgotten: Forgotten,
+    tombstones: Tombstones,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
     /// Pages in the log after the last commit, as SQLite told.
@@ -100,7 +100,7 @@ impl Writer {
             queue,
             metrics: health.metrics().clone(),
             health,
-            forgotten: Forgotten::default(),
+            tombstones: Tombstones::default(),
             batch_max,
             log_pages,
             folded_pages: 0,
@@ -135,13 +135,13 @@ impl Writer {
         let mut batch = Batch::new();
         match self.fill(first, &mut batch).and_then(|()| self.commit()) {
             Ok(()) => {
-                self.forgotten.commit();
+                self.tombstones.commit();
                 self.health.written();
                 self.metrics.commit_requests.observe(batch.len() as f64);
                 self.metrics.commit_seconds.observe(watch.elapsed().as_secs_f64());
             }
             Err(error) => {
-                self.forgotten.roll_back();
+                self.tombstones.roll_back();
                 let error = self.health.write_failed(&error);
                 self.roll_back();
                 for (_, answer) in &mut batch {
@@ -203,7 +203,7 @@ impl Writer {
     /// One request. An error is the transaction's, an answer the request's own.
     fn apply(&mut self, write: Write) -> rusqlite::Result<Answer> {
         self.execute("SAVEPOINT request")?;
-        let error = match write.apply(&self.connection, &mut self.forgotten) {
+        let error = match write.apply(&self.connection, &mut self.tombstones) {
             Ok(()) => {
                 self.execute("RELEASE request")?;
                 return Ok(Ok(()));

@@ -225,7 +225,7 @@ async fn engine(
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine
-        .start(startup.mark, startup.present)
+        .start(startup.heartbeat, startup.present)
         .await
         .expect("a running engine");
     (engine, running)

@@ -152,7 +152,7 @@ impl Fixture {
     pub(super) async fn forgetting(&self, name: &'static str) -> JoinHandle<Result<u64, EngineError>> {
         let engine = Arc::clone(&self.engine);
         let forgetting = tokio::spawn(async move { engine.forget(&user(name)).await });
-        let has_begun = |engine: &Engine| engine.gate(&user(name)).try_lock().is_err();
+        let has_begun = |engine: &Engine| engine.user_lock(&user(name)).try_lock().is_err();
         self.until("it is being forgotten", has_begun).await;
         forgetting
     }
@@ -197,7 +197,7 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let (ceiling, clean) = startup.mark.map_or((0, true), |mark| (mark.ceiling, mark.clean));
+        let (ceiling, clean) = startup.heartbeat.map_or((0, true), |mark| (mark.ceiling, mark.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -206,7 +206,7 @@ impl Fixture {
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
         let running = engine
-            .start(startup.mark, startup.present)
+            .start(startup.heartbeat, startup.present)
             .await
             .expect("a running engine");
         Self {

@@ -68,7 +68,7 @@ async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_us
     });
     fixture
         .until("the kick is answered or waits for the store", |engine| {
-            kicking.is_finished() || engine.gate(&ann).try_lock().is_err()
+            kicking.is_finished() || engine.user_lock(&ann).try_lock().is_err()
         })
         .await;
     drop(held);
@@ -225,7 +225,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     fixture.written().await;
     let held = fixture.store.hold_commits();
     assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
-    let gate = fixture.engine.gate(&ann).lock().await;
+    let lock = fixture.engine.user_lock(&ann).lock().await;
     drop(held);
     while fixture.stored("ann").await.is_some() {}
     let preference = Preference {
@@ -239,7 +239,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
         .next_revision(Revision::NEVER, fixture.engine.clock.wall());
     let chosen = fixture.store.save_preference(&ann, preference, revision).await;
     assert!(chosen.is_ok());
-    drop(gate);
+    drop(lock);
     let is_followed_up = |engine: &Engine| {
         let shard = engine.shards.of_user(&ann);
         let entry = shard.find(&ann).and_then(|at| shard.peek(at));

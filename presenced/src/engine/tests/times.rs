@@ -103,7 +103,7 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     let due_in = |fixture: &Fixture| {
         let mut shard = fixture.engine.shards.of_user(&user("ann"));
         let at = shard.find(&user("ann")).expect("ann");
-        let due = &mut shard.entry(at).expect("ann").mark_due;
+        let due = &mut shard.entry(at).expect("ann").times_due;
         let wait = due.since(fixture.engine.clock.wall());
         *due = fixture.engine.clock.wall();
         wait

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
-use super::super::fault::Step;
+use super::super::health::Step;
 use super::super::metrics::FailureKind;
 use super::*;
 

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Mark, OpenOptions, ReportRow, ReportTimes, Startup, StatusRow, Store, StoreError, StoreMetrics};
+use super::{Heartbeat, OpenOptions, ReportRow, ReportTimes, Startup, StatusRow, Store, StoreError, StoreMetrics};
 
 /// A directory with a database, removed at the end.
 struct Place {

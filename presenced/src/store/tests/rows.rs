@@ -251,18 +251,18 @@ async fn a_start_finds_the_mark_and_whoever_may_be_present() {
         .await
         .unwrap();
     store.choose("absent", Idle, 3).await.unwrap();
-    let mark = |wall, ceiling, clean| Mark {
+    let heartbeat = |wall, ceiling, clean| Heartbeat {
         wall: self::wall(wall),
         ceiling,
         clean,
     };
-    store.save_mark(mark(1_000, 70_000_000, false)).await.unwrap();
-    store.save_mark(mark(2_000, 60_000_000, true)).await.unwrap();
+    store.save_heartbeat(heartbeat(1_000, 70_000_000, false)).await.unwrap();
+    store.save_heartbeat(heartbeat(2_000, 60_000_000, true)).await.unwrap();
     store.close();
     let (_, startup) = place.start();
     assert_eq!(
-        startup.mark,
-        Some(mark(2_000, 70_000_000, true)),
+        startup.heartbeat,
+        Some(heartbeat(2_000, 70_000_000, true)),
         "a ceiling never goes down"
     );
     let names: Vec<_> = startup

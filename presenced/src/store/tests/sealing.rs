@@ -7,7 +7,7 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
 use super::super::connection::Beside;
-use super::super::fault::Step;
+use super::super::health::Step;
 use super::*;
 
 fn is_sealed(result: &Result<(), StoreError>) -> bool {

@@ -6,7 +6,7 @@ use parking_lot::MutexGuard;
 use rusqlite::ffi::SQLITE_BUSY;
 
 use super::Store;
-use super::fault::Step;
+use super::health::Step;
 
 /// While it lives, something of the store stands still.
 #[must_use]

@@ -13,7 +13,7 @@ const REMEMBERED_MAX: usize = 16_384;
 
 /// The users forgotten, and by which revision.
 #[derive(Debug, Default)]
-pub(super) struct Forgotten {
+pub(super) struct Tombstones {
     revisions: HashMap<UserId, Revision>,
     /// In the order in which they were forgotten, oldest first.
     order: VecDeque<UserId>,
@@ -21,7 +21,7 @@ pub(super) struct Forgotten {
     staged: Vec<(UserId, Revision)>,
 }
 
-impl Forgotten {
+impl Tombstones {
     /// Whether a write of this revision comes too late.
     pub(super) fn is_late(&self, user: &UserId, revision: Revision) -> bool {
         let committed = self.revisions.get(user).is_some_and(|forgotten| revision <= *forgotten);
@@ -68,33 +68,36 @@ mod tests {
 
     #[test]
     fn a_write_is_late_up_to_the_revision_that_forgot_its_user() {
-        let mut forgotten = Forgotten::default();
-        forgotten.stage(user(1), Revision::new(10));
-        assert!(forgotten.is_late(&user(1), Revision::new(10)), "within the transaction");
-        forgotten.commit();
-        assert!(forgotten.is_late(&user(1), Revision::new(10)));
-        assert!(!forgotten.is_late(&user(1), Revision::new(11)));
-        assert!(!forgotten.is_late(&user(2), Revision::new(1)));
+        let mut tombstones = Tombstones::default();
+        tombstones.stage(user(1), Revision::new(10));
+        assert!(
+            tombstones.is_late(&user(1), Revision::new(10)),
+            "within the transaction"
+        );
+        tombstones.commit();
+        assert!(tombstones.is_late(&user(1), Revision::new(10)));
+        assert!(!tombstones.is_late(&user(1), Revision::new(11)));
+        assert!(!tombstones.is_late(&user(2), Revision::new(1)));
     }
 
     #[test]
     fn a_transaction_that_failed_forgot_nobody() {
-        let mut forgotten = Forgotten::default();
-        forgotten.stage(user(1), Revision::new(10));
-        forgotten.roll_back();
-        forgotten.commit();
-        assert!(!forgotten.is_late(&user(1), Revision::new(10)));
+        let mut tombstones = Tombstones::default();
+        tombstones.stage(user(1), Revision::new(10));
+        tombstones.roll_back();
+        tombstones.commit();
+        assert!(!tombstones.is_late(&user(1), Revision::new(10)));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
-        let mut forgotten = Forgotten::default();
+        let mut tombstones = Tombstones::default();
         for number in 0..=REMEMBERED_MAX {
-            forgotten.stage(user(number), Revision::new(10));
-            forgotten.commit();
+            tombstones.stage(user(number), Revision::new(10));
+            tombstones.commit();
         }
-        assert!(!forgotten.is_late(&user(0), Revision::new(1)));
-        assert!(forgotten.is_late(&user(1), Revision::new(1)));
-        assert_eq!(forgotten.revisions.len(), REMEMBERED_MAX);
+        assert!(!tombstones.is_late(&user(0), Revision::new(1)));
+        assert!(tombstones.is_late(&user(1), Revision::new(1)));
+        assert_eq!(tombstones.revisions.len(), REMEMBERED_MAX);
     }
 }
