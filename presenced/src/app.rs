@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Alone, Cluster};
 use crate::config::Config;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::DataDir;
@@ -132,8 +132,8 @@ fn build_engine(
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            choices: limits.choices,
-            keepalive_options: KeepaliveOptions {
+            custom_statuses: limits.choices,
+            keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
                 write_timeout: limits.write_timeout,
@@ -143,7 +143,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        cluster: Cluster::new(&node_name(), ceiling, was_clean),
+        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, was_clean)),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);

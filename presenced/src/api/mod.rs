@@ -143,11 +143,14 @@ async fn method_not_allowed() -> Refusal {
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::StoreUnavailable => Self::new(Code::StoreUnavailable, error.to_string()),
             EngineError::RateLimited { retry_after } => {
                 Self::rate_limited(retry_after, "too many choices of this user; try again later")
             }
-            EngineError::TooManyReports => Self::new(Code::TooMany, error.to_string()),
+            EngineError::TooManyReports | EngineError::TooManySessions | EngineError::TooManyWatched => {
+                Self::new(Code::TooMany, error.to_string())
+            }
+            EngineError::TaskPanicked => Self::internal(),
+            EngineError::Store(_) => Self::new(Code::StoreUnavailable, error.to_string()),
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The directory of a node that is alone: its contribution is all there is, and its own clock gives the revisions.
+//! A node that is alone: its contribution is all there is, and its own clock gives the revisions.
 
 use parking_lot::Mutex;
-use presence::wire::record::{Record, Viewer};
-use presence::{Contribution, Now, Profile, Published, Revision, RevisionClock, UserId, Wall};
+use presence::{Revision, RevisionClock, Wall};
 
-/// Turns contributions into records.
+/// Gives the revisions of a node that is alone.
 pub(crate) struct Alone {
     node: Box<str>,
     revisions: Mutex<RevisionClock>,
@@ -42,19 +41,9 @@ impl Alone {
         }
     }
 
-    /// This node's contribution changed, or the profile did: the rule applied, with the next revision if it is told.
-    pub(crate) fn contribute(&self, now: Now, profile: &mut Profile, mine: Contribution) -> Option<Published> {
-        profile.recompute(now.wall, &[mine], |before| self.next_revision(before, now.wall))
-    }
-
-    /// The next revision, for what is told without a rule: a removal.
+    /// The revision after `before`.
     pub(crate) fn next_revision(&self, before: Revision, wall: Wall) -> Revision {
         self.revisions.lock().next(before, wall)
-    }
-
-    /// The record as `viewer` may see it.
-    pub(crate) fn record(&self, user: &UserId, profile: &Profile, mine: Contribution, viewer: Viewer) -> Record {
-        profile.record(user, &[(&self.node, mine)], viewer)
     }
 
     /// The ceiling to store now.

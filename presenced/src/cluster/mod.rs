@@ -1,6 +1,83 @@
-//! The seam between this node's sessions and the record that everyone sees. One implementation stands: [`local`], where
-//! this node is alone and answers at once. The store and the sockets are not known here.
+//! The seam between this node's sessions and the records that everyone sees. A node offers what its sessions add up to,
+//! and applies what comes back. One implementation stands: a node that is alone applies at once. The store and the
+//! sockets are not known here.
 
 mod alone;
 
-pub(crate) use alone::Alone as Cluster;
+use std::sync::Arc;
+
+use presence::{Contribution, Revision, UserId, Wall};
+
+pub(crate) use alone::Alone;
+
+/// What the sessions of one user on another node add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeContribution {
+    pub(crate) node: Arc<str>,
+    pub(crate) contribution: Contribution,
+}
+
+/// How this node shares its users with others.
+pub(crate) enum Cluster {
+    /// With nobody.
+    Alone(Alone),
+}
+
+impl Cluster {
+    /// The name of this node.
+    pub(crate) fn node(&self) -> &str {
+        match self {
+            Self::Alone(alone) => alone.node(),
+        }
+    }
+
+    /// What other nodes contribute to a user that comes into memory.
+    pub(crate) fn contributions_of(&self, _user: &UserId) -> Vec<NodeContribution> {
+        match self {
+            Self::Alone(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a user that is not in memory may be present: then what the store knows does not suffice to say OFFLINE.
+    pub(crate) fn may_be_present_elsewhere(&self, _user: &UserId) -> bool {
+        match self {
+            Self::Alone(_) => false,
+        }
+    }
+
+    /// Offers a new state of a user. Alone it takes effect at once, under the lock that the caller holds: `apply` is given
+    /// the revision of the change, made from the one before, if it needs one.
+    pub(crate) fn offer<T>(&self, now: Wall, apply: impl FnOnce(&dyn Fn(Revision) -> Revision) -> T) -> T {
+        match self {
+            Self::Alone(alone) => apply(&|before| alone.next_revision(before, now)),
+        }
+    }
+
+    /// The revision at which to show what was stored.
+    pub(crate) fn restored(&self, stored: Revision) -> Revision {
+        match self {
+            Self::Alone(alone) => alone.restored(stored),
+        }
+    }
+
+    /// The revision of a change that is made now.
+    pub(crate) fn next_revision(&self, before: Revision, wall: Wall) -> Revision {
+        match self {
+            Self::Alone(alone) => alone.next_revision(before, wall),
+        }
+    }
+
+    /// The ceiling of revisions to store now, before any above the last one is given.
+    pub(crate) fn wanted_ceiling(&self, wall: Wall) -> u64 {
+        match self {
+            Self::Alone(alone) => alone.wanted_ceiling(wall),
+        }
+    }
+
+    /// A ceiling is on disk.
+    pub(crate) fn raise_ceiling(&self, stored: u64) {
+        match self {
+            Self::Alone(alone) => alone.raise_ceiling(stored),
+        }
+    }
+}

@@ -58,7 +58,7 @@ impl Keepalive {
     }
 
     /// Bytes arrived: any answer a ping. `opened` is since when a message is unfinished, if one is.
-    pub(crate) const fn hear(&mut self, now: Mono, opened: Option<Mono>) {
+    pub(crate) const fn note_received(&mut self, now: Mono, opened: Option<Mono>) {
         self.heard = now;
         self.pinged = None;
         self.opened = opened;
@@ -120,7 +120,7 @@ impl Connection {
         if self.close_reason().is_some() {
             return None;
         }
-        let stuck_since = self.stuck_since();
+        let stuck_since = self.blocked_since();
         let due = self
             .keepalive
             .lock()
@@ -128,15 +128,15 @@ impl Connection {
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {
-                self.push_frame(Opcode::Ping, b"");
+                self.send_control(Opcode::Ping, b"");
                 // Stuck already, so it did not leave now.
-                Some(match self.stuck_since() {
+                Some(match self.blocked_since() {
                     Some(_) => next.min(now.mono.after(STUCK_LOOKS)),
                     None => next,
                 })
             }
             // Nobody is judged whose word lies in the socket: the task may be late, or waiting for the store.
-            Due::CloseReason(CloseReason::PingTimeout | CloseReason::Abusive(_)) if self.has_unread() => {
+            Due::CloseReason(CloseReason::PingTimeout | CloseReason::Abusive(_)) if self.socket.has_unread() => {
                 Some(now.mono.after(UNREAD_WAITS))
             }
             Due::CloseReason(close_reason) => {
@@ -178,7 +178,7 @@ mod tests {
     fn any_frame_answers_a_ping() {
         let mut keepalive = Keepalive::new(at(0), None);
         keepalive.judge(at(25), None, &OPTIONS);
-        keepalive.hear(at(30), None);
+        keepalive.note_received(at(30), None);
         assert_eq!(keepalive.judge(at(35), None, &OPTIONS), Due::Nothing(at(55)));
     }
 
@@ -212,10 +212,10 @@ mod tests {
     fn a_message_may_not_stay_unfinished_whatever_arrives_in_between() {
         let mut keepalive = Keepalive::new(at(0), None);
         for second in 1..10 {
-            keepalive.hear(at(second), Some(at(1)));
+            keepalive.note_received(at(second), Some(at(1)));
             assert_eq!(keepalive.judge(at(second), None, &OPTIONS), Due::Nothing(at(11)));
         }
-        keepalive.hear(at(11), Some(at(1)));
+        keepalive.note_received(at(11), Some(at(1)));
         assert!(matches!(
             keepalive.judge(at(11), None, &OPTIONS),
             Due::CloseReason(CloseReason::Abusive(_))
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn whoever_does_not_read_is_too_slow_in_the_middle_of_a_message_as_well() {
         let mut keepalive = Keepalive::new(at(0), None);
-        keepalive.hear(at(1), Some(at(1)));
+        keepalive.note_received(at(1), Some(at(1)));
         assert!(matches!(
             keepalive.judge(at(29), Some(at(0)), &OPTIONS),
             Due::CloseReason(CloseReason::Abusive(_))
@@ -240,7 +240,7 @@ mod tests {
     fn a_connection_ends_when_its_token_does() {
         let mut keepalive = Keepalive::new(at(0), Some(at(7)));
         assert_eq!(keepalive.judge(at(1), None, &OPTIONS), Due::Nothing(at(7)));
-        keepalive.hear(at(7), None);
+        keepalive.note_received(at(7), None);
         assert_eq!(
             keepalive.judge(at(7), None, &OPTIONS),
             Due::CloseReason(CloseReason::Expired)
@@ -282,7 +282,7 @@ mod tests {
             for pause in hears {
                 proptest::prop_assert_eq!(watch(&mut keepalive, (now, now + pause), |_| None).0, None, "who speaks stays");
                 now += pause;
-                keepalive.hear(Mono::from_millis(now), None);
+                keepalive.note_received(Mono::from_millis(now), None);
             }
             // Data may lie unsent for a while; then the socket takes it, and the peer is dead from that moment.
             let (from, until) = stuck.map_or((0, now), |(after, length)| (now + after % 20_000, now + after % 20_000 + length));
@@ -309,7 +309,7 @@ mod tests {
                 let pinged = pings[0];
                 proptest::prop_assert_eq!(watch(&mut keepalive, (pinged, pinged + delay), |_| None).0, None);
                 now = pinged + delay;
-                keepalive.hear(Mono::from_millis(now), None);
+                keepalive.note_received(Mono::from_millis(now), None);
             }
         }
     }

@@ -1,19 +1,18 @@
-//! What one connection is still to be sent. Not a queue of messages: answers that wait for the socket, snapshots that are made as it
-//! drains, and the *set* of watched users that changed, whose newest state is read when it is sent.
+//! What one connection is still to be sent. Not a queue of messages: bytes that wait for the socket, snapshots that are
+//! made as it drains, and the *set* of watched users that changed, whose newest record is read when it is sent.
 //!
-//! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing.
+//! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. Whoever writes to the socket
+//! holds the right to do so ([`WriteState::Writing`]) and not the lock.
 
 use std::collections::VecDeque;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use presence::wire::client::MessageId;
 use presence::{Mono, Revision, UserId};
 
-/// Where a user's entry is: shard and slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct UserRef(pub(crate) u32);
+use super::user_pin::{UserPin, UserRef};
 
-/// Answers that may wait, in bytes, before nothing more is read from the connection: four of the longest frames.
+/// Replies that may wait, in bytes, before nothing more is read from the connection: four of the longest frames.
 pub(crate) const BACKLOG_MAX_BYTES: usize = 256 * 1024;
 /// Snapshots that may wait before nothing more is read from the connection.
 pub(crate) const SNAPSHOTS_WAITING_MAX: usize = 4;
@@ -21,9 +20,9 @@ pub(crate) const SNAPSHOTS_WAITING_MAX: usize = 4;
 /// A snapshot that is still being sent.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The request's id.
+    /// The id of the request that it answers.
     pub(crate) id: Option<MessageId>,
-    /// Whether users not listed are as they were.
+    /// Whether users that are not listed are unchanged since the client's cursor.
     pub(crate) resumed: bool,
     /// What is left to list.
     pub(crate) rest: Rest,
@@ -32,161 +31,433 @@ pub(crate) struct Snapshot {
 /// What is left of a snapshot.
 #[derive(Debug)]
 pub(crate) enum Rest {
-    /// These users (pinned), last first.
-    Named(Vec<UserRef>),
-    /// Everyone present from there on.
+    /// These users, last first.
+    Named(Vec<UserPin>),
+    /// Everyone present, from there on.
     Everyone {
         /// The shard to go on in.
         shard: usize,
-        /// The last user listed of it.
+        /// The last user of it that was listed.
         after: Option<UserId>,
     },
-    /// What changed for an observer that resumes: users that are there (pinned), and those that were forgotten.
+    /// What changed for an observer that resumes: users that exist, and users that were removed.
     Changed {
         /// Last first.
-        users: Vec<UserRef>,
+        users: Vec<UserPin>,
         /// With the revision of their removal.
         removed: Vec<(UserId, Revision)>,
     },
 }
 
-/// What one connection is still to be sent.
+/// The dirty users, each with the number of its last change.
+pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
+
+/// How far a connection's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// The greeting has not been sent; nothing may precede it.
+    #[default]
+    Greeting,
+    /// Frames are taken and changes are delivered.
+    Open,
+    /// The socket is broken: nothing more is sent. The session has not ended yet.
+    Broken,
+    /// The session has ended: no change is delivered any more, replies and the close frame still are.
+    Ended,
+    /// The session has ended, and the close frame was the last frame (or the socket is broken).
+    Closed,
+}
+
+/// Who writes to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum WriteState {
+    /// Nobody, and nothing is unsent.
+    #[default]
+    Idle,
+    /// A thread, outside the lock; others only append to `unsent`.
+    Writing {
+        /// When the socket stopped taking bytes, if this continues what it did not take.
+        blocked_since: Option<Mono>,
+    },
+    /// The socket is full; the connection's task goes on when it has room.
+    Blocked {
+        /// Since when a write has made no progress.
+        since: Mono,
+    },
+}
+
+/// Whether the connection's task reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Reading {
+    #[default]
+    Running,
+    /// Until the backlog is gone.
+    Paused,
+}
+
+/// What to do with a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// Write it: the right to write is the caller's until it calls [`Outbox::written`] or [`Outbox::break_off`].
+    WriteNow,
+    /// It was appended to what waits.
+    Waits,
+    /// Nothing is sent any more.
+    Dropped,
+}
+
+/// What follows a write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AfterWrite {
+    /// This was appended meanwhile: write it.
+    Write(Vec<u8>),
+    /// The socket is full.
+    Blocked,
+    /// The socket is broken.
+    Broken,
+    /// Everything was sent.
+    Done(Wakeups),
+}
+
+/// Who must be woken after the outbox changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Wakeups {
+    /// The connection belongs into the ready queue, and counts as queued.
+    pub(super) delivery: bool,
+    /// The connection's task had stopped reading and may go on.
+    pub(super) reader: bool,
+}
+
+/// Whether a user became dirty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// Yes, and the connection belongs into the ready queue, where it counts as queued.
+    Queue,
+    /// Yes; delivery comes by when the socket is free.
+    Later,
+    /// The user was dirty already: two changes leave as one.
+    Conflated,
+    /// The connection is not told any more.
+    Gone,
+}
+
+/// One turn of the delivery: what was taken out of the outbox. It ends with [`Outbox::finish_turn`].
+#[derive(Debug)]
+pub(crate) struct DeliveryTurn {
+    /// The snapshot that is first in line.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// The users that are dirty.
+    pub(crate) dirty: DirtyUsers,
+    /// Up to which change everything has been sent.
+    pub(crate) complete_to: u64,
+    /// Whether more snapshots wait, or are being prepared: until they were sent the cursor stays.
+    pub(crate) has_more_snapshots: bool,
+}
+
+impl DeliveryTurn {
+    /// Takes out the dirty users that were told, each up to the change with this number.
+    pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
+        drop_told(&mut self.dirty, told);
+    }
+}
+
+/// What a turn came to.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    /// Frames that wait for the socket, from `sent` on.
-    pub(crate) unsent: Vec<u8>,
-    /// Somebody is writing, outside the lock; others only append.
-    pub(crate) is_writing: bool,
-    /// It is in the ready queue.
-    pub(crate) is_queued: bool,
-    /// The greeting went out; before, nothing else may.
-    pub(crate) is_greeted: bool,
-    /// The close frame is the last thing in `unsent`, or gone; or the socket is broken.
-    pub(crate) is_closing: bool,
-    /// The session ended: nothing is still to be sent any more, though a goodbye may still go out.
-    pub(crate) is_ended: bool,
-    /// The connection's task reads nothing until the backlog is gone.
-    pub(crate) is_held: bool,
-    /// Watches being prepared: until their snapshots stand in line no event may overtake them, because its cursor would
-    /// claim users that were never told.
-    pub(crate) preparing: u32,
-    /// Since when `unsent` lies without progress.
-    pub(crate) stuck_since: Option<Mono>,
-    /// Snapshots in line.
-    pub(crate) snapshots: VecDeque<Snapshot>,
-    /// Watched users that changed.
-    pub(crate) dirty: HashSet<UserRef>,
-    /// The last point of the node's changes up to which everything pending was sent; 0: none yet.
+pub(crate) struct DeliveryResult {
+    /// The rest of the snapshot.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Dirty users that did not fit into the frame.
+    pub(crate) left: DirtyUsers,
+    /// Up to which change everything has been sent with the frame.
     pub(crate) complete_to: u64,
 }
 
+/// What one connection is still to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    phase: Phase,
+    writer: WriteState,
+    reading: Reading,
+    /// The connection is in the ready queue.
+    is_queued: bool,
+    /// Frames that wait for the socket.
+    unsent: Vec<u8>,
+    /// Snapshots in line.
+    snapshots: VecDeque<Snapshot>,
+    /// Watches whose snapshots are not in line yet. No event overtakes them: its cursor would claim users that were
+    /// never sent.
+    preparing: u32,
+    dirty: DirtyUsers,
+    /// The last point of the node's changes up to which everything was sent; 0: none yet.
+    complete_to: u64,
+}
+
 impl Outbox {
-    /// A watched user changed: it is pinned until it is taken out again. Whether the connection must be put in the ready
-    /// queue for it; `None` if nothing was marked, because it was already or the connection is going.
-    pub(crate) fn mark_dirty(&mut self, user: UserRef) -> Option<bool> {
-        if self.is_closing || self.is_ended || !self.dirty.insert(user) {
+    /// A user that the connection watches changed; `number` is the change's.
+    pub(crate) fn mark_dirty(&mut self, pin: impl FnOnce() -> UserPin, user: UserRef, number: u64) -> Marked {
+        if !matches!(self.phase, Phase::Greeting | Phase::Open) {
+            return Marked::Gone;
+        }
+        if let Some(before) = self.dirty.get_mut(&user) {
+            *before = number;
+            return Marked::Conflated;
+        }
+        self.dirty.insert(pin(), number);
+        if self.enqueue() { Marked::Queue } else { Marked::Later }
+    }
+
+    /// A watch begins: its snapshot will be put in line.
+    pub(crate) fn begin_preparing(&mut self) {
+        self.preparing += 1;
+    }
+
+    /// The watch is over. Whether the connection belongs into the ready queue.
+    pub(crate) fn finish_preparing(&mut self, snapshot: Option<Snapshot>) -> bool {
+        self.preparing -= 1;
+        if matches!(self.phase, Phase::Greeting | Phase::Open) {
+            self.snapshots.extend(snapshot);
+        }
+        self.enqueue()
+    }
+
+    /// The delivery's turn, unless nothing can be sent now.
+    pub(crate) fn begin_turn(&mut self) -> Option<DeliveryTurn> {
+        self.is_queued = false;
+        if self.phase != Phase::Open || self.writer != WriteState::Idle || !self.has_something_to_deliver() {
             return None;
         }
-        Some(self.enqueue())
+        self.writer = WriteState::Writing { blocked_since: None };
+        let snapshot = self.snapshots.pop_front();
+        Some(DeliveryTurn {
+            snapshot,
+            dirty: std::mem::take(&mut self.dirty),
+            complete_to: self.complete_to,
+            has_more_snapshots: !self.snapshots.is_empty() || self.preparing > 0,
+        })
+    }
+
+    /// Puts back what the turn did not send. `told` are the users that its frame tells, each with the number of the change
+    /// up to which it does. How many changes came while the turn went on and were told by it already. The right to write
+    /// stays with the caller.
+    pub(crate) fn finish_turn(&mut self, result: DeliveryResult, told: &[(UserRef, u64)]) -> u64 {
+        if self.phase != Phase::Open {
+            return 0;
+        }
+        self.complete_to = result.complete_to;
+        if let Some(snapshot) = result.snapshot {
+            self.snapshots.push_front(snapshot);
+        }
+        let conflated = drop_told(&mut self.dirty, told);
+        if self.dirty.is_empty() {
+            // The map may be empty as well: it keeps its memory for the next change.
+            self.dirty = result.left;
+        } else {
+            for (pin, number) in result.left {
+                // A change that came meanwhile has the higher number.
+                self.dirty.entry(pin).or_insert(number);
+            }
+        }
+        conflated
+    }
+
+    /// Takes a frame to be sent after everything that waits.
+    pub(super) fn accept(&mut self, frame: &[u8]) -> Accepted {
+        if matches!(self.phase, Phase::Broken | Phase::Closed) {
+            return Accepted::Dropped;
+        }
+        if self.writer == WriteState::Idle {
+            self.writer = WriteState::Writing { blocked_since: None };
+            return Accepted::WriteNow;
+        }
+        self.unsent.extend_from_slice(frame);
+        Accepted::Waits
+    }
+
+    /// Takes the greeting, in one step with opening the outbox: a change that came in between would precede it.
+    pub(super) fn accept_greeting(&mut self, frame: &[u8]) -> Accepted {
+        if self.phase == Phase::Greeting {
+            self.phase = Phase::Open;
+        }
+        self.accept(frame)
+    }
+
+    /// Takes the close frame, the last frame ever.
+    pub(super) fn accept_close(&mut self, frame: &[u8]) -> Accepted {
+        let accepted = self.accept(frame);
+        self.refuse_frames();
+        accepted
+    }
+
+    /// The right to write what the socket did not take, with these bytes, if they wait for the socket alone.
+    pub(super) fn resume_writing(&mut self) -> Option<Vec<u8>> {
+        let WriteState::Blocked { since } = self.writer else {
+            return None;
+        };
+        self.writer = WriteState::Writing {
+            blocked_since: Some(since),
+        };
+        Some(std::mem::take(&mut self.unsent))
+    }
+
+    /// The socket took `count` of these bytes.
+    pub(super) fn written(&mut self, bytes: &[u8], count: usize, now: impl FnOnce() -> Mono) -> AfterWrite {
+        let rest = bytes.get(count..).unwrap_or_default();
+        if !rest.is_empty() {
+            let before = match self.writer {
+                WriteState::Writing { blocked_since } if count == 0 => blocked_since,
+                _ => None,
+            };
+            self.writer = WriteState::Blocked {
+                since: before.unwrap_or_else(now),
+            };
+            self.unsent.splice(0..0, rest.iter().copied());
+            return AfterWrite::Blocked;
+        }
+        self.writer = WriteState::Writing { blocked_since: None };
+        if !self.unsent.is_empty() {
+            return AfterWrite::Write(std::mem::take(&mut self.unsent));
+        }
+        self.writer = WriteState::Idle;
+        self.trim();
+        AfterWrite::Done(Wakeups {
+            delivery: self.enqueue(),
+            reader: self.resume_reading(),
+        })
+    }
+
+    /// The socket is broken: nothing is sent any more.
+    pub(super) fn break_off(&mut self) -> AfterWrite {
+        self.refuse_frames();
+        self.writer = WriteState::Idle;
+        self.unsent = Vec::new();
+        AfterWrite::Broken
+    }
+
+    /// The session ended: what was still to be delivered is dropped. Whether it had not ended before.
+    pub(crate) fn end(&mut self) -> bool {
+        let (phase, is_first) = match self.phase {
+            Phase::Greeting | Phase::Open => (Phase::Ended, true),
+            Phase::Broken => (Phase::Closed, true),
+            Phase::Ended | Phase::Closed => (self.phase, false),
+        };
+        self.phase = phase;
+        self.snapshots = VecDeque::new();
+        self.dirty = DirtyUsers::new();
+        is_first
+    }
+
+    /// Whether so much waits to be sent that nothing more should be read. If so, the task is woken when it is gone.
+    pub(super) fn pause_reading(&mut self) -> bool {
+        let is_backlogged = self.is_backlogged();
+        self.reading = if is_backlogged {
+            Reading::Paused
+        } else {
+            Reading::Running
+        };
+        is_backlogged
+    }
+
+    /// Whether everything was handed to the kernel.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.writer == WriteState::Idle && self.unsent.is_empty()
+    }
+
+    /// Since when a write has made no progress; none while nothing waits for the socket.
+    pub(super) fn blocked_since(&self) -> Option<Mono> {
+        match self.writer {
+            WriteState::Idle => None,
+            WriteState::Writing { blocked_since } => blocked_since,
+            WriteState::Blocked { since } => Some(since),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_queued(&self) -> bool {
+        self.is_queued
+    }
+
+    /// Whether nothing is under way and nothing waits.
+    #[cfg(test)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.is_queued && self.is_flushed() && !self.has_something_to_deliver()
+    }
+
+    /// From now on it counts as queued: the test puts the connection into the ready queue.
+    #[cfg(test)]
+    pub(crate) fn hold_delivery(&mut self) {
+        self.is_queued = true;
+    }
+
+    /// From now on somebody seems to write, so nothing else is sent.
+    #[cfg(test)]
+    pub(crate) fn hold_writes(&mut self) {
+        self.writer = WriteState::Writing { blocked_since: None };
+    }
+
+    /// Ends [`Self::hold_writes`]. Whether the connection belongs into the ready queue.
+    #[cfg(test)]
+    pub(crate) fn release_writes(&mut self) -> bool {
+        self.writer = WriteState::Idle;
+        self.enqueue()
     }
 
     /// Whether there is something to deliver and the socket is free; if so it counts as queued from now on.
-    pub(crate) fn enqueue(&mut self) -> bool {
-        let is_free = !self.is_queued && !self.is_writing && self.unsent.is_empty();
-        let is_over = self.is_closing || self.is_ended;
-        let is_due = is_free && self.is_greeted && !is_over && self.is_owed();
+    fn enqueue(&mut self) -> bool {
+        let is_free = !self.is_queued && self.writer == WriteState::Idle;
+        let is_due = is_free && self.phase == Phase::Open && self.has_something_to_deliver();
         self.is_queued |= is_due;
         is_due
     }
 
-    /// Whether a snapshot or an event could be made now.
-    pub(crate) fn is_owed(&self) -> bool {
+    /// Whether a snapshot or an event could be sent now.
+    fn has_something_to_deliver(&self) -> bool {
         !self.snapshots.is_empty() || (self.preparing == 0 && !self.dirty.is_empty())
     }
 
-    /// The session ended. What was still pending, to be unpinned.
-    pub(crate) fn end(&mut self) -> Vec<UserRef> {
-        self.is_ended = true;
-        let listed = std::mem::take(&mut self.snapshots)
-            .into_iter()
-            .flat_map(|snapshot| match snapshot.rest {
-                Rest::Named(users) | Rest::Changed { users, .. } => users,
-                Rest::Everyone { .. } => Vec::new(),
-            });
-        listed.chain(std::mem::take(&mut self.dirty)).collect()
+    /// Of a connection whose socket is broken the rest must be read: that is how its end is found.
+    fn is_backlogged(&self) -> bool {
+        !matches!(self.phase, Phase::Broken | Phase::Closed)
+            && (self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX)
     }
 
     /// Whether the connection's task must be woken, because it stopped reading and may go on.
-    pub(crate) fn release(&mut self) -> bool {
-        let is_released = self.is_held && !self.is_backlogged();
-        self.is_held &= !is_released;
-        is_released
+    fn resume_reading(&mut self) -> bool {
+        let is_resumed = self.reading == Reading::Paused && !self.is_backlogged();
+        if is_resumed {
+            self.reading = Reading::Running;
+        }
+        is_resumed
     }
 
-    /// Whether nothing more should be read from the connection for now. Of one whose socket is broken the rest must be
-    /// read: that is how its end is found.
-    pub(crate) fn is_backlogged(&self) -> bool {
-        !self.is_closing && (self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX)
+    fn refuse_frames(&mut self) {
+        self.phase = match self.phase {
+            Phase::Greeting | Phase::Open | Phase::Broken => Phase::Broken,
+            Phase::Ended | Phase::Closed => Phase::Closed,
+        };
     }
 
-    /// Gives the set's memory back once it is empty and was large.
-    pub(crate) fn trim(&mut self) {
+    /// Gives the map's memory back once it is empty and was large.
+    fn trim(&mut self) {
         const KEPT: usize = 8;
         if self.dirty.is_empty() && self.dirty.capacity() > KEPT {
-            self.dirty = HashSet::new();
+            self.dirty = DirtyUsers::new();
         }
     }
+}
+
+fn drop_told(dirty: &mut DirtyUsers, told: &[(UserRef, u64)]) -> u64 {
+    let mut dropped = 0;
+    if !dirty.is_empty() {
+        for (user, number) in told {
+            if dirty.get(user).is_some_and(|marked| marked <= number) {
+                dirty.remove(user);
+                dropped += 1;
+            }
+        }
+    }
+    dropped
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn greeted() -> Outbox {
-        Outbox {
-            is_greeted: true,
-            ..Outbox::default()
-        }
-    }
-
-    #[test]
-    fn a_change_waits_for_the_snapshot_that_is_being_prepared() {
-        let mut outbox = greeted();
-        outbox.preparing = 1;
-        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(false));
-        outbox.preparing = 0;
-        assert!(outbox.enqueue());
-        assert!(!outbox.enqueue(), "it is in the queue already");
-    }
-
-    #[test]
-    fn nothing_is_owed_before_the_greeting_or_after_the_end() {
-        let mut outbox = Outbox::default();
-        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(false));
-        outbox.is_greeted = true;
-        assert!(outbox.enqueue());
-        assert_eq!(outbox.end(), vec![UserRef(1)]);
-        assert_eq!(outbox.mark_dirty(UserRef(2)), None);
-        assert!(outbox.dirty.is_empty());
-    }
-
-    #[test]
-    fn changes_of_one_user_are_one_mark_however_many() {
-        let mut outbox = greeted();
-        assert_eq!(outbox.mark_dirty(UserRef(1)), Some(true));
-        for _ in 0..1000 {
-            assert_eq!(outbox.mark_dirty(UserRef(1)), None);
-        }
-        assert_eq!(outbox.dirty.len(), 1);
-    }
-
-    #[test]
-    fn a_held_reader_is_released_once_when_the_backlog_is_gone() {
-        let mut outbox = greeted();
-        outbox.unsent = vec![0; BACKLOG_MAX_BYTES + 1];
-        outbox.is_held = outbox.is_backlogged();
-        assert!(outbox.is_held && !outbox.release());
-        outbox.unsent.clear();
-        assert!(outbox.release() && !outbox.release());
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

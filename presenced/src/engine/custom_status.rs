@@ -5,118 +5,95 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{Actor, CustomStatus, Preference, Revision, UserId};
 
-use super::cache::UnknownOutcome;
+use super::persistence::UnknownOutcome;
+use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
-
-/// How many users' limits are kept before those that are over are dropped.
-const WINDOWS_KEPT: usize = 1024;
+use crate::store::StoreError;
 
 impl Engine {
-    /// Chooses. The record as `viewer` sees it. A caller that goes away does not stop it halfway.
-    pub(crate) async fn choose(
+    /// Sets a user's custom status. The record as `viewer` may see it.
+    pub(crate) async fn set_custom_status(
         self: &Arc<Self>,
         user: &UserId,
         custom: CustomStatus,
-        by: Actor,
+        actor: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        self.take_choice(user)?;
-        let engine = Arc::clone(self);
-        let user = user.clone();
-        let done = tokio::spawn(async move {
-            let _lock = engine.user_lock(&user).lock().await;
-            engine.set_custom_status_locked(&user, custom, by, viewer).await
-        });
-        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+        self.limits.take_custom_status(user, self.clock.mono())?;
+        self.run_durable(user, move |engine, lock| async move {
+            engine.save_custom_status(&lock, custom, actor, viewer).await
+        })
+        .await
     }
 
-    /// The user of a connection chooses there. The own record; none for an observer, who has nothing to choose.
-    pub(crate) async fn choose_on(
+    /// The user of a connection sets its custom status there. The own record; none for an observer, who has none.
+    pub(crate) async fn set_own_custom_status(
         self: &Arc<Self>,
         conn: &Arc<Connection>,
         custom: CustomStatus,
     ) -> Result<Option<Record>, EngineError> {
         let Some(user) = conn.user() else { return Ok(None) };
-        self.take_choice(user)?;
-        let (engine, conn, user) = (Arc::clone(self), Arc::clone(conn), user.clone());
-        let done = tokio::spawn(async move {
-            let _lock = engine.user_lock(&user).lock().await;
+        self.limits.take_custom_status(user, self.clock.mono())?;
+        let conn = Arc::clone(conn);
+        self.run_durable(user, move |engine, lock| async move {
             if conn.close_reason() == Some(CloseReason::Forgotten) {
-                // It came too late, and must not bring the user back. Nobody is there any more to be told.
-                return Err(EngineError::StoreUnavailable);
+                // It came too late, and must not bring the user back. There is no client any more to be told.
+                return Err(StoreError::Forgotten.into());
             }
-            let chosen = engine
-                .set_custom_status_locked(&user, custom, Actor::User, Viewer::Own)
-                .await;
-            chosen.map(Some)
-        });
-        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+            let saved = engine.save_custom_status(&lock, custom, Actor::User, Viewer::Own);
+            saved.await.map(Some)
+        })
+        .await
     }
 
-    /// The user lock is held.
-    async fn set_custom_status_locked(
+    async fn save_custom_status(
         &self,
-        user: &UserId,
+        lock: &UserLock,
         custom: CustomStatus,
-        by: Actor,
+        actor: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        let (_pinned, at) = self.pin_known(user).await?;
-        let (preference, revision) = {
-            let shard = self.shards.of_ref(at);
-            let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-            let now = self.clock.wall();
-            let moment = entry.profile.preference_time(now);
-            let current = entry.profile.revision();
-            let revision = if entry.profile.preference().custom == custom && current != Revision::NEVER {
-                // No revision of its own: a status that waits to be written must not look older than this.
-                current
-            } else {
-                // Above a removal, if there was one: what lies below that is dropped as late.
-                self.cluster.next_revision(current, now)
-            };
-            (
-                Preference {
-                    custom,
-                    set_at: Some(moment),
-                    set_by: Some(by),
-                },
-                revision,
-            )
-        };
-        let saved = self.store.save_preference(user, preference, revision).await;
+        let pin = self.load_known(lock).await?;
+        let (preference, revision) = self.next_preference(&self.users.lock(&pin), custom, actor);
+        let saved = self
+            .persistence
+            .store
+            .save_preference(lock.user(), preference, revision)
+            .await;
         if let Err(error) = saved {
-            self.refresh_after(&error, at, UnknownOutcome::Change);
-            return Err(EngineError::StoreUnavailable);
+            self.note_failed_write(&error, &pin, UnknownOutcome::Change);
+            return Err(error.into());
         }
-        let mut shard = self.shards.of_ref(at);
+        let mut entry = self.users.lock(&pin);
         let now = self.clock.now();
-        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
-        // Whose time is up is not there any more to be active.
-        entry.sessions.on_deadline(now.mono);
-        self.expire_reports(entry, now);
-        entry.profile.handle_preference(preference);
-        if by == Actor::User && entry.is_present() {
-            entry.sessions.handle_preference(now, &self.options.timers);
-            entry.profile.note_activity(now.wall);
-            self.write_soon(entry, at);
+        self.expire(&mut entry, now);
+        entry.state.set_preference(now, preference, actor, &self.options.timers);
+        if actor == Actor::User && entry.state.is_present() {
+            self.persistence.write_behind.write_soon(&mut entry);
         }
-        self.recompute(&mut shard, at, now);
-        let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-        Ok(self.record_of(entry, viewer))
+        self.recompute(&mut entry, now);
+        Ok(self.record_of(&entry, viewer))
     }
 
-    fn take_choice(&self, user: &UserId) -> Result<(), EngineError> {
-        let (now, rate) = (self.clock.mono(), self.options.choices);
-        let mut choices = self.choices.lock();
-        if choices.len() >= WINDOWS_KEPT && choices.len() == choices.capacity() {
-            choices.retain(|_, window| !window.is_over(rate, now));
-        }
-        let window = choices.entry(user.clone()).or_default();
-        window
-            .take(rate, now)
-            .map_err(|retry_after| EngineError::RateLimited { retry_after })
+    /// The preference to store, and the revision to store it with.
+    fn next_preference(&self, entry: &LockedEntry<'_>, custom: CustomStatus, actor: Actor) -> (Preference, Revision) {
+        let now = self.clock.wall();
+        let profile = entry.state.profile();
+        let current = profile.revision();
+        let revision = if profile.preference().custom == custom && current != Revision::NEVER {
+            // No revision of its own: a status that waits to be written must not look older than this.
+            current
+        } else {
+            // Above a removal, if there was one: what lies below that is dropped as late.
+            self.cluster.next_revision(current, now)
+        };
+        let preference = Preference {
+            custom,
+            set_at: Some(profile.preference_time(now)),
+            set_by: Some(actor),
+        };
+        (preference, revision)
     }
 }

@@ -43,7 +43,7 @@ impl Collector for Gauges {
             (
                 "store_writable",
                 "1 while the database takes writes, else 0.",
-                u64::from(engine.store.health().writable),
+                u64::from(engine.persistence.store.health().writable),
             ),
         ];
         for (name, help, value) in gauges {

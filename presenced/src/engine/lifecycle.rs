@@ -8,12 +8,15 @@ use presence::{Mono, Now, Profile, UserId};
 use tokio::task::JoinHandle;
 
 use super::Engine;
+use super::cache::RETRY_EVERY;
+use super::publisher::delivery::Delivery;
+use super::users::UserState;
 use crate::store::{Heartbeat, Row, StoreError};
 
 /// A daemon that was down for longer starts with nobody in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
-/// How often the mark is written that tells the next run when this one ended.
-const TIMES_EVERY: Duration = Duration::from_secs(1);
+/// How often the heartbeat is written that tells the next run when this one ended.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -31,9 +34,9 @@ impl Engine {
         last_heartbeat: Option<Heartbeat>,
         present: Vec<(UserId, Row)>,
     ) -> Result<Running, StoreError> {
-        self.save_heartbeat(Ending::Running).await?;
+        self.save_heartbeat(RunEnd::Running).await?;
         let now = self.clock.now();
-        let down = last_heartbeat.map(|mark| now.wall.since(mark.wall));
+        let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
             _ => Duration::ZERO,
@@ -54,64 +57,111 @@ impl Engine {
     fn run(self: &Arc<Self>) -> Running {
         let mut threads = Vec::new();
         let engine = Arc::clone(self);
-        threads.extend(spawn("timers", move || engine.timers.run(&engine, &engine.clock)));
+        threads.extend(spawn("timers", move || engine.run_deadlines()));
         let engine = Arc::clone(self);
         threads.extend(spawn("delivery", move || engine.run_delivery()));
-        let writing = tokio::spawn(vital(Arc::clone(self).run_write_behind()));
         let engine = Arc::clone(self);
-        let reloading = tokio::spawn(vital(async move { engine.retry_degraded().await }));
+        let writing = tokio::spawn(vital(async move {
+            engine.persistence.run_write_behind(&engine.users).await
+        }));
         let engine = Arc::clone(self);
-        let marking = tokio::spawn(vital(async move { engine.keep_marking().await }));
+        let loading = tokio::spawn(vital(async move {
+            loop {
+                tokio::time::sleep(RETRY_EVERY).await;
+                engine.retry_loads().await;
+            }
+        }));
         let engine = Arc::clone(self);
-        let refreshing = tokio::spawn(vital(async move { engine.refresh_late().await }));
+        let settling = tokio::spawn(vital(async move {
+            loop {
+                tokio::time::sleep(RETRY_EVERY).await;
+                engine.settle_unknown_outcomes().await;
+            }
+        }));
+        let engine = Arc::clone(self);
+        let heartbeats = tokio::spawn(vital(async move {
+            loop {
+                tokio::time::sleep(HEARTBEAT_EVERY).await;
+                // A failure shows in the store's health; the next second tries again.
+                let _ = engine.save_heartbeat(RunEnd::Running).await;
+            }
+        }));
         Running {
             engine: Arc::clone(self),
             threads,
-            tasks: vec![reloading, marking, refreshing],
+            tasks: vec![loading, settling, heartbeats],
             writing,
         }
     }
 
-    async fn keep_marking(&self) {
-        loop {
-            tokio::time::sleep(TIMES_EVERY).await;
-            // A failure shows in the store's health; the next second tries again.
-            let _ = self.save_heartbeat(Ending::Running).await;
+    /// Turns the wheel until it is stopped.
+    fn run_deadlines(&self) {
+        // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.
+        let _ = self.clock.beat();
+        while !self.deadlines.is_stopped() {
+            if let Some(stall) = self.clock.beat() {
+                self.metrics.stalls.inc();
+                tracing::warn!(
+                    stall_ms = stall.as_millis(),
+                    "the process was stalled; every deadline moves by that much"
+                );
+            }
+            self.rates.sample(self.clock.mono());
+            self.turn_wheel();
+            self.users.sweep();
+            self.deadlines.sleep(&self.clock);
         }
     }
 
-    pub(super) async fn save_heartbeat(&self, ending: Ending) -> Result<(), StoreError> {
+    /// Delivers until the ready queue is closed.
+    fn run_delivery(&self) {
+        while let Some((connections, since)) = self.ready.take() {
+            Delivery::serve(self, connections, since);
+            self.users.sweep();
+        }
+    }
+
+    async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
         let wall = self.clock.wall();
         let ceiling = self.cluster.wanted_ceiling(wall);
-        self.store
+        self.persistence
+            .store
             .save_heartbeat(Heartbeat {
                 wall,
                 ceiling,
-                clean: ending == Ending::Clean,
+                clean: end == RunEnd::Clean,
             })
             .await?;
         self.cluster.raise_ceiling(ceiling);
         Ok(())
     }
 
+    /// Every write whose outcome was unknown before this call is done, or has failed.
+    pub(super) async fn settle_late_writes(&self) -> Result<(), StoreError> {
+        // Writes are done in the order in which they were queued, so when this one is answered those are over.
+        self.save_heartbeat(RunEnd::Running).await
+    }
+
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         let was_connected = row.connected;
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
-        self.count_reports(0, stored.reports.len());
-        let mut shard = self.shards.of_user(user);
-        let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
-        if let (Some(entry), Some(until)) = (shard.entry(at), grace_until.filter(|_| was_connected)) {
-            entry.sessions.handle_restore(until, activity);
+        let mut entry = self.users.insert(user, || {
+            let profile = Profile::restore(stored, now.wall);
+            (
+                UserState::new(profile, self.cluster.contributions_of(user)),
+                self.publisher.loaded(),
+            )
+        });
+        if let Some(until) = grace_until.filter(|_| was_connected) {
+            entry.state.restore_grace(until, activity);
         }
-        self.recompute(&mut shard, at, now);
-        if let Some(entry) = shard.entry(at) {
-            self.write_soon(entry, at);
-        }
+        self.recompute(&mut entry, now);
+        self.persistence.write_behind.write_soon(&mut entry);
     }
 
     fn all_written(&self) -> bool {
-        self.behind.pending() == 0
+        self.persistence.write_behind.pending() == 0
     }
 }
 
@@ -122,32 +172,33 @@ impl Running {
         self.writing.abort();
     }
 
-    /// Ends the loops, writes what is still to be sent and says on disk that all of it was.
+    /// Ends the loops, writes what is not yet on disk and says there that everything was written.
     pub(crate) async fn stop(self) {
         for task in &self.tasks {
             task.abort();
         }
-        self.engine.behind.stop();
+        self.engine.persistence.write_behind.stop();
         let _ = self.writing.await;
         self.engine.ready.close();
-        self.engine.timers.stop();
+        self.engine.deadlines.stop();
         for thread in self.threads {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        let written = self.engine.write_out().await;
+        let written = self.engine.persistence.write_out(&self.engine.users).await;
         let is_all = written.is_ok() && self.engine.all_written();
-        let ending = if is_all { Ending::Clean } else { Ending::Running };
-        if let Err(error) = self.engine.save_heartbeat(ending).await {
+        let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
+        if let Err(error) = self.engine.save_heartbeat(end).await {
             tracing::error!(%error, "the end of this run could not be written down; the next one treats it as a crash");
         }
     }
 }
 
+/// What a heartbeat says of the end of this run.
 #[derive(PartialEq, Eq, Clone, Copy)]
-pub(super) enum Ending {
-    /// Not yet, or not known to be.
+enum RunEnd {
+    /// It has not ended, or not everything that was published is known to be on disk.
     Running,
-    /// Everything that was told is on disk.
+    /// Everything that was published is on disk.
     Clean,
 }
 

@@ -9,7 +9,7 @@ use presence::wire::rest::Page;
 use presence::{Status, UserId};
 
 use super::Engine;
-use super::shard::SHARDS;
+use super::users::SHARDS;
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +52,12 @@ impl Engine {
                 runs[index] = self.run_of(index, request, Some(&user), share);
             }
             heads.extend(runs[index].users.pop().map(|user| Reverse((user, index))));
-            let shard = self.shards.lock(index);
-            let entry = shard.find(&user).and_then(|at| shard.peek(at));
             // It may have changed since the run was read.
-            if let Some(entry) = entry
-                .filter(|entry| entry.listed.is_some() && (request.status.is_none() || entry.listed == request.status))
-            {
-                users.push(self.record_of(entry, Viewer::Internal));
+            let entry = self.users.find(&user);
+            let is_listed =
+                |status: Option<Status>| status.is_some() && (request.status.is_none() || status == request.status);
+            if let Some(entry) = entry.filter(|entry| is_listed(entry.listing.status())) {
+                users.push(self.record_of(&entry, Viewer::Internal));
                 last = Some(user);
             }
         }
@@ -71,7 +70,7 @@ impl Engine {
             now: self.clock.wall(),
             users,
             next,
-            counts: self.counts(),
+            counts: self.index.counts(),
         }
     }
 
@@ -81,7 +80,7 @@ impl Engine {
             Some(after) if after >= request.prefix.as_str() => Bound::Excluded(after),
             _ => Bound::Included(request.prefix.as_str()),
         };
-        let mut users = self.shards.lock(shard).present_after(request.status, from, count);
+        let mut users = self.index.page(shard, request.status, from, count);
         let is_all = users.len() < count;
         users.retain(|user| user.as_str().starts_with(&request.prefix));
         users.reverse();

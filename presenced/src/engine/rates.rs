@@ -15,11 +15,11 @@ const SAMPLES: usize = 11;
 #[derive(Default)]
 pub(crate) struct Rates {
     /// Published changes.
-    pub(crate) changes: AtomicU64,
+    changes: AtomicU64,
     /// Records delivered.
-    pub(crate) deliveries: AtomicU64,
+    deliveries: AtomicU64,
     /// Connections made.
-    pub(crate) connects: AtomicU64,
+    connects: AtomicU64,
     /// Between changes and their writes.
     lag: Lag,
     samples: Mutex<VecDeque<Sample>>,
@@ -43,6 +43,21 @@ struct Sample {
 }
 
 impl Rates {
+    /// A change was published.
+    pub(crate) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records were handed to a connection.
+    pub(crate) fn records_delivered(&self, count: u64) {
+        self.deliveries.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Remembers the counters, once a second however often it is called.
     pub(crate) fn sample(&self, now: Mono) {
         let mut samples = self.samples.lock();

@@ -5,77 +5,50 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{Now, Report, ReportInput, UserId};
 
-use super::cache::UnknownOutcome;
+use super::persistence::UnknownOutcome;
+use super::users::UserLock;
 use super::{Engine, EngineError};
-use crate::connection::outbox::UserRef;
 use crate::store::{ReportRow, ReportTimes};
 
 impl Engine {
-    /// Opens, refreshes or ends a report. The record for internal callers. A caller that goes away does not stop it
-    /// halfway.
+    /// Opens, refreshes or ends a report. The record for internal callers.
     pub(crate) async fn report(self: &Arc<Self>, user: &UserId, input: ReportInput) -> Result<Record, EngineError> {
-        let engine = Arc::clone(self);
-        let user = user.clone();
-        let done = tokio::spawn(async move { engine.report_now(&user, &input).await });
-        done.await.unwrap_or(Err(EngineError::StoreUnavailable))
+        self.run_durable(user, move |engine, lock| async move {
+            engine.save_report(&lock, &input).await
+        })
+        .await
     }
 
-    async fn report_now(&self, user: &UserId, input: &ReportInput) -> Result<Record, EngineError> {
-        let _lock = self.user_lock(user).lock().await;
-        let (_pinned, at) = self.pin_known(user).await?;
+    async fn save_report(&self, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
+        let pin = self.load_known(lock).await?;
         let now = self.clock.now();
-        let report = self.begin_report(at, now, input)?;
+        let report = {
+            let mut entry = self.users.lock(&pin);
+            entry
+                .state
+                .begin_report_write(now, input, self.options.reports_per_user)
+        };
+        let report = report.map_err(|_| EngineError::TooManyReports)?;
         let times = ReportTimes {
             last_seen: now.wall,
             last_active: input.update_last_active.then_some(now.wall),
         };
+        let store = &self.persistence.store;
         let saved = match &report {
-            Some(report) => self.store.save_report(user, row_of(report, now), times).await,
-            None => self.store.end_report(user, &input.source, times).await,
+            Some(report) => store.save_report(lock.user(), row_of(report, now), times).await,
+            None => store.end_report(lock.user(), &input.source, times).await,
         };
-        let mut shard = self.shards.of_ref(at);
-        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
-        entry.is_refreshing = false;
+        let mut entry = self.users.lock(&pin);
+        entry.state.end_report_write();
         if let Err(error) = saved {
-            // Whose time was up meanwhile ends now.
-            self.recompute(&mut shard, at, self.clock.now());
-            drop(shard);
-            self.refresh_after(&error, at, UnknownOutcome::Change);
-            return Err(EngineError::StoreUnavailable);
+            // A report whose time was up meanwhile ends now.
+            self.recompute(&mut entry, self.clock.now());
+            self.note_failed_write(&error, &pin, UnknownOutcome::Change);
+            return Err(error.into());
         }
-        let before = entry.profile.reports().len();
-        entry
-            .profile
-            .handle_report(now, &input.source, report, input.update_last_active);
-        self.count_reports(before, entry.profile.reports().len());
-        self.recompute(&mut shard, at, self.clock.now());
-        let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
-        Ok(self.record_of(entry, Viewer::Internal))
-    }
-
-    /// The report that is to be on disk before it is shown, or none if one is to end. One that is refreshed in time holds
-    /// until the disk has answered, however long that takes.
-    fn begin_report(&self, at: UserRef, now: Now, input: &ReportInput) -> Result<Option<Report>, EngineError> {
-        let mut shard = self.shards.of_ref(at);
-        let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
-        let reports = entry.profile.reports();
-        let is_new = !reports.iter().any(|one| one.source == input.source);
-        let report = entry.profile.report(now, input);
-        if report.is_some() && is_new && reports.len() >= self.options.reports_per_user {
-            return Err(EngineError::TooManyReports);
-        }
-        entry.is_refreshing = report.is_some() && !is_new;
-        Ok(report)
-    }
-
-    /// Keeps the count of reports in step.
-    pub(super) fn count_reports(&self, before: usize, after: usize) {
-        let tally = &self.tallies.reports;
-        if after >= before {
-            tally.fetch_add((after - before) as u64, std::sync::atomic::Ordering::Relaxed);
-        } else {
-            tally.fetch_sub((before - after) as u64, std::sync::atomic::Ordering::Relaxed);
-        }
+        entry.state.set_report(now, input, report);
+        self.recompute(&mut entry, self.clock.now());
+        Ok(self.record_of(&entry, Viewer::Internal))
     }
 }
 

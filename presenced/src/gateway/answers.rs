@@ -6,6 +6,7 @@ use std::time::Duration;
 use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 use presence::wire::record::Record;
+use presence::wire::server::ServerMessage;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -82,12 +83,24 @@ pub(super) fn rate_limited(conn: &Arc<Connection>, id: Option<&MessageId>, retry
     push(conn, &answer);
 }
 
+/// Sends the first message of a connection. Changes are delivered from then on.
+pub(super) fn greet(conn: &Arc<Connection>, welcome: &ServerMessage) {
+    if let Some(text) = encode(welcome) {
+        conn.send_greeting(&text);
+    }
+}
+
 /// Sends a message.
 pub(super) fn push(conn: &Arc<Connection>, message: &impl Serialize) {
-    match serde_json::to_string(message) {
-        Ok(text) => conn.push_text(&text),
-        Err(error) => tracing::error!(%error, "a message could not be encoded"),
+    if let Some(text) = encode(message) {
+        conn.send_text(&text);
     }
+}
+
+fn encode(message: &impl Serialize) -> Option<String> {
+    serde_json::to_string(message)
+        .inspect_err(|error| tracing::error!(%error, "a message could not be encoded"))
+        .ok()
 }
 
 fn raw(id: Option<&MessageId>) -> Option<Box<RawValue>> {

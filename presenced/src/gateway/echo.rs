@@ -14,7 +14,12 @@ use crate::connection::frame::Opcode;
 
 /// Sends back what arrives, until the client closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
-    let conn = Connection::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
+    let conn = Connection::new(
+        socket,
+        gateway.engine.new_session(),
+        None,
+        gateway.engine.connection_context(),
+    );
     let tap = Tap::new(
         Arc::clone(&conn),
         early,
@@ -25,7 +30,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     let ending = serve(&conn, &mut reader).await;
     // The suite expects the close frame alone, without our goodbye before it.
     if let Ending::ByServer(farewell) = ending {
-        conn.push_close(Some(farewell.code()), "");
+        conn.send_close(Some(farewell.code()), "");
     }
     ending::part(&conn, ending).await;
 }
@@ -41,9 +46,9 @@ async fn serve(conn: &Arc<Connection>, reader: &mut Reader) -> Ending {
         }
         reader.begin_turn();
         match reader.next() {
-            Ok(Some(Incoming::Text(text))) => conn.push_frame(Opcode::Text, text.as_bytes()),
-            Ok(Some(Incoming::Binary(bytes))) => conn.push_frame(Opcode::Binary, &bytes),
-            Ok(Some(Incoming::Ping(payload))) => conn.push_frame(Opcode::Pong, &payload),
+            Ok(Some(Incoming::Text(text))) => conn.send_control(Opcode::Text, text.as_bytes()),
+            Ok(Some(Incoming::Binary(bytes))) => conn.send_control(Opcode::Binary, &bytes),
+            Ok(Some(Incoming::Ping(payload))) => conn.send_control(Opcode::Pong, &payload),
             Ok(Some(Incoming::Pong)) => {}
             Ok(Some(Incoming::Close(close))) => return close.into(),
             Err(broken) => return broken.into(),

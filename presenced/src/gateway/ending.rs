@@ -235,7 +235,7 @@ impl From<Option<CloseFrame>> for Ending {
 pub(super) async fn part(conn: &Arc<Connection>, ending: Ending) {
     match ending {
         Ending::Lost => return shut(conn, Shutdown::Both),
-        Ending::ByClient(code) => conn.push_close(code, ""),
+        Ending::ByClient(code) => conn.send_close(code, ""),
         Ending::ByServer(farewell) => {
             let returns = farewell
                 .returns
@@ -247,7 +247,7 @@ pub(super) async fn part(conn: &Arc<Connection>, ending: Ending) {
                     reconnect_after_ms: returns,
                 },
             );
-            conn.push_close(Some(farewell.code), farewell.text);
+            conn.send_close(Some(farewell.code), farewell.text);
         }
     }
     let _ = tokio::time::timeout(FLUSH, flush(conn)).await;
@@ -282,7 +282,7 @@ async fn drain(conn: &Arc<Connection>) {
 
 fn shut(conn: &Connection, how: Shutdown) {
     // A socket the client has closed already can't be shut down, and need not be.
-    let _ = socket2::SockRef::from(conn.socket()).shutdown(how);
+    let _ = conn.socket().shutdown(how);
 }
 
 #[cfg(test)]

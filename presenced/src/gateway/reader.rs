@@ -150,7 +150,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let mut peer = TcpStream::connect(address).await.expect("a connection");
         let (socket, _) = listener.accept().await.expect("a connection");
-        let conn = Connection::new(socket, engine.new_session(), None, engine.shared());
+        let conn = Connection::new(socket, engine.new_session(), None, engine.connection_context());
         let limits = Arc::default();
         let mut reader = Reader::new(
             Tap::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),

@@ -26,7 +26,12 @@ const TURN_MESSAGES: usize = 16;
 /// Runs a connection from its greeting to its end.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
     let Admitted { user, expires, slot } = admitted;
-    let conn = Connection::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
+    let conn = Connection::new(
+        socket,
+        gateway.engine.new_session(),
+        user,
+        gateway.engine.connection_context(),
+    );
     let _attached = Attached {
         engine: &gateway.engine,
         conn: &conn,
@@ -35,7 +40,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         Ok(greeted) => Session::new(greeted, early).serve().await,
         Err(ending) => ending,
     };
-    gateway.engine.end(&conn, ending.end());
+    gateway.engine.disconnect(&conn, ending.end());
     gateway.metrics.end(ending);
     tracing::debug!(session = conn.name(), ?ending, "a connection ended");
     // Boxed, so that a connection does not carry its end along while it lives.
@@ -52,7 +57,7 @@ struct Attached<'a> {
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        self.engine.end(self.conn, EndReason::Lost);
+        self.engine.disconnect(self.conn, EndReason::Lost);
     }
 }
 
@@ -78,8 +83,8 @@ async fn greet<'a>(
         }
     };
     let now = gateway.clock.now();
-    conn.watch_over(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
-    answers::push(
+    conn.start_keepalive(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
+    answers::greet(
         conn,
         &ServerMessage::Welcome {
             session_id: conn.name().into(),
@@ -183,7 +188,7 @@ impl<'a> Session<'a> {
 
     fn note_heard(&mut self) {
         if let Some(opened) = self.reader.take_heard() {
-            self.conn.hear(self.gateway.clock.mono(), opened);
+            self.conn.note_received(self.gateway.clock.mono(), opened);
             self.gateway.engine.heard(self.conn);
         }
     }
@@ -202,7 +207,7 @@ impl<'a> Session<'a> {
                 self.count_bad()
             }
             Incoming::Ping(payload) => {
-                self.conn.push_frame(Opcode::Pong, &payload);
+                self.conn.send_control(Opcode::Pong, &payload);
                 Ok(())
             }
             Incoming::Pong => Ok(()),
@@ -251,7 +256,12 @@ mod tests {
         let task = tokio::spawn({
             let (engine, ann) = (Arc::clone(&engine), ann.clone());
             async move {
-                let conn = Connection::new(socket, engine.new_session(), Some(ann.clone()), engine.shared());
+                let conn = Connection::new(
+                    socket,
+                    engine.new_session(),
+                    Some(ann.clone()),
+                    engine.connection_context(),
+                );
                 let _attached = Attached {
                     engine: &engine,
                     conn: &conn,

@@ -35,7 +35,10 @@ pub(in crate::api) async fn set_custom_status(
             "only internal callers choose as an operator",
         ));
     }
-    let record = state.engine.choose(&caller.user, custom, by, caller.viewer).await?;
+    let record = state
+        .engine
+        .set_custom_status(&caller.user, custom, by, caller.viewer)
+        .await?;
     Ok(Json(Told {
         now: state.clock.wall(),
         record,

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::{About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals, metrics_router, router};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::server::listen::listen;
@@ -210,8 +210,8 @@ async fn engine(
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            choices: limits.choices,
-            keepalive_options: crate::connection::keepalive::KeepaliveOptions {
+            custom_statuses: limits.choices,
+            keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),
                 write_timeout: limits.write_timeout,
@@ -221,7 +221,7 @@ async fn engine(
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::new("here", 0, true),
+        cluster: Cluster::Alone(Alone::new("here", 0, true)),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine

@@ -1,4 +1,5 @@
-//! The timer loop: one thread, one wheel. It also beats the clock, by which a stall of the process is noticed.
+//! Deadlines: one timing wheel for every user and connection, and one thread that turns it. Its turns also are the clock's
+//! beat, by which a stall of the process is noticed.
 
 mod wheel;
 
@@ -9,40 +10,48 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use presence::Mono;
 
-use super::Engine;
+use self::wheel::Wheel;
+use super::users::LockedEntry;
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::connection::outbox::UserRef;
-use crate::engine::deadlines::wheel::Wheel;
+use crate::connection::user_pin::UserRef;
 
 /// The longest the loop sleeps; well below the second after which it counts as stalled.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
+/// An entry of the wheel stays until it comes up, even if its user is long gone: reports may hold for a day, and many end
+/// long before that. A deadline further away than this is looked at again in between.
+const ARM_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// Whose deadline it is.
-pub(crate) enum Target {
-    /// A user's grace, idleness or report.
+pub(super) enum DeadlineOf {
+    /// A user's grace period, idleness or report.
     User(UserRef),
     /// A connection's ping or timeout.
     Connection(Weak<Connection>),
 }
 
-/// The wheel, shared by those who arm it and the loop that turns it.
-pub(crate) struct Deadlines {
-    state: Mutex<State>,
+/// The earliest deadline that the wheel is armed for on behalf of a user; its other entries for the user are stale.
+#[derive(Debug, Default)]
+pub(super) struct ArmedUser(Option<Mono>);
+
+/// The wheel, shared by those who arm it and the thread that turns it.
+pub(super) struct Deadlines {
+    turning: Mutex<Turning>,
+    /// An earlier deadline than the one the thread sleeps for was added.
     earlier: Condvar,
     is_stopped: AtomicBool,
 }
 
-struct State {
-    wheel: Wheel<Target>,
-    /// Until when the loop sleeps.
+struct Turning {
+    wheel: Wheel<DeadlineOf>,
+    /// Until when the thread sleeps.
     sleeps_until: Mono,
 }
 
 impl Deadlines {
-    pub(crate) fn new(now: Mono) -> Arc<Self> {
+    pub(super) fn new(now: Mono) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
+            turning: Mutex::new(Turning {
                 wheel: Wheel::new(now),
                 sleeps_until: now,
             }),
@@ -51,64 +60,72 @@ impl Deadlines {
         })
     }
 
-    /// Adds a deadline.
-    pub(crate) fn arm(&self, at: Mono, target: Target) {
-        let mut state = self.state.lock();
-        state.wheel.insert(at, target);
-        if at < state.sleeps_until {
-            state.sleeps_until = at;
-            self.earlier.notify_one();
+    /// Arms the wheel for the next deadline of a user. A later one than it is armed for needs nothing: the earlier one comes
+    /// up, changes nothing, and arms the wheel again.
+    pub(super) fn arm_user(&self, entry: &mut LockedEntry<'_>, now: Mono) {
+        let Some(next) = entry.state.next_deadline() else {
+            return;
+        };
+        let next = next.min(now.after(ARM_AHEAD_MAX));
+        if entry.armed.0.is_none_or(|armed| next < armed) {
+            entry.armed.0 = Some(next);
+            self.insert(next, DeadlineOf::User(entry.at()));
         }
+    }
+
+    /// Whether the wheel is armed for this deadline of the user; if so, it is not any more.
+    pub(super) fn take_user(&self, entry: &mut LockedEntry<'_>, at: Mono) -> bool {
+        let is_current = entry.armed.0 == Some(at);
+        if is_current {
+            entry.armed.0 = None;
+        }
+        is_current
+    }
+
+    /// Arms the wheel for a connection.
+    pub(super) fn arm_connection(&self, conn: &Arc<Connection>, at: Mono) {
+        self.insert(at, DeadlineOf::Connection(Arc::downgrade(conn)));
+    }
+
+    /// Takes the deadlines that are due.
+    pub(super) fn take_due(&self, now: Mono) -> Vec<(Mono, DeadlineOf)> {
+        self.turning.lock().wheel.take_due(now)
     }
 
     /// The deadline furthest away.
     #[cfg(test)]
     pub(super) fn latest(&self) -> Option<Mono> {
-        self.state.lock().wheel.latest()
+        self.turning.lock().wheel.latest()
     }
 
-    /// Ends the loop.
-    pub(crate) fn stop(&self) {
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
         self.earlier.notify_one();
     }
 
-    /// Turns the wheel until it is stopped.
-    pub(crate) fn run(&self, engine: &Arc<Engine>, clock: &Clock) {
-        // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.
-        let _ = clock.beat();
-        while !self.is_stopped.load(Ordering::SeqCst) {
-            if let Some(stall) = clock.beat() {
-                engine.metrics.stalls.inc();
-                tracing::warn!(
-                    stall_ms = stall.as_millis(),
-                    "the process was stalled; every deadline moves by that much"
-                );
-            }
-            engine.rates.sample(clock.mono());
-            let due = self.state.lock().wheel.take_due(clock.mono());
-            for (at, target) in due {
-                match target {
-                    Target::User(user) => engine.on_user_deadline(user, at),
-                    Target::Connection(conn) => {
-                        if let Some(conn) = conn.upgrade() {
-                            engine.on_conn_deadline(&conn, at);
-                        }
-                    }
-                }
-            }
-            self.sleep(clock);
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until the next deadline, or for [`SLEEP_MAX`].
+    pub(super) fn sleep(&self, clock: &Clock) {
+        let now = clock.mono();
+        let mut turning = self.turning.lock();
+        let longest = now.after(SLEEP_MAX);
+        let until = turning.wheel.next_due().map_or(longest, |due| due.min(longest));
+        turning.sleeps_until = until;
+        if until > now && !self.is_stopped() {
+            self.earlier.wait_for(&mut turning, until.since(now));
         }
     }
 
-    fn sleep(&self, clock: &Clock) {
-        let now = clock.mono();
-        let mut state = self.state.lock();
-        let longest = now.after(SLEEP_MAX);
-        let until = state.wheel.next_due().map_or(longest, |due| due.min(longest));
-        state.sleeps_until = until;
-        if until > now && !self.is_stopped.load(Ordering::SeqCst) {
-            self.earlier.wait_for(&mut state, until.since(now));
+    fn insert(&self, at: Mono, whose: DeadlineOf) {
+        let mut turning = self.turning.lock();
+        turning.wheel.insert(at, whose);
+        if at < turning.sleeps_until {
+            turning.sleeps_until = at;
+            self.earlier.notify_one();
         }
     }
 }

@@ -84,7 +84,7 @@ async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
             ] {
                 for name in &names {
                     engine
-                        .choose(name, custom, Actor::User, Viewer::Own)
+                        .set_custom_status(name, custom, Actor::User, Viewer::Own)
                         .await
                         .expect("a choice");
                 }
@@ -259,7 +259,7 @@ async fn a_watch_over_the_limit_adds_nothing() {
     let watcher = fixture.connect("watcher").await;
     let many: Vec<UserId> = (0..3_001).map(|number| user(&format!("user-{number}"))).collect();
     let refused = fixture.engine.watch(&watcher.conn, None, many.clone(), None).await;
-    assert_eq!(refused, Err(crate::engine::WatchRefused::TooManyWatched));
+    assert_eq!(refused, Err(crate::engine::EngineError::TooManyWatched));
     assert_eq!(fixture.engine.stats().sessions.watches, 0);
     fixture
         .engine
@@ -286,8 +286,10 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
     fixture
         .until("nothing is under way", |_| {
             let mut outbox = watcher.conn.outbox().lock();
-            let is_quiet = !outbox.is_writing && !outbox.is_queued && !outbox.is_owed();
-            outbox.is_writing |= is_quiet;
+            let is_quiet = outbox.is_quiet();
+            if is_quiet {
+                outbox.hold_writes();
+            }
             is_quiet
         })
         .await;
@@ -297,11 +299,7 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
         .watch(&watcher.conn, None, vec![user("bob")], None)
         .await
         .expect("a watch");
-    let is_due = {
-        let mut outbox = watcher.conn.outbox().lock();
-        outbox.is_writing = false;
-        outbox.enqueue()
-    };
+    let is_due = watcher.conn.outbox().lock().release_writes();
     assert!(is_due);
     fixture.engine.ready.push(std::sync::Arc::clone(&watcher.conn));
     let (users, _, cursor) = watcher.snapshot().await;

@@ -3,7 +3,6 @@
 use presence::{CustomStatus, EndReason, ReportInput, Source, Status};
 
 use super::fixture::{DEADLINE, Fixture, Settings, user};
-use crate::engine::entry::OnDisk;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
@@ -288,9 +287,8 @@ async fn what_changes_while_it_is_written_is_written_again() {
     fixture.engine.away(&ann.conn).expect("a session");
     fixture
         .until("her status is being written", |engine| {
-            let shard = engine.shards.of_user(&user("ann"));
-            let entry = shard.find(&user("ann")).and_then(|at| shard.peek(at));
-            entry.is_some_and(|entry| entry.on_disk == OnDisk::Writing)
+            let entry = engine.users.find(&user("ann"));
+            entry.is_some_and(|entry| entry.disk.is_writing())
         })
         .await;
     fixture.engine.activity(&ann.conn).expect("a session");

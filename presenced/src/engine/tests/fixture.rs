@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Alone, Cluster};
 use crate::connection::Connection;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::lifecycle::Running;
@@ -69,12 +69,12 @@ fn engine_options(grace: Duration) -> EngineOptions {
         sessions_per_user: 4,
         reports_per_user: 4,
         watched_per_connection: 3_000,
-        choices: Rate {
+        custom_statuses: Rate {
             amount: 1000,
             period: Duration::from_secs(1),
             burst: 1000,
         },
-        keepalive_options: KeepaliveOptions {
+        keepalive: KeepaliveOptions {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -152,7 +152,7 @@ impl Fixture {
     pub(super) async fn forgetting(&self, name: &'static str) -> JoinHandle<Result<u64, EngineError>> {
         let engine = Arc::clone(&self.engine);
         let forgetting = tokio::spawn(async move { engine.forget(&user(name)).await });
-        let has_begun = |engine: &Engine| engine.user_lock(&user(name)).try_lock().is_err();
+        let has_begun = |engine: &Engine| engine.user_locks.is_locked(&user(name));
         self.until("it is being forgotten", has_begun).await;
         forgetting
     }
@@ -160,17 +160,18 @@ impl Fixture {
     /// Waits until the store has answered about a user.
     pub(super) async fn loaded(&self, name: &str) {
         let is_loaded = |engine: &Engine| {
-            let shard = engine.shards.of_user(&user(name));
-            let entry = shard.find(&user(name)).and_then(|at| shard.peek(at));
-            entry.is_some_and(|entry| !entry.profile.is_degraded())
+            let entry = engine.users.find(&user(name));
+            entry.is_some_and(|entry| !entry.state.is_degraded())
         };
         self.until("the profile is loaded", is_loaded).await;
     }
 
     /// Waits until nothing is not yet on disk.
     pub(super) async fn written(&self) {
-        self.until("nothing waits to be written", |engine| engine.behind.pending() == 0)
-            .await;
+        self.until("nothing waits to be written", |engine| {
+            engine.persistence.write_behind.pending() == 0
+        })
+        .await;
     }
 
     /// Waits until the wall clock has moved on.
@@ -202,7 +203,7 @@ impl Fixture {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
             store: store.clone(),
-            cluster: Cluster::new("here", ceiling, clean),
+            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
         let running = engine
@@ -225,7 +226,7 @@ impl Fixture {
         let connecting = tokio::time::timeout(DEADLINE, self.engine.connect(&id, &client.conn));
         let record = connecting.await.expect("in time").expect("not too many sessions");
         assert_ne!(record.status, Status::Offline);
-        client.conn.push_text(r#"{"type":"pong"}"#);
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
         client
     }
 
@@ -237,21 +238,21 @@ impl Fixture {
             client.end(self, EndReason::Lost);
             return None;
         }
-        client.conn.push_text(r#"{"type":"pong"}"#);
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
         Some(client)
     }
 
     pub(super) async fn observe(&self) -> Client {
         let client = self.client(None).await;
         self.engine.connect_observer();
-        client.conn.push_text(r#"{"type":"pong"}"#);
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
         client
     }
 
     pub(super) async fn choose(&self, name: &str, custom: CustomStatus) {
         let chosen = self
             .engine
-            .choose(&user(name), custom, Actor::User, Viewer::Own)
+            .set_custom_status(&user(name), custom, Actor::User, Viewer::Own)
             .await
             .expect("a choice");
         assert_eq!(chosen.custom_status, Some(custom));
@@ -287,7 +288,12 @@ impl Fixture {
             .await
             .expect("a socket");
         let (socket, _) = listener.accept().await.expect("a connection");
-        let conn = Connection::new(socket, self.engine.new_session(), user, self.engine.shared());
+        let conn = Connection::new(
+            socket,
+            self.engine.new_session(),
+            user,
+            self.engine.connection_context(),
+        );
         let attended = Arc::clone(&conn);
         let task = tokio::spawn(async move {
             loop {
@@ -355,7 +361,7 @@ impl Client {
     }
 
     pub(super) fn end(&self, fixture: &Fixture, end: EndReason) {
-        fixture.engine.end(&self.conn, end);
+        fixture.engine.disconnect(&self.conn, end);
     }
 
     /// Sends something that nobody reads yet, and waits until it has arrived.

@@ -12,7 +12,7 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, Us
 
 use super::fixture::{Client, Fixture, Settings, user};
 use crate::engine::Engine;
-use crate::engine::entry::Entry;
+use crate::engine::users::LockedEntry;
 
 const USERS: usize = 8;
 const ACTORS: u64 = 8;
@@ -57,11 +57,8 @@ fn name(number: usize) -> UserId {
 }
 
 /// What `look` sees in the memory of each user that is there.
-fn each<T>(engine: &Engine, look: impl Fn(&Entry) -> T) -> Vec<T> {
-    let looked = (0..USERS).filter_map(|number| {
-        let shard = engine.shards.of_user(&name(number));
-        shard.find(&name(number)).and_then(|at| shard.peek(at)).map(&look)
-    });
+fn each<T>(engine: &Engine, look: impl Fn(&LockedEntry<'_>) -> T) -> Vec<T> {
+    let looked = (0..USERS).filter_map(|number| engine.users.find(&name(number)).map(|entry| look(&entry)));
     looked.collect()
 }
 
@@ -73,7 +70,7 @@ async fn act_on_user(fixture: &Fixture, chance: &mut Chance) {
         1 => drop(engine.forget(&who).await),
         2 | 3 => {
             let custom = chance.pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
-            drop(engine.choose(&who, custom, Actor::User, Viewer::Own).await);
+            drop(engine.set_custom_status(&who, custom, Actor::User, Viewer::Own).await);
         }
         4..=6 => drop(engine.report(&who, chance.report()).await),
         _ => drop(engine.record(&who, Viewer::Internal).await),
@@ -134,14 +131,10 @@ async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
 /// Waits until nothing more follows from what was.
 async fn settled(fixture: &Fixture) {
     let is_settled = |engine: &Engine| {
-        let is_calm = |entry: &Entry| {
-            let deadlines = [
-                entry.profile.next_deadline(),
-                entry.sessions.grace().map(|grace| grace.until),
-            ];
-            !entry.profile.is_degraded() && entry.late == 0 && deadlines == [None, None]
-        };
-        engine.behind.pending() == 0 && each(engine, is_calm).iter().all(|is_calm| *is_calm)
+        let is_calm = |entry: &LockedEntry<'_>| !entry.state.is_degraded() && !entry.state.has_ends_ahead();
+        engine.persistence.unknown_outcomes.len() == 0
+            && engine.persistence.write_behind.pending() == 0
+            && each(engine, is_calm).iter().all(|is_calm| *is_calm)
     };
     fixture.until("nothing is under way", is_settled).await;
 }
@@ -149,14 +142,14 @@ async fn settled(fixture: &Fixture) {
 /// What is shown is on disk.
 async fn compare_with_disk(fixture: &Fixture) {
     let shown = each(&fixture.engine, |entry| {
-        let reports: Vec<_> = entry.profile.reports().iter().map(|one| one.source.clone()).collect();
-        let status = entry.profile.decision().status;
+        let profile = entry.state.profile();
+        let reports: Vec<_> = profile.reports().iter().map(|one| one.source.clone()).collect();
         (
-            entry.user.clone(),
-            *entry.profile.preference(),
+            entry.user().clone(),
+            *profile.preference(),
             reports,
-            status,
-            entry.sessions.is_present(),
+            profile.decision().status,
+            entry.state.is_connected(),
         )
     });
     for (user, preference, reports, status, connected) in shown {
@@ -169,12 +162,9 @@ async fn compare_with_disk(fixture: &Fixture) {
 
 /// What a client was told last of each user is how things are.
 async fn compare_with_told(fixture: &Fixture, client: &mut Client) {
-    let is_delivered = |_: &Engine| {
-        let outbox = client.conn.outbox().lock();
-        !outbox.is_queued && !outbox.is_writing && !outbox.is_owed() && outbox.unsent.is_empty()
-    };
+    let is_delivered = |_: &Engine| client.conn.outbox().lock().is_quiet();
     fixture.until("all is delivered", is_delivered).await;
-    client.conn.push_text(r#"{"type":"pong","id":"end"}"#);
+    client.conn.send_text(r#"{"type":"pong","id":"end"}"#);
     let mut told: HashMap<UserId, (Revision, Status)> = HashMap::new();
     loop {
         let (users, is_snapshot) = match client.next().await {
@@ -194,12 +184,12 @@ async fn compare_with_told(fixture: &Fixture, client: &mut Client) {
             }
         }
     }
-    let is_told = |entry: &Entry| {
-        let is_watched = entry.watchers.contains(&client.conn.id());
-        let told = told.get(&entry.user).map(|told| told.1);
+    let is_told = |entry: &LockedEntry<'_>| {
+        let told = told.get(entry.user()).map(|told| told.1);
+        let is_right = told == Some(entry.state.profile().decision().status);
         (
-            !is_watched || told == Some(entry.profile.decision().status),
-            entry.user.clone(),
+            !entry.is_watched_by(&client.conn) || is_right,
+            entry.user().clone(),
             told,
         )
     };

@@ -12,6 +12,7 @@ use super::fixture::{Fixture, user};
 use crate::connection::close_reason::CloseReason;
 use crate::engine::lifecycle::spawn;
 use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
 
 fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
     ReportInput {
@@ -35,7 +36,7 @@ async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_th
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
     let late = fixture.engine.report(&ann, report(Status::Offline, None)).await;
-    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     fixture
         .until("ann is gone", |engine| engine.stats().users.total() == 0)
@@ -48,7 +49,10 @@ async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_t
     let (fixture, ann) = (Fixture::impatient().await, user("ann"));
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
-    assert_eq!(fixture.engine.kick(&ann).await, Err(EngineError::StoreUnavailable));
+    assert_eq!(
+        fixture.engine.kick(&ann).await,
+        Err(EngineError::Store(StoreError::UnknownOutcome))
+    );
     drop(held);
     fixture
         .until("ann is gone", |engine| engine.stats().users.total() == 0)
@@ -61,14 +65,14 @@ async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_us
     let ann = user("ann");
     let held = fixture.store.hold_commits();
     let late = fixture.engine.report(&ann, report(Status::Online, None)).await;
-    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     let kicking = tokio::spawn({
         let (engine, ann) = (Arc::clone(&fixture.engine), ann.clone());
         async move { while engine.kick(&ann).await.is_err() {} }
     });
     fixture
         .until("the kick is answered or waits for the store", |engine| {
-            kicking.is_finished() || engine.user_lock(&ann).try_lock().is_err()
+            kicking.is_finished() || engine.user_locks.is_locked(&ann)
         })
         .await;
     drop(held);
@@ -87,7 +91,7 @@ async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgo
     fixture.written().await;
     let held = fixture.store.hold_commits();
     let late = fixture.engine.forget(&user("ann")).await;
-    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     drop(held);
     fixture
         .until("ann is forgotten", |_| {
@@ -157,7 +161,7 @@ async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
         .report(&ann, report(Status::Offline, None))
         .await
         .expect("an end");
-    let (latest, now) = (fixture.engine.timers.latest(), fixture.engine.clock.mono());
+    let (latest, now) = (fixture.engine.deadlines.latest(), fixture.engine.clock.mono());
     let is_soon = latest.is_some_and(|at| at.since(now) <= Duration::from_secs(600));
     assert!(is_soon, "an entry for {latest:?} at {now:?}");
 }
@@ -188,16 +192,17 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
     let forgetting = fixture.forgetting("ann").await;
     let choosing = tokio::spawn({
         let (engine, conn) = (Arc::clone(&fixture.engine), Arc::clone(&ann.conn));
-        async move { engine.choose_on(&conn, CustomStatus::Idle).await }
+        async move { engine.set_own_custom_status(&conn, CustomStatus::Idle).await }
     });
     fixture
-        .until("the choice waits", |engine| {
-            engine.choices.lock().contains_key(&user("ann"))
-        })
+        .until("the choice waits", |engine| engine.limits.has_counted(&user("ann")))
         .await;
     drop(held);
     assert_eq!(forgetting.await.expect("an answer"), Ok(1));
-    assert_eq!(choosing.await.expect("an answer"), Err(EngineError::StoreUnavailable));
+    assert_eq!(
+        choosing.await.expect("an answer"),
+        Err(EngineError::Store(StoreError::Forgotten))
+    );
     assert_eq!(ann.conn.close_reason(), Some(CloseReason::Forgotten));
     fixture.written().await;
     assert!(fixture.stored("ann").await.is_none());
@@ -224,8 +229,11 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
-    assert_eq!(fixture.engine.forget(&ann).await, Err(EngineError::StoreUnavailable));
-    let lock = fixture.engine.user_lock(&ann).lock().await;
+    assert_eq!(
+        fixture.engine.forget(&ann).await,
+        Err(EngineError::Store(StoreError::UnknownOutcome))
+    );
+    let lock = fixture.engine.user_locks.lock(&ann).await;
     drop(held);
     while fixture.stored("ann").await.is_some() {}
     let preference = Preference {
@@ -240,11 +248,7 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     let chosen = fixture.store.save_preference(&ann, preference, revision).await;
     assert!(chosen.is_ok());
     drop(lock);
-    let is_followed_up = |engine: &Engine| {
-        let shard = engine.shards.of_user(&ann);
-        let entry = shard.find(&ann).and_then(|at| shard.peek(at));
-        entry.is_some_and(|entry| entry.late == 0)
-    };
+    let is_followed_up = |engine: &Engine| engine.persistence.unknown_outcomes.len() == 0;
     fixture.until("what was late is followed up", is_followed_up).await;
     fixture.written().await;
     assert!(fixture.stored("ann").await.is_some_and(|row| row.connected));

@@ -8,9 +8,9 @@ use presence::{Actor, CustomStatus, EndReason, Status, UserId};
 
 use super::fixture::{Client, Fixture, statuses, user};
 use crate::connection::outbox::Outbox;
-use crate::engine::entry::OnDisk;
-use crate::engine::shard::shard_of;
+use crate::engine::users::shard_of;
 use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
 
 /// While it lives, the delivery thread comes no further than to this connection.
 struct Stopped<'a> {
@@ -20,7 +20,7 @@ struct Stopped<'a> {
 /// Nothing is delivered to these before they are put into one batch.
 fn gather(clients: &[&Client]) {
     for client in clients {
-        client.conn.outbox().lock().is_queued = true;
+        client.conn.outbox().lock().hold_delivery();
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
         .until("nothing is under way", |_| {
             ![&first, &between, &second]
                 .iter()
-                .any(|one| one.conn.outbox().lock().is_queued)
+                .any(|one| one.conn.outbox().lock().is_queued())
         })
         .await;
     gather(&[&first, &between, &second]);
@@ -80,7 +80,7 @@ async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told
     let (told, ..) = first.snapshot().await;
     assert_eq!(statuses(&told), [("never".to_owned(), Some(Status::Offline))]);
     fixture
-        .until("the first is done", |_| !first.conn.outbox().lock().is_queued)
+        .until("the first is done", |_| !first.conn.outbox().lock().is_queued())
         .await;
     fixture.engine.unwatch(&first.conn, &[user("never")]);
     assert!(!fixture.engine.is_in_memory(&user("never")));
@@ -100,9 +100,8 @@ async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_us
     let forgetting = fixture.forgetting("ann").await;
     fixture.engine.away(&ann.conn).expect("a session");
     let is_taken = |engine: &Engine| {
-        let mut shard = engine.shards.of_user(&user("ann"));
-        let at = shard.find(&user("ann")).expect("ann");
-        shard.entry(at).is_some_and(|entry| entry.on_disk != OnDisk::Queued)
+        let entry = engine.users.find(&user("ann")).expect("ann");
+        !entry.disk.is_queued()
     };
     fixture.until("the write behind has come to ann", is_taken).await;
     drop(held);
@@ -174,12 +173,14 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     let held = fixture.store.hold_commits();
     let late = fixture
         .engine
-        .choose(&user("ann"), CustomStatus::DoNotDisturb, Actor::User, Viewer::Own)
+        .set_custom_status(&user("ann"), CustomStatus::DoNotDisturb, Actor::User, Viewer::Own)
         .await;
-    assert_eq!(late, Err(EngineError::StoreUnavailable));
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     // Whoever waited to be read again before bob has been by the time bob is.
     fixture
-        .until("the choice is looked after", |engine| engine.late.lock().is_empty())
+        .until("the choice is looked after", |engine| {
+            engine.persistence.unknown_outcomes.len() == 0
+        })
         .await;
     fixture.store.fail_reads(true);
     let _bob = fixture.connect("bob").await;
@@ -213,8 +214,10 @@ async fn users_that_change_all_the_time_do_not_keep_a_slow_reader_from_the_other
         fixture
             .until("nothing is under way", |_| {
                 let mut outbox = slow.conn.outbox().lock();
-                let is_quiet = !outbox.is_writing && !outbox.is_queued;
-                outbox.is_queued |= is_quiet;
+                let is_quiet = !outbox.is_queued() && outbox.is_flushed();
+                if is_quiet {
+                    outbox.hold_delivery();
+                }
                 is_quiet
             })
             .await;

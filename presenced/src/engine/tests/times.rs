@@ -61,7 +61,7 @@ async fn an_operators_choice_moves_no_time() {
     fixture.a_moment().await;
     let chosen = fixture
         .engine
-        .choose(
+        .set_custom_status(
             &user("ann"),
             CustomStatus::DoNotDisturb,
             Actor::Operator,
@@ -101,11 +101,10 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     let ann = fixture.connect("ann").await;
     fixture.written().await;
     let due_in = |fixture: &Fixture| {
-        let mut shard = fixture.engine.shards.of_user(&user("ann"));
-        let at = shard.find(&user("ann")).expect("ann");
-        let due = &mut shard.entry(at).expect("ann").times_due;
-        let wait = due.since(fixture.engine.clock.wall());
-        *due = fixture.engine.clock.wall();
+        let mut entry = fixture.engine.users.find(&user("ann")).expect("ann");
+        let now = fixture.engine.clock.wall();
+        let wait = entry.disk.times_due().since(now);
+        entry.disk.set_times_due(now);
         wait
     };
     let usual = Duration::from_secs(30)..Duration::from_secs(60);

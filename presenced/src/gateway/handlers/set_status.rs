@@ -11,14 +11,14 @@ use crate::connection::Connection;
 use crate::engine::EngineError;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, custom: CustomStatus) {
-    match gateway.engine.choose_on(conn, custom).await {
+    match gateway.engine.set_own_custom_status(conn, custom).await {
         Ok(Some(record)) => answers::ok(conn, id.as_ref(), Some(&record)),
         Ok(None) => super::users_only(conn, id.as_ref()),
         Err(EngineError::RateLimited { retry_after }) => {
             gateway.metrics.refuse("choices");
             answers::rate_limited(conn, id.as_ref(), retry_after);
         }
-        Err(error @ (EngineError::StoreUnavailable | EngineError::TooManyReports)) => {
+        Err(error) => {
             answers::error(conn, id.as_ref(), Code::StoreUnavailable, &error.to_string());
         }
     }

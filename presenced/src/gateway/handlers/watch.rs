@@ -8,7 +8,7 @@ use presence::{Cursor, UserId};
 
 use super::super::{Gateway, answers};
 use crate::connection::Connection;
-use crate::engine::WatchRefused;
+use crate::engine::EngineError;
 
 pub(super) async fn handle(
     gateway: &Gateway,
@@ -19,7 +19,7 @@ pub(super) async fn handle(
     let watched = gateway.engine.watch(conn, id.clone(), users, since).await;
     match watched {
         Ok(()) => {}
-        Err(WatchRefused::TooManyWatched) => {
+        Err(EngineError::TooManyWatched) => {
             gateway.metrics.refuse("watched");
             let message = format!(
                 "at most {} users; nothing was added",
@@ -27,7 +27,7 @@ pub(super) async fn handle(
             );
             answers::error(conn, id.as_ref(), Code::TooManyWatched, &message);
         }
-        Err(WatchRefused::StoreUnavailable) => {
+        Err(_) => {
             answers::error(
                 conn,
                 id.as_ref(),

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use super::client::{Client, DEADLINE, SECRET};
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
@@ -205,8 +205,8 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) ->
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            choices: limits.choices,
-            keepalive_options: KeepaliveOptions {
+            custom_statuses: limits.choices,
+            keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,
                 write_timeout: limits.write_timeout,
@@ -216,7 +216,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) ->
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::new("here", 0, true),
+        cluster: Cluster::Alone(Alone::new("here", 0, true)),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine.start(startup.heartbeat, startup.present).await;

@@ -1,0 +1,38 @@
+//! A connection begins: it is a session of its user, or an observer.
+
+use std::sync::Arc;
+
+use presence::UserId;
+use presence::wire::record::{Record, Viewer};
+
+use super::{Engine, EngineError};
+use crate::connection::Connection;
+
+impl Engine {
+    /// Makes the connection a session of the user. Waits for the store for 150 ms at most. The own record, for `welcome`.
+    pub(crate) async fn connect(&self, user: &UserId, conn: &Arc<Connection>) -> Result<Record, EngineError> {
+        let pin = self.load_for_connect(user).await;
+        let mut entry = self.users.lock(&pin);
+        if entry.connections().len() >= self.options.sessions_per_user {
+            return Err(EngineError::TooManySessions);
+        }
+        let now = self.clock.now();
+        entry.state.connect(now, conn.id());
+        self.recompute(&mut entry, now);
+        // Only now: the greeting carries what was just published, so the connection need not be told it again.
+        entry.add_connection(conn);
+        conn.set_own_entry(entry.at());
+        self.persistence.defer_times(&mut entry, now, conn);
+        let record = self.record_of(&entry, Viewer::Own);
+        drop(entry);
+        self.session_counts.connection_opened();
+        self.rates.connected();
+        Ok(record)
+    }
+
+    /// The connection is an observer: nobody's session.
+    pub(crate) fn connect_observer(&self) {
+        self.session_counts.observer_opened();
+        self.rates.connected();
+    }
+}

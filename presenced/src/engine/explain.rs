@@ -1,0 +1,71 @@
+//! Records of users, and why they are what they are.
+
+use presence::wire::record::{Record, Viewer};
+use presence::wire::rest::Explain;
+use presence::{CustomStatus, UserId};
+
+use super::users::LockedEntry;
+use super::{Engine, EngineError};
+use crate::store::StoreError;
+
+impl Engine {
+    /// The record of one user; of one never seen: OFFLINE, null times, revision 0.
+    pub(crate) async fn record(&self, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
+        let pin = self.load_one(user).await?;
+        let record = self.record_of(&self.users.lock(&pin), viewer);
+        drop(pin);
+        self.users.sweep();
+        Ok(record)
+    }
+
+    /// The records of several, in the order asked. `own` is the caller's own id, whose record shows more.
+    pub(crate) async fn records(
+        &self,
+        users: &[UserId],
+        viewer: Viewer,
+        own: Option<&UserId>,
+    ) -> Result<Vec<Record>, EngineError> {
+        let pins = self.load(users).await?;
+        let record_of = |(user, pin)| {
+            let is_own = viewer == Viewer::Public && own == Some(user);
+            let viewer = if is_own { Viewer::Own } else { viewer };
+            self.record_of(&self.users.lock(pin), viewer)
+        };
+        let records = users.iter().zip(&pins).map(record_of).collect();
+        drop(pins);
+        self.users.sweep();
+        Ok(records)
+    }
+
+    /// The custom status of one user; of one never seen: ONLINE.
+    pub(crate) async fn custom_status(&self, user: &UserId) -> Result<CustomStatus, EngineError> {
+        let record = self.record(user, Viewer::Internal).await?;
+        // What was made up without the store does not tell what the user chose.
+        if record.degraded {
+            return Err(StoreError::Unavailable {
+                reason: "the user has not been loaded yet".into(),
+            }
+            .into());
+        }
+        Ok(record.custom_status.unwrap_or_default())
+    }
+
+    /// Why the user is shown so, and what will change it next.
+    pub(crate) async fn explain(&self, user: &UserId) -> Result<Explain, EngineError> {
+        let pin = self.load_one(user).await?;
+        let entry = self.users.lock(&pin);
+        let name_of = |id| {
+            let conn = entry.connections().iter().find(|conn| conn.id() == id);
+            conn.map_or_else(String::new, |conn| conn.name().into())
+        };
+        let explain = entry.state.explain(user, self.clock.now(), self.node(), name_of);
+        drop(entry);
+        drop(pin);
+        self.users.sweep();
+        Ok(explain)
+    }
+
+    pub(super) fn record_of(&self, entry: &LockedEntry<'_>, viewer: Viewer) -> Record {
+        entry.state.record(entry.user(), self.node(), viewer)
+    }
+}

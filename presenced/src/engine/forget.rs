@@ -1,0 +1,111 @@
+//! Forget: an operator removes all that is known of a user, on disk first.
+
+use std::sync::Arc;
+
+use presence::{Profile, Revision, UserId};
+
+use super::persistence::UnknownOutcome;
+use super::users::UserLock;
+use super::{Engine, EngineError};
+use crate::connection::close_reason::CloseReason;
+use crate::connection::user_pin::UserPin;
+
+/// What forgetting a user in memory came to.
+struct Forgotten {
+    /// How many connections and reports there were.
+    ended: u64,
+    /// Whether a change was published since the user was forgotten on disk.
+    is_overtaken: bool,
+    /// The revision of the removal, above every change before it.
+    removed_at: Revision,
+}
+
+impl Engine {
+    /// Forgets the user (4010). How many connections and reports there were.
+    pub(crate) async fn forget(self: &Arc<Self>, user: &UserId) -> Result<u64, EngineError> {
+        self.run_durable(user, |engine, lock| async move { engine.forget_locked(&lock).await })
+            .await
+    }
+
+    async fn forget_locked(&self, lock: &UserLock) -> Result<u64, EngineError> {
+        let pin = self.load_one(lock.user()).await?;
+        let revision = self.removal_revision(&pin);
+        if let Err(error) = self.persistence.store.forget(lock.user(), revision).await {
+            self.note_failed_write(&error, &pin, UnknownOutcome::Forget);
+            return Err(error.into());
+        }
+        self.finish_forget(lock, &pin, revision).await
+    }
+
+    /// The outcome of a removal from the disk was unknown, and the write is over. If it was done, the user is forgotten in
+    /// memory too.
+    pub(super) async fn settle_forget(&self, pin: &UserPin) -> Result<(), EngineError> {
+        let user = self.users.lock(pin).user().clone();
+        let lock = self.user_locks.lock(&user).await;
+        let row = self.persistence.store.load(&user).await?;
+        let set_at = self.users.lock(pin).state.profile().preference().set_at;
+        // A custom status is on disk before it is shown. If the disk does not know the one that is shown any more, the
+        // removal was done, and at most the status was written since.
+        let is_done = row.is_none_or(|row| row.stored.preference.set_at < set_at);
+        if is_done {
+            let revision = self.removal_revision(pin);
+            self.persistence.store.forget(&user, revision).await?;
+            self.finish_forget(&lock, pin, revision).await?;
+            return Ok(());
+        }
+        // It was not done, or a custom status was set since. Then the status lies below the removal, and the disk drops it
+        // as late.
+        let mut entry = self.users.lock(pin);
+        entry.state.force_publish();
+        self.recompute(&mut entry, self.clock.now());
+        Ok(())
+    }
+
+    /// The revision at which a user would be removed now.
+    fn removal_revision(&self, pin: &UserPin) -> Revision {
+        let before = self.users.lock(pin).state.profile().revision();
+        self.cluster.next_revision(before, self.clock.wall())
+    }
+
+    /// Forgets in memory what was forgotten on disk with this revision. How many connections and reports there were.
+    async fn finish_forget(&self, lock: &UserLock, pin: &UserPin, revision: Revision) -> Result<u64, EngineError> {
+        let forgotten = self.forget_in_memory(pin, revision);
+        if forgotten.is_overtaken {
+            self.forget_again(lock, pin, forgotten.removed_at).await?;
+        }
+        Ok(forgotten.ended)
+    }
+
+    fn forget_in_memory(&self, pin: &UserPin, revision: Revision) -> Forgotten {
+        let mut entry = self.users.lock(pin);
+        let now = self.clock.now();
+        let profile = entry.state.profile();
+        let is_overtaken = profile.revision() > revision;
+        let removed_at = self.cluster.next_revision(revision.max(profile.revision()), now.wall);
+        let was_known = *profile != Profile::default() || !entry.connections().is_empty();
+        let ended = entry.state.forget() as u64;
+        for conn in entry.take_connections() {
+            conn.close_with(CloseReason::Forgotten);
+        }
+        self.recompute(&mut entry, now);
+        if was_known {
+            self.publisher.publish_removal(&mut entry, now, removed_at);
+        }
+        Forgotten {
+            ended,
+            is_overtaken,
+            removed_at,
+        }
+    }
+
+    /// What changed while the store was forgetting may have been written after that.
+    async fn forget_again(&self, lock: &UserLock, pin: &UserPin, removed_at: Revision) -> Result<(), EngineError> {
+        let forgotten = self.persistence.store.forget(lock.user(), removed_at).await;
+        let mut entry = self.users.lock(pin);
+        if entry.state.profile().revision() > removed_at {
+            // The user is back already, and may have been written in between.
+            self.persistence.write_behind.write_soon(&mut entry);
+        }
+        Ok(forgotten?)
+    }
+}

@@ -1,0 +1,133 @@
+//! Persistence: what of the users is not on disk yet, and what must be read again. Statuses and times are written behind
+//! ([`write_behind`]); durable changes are written by their use cases, and end here if their outcome is unknown
+//! ([`retries`]).
+
+mod retries;
+mod write_behind;
+
+use presence::{Now, Wall};
+
+pub(super) use self::retries::{PendingLoads, UnknownOutcome, UnknownOutcomes};
+use self::write_behind::WriteBehind;
+use super::users::{ExpiredSource, LockedEntry};
+use crate::connection::Connection;
+use crate::store::{ExpiredReport, Store};
+
+/// How far a user's status and times are on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum OnDisk {
+    /// As they are in memory.
+    #[default]
+    Current,
+    /// They wait to be written.
+    Queued,
+    /// A write is under way.
+    Writing,
+    /// A write is under way, and they have changed since.
+    WritingBehind,
+}
+
+/// What the persistence knows of one user.
+#[derive(Debug)]
+pub(super) struct DiskState {
+    on_disk: OnDisk,
+    /// When last seen should be written again while nothing else is.
+    times_due: Wall,
+    /// Whether a connection or a grace period was there when this was last noted; the disk must know.
+    is_connected: bool,
+}
+
+impl Default for DiskState {
+    fn default() -> Self {
+        Self {
+            on_disk: OnDisk::Current,
+            times_due: Wall::from_millis(0),
+            is_connected: false,
+        }
+    }
+}
+
+impl DiskState {
+    /// Whether everything is on disk as it is in memory.
+    pub(super) fn is_current(&self) -> bool {
+        self.on_disk == OnDisk::Current
+    }
+
+    /// Whether it waits for the next batch.
+    #[cfg(test)]
+    pub(super) fn is_queued(&self) -> bool {
+        self.on_disk == OnDisk::Queued
+    }
+
+    /// Whether it is being written as it is.
+    #[cfg(test)]
+    pub(super) fn is_writing(&self) -> bool {
+        self.on_disk == OnDisk::Writing
+    }
+
+    /// Lets the times be written at the next occasion.
+    #[cfg(test)]
+    pub(super) fn set_times_due(&mut self, at: Wall) {
+        self.times_due = at;
+    }
+
+    #[cfg(test)]
+    pub(super) fn times_due(&self) -> Wall {
+        self.times_due
+    }
+}
+
+/// What is not on disk yet, and what must be read again.
+pub(super) struct Persistence {
+    pub(super) store: Store,
+    pub(super) write_behind: WriteBehind,
+    /// Users whose profile could not be loaded.
+    pub(super) pending_loads: PendingLoads,
+    /// Users with a durable write that may be done or not.
+    pub(super) unknown_outcomes: UnknownOutcomes,
+}
+
+impl Persistence {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            write_behind: WriteBehind::default(),
+            pending_loads: PendingLoads::default(),
+            unknown_outcomes: UnknownOutcomes::default(),
+        }
+    }
+
+    /// Something happened to the user. It is written soon if others may know of it, or if a connection came or went.
+    pub(super) fn note_change(&self, entry: &mut LockedEntry<'_>, is_published: bool) {
+        let is_connected = entry.state.is_connected();
+        let has_turned = std::mem::replace(&mut entry.disk.is_connected, is_connected) != is_connected;
+        if is_published || has_turned {
+            self.write_behind.write_soon(entry);
+        }
+    }
+
+    /// The user's times moved: they are written at most once a minute while nothing else is.
+    pub(super) fn note_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
+        if entry.disk.times_due <= now.wall {
+            self.defer_times(entry, now, conn);
+            self.write_behind.write_sometime(entry);
+        }
+    }
+
+    /// The user's times need not be written for a while: something else writes them.
+    pub(super) fn defer_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
+        entry.disk.times_due = now.wall.after(write_behind::times_delay(conn.id()));
+    }
+
+    /// Reports whose time was up are taken off the disk.
+    pub(super) fn expire_reports(&self, entry: &LockedEntry<'_>, expired: Vec<ExpiredSource>) {
+        let of_user = |expired: ExpiredSource| ExpiredReport {
+            user: entry.user().clone(),
+            source: expired.source,
+            heard: expired.heard,
+        };
+        if !expired.is_empty() {
+            self.write_behind.expire_reports(expired.into_iter().map(of_user));
+        }
+    }
+}

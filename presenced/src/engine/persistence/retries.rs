@@ -1,0 +1,84 @@
+//! What must be read from the store again: profiles that could not be loaded, and users with a durable write whose outcome
+//! is unknown. Each keeps its user in memory until the store has answered.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+
+use crate::connection::user_pin::UserPin;
+
+/// What a durable write was to do that may be done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum UnknownOutcome {
+    /// To store a custom status, or to store or end a report.
+    Change,
+    /// To forget the user.
+    Forget,
+}
+
+/// Users whose profile could not be loaded, in the order in which it is tried again.
+#[derive(Default)]
+pub(in crate::engine) struct PendingLoads(Mutex<VecDeque<UserPin>>);
+
+impl PendingLoads {
+    pub(in crate::engine) fn push(&self, user: UserPin) {
+        self.0.lock().push_back(user);
+    }
+
+    pub(in crate::engine) fn first(&self) -> Option<UserPin> {
+        self.0.lock().front().cloned()
+    }
+
+    /// The first one was loaded.
+    pub(in crate::engine) fn finish(&self) {
+        self.0.lock().pop_front();
+    }
+
+    /// The first one failed again: if it fails alone, it keeps nobody else waiting.
+    pub(in crate::engine) fn postpone(&self) {
+        let mut users = self.0.lock();
+        if !users.is_empty() {
+            users.rotate_left(1);
+        }
+    }
+
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+/// Users with a durable write that may be done or not, in the order in which that is found out.
+#[derive(Default)]
+pub(in crate::engine) struct UnknownOutcomes(Mutex<VecDeque<(UserPin, UnknownOutcome)>>);
+
+impl UnknownOutcomes {
+    pub(in crate::engine) fn push(&self, user: UserPin, write: UnknownOutcome) {
+        self.0.lock().push_back((user, write));
+    }
+
+    pub(in crate::engine) fn first(&self) -> Option<(UserPin, UnknownOutcome)> {
+        self.0.lock().front().cloned()
+    }
+
+    /// The outcome of the first one is known.
+    pub(in crate::engine) fn finish(&self) {
+        self.0.lock().pop_front();
+    }
+
+    /// The first one could not be found out: if it fails alone, it keeps nobody else waiting.
+    pub(in crate::engine) fn postpone(&self) {
+        let mut writes = self.0.lock();
+        if !writes.is_empty() {
+            writes.rotate_left(1);
+        }
+    }
+
+    /// Whether the disk may know something of the user that is not in memory.
+    pub(in crate::engine) fn concerns(&self, user: &UserPin) -> bool {
+        self.0.lock().iter().any(|(one, _)| one == user)
+    }
+
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}

@@ -1,0 +1,165 @@
+//! Statuses and times are written behind, in batches: what is not yet on disk is a set of users, and each is written as it
+//! is when its turn comes. A write that fails is tried again; custom statuses and reports do not go through here.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use presence::SessionId;
+use tokio::sync::Notify;
+
+use super::{OnDisk, Persistence};
+use crate::connection::user_pin::UserRef;
+use crate::engine::users::{LockedEntry, Users};
+use crate::store::{ExpiredReport, StatusRow, StoreError};
+
+/// How long a transition waits for others to be written with it.
+const BATCH_EVERY: Duration = Duration::from_millis(80);
+/// How long times that moved wait for a transition to be written with.
+const TIMES_BATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait after a failure.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Users in one batch.
+const BATCH_MAX_USERS: usize = 4096;
+/// Last seen of a present user is written at most this often while nothing else is; the ping interval comes on top of the
+/// jitter, so that a crash loses less than a minute.
+const TIMES_EVERY: Duration = Duration::from_secs(45);
+/// How much later times may be written, so that users who came together do not write together.
+const TIMES_JITTER_MILLIS: u64 = 14_000;
+
+/// When last seen should be written next: spread by the session, so that no randomness is needed.
+pub(super) fn times_delay(session: SessionId) -> Duration {
+    let spread = session.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % TIMES_JITTER_MILLIS;
+    TIMES_EVERY + Duration::from_millis(spread)
+}
+
+/// What waits to be written.
+#[derive(Default)]
+pub(in crate::engine) struct WriteBehind {
+    users: Mutex<Vec<UserRef>>,
+    reports: Mutex<Vec<ExpiredReport>>,
+    /// Users that wait or are being written.
+    pending: AtomicU64,
+    soon: Notify,
+    /// The loop ends before its next batch.
+    is_stopping: AtomicBool,
+}
+
+impl WriteBehind {
+    /// How many users wait or are being written.
+    pub(in crate::engine) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// The loop ends once the batch under way is answered: nobody would take note of an answer that comes later.
+    pub(in crate::engine) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.soon.notify_one();
+    }
+
+    /// The user's status changed: it is written within 100 ms.
+    pub(in crate::engine) fn write_soon(&self, entry: &mut LockedEntry<'_>) {
+        self.write_sometime(entry);
+        self.soon.notify_one();
+    }
+
+    /// The user's times moved: they are written with the next batch.
+    pub(super) fn write_sometime(&self, entry: &mut LockedEntry<'_>) {
+        match entry.disk.on_disk {
+            OnDisk::Current => {
+                entry.disk.on_disk = OnDisk::Queued;
+                self.pending.fetch_add(1, Ordering::Relaxed);
+                self.users.lock().push(entry.at());
+            }
+            OnDisk::Writing => entry.disk.on_disk = OnDisk::WritingBehind,
+            OnDisk::Queued | OnDisk::WritingBehind => {}
+        }
+    }
+
+    pub(super) fn expire_reports(&self, expired: impl Iterator<Item = ExpiredReport>) {
+        self.reports.lock().extend(expired);
+        self.soon.notify_one();
+    }
+}
+
+impl Persistence {
+    /// Writes batch after batch, until it is stopped.
+    pub(in crate::engine) async fn run_write_behind(&self, users: &Users) {
+        let write_behind = &self.write_behind;
+        while !write_behind.is_stopping.load(Ordering::SeqCst) {
+            let is_soon = tokio::time::timeout(TIMES_BATCH_EVERY, write_behind.soon.notified())
+                .await
+                .is_ok();
+            if is_soon {
+                tokio::time::sleep(BATCH_EVERY).await;
+            }
+            if self.write_out(users).await.is_err() {
+                tokio::time::sleep(RETRY_AFTER).await;
+                write_behind.soon.notify_one();
+            }
+        }
+    }
+
+    /// Writes everything that waits.
+    pub(in crate::engine) async fn write_out(&self, users: &Users) -> Result<(), StoreError> {
+        let reports = std::mem::take(&mut *self.write_behind.reports.lock());
+        if !reports.is_empty()
+            && let Err(error) = self.store.expire_reports(reports.clone()).await
+        {
+            self.write_behind.reports.lock().extend(reports);
+            return Err(error);
+        }
+        loop {
+            let batch: Vec<UserRef> = {
+                let mut waiting = self.write_behind.users.lock();
+                let rest = waiting.len().saturating_sub(BATCH_MAX_USERS);
+                waiting.split_off(rest)
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.write_batch(users, batch).await?;
+        }
+    }
+
+    async fn write_batch(&self, users: &Users, batch: Vec<UserRef>) -> Result<(), StoreError> {
+        let rows: Vec<StatusRow> = batch
+            .iter()
+            .filter_map(|at| begin_write(&mut users.lock_at(*at)))
+            .collect();
+        let written = if rows.is_empty() {
+            Ok(())
+        } else {
+            self.store.save_statuses(rows).await
+        };
+        for at in batch {
+            let mut entry = users.lock_at(at);
+            let is_behind = entry.disk.on_disk == OnDisk::WritingBehind || written.is_err();
+            entry.disk.on_disk = OnDisk::Current;
+            self.write_behind.pending.fetch_sub(1, Ordering::Relaxed);
+            if is_behind {
+                self.write_behind.write_soon(&mut entry);
+            }
+        }
+        written
+    }
+}
+
+/// The row to write. None for a profile that was made up without the store, which is never written back, and for a user
+/// that was removed, who has no row.
+fn begin_write(entry: &mut LockedEntry<'_>) -> Option<StatusRow> {
+    entry.disk.on_disk = OnDisk::Writing;
+    let profile = entry.state.profile();
+    if profile.is_degraded() || entry.publication.removed_at().is_some() {
+        return None;
+    }
+    Some(StatusRow {
+        user: entry.user().clone(),
+        status: profile.decision().status,
+        since: profile.since(),
+        connected: entry.state.is_connected(),
+        last_seen: profile.last_seen(),
+        last_active: profile.last_active(),
+        revision: profile.revision(),
+    })
+}

@@ -1,0 +1,135 @@
+//! The presence index: who is present, in order of the ids, and how many. Kept in step as users change, so that listing
+//! and counting never pass over all users.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use presence::wire::rest::Counts;
+use presence::{Status, UserId};
+
+use super::users::{LockedEntry, SHARDS};
+
+/// What the index knows of one user.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Under which status the user is listed.
+    status: Option<Status>,
+    /// Whether the user counts as being in a grace period alone.
+    is_only_in_grace: bool,
+    /// How many of the user's reports are counted.
+    reports: usize,
+}
+
+impl Listing {
+    /// Under which status the user is listed; none while OFFLINE.
+    pub(super) fn status(&self) -> Option<Status> {
+        self.status
+    }
+}
+
+/// Who is present.
+pub(super) struct PresenceIndex {
+    /// By shard of the user, status and id. Locked after a user's entry, never before one.
+    shards: Box<[Mutex<BTreeMap<Status, BTreeSet<UserId>>>]>,
+    /// Present users, in the order of [`Status::ALL`] without OFFLINE.
+    by_status: [AtomicU64; 3],
+    in_grace: AtomicU64,
+    reports: AtomicU64,
+}
+
+impl PresenceIndex {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            by_status: Default::default(),
+            in_grace: AtomicU64::new(0),
+            reports: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes up what has become of a user.
+    pub(super) fn update(&self, entry: &mut LockedEntry<'_>) {
+        let now = Listing {
+            status: Some(entry.state.profile().decision().status).filter(|status| *status != Status::Offline),
+            is_only_in_grace: entry.state.is_only_in_grace(),
+            reports: entry.state.profile().reports().len(),
+        };
+        let before = std::mem::replace(&mut entry.listing, now);
+        let now = &entry.listing;
+        move_count(
+            &self.in_grace,
+            before.is_only_in_grace.into(),
+            now.is_only_in_grace.into(),
+        );
+        move_count(&self.reports, before.reports as u64, now.reports as u64);
+        if before.status != now.status {
+            self.relist(entry, before.status, now.status);
+        }
+    }
+
+    /// Present users by status.
+    pub(super) fn counts(&self) -> Counts {
+        let [online, idle, do_not_disturb] = self.by_status.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Counts {
+            online,
+            idle,
+            do_not_disturb,
+        }
+    }
+
+    /// How many users a grace period alone keeps present.
+    pub(super) fn in_grace(&self) -> u64 {
+        self.in_grace.load(Ordering::Relaxed)
+    }
+
+    /// How many reports hold.
+    pub(super) fn reports(&self) -> u64 {
+        self.reports.load(Ordering::Relaxed)
+    }
+
+    /// The next present users of one shard after a bound, in order of their ids, at most `count`.
+    pub(super) fn page(&self, shard: usize, status: Option<Status>, after: Bound<&str>, count: usize) -> Vec<UserId> {
+        let mut page: Vec<UserId> = self.shards[shard]
+            .lock()
+            .iter()
+            .filter(|(listed, _)| status.is_none_or(|status| status == **listed))
+            .flat_map(|(_, users)| users.range::<str, _>((after, Bound::Unbounded)).take(count))
+            .cloned()
+            .collect();
+        page.sort_unstable();
+        page.truncate(count);
+        page
+    }
+
+    fn relist(&self, entry: &LockedEntry<'_>, before: Option<Status>, now: Option<Status>) {
+        let mut shard = self.shards[entry.at().shard()].lock();
+        if let Some(status) = before {
+            self.count_of(status).fetch_sub(1, Ordering::Relaxed);
+            shard.entry(status).or_default().remove(entry.user());
+        }
+        if let Some(status) = now {
+            self.count_of(status).fetch_add(1, Ordering::Relaxed);
+            shard.entry(status).or_default().insert(entry.user().clone());
+        }
+    }
+
+    fn count_of(&self, status: Status) -> &AtomicU64 {
+        let [online, idle, do_not_disturb] = &self.by_status;
+        match status {
+            Status::Online => online,
+            Status::Idle => idle,
+            // OFFLINE is never listed.
+            Status::DoNotDisturb | Status::Offline => do_not_disturb,
+        }
+    }
+}
+
+fn move_count(count: &AtomicU64, before: u64, now: u64) {
+    match now.checked_sub(before) {
+        Some(0) => {}
+        Some(more) => drop(count.fetch_add(more, Ordering::Relaxed)),
+        None => drop(count.fetch_sub(before - now, Ordering::Relaxed)),
+    }
+}

@@ -1,0 +1,199 @@
+//! Delivery: one thread that turns what outboxes hold into frames and writes them to sockets that are free. Changes that
+//! met in an outbox leave in one frame. What a socket does not take, the connection's own task writes later.
+//!
+//! A turn takes an outbox's dirty users out in one step, reads each as it is then, and puts back what did not fit. A user
+//! that changes in between is marked again, with the number of that change; the turn's end drops the mark if the record
+//! that was read already had it. So revisions grow for every watcher.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::wire::server::frame as message;
+use presence::{UserId, Wall};
+
+use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
+use crate::connection::Connection;
+use crate::connection::frame::{self, Opcode};
+use crate::connection::outbox::{DeliveryResult, DeliveryTurn, Rest, Snapshot};
+use crate::connection::user_pin::UserPin;
+use crate::engine::Engine;
+use crate::engine::users::{LockedEntry, SHARDS};
+
+/// How many users of a shard are read for one step of a snapshot of everyone.
+const STEP_USERS: usize = 128;
+
+/// One batch of connections that are served, and what stays the same meanwhile.
+pub(in crate::engine) struct Delivery<'a> {
+    engine: &'a Engine,
+    /// Every change up to this number had been marked before the batch began.
+    complete_to: u64,
+    now: Wall,
+    cache: EncodeCache,
+}
+
+impl<'a> Delivery<'a> {
+    /// Serves these connections; the first has waited since then (time since the start of the process).
+    pub(in crate::engine) fn serve(engine: &'a Engine, connections: Vec<Arc<Connection>>, since: Duration) {
+        let mut delivery = Self {
+            engine,
+            complete_to: engine.publisher.complete_to(),
+            now: engine.clock.wall(),
+            cache: EncodeCache::default(),
+        };
+        for conn in connections {
+            let turn = conn.outbox().lock().begin_turn();
+            if let Some(turn) = turn {
+                delivery.take_turn(&conn, turn);
+            }
+        }
+        let lag = engine.clock.elapsed().saturating_sub(since);
+        engine.metrics.delivery_seconds.observe(lag.as_secs_f64());
+        engine.rates.delivered(lag);
+    }
+
+    /// One frame for one connection; it goes to the end of the queue if more is to be sent.
+    fn take_turn(&mut self, conn: &Arc<Connection>, turn: DeliveryTurn) {
+        let mut result = DeliveryResult {
+            complete_to: turn.complete_to,
+            ..DeliveryResult::default()
+        };
+        let mut updates = UpdateList::default();
+        let frame = match &turn.snapshot {
+            Some(_) => self.snapshot_frame(conn, turn, &mut updates, &mut result),
+            None => self.event_frame(conn, turn, &mut updates, &mut result),
+        };
+        self.engine.rates.records_delivered(updates.len() as u64);
+        self.engine.metrics.deliveries.inc_by(updates.len() as u64);
+        let conflated = conn.finish_turn(frame.bytes(), result, updates.told());
+        self.engine.metrics.conflated.inc_by(conflated);
+    }
+
+    /// A `presence` message with as many of the dirty users as fit.
+    fn event_frame(
+        &mut self,
+        conn: &Arc<Connection>,
+        mut turn: DeliveryTurn,
+        updates: &mut UpdateList,
+        result: &mut DeliveryResult,
+    ) -> EncodedFrame {
+        turn.dirty.retain(|pin, _| {
+            let is_left = updates.is_full();
+            if !is_left {
+                self.tell(conn, pin, Moment::Event, updates);
+            }
+            is_left
+        });
+        if turn.dirty.is_empty() {
+            result.complete_to = result.complete_to.max(self.complete_to);
+        }
+        result.left = turn.dirty;
+        updates.event(self.engine.publisher.cursor(result.complete_to), self.now)
+    }
+
+    /// A `snapshot` message with as many users as fit; the rest stays first in line.
+    fn snapshot_frame(
+        &mut self,
+        conn: &Arc<Connection>,
+        mut turn: DeliveryTurn,
+        updates: &mut UpdateList,
+        result: &mut DeliveryResult,
+    ) -> EncodedFrame {
+        let Some(Snapshot { id, resumed, mut rest }) = turn.snapshot.take() else {
+            return EncodedFrame::Nothing;
+        };
+        // A client that resumes has an older record, and learns by a removal that it is to be dropped.
+        let moment = if resumed { Moment::Event } else { Moment::Snapshot };
+        let is_done = match &mut rest {
+            Rest::Named(users) => self.list_named(conn, users, moment, updates),
+            Rest::Everyone { shard, after } => self.list_everyone(conn, shard, after, updates),
+            Rest::Changed { users, removed } => {
+                while !updates.is_full()
+                    && let Some((user_id, revision)) = removed.pop()
+                {
+                    updates.push(EncodedUpdate::removal(user_id, revision), None);
+                }
+                removed.is_empty() && self.list_named(conn, users, moment, updates)
+            }
+        };
+        turn.drop_told(updates.told());
+        if is_done && !turn.has_more_snapshots && turn.dirty.is_empty() {
+            result.complete_to = result.complete_to.max(self.complete_to);
+        }
+        result.left = turn.dirty;
+        // Before the last frame there is no point to resume from.
+        let cursor = self
+            .engine
+            .publisher
+            .cursor(if is_done { result.complete_to } else { 0 });
+        let text = message::snapshot(id.as_ref(), (cursor, self.now), &updates.texts(), resumed, is_done);
+        if !is_done {
+            result.snapshot = Some(Snapshot { id, resumed, rest });
+        }
+        EncodedFrame::Own(frame::encode(Opcode::Text, text.as_bytes()))
+    }
+
+    /// Lists pinned users, last first. Whether all are listed.
+    fn list_named(
+        &mut self,
+        conn: &Arc<Connection>,
+        users: &mut Vec<UserPin>,
+        moment: Moment,
+        updates: &mut UpdateList,
+    ) -> bool {
+        while !updates.is_full()
+            && let Some(pin) = users.pop()
+        {
+            self.tell(conn, &pin, moment, updates);
+        }
+        users.is_empty()
+    }
+
+    /// Lists present users from where the last step ended. Whether all are listed.
+    fn list_everyone(
+        &mut self,
+        conn: &Arc<Connection>,
+        shard: &mut usize,
+        after: &mut Option<UserId>,
+        updates: &mut UpdateList,
+    ) -> bool {
+        while *shard < SHARDS && !updates.is_full() {
+            let from = after
+                .as_ref()
+                .map_or(Bound::Unbounded, |user| Bound::Excluded(user.as_str()));
+            let users = self.engine.index.page(*shard, None, from, STEP_USERS);
+            let is_last = users.len() < STEP_USERS;
+            let mut is_all = true;
+            for user in users {
+                is_all = !updates.is_full();
+                if !is_all {
+                    break;
+                }
+                // A user that is not present any more since the page was read leaves by an event.
+                let entry = self.engine.users.find(&user);
+                if let Some(entry) = entry.filter(|entry| entry.listing.status().is_some()) {
+                    self.encode(conn, &entry, Moment::Snapshot, updates);
+                }
+                *after = Some(user);
+            }
+            if is_last && is_all {
+                *shard += 1;
+                *after = None;
+            }
+        }
+        *shard >= SHARDS
+    }
+
+    /// Adds the user as it is now, if its changes are delivered to the connection.
+    fn tell(&mut self, conn: &Arc<Connection>, pin: &UserPin, moment: Moment, updates: &mut UpdateList) {
+        let entry = self.engine.users.lock(pin);
+        if entry.is_delivered_to(conn) {
+            self.encode(conn, &entry, moment, updates);
+        }
+    }
+
+    fn encode(&mut self, conn: &Connection, entry: &LockedEntry<'_>, moment: Moment, updates: &mut UpdateList) {
+        let update = self.cache.encode(&self.engine.cluster, entry, conn, moment);
+        updates.push(update, Some((entry.at(), entry.publication.number())));
+    }
+}

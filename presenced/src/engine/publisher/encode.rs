@@ -1,0 +1,162 @@
+//! Encoded records. A record is encoded once per batch of deliveries and kind of viewer, however many watch it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use presence::wire::record::{Removed, Update, Viewer};
+use presence::wire::server::frame as message;
+use presence::{Cursor, Revision, UserId, Wall};
+
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+use crate::connection::frame::{self, Opcode};
+use crate::connection::user_pin::UserRef;
+use crate::engine::users::LockedEntry;
+
+/// Longest message to a client, in bytes.
+const MESSAGE_MAX_BYTES: usize = 64 * 1024;
+
+/// In a snapshot from the start, a removed user is one never seen; to a client that knew it, it is a removal.
+#[derive(PartialEq, Eq, Clone, Copy)]
+pub(super) enum Moment {
+    Snapshot,
+    Event,
+}
+
+/// One encoded update.
+pub(super) struct EncodedUpdate {
+    /// While a batch is served, a slot may pass to another user.
+    user: UserId,
+    revision: Revision,
+    json: Box<str>,
+    /// The finished event that carries this alone, with the cursor in it.
+    event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
+}
+
+impl EncodedUpdate {
+    fn new(revision: Revision, update: &Update) -> Rc<Self> {
+        Rc::new(Self {
+            user: update.user_id().clone(),
+            revision,
+            // A record holds nothing that JSON can't.
+            json: serde_json::to_string(update).unwrap_or_default().into(),
+            event: RefCell::default(),
+        })
+    }
+
+    /// The removal of a user.
+    pub(super) fn removal(user_id: UserId, revision: Revision) -> Rc<Self> {
+        let removed = Removed {
+            user_id,
+            revision,
+            removed: true,
+        };
+        Self::new(revision, &Update::Removed(removed))
+    }
+}
+
+/// The records that were encoded in one batch of deliveries.
+#[derive(Default)]
+pub(super) struct EncodeCache(HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>);
+
+impl EncodeCache {
+    /// The user as the connection may see it now.
+    pub(super) fn encode(
+        &mut self,
+        cluster: &Cluster,
+        entry: &LockedEntry<'_>,
+        conn: &Connection,
+        moment: Moment,
+    ) -> Rc<EncodedUpdate> {
+        if let Some(revision) = entry.publication.removed_at()
+            && moment == Moment::Event
+        {
+            return EncodedUpdate::removal(entry.user().clone(), revision);
+        }
+        let viewer = conn.viewer_of(entry.user());
+        let revision = entry.state.profile().revision();
+        let key = (entry.at(), viewer);
+        let known = self.0.get(&key);
+        if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
+            return Rc::clone(known);
+        }
+        let record = entry.state.record(entry.user(), cluster.node(), viewer);
+        let encoded = EncodedUpdate::new(revision, &Update::Record(record));
+        self.0.insert(key, Rc::clone(&encoded));
+        encoded
+    }
+}
+
+/// A frame to send.
+pub(super) enum EncodedFrame {
+    Own(Vec<u8>),
+    /// The same bytes go to others.
+    Shared(Rc<[u8]>),
+    Nothing,
+}
+
+impl EncodedFrame {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+            Self::Nothing => &[],
+        }
+    }
+}
+
+/// The updates of one message, up to what it holds.
+#[derive(Default)]
+pub(super) struct UpdateList {
+    list: Vec<Rc<EncodedUpdate>>,
+    /// The users of the list, each with the number of the change up to which the update tells it.
+    told: Vec<(UserRef, u64)>,
+    bytes: usize,
+}
+
+impl UpdateList {
+    /// `told` is where the user is, and the number of the change up to which the update tells it.
+    pub(super) fn push(&mut self, update: Rc<EncodedUpdate>, told: Option<(UserRef, u64)>) {
+        self.bytes += update.json.len() + 1;
+        self.list.push(update);
+        self.told.extend(told);
+    }
+
+    pub(super) fn told(&self) -> &[(UserRef, u64)] {
+        &self.told
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.list.iter().map(|update| &*update.json).collect()
+    }
+
+    /// Whether the longest record there can be might not fit any more.
+    pub(super) fn is_full(&self) -> bool {
+        const RECORD_MAX_BYTES: usize = 2048;
+        self.bytes + RECORD_MAX_BYTES + message::AROUND_MAX_BYTES > MESSAGE_MAX_BYTES
+    }
+
+    /// The list as an event. An event of one update is encoded once for everyone who may be given the same cursor.
+    pub(super) fn event(&self, cursor: Cursor, now: Wall) -> EncodedFrame {
+        let encode = || frame::encode(Opcode::Text, message::presence(cursor, now, &self.texts()).as_bytes());
+        match self.list.as_slice() {
+            [] => EncodedFrame::Nothing,
+            [only] => {
+                let mut event = only.event.borrow_mut();
+                let known = event.as_ref().filter(|(told, _)| *told == cursor);
+                if let Some((_, frame)) = known {
+                    return EncodedFrame::Shared(Rc::clone(frame));
+                }
+                let frame: Rc<[u8]> = encode().into();
+                *event = Some((cursor, Rc::clone(&frame)));
+                EncodedFrame::Shared(frame)
+            }
+            _ => EncodedFrame::Own(encode()),
+        }
+    }
+}

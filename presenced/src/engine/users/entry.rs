@@ -1,0 +1,137 @@
+//! Everything in memory about one user: what the rules know, who is connected, who watches, and the notes that the parts
+//! of the engine keep about the user. Each part's note has private fields: only that part writes it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use presence::{SessionId, UserId};
+
+use super::state::UserState;
+use crate::connection::Connection;
+use crate::connection::user_pin::PinCount;
+use crate::engine::deadlines::ArmedUser;
+use crate::engine::persistence::DiskState;
+use crate::engine::presence_index::Listing;
+use crate::engine::publisher::Publication;
+
+/// A connection in a set, told apart by its session.
+#[derive(Clone)]
+pub(crate) struct Watcher(pub(crate) Arc<Connection>);
+
+impl PartialEq for Watcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for Watcher {}
+
+impl Hash for Watcher {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl hashbrown::Equivalent<Watcher> for SessionId {
+    fn equivalent(&self, watcher: &Watcher) -> bool {
+        *self == watcher.0.id()
+    }
+}
+
+/// One user in memory.
+pub(in crate::engine) struct Entry {
+    user: UserId,
+    pins: Arc<PinCount>,
+    /// What the rules know of the user.
+    pub(in crate::engine) state: UserState,
+    /// The user's own connections.
+    connections: Vec<Arc<Connection>>,
+    /// The connections that watch the user by name.
+    watchers: HashSet<Watcher>,
+    pub(in crate::engine) listing: Listing,
+    pub(in crate::engine) publication: Publication,
+    pub(in crate::engine) disk: DiskState,
+    pub(in crate::engine) armed: ArmedUser,
+}
+
+impl Entry {
+    pub(super) fn new(user: UserId, pins: Arc<PinCount>, state: UserState, publication: Publication) -> Self {
+        Self {
+            user,
+            pins,
+            state,
+            connections: Vec::new(),
+            watchers: HashSet::new(),
+            listing: Listing::default(),
+            publication,
+            disk: DiskState::default(),
+            armed: ArmedUser::default(),
+        }
+    }
+
+    pub(in crate::engine) fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    pub(super) fn pin_count(&self) -> &Arc<PinCount> {
+        &self.pins
+    }
+
+    pub(in crate::engine) fn connections(&self) -> &[Arc<Connection>] {
+        &self.connections
+    }
+
+    pub(in crate::engine) fn watchers(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.watchers.iter().map(|watcher| &watcher.0)
+    }
+
+    pub(in crate::engine) fn add_connection(&mut self, conn: &Arc<Connection>) {
+        self.connections.push(Arc::clone(conn));
+    }
+
+    pub(in crate::engine) fn remove_connection(&mut self, conn: &Connection) {
+        self.connections.retain(|one| one.id() != conn.id());
+    }
+
+    pub(in crate::engine) fn has_connection(&self, conn: &Connection) -> bool {
+        self.connections.iter().any(|one| one.id() == conn.id())
+    }
+
+    pub(in crate::engine) fn take_connections(&mut self) -> Vec<Arc<Connection>> {
+        std::mem::take(&mut self.connections)
+    }
+
+    /// Whether the connection did not watch the user before.
+    pub(in crate::engine) fn add_watcher(&mut self, conn: &Arc<Connection>) -> bool {
+        self.watchers.insert(Watcher(Arc::clone(conn)))
+    }
+
+    /// Gives memory back once most of the watchers have left.
+    pub(in crate::engine) fn remove_watcher(&mut self, conn: &Connection) {
+        self.watchers.remove(&conn.id());
+        if self.watchers.capacity() > 8 && self.watchers.len() < self.watchers.capacity() / 4 {
+            self.watchers.shrink_to_fit();
+        }
+    }
+
+    /// Whether changes of the user are delivered to `conn`.
+    pub(in crate::engine) fn is_delivered_to(&self, conn: &Connection) -> bool {
+        conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&conn.id())
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine) fn is_watched_by(&self, conn: &Connection) -> bool {
+        self.watchers.contains(&conn.id())
+    }
+
+    /// Whether nothing needs the user in memory.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.pins.is_pinned()
+            && self.watchers.is_empty()
+            && self.connections.is_empty()
+            && self.disk.is_current()
+            && !self.state.is_degraded()
+            && !self.state.is_present()
+    }
+}

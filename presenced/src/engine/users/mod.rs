@@ -1,0 +1,183 @@
+//! The users in memory: entries in shards behind short locks, which are never held across an await. An entry is reached
+//! through a [`LockedEntry`], a guard that holds its shard's lock; a [`UserPin`] keeps it in memory meanwhile. What the
+//! entries mean is decided elsewhere.
+
+mod entry;
+mod shard;
+mod state;
+mod user_lock;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use presence::UserId;
+
+use self::entry::Entry;
+pub(super) use self::shard::Evictions;
+use self::shard::Shard;
+pub(super) use self::state::{ExpiredSource, UserState};
+pub(super) use self::user_lock::{UserLock, UserLocks};
+use super::publisher::Publication;
+use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
+
+/// How many shards there are: far above the number of cores, so that two callers rarely want the same lock.
+pub(super) const SHARDS: usize = 64;
+const _: () = assert!(SHARDS.is_power_of_two() && SHARDS <= UserRef::SHARDS_MAX);
+
+/// All users in memory.
+pub(super) struct Users {
+    shards: Box<[Mutex<Shard>]>,
+    /// Entries that lost their last pin, to be dropped if nothing else needs them.
+    released: Arc<ReleasedUsers>,
+}
+
+/// One user's entry, locked. Never held across an await, and no second one is taken meanwhile: two users may share a
+/// shard. When it is dropped and nothing needs the user in memory, the entry is dropped too.
+pub(super) struct LockedEntry<'a> {
+    shard: MutexGuard<'a, Shard>,
+    at: UserRef,
+}
+
+impl Users {
+    pub(super) fn new() -> Self {
+        let released = Arc::<ReleasedUsers>::default();
+        Self {
+            shards: (0..SHARDS)
+                .map(|index| Mutex::new(Shard::new(index, Arc::clone(&released))))
+                .collect(),
+            released,
+        }
+    }
+
+    /// The user's entry, if the user is in memory.
+    pub(super) fn find(&self, user: &UserId) -> Option<LockedEntry<'_>> {
+        let shard = self.shard_of(user);
+        let at = shard.find(user)?;
+        Some(LockedEntry { shard, at })
+    }
+
+    /// The entry that a pin keeps in memory.
+    pub(super) fn lock(&self, pin: &UserPin) -> LockedEntry<'_> {
+        self.lock_at(pin.user())
+    }
+
+    /// The entry at a place that something else keeps occupied: a watcher of it, or what must be written of it.
+    ///
+    /// # Panics
+    ///
+    /// If nothing is there, which is a bug of whoever holds the reference.
+    pub(super) fn lock_at(&self, at: UserRef) -> LockedEntry<'_> {
+        let entry = self.get(at);
+        assert!(entry.is_some(), "the entry of a reference in use was dropped");
+        entry.unwrap_or_else(|| unreachable!())
+    }
+
+    /// The entry at a place where another user, or nobody, may be by now.
+    pub(super) fn get(&self, at: UserRef) -> Option<LockedEntry<'_>> {
+        let shard = self.shards[at.shard()].lock();
+        shard.entries.contains(at.slot()).then_some(LockedEntry { shard, at })
+    }
+
+    /// A pin of the user's entry; else, how many entries had been dropped by now, for [`Self::pin_loaded`].
+    pub(super) fn pin(&self, user: &UserId) -> Result<UserPin, Evictions> {
+        let shard = self.shard_of(user);
+        match shard.find(user) {
+            Some(at) => Ok(LockedEntry { shard, at }.pin()),
+            None => Err(shard.evictions()),
+        }
+    }
+
+    /// Puts a user into memory that was loaded since `since`, and pins the entry. None if the user was in memory in
+    /// between, so that what was loaded may be too old.
+    pub(super) fn pin_loaded(
+        &self,
+        user: &UserId,
+        since: Evictions,
+        load: impl FnOnce() -> (UserState, Publication),
+    ) -> Option<UserPin> {
+        let shard = self.shard_of(user);
+        if shard.find(user).is_none() && shard.may_have_evicted(user, since) {
+            return None;
+        }
+        Some(Self::find_or_insert(shard, user, load).pin())
+    }
+
+    /// The user's entry, made if the user is not in memory.
+    pub(super) fn insert(&self, user: &UserId, make: impl FnOnce() -> (UserState, Publication)) -> LockedEntry<'_> {
+        Self::find_or_insert(self.shard_of(user), user, make)
+    }
+
+    /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is busy waits for the
+    /// next call.
+    pub(super) fn sweep(&self) {
+        for at in self.released.take() {
+            match self.shards[at.shard()].try_lock() {
+                Some(mut shard) => shard.evict_idle(at),
+                None => self.released.push(at),
+            }
+        }
+    }
+
+    fn find_or_insert<'a>(
+        mut shard: MutexGuard<'a, Shard>,
+        user: &UserId,
+        make: impl FnOnce() -> (UserState, Publication),
+    ) -> LockedEntry<'a> {
+        let at = shard.find(user).unwrap_or_else(|| {
+            let (state, publication) = make();
+            shard.insert(user, state, publication)
+        });
+        LockedEntry { shard, at }
+    }
+
+    fn shard_of(&self, user: &UserId) -> MutexGuard<'_, Shard> {
+        self.shards[shard_of(user)].lock()
+    }
+}
+
+impl LockedEntry<'_> {
+    /// Where the entry is.
+    pub(super) fn at(&self) -> UserRef {
+        self.at
+    }
+
+    /// Keeps the entry in memory after it is unlocked.
+    pub(super) fn pin(&self) -> UserPin {
+        self.pin_count().pin()
+    }
+}
+
+impl Deref for LockedEntry<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.shard.entries[self.at.slot()]
+    }
+}
+
+impl DerefMut for LockedEntry<'_> {
+    fn deref_mut(&mut self) -> &mut Entry {
+        &mut self.shard.entries[self.at.slot()]
+    }
+}
+
+impl Drop for LockedEntry<'_> {
+    fn drop(&mut self) {
+        self.shard.evict_idle(self.at);
+    }
+}
+
+/// The shard of a user, the same in every run.
+pub(super) fn shard_of(user: &UserId) -> usize {
+    hash(user) as usize % SHARDS
+}
+
+/// FNV-1a over the id, the same in every run. It does not withstand chosen ids, which at worst share a lock.
+fn hash(user: &UserId) -> u64 {
+    let bytes = user.as_str().bytes();
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash ^ (hash >> 32)
+}
