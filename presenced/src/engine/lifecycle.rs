@@ -62,7 +62,7 @@ impl Engine {
         threads.extend(spawn("delivery", move || engine.run_delivery()));
         let engine = Arc::clone(self);
         let writing = tokio::spawn(vital(async move {
-            engine.persistence.run_write_behind(&engine.users).await
+            engine.persistence.run_write_behind(&engine.users).await;
         }));
         let engine = Arc::clone(self);
         let loading = tokio::spawn(vital(async move {

@@ -29,10 +29,13 @@ impl Listing {
     }
 }
 
+/// Present users of one shard, in order of their ids.
+type ByStatus = BTreeMap<Status, BTreeSet<UserId>>;
+
 /// Who is present.
 pub(super) struct PresenceIndex {
-    /// By shard of the user, status and id. Locked after a user's entry, never before one.
-    shards: Box<[Mutex<BTreeMap<Status, BTreeSet<UserId>>>]>,
+    /// Locked after a user's entry, never before one.
+    shards: Box<[Mutex<ByStatus>]>,
     /// Present users, in the order of [`Status::ALL`] without OFFLINE.
     by_status: [AtomicU64; 3],
     in_grace: AtomicU64,

@@ -282,7 +282,7 @@ async fn drain(conn: &Arc<Connection>) {
 
 fn shut(conn: &Connection, how: Shutdown) {
     // A socket the client has closed already can't be shut down, and need not be.
-    let _ = conn.socket().shutdown(how);
+    conn.socket().shutdown(how);
 }
 
 #[cfg(test)]

@@ -49,25 +49,30 @@ impl PendingLoads {
 
 /// Users with a durable write that may be done or not, in the order in which that is found out.
 #[derive(Default)]
-pub(in crate::engine) struct UnknownOutcomes(Mutex<VecDeque<(UserPin, UnknownOutcome)>>);
+pub(in crate::engine) struct UnknownOutcomes {
+    writes: Mutex<VecDeque<(UserPin, UnknownOutcome)>>,
+    /// Whether it was ever begun to find out.
+    #[cfg(test)]
+    was_begun: std::sync::atomic::AtomicBool,
+}
 
 impl UnknownOutcomes {
     pub(in crate::engine) fn push(&self, user: UserPin, write: UnknownOutcome) {
-        self.0.lock().push_back((user, write));
+        self.writes.lock().push_back((user, write));
     }
 
     pub(in crate::engine) fn first(&self) -> Option<(UserPin, UnknownOutcome)> {
-        self.0.lock().front().cloned()
+        self.writes.lock().front().cloned()
     }
 
     /// The outcome of the first one is known.
     pub(in crate::engine) fn finish(&self) {
-        self.0.lock().pop_front();
+        self.writes.lock().pop_front();
     }
 
     /// The first one could not be found out: if it fails alone, it keeps nobody else waiting.
     pub(in crate::engine) fn postpone(&self) {
-        let mut writes = self.0.lock();
+        let mut writes = self.writes.lock();
         if !writes.is_empty() {
             writes.rotate_left(1);
         }
@@ -75,10 +80,21 @@ impl UnknownOutcomes {
 
     /// Whether the disk may know something of the user that is not in memory.
     pub(in crate::engine) fn concerns(&self, user: &UserPin) -> bool {
-        self.0.lock().iter().any(|(one, _)| one == user)
+        self.writes.lock().iter().any(|(one, _)| one == user)
+    }
+
+    /// It is being found out from now on.
+    #[cfg(test)]
+    pub(in crate::engine) fn begin(&self) {
+        self.was_begun.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine) fn was_begun(&self) -> bool {
+        self.was_begun.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {
-        self.0.lock().len()
+        self.writes.lock().len()
     }
 }

@@ -179,7 +179,7 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     // Whoever waited to be read again before bob has been by the time bob is.
     fixture
         .until("the choice is looked after", |engine| {
-            engine.persistence.unknown_outcomes.len() == 0
+            engine.persistence.unknown_outcomes.was_begun()
         })
         .await;
     fixture.store.fail_reads(true);
