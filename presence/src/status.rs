@@ -82,41 +82,41 @@ impl Actor {
     }
 }
 
-/// A word that is none of those expected.
+/// A text that names no value of the enum it was parsed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the words expected here")]
-pub struct UnknownWord;
+#[error("not one of the expected values")]
+pub struct UnknownValue;
 
 impl FromStr for Status {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         Self::ALL
             .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|status| status.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 
 impl FromStr for CustomStatus {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         [Self::Online, Self::Idle, Self::DoNotDisturb]
             .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|status| status.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 
 impl FromStr for Actor {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         [Self::User, Self::Operator]
             .into_iter()
-            .find(|by| by.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|actor| actor.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 
