@@ -1,23 +1,24 @@
-//! A limit that holds in every stretch of time, exactly: the moments of what was taken are kept until they are too old to
-//! count. For limits of few per long period, where [`crate::Bucket`] would let twice as many through at first.
+//! A sliding window log: at most `amount` events in any period, exactly. For limits of few events per long period, where
+//! [`crate::TokenBucket`] would let up to `burst + amount` through within the first period.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use crate::bucket::Rate;
+use super::Rate;
 use crate::time::Mono;
 
-/// What one key has taken of late: at most a rate's `amount` of moments.
+/// The state of one key: the times of its latest events, at most a rate's `amount` of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SlidingWindow {
     taken: VecDeque<Mono>,
 }
 
 impl SlidingWindow {
-    /// Takes one, unless `amount` were taken within the last `period`; the rate's burst is not looked at.
+    /// Takes one event, unless `amount` were taken within the last `period`. The rate's burst is ignored.
     ///
     /// # Errors
-    /// The time to wait; nothing was taken.
-    pub fn take(&mut self, rate: Rate, now: Mono) -> Result<(), std::time::Duration> {
+    /// The time until the oldest event leaves the window; nothing was taken.
+    pub fn take(&mut self, rate: Rate, now: Mono) -> Result<(), Duration> {
         while self.taken.front().is_some_and(|at| now.since(*at) >= rate.period) {
             self.taken.pop_front();
         }
@@ -30,7 +31,7 @@ impl SlidingWindow {
         }
     }
 
-    /// Whether nothing counts any more, so that the key may be forgotten.
+    /// Whether the window holds no event any more, so that the key can be dropped.
     #[must_use]
     pub fn is_over(&self, rate: Rate, now: Mono) -> bool {
         self.taken.back().is_none_or(|at| now.since(*at) >= rate.period)
