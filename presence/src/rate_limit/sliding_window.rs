@@ -1,5 +1,5 @@
-//! A sliding window log: at most `amount` events in any period, exactly. For limits of few events per long period, where
-//! [`crate::TokenBucket`] would let up to `burst + amount` through within the first period.
+//! A sliding window log: at most `amount` events in any period, exactly. For limits of few events per long period,
+//! where [`crate::TokenBucket`] would let up to `burst + amount` through within the first period.
 
 use std::collections::VecDeque;
 use std::time::Duration;

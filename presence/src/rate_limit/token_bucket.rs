@@ -1,5 +1,5 @@
-//! A token bucket, implemented as the generic cell rate algorithm (GCRA, ITU-T I.371). The arithmetic is exact: nothing is
-//! rounded, so a key that takes many small amounts gets no more than one that takes few large ones.
+//! A token bucket, implemented as the generic cell rate algorithm (GCRA, ITU-T I.371). The arithmetic is exact: nothing
+//! is rounded, so a key that takes many small amounts gets no more than one that takes few large ones.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ impl Rate {
     }
 }
 
-/// The state of one key: GCRA's theoretical arrival time, at which the bucket is full again. The default is a full bucket.
+/// The state of one key: GCRA's theoretical arrival time, at which the bucket is full again. The default is a full
+/// bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenBucket {
     /// Whole microseconds of the monotonic clock.

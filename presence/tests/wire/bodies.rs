@@ -2,7 +2,7 @@
 
 use presence::report::{REPORT_TTL_MAX_SECONDS, SOURCE_MAX_BYTES};
 use presence::wire::code::Code;
-use presence::wire::rest::{Counts, Ended, Page, Problem, PutReport, Query, QueryAnswer, SetCustomStatus};
+use presence::wire::rest::{Counts, EndedSessions, Page, Problem, PutReport, Query, QueryResponse, SetCustomStatus};
 use presence::wire::strict;
 use presence::{Actor, CustomStatus, Reason, Source, Status, Wall};
 
@@ -152,7 +152,7 @@ fn answers_have_the_shape_of_the_contract() {
         format!(r#"{{"now":"{time}","users":[],"next":null,"counts":{{"ONLINE":1,"IDLE":2,"DO_NOT_DISTURB":3}}}}"#);
     assert_eq!(shown(&page), page_text);
     assert_eq!(
-        shown(&QueryAnswer { now, users: vec![] }),
+        shown(&QueryResponse { now, users: vec![] }),
         format!(r#"{{"now":"{time}","users":[]}}"#)
     );
     assert_eq!(
@@ -161,17 +161,17 @@ fn answers_have_the_shape_of_the_contract() {
         }),
         r#"{"userIds":["a"]}"#
     );
-    assert_eq!(shown(&Ended { ended: 3 }), r#"{"ended":3}"#);
+    assert_eq!(shown(&EndedSessions { ended: 3 }), r#"{"ended":3}"#);
     let problem = Problem {
         kind: "about:blank".into(),
         title: "Bad Request".into(),
         status: 400,
         code: Code::InvalidUserId,
-        detail: "a user id is empty".into(),
+        detail: "user id must not be empty".into(),
     };
     assert_eq!(
         shown(&problem),
-        r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_user_id","detail":"a user id is empty"}"#
+        r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_user_id","detail":"user id must not be empty"}"#
     );
 }
 

@@ -100,7 +100,7 @@ fn what_stands_around_the_records_fits_the_room_kept_for_it() {
     };
     for now in [i64::MIN, i64::MAX] {
         let around = frame::snapshot(Some(&longest), (cursor, Wall::from_millis(now)), &[""; 0], false, false);
-        assert!(around.len() <= frame::AROUND_MAX_BYTES, "{}", around.len());
+        assert!(around.len() <= frame::OVERHEAD_MAX_BYTES, "{}", around.len());
     }
 }
 

@@ -345,7 +345,7 @@ impl Records {
     /// Whether the longest record there can be might not fit any more.
     fn is_full(&self) -> bool {
         const RECORD_MAX_BYTES: usize = 2048;
-        self.bytes + RECORD_MAX_BYTES + message::AROUND_MAX_BYTES > MESSAGE_MAX_BYTES
+        self.bytes + RECORD_MAX_BYTES + message::OVERHEAD_MAX_BYTES > MESSAGE_MAX_BYTES
     }
 }
 

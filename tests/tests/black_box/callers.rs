@@ -338,7 +338,7 @@ async fn users_see_of_others_only_what_is_for_others() {
     let both = rest
         .user("alice", Method::POST, "/api/presence/query")
         .json(&json!({"userIds": ["alice", "bob"]}));
-    let answer: presence::wire::rest::QueryAnswer = send(both).await.ok();
+    let answer: presence::wire::rest::QueryResponse = send(both).await.ok();
     assert!(answer.users[0].custom_status.is_some() && answer.users[1].custom_status.is_none());
     send(rest.request(Method::GET, &path))
         .await

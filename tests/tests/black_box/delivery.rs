@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use presence::wire::code::Code;
 use presence::wire::record::{Record, Update};
-use presence::wire::rest::QueryAnswer;
+use presence::wire::rest::QueryResponse;
 use presence::wire::server::ServerMessage;
 use presence::{Revision, Status};
 use presence_tests::crowd::{all, glutton};
@@ -315,7 +315,7 @@ async fn a_slow_reader_gets_the_latest_state_and_not_the_whole_story() {
         let status = ["ONLINE", "DO_NOT_DISTURB"][round % 2];
         all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
     }
-    let answer: QueryAnswer = rest.query(&users).await.ok();
+    let answer: QueryResponse = rest.query(&users).await.ok();
     let (mut view, mut told) = (View::default(), 0);
     while !answer.users.iter().all(|record| view.knows(record)) {
         match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {

@@ -2,7 +2,7 @@
 
 use presence::Status;
 use presence::wire::record::Record;
-use presence::wire::rest::QueryAnswer;
+use presence::wire::rest::QueryResponse;
 use presence_tests::rest::{Answer, send};
 use presence_tests::{Daemon, Raw, Rest};
 use reqwest::Method;
@@ -204,11 +204,11 @@ async fn a_query_may_name_1000_users_and_not_1001() {
     let rest = daemon.rest();
     let ids: Vec<String> = (0..1_001).map(|index| format!("user-{index}")).collect();
     for count in [0, 1, 999, 1_000] {
-        let answer: QueryAnswer = rest.query(&ids[..count]).await.ok();
+        let answer: QueryResponse = rest.query(&ids[..count]).await.ok();
         assert_eq!(answer.users.len(), count);
     }
     rest.query(&ids).await.refused(400, "too_many");
-    let twice: QueryAnswer = rest.query(&["b".into(), "a".into(), "b".into()]).await.ok();
+    let twice: QueryResponse = rest.query(&["b".into(), "a".into(), "b".into()]).await.ok();
     let names: Vec<&str> = twice.users.iter().map(|record| record.user_id.as_str()).collect();
     assert_eq!(names, ["b", "a", "b"], "in the order asked");
     for body in [

@@ -1,7 +1,7 @@
 //! User ids are hostile text: every one that is allowed is a user of its own, every other is refused by name.
 
 use presence::wire::record::Record;
-use presence::wire::rest::QueryAnswer;
+use presence::wire::rest::QueryResponse;
 use presence::{CustomStatus, Status};
 use presence_tests::rest::{percent, send};
 use presence_tests::{Daemon, Raw};
@@ -51,7 +51,7 @@ async fn every_allowed_id_is_a_user_of_its_own() {
         assert_eq!((record.user_id.as_str(), record.sessions), (id.as_str(), Some(1)));
         assert_eq!(rest.explain(id).await.user_id.as_str(), id);
     }
-    let answer: QueryAnswer = rest.query(&ids).await.ok();
+    let answer: QueryResponse = rest.query(&ids).await.ok();
     let answered: Vec<&str> = answer.users.iter().map(|record| record.user_id.as_str()).collect();
     assert_eq!(
         answered,
