@@ -30,7 +30,8 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// `PUT /api/user/custom-status`, request. Values are validated after parsing, so that an invalid one has its own error code.
+/// `PUT /api/user/custom-status`, request. Values are validated after parsing, so that an invalid one has its own error
+/// code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCustomStatus {

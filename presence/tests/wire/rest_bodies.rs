@@ -1,4 +1,4 @@
-//! Bodies of the REST calls, and the codes.
+//! Request and response bodies of the REST API, and error codes.
 
 use presence::report::{REPORT_TTL_MAX_SECONDS, SOURCE_MAX_BYTES};
 use presence::wire::code::Code;
@@ -7,9 +7,9 @@ use presence::wire::strict;
 use presence::{Actor, CustomStatus, Reason, Source, Status, Wall};
 
 #[test]
-fn a_custom_status_that_is_missing_or_no_word_is_left_to_the_code_for_that() {
-    let word = |text: &str| strict::from_slice::<SetCustomStatus>(text.as_bytes()).map(|body| body.custom_status);
-    assert_eq!(word(r#"{"customStatus":"IDLE","extra":1}"#).unwrap(), "IDLE");
+fn a_custom_status_that_is_no_string_parses_as_empty() {
+    let value = |text: &str| strict::from_slice::<SetCustomStatus>(text.as_bytes()).map(|body| body.custom_status);
+    assert_eq!(value(r#"{"customStatus":"IDLE","extra":1}"#).unwrap(), "IDLE");
     for text in [
         "{}",
         r#"{"customStatus":null}"#,
@@ -17,8 +17,8 @@ fn a_custom_status_that_is_missing_or_no_word_is_left_to_the_code_for_that() {
         r#"{"customStatus":["IDLE"]}"#,
         r#"{"customStatus":{}}"#,
     ] {
-        let word = word(text).unwrap();
-        assert!(word.parse::<CustomStatus>().is_err(), "{text} was taken as {word:?}");
+        let value = value(text).unwrap();
+        assert!(value.parse::<CustomStatus>().is_err(), "{text} parsed as {value:?}");
     }
     for text in [
         r#"["IDLE"]"#,
@@ -26,12 +26,12 @@ fn a_custom_status_that_is_missing_or_no_word_is_left_to_the_code_for_that() {
         r#"{"customStatus":"IDLE","customStatus":"IDLE"}"#,
         r#"{"customStatus":"IDLE"}x"#,
     ] {
-        assert!(word(text).is_err(), "{text}");
+        assert!(value(text).is_err(), "{text}");
     }
 }
 
 #[test]
-fn a_report_has_its_defaults_and_no_negative_or_broken_numbers() {
+fn a_report_has_defaults_and_rejects_invalid_numbers() {
     let report: PutReport = strict::from_slice(br#"{"status":"OFFLINE"}"#).unwrap();
     let expected = PutReport {
         status: "OFFLINE".into(),
@@ -76,7 +76,7 @@ fn a_source_is_1_to_64_plain_characters() {
 }
 
 #[test]
-fn words_are_the_same_read_written_and_shown() {
+fn enum_values_are_the_same_parsed_serialized_and_displayed() {
     for status in Status::ALL {
         assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         assert_eq!(status.to_string().parse::<Status>(), Ok(status));
@@ -85,9 +85,9 @@ fn words_are_the_same_read_written_and_shown() {
         assert_eq!(serde_json::to_value(custom).unwrap(), custom.as_str());
         assert_eq!(custom.to_string().parse::<CustomStatus>(), Ok(custom));
     }
-    for by in [Actor::User, Actor::Operator] {
-        assert_eq!(serde_json::to_value(by).unwrap(), by.as_str());
-        assert_eq!(by.as_str().parse::<Actor>(), Ok(by));
+    for actor in [Actor::User, Actor::Operator] {
+        assert_eq!(serde_json::to_value(actor).unwrap(), actor.as_str());
+        assert_eq!(actor.as_str().parse::<Actor>(), Ok(actor));
     }
     for reason in [
         Reason::NoSession,
@@ -98,16 +98,21 @@ fn words_are_the_same_read_written_and_shown() {
     ] {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
-    for word in ["", "online", "Online", "OFFLINE ", "AWAY", "user\0"] {
+    for value in ["", "online", "Online", "OFFLINE ", "AWAY", "user\0"] {
         assert!(
-            word.parse::<Status>().is_err() && word.parse::<CustomStatus>().is_err() && word.parse::<Actor>().is_err()
+            value.parse::<Status>().is_err()
+                && value.parse::<CustomStatus>().is_err()
+                && value.parse::<Actor>().is_err()
         );
     }
-    assert!("OFFLINE".parse::<CustomStatus>().is_err(), "nobody chooses to be gone");
+    assert!(
+        "OFFLINE".parse::<CustomStatus>().is_err(),
+        "OFFLINE is no custom status"
+    );
 }
 
 #[test]
-fn the_codes_that_the_contract_names_have_their_status() {
+fn error_codes_have_the_documented_http_status() {
     let stable = [
         (Code::InvalidJson, "invalid_json", 400),
         (Code::InvalidUserId, "invalid_user_id", 400),
@@ -122,20 +127,20 @@ fn the_codes_that_the_contract_names_have_their_status() {
         (Code::RateLimited, "rate_limited", 429),
         (Code::StoreUnavailable, "store_unavailable", 503),
     ];
-    for (code, word, status) in stable {
+    for (code, value, status) in stable {
         assert_eq!(
             (serde_json::to_value(code).unwrap(), code.http_status()),
-            (word.into(), status)
+            (value.into(), status)
         );
     }
     assert_eq!(serde_json::to_value(Code::TooMany).unwrap(), "too_many");
 }
 
 #[test]
-fn answers_have_the_shape_of_the_contract() {
+fn responses_have_the_documented_shape() {
     let now = Wall::from_millis(0);
     let time = "1970-01-01T00:00:00.000Z";
-    let shown = |value: &dyn erased::Json| value.json();
+    let json = |value: &dyn erased::Json| value.to_json();
     let counts = Counts {
         online: 1,
         idle: 2,
@@ -150,18 +155,18 @@ fn answers_have_the_shape_of_the_contract() {
     };
     let page_text =
         format!(r#"{{"now":"{time}","users":[],"next":null,"counts":{{"ONLINE":1,"IDLE":2,"DO_NOT_DISTURB":3}}}}"#);
-    assert_eq!(shown(&page), page_text);
+    assert_eq!(json(&page), page_text);
     assert_eq!(
-        shown(&QueryResponse { now, users: vec![] }),
+        json(&QueryResponse { now, users: vec![] }),
         format!(r#"{{"now":"{time}","users":[]}}"#)
     );
     assert_eq!(
-        shown(&Query {
+        json(&Query {
             user_ids: vec!["a".into()]
         }),
         r#"{"userIds":["a"]}"#
     );
-    assert_eq!(shown(&EndedSessions { ended: 3 }), r#"{"ended":3}"#);
+    assert_eq!(json(&EndedSessions { ended: 3 }), r#"{"ended":3}"#);
     let problem = Problem {
         kind: "about:blank".into(),
         title: "Bad Request".into(),
@@ -170,19 +175,19 @@ fn answers_have_the_shape_of_the_contract() {
         detail: "user id must not be empty".into(),
     };
     assert_eq!(
-        shown(&problem),
+        json(&problem),
         r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_user_id","detail":"user id must not be empty"}"#
     );
 }
 
 mod erased {
-    /// Anything that is written as JSON.
+    /// A value that can be serialized, as a trait object.
     pub(super) trait Json {
-        fn json(&self) -> String;
+        fn to_json(&self) -> String;
     }
 
     impl<T: serde::Serialize> Json for T {
-        fn json(&self) -> String {
+        fn to_json(&self) -> String {
             serde_json::to_string(self).unwrap()
         }
     }

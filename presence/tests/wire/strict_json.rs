@@ -1,4 +1,4 @@
-//! JSON that is truncated, deep, doubled, huge or not UTF-8: an error of one line, whatever it is, and no more than that.
+//! Strict JSON parsing: truncated, deep, huge or invalid input, and duplicate keys, are short errors.
 
 use presence::wire::strict;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::Value;
 const DEEP: usize = 100_000;
 const ERROR_MAX_BYTES: usize = 204;
 
-fn refused(bytes: &[u8]) -> String {
+fn rejected(bytes: &[u8]) -> String {
     let error = strict::check(bytes)
         .expect_err(&String::from_utf8_lossy(&bytes[..bytes.len().min(80)]))
         .to_string();
@@ -21,7 +21,7 @@ fn refused(bytes: &[u8]) -> String {
     error
 }
 
-fn taken(text: &str) {
+fn accepted(text: &str) {
     strict::check(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(
         strict::from_slice::<Value>(text.as_bytes()).unwrap(),
@@ -30,7 +30,7 @@ fn taken(text: &str) {
 }
 
 #[test]
-fn one_object_of_any_content_is_taken() {
+fn one_object_of_any_content_is_accepted() {
     for text in [
         "{}",
         " \t\r\n{ }\n",
@@ -41,12 +41,12 @@ fn one_object_of_any_content_is_taken() {
         r#"{"a":123456789012345678901234567890}"#,
         "{\"A\":1,\"a\":2,\"\u{e1}\":3,\"a\u{301}\":4}",
     ] {
-        taken(text);
+        accepted(text);
     }
 }
 
 #[test]
-fn a_key_given_twice_is_an_error_at_any_depth_and_however_it_is_written() {
+fn duplicate_keys_are_rejected_at_any_depth_and_escaping() {
     for text in [
         r#"{"a":1,"a":1}"#,
         r#"{"a":1,"b":2,"\u0061":3}"#,
@@ -57,24 +57,24 @@ fn a_key_given_twice_is_an_error_at_any_depth_and_however_it_is_written() {
         r#"{"☃":1,"\u2603":2}"#,
         r#"{"__proto__":1,"__proto__":2}"#,
     ] {
-        assert!(refused(text.as_bytes()).contains("duplicate key"), "{text}");
+        assert!(rejected(text.as_bytes()).contains("duplicate key"), "{text}");
     }
 }
 
 #[test]
-fn a_key_given_twice_is_found_among_few_and_among_many() {
+fn duplicate_keys_are_found_in_small_and_large_objects() {
     for count in [1, 7, 8, 9, 10, 100] {
         let keys: Vec<String> = (0..count).map(|index| format!(r#""k{index}":{index}"#)).collect();
-        taken(&format!("{{{}}}", keys.join(",")));
+        accepted(&format!("{{{}}}", keys.join(",")));
         for twice in [0, count / 2, count - 1] {
             let text = format!(r#"{{{},"k{twice}":0}}"#, keys.join(","));
-            assert!(refused(text.as_bytes()).contains("duplicate key"), "{text}");
+            assert!(rejected(text.as_bytes()).contains("duplicate key"), "{text}");
         }
     }
 }
 
 #[test]
-fn what_is_no_object_is_refused_a_list_of_its_fields_too() {
+fn anything_but_an_object_is_rejected() {
     for text in [
         "",
         " ",
@@ -89,24 +89,24 @@ fn what_is_no_object_is_refused_a_list_of_its_fields_too() {
         "/**/{}",
         "'{}'",
     ] {
-        refused(text.as_bytes());
+        rejected(text.as_bytes());
     }
 }
 
 #[test]
-fn what_is_cut_off_or_goes_on_is_refused() {
+fn truncated_and_trailing_input_is_rejected() {
     let whole = r#"{"type":"watch","userIds":["ann","b\u0061"],"n":-1.5e3,"x":{"y":null}}"#;
-    taken(whole);
+    accepted(whole);
     for end in 0..whole.len() {
-        refused(&whole.as_bytes()[..end]);
+        rejected(&whole.as_bytes()[..end]);
     }
     for tail in ["}", "{}", ",", "x", "\0", "//", "[]", "\u{a0}"] {
-        refused(format!("{whole}{tail}").as_bytes());
+        rejected(format!("{whole}{tail}").as_bytes());
     }
 }
 
 #[test]
-fn malformed_json_is_refused() {
+fn malformed_json_is_rejected() {
     for text in [
         "{a:1}",
         "{'a':1}",
@@ -134,12 +134,12 @@ fn malformed_json_is_refused() {
         r#"{"a":1e999}"#,
         r#"{"a":-1e999}"#,
     ] {
-        refused(text.as_bytes());
+        rejected(text.as_bytes());
     }
 }
 
 #[test]
-fn what_is_not_utf_8_is_refused_wherever_it_stands() {
+fn invalid_utf_8_is_rejected_wherever_it_occurs() {
     for bad in [
         b"\xff".as_slice(),
         b"\xc0\x80",
@@ -149,27 +149,27 @@ fn what_is_not_utf_8_is_refused_wherever_it_stands() {
         b"\x80",
     ] {
         for (before, after) in [("{\"a\":\"", "\"}"), ("{\"", "\":1}"), ("{\"a\":1}", ""), ("", "{}")] {
-            refused(&[before.as_bytes(), bad, after.as_bytes()].concat());
+            rejected(&[before.as_bytes(), bad, after.as_bytes()].concat());
         }
     }
 }
 
 #[test]
-fn depth_is_an_error_and_never_the_end_of_the_stack() {
+fn deep_nesting_is_an_error_without_a_stack_overflow() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         for is_closed in [true, false] {
             let close = if is_closed { close.repeat(DEEP) } else { String::new() };
             let text = format!(r#"{{"x":{}1{close}}}"#, open.repeat(DEEP));
-            assert!(refused(text.as_bytes()).contains("recursion limit"), "{open}");
+            assert!(rejected(text.as_bytes()).contains("recursion limit"), "{open}");
         }
     }
-    taken(&format!(r#"{{"x":{}{}}}"#, "[".repeat(100), "]".repeat(100)));
+    accepted(&format!(r#"{{"x":{}{}}}"#, "[".repeat(100), "]".repeat(100)));
 }
 
 #[test]
-fn long_and_odd_content_is_not_sent_back_in_the_error() {
+fn error_texts_are_short_whatever_the_input() {
     let key = "\u{85}".repeat(10_000);
-    refused(format!(r#"{{"{key}":1,"{key}":2}}"#).as_bytes());
+    rejected(format!(r#"{{"{key}":1,"{key}":2}}"#).as_bytes());
     let error = strict::from_slice::<std::collections::BTreeMap<String, u8>>(format!(r#"{{"a":"{key}"}}"#).as_bytes());
     assert!(error.unwrap_err().to_string().len() <= ERROR_MAX_BYTES);
 }
@@ -178,14 +178,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_taken_or_refused_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_accepted_or_rejected_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         if strict::check(&bytes).is_err() {
-            refused(&bytes);
+            rejected(&bytes);
         }
     }
 
     #[test]
-    fn what_looks_like_json_is_taken_only_if_it_is(text in r#"\{[\{\}\[\]":,a1\\u0 .e-]{0,24}\}"#) {
+    fn json_like_text_is_accepted_only_if_it_is_json(text in r#"\{[\{\}\[\]":,a1\\u0 .e-]{0,24}\}"#) {
         let is_json = serde_json::from_str::<Value>(&text).is_ok();
         if strict::check(text.as_bytes()).is_ok() {
             prop_assert!(is_json);
