@@ -52,7 +52,7 @@ fn passed(case: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_autobahn_cases_pass_with_message_size_and_rates_raised() {
+async fn autobahn_cases_pass_with_raised_limits() {
     let _turn = turn::heavy().await;
     let flags = [&RATES[..], &["--max-message", "20MiB"]].concat();
     let cases = run(&flags).await;
@@ -62,7 +62,7 @@ async fn the_autobahn_cases_pass_with_message_size_and_rates_raised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_only_the_rates_raised_exactly_the_long_messages_fail_with_1009() {
+async fn autobahn_fails_only_long_messages_at_the_default_size() {
     let _turn = turn::heavy().await;
     let cases = run(&RATES).await;
     let failed: BTreeSet<&str> = cases
@@ -85,7 +85,7 @@ async fn with_only_the_rates_raised_exactly_the_long_messages_fail_with_1009() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daemon_that_is_not_built_for_tests_has_no_echo_route() {
+async fn a_default_build_has_no_echo_route() {
     let daemon = Daemon::start(&[]).await;
     let response = presence_tests::Raw::connect(daemon.address())
         .await

@@ -35,7 +35,7 @@ async fn assert_unseen(daemon: &Daemon, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_given_twice_is_refused() {
+async fn a_duplicate_credential_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let secret = format!("x-secret-token: {}", daemon.secret());
     let token = format!(
@@ -60,7 +60,7 @@ async fn a_credential_given_twice_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_credential_is_refused_whatever_else_is_there() {
+async fn an_invalid_credential_is_rejected_beside_a_valid_one() {
     let daemon = Daemon::start(&[]).await;
     let secret = format!("x-secret-token: {}", daemon.secret());
     let token = format!(
@@ -96,7 +96,7 @@ async fn a_bad_credential_is_refused_whatever_else_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_id_that_came_through_an_unnamed_proxy_is_not_believed() {
+async fn a_user_id_through_an_untrusted_proxy_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let secret = format!("x-secret-token: {}", daemon.secret());
     let signs = [
@@ -141,7 +141,7 @@ async fn a_user_id_that_came_through_an_unnamed_proxy_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_not_ours_is_refused() {
+async fn a_foreign_host_header_is_rejected() {
     let daemon = Daemon::start(&["--allowed-origin", "https://app.example:8443"]).await;
     let port = daemon.address().port();
     for host in [
@@ -184,7 +184,7 @@ async fn a_host_that_is_not_ours_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_another_origin_opens_no_websocket() {
+async fn a_page_of_another_origin_cannot_open_a_websocket() {
     let daemon = Daemon::start(&["--allowed-origin", "https://app.example"]).await;
     let own = format!("http://{}", daemon.address());
     let upgrade = async |origin: &str| {
@@ -216,7 +216,7 @@ async fn a_page_of_another_origin_opens_no_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_allowed_pages_may_call_the_users_calls() {
+async fn only_allowed_origins_may_call_the_user_api() {
     let daemon = Daemon::start(&["--allowed-origin", "https://app.example"]).await;
     let rest = daemon.rest();
     let preflight = async |origin: &str| {
@@ -260,7 +260,7 @@ async fn only_allowed_pages_may_call_the_users_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_of_a_rotation_are_valid() {
+async fn both_secrets_are_valid_during_a_rotation() {
     use std::os::unix::fs::PermissionsExt;
     let home = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let path = home.path().join("secrets");
@@ -289,7 +289,7 @@ async fn both_secrets_of_a_rotation_are_valid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn internal_calls_are_for_internal_callers() {
+async fn internal_calls_need_the_secret() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let calls = [
@@ -322,7 +322,7 @@ async fn internal_calls_are_for_internal_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_see_of_others_only_what_is_for_others() {
+async fn users_see_only_public_fields_of_others() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let _alice = daemon.socket("alice").await;
@@ -346,7 +346,7 @@ async fn users_see_of_others_only_what_is_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_failed_logins_a_minute_are_answered_and_then_no_more() {
+async fn failed_logins_are_limited_to_ten_a_minute() {
     // Loopback is exempt as long as it is a trusted proxy.
     let daemon = Daemon::start(&["--trusted-proxy", "192.0.2.0/24"]).await;
     let rest = daemon.rest();
@@ -375,7 +375,7 @@ async fn ten_failed_logins_a_minute_are_answered_and_then_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_loopback_is_served_without_a_word_about_it() {
+async fn listening_beyond_loopback_needs_a_proxy_or_insecure() {
     for (listen, flags, starts) in [
         ("0.0.0.0:0", vec![], false),
         ("0.0.0.0:0", vec!["--insecure"], true),

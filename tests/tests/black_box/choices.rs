@@ -8,7 +8,7 @@ use presence_tests::clock::wall_now;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn choosing_what_already_holds_is_no_event() {
+async fn setting_the_same_custom_status_again_is_no_event() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
@@ -29,7 +29,7 @@ async fn choosing_what_already_holds_is_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_others_cannot_see_is_told_to_the_user_and_operators_alone() {
+async fn a_hidden_change_reaches_only_the_user_and_operators() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
@@ -52,7 +52,7 @@ async fn a_change_that_others_cannot_see_is_told_to_the_user_and_operators_alone
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_choice_takes_effect_and_moves_no_time() {
+async fn a_custom_status_by_an_operator_moves_no_time() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
@@ -78,7 +78,7 @@ async fn an_operators_choice_takes_effect_and_moves_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_users_own_choice_is_activity_where_activity_is_spoken_of() {
+async fn a_custom_status_is_activity_of_a_connection_that_reports_it() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
@@ -91,7 +91,7 @@ async fn the_users_own_choice_is_activity_where_activity_is_spoken_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_while_offline_moves_no_time() {
+async fn a_custom_status_set_while_offline_moves_no_time() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     daemon.socket("alice").await.close(Some(1000)).await;
@@ -106,7 +106,7 @@ async fn a_choice_while_offline_moves_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_choices_in_ten_seconds_are_taken_and_not_twenty_one() {
+async fn custom_statuses_are_limited_to_20_in_10_seconds() {
     let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;

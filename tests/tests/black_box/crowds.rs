@@ -16,7 +16,7 @@ use std::time::Duration;
 const BYTES_A_CONNECTION: u64 = if cfg!(debug_assertions) { 12 * 1024 } else { 6 * 1024 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_that_watches_fifty_users_is_small_and_costs_nothing() {
+async fn an_idle_connection_uses_little_memory_and_cpu() {
     let _turn = turn::heavy().await;
     raise_file_limit();
     const CONNECTIONS: u64 = 1_000;
@@ -100,7 +100,7 @@ async fn shine(daemon: &Daemon) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_watchers_all_end_on_the_last_state() {
+async fn two_thousand_watchers_all_receive_the_last_state() {
     let _turn = turn::heavy().await;
     raise_file_limit();
     let daemon = Daemon::start(&[]).await;
@@ -122,7 +122,7 @@ async fn two_thousand_watchers_all_end_on_the_last_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stops_reading_is_closed_in_time_and_costs_little_and_nobody_else_notices() {
+async fn a_client_that_stops_reading_is_closed_without_affecting_others() {
     let _turn = turn::heavy().await;
     // What gluttons send is cut off in the middle of a message, which must not hide that they don't read.
     let daemon = Daemon::start(&["--write-timeout", "3s", "--message-timeout", "1s", "--grace", "0s"]).await;

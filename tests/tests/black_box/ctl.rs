@@ -26,7 +26,7 @@ fn about<'a>(value: &'a Value, user: &str) -> Vec<&'a Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_set_and_seen() {
+async fn set_status_changes_what_get_shows() {
     let daemon = Daemon::start(&[]).await;
     let said = ok(&daemon, &["set-status", "dnd", "--user", "alice"]).await;
     assert!(said.contains("OFFLINE"), "what others now see: {said}");
@@ -50,7 +50,7 @@ async fn a_status_is_set_and_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_online_is_listed_in_every_format() {
+async fn online_lists_present_users_in_every_format() {
     let daemon = Daemon::start(&[]).await;
     let _sockets = (daemon.socket("alice").await, daemon.socket("bob").await);
     daemon.rest().choose("bob", "DO_NOT_DISTURB").await.ok::<Value>();
@@ -81,7 +81,7 @@ async fn who_is_online_is_listed_in_every_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_go_on_over_a_restart_of_the_daemon() {
+async fn events_continue_over_a_daemon_restart() {
     let mut daemon = Setup::new(&["--grace", "0s", "--restart-grace", "0s"])
         .keeping_its_port()
         .start()
@@ -108,7 +108,7 @@ async fn events_go_on_over_a_restart_of_the_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_one_user_are_of_that_user_alone() {
+async fn events_of_one_user_omit_other_users() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let events = Following::start(&daemon, &["events", "--user", "alice", "-o", "ndjson"]);
     wait_until("the stream has alice", async || {
@@ -125,7 +125,7 @@ async fn events_of_one_user_are_of_that_user_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_explained() {
+async fn explain_names_the_rule_and_the_timers() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
     alice.be_active().await;
@@ -144,7 +144,7 @@ async fn a_status_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_kicked_and_forgotten() {
+async fn kick_and_forget_end_the_sessions_of_a_user() {
     let daemon = Daemon::start(&[]).await;
     let mut alice = daemon.socket("alice").await;
     ok(&daemon, &["kick", "alice", "--yes"]).await;
@@ -157,7 +157,7 @@ async fn a_user_is_kicked_and_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_from_the_tool_lets_its_user_in() {
+async fn a_generated_token_authenticates_its_user() {
     let daemon = Daemon::start(&[]).await;
     let token = ok(&daemon, &["token", "alice", "--ttl", "1m"]).await;
     let socket = Socket::connect(daemon.address(), Hello::bearer(token.trim()))
@@ -167,7 +167,7 @@ async fn a_token_from_the_tool_lets_its_user_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_what_is_wrong() {
+async fn doctor_reports_problems() {
     let mut daemon = Daemon::start(&[]).await;
     let well = run(&daemon, &["doctor"]).await;
     assert_eq!(well.code, 0, "{well:?}");
@@ -197,7 +197,7 @@ async fn the_doctor_finds_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exit_codes_say_what_kind_of_failure_it_was() {
+async fn exit_codes_distinguish_kinds_of_failure() {
     let mut daemon = Daemon::start(&[]).await;
     assert_eq!(run(&daemon, &["no-such-command"]).await.code, 2);
     assert_eq!(run(&daemon, &["set-status", "AWAY"]).await.code, 2);
@@ -222,7 +222,7 @@ async fn exit_codes_say_what_kind_of_failure_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_come_from_stdin_and_hostile_ones_do_no_harm() {
+async fn user_ids_from_stdin_may_be_hostile() {
     let daemon = Daemon::start(&[]).await;
     for id in ["a/b", "-rf", "\u{202e}evil", "%2e%2e"] {
         daemon
@@ -255,7 +255,7 @@ async fn ids_come_from_stdin_and_hostile_ones_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_simulated_people_come_and_go() {
+async fn simulate_connects_and_disconnects_50_users() {
     let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
     let said = run(&daemon, &["simulate", "--users", "50", "--duration", "3s"]).await;
     assert_eq!(said.code, 0, "{said:?}");
@@ -268,7 +268,7 @@ async fn fifty_simulated_people_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shells_and_readers_of_manuals_are_served() {
+async fn completions_and_man_pages_are_generated() {
     let daemon = Daemon::start(&[]).await;
     for shell in ["bash", "zsh", "fish"] {
         assert!(

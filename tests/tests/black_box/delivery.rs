@@ -25,7 +25,7 @@ fn names(updates: &[Update]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_resumes_with_only_what_changed() {
+async fn a_cursor_resumes_with_only_the_changes() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let users = ["alice", "carol", "dave"];
     let carol = daemon.socket("carol").await;
@@ -57,7 +57,7 @@ async fn a_cursor_resumes_with_only_what_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_says_nothing_here_resumes_as_false_with_everyone() {
+async fn a_foreign_cursor_gets_a_full_snapshot() {
     let mut daemon = Daemon::start(&[]).await;
     let users = ["alice", "carol"];
     let mut bob = daemon.socket("bob").await;
@@ -184,7 +184,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
+async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
     let daemon = Daemon::start(&[]).await;
     let users: Vec<String> = (0..1_500).map(|index| format!("u{index}")).collect();
     let mut bob = Raw::user(daemon.address(), "bob").await;
@@ -219,7 +219,7 @@ async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_watches_everyone_and_is_nobody() {
+async fn an_observer_watches_all_users_and_is_no_session() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
     daemon.rest().choose("offline", "IDLE").await;
@@ -247,7 +247,7 @@ async fn an_observer_watches_everyone_and_is_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_not_watch_everyone() {
+async fn a_user_may_not_watch_all_users() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     let refused = bob.ask(json!({"type": "watchAll"})).await;
@@ -281,7 +281,7 @@ async fn a_user_may_not_watch_everyone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_watched_any_more_is_not_told_of() {
+async fn an_unwatched_user_causes_no_more_events() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice", "carol"]).await;
@@ -304,7 +304,7 @@ async fn who_is_not_watched_any_more_is_not_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_the_latest_state_and_not_the_whole_story() {
+async fn a_slow_reader_gets_conflated_changes() {
     const ROUNDS: usize = 20;
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();

@@ -68,7 +68,7 @@ async fn with_users(daemon: &Daemon) -> presence_tests::Socket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_writes_and_nothing_else() {
+async fn a_full_disk_stops_only_writes() {
     let mut daemon = Daemon::start(&[]).await;
     let _alice = with_users(&daemon).await;
     daemon.process().limit_file_size(1);
@@ -85,7 +85,7 @@ async fn a_full_disk_stops_writes_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_that_could_not_be_written_are_written_later() {
+async fn unwritten_statuses_are_written_when_the_disk_has_room() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
     daemon.written().await;
@@ -107,7 +107,7 @@ async fn statuses_that_could_not_be_written_are_written_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_database_stops_writes_and_nothing_else() {
+async fn a_locked_database_stops_only_writes() {
     let daemon = Daemon::start(&[]).await;
     let _alice = with_users(&daemon).await;
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
@@ -126,7 +126,7 @@ async fn a_locked_database_stops_writes_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_connects_while_nothing_can_be_written_is_shown_as_chosen() {
+async fn a_connect_during_a_write_failure_shows_the_custom_status() {
     let daemon = Daemon::start(&[]).await;
     daemon.rest().choose("alice", "IDLE").await.ok::<Record>();
     daemon.process().limit_file_size(1);
@@ -143,7 +143,7 @@ async fn who_connects_while_nothing_can_be_written_is_shown_as_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_blocked_or_closed_stalls_nobody() {
+async fn a_blocked_or_closed_log_pipe_stalls_no_request() {
     for log in [Log::NeverRead, Log::Closed] {
         let mut daemon = Setup::new(&["--log-level", "trace"]).logging_to(log).start().await;
         let rest = daemon.rest();

@@ -31,7 +31,7 @@ fn assert_refused(refusal: &Refusal, name: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_names_the_first_and_goes() {
+async fn a_second_process_names_the_first_and_exits() {
     let mut daemon = Daemon::start(&[]).await;
     let alice = daemon.socket("alice").await;
     let refusal = Daemon::refused(daemon.home(), &[]).await;
@@ -52,7 +52,7 @@ async fn a_second_process_names_the_first_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_file_is_named_and_left_alone() {
+async fn a_damaged_database_is_named_and_left_unchanged() {
     let home = used_home().await;
     let path = home.path().join("state/presence.db");
     let sound = std::fs::read(&path).unwrap();
@@ -99,7 +99,7 @@ async fn a_damaged_file_is_named_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+async fn a_newer_schema_is_rejected_and_left_unchanged() {
     let home = used_home().await;
     let path = home.path().join("state/presence.db");
     {
@@ -116,7 +116,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_as_it_was_before_custom_status_is_brought_up_to_date() {
+async fn the_oldest_schema_is_migrated() {
     let home = Arc::new(tempfile::tempdir().unwrap());
     let state = home.path().join("state");
     std::fs::create_dir(&state).unwrap();
@@ -150,7 +150,7 @@ async fn the_table_as_it_was_before_custom_status_is_brought_up_to_date() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_may_read_the_data_directory() {
+async fn the_data_directory_is_private() {
     let daemon = Daemon::start(&[]).await;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&daemon.file("")), 0o700);
@@ -168,7 +168,7 @@ async fn nobody_else_may_read_the_data_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_others_may_read_is_refused() {
+async fn a_secret_file_readable_by_others_is_rejected() {
     let home = used_home().await;
     for name in ["secret", "jwt-key"] {
         let path = home.path().join("state").join(name);
@@ -183,7 +183,7 @@ async fn a_secret_that_others_may_read_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_is_not_meant_so_is_refused_in_one_line_with_exit_code_2() {
+async fn an_invalid_setting_exits_with_2_and_one_line() {
     let home = Arc::new(tempfile::tempdir().unwrap());
     let bad: &[(&[&str], &str)] = &[
         (&["--no-such-flag"], "no-such-flag"),
@@ -212,7 +212,7 @@ async fn a_start_that_is_not_meant_so_is_refused_in_one_line_with_exit_code_2() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_file_is_read_and_flags_go_before_it() {
+async fn flags_take_precedence_over_the_configuration_file() {
     let home = Arc::new(tempfile::tempdir().unwrap());
     let path = home.path().join("presenced.toml");
     let config = path.to_str().unwrap().to_owned();

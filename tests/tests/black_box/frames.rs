@@ -24,7 +24,7 @@ async fn code_after(daemon: &Daemon, frames: &[Frame]) -> Option<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_break_the_protocol_are_closed_with_1002() {
+async fn a_protocol_violation_is_closed_with_1002() {
     let daemon = Daemon::start(&[]).await;
     let mut alice = Raw::user(daemon.address(), "alice").await;
     let ping = || Frame::text(r#"{"type":"ping"}"#);
@@ -80,7 +80,7 @@ async fn frames_that_break_the_protocol_are_closed_with_1002() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_is_no_utf_8_is_closed_with_1007() {
+async fn invalid_utf_8_text_is_closed_with_1007() {
     let daemon = Daemon::start(&[]).await;
     let bad: [&[u8]; 6] = [
         b"\xff",
@@ -127,7 +127,7 @@ async fn text_that_is_no_utf_8_is_closed_with_1007() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_up_to_16_kib_are_read_and_not_a_byte_more() {
+async fn messages_are_limited_to_16_kib() {
     let daemon = Daemon::start(&[]).await;
     let mut alice = Raw::user(daemon.address(), "alice").await;
     for bytes in [MESSAGE - 1, MESSAGE] {
@@ -174,7 +174,7 @@ async fn messages_up_to_16_kib_are_read_and_not_a_byte_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_is_refused_by_the_length_it_claims() {
+async fn a_frame_is_rejected_by_its_declared_length() {
     let daemon = Daemon::start(&[]).await;
     for claimed in [MESSAGE as u64 + 1, 1 << 20, 1 << 31, 1 << 32, u64::MAX >> 1] {
         let code = code_after(&daemon, &[Frame::text("x").claiming(claimed)]).await;
@@ -185,7 +185,7 @@ async fn a_frame_is_refused_by_the_length_it_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_gets_its_1009_even_while_it_is_still_sending() {
+async fn a_sending_client_receives_close_code_1009() {
     let daemon = Daemon::start(&[]).await;
     let mut mallory = Raw::user(daemon.address(), "mallory").await;
     let long = Frame::text("x".repeat(1 << 20)).encode();
@@ -198,7 +198,7 @@ async fn a_reader_gets_its_1009_even_while_it_is_still_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endless_empty_fragments_are_abuse() {
+async fn endless_empty_fragments_are_closed_as_abusive() {
     let daemon = Daemon::start(&[]).await;
     let mut alice = Raw::user(daemon.address(), "alice").await;
     let mut mallory = Raw::user(daemon.address(), "mallory").await;
@@ -218,7 +218,7 @@ async fn endless_empty_fragments_are_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
+async fn an_unfinished_message_is_closed_despite_other_frames() {
     let daemon = Daemon::start(&["--message-timeout", "1s"]).await;
     let mut mallory = Raw::user(daemon.address(), "mallory").await;
     mallory.send_frame(Frame::fragment(opcode::TEXT, "{")).await;
@@ -248,7 +248,7 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_closed_for_garbage_is_in_grace_like_anybody_lost() {
+async fn a_connection_closed_for_invalid_frames_is_in_grace() {
     let daemon = Daemon::start(&["--grace", "1s"]).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["mallory"]).await;

@@ -45,7 +45,7 @@ async fn a_page_reload_is_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_connection_that_comes_back_is_no_event() {
+async fn a_reset_and_reconnect_is_no_event() {
     let daemon = Daemon::start(&GRACE).await;
     let old = daemon.socket("alice").await;
     let mut bob = watcher(&daemon).await;
@@ -56,7 +56,7 @@ async fn a_reset_connection_that_comes_back_is_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_flapping_reconnects_are_no_event() {
+async fn ten_reconnects_in_a_row_are_no_event() {
     let daemon = Daemon::start(&GRACE).await;
     let mut alice = daemon.socket("alice").await;
     let mut bob = watcher(&daemon).await;
@@ -76,7 +76,7 @@ async fn ten_flapping_reconnects_are_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_come_back_is_offline_when_grace_ends_with_the_times_of_the_loss() {
+async fn a_lost_user_is_offline_after_grace_with_the_times_of_the_loss() {
     let daemon = Daemon::start(&["--grace", "2s"]).await;
     let mut alice = daemon.socket("alice").await;
     let mut bob = watcher(&daemon).await;
@@ -131,7 +131,7 @@ async fn a_clean_close_of_another_device_does_not_end_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_idle_when_lost_comes_back_idle() {
+async fn a_user_lost_while_idle_comes_back_idle() {
     let daemon = Daemon::start(&GRACE).await;
     let mut alice = daemon.socket("alice").await;
     let mut bob = watcher(&daemon).await;
@@ -148,7 +148,7 @@ async fn who_was_idle_when_lost_comes_back_idle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_grace_a_loss_is_the_end() {
+async fn without_a_grace_period_a_loss_is_offline_at_once() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = watcher(&daemon).await;
     let alice = daemon.socket("alice").await;
@@ -162,7 +162,7 @@ async fn without_grace_a_loss_is_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_close_frame_that_leads_to_grace_is_still_the_users_doing() {
+async fn a_close_frame_that_starts_grace_moves_last_active() {
     let daemon = Daemon::start(&["--grace", "1s"]).await;
     let mut bob = watcher(&daemon).await;
     let mut alice = daemon.socket("alice").await;
@@ -176,7 +176,7 @@ async fn a_close_frame_that_leads_to_grace_is_still_the_users_doing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_at_the_door_was_never_here() {
+async fn a_rejected_handshake_creates_no_session() {
     let daemon = Daemon::start(&GRACE).await;
     let mut bob = watcher(&daemon).await;
     for headers in [

@@ -113,7 +113,7 @@ async fn watch_for_the_fallen(mut operator: Socket) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_lose_no_choice_and_leave_no_ghost() {
+async fn fifty_crashes_lose_no_custom_status_and_leave_no_ghost() {
     let _turn = turn::heavy().await;
     let flags = ["--restart-grace", "8s", "--choices-per-10s", "1000000"];
     let mut daemon = Setup::new(&flags).start().await;

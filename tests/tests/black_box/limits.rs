@@ -20,7 +20,7 @@ fn pings(count: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_100_messages_is_served_and_101_are_abuse() {
+async fn a_burst_is_limited_to_100_messages() {
     // The slowest refill there is: hardly anything is added while the bucket is emptied.
     let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
     let mut bob = Raw::user(daemon.address(), "bob").await;
@@ -34,7 +34,7 @@ async fn a_burst_of_100_messages_is_served_and_101_are_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_messages_a_second_are_the_default() {
+async fn messages_are_limited_to_30_a_second() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = Raw::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
@@ -52,7 +52,7 @@ async fn thirty_messages_a_second_are_the_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_bytes_than_the_burst_are_abuse() {
+async fn more_bytes_than_the_burst_are_closed_as_abusive() {
     let daemon = Daemon::start(&[
         "--bytes-per-second",
         "1",
@@ -74,7 +74,7 @@ async fn more_bytes_than_the_burst_are_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_watch_list_fits_into_the_default_burst_of_bytes() {
+async fn a_full_watch_list_fits_into_the_byte_burst() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     let ids: Vec<String> = (0..5_000).map(|index| format!("{index:0>128}")).collect();
@@ -84,7 +84,7 @@ async fn a_whole_watch_list_fits_into_the_default_burst_of_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_thousand_users_may_be_watched_and_not_one_more() {
+async fn a_watch_list_is_limited_to_5000_users() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = daemon.socket("bob").await;
     let ids: Vec<String> = (0..5_000).map(|index| format!("u{index}")).collect();
@@ -117,7 +117,7 @@ async fn five_thousand_users_may_be_watched_and_not_one_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_handshake_is_cut_off() {
+async fn a_slow_handshake_is_closed() {
     let daemon = Daemon::start(&["--handshake-timeout", "1s"]).await;
     let started = Stopwatch::start();
     let mut silent = Raw::connect(daemon.address()).await;
@@ -156,7 +156,7 @@ async fn a_slow_handshake_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
+async fn the_connection_limit_applies_before_the_upgrade() {
     let daemon = Daemon::start(&["--max-connections", "3", "--grace", "0s"]).await;
     let mut open = Vec::new();
     for index in 0..3 {
@@ -182,7 +182,7 @@ async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy() {
+async fn handshakes_are_limited_per_address_except_for_proxies() {
     let limited = [
         "--handshakes-per-second",
         "1",
@@ -219,7 +219,7 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
+async fn the_rightmost_untrusted_forwarded_address_is_limited() {
     let daemon = Daemon::start(&[
         "--handshakes-per-second",
         "1",
@@ -253,7 +253,7 @@ async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rest_calls_of_one_connection_are_served_one_after_the_other() {
+async fn pipelined_rest_requests_are_served_in_order() {
     let daemon = Daemon::start(&[]).await;
     let mut raw = Raw::connect(daemon.address()).await;
     let one = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";

@@ -19,7 +19,7 @@ async fn next_error(socket: &mut Socket) -> (Option<Value>, Code) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_message_is_answered_and_the_connection_lives_on() {
+async fn an_invalid_message_is_answered_and_keeps_the_connection() {
     let daemon = Daemon::start(&[]).await;
     let deep = format!("{}{}", "[".repeat(8_000), "]".repeat(8_000));
     let cases: Vec<(&str, Code)> = vec![
@@ -75,7 +75,7 @@ async fn every_bad_message_is_answered_and_the_connection_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_carries_the_id_of_its_message_as_it_came() {
+async fn an_answer_carries_the_id_of_its_request() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = Raw::user(daemon.address(), "bob").await;
     let longest = format!("\"{}\"", "x".repeat(64));
@@ -132,7 +132,7 @@ async fn activity_is_answered_only_if_it_has_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_binary_message_is_refused_and_the_connection_lives_on() {
+async fn a_binary_message_is_rejected_and_keeps_the_connection() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     bob.send_binary(br#"{"type":"ping"}"#);
@@ -144,7 +144,7 @@ async fn a_binary_message_is_refused_and_the_connection_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_bad_messages_a_minute_are_answered_and_the_eleventh_is_abuse() {
+async fn invalid_messages_are_limited_to_ten_a_minute() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     for index in 0..10 {
@@ -165,7 +165,7 @@ async fn ten_bad_messages_a_minute_are_answered_and_the_eleventh_is_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_speaks_no_protocol_of_ours_is_refused() {
+async fn an_unknown_subprotocol_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let upgrade = async |headers: &[(&str, &str)]| Raw::connect(daemon.address()).await.upgrade("/ws", headers).await;
     let user = ("x-user-id", "bob");
@@ -199,7 +199,7 @@ async fn a_client_that_speaks_no_protocol_of_ours_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_no_upgrade_is_refused() {
+async fn a_request_without_an_upgrade_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let cases = [

@@ -7,7 +7,7 @@ use presence_tests::{Daemon, wait_until};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
+async fn two_reports_keep_a_user_present_until_both_end() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
@@ -50,7 +50,7 @@ async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_moves_last_active_only_when_it_says_so() {
+async fn a_report_moves_last_active_only_on_request() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let quiet: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
@@ -79,7 +79,7 @@ async fn a_report_moves_last_active_only_when_it_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_ends_with_its_time() {
+async fn a_report_ends_when_its_ttl_expires() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
@@ -97,7 +97,7 @@ async fn a_report_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_outlive_the_daemon_without_grace() {
+async fn reports_outlive_a_restart_without_grace() {
     let mut daemon = Daemon::start(&["--grace", "500ms", "--restart-grace", "500ms"]).await;
     let rest = daemon.rest();
     rest.report("alice", json!({"status": "DO_NOT_DISTURB"}))
@@ -133,7 +133,7 @@ async fn reports_outlive_the_daemon_without_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_latest_word_wins_between_reports_and_choices() {
+async fn the_later_of_report_and_custom_status_wins() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let status = async |what: &str| {
@@ -173,7 +173,7 @@ async fn the_latest_word_wins_between_reports_and_choices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_have_32_reports_and_not_33() {
+async fn a_user_is_limited_to_32_reports() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for index in 0..32 {
@@ -202,7 +202,7 @@ async fn a_user_may_have_32_reports_and_not_33() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_report_is_refused_and_changes_nothing() {
+async fn an_invalid_report_is_rejected_without_effect() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let long = "s".repeat(65);

@@ -19,7 +19,7 @@ async fn assert_nothing_changed(daemon: &Daemon, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_no_json_object_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
@@ -81,7 +81,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_of_the_wrong_kind_is_refused() {
+async fn a_value_of_the_wrong_type_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for value in [
@@ -116,7 +116,7 @@ async fn a_value_of_the_wrong_kind_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_is_json_whatever_type_it_claims_but_not_encoded() {
+async fn content_type_is_ignored_and_content_encoding_rejected() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for kind in [
@@ -148,7 +148,7 @@ fn padded(json: &str, bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_up_to_their_limit_are_read_and_not_a_byte_more() {
+async fn bodies_are_limited_in_size() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     const BODY: usize = 64 * 1024;
@@ -199,7 +199,7 @@ async fn bodies_up_to_their_limit_are_read_and_not_a_byte_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_may_name_1000_users_and_not_1001() {
+async fn a_query_is_limited_to_1000_users() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let ids: Vec<String> = (0..1_001).map(|index| format!("user-{index}")).collect();
@@ -224,7 +224,7 @@ async fn a_query_may_name_1000_users_and_not_1001() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_present_is_listed_by_pages() {
+async fn present_users_are_listed_in_pages() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for index in 0..25 {
@@ -275,7 +275,7 @@ async fn who_is_present_is_listed_by_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_paths_and_methods_have_their_codes() {
+async fn unknown_paths_and_methods_have_error_codes() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for path in [
@@ -316,7 +316,7 @@ async fn unknown_paths_and_methods_have_their_codes() {
 
 /// A request's head as it is on the wire, and whether it may be answered with 200.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_head_is_refused_and_the_daemon_serves_on() {
+async fn a_malformed_request_head_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let many = (0..200).map(|index| format!("h{index}: x\r\n")).collect::<String>();
     let large = "x".repeat(64 * 1024);
@@ -361,7 +361,7 @@ async fn a_broken_head_is_refused_and_the_daemon_serves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_smuggled_request_is_not_carried_out() {
+async fn a_smuggled_request_is_not_executed() {
     let daemon = Daemon::start(&[]).await;
     let secret = daemon.secret();
     let inner = format!("DELETE /api/user/alice HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {secret}\r\n\r\n");

@@ -12,7 +12,7 @@ use serde_json::json;
 const QUICK: [&str; 4] = ["--grace", "1s", "--restart-grace", "3s"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_connected_is_in_grace_after_a_crash_and_then_offline() {
+async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
     let mut daemon = Daemon::start(&QUICK).await;
     let mut alice = daemon.socket("alice").await;
     alice.choose("DO_NOT_DISTURB").await;
@@ -47,7 +47,7 @@ async fn who_was_connected_is_in_grace_after_a_crash_and_then_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_within_the_restart_grace_was_never_away() {
+async fn a_reconnect_within_the_restart_grace_is_no_event() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
     let chosen = alice.choose("IDLE").await;
@@ -99,7 +99,7 @@ async fn say_goodbye(mut socket: Socket) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_tells_every_client_when_to_come_back_and_exits_0() {
+async fn sigterm_sends_every_client_a_delay_and_exits_with_0() {
     let mut daemon = Daemon::start(&QUICK).await;
     let address = daemon.address();
     let names: Vec<String> = (0..50).map(|index| format!("user-{index}")).collect();
@@ -145,7 +145,7 @@ async fn sigterm_tells_every_client_when_to_come_back_and_exits_0() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_it_in_time_whoever_holds_it_up() {
+async fn sigterm_ends_the_daemon_in_time_despite_stuck_clients() {
     let mut daemon = Daemon::start(&["--message-timeout", "10m"]).await;
     let address = daemon.address();
     let _mute = Raw::user(address, "mute").await;
@@ -167,7 +167,7 @@ async fn sigterm_ends_it_in_time_whoever_holds_it_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_writes_down_what_was_written_behind() {
+async fn sigterm_flushes_the_write_behind() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
     alice.close(Some(1000)).await;
@@ -183,7 +183,7 @@ async fn sigterm_writes_down_what_was_written_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_sigterm_and_sigint_end_it_too() {
+async fn sigint_and_a_second_sigterm_end_the_daemon() {
     let mut daemon = Daemon::start(&[]).await;
     let _alice = daemon.socket("alice").await;
     let process = daemon.process();
@@ -203,7 +203,7 @@ fn edit(daemon: &Daemon, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_long_absence_nobody_is_in_grace() {
+async fn after_a_long_downtime_no_user_is_in_grace() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
     alice.choose("IDLE").await;

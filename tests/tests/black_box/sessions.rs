@@ -22,7 +22,7 @@ async fn watcher(daemon: &Daemon) -> Socket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_devices_leaving_is_no_event() {
+async fn the_close_of_one_of_two_devices_is_no_event() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let (first, second, third) = (
         daemon.socket("alice").await,
@@ -66,7 +66,7 @@ async fn a_late_close_of_an_old_socket_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
+async fn a_kick_closes_with_4003_and_shows_offline_at_once() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let rest = daemon.rest();
     let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
@@ -93,7 +93,7 @@ async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_user_is_gone_for_everybody_and_starts_anew() {
+async fn a_forgotten_user_is_removed_and_starts_anew() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
@@ -148,7 +148,7 @@ async fn a_forgotten_user_stays_forgotten_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_idle_when_every_session_that_speaks_is() {
+async fn a_user_is_idle_when_all_reporting_sessions_are() {
     let daemon = Daemon::start(&[]).await;
     let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
     let _abstaining = daemon.socket("alice").await;
@@ -170,7 +170,7 @@ async fn a_user_is_idle_when_every_session_that_speaks_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once() {
+async fn only_a_session_that_reported_activity_times_out_to_idle() {
     let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "900ms", "--idle-after", "2s"]).await;
     let _abstaining = daemon.socket("carol").await;
     let mut bob = daemon.socket("bob").await;
@@ -199,7 +199,7 @@ async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_have_32_connections_and_not_33() {
+async fn a_user_is_limited_to_32_connections() {
     let daemon = Daemon::start(&[]).await;
     let mut devices = Vec::new();
     for _ in 0..32 {

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_figures_are_those_of_what_is_there() {
+async fn stats_count_sessions_users_and_watches() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let rest = daemon.rest();
     let (alice, mut bob) = (daemon.socket("alice").await, daemon.socket("bob").await);
@@ -53,7 +53,7 @@ fn sample(metrics: &str, name: &str, parts: &[&str]) -> Option<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_count_what_happens_and_name_nobody() {
+async fn metrics_count_events_and_contain_no_user_id() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = daemon.socket("bob-the-watcher").await;
     bob.watch(&["alice-the-user"]).await;
@@ -164,7 +164,7 @@ async fn no_secret_is_ever_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_for_machines_is_json_line_by_line() {
+async fn a_json_log_has_one_object_per_line() {
     let mut daemon = Daemon::start(&["--log-format", "json", "--log-level", "debug"]).await;
     for id in ["a\"b", "\u{202e}evil", "{\"level\":\"ERROR\"}"] {
         daemon.socket(id).await.close(Some(1000)).await;
@@ -179,7 +179,7 @@ async fn a_log_for_machines_is_json_line_by_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_does_not_reach_the_log_as_it_is() {
+async fn hostile_text_is_escaped_in_the_log() {
     let mut daemon = Daemon::start(&["--log-level", "trace"]).await;
     daemon.socket("\u{202e}evil").await.close(Some(1000)).await;
     let mut raw = Raw::connect(daemon.address()).await;
@@ -194,7 +194,7 @@ async fn hostile_text_does_not_reach_the_log_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_says_that_it_is_alive_and_ready() {
+async fn healthz_and_readyz_answer_200() {
     let daemon = Daemon::start(&[]).await;
     for path in ["/healthz", "/readyz"] {
         let answer = daemon.rest().get(path).await;

@@ -13,7 +13,7 @@ const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "-
 const NOTICED_WITHIN_MILLIS: u128 = 4_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_falls_silent_is_offline_in_time_with_the_time_it_was_last_heard() {
+async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
     let daemon = Daemon::start(&QUICK).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
@@ -40,7 +40,7 @@ async fn a_peer_that_falls_silent_is_offline_in_time_with_the_time_it_was_last_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_peer_that_never_spoke_of_activity_was_active_when_last_heard() {
+async fn a_silent_peer_without_activity_was_active_when_last_seen() {
     let daemon = Daemon::start(&QUICK).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
@@ -51,7 +51,7 @@ async fn a_silent_peer_that_never_spoke_of_activity_was_active_when_last_heard()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_answers_pings_stays_and_any_frame_is_an_answer() {
+async fn any_frame_answers_a_keepalive_ping() {
     let daemon = Daemon::start(&QUICK).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["ponger", "talker", "silent"]).await;
@@ -108,7 +108,7 @@ async fn whoever_answers_pings_stays_and_any_frame_is_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_was_halted_expires_nobody_who_is_there() {
+async fn a_stalled_daemon_expires_no_live_connection() {
     let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "500ms", "--grace", "500ms"]).await;
     let mut users = Vec::new();
     for index in 0..20 {

@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_chosen_while_offline_waits_for_the_user() {
+async fn a_custom_status_set_while_offline_applies_at_connect() {
     let daemon = Daemon::start(&[]).await;
     let chosen: Record = daemon.rest().choose("alice", "IDLE").await.ok();
     assert_eq!(chosen.status, Status::Offline);
@@ -43,7 +43,7 @@ async fn a_status_chosen_while_offline_waits_for_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_switch_is_told_to_every_device_and_watcher() {
+async fn a_custom_status_reaches_every_device_and_watcher() {
     let daemon = Daemon::start(&[]).await;
     let mut phone = daemon.socket("alice").await;
     let mut laptop = daemon.socket("alice").await;
@@ -78,7 +78,7 @@ async fn a_switch_is_told_to_every_device_and_watcher() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_leaves_is_offline_at_once_with_the_time_of_leaving() {
+async fn a_clean_close_is_offline_at_once_with_its_time() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
@@ -100,7 +100,7 @@ async fn a_user_who_leaves_is_offline_at_once_with_the_time_of_leaving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_lasts_over_ten_reconnects() {
+async fn a_custom_status_outlives_ten_reconnects() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
@@ -154,7 +154,7 @@ fn request(rest: &Rest, who: &str, method: Method, path: &str) -> RequestBuilder
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_call_says_why_and_changes_nothing() {
+async fn a_rejected_call_has_a_code_and_no_effect() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;

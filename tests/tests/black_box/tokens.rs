@@ -37,7 +37,7 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_sound_token_lets_its_user_in() {
+async fn only_a_valid_token_authenticates_its_user() {
     let daemon = Daemon::start(&[]).await;
     let key = daemon.jwt_key();
     let good = claims("alice", 3_600);
@@ -92,7 +92,7 @@ async fn only_a_sound_token_lets_its_user_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_is_no_bearer_token_is_a_bad_credential() {
+async fn an_authorization_without_bearer_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let token = hs256(&daemon.jwt_key(), &claims("alice", 3_600));
     for authorization in [
@@ -114,7 +114,7 @@ async fn a_header_that_is_no_bearer_token_is_a_bad_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_brings_its_token_as_a_second_subprotocol() {
+async fn a_token_is_accepted_as_a_second_subprotocol() {
     let daemon = Daemon::start(&[]).await;
     let token = hs256(&daemon.jwt_key(), &claims("alice", 3_600));
     let offer = format!("presence.v1, bearer.{token}");
@@ -144,7 +144,7 @@ async fn a_browser_brings_its_token_as_a_second_subprotocol() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_ends_when_its_token_does() {
+async fn a_connection_ends_when_its_token_expires() {
     let daemon = Daemon::start(&[]).await;
     let token = hs256(&daemon.jwt_key(), &claims("alice", 3));
     let mut bob = daemon.socket("bob").await;
@@ -211,7 +211,7 @@ async fn a_public_key_fixes_the_algorithm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn issuer_and_audience_are_checked_where_they_are_set() {
+async fn issuer_and_audience_are_checked_if_configured() {
     let daemon = Daemon::start(&["--jwt-issuer", "https://login.example", "--jwt-audience", "presence"]).await;
     let key = daemon.jwt_key();
     let plain = claims("alice", 3_600);

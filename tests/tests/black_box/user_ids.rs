@@ -35,7 +35,7 @@ fn refused_segments() -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_allowed_id_is_a_user_of_its_own() {
+async fn every_valid_user_id_is_a_distinct_user() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let ids = allowed();
@@ -86,7 +86,7 @@ async fn every_allowed_id_is_a_user_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn allowed_ids_work_on_the_websocket_and_over_a_restart() {
+async fn valid_user_ids_work_on_websocket_and_over_a_restart() {
     let mut daemon = Daemon::start(&[]).await;
     let ids = allowed();
     for id in &ids {
@@ -108,7 +108,7 @@ async fn allowed_ids_work_on_the_websocket_and_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_id_in_a_path_is_refused_by_name() {
+async fn an_invalid_user_id_in_a_path_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let secret = daemon.secret();
     for segment in refused_segments() {
@@ -156,7 +156,7 @@ async fn every_other_id_in_a_path_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_id_in_a_header_or_a_body_is_refused_by_name() {
+async fn an_invalid_user_id_in_header_or_body_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let long = "x".repeat(129);

@@ -13,7 +13,7 @@ const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (120, 40);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_set_and_seen_in_the_table_and_in_the_stream() {
+async fn a_custom_status_is_set_and_shown_in_table_and_stream() {
     let scene = Scene::with(&["alice", "bob"], LARGE).await;
     scene.select("bob").await;
     scene.terminal.text("c");
@@ -37,7 +37,7 @@ async fn a_status_is_set_and_seen_in_the_table_and_in_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kick_asks_first_and_is_done_only_after_a_yes() {
+async fn a_kick_needs_a_confirmation() {
     let mut scene = Scene::with(&["alice", "bob"], SMALL).await;
     scene.select("bob").await;
     for no in ["n", "Enter", "Escape", "q"] {
@@ -67,7 +67,7 @@ async fn a_kick_asks_first_and_is_done_only_after_a_yes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_forgotten_only_after_a_yes() {
+async fn a_forget_needs_a_confirmation() {
     let mut scene = Scene::with(&["alice", "bob"], SMALL).await;
     scene.select("bob").await;
     scene.terminal.text("F");
@@ -86,7 +86,7 @@ async fn a_user_is_forgotten_only_after_a_yes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_daemon_refuses_is_told() {
+async fn an_error_of_the_daemon_is_shown() {
     let scene = Scene::with(&["alice"], LARGE).await;
     scene.select("alice").await;
     for _ in 0..20 {
@@ -105,7 +105,7 @@ async fn what_the_daemon_refuses_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_copied_by_the_terminal() {
+async fn a_user_id_is_copied_to_the_clipboard() {
     let scene = Scene::with(&["alice", "bob"], SMALL).await;
     scene.select("bob").await;
     scene.terminal.text("y");
@@ -126,7 +126,7 @@ fn written(scene: &Scene, ending: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shown_is_written_as_csv_and_as_json() {
+async fn the_shown_rows_are_exported_as_csv_and_json() {
     let scene = Scene::with(&["alice", "=cmd()", "zoe"], SMALL).await;
     scene.daemon.rest().choose("zoe", "IDLE").await;
     scene.until("zoe is idle", |table| table.says("zoe", "IDLE")).await;
@@ -172,7 +172,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_can_t_be_written_is_told() {
+async fn a_failed_export_is_shown() {
     let scene = Scene::before(&["alice"], LARGE).await;
     scene.watch("cd /proc/self && presencectl watch", &["alice"]).await;
     scene.terminal.text("x1");
@@ -186,7 +186,7 @@ async fn a_directory_that_can_t_be_written_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_kicked_may_come_back() {
+async fn a_kicked_user_may_reconnect() {
     let mut scene = Scene::with(&["alice"], SMALL).await;
     scene.select("alice").await;
     scene.terminal.text("Ky");

@@ -68,7 +68,7 @@ pub(crate) fn assert_harmless(bytes: &[u8]) {
 }
 
 #[test]
-fn what_is_not_ours_is_told_from_what_is() {
+fn foreign_control_sequences_are_detected() {
     for own in [
         "\u{1b}[2J",
         "\u{1b}[1;31m",

@@ -6,7 +6,7 @@ use presence_tests::{Terminal, ctl};
 use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_goes_into_a_pipe_as_plain_text() {
+async fn once_writes_plain_text_into_a_pipe() {
     let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
     let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
@@ -20,7 +20,7 @@ async fn one_picture_goes_into_a_pipe_as_plain_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_on_a_terminal_has_colours_and_stays() {
+async fn once_writes_colours_to_a_terminal() {
     let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
     let before = scene.terminal.modes().await;
     scene.terminal.line("presencectl watch --once");
@@ -34,7 +34,7 @@ async fn one_picture_on_a_terminal_has_colours_and_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_of_no_daemon_fails_and_says_what_to_do() {
+async fn once_without_a_daemon_fails_with_advice() {
     let mut scene = Scene::before(&[], (80, 24)).await;
     scene.daemon.kill();
     let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
@@ -84,14 +84,14 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_colour_is_used_where_none_is_wanted() {
+async fn no_color_disables_colours() {
     let used = used(&[("NO_COLOR", "1")], "tmux-256color").await;
     let coloured: Vec<_> = used.into_iter().filter(|parameters| is_colour(parameters)).collect();
     assert!(coloured.is_empty(), "{coloured:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_of_16_colours_gets_no_others() {
+async fn a_terminal_of_16_colours_gets_only_those() {
     let used = used(&[], "xterm").await;
     let others: Vec<_> = used
         .iter()

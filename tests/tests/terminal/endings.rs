@@ -35,12 +35,12 @@ async fn left_as_it_was(end: impl AsyncFn(&Scene, Process)) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_q() {
+async fn q_restores_the_terminal() {
     assert_eq!(left_as_it_was(async |scene, _| scene.terminal.keys(&["q"])).await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_ctrl_c() {
+async fn ctrl_c_restores_the_terminal() {
     assert_eq!(
         left_as_it_was(async |scene, _| scene.terminal.keys(&["C-c"])).await,
         "0"
@@ -48,7 +48,7 @@ async fn after_ctrl_c() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_ctrl_c_while_something_is_typed() {
+async fn ctrl_c_in_a_text_input_restores_the_terminal() {
     left_as_it_was(async |scene, _| {
         scene.terminal.text("/al");
         scene.terminal.keys(&["C-c"]);
@@ -57,22 +57,22 @@ async fn after_ctrl_c_while_something_is_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_sigterm() {
+async fn sigterm_restores_the_terminal() {
     left_as_it_was(async |_, program| program.terminate()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_sigint() {
+async fn sigint_restores_the_terminal() {
     left_as_it_was(async |_, program| program.interrupt()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_sigquit() {
+async fn sigquit_restores_the_terminal() {
     left_as_it_was(async |_, program| program.quit()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_with_its_terminal() {
+async fn a_closed_terminal_ends_the_dashboard() {
     let scene = Scene::with(&["alice"], SIZE).await;
     let program = scene.terminal.program().await;
     drop(scene.terminal);
@@ -83,7 +83,7 @@ async fn it_ends_with_its_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_daemon_is_gone() {
+async fn quitting_without_a_daemon_restores_the_terminal() {
     let mut scene = Scene::before(&["alice"], SIZE).await;
     let before = scene.terminal.modes().await;
     scene.watch("presencectl watch", &["alice"]).await;
@@ -109,7 +109,7 @@ async fn quit_and_left(scene: &Scene, before: String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_it_is_suspended_and_it_comes_back_whole() {
+async fn ctrl_z_restores_the_terminal_and_fg_redraws() {
     let (scene, before) = watching_as_a_job().await;
     for _ in 0..2 {
         scene.terminal.keys(&["C-z"]);
@@ -126,7 +126,7 @@ async fn while_it_is_suspended_and_it_comes_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_somebody_outside_suspends_it() {
+async fn sigtstp_restores_the_terminal_and_fg_redraws() {
     let (scene, before) = watching_as_a_job().await;
     for _ in 0..2 {
         scene.terminal.program().await.suspend();
@@ -141,7 +141,7 @@ async fn while_somebody_outside_suspends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_it_was_stopped_without_a_word_it_is_whole_again() {
+async fn fg_redraws_after_sigstop() {
     let (scene, before) = watching_as_a_job().await;
     scene.terminal.program().await.halt();
     scene.terminal.shows("Stopped").await;
@@ -158,7 +158,7 @@ async fn after_it_was_stopped_without_a_word_it_is_whole_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_it_is_left_when_it_can_t_start() {
+async fn a_failed_start_leaves_the_terminal_unchanged() {
     let scene = Scene::before(&[], SIZE).await;
     let before = scene.terminal.modes().await;
     for command in [
@@ -174,7 +174,7 @@ async fn nothing_of_it_is_left_when_it_can_t_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_left_in_disorder_would_be_noticed() {
+async fn the_check_detects_a_changed_terminal_mode() {
     let scene = Scene::before(&[], SIZE).await;
     let before = scene.terminal.modes().await;
     assert_eq!(scene.terminal.modes().await, before, "nothing happened");

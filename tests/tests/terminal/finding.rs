@@ -10,7 +10,7 @@ const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (120, 40);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_starts_with_who_is_present_and_names_the_daemon() {
+async fn the_start_screen_lists_present_users_and_the_daemon() {
     for size in [SMALL, LARGE] {
         let scene = Scene::with(&["alice", "bob"], size).await;
         let address = scene.daemon.address().to_string();
@@ -55,7 +55,7 @@ fn looks(terminal: &Terminal, (width, height): (u16, u16), id: &str) -> Option<V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_lists_who_matches_as_one_types_and_highlights_what_matched() {
+async fn a_search_filters_while_typing_and_highlights_matches() {
     let scene = Scene::with(&["alice", "bob", "malcolm", "zoe"], SMALL).await;
     scene.terminal.text("/al");
     scene
@@ -78,7 +78,7 @@ async fn a_search_lists_who_matches_as_one_types_and_highlights_what_matched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_present_is_found_by_the_whole_id() {
+async fn an_absent_user_is_found_by_its_full_id() {
     let scene = Scene::with(&["alice"], LARGE).await;
     scene.daemon.rest().choose("zacharias", "DO_NOT_DISTURB").await;
     scene.terminal.text("/zacharias");
@@ -88,7 +88,7 @@ async fn who_is_not_present_is_found_by_the_whole_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_lists_only_that_status() {
+async fn a_filter_lists_only_one_status() {
     let scene = Scene::with(&["alice", "bob", "carol"], SMALL).await;
     scene.daemon.rest().choose("bob", "IDLE").await;
     scene.daemon.rest().choose("carol", "DO_NOT_DISTURB").await;
@@ -118,7 +118,7 @@ async fn a_filter_lists_only_that_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_on_a_status_lists_only_its_users() {
+async fn a_click_on_a_status_filters_by_it() {
     let scene = Scene::with(&["alice", "bob"], LARGE).await;
     scene.daemon.rest().choose("bob", "IDLE").await;
     let screen = scene.terminal.until("bob is counted as idle", |screen| {
@@ -135,7 +135,7 @@ async fn a_click_on_a_status_lists_only_its_users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_detail_says_why_a_user_is_shown_so_and_what_comes_next() {
+async fn the_detail_panel_explains_the_status() {
     for size in [SMALL, LARGE] {
         let mut scene = Scene::with(&["alice", "bob"], size).await;
         scene.select("alice").await;
@@ -159,7 +159,7 @@ async fn the_detail_says_why_a_user_is_shown_so_and_what_comes_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn timers_in_the_detail_count_down() {
+async fn timers_in_the_detail_panel_count_down() {
     let scene = Scene::with(&["alice"], LARGE).await;
     scene
         .daemon
@@ -191,7 +191,7 @@ fn detail(screen: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_opens_on_a_user() {
+async fn the_user_flag_selects_a_user_at_start() {
     let scene = Scene::before(&["alice", "bob", "carol"], LARGE).await;
     scene.terminal.line("presencectl watch --user bob");
     let screen = scene.terminal.shows("active").await;

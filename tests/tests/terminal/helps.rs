@@ -33,7 +33,7 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_palette_finds_a_command_by_a_word_and_does_it() {
+async fn the_palette_finds_and_runs_a_command() {
     let scene = Scene::with(&["alice", "bob"], (80, 24)).await;
     scene.daemon.rest().choose("bob", "IDLE").await;
     scene.until("bob is idle", |table| table.says("bob", "IDLE")).await;
@@ -70,7 +70,7 @@ async fn the_palette_finds_a_command_by_a_word_and_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pasted_text_is_searched_and_is_no_command() {
+async fn pasted_text_is_a_search_and_no_command() {
     let scene = Scene::with(&["alice", "quinn"], (80, 24)).await;
     scene.terminal.text("/");
     scene.terminal.paste("quinn\nKy");

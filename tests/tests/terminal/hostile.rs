@@ -50,7 +50,7 @@ async fn look_everywhere(terminal: &Terminal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_id_acts_on_the_terminal_in_any_panel() {
+async fn no_user_id_controls_the_terminal_in_any_panel() {
     let scene = Scene::before(&[], (120, 40)).await;
     let ids = taken();
     for id in &ids {
@@ -90,7 +90,7 @@ async fn no_id_acts_on_the_terminal_in_any_panel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_ids_are_made_of_the_frame_stands_straight() {
+async fn hostile_user_ids_keep_the_layout_aligned() {
     let scene = Scene::before(&[], (80, 24)).await;
     let ids = taken();
     for id in &ids {
@@ -122,7 +122,7 @@ async fn whatever_the_ids_are_made_of_the_frame_stands_straight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_id_acts_on_the_terminal_in_any_command() {
+async fn no_user_id_controls_the_terminal_in_any_command() {
     let scene = Scene::before(&[], (100, 30)).await;
     let ids = taken();
     let home = scene.daemon.home().path();
@@ -165,7 +165,7 @@ async fn no_id_acts_on_the_terminal_in_any_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_server_says_nothing_acts_on_the_terminal_and_the_dashboard_lives() {
+async fn a_malicious_server_cannot_control_the_terminal() {
     let daemon = Daemon::start(&[]).await;
     let stats = send(daemon.rest().internal(Method::GET, "/api/stats")).await.body;
     let fake = hostile_server::start(stats);
@@ -214,7 +214,7 @@ async fn whatever_a_server_says_nothing_acts_on_the_terminal_and_the_dashboard_l
 }
 
 #[test]
-fn the_daemon_takes_these_ids_and_refuses_those() {
+fn the_daemon_accepts_only_the_valid_ids_used_here() {
     assert!(taken().len() > 45);
     assert!(taken().iter().any(|id| percent(id).len() > 300));
     assert!(REFUSED.iter().all(|id| UserId::new(id).is_err()));

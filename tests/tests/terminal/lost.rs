@@ -11,7 +11,7 @@ use super::scene::Scene;
 const RIGHT_AGAIN: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_daemon_leaves_the_last_picture_with_its_age_and_its_return_makes_it_right() {
+async fn a_lost_daemon_leaves_the_last_screen_until_it_returns() {
     for size in [(80, 24), (120, 40)] {
         let mut scene = Scene::with(&["alice", "bob"], size).await;
         scene.report("reported", "ONLINE").await;
@@ -60,7 +60,7 @@ async fn a_lost_daemon_leaves_the_last_picture_with_its_age_and_its_return_makes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_is_restarted_in_order_is_found_again_as_soon() {
+async fn the_dashboard_reconnects_after_a_clean_restart() {
     let mut scene = Scene::with(&["alice"], (80, 24)).await;
     for number in 0..5 {
         assert!(scene.daemon.terminate().await.success());
@@ -80,7 +80,7 @@ async fn a_daemon_that_is_restarted_in_order_is_found_again_as_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_long_absence_it_is_right_again_as_soon() {
+async fn the_dashboard_reconnects_after_a_long_outage() {
     let mut scene = Scene::with(&["alice"], (80, 24)).await;
     scene.daemon.kill();
     // By then the delays between attempts have grown.
@@ -104,7 +104,7 @@ async fn after_a_long_absence_it_is_right_again_as_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_hangs_is_noticed_and_a_key_tries_at_once() {
+async fn a_hanging_daemon_is_detected_and_a_key_retries() {
     let mut scene = Scene::with(&["alice"], (80, 24)).await;
     scene.daemon.kill();
     scene.terminal.shows("STALE").await;
@@ -119,7 +119,7 @@ async fn a_daemon_that_hangs_is_noticed_and_a_key_tries_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_daemon_it_says_how_to_start_one() {
+async fn without_a_daemon_the_dashboard_says_how_to_start_one() {
     let mut scene = Scene::before(&[], (80, 24)).await;
     let before = scene.terminal.modes().await;
     scene.daemon.kill();

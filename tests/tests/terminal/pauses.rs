@@ -8,7 +8,7 @@ use super::scene::Scene;
 const LARGE: (u16, u16) = (120, 40);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_is_told_with_from_to_and_why() {
+async fn a_change_is_listed_with_from_to_and_reason() {
     let scene = Scene::with(&["alice"], LARGE).await;
     scene.daemon.rest().choose("alice", "IDLE").await;
     scene
@@ -22,7 +22,7 @@ async fn what_changes_is_told_with_from_to_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_holds_the_picture_still_and_counts_on() {
+async fn a_pause_freezes_the_stream_and_counts_changes() {
     let scene = Scene::with(&["alice", "bob"], LARGE).await;
     scene.terminal.text(" ");
     scene

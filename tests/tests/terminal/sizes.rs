@@ -4,7 +4,7 @@ use super::reading::has_table;
 use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
+async fn the_layout_follows_every_resize() {
     let scene = Scene::with(&["alice", "bob"], (80, 24)).await;
     let is_whole = |screen: &str| {
         has_table(screen, |table| {
@@ -42,7 +42,7 @@ async fn it_fits_whatever_the_size_becomes_and_comes_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_starts_in_the_smallest_terminal_there_is() {
+async fn the_dashboard_starts_in_a_1x1_terminal() {
     let scene = Scene::before(&["alice"], (80, 24)).await;
     scene.terminal.text("presencectl watch");
     scene.terminal.resize(1, 1);
@@ -56,7 +56,7 @@ async fn it_starts_in_the_smallest_terminal_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panel_fills_the_screen_and_goes_back() {
+async fn a_panel_zooms_to_full_screen_and_back() {
     let scene = Scene::with(&["alice"], (80, 24)).await;
     scene.terminal.keys(&["Tab", "z"]);
     scene
@@ -70,7 +70,7 @@ async fn a_panel_fills_the_screen_and_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_something_else_wrote_over_it_is_gone_after_a_key() {
+async fn ctrl_l_redraws_an_overwritten_screen() {
     let scene = Scene::with(&["alice"], (80, 24)).await;
     let shell = scene.terminal.program().await.id();
     let tty = std::fs::read_link(format!("/proc/{shell}/fd/1")).unwrap();

@@ -65,7 +65,7 @@ fn first_by(heading: &str) -> Option<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_sorts_by_each_column_in_turn_and_another_turns_the_order_round() {
+async fn keys_change_the_sort_column_and_order() {
     let scene = scene().await;
     assert_eq!(marked(&table(&scene.terminal.screen()).unwrap()), Some("USER"));
     for heading in HEADINGS.iter().cycle().skip(1).take(HEADINGS.len()) {
@@ -105,7 +105,7 @@ async fn a_key_sorts_by_each_column_in_turn_and_another_turns_the_order_round() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_on_a_heading_sorts_by_it_and_another_turns_the_order_round() {
+async fn clicks_on_a_heading_sort_and_reverse() {
     let scene = scene().await;
     for heading in HEADINGS.iter().cycle().skip(1).take(HEADINGS.len()) {
         let (x, y) = table(&scene.terminal.screen()).unwrap().heading(heading).unwrap();
@@ -148,7 +148,7 @@ async fn the_selection_stays_on_its_user_while_rows_move() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_selects_a_row_and_another_one_explains_it() {
+async fn a_click_selects_a_row_and_a_second_explains_it() {
     let scene = scene().await;
     let (x, y) = table(&scene.terminal.screen()).unwrap().place("dave").unwrap();
     scene.terminal.click(x + 1, y);
@@ -162,7 +162,7 @@ async fn a_click_selects_a_row_and_another_one_explains_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_wheel_scrolls_a_table_that_is_longer_than_the_screen() {
+async fn the_mouse_wheel_scrolls_a_long_table() {
     let scene = Scene::before(&[], (80, 24)).await;
     for number in 0..60 {
         scene.report(&format!("user-{number:02}"), "ONLINE").await;

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_every_kind_are_read_and_wide_characters_take_two_cells() {
+    fn colours_and_wide_characters_are_parsed() {
         let rows = read("\u{1b}[31;1ma\u{1b}[38;5;200m名\u{1b}[0;48;2;1;2;3mb\u{1b}[m", 6);
         let row = &rows[0];
         assert_eq!(row.iter().map(|cell| cell.width).sum::<usize>(), 6);
