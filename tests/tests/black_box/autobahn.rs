@@ -6,7 +6,7 @@ use std::process::Command;
 use presence_tests::binaries::{presenced_with_echo_route, repository};
 use presence_tests::daemon::Setup;
 use presence_tests::wait::within;
-use presence_tests::{Daemon, turn};
+use presence_tests::{Daemon, file_lock};
 use serde_json::Value;
 
 /// All cases but those of compression.
@@ -53,7 +53,7 @@ fn passed(case: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn autobahn_cases_pass_with_raised_limits() {
-    let _turn = turn::heavy().await;
+    let _lock = file_lock::heavy().await;
     let flags = [&RATES[..], &["--max-message", "20MiB"]].concat();
     let cases = run(&flags).await;
     let failed: Vec<_> = cases.iter().filter(|(_, case)| !passed(case)).collect();
@@ -63,7 +63,7 @@ async fn autobahn_cases_pass_with_raised_limits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn autobahn_fails_only_long_messages_at_the_default_size() {
-    let _turn = turn::heavy().await;
+    let _lock = file_lock::heavy().await;
     let cases = run(&RATES).await;
     let failed: BTreeSet<&str> = cases
         .iter()
@@ -87,7 +87,7 @@ async fn autobahn_fails_only_long_messages_at_the_default_size() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_default_build_has_no_echo_route() {
     let daemon = Daemon::start(&[]).await;
-    let response = presence_tests::Raw::connect(daemon.address())
+    let response = presence_tests::RawClient::connect(daemon.address())
         .await
         .upgrade("/autobahn", &[])
         .await;

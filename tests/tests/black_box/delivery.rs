@@ -7,11 +7,11 @@ use presence::wire::record::{Record, Update};
 use presence::wire::rest::QueryResponse;
 use presence::wire::server::ServerMessage;
 use presence::{Revision, Status};
-use presence_tests::crowd::{all, glutton};
+use presence_tests::connection_load::{join_all, slow_reader};
 use presence_tests::frame::{Frame, opcode};
-use presence_tests::raw::Next;
-use presence_tests::socket::{Socket, shows};
-use presence_tests::{Daemon, Raw};
+use presence_tests::raw_client::RawEvent;
+use presence_tests::websocket::{Socket, shows};
+use presence_tests::{Daemon, RawClient};
 use serde_json::{Value, json};
 
 fn watch_since(users: &[&str], cursor: &str) -> Value {
@@ -45,7 +45,7 @@ async fn a_cursor_resumes_with_only_the_changes() {
 
     // From a cursor of an event, on the same connection and on another.
     carol.close(Some(1000)).await;
-    bob.told("carol", Status::Offline).await;
+    bob.wait_for_status("carol", Status::Offline).await;
     let cursor = bob.cursor().to_owned();
     bob.reset();
     let mut bob = daemon.socket("bob").await;
@@ -53,7 +53,7 @@ async fn a_cursor_resumes_with_only_the_changes() {
     assert!(nothing.resumed);
     assert!(!names(&nothing.users).contains(&"alice"), "{nothing:?}");
     alice.close(Some(1000)).await;
-    bob.told("alice", Status::Offline).await;
+    bob.wait_for_status("alice", Status::Offline).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +162,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
     let users: Vec<String> = (0..FLIPPERS).map(|index| format!("user-{index}")).collect();
     let (sender, receiver) = tokio::sync::watch::channel(Vec::new());
     let flipping = async {
-        all(users.iter().map(|user| flip(&daemon, user.clone()))).await;
+        join_all(users.iter().map(|user| flip(&daemon, user.clone()))).await;
         let mut truth = Vec::new();
         for user in &users {
             truth.push(daemon.rest().record(user).await);
@@ -170,7 +170,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
         sender.send(truth).unwrap();
     };
     let watching = async {
-        all((0..20).map(|index| {
+        join_all((0..20).map(|index| {
             let (daemon, users, mut receiver) = (&daemon, &users, receiver.clone());
             async move {
                 let bob = daemon.socket(&format!("watcher-{index}")).await;
@@ -187,7 +187,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
 async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
     let daemon = Daemon::start(&[]).await;
     let users: Vec<String> = (0..1_500).map(|index| format!("u{index}")).collect();
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send_frame(Frame::text(
         json!({"type": "watch", "userIds": users, "id": "w"}).to_string(),
     ))
@@ -195,7 +195,7 @@ async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
     let mut listed = Vec::new();
     let mut frames = 0;
     loop {
-        let Next::Frame(frame) = bob.next().await else {
+        let RawEvent::Frame(frame) = bob.next().await else {
             panic!("ended")
         };
         assert_eq!((frame.bits, frame.opcode), (0x80, opcode::TEXT), "whole text messages");
@@ -222,14 +222,14 @@ async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
 async fn an_observer_watches_all_users_and_is_no_session() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
-    daemon.rest().choose("offline", "IDLE").await;
+    daemon.rest().set_custom_status("offline", "IDLE").await;
     let mut operator = daemon.observer().await;
     assert_eq!(operator.user, None);
     let present = operator.snapshot(json!({"type": "watchAll"})).await;
     assert_eq!(names(&present.users), ["alice"], "who is present, and not the observer");
     assert!(present.record("alice").reason.is_some(), "as operators see it");
     let carol = daemon.socket("carol").await;
-    operator.told("carol", Status::Online).await;
+    operator.wait_for_status("carol", Status::Online).await;
     let cursor = operator.cursor().to_owned();
     drop(operator);
 
@@ -309,11 +309,11 @@ async fn a_slow_reader_gets_conflated_changes() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     // Its socket is full to the brim before anything changes.
-    let mut bob = glutton(daemon.address(), "bob").await;
+    let mut bob = slow_reader(daemon.address(), "bob").await;
     let users: Vec<String> = (0..20).map(|index| format!("g{index}")).collect();
     for round in 0..ROUNDS {
         let status = ["ONLINE", "DO_NOT_DISTURB"][round % 2];
-        all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
+        join_all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
     }
     let answer: QueryResponse = rest.query(&users).await.ok();
     let (mut view, mut told) = (View::default(), 0);

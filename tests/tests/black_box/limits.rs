@@ -5,11 +5,11 @@ use std::time::Duration;
 use presence::wire::code::Code;
 use presence::wire::server::ServerMessage;
 use presence_tests::clock::Stopwatch;
-use presence_tests::crowd::all;
+use presence_tests::connection_load::join_all;
 use presence_tests::frame::Frame;
 use presence_tests::rest::send;
-use presence_tests::socket::{Hello, NoSocket};
-use presence_tests::{Daemon, Raw, Socket, wait_until};
+use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
+use presence_tests::{Daemon, RawClient, Socket, wait_until};
 use reqwest::Method;
 use serde_json::json;
 
@@ -23,12 +23,12 @@ fn pings(count: usize) -> Vec<u8> {
 async fn a_burst_is_limited_to_100_messages() {
     // The slowest refill there is: hardly anything is added while the bucket is emptied.
     let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
     bob.send(pings(60)).await;
     assert_eq!(bob.close_code().await, Some(4008));
-    let mut alice = Raw::user(daemon.address(), "alice").await;
+    let mut alice = RawClient::user(daemon.address(), "alice").await;
     alice.send(pings(101)).await;
     assert_eq!(alice.close_code().await, Some(4008));
 }
@@ -36,7 +36,7 @@ async fn a_burst_is_limited_to_100_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_limited_to_30_a_second() {
     let daemon = Daemon::start(&[]).await;
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
     // A second and a half: 45 more fit.
@@ -64,7 +64,7 @@ async fn more_bytes_than_the_burst_are_closed_as_abusive() {
     .await;
     let frame = Frame::text(json!({"type": "ping", "pad": "x".repeat(9_900)}).to_string()).encode();
     assert!(frame.len() < 10_000);
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     for _ in 0..100_000 / frame.len() {
         bob.send(&frame).await;
         bob.text_with("pong").await;
@@ -120,15 +120,15 @@ async fn a_watch_list_is_limited_to_5000_users() {
 async fn a_slow_handshake_is_closed() {
     let daemon = Daemon::start(&["--handshake-timeout", "1s"]).await;
     let started = Stopwatch::start();
-    let mut silent = Raw::connect(daemon.address()).await;
-    let mut half = Raw::connect(daemon.address()).await;
+    let mut silent = RawClient::connect(daemon.address()).await;
+    let mut half = RawClient::connect(daemon.address()).await;
     half.send("GET /ws HTTP/1.1\r\nhost: local").await;
-    let mut kept = Raw::connect(daemon.address()).await;
+    let mut kept = RawClient::connect(daemon.address()).await;
     kept.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(kept.response().await.status, 200);
     let dripping = async {
-        let mut raw = Raw::connect(daemon.address()).await;
-        for byte in presence_tests::raw::upgrade_request("/ws", &[("x-user-id", "bob")]).bytes() {
+        let mut raw = RawClient::connect(daemon.address()).await;
+        for byte in presence_tests::raw_client::upgrade_request("/ws", &[("x-user-id", "bob")]).bytes() {
             if !raw.send([byte]).await {
                 return true;
             }
@@ -146,7 +146,7 @@ async fn a_slow_handshake_is_closed() {
     }
     assert!(dripping, "a head of one byte at a time");
     assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
-    let mut upgraded = Raw::user(daemon.address(), "alice").await;
+    let mut upgraded = RawClient::user(daemon.address(), "alice").await;
     let since = Stopwatch::start();
     wait_until("longer than a handshake", async || {
         (since.elapsed() > Duration::from_secs(2)).then_some(())
@@ -161,14 +161,14 @@ async fn the_connection_limit_applies_before_the_upgrade() {
     let mut open = Vec::new();
     for index in 0..3 {
         open.push(
-            Socket::connect(daemon.address(), Hello::user(&format!("user-{index}")))
+            Socket::connect(daemon.address(), HandshakeHeaders::user(&format!("user-{index}")))
                 .await
                 .unwrap(),
         );
     }
-    let one_more = || Socket::connect(daemon.address(), Hello::user("one-more"));
+    let one_more = || Socket::connect(daemon.address(), HandshakeHeaders::user("one-more"));
     match one_more().await {
-        Err(NoSocket::Http(503, code)) => assert_eq!(code, "at_capacity"),
+        Err(HandshakeError::Http(503, code)) => assert_eq!(code, "at_capacity"),
         other => panic!("{other:?}"),
     }
     for socket in &mut open {
@@ -193,14 +193,13 @@ async fn handshakes_are_limited_per_address_except_for_proxies() {
     ];
     let daemon = Daemon::start(&limited).await;
     let secret = daemon.secret();
-    let observer = || Socket::connect(daemon.address(), Hello::observer(&secret));
+    let observer = || Socket::connect(daemon.address(), HandshakeHeaders::observer(&secret));
     for _ in 0..20 {
         observer().await.unwrap();
     }
     // A place may have come free meanwhile, but not many.
-    let one_more = all((0..20).map(|_| observer())).await;
-    let refused =
-        |answer: &Result<Socket, NoSocket>| matches!(answer, Err(NoSocket::Http(429, code)) if code == "rate_limited");
+    let one_more = join_all((0..20).map(|_| observer())).await;
+    let refused = |answer: &Result<Socket, HandshakeError>| matches!(answer, Err(HandshakeError::Http(429, code)) if code == "rate_limited");
     assert!(
         one_more.iter().filter(|answer| refused(answer)).count() > 10,
         "{one_more:?}"
@@ -212,7 +211,7 @@ async fn handshakes_are_limited_per_address_except_for_proxies() {
     let trusted = Daemon::start(&limited[..4]).await;
     let secret = trusted.secret();
     for _ in 0..30 {
-        Socket::connect(trusted.address(), Hello::observer(&secret))
+        Socket::connect(trusted.address(), HandshakeHeaders::observer(&secret))
             .await
             .unwrap();
     }
@@ -232,14 +231,14 @@ async fn the_rightmost_untrusted_forwarded_address_is_limited() {
     ])
     .await;
     let from = async |forwarded: &str| {
-        let hello = Hello::user("alice").with("x-forwarded-for", forwarded.as_bytes());
+        let hello = HandshakeHeaders::user("alice").with("x-forwarded-for", forwarded.as_bytes());
         Socket::connect(daemon.address(), hello).await.map(drop)
     };
     for index in 0..5 {
         let spoofed = format!("203.0.113.{index}, 198.51.100.7, 192.0.2.1");
         assert_eq!(from(&spoofed).await, Ok(()));
     }
-    let limited = Err(NoSocket::Http(429, "rate_limited".into()));
+    let limited = Err(HandshakeError::Http(429, "rate_limited".into()));
     assert_eq!(
         from("203.0.113.99, 198.51.100.7").await,
         limited,
@@ -248,14 +247,17 @@ async fn the_rightmost_untrusted_forwarded_address_is_limited() {
     assert_eq!(from("198.51.100.8").await, Ok(()), "another client");
     for forwarded in ["garbage", "", ",", "198.51.100.7:80", "[2001:db8::1]", "unknown"] {
         let answer = from(forwarded).await;
-        assert!(!matches!(answer, Err(NoSocket::Gone)), "{forwarded}: {answer:?}");
+        assert!(
+            !matches!(answer, Err(HandshakeError::Unreachable)),
+            "{forwarded}: {answer:?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_rest_requests_are_served_in_order() {
     let daemon = Daemon::start(&[]).await;
-    let mut raw = Raw::connect(daemon.address()).await;
+    let mut raw = RawClient::connect(daemon.address()).await;
     let one = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     raw.send(one.repeat(200)).await;
     for _ in 0..200 {

@@ -17,7 +17,7 @@ async fn two_reports_keep_a_user_present_until_both_end() {
         (first.status, first.sessions, first.reason),
         (Status::Online, Some(1), Some(Reason::Active))
     );
-    bob.told("alice", Status::Online).await;
+    bob.wait_for_status("alice", Status::Online).await;
     let second: Record = rest
         .report("alice", json!({"status": "ONLINE", "source": "sms.gate-2_a"}))
         .await
@@ -44,7 +44,10 @@ async fn two_reports_keep_a_user_present_until_both_end() {
         .await
         .ok();
     assert_eq!((none.status, none.sessions), (Status::Offline, Some(0)));
-    assert_eq!(bob.told("alice", Status::Offline).await.revision, none.revision);
+    assert_eq!(
+        bob.wait_for_status("alice", Status::Offline).await.revision,
+        none.revision
+    );
     let nothing: Record = rest.report("alice", json!({"status": "OFFLINE"})).await.ok();
     assert_eq!(nothing.revision, none.revision, "ending what is not there is no event");
 }
@@ -90,7 +93,7 @@ async fn a_report_ends_when_its_ttl_expires() {
     let explain = rest.explain("alice").await;
     let next = explain.next.first().unwrap();
     assert!(next.why.starts_with("OFFLINE"), "{next:?}");
-    let told = bob.told("alice", Status::Offline).await;
+    let told = bob.wait_for_status("alice", Status::Offline).await;
     assert!(told.since.unwrap() >= next.at, "{told:?} {next:?}");
     let late = told.since.unwrap().since(next.at);
     assert!(late.as_secs() < 3, "{late:?}");
@@ -151,20 +154,20 @@ async fn the_later_of_report_and_custom_status_wins() {
         status("reported").await,
         (Status::DoNotDisturb, Reason::Reported, "reported".into())
     );
-    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
     assert_eq!(
         status("chosen").await,
         (Status::Online, Reason::Active, "chosen".into())
     );
     report("DO_NOT_DISTURB").await;
     assert_eq!(status("reported again").await.0, Status::DoNotDisturb);
-    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
     assert_eq!(status("chosen again, though it held").await.0, Status::Online);
     report("IDLE").await;
     assert_eq!(status("idle").await, (Status::Idle, Reason::Inactive, "idle".into()));
     report("ONLINE").await;
     assert_eq!(status("active").await.0, Status::Online);
-    rest.choose("alice", "IDLE").await.ok::<Record>();
+    rest.set_custom_status("alice", "IDLE").await.ok::<Record>();
     report("ONLINE").await;
     assert_eq!(
         status("the choice still holds").await,
@@ -186,7 +189,7 @@ async fn a_user_is_limited_to_32_reports() {
     assert_eq!(before.sessions, Some(32));
     rest.report("alice", json!({"status": "ONLINE", "source": "source-32"}))
         .await
-        .refused(429, "too_many");
+        .rejected(429, "too_many");
     assert_eq!(rest.record("alice").await, before);
     rest.report("alice", json!({"status": "IDLE", "source": "source-0"}))
         .await
@@ -229,7 +232,7 @@ async fn an_invalid_report_is_rejected_without_effect() {
     for body in bad {
         let answer = rest.report("alice", body.clone()).await;
         assert_eq!(answer.status, 400, "{body} {}", answer.body);
-        answer.refused(400, answer.code());
+        answer.rejected(400, answer.code());
         assert_eq!(rest.record("alice").await.revision.get(), 0, "{body}");
     }
     for (ttl, source) in [(1, "s".repeat(64)), (86_400, "A-Z_a.z0".to_owned())] {

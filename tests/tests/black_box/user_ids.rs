@@ -4,7 +4,7 @@ use presence::wire::record::Record;
 use presence::wire::rest::QueryResponse;
 use presence::{CustomStatus, Status};
 use presence_tests::rest::{percent, send};
-use presence_tests::{Daemon, Raw};
+use presence_tests::{Daemon, RawClient};
 use reqwest::Method;
 use serde_json::json;
 
@@ -41,12 +41,12 @@ async fn every_valid_user_id_is_a_distinct_user() {
     let ids = allowed();
     let word = |index: usize| ["IDLE", "DO_NOT_DISTURB", "ONLINE"][index % 3];
     for (index, id) in ids.iter().enumerate() {
-        let chosen: Record = rest.choose(id, word(index)).await.ok();
+        let chosen: Record = rest.set_custom_status(id, word(index)).await.ok();
         assert_eq!(chosen.user_id.as_str(), id);
         rest.report(id, json!({"status": "ONLINE"})).await.ok::<Record>();
     }
     for (index, id) in ids.iter().enumerate() {
-        assert_eq!(rest.choice(id).await, word(index), "{id:?}");
+        assert_eq!(rest.custom_status(id).await, word(index), "{id:?}");
         let record = rest.record(id).await;
         assert_eq!((record.user_id.as_str(), record.sessions), (id.as_str(), Some(1)));
         assert_eq!(rest.explain(id).await.user_id.as_str(), id);
@@ -92,10 +92,10 @@ async fn valid_user_ids_work_on_websocket_and_over_a_restart() {
     for id in &ids {
         let mut socket = daemon.socket(id).await;
         assert_eq!(socket.user.as_ref().unwrap().user_id.as_str(), id);
-        assert_eq!(socket.choose("IDLE").await.user_id.as_str(), id);
+        assert_eq!(socket.set_custom_status("IDLE").await.user_id.as_str(), id);
         socket.close(Some(1000)).await;
     }
-    daemon.written().await;
+    daemon.flushed().await;
     daemon.crash_and_start_again().await;
     let mut bob = daemon.socket("bob").await;
     let snapshot = bob.watch(&ids).await;
@@ -103,7 +103,7 @@ async fn valid_user_ids_work_on_websocket_and_over_a_restart() {
         let record = snapshot.record(id);
         assert_eq!(record.status, Status::Offline);
         assert!(record.last_active.is_some(), "{id:?}");
-        assert_eq!(daemon.rest().choice(id).await, CustomStatus::Idle.as_str());
+        assert_eq!(daemon.rest().custom_status(id).await, CustomStatus::Idle.as_str());
     }
 }
 
@@ -119,7 +119,7 @@ async fn an_invalid_user_id_in_a_path_is_rejected() {
             ("DELETE", format!("/api/presence/{segment}/sessions")),
             ("DELETE", format!("/api/user/{segment}")),
         ] {
-            let mut raw = Raw::connect(daemon.address()).await;
+            let mut raw = RawClient::connect(daemon.address()).await;
             raw.send(format!(
                 "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {secret}\r\n\r\n"
             ))
@@ -133,7 +133,7 @@ async fn an_invalid_user_id_in_a_path_is_rejected() {
         }
     }
     for segment in ["", "%", "%2", "%zz", "a%", "a%g0"] {
-        let mut raw = Raw::connect(daemon.address()).await;
+        let mut raw = RawClient::connect(daemon.address()).await;
         let path = format!("/api/presence/{segment}/explain");
         raw.send(format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {secret}\r\n\r\n"
@@ -175,13 +175,13 @@ async fn an_invalid_user_id_in_header_or_body_is_rejected() {
         let name = [b"x-user-id: ", value, b"\r\n"].concat();
         let body = "content-type: application/json\r\ncontent-length: 23\r\n\r\n{\"customStatus\":\"IDLE\"}";
         let choice = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n";
-        let upgrade = presence_tests::raw::upgrade_request("/ws", &[]);
+        let upgrade = presence_tests::raw_client::upgrade_request("/ws", &[]);
         let upgrade = upgrade.strip_suffix("\r\n").unwrap();
         for request in [
             [choice.as_bytes(), &name, body.as_bytes()].concat(),
             [upgrade.as_bytes(), &name, b"\r\n"].concat(),
         ] {
-            let mut raw = Raw::connect(daemon.address()).await;
+            let mut raw = RawClient::connect(daemon.address()).await;
             raw.send(request).await;
             let response = raw.response().await;
             assert_eq!(
@@ -200,7 +200,7 @@ async fn an_invalid_user_id_in_header_or_body_is_rejected() {
         let request = rest.internal(Method::POST, "/api/presence/query");
         send(request.json(&json!({"userIds": ["alice", id]})))
             .await
-            .refused(400, "invalid_user_id");
+            .rejected(400, "invalid_user_id");
         let answer = bob.ask(json!({"type": "watch", "userIds": ["alice", id]})).await;
         let text = format!("{answer:?}");
         assert!(text.contains("InvalidUserId"), "{id:?}: {text}");

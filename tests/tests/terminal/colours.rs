@@ -1,14 +1,14 @@
 //! `--once`, colours and none, few and many.
 
-use presence_tests::tmux::Look;
-use presence_tests::{Terminal, ctl};
+use presence_tests::tmux::TerminalOptions;
+use presence_tests::{Terminal, presencectl};
 
-use super::scene::Scene;
+use super::fixture::Fixture;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_writes_plain_text_into_a_pipe() {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let said = presencectl::run(&fixture.daemon, &["watch", "--once"]).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
     assert!(
         said.out.contains("alice") && said.out.contains("ONLINE"),
@@ -21,23 +21,23 @@ async fn once_writes_plain_text_into_a_pipe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_writes_colours_to_a_terminal() {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let before = scene.terminal.modes().await;
-    scene.terminal.line("presencectl watch --once");
-    let screen = scene.terminal.shows("alice").await;
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let before = fixture.terminal.modes().await;
+    fixture.terminal.line("presencectl watch --once");
+    let screen = fixture.terminal.shows("alice").await;
     assert!(screen.contains("bob"));
-    scene.terminal.prompt().await;
-    assert!(scene.terminal.screen_with_styles().contains("\u{1b}["), "coloured");
-    scene.terminal.line("NO_COLOR=1 presencectl watch --once --user bob");
-    scene.terminal.prompt().await;
-    assert_eq!(scene.terminal.modes().await, before);
+    fixture.terminal.prompt().await;
+    assert!(fixture.terminal.screen_with_styles().contains("\u{1b}["), "coloured");
+    fixture.terminal.line("NO_COLOR=1 presencectl watch --once --user bob");
+    fixture.terminal.prompt().await;
+    assert_eq!(fixture.terminal.modes().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_without_a_daemon_fails_with_advice() {
-    let mut scene = Scene::before(&[], (80, 24)).await;
-    scene.daemon.kill();
-    let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
+    let mut fixture = Fixture::before(&[], (80, 24)).await;
+    fixture.daemon.kill();
+    let said = presencectl::run(&fixture.daemon, &["watch", "--once"]).await;
     assert_eq!((said.code, said.out.as_str()), (3, ""), "{said:?}");
     assert!(said.err.contains("presenced"), "{said:?}");
 }
@@ -62,18 +62,18 @@ fn is_colour(parameters: &str) -> bool {
 }
 
 async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<String> {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let mut all = ctl::environment(&scene.daemon);
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let mut all = presencectl::environment(&fixture.daemon);
     all.extend(environment.iter().map(|(name, value)| (*name, (*value).into())));
-    let look = Look {
+    let look = TerminalOptions {
         term,
-        ..Look::of(80, 24)
+        ..TerminalOptions::of(80, 24)
     };
-    let terminal = Terminal::open(scene.daemon.home().path(), all, look).await;
+    let terminal = Terminal::open(fixture.daemon.home().path(), all, look).await;
     let from = terminal.raw_output().len();
     terminal.line("presencectl watch");
     terminal.shows("alice").await;
-    scene.daemon.rest().choose("bob", "IDLE").await;
+    fixture.daemon.rest().set_custom_status("bob", "IDLE").await;
     terminal.keys(&["Down", "Enter"]);
     terminal.shows("IDLE").await;
     terminal.keys(&["?"]);
