@@ -1,7 +1,7 @@
 //! Builds the programs under test, once per process, with the profile of the tests. Starts none of them.
 //!
-//! Cargo does not build the binaries of another package for a test, so this does. Each variant is hard-linked into a directory
-//! of its own, so that tests can use the daemon with and without the echo route at the same time.
+//! Cargo does not build the binaries of another package for a test, so this does. Each variant is hard-linked into a
+//! directory of its own, so that tests can use the daemon with and without the echo route at the same time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,8 +45,9 @@ pub fn profile_dir() -> PathBuf {
     if inner { dir.parent().unwrap() } else { dir }.to_owned()
 }
 
-/// Builds the programs and links them into the directory of the variant, under a lock: Cargo writes all variants to the same
-/// files. Builds the whole workspace, because a single package would unify other features and rebuild most dependencies.
+/// Builds the programs and links them into the directory of the variant, under a lock: Cargo writes all variants to the
+/// same files. Builds the whole workspace, because a single package would unify other features and rebuild most
+/// dependencies.
 fn build(feature: Option<&str>) -> Build {
     let profile_dir = profile_dir();
     let place = profile_dir.join("black-box").join(feature.unwrap_or("plain"));

@@ -24,8 +24,8 @@ pub struct ConnectionLoad {
 const HANDSHAKES: usize = 64;
 
 impl ConnectionLoad {
-    /// Connects `count` users (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have received
-    /// their snapshot.
+    /// Connects `count` users (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have
+    /// received their snapshot.
     pub async fn watching(address: SocketAddr, count: usize, watched: usize) -> Self {
         let open = Arc::new(AtomicUsize::new(0));
         let connecting = stream::iter(0..count).map(|index| {

@@ -1,5 +1,5 @@
-//! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same directory.
-//! Its log is printed when the test fails.
+//! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
+//! directory. Its log is printed when the test fails.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};

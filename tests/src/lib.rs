@@ -1,7 +1,7 @@
 //! The fixture of the black-box tests: the real programs on loopback, and well-behaved, faulty and stalled clients.
 //!
-//! Tests use `presenced` and `presencectl` through ports, flags, files and signals only; of the library `presence` they use the
-//! wire messages. The fixture panics on errors, which fails the test.
+//! Tests use `presenced` and `presencectl` through ports, flags, files and signals only; of the library `presence` they
+//! use the wire messages. The fixture panics on errors, which fails the test.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

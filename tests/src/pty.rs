@@ -1,5 +1,5 @@
-//! A program on its own pseudoterminal, with the time of every frame that it completes. For measurements: it needs far less CPU
-//! than tmux, and a frame is seen the moment it is complete.
+//! A program on its own pseudoterminal, with the time of every frame that it completes. For measurements: it needs far
+//! less CPU than tmux, and a frame is seen the moment it is complete.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! A real terminal: a tmux server of its own that runs a plain shell. Tests read the screen, and every byte that was written
-//! from a file. Nothing here knows the programs that run in it.
+//! A real terminal: a tmux server of its own that runs a plain shell. Tests read the screen, and every byte that was
+//! written from a file. Nothing here knows the programs that run in it.
 
 use std::cell::Cell;
 use std::ffi::OsString;

@@ -1,4 +1,5 @@
-//! A well-behaved WebSocket client: it reads continuously, answers pings, and queues messages until the test reads them.
+//! A well-behaved WebSocket client: it reads continuously, answers pings, and queues messages until the test reads
+//! them.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -270,8 +271,8 @@ impl Socket {
         }
     }
 
-    /// Makes a change of `marker`, which is watched too, and returns all updates of other users before it: after that event
-    /// no earlier one can arrive.
+    /// Makes a change of `marker`, which is watched too, and returns all updates of other users before it: after that
+    /// event no earlier one can arrive.
     pub async fn updates_before(&mut self, marker: &str, change: impl Future<Output = Record>) -> Vec<Update> {
         let revision = change.await.revision;
         let is_marker = |update: &Update| update.user_id().as_str() == marker;

@@ -1,4 +1,4 @@
-//! Who is believed: secrets, headers given twice, spoofed and forwarded, hosts and origins.
+//! Authentication: secrets, duplicate and spoofed headers, proxies, `Host` and `Origin`.
 
 use presence::wire::record::Record;
 use presence_tests::daemon::Setup;
@@ -8,7 +8,8 @@ use presence_tests::{Daemon, RawClient};
 use reqwest::Method;
 use serde_json::json;
 
-/// A choice of alice with these header lines beside `host`, on a connection of its own: status and code.
+/// Sets the custom status of alice with these header lines, on a connection of its own; returns the status and the
+/// code.
 async fn put_custom_status_raw(daemon: &Daemon, headers: &[&str]) -> (u16, String) {
     let body = r#"{"customStatus":"IDLE"}"#;
     let host = if headers.iter().any(|line| line.starts_with("host")) {
@@ -351,7 +352,7 @@ async fn users_see_only_public_fields_of_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_logins_are_limited_to_ten_a_minute() {
-    // Loopback is exempt as long as it is a trusted proxy.
+    // Loopback is exempt while it is a trusted proxy.
     let daemon = Daemon::start(&["--trusted-proxy", "192.0.2.0/24"]).await;
     let rest = daemon.rest();
     let wrong = || {

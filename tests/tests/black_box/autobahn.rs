@@ -1,4 +1,5 @@
-//! The Autobahn cases against the daemon's own upgrade code, through an echo route that only a build for tests has.
+//! The Autobahn test suite against the daemon's upgrade and frame code, through an echo route that only a test build
+//! has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,7 +10,7 @@ use presence_tests::wait::within;
 use presence_tests::{Daemon, file_lock};
 use serde_json::Value;
 
-/// All cases but those of compression.
+/// The number of cases without those of compression.
 const CASES: usize = 301;
 const RATES: [&str; 10] = [
     "--messages-per-second",
@@ -24,7 +25,7 @@ const RATES: [&str; 10] = [
     "120s",
 ];
 
-/// What became of each case.
+/// Runs the suite and returns the result of each case.
 async fn run(flags: &[&str]) -> BTreeMap<String, Value> {
     let daemon: Daemon = Setup::new(flags).program(presenced_with_echo_route()).start().await;
     let reports = daemon.home().path().join("reports");
@@ -70,7 +71,7 @@ async fn autobahn_fails_only_long_messages_at_the_default_size() {
         .filter(|(_, case)| !passed(case))
         .map(|(name, _)| name.as_str())
         .collect();
-    // 64 KiB and more in one message, whole, in fragments or in chops.
+    // Messages of 64 KiB and more, unfragmented, in fragments, or in small writes.
     let single = ["1.1.6", "1.1.7", "1.1.8", "1.2.6", "1.2.7", "1.2.8", "10.1.1"].map(str::to_owned);
     let groups = [("9.1", 6), ("9.2", 6), ("9.3", 9), ("9.4", 9), ("9.5", 6), ("9.6", 6)];
     let grouped = groups

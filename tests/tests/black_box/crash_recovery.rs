@@ -1,5 +1,5 @@
-//! `kill -9` under load, fifty times: no acknowledged choice is lost, nobody becomes a ghost, nobody who comes back in time
-//! was away, and no time is later than the truth.
+//! Fifty `SIGKILL`s under load: no acknowledged custom status is lost, no ghost stays present, no user that reconnects
+//! within the restart grace is shown OFFLINE, and no time is later than the crash.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,33 +17,34 @@ const KILLS: usize = 50;
 const WRITERS: usize = 8;
 const SURVIVORS: usize = 10;
 const RESTART_GRACE: std::time::Duration = std::time::Duration::from_secs(8);
-const WORDS: [&str; 3] = ["IDLE", "DO_NOT_DISTURB", "ONLINE"];
+const VALUES: [&str; 3] = ["IDLE", "DO_NOT_DISTURB", "ONLINE"];
 
-/// What one writer knows of its users: the last acknowledged word, and the one that was under way when the daemon died.
+/// The custom status of a user as its writer knows it: last acknowledged, and unacknowledged when the daemon was
+/// killed.
 #[derive(Debug, Default)]
 struct Known {
     acknowledged: Option<&'static str>,
     under_way: Option<&'static str>,
 }
 
-/// Chooses for users of its own, one choice after the other, until the daemon dies.
-async fn write(rest: Rest, writer: usize, life: usize, count: &AtomicUsize) -> BTreeMap<String, Known> {
+/// Sets custom statuses of its own users, one after the other, until the daemon is killed.
+async fn write_until_killed(rest: Rest, writer: usize, life: usize, count: &AtomicUsize) -> BTreeMap<String, Known> {
     let mut known = BTreeMap::<String, Known>::new();
     for step in 0.. {
-        // A few users of all lives, and many of this one.
+        // One user across all runs, and many of this run.
         let user = if step % 4 == 0 {
             format!("w{writer}")
         } else {
             format!("w{writer}-{life}-{}", step % 40)
         };
-        let word = WORDS[(step / 40 + step + life) % WORDS.len()];
+        let value = VALUES[(step / 40 + step + life) % VALUES.len()];
         let entry = known.entry(user.clone()).or_default();
-        entry.under_way = Some(word);
-        match rest.try_set_custom_status(&user, word).await {
+        entry.under_way = Some(value);
+        match rest.try_set_custom_status(&user, value).await {
             Some(answer) => {
                 assert_eq!(answer.status, 200, "{}", answer.body);
                 *entry = Known {
-                    acknowledged: Some(word),
+                    acknowledged: Some(value),
                     under_way: None,
                 };
                 count.fetch_add(1, Ordering::Relaxed);
@@ -66,14 +67,15 @@ async fn assert_nothing_lost(rest: &Rest, known: &BTreeMap<String, Known>) {
     }
 }
 
-/// One life of the daemon: users come, others choose, it is killed. What the writers know, and when it died.
-async fn live_and_die(daemon: &mut Daemon, life: usize) -> (BTreeMap<String, Known>, Wall) {
+/// One run of the daemon: users connect, writers set custom statuses, the daemon is killed. Returns what the writers
+/// know and the time of the kill.
+async fn run_and_kill(daemon: &mut Daemon, life: usize) -> (BTreeMap<String, Known>, Wall) {
     let survivors = survivors();
     let sockets = join_all(survivors.iter().map(|name| daemon.socket(name))).await;
     let ghost = daemon.socket(&format!("ghost-{life}")).await;
     let connected = Stopwatch::start();
     let (count, rest) = (AtomicUsize::new(0), daemon.rest());
-    let writers = join_all((0..WRITERS).map(|writer| write(rest.clone(), writer, life, &count)));
+    let writers = join_all((0..WRITERS).map(|writer| write_until_killed(rest.clone(), writer, life, &count)));
     let killed = async {
         let enough = 50 + getrandom::u32().unwrap() as usize % 100;
         wait_until("a load, for more than a second", async || {
@@ -92,22 +94,22 @@ fn survivors() -> Vec<String> {
     (0..SURVIVORS).map(|index| format!("survivor-{index}")).collect()
 }
 
-fn assert_nobody_away(snapshot: &Snapshot, life: usize) {
+fn assert_all_present(snapshot: &Snapshot, life: usize) {
     for name in survivors() {
         let record = snapshot.record(&name);
         assert_ne!(record.status, Status::Offline, "life {life}: {record:?}");
     }
 }
 
-/// Reads events until the daemon dies, and fails if a survivor is shown OFFLINE.
-async fn watch_for_the_fallen(mut operator: Socket) {
+/// Reads events until the daemon is killed, and fails if a survivor is shown OFFLINE.
+async fn watch_for_false_offline(mut operator: Socket) {
     while let Ok(message) = operator.next().await {
         if let presence::wire::server::ServerMessage::Presence { users, .. } = message {
-            let fallen = |update: &&Update| {
+            let offline = |update: &&Update| {
                 update.user_id().as_str().starts_with("survivor")
                     && matches!(update, Update::Record(record) if record.status == Status::Offline)
             };
-            assert_eq!(users.iter().find(fallen), None);
+            assert_eq!(users.iter().find(offline), None);
         }
     }
 }
@@ -122,9 +124,9 @@ async fn fifty_crashes_lose_no_custom_status_and_leave_no_ghost() {
         let mut operator = daemon.observer().await;
         let snapshot = operator.watch(&survivors()).await;
         if life > 0 {
-            assert_nobody_away(&snapshot, life);
+            assert_all_present(&snapshot, life);
         }
-        let ((known, died), ()) = tokio::join!(live_and_die(&mut daemon, life), watch_for_the_fallen(operator));
+        let ((known, died), ()) = tokio::join!(run_and_kill(&mut daemon, life), watch_for_false_offline(operator));
         assert!(
             known.values().any(|known| known.acknowledged.is_some()),
             "there was a load"
@@ -136,11 +138,11 @@ async fn fifty_crashes_lose_no_custom_status_and_leave_no_ghost() {
     assert_no_ghosts(&daemon, &deaths).await;
 }
 
-/// After the restart grace of the last life nobody is present who did not come back, and their times are true.
+/// After the last restart grace no user is present, and the times of the ghosts are correct.
 async fn assert_no_ghosts(daemon: &Daemon, deaths: &BTreeMap<String, Wall>) {
     let rest = daemon.rest();
     let names: Vec<String> = deaths.keys().cloned().collect();
-    let everyone_gone = wait_until("nobody is a ghost", async || {
+    let everyone_gone = wait_until("no ghost is present", async || {
         let page = rest.list("").await;
         page.users.is_empty().then_some(())
     });
@@ -150,14 +152,14 @@ async fn assert_no_ghosts(daemon: &Daemon, deaths: &BTreeMap<String, Wall>) {
         let Update::Record(record) = update else {
             panic!("{update:?}")
         };
-        assert_times_are_true(&record, deaths[record.user_id.as_str()]);
+        assert_times(&record, deaths[record.user_id.as_str()]);
     }
 }
 
-fn assert_times_are_true(record: &Record, died: Wall) {
+fn assert_times(record: &Record, died: Wall) {
     assert_eq!(record.status, Status::Offline, "{record:?}");
     let seen = record.last_seen.expect("it was seen");
-    assert!(seen <= died, "{record:?} died {died}: not later than the truth");
+    assert!(seen <= died, "{record:?} died {died}: not later than the crash");
     assert!(died.since(seen).as_secs() <= 60, "{record:?} died {died}");
     assert!(record.last_active <= record.last_seen, "{record:?}");
 }

@@ -1,4 +1,4 @@
-//! Choices: what they change, what they don't, whose they are, how often they may be made.
+//! Custom statuses: their effect on status, times and events, their author, their rate limit.
 
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
@@ -38,7 +38,7 @@ async fn a_hidden_change_reaches_only_the_user_and_operators() {
     bob.watch(&["alice", "marker"]).await;
     let mut operator = daemon.observer().await;
     operator.watch(&["alice"]).await;
-    // An operator's choice of IDLE shows what the idle session shows already.
+    // The custom status IDLE shows what the idle session already shows.
     let chosen: Record = rest.set_custom_status_as_operator("alice", "IDLE").await.ok();
     assert_eq!(
         (chosen.status, chosen.custom_status),

@@ -1,4 +1,4 @@
-//! The data directory: who may use it, what is refused and left alone, what older files become, who may read it.
+//! The data directory: lock, damaged and newer databases, migration, permissions; and the configuration file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use presence_tests::daemon::{Setup, StartFailure};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// A data directory as a daemon leaves it, with users in it.
+/// Makes a data directory of a daemon that had users and stopped.
 async fn used_home() -> Arc<TempDir> {
     let mut daemon = Daemon::start(&[]).await;
     for index in 0..300 {
@@ -47,7 +47,7 @@ async fn a_second_process_names_the_first_and_exits() {
     );
     assert_eq!(daemon.rest().record("alice").await.status, Status::Online);
     drop(alice);
-    // What a dead process leaves behind keeps nobody out.
+    // The files of a dead process don't prevent a start.
     daemon.crash_and_start_again().await;
 }
 
@@ -221,7 +221,7 @@ async fn flags_take_precedence_over_the_configuration_file() {
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
     let alice = daemon.socket("alice").await;
-    // Gone before bob is told, she might never be shown to have come.
+    // If alice left before bob is notified, the connect and the disconnect might be conflated.
     bob.wait_for_status("alice", Status::Online).await;
     alice.reset();
     bob.wait_for_status("alice", Status::Offline).await;

@@ -1,4 +1,4 @@
-//! What watchers get: whole snapshots, no change lost, growing revisions, cursors that resume.
+//! Delivery to watchers: snapshots, events without loss, growing revisions, cursors.
 
 use std::collections::BTreeMap;
 
@@ -40,10 +40,10 @@ async fn a_cursor_resumes_with_only_the_changes() {
     let again = bob.snapshot(watch_since(&users, &first.cursor)).await;
     assert!(again.resumed);
     assert_eq!(again.record("alice").status, Status::Online);
-    // Somebody absent of whom nobody kept anything may be listed again; who is present and did not change is not.
+    // An absent user that is not in memory may be listed again; a present one that did not change is not.
     assert!(!names(&again.users).contains(&"carol"), "{again:?}");
 
-    // From a cursor of an event, on the same connection and on another.
+    // The cursor of an event, on the same connection and on another.
     carol.close(Some(1000)).await;
     bob.wait_for_status("carol", Status::Offline).await;
     let cursor = bob.cursor().to_owned();
@@ -89,7 +89,7 @@ async fn a_foreign_cursor_gets_a_full_snapshot() {
     }
 }
 
-/// What a watcher believes: the latest record of each user. Fails the test if a revision does not grow.
+/// The latest record of each user as a watcher knows it. Fails the test if a revision does not grow.
 #[derive(Default)]
 struct View(BTreeMap<String, (Revision, Option<Status>)>);
 
@@ -100,7 +100,7 @@ impl View {
         view
     }
 
-    /// What a snapshot lists. Fails the test if it is older than what is known.
+    /// Applies a snapshot. Fails the test if it is older than a known record.
     fn learn(&mut self, updates: &[Update]) {
         for update in updates {
             let new = (update.revision(), status_of(update));
@@ -147,7 +147,7 @@ async fn flip(daemon: &Daemon, user: String) {
     }
 }
 
-/// Watches while everything changes, until the view is the truth that `finished` brings.
+/// Watches during changes until the view equals the records that `finished` returns.
 async fn watch_to_the_end(mut bob: Socket, users: &[String], finished: impl Future<Output = Vec<Record>>) {
     let mut view = View::start(&bob.watch(users).await.users);
     let truth = finished.await;
@@ -308,7 +308,7 @@ async fn a_slow_reader_gets_conflated_changes() {
     const ROUNDS: usize = 20;
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
-    // Its socket is full to the brim before anything changes.
+    // Its socket buffers are full before the changes begin.
     let mut bob = slow_reader(daemon.address(), "bob").await;
     let users: Vec<String> = (0..20).map(|index| format!("g{index}")).collect();
     for round in 0..ROUNDS {
@@ -319,7 +319,7 @@ async fn a_slow_reader_gets_conflated_changes() {
     let (mut view, mut told) = (View::default(), 0);
     while !answer.users.iter().all(|record| view.knows(record)) {
         match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {
-            // Made as the socket drains, and asked for again and again: it may repeat what is known.
+            // The snapshot is built while the socket drains and requested repeatedly: it may repeat known records.
             ServerMessage::Snapshot { users, .. } => view.learn(&users),
             ServerMessage::Presence { users, .. } => {
                 told += users.len();

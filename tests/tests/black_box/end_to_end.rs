@@ -1,4 +1,4 @@
-//! The story of a user, by REST and WebSocket alone, and the calls that must not become part of it.
+//! A user's presence from end to end over REST and WebSocket, and calls that are rejected.
 
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
@@ -124,13 +124,13 @@ async fn a_custom_status_outlives_ten_reconnects() {
     }
 }
 
-/// Everything somebody could see of alice.
-async fn all_of_alice(rest: &Rest) -> (Record, String) {
+/// The record and the custom status of alice.
+async fn state_of_alice(rest: &Rest) -> (Record, String) {
     (rest.record("alice").await, rest.custom_status("alice").await)
 }
 
-/// Calls that must be refused: as whom, method and path, body, status, code.
-const REFUSED: &str = r#"
+/// Calls that must be rejected: caller, method and path, body, status, code.
+const REJECTED: &str = r#"
     user         | PUT /api/user/custom-status         | {"customStatus":"OFFLINE"}              | 400 | invalid_custom_status
     user         | PUT /api/user/custom-status         | {"customStatus":"idle"}                 | 400 | invalid_custom_status
     user         | PUT /api/user/custom-status         | {"customStatus":""}                     | 400 | invalid_custom_status
@@ -162,8 +162,8 @@ async fn a_rejected_call_has_a_code_and_no_effect() {
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
     alice.set_custom_status("DO_NOT_DISTURB").await;
-    let before = all_of_alice(&rest).await;
-    for line in REFUSED.lines().filter(|line| !line.trim().is_empty()) {
+    let before = state_of_alice(&rest).await;
+    for line in REJECTED.lines().filter(|line| !line.trim().is_empty()) {
         let [who, call, body, status, code] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
@@ -173,7 +173,7 @@ async fn a_rejected_call_has_a_code_and_no_effect() {
             call = call.header("content-type", "application/json").body(body);
         }
         send(call).await.rejected(status.parse().unwrap(), code);
-        assert_eq!(all_of_alice(&rest).await, before, "{line}");
+        assert_eq!(state_of_alice(&rest).await, before, "{line}");
     }
     assert_still_served(&mut alice).await;
 }

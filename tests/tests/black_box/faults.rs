@@ -1,5 +1,5 @@
-//! Faults of the machine: a full disk, a locked database, a log that nobody reads. Reads go on, writes say 503, nothing is
-//! acknowledged that is not stored, and service returns without a restart.
+//! Faults: a full disk, a locked database, a blocked log. Reads continue, writes are answered 503, nothing is
+//! acknowledged that is not stored, and service resumes without a restart.
 
 use presence::wire::code::Code;
 use presence::wire::record::Record;
@@ -10,7 +10,7 @@ use presence_tests::{Daemon, Rest, wait_until};
 use rusqlite::Connection;
 use serde_json::json;
 
-/// Nothing can be written, everything can be read, and who comes is let in.
+/// Asserts that writes fail, reads succeed, and connects are accepted.
 async fn assert_reads_only(daemon: &Daemon) {
     let rest = daemon.rest();
     let before = rest.record("alice").await;
@@ -153,7 +153,7 @@ async fn a_blocked_or_closed_log_pipe_stalls_no_request() {
     for log in [LogTarget::NeverRead, LogTarget::Closed] {
         let mut daemon = Setup::new(&["--log-level", "trace"]).logging_to(log).start().await;
         let rest = daemon.rest();
-        // Far more than a pipe holds.
+        // Far more than the capacity of a pipe.
         for round in 0..60 {
             for index in 0..10 {
                 rest.set_custom_status(&format!("user-{round}-{index}"), "IDLE")

@@ -1,16 +1,16 @@
-//! Grace: the time for which lost sessions still count. What is back in time was never away.
+//! The grace period: lost sessions still count, and a reconnect within it is no event.
 
 use presence::wire::record::Update;
 use presence::{Reason, Status};
 use presence_tests::clock::wall_now;
 use presence_tests::{Daemon, RawClient, Socket, wait_until};
 
-/// Long enough for a reconnect on a busy machine, short enough to be waited for.
+/// Long enough for a reconnect on a busy machine, short enough for a test.
 const GRACE: [&str; 2] = ["--grace", "4s"];
 
-/// What the watcher was told of alice until the grace of somebody lost just now has ended: by then, whatever alice's own
-/// earlier grace would have brought has come.
-async fn told_of_alice_beyond_her_grace(daemon: &Daemon, bob: &mut Socket) -> Vec<Update> {
+/// Returns the updates of alice until the grace period of `control`, lost now, has ended: alice's earlier grace period
+/// has ended by then too.
+async fn updates_of_alice_until_grace_ends(daemon: &Daemon, bob: &mut Socket) -> Vec<Update> {
     daemon.socket("control").await.reset();
     let gone = |update: &Update| presence_tests::websocket::shows(update, "control", Status::Offline);
     let mut told = bob.updates_until("the control's grace ends", gone).await;
@@ -40,7 +40,7 @@ async fn a_page_reload_is_no_event() {
     assert_eq!(daemon.rest().record("alice").await.status, Status::Online);
     let new = daemon.socket("alice").await;
     assert_eq!(new.user.as_ref().unwrap().status, Status::Online);
-    assert_eq!(told_of_alice_beyond_her_grace(&daemon, &mut bob).await, []);
+    assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
     assert_eq!(daemon.rest().record("alice").await.sessions, Some(1));
 }
 
@@ -52,7 +52,7 @@ async fn a_reset_and_reconnect_is_no_event() {
     old.reset();
     wait_for_grace(&daemon).await;
     let _new = daemon.socket("alice").await;
-    assert_eq!(told_of_alice_beyond_her_grace(&daemon, &mut bob).await, []);
+    assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn ten_reconnects_in_a_row_are_no_event() {
         }
         alice = daemon.socket("alice").await;
     }
-    assert_eq!(told_of_alice_beyond_her_grace(&daemon, &mut bob).await, []);
+    assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
     wait_until("only the last is left", async || {
         (daemon.rest().record("alice").await.sessions == Some(1)).then_some(())
     })
@@ -142,7 +142,7 @@ async fn a_user_lost_while_idle_comes_back_idle() {
     assert!(daemon.rest().explain("alice").await.grace.unwrap().idle);
     let mut alice = daemon.socket("alice").await;
     assert_eq!(alice.user.as_ref().unwrap().status, Status::Idle);
-    assert_eq!(told_of_alice_beyond_her_grace(&daemon, &mut bob).await, []);
+    assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
     alice.be_active().await;
     bob.wait_for_status("alice", Status::Online).await;
 }
@@ -195,5 +195,5 @@ async fn a_rejected_handshake_creates_no_session() {
         (record.status, record.revision.get(), record.last_seen),
         (Status::Offline, 0, None)
     );
-    assert_eq!(told_of_alice_beyond_her_grace(&daemon, &mut bob).await, []);
+    assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
 }

@@ -1,4 +1,5 @@
-//! Users' tokens: the key fixes the algorithm, the claims are checked, and a connection ends when its token does.
+//! Users' tokens (JWT): the key determines the algorithm, claims are checked, and a connection ends when its token
+//! expires.
 
 use std::path::PathBuf;
 
@@ -158,7 +159,7 @@ async fn a_connection_ends_when_its_token_expires() {
     let active = daemon.rest().record("alice").await.last_active;
     let (code, _, _) = alice.goodbye().await;
     assert_eq!(code, 4001);
-    // It is a loss, not a leaving: somebody who comes back with a new token was never away.
+    // An expired token starts a grace period, so a reconnect with a new token is no event.
     let token = hs256(&daemon.jwt_key(), &claims("alice", 3_600));
     let _alice = Socket::connect(daemon.address(), HandshakeHeaders::bearer(&token))
         .await

@@ -1,4 +1,4 @@
-//! Peers that fall silent without a word, and a daemon that was itself away for a while.
+//! The keepalive: peers that fall silent, and a daemon that was stalled.
 
 use presence::{Status, Wall};
 use presence_tests::clock::{Stopwatch, wall_now};
@@ -9,8 +9,8 @@ use presence_tests::websocket::shows;
 use presence_tests::{Daemon, RawClient, wait_until};
 
 const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "--grace", "500ms"];
-/// Ping interval, ping timeout, grace, and the second that is allowed on top.
-const NOTICED_WITHIN_MILLIS: u128 = 4_000;
+/// Ping interval, ping timeout, grace period, and the tolerance of one second.
+const DETECTED_WITHIN_MILLIS: u128 = 4_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
@@ -35,8 +35,8 @@ async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
         active <= seen && seen <= heard_to,
         "{seen} {heard_to}: never the time of detection"
     );
-    let noticed = told.since.unwrap().since(seen);
-    assert!(noticed.as_millis() <= NOTICED_WITHIN_MILLIS, "{noticed:?}");
+    let detected = told.since.unwrap().since(seen);
+    assert!(detected.as_millis() <= DETECTED_WITHIN_MILLIS, "{detected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn any_frame_answers_a_keepalive_ping() {
     }
     assert!(!ponging.is_finished() && !talking.is_finished());
     let seen = daemon.rest().record("ponger").await.last_seen.unwrap();
-    assert!(wall_now().since(seen).as_millis() < NOTICED_WITHIN_MILLIS);
+    assert!(wall_now().since(seen).as_millis() < DETECTED_WITHIN_MILLIS);
     let active = daemon.rest().record("ponger").await.last_active;
     assert!(active <= Some(seen), "a pong is no activity");
     ponging.abort();
@@ -133,7 +133,7 @@ async fn a_stalled_daemon_expires_no_live_connection() {
         "{told:?}"
     );
     for user in &mut users {
-        assert!(user.unseen().is_empty(), "nobody was closed");
+        assert!(user.unseen().is_empty(), "no connection was closed");
         user.be_active().await;
     }
     assert!(daemon.rest().record("user-0").await.last_seen > Some(Wall::from_millis(0)));

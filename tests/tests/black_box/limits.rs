@@ -1,4 +1,4 @@
-//! The limits of the contract, each at n and n+1: what fits is served, what does not is answered with its code.
+//! The documented limits, each at n and n + 1.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn pings(count: usize) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_is_limited_to_100_messages() {
-    // The slowest refill there is: hardly anything is added while the bucket is emptied.
+    // The slowest refill, so that hardly anything is added while the bucket is emptied.
     let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
     let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
@@ -39,7 +39,7 @@ async fn messages_are_limited_to_30_a_second() {
     let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
-    // A second and a half: 45 more fit.
+    // 45 more after a second and a half.
     let since = Stopwatch::start();
     wait_until("the bucket fills", async || {
         (since.elapsed() > Duration::from_millis(1_500)).then_some(())
@@ -197,7 +197,7 @@ async fn handshakes_are_limited_per_address_except_for_proxies() {
     for _ in 0..20 {
         observer().await.unwrap();
     }
-    // A place may have come free meanwhile, but not many.
+    // Few tokens may have been refilled meanwhile.
     let one_more = join_all((0..20).map(|_| observer())).await;
     let refused = |answer: &Result<Socket, HandshakeError>| matches!(answer, Err(HandshakeError::Http(429, code)) if code == "rate_limited");
     assert!(

@@ -1,4 +1,4 @@
-//! Many at once: what a connection costs, what thousands of watchers see, and what those who don't read cost the others.
+//! Load: the cost of a connection, thousands of watchers, and clients that don't read.
 
 use presence::wire::record::{Record, Update};
 use presence::wire::server::ServerMessage;
@@ -12,7 +12,7 @@ use presence_tests::{Daemon, RawClient, file_lock, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
-/// Of a release build; one with debug assertions has larger futures and other code, and may cost twice that.
+/// The limit of a release build; a debug build has larger futures and may use twice that.
 const BYTES_A_CONNECTION: u64 = if cfg!(debug_assertions) { 12 * 1024 } else { 6 * 1024 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,13 +21,13 @@ async fn an_idle_connection_uses_little_memory_and_cpu() {
     raise_file_limit();
     const CONNECTIONS: u64 = 1_000;
     let daemon = Daemon::start(&[]).await;
-    drop(daemon.socket("the first, for what is made once").await);
+    drop(daemon.socket("warm-up").await);
     let process = daemon.process();
     let empty = process.resident_bytes();
-    let crowd = ConnectionLoad::watching(daemon.address(), CONNECTIONS as usize, 50).await;
+    let load = ConnectionLoad::watching(daemon.address(), CONNECTIONS as usize, 50).await;
     daemon.flushed().await;
     let each = (process.resident_bytes() - empty) / CONNECTIONS;
-    assert_eq!(crowd.open() as u64, CONNECTIONS);
+    assert_eq!(load.open() as u64, CONNECTIONS);
 
     let (idle, before) = (Stopwatch::start(), process.cpu_time());
     wait_until("a few idle seconds", async || {
@@ -43,14 +43,13 @@ async fn an_idle_connection_uses_little_memory_and_cpu() {
     assert!(cpu < Duration::from_millis(300), "{cpu:?}");
 }
 
-/// How eagerly a watcher reads.
 #[derive(Clone, Copy, PartialEq)]
 enum Pace {
     AtOnce,
     Slowly,
 }
 
-/// Watches the star until it is shown IDLE, which it is in the end and never before; how many states it was told.
+/// Watches `star` until it is IDLE, its last state, and returns the number of states received.
 async fn watch_the_star(daemon: &Daemon, index: usize, pace: Pace) -> usize {
     let user = format!("watcher-{index}");
     let socket = match pace {
@@ -67,7 +66,7 @@ async fn watch_the_star(daemon: &Daemon, index: usize, pace: Pace) -> usize {
         let ServerMessage::Presence { users, .. } = serde_json::from_str(&text).unwrap() else {
             panic!("{text}")
         };
-        // The watcher's own record may come along, with revisions of its own.
+        // The watcher's own record may be in the event too.
         for update in users.iter().filter(|update| update.user_id().as_str() == "star") {
             assert!(update.revision() > revision, "{update:?} after {revision:?}");
             revision = update.revision();
@@ -85,7 +84,7 @@ async fn watch_the_star(daemon: &Daemon, index: usize, pace: Pace) -> usize {
 const WATCHERS: usize = 2_000;
 const CHANGES: usize = 100;
 
-async fn shine(daemon: &Daemon) {
+async fn change_the_star(daemon: &Daemon) {
     let rest = daemon.rest();
     wait_until("everyone watches", async || {
         let stats = rest.stats().await;
@@ -109,7 +108,7 @@ async fn two_thousand_watchers_all_receive_the_last_state() {
         watch_the_star(&daemon, index, pace)
     }));
     let (told, ()) = within("all watchers reach the end", Duration::from_secs(180), async {
-        tokio::join!(watching, shine(&daemon))
+        tokio::join!(watching, change_the_star(&daemon))
     })
     .await;
     assert_eq!(told.len(), WATCHERS);
@@ -124,14 +123,14 @@ async fn two_thousand_watchers_all_receive_the_last_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_is_closed_without_affecting_others() {
     let _lock = file_lock::heavy().await;
-    // What gluttons send is cut off in the middle of a message, which must not hide that they don't read.
+    // What they send is cut off within a message: the message timeout must not hide that they don't read.
     let daemon = Daemon::start(&["--write-timeout", "3s", "--message-timeout", "1s", "--grace", "0s"]).await;
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
-    let names: Vec<String> = (0..8).map(|index| format!("glutton-{index}")).collect();
+    let names: Vec<String> = (0..8).map(|index| format!("reader-{index}")).collect();
     bob.watch(&names).await;
     let before = daemon.process().resident_bytes();
-    let gluttons = join_all(names.iter().map(|name| slow_reader(daemon.address(), name))).await;
+    let readers = join_all(names.iter().map(|name| slow_reader(daemon.address(), name))).await;
     let cost = daemon.process().resident_bytes().saturating_sub(before);
     assert!(cost < 32 << 20, "{cost} bytes for {} of them", names.len());
     let mut gone = 0;
@@ -157,5 +156,5 @@ async fn a_client_that_stops_reading_is_closed_without_affecting_others() {
         rest.metrics().await.lines().any(counted).then_some(())
     })
     .await;
-    drop(gluttons);
+    drop(readers);
 }

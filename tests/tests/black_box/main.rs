@@ -1,4 +1,4 @@
-//! The black-box tests, in one program so that it is linked once. What they share is the fixture in `src/`.
+//! The black-box tests, in one program so that it is linked once. The fixture is in `src/`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,4 @@
-//! Signs of life and trouble: figures, metrics, logs, the configuration as it holds. No silence, no secret, no user's name
-//! where it must not be.
+//! Stats, metrics, health and logs. No secret is logged, no user id is a metric label.
 
 use presence_tests::jwt::{claims, hs256};
 use presence_tests::rest::send;
@@ -43,7 +42,7 @@ async fn stats_count_sessions_users_and_watches() {
     .await;
 }
 
-/// The value of the first sample of this metric whose labels have these parts.
+/// The value of the first sample of a metric whose line contains these parts.
 fn sample(metrics: &str, name: &str, parts: &[&str]) -> Option<f64> {
     let fits = |line: &&str| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))

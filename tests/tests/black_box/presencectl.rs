@@ -1,4 +1,4 @@
-//! `presencectl` against a real daemon, as somebody types it who has only the README.
+//! `presencectl` against a real daemon, with the commands of the README.
 
 use std::process::Stdio;
 
@@ -15,7 +15,7 @@ async fn ok(daemon: &Daemon, args: &[&str]) -> String {
     said.out
 }
 
-/// Every object of an answer that is about this user.
+/// The objects of a JSON document that are about this user.
 fn about<'a>(value: &'a Value, user: &str) -> Vec<&'a Value> {
     match value {
         Value::Array(items) => items.iter().flat_map(|item| about(item, user)).collect(),
@@ -91,7 +91,7 @@ async fn events_continue_over_a_daemon_restart() {
         .start()
         .await;
     let mut events = StreamingCommand::start(&daemon, &["events", "-o", "ndjson"]);
-    // It says nothing until something happens, so something happens until it says so.
+    // It prints nothing until there is an event, so events are made until it prints one.
     wait_until("the stream begins", async || {
         daemon.socket("early").await.close(Some(1000)).await;
         events.lines().iter().any(|line| line.contains("early")).then_some(())

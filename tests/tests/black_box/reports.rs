@@ -1,4 +1,4 @@
-//! Reports of outside gateways: sessions that belong to no connection, and outlive the daemon.
+//! Reports of outside gateways: sessions without a connection, which survive a restart.
 
 use presence::wire::record::Record;
 use presence::{Reason, Status};
@@ -123,7 +123,7 @@ async fn reports_outlive_a_restart_without_grace() {
     assert_eq!(told.len(), 1, "{told:?}");
     let record = daemon.rest().record("carol").await;
     assert_eq!(record.status, Status::Offline);
-    // The end is told again after the restart, to the millisecond or nearly so.
+    // The end of the report is the same after the restart, within milliseconds.
     assert!(
         record.since.unwrap().after(std::time::Duration::from_millis(50)) >= expires,
         "{record:?} {expires}"
@@ -144,7 +144,7 @@ async fn the_later_of_report_and_custom_status_wins() {
         (record.status, record.reason.unwrap(), what.to_owned())
     };
     let report = async |word: &str| {
-        // A report is newer only if the clock has moved on since the choice.
+        // A report is newer only if the clock has advanced since the custom status was set.
         let set_at = rest.explain("alice").await.choice.set_at;
         wait_until("the clock moves on", async || (Some(wall_now()) > set_at).then_some(())).await;
         rest.report("alice", json!({"status": word})).await.ok::<Record>();

@@ -1,4 +1,4 @@
-//! REST under garbage: bodies, sizes, parameters, methods, heads. Each gets its code and changes nothing.
+//! Invalid REST requests: bodies, sizes, parameters, methods, heads. Each gets an error code and has no effect.
 
 use presence::Status;
 use presence::wire::record::Record;
@@ -314,7 +314,6 @@ async fn unknown_paths_and_methods_have_error_codes() {
     }
 }
 
-/// A request's head as it is on the wire, and whether it may be answered with 200.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_request_head_is_rejected() {
     let daemon = Daemon::start(&[]).await;
@@ -378,7 +377,7 @@ async fn a_smuggled_request_is_not_executed() {
         let first = raw.response().await;
         assert!(first.status == 0 || first.status >= 400, "{}", first.head);
     }
-    // A body that was not asked for is no next request.
+    // An unexpected body must not be parsed as the next request.
     let mut raw = RawClient::connect(daemon.address()).await;
     raw.send(format!(
         "GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{inner}",

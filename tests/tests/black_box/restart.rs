@@ -1,5 +1,5 @@
-//! Restarts: what was chosen is shown again, who comes back in time was never away, who does not is OFFLINE with the times
-//! that were true, and nobody is told a revision that does not grow.
+//! Restarts: custom statuses survive, users that reconnect within the restart grace are not shown OFFLINE, the others
+//! are with correct times, and revisions grow.
 
 use presence::wire::record::Update;
 use presence::{CustomStatus, Status};
@@ -20,7 +20,7 @@ async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
     left.close(Some(1000)).await;
     let before = daemon.rest().record("alice").await;
     let heard_to = wall_now();
-    // A connect is on disk a moment after it, like everything that is written behind.
+    // A connect is written behind, so it is on disk a moment later.
     daemon.flushed().await;
     daemon.crash_and_start_again().await;
 
@@ -108,7 +108,7 @@ async fn sigterm_sends_every_client_a_delay_and_exits_with_0() {
     alice.set_custom_status("DO_NOT_DISTURB").await;
     let active = daemon.rest().record("alice").await.last_active;
     sockets.push(daemon.observer().await);
-    // Somebody who neither reads nor answers must not hold it up.
+    // A client that neither reads nor answers must not delay the exit.
     let _mute = RawClient::user(address, "mute").await;
     let asked = Stopwatch::start();
     daemon.process().terminate();
@@ -151,7 +151,7 @@ async fn sigterm_ends_the_daemon_in_time_despite_stuck_clients() {
     let mut daemon = Daemon::start(&["--message-timeout", "10m"]).await;
     let address = daemon.address();
     let _mute = RawClient::user(address, "mute").await;
-    // A request whose body never comes, and that is under way: its beginning was asked for.
+    // A request whose body never arrives; `100 Continue` shows that it is under way.
     let mut slow = RawClient::connect(address).await;
     let head = format!(
         "PUT /api/user/custom-status HTTP/1.1\r\nhost: {address}\r\nx-user-id: slow\r\nexpect: 100-continue\r\n\
@@ -198,7 +198,7 @@ async fn sigint_and_a_second_sigterm_end_the_daemon() {
     assert_eq!(daemon.ended().await.code(), Some(0));
 }
 
-/// Changes the file of a daemon that is down.
+/// Changes the database of a stopped daemon.
 fn edit(daemon: &Daemon, sql: &str) {
     let file = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
     assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");

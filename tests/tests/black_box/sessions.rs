@@ -1,4 +1,4 @@
-//! Sessions come and go: devices side by side, kicks, forgotten users, idleness.
+//! Sessions: several devices of a user, kick, forget, idleness.
 
 use presence::wire::record::{Record, Update};
 use presence::{CustomStatus, Reason, Status};
@@ -7,14 +7,14 @@ use presence_tests::clock::wall_now;
 use presence_tests::websocket::{HandshakeError, Socket};
 use serde_json::json;
 
-/// Whom a watcher is told about last, to prove that nothing came before.
+/// Changes the user `marker`: an update of it proves that no other update was pending.
 async fn marker(daemon: &Daemon) -> Record {
     let rest = daemon.rest();
     rest.report("marker", json!({"status": "ONLINE"})).await;
     rest.report("marker", json!({"status": "OFFLINE"})).await.ok()
 }
 
-/// A watcher of alice and the marker.
+/// Connects a watcher of alice and the marker.
 async fn watcher(daemon: &Daemon) -> Socket {
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice", "marker"]).await;

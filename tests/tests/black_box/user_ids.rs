@@ -1,4 +1,4 @@
-//! User ids are hostile text: every one that is allowed is a user of its own, every other is refused by name.
+//! User ids are untrusted text: every valid one is a distinct user, every other is rejected.
 
 use presence::wire::record::Record;
 use presence::wire::rest::QueryResponse;
@@ -8,7 +8,7 @@ use presence_tests::{Daemon, RawClient};
 use reqwest::Method;
 use serde_json::json;
 
-/// Ids that are allowed, between bars.
+/// Valid ids, separated by bars.
 const ALLOWED: &str = "a|A|query|realtime|custom-status|presence|user|sessions|explain|api|ws|__proto__|constructor|\
 null|undefined|NaN|0|-1|-rf|true|...|.a|a.|a/b|/|//|a/../b|../etc/passwd|a%b|%|%2F|%2e%2e|%00|a+b|a b|a?b=c|a#b|a&b|\
 a;b|a=b|a:b|a@b|a,b|a\\b|\\|a\"b|'; DROP TABLE profile; --|' OR 1=1 --|%_%|a*|[a-z]|<script>alert(1)</script>|{{7*7}}|\
@@ -20,18 +20,18 @@ fn allowed() -> Vec<String> {
     ALLOWED.split('|').map(str::to_owned).chain(longest).collect()
 }
 
-/// Path segments that name no user: bad escapes, bad UTF-8, bad ids.
-const REFUSED: &str = "%2E %2E%2E %2e%2e %00 a%00b %0A a%0Ab %0D%0A %09 %1B%5B31m %7F %C2%80 %C2%85 %20 %20a a%20 \
+/// Invalid path segments: escapes, UTF-8, ids.
+const REJECTED: &str = "%2E %2E%2E %2e%2e %00 a%00b %0A a%0Ab %0D%0A %09 %1B%5B31m %7F %C2%80 %C2%85 %20 %20a a%20 \
 %C2%A0a a%E2%80%83 %E3%80%80 %FF %C0%AF %C0%80 %ED%A0%80 %F4%90%80%80 %E2%82 a%FFb %F8%88%80%80%80";
 
-fn refused_segments() -> Vec<String> {
+fn rejected_segments() -> Vec<String> {
     let too_long = [
         "x".repeat(129),
         percent(&"ü".repeat(65)),
         percent(&"🦀".repeat(33)),
         "x".repeat(4_000),
     ];
-    REFUSED.split_whitespace().map(str::to_owned).chain(too_long).collect()
+    REJECTED.split_whitespace().map(str::to_owned).chain(too_long).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +111,7 @@ async fn valid_user_ids_work_on_websocket_and_over_a_restart() {
 async fn an_invalid_user_id_in_a_path_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let secret = daemon.secret();
-    for segment in refused_segments() {
+    for segment in rejected_segments() {
         for (method, path) in [
             ("GET", format!("/api/presence/{segment}")),
             ("GET", format!("/api/user/custom-status/{segment}")),
@@ -195,7 +195,7 @@ async fn an_invalid_user_id_in_header_or_body_is_rejected() {
         "", ".", "..", " a", "a ", "a\u{0}", "a\nb", "\u{7f}", "\u{85}", "\u{a0}a", &long,
     ];
     for id in in_bodies {
-        // Bad messages are counted, so each has a connection of its own.
+        // Invalid messages are limited per connection, so each has a connection of its own.
         let mut bob = daemon.socket("bob").await;
         let request = rest.internal(Method::POST, "/api/presence/query");
         send(request.json(&json!({"userIds": ["alice", id]})))

@@ -1,12 +1,12 @@
-//! The WebSocket under garbage: frames no library would send. Each ends its own connection with its code, and nothing else.
+//! Invalid WebSocket frames: each ends its own connection with a close code, and no other.
 
 use presence::Status;
 use presence_tests::frame::{Frame, opcode};
 use presence_tests::raw_client::RawEvent;
 use presence_tests::{Daemon, RawClient};
 
-/// Longest message, in bytes.
-const MESSAGE: usize = 16 * 1024;
+/// The longest message, in bytes.
+const MESSAGE_MAX: usize = 16 * 1024;
 
 /// A `ping` of exactly so many bytes.
 fn ping_of(bytes: usize) -> String {
@@ -14,7 +14,7 @@ fn ping_of(bytes: usize) -> String {
     format!("{head}{}\"}}", "x".repeat(bytes - head.len() - 2))
 }
 
-/// Sends these frames as mallory and gives the code of the close.
+/// Sends these frames as mallory and returns the close code.
 async fn code_after(daemon: &Daemon, frames: &[Frame]) -> Option<u16> {
     let mut mallory = RawClient::user(daemon.address(), "mallory").await;
     for frame in frames {
@@ -113,7 +113,7 @@ async fn invalid_utf_8_text_is_closed_with_1007() {
         Some(1007),
         "in a close"
     );
-    // A character may be cut in two by a fragment.
+    // A fragment may end within a character.
     let mut alice = RawClient::user(daemon.address(), "alice").await;
     let text = r#"{"type":"ping","id":"ü"}"#;
     let cut = text.find('ü').unwrap() + 1;
@@ -130,7 +130,7 @@ async fn invalid_utf_8_text_is_closed_with_1007() {
 async fn messages_are_limited_to_16_kib() {
     let daemon = Daemon::start(&[]).await;
     let mut alice = RawClient::user(daemon.address(), "alice").await;
-    for bytes in [MESSAGE - 1, MESSAGE] {
+    for bytes in [MESSAGE_MAX - 1, MESSAGE_MAX] {
         alice.send_frame(Frame::text(ping_of(bytes))).await;
         alice.text_with("pong").await;
         let text = ping_of(bytes);
@@ -144,13 +144,13 @@ async fn messages_are_limited_to_16_kib() {
             .await;
         alice.text_with("pong").await;
     }
-    let over = ping_of(MESSAGE + 1);
+    let over = ping_of(MESSAGE_MAX + 1);
     assert_eq!(
         code_after(&daemon, &[Frame::text(over.clone())]).await,
         Some(1009),
         "whole"
     );
-    let (front, back) = over.as_bytes().split_at(MESSAGE / 2);
+    let (front, back) = over.as_bytes().split_at(MESSAGE_MAX / 2);
     let fragments = [
         Frame::fragment(opcode::TEXT, front),
         Frame::new(opcode::CONTINUATION, back),
@@ -166,7 +166,7 @@ async fn messages_are_limited_to_16_kib() {
         "in many, and never finished"
     );
     assert_eq!(
-        code_after(&daemon, &[Frame::new(opcode::BINARY, vec![0; MESSAGE + 1])]).await,
+        code_after(&daemon, &[Frame::new(opcode::BINARY, vec![0; MESSAGE_MAX + 1])]).await,
         Some(1009),
         "binary"
     );
@@ -176,7 +176,7 @@ async fn messages_are_limited_to_16_kib() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_is_rejected_by_its_declared_length() {
     let daemon = Daemon::start(&[]).await;
-    for claimed in [MESSAGE as u64 + 1, 1 << 20, 1 << 31, 1 << 32, u64::MAX >> 1] {
+    for claimed in [MESSAGE_MAX as u64 + 1, 1 << 20, 1 << 31, 1 << 32, u64::MAX >> 1] {
         let code = code_after(&daemon, &[Frame::text("x").claiming(claimed)]).await;
         assert_eq!(code, Some(1009), "{claimed}");
     }
@@ -205,7 +205,7 @@ async fn endless_empty_fragments_are_closed_as_abusive() {
     mallory.send_frame(Frame::fragment(opcode::TEXT, "")).await;
     let empty = Frame::fragment(opcode::CONTINUATION, "").encode().repeat(2_000);
     let before = daemon.process().cpu_time();
-    // Bounded: 40 MB, far above any limit.
+    // At most 40 MB, far above any limit.
     for _ in 0..3_500 {
         if !mallory.send(&empty).await {
             break;

@@ -1,4 +1,4 @@
-//! WebSocket messages: answers carry their id, bad messages are answered and the connection lives on, up to a limit.
+//! WebSocket messages: answers carry the id, invalid messages are answered up to a limit, handshakes are validated.
 
 use presence::wire::code::Code;
 use presence::wire::server::ServerMessage;

@@ -1,4 +1,4 @@
-//! What an operator does to users from the dashboard, and sees done.
+//! Actions of an operator in the dashboard: custom status, kick, forget, copy, export.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ async fn a_custom_status_is_set_and_shown_in_table_and_stream() {
         .until("the table and the stream show it", |screen| {
             let in_stream = |line: &str| line.contains("bob") && line.contains('→') && line.contains("DO_NOT_DISTURB");
             has_table(screen, |table| {
-                table.says("bob", "DO_NOT_DISTURB") && table.says("alice", "ONLINE")
+                table.row_contains("bob", "DO_NOT_DISTURB") && table.row_contains("alice", "ONLINE")
             }) && screen.lines().any(|line| in_stream(line) || line.contains("DND"))
         })
         .await;
@@ -33,7 +33,9 @@ async fn a_custom_status_is_set_and_shown_in_table_and_stream() {
     assert_eq!(explain.choice.custom_status, CustomStatus::DoNotDisturb);
     assert_eq!(explain.choice.set_by, Some(presence::Actor::Operator));
     fixture.terminal.text("c1");
-    fixture.until("ONLINE again", |table| table.says("bob", "ONLINE")).await;
+    fixture
+        .until("ONLINE again", |table| table.row_contains("bob", "ONLINE"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +57,9 @@ async fn a_kick_needs_a_confirmation() {
     fixture.terminal.shows("No, leave").await;
     fixture.terminal.text("y");
     assert_eq!(fixture.sockets[1].goodbye().await.0, 4003);
-    // Selected, so still there, as who is no longer.
+    // The selected row stays although the user is OFFLINE.
     fixture
-        .until("bob is shown OFFLINE", |table| table.says("bob", "OFFLINE"))
+        .until("bob is shown OFFLINE", |table| table.row_contains("bob", "OFFLINE"))
         .await;
     fixture.terminal.press(&["Escape"]).await;
     fixture
@@ -93,7 +95,7 @@ async fn an_error_of_the_daemon_is_shown() {
         fixture.daemon.rest().set_custom_status("alice", "IDLE").await;
     }
     fixture.terminal.text("c3");
-    // Too many choices: whatever it is called, it is on the screen, and nothing changed.
+    // The rate limit error is on the screen, and the custom status is unchanged.
     fixture
         .terminal
         .until("why it was refused", |screen| {
@@ -116,8 +118,8 @@ async fn a_user_id_is_copied_to_the_clipboard() {
     assert!(output.windows(copied.len()).any(|window| window == copied.as_bytes()));
 }
 
-/// The files in the directory where the dashboard was started, by how their names end.
-fn written(fixture: &Fixture, ending: &str) -> Vec<PathBuf> {
+/// The files with this extension in the working directory of the dashboard.
+fn exported(fixture: &Fixture, ending: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(fixture.daemon.home().path()).unwrap();
     entries
         .map(|entry| entry.unwrap().path())
@@ -129,10 +131,12 @@ fn written(fixture: &Fixture, ending: &str) -> Vec<PathBuf> {
 async fn the_shown_rows_are_exported_as_csv_and_json() {
     let fixture = Fixture::with(&["alice", "=cmd()", "zoe"], SMALL).await;
     fixture.daemon.rest().set_custom_status("zoe", "IDLE").await;
-    fixture.until("zoe is idle", |table| table.says("zoe", "IDLE")).await;
+    fixture
+        .until("zoe is idle", |table| table.row_contains("zoe", "IDLE"))
+        .await;
     fixture.terminal.text("x1");
     fixture.terminal.shows("wrote 3 users").await;
-    let csv = wait_until("a CSV is written", async || written(&fixture, "csv").pop()).await;
+    let csv = wait_until("a CSV is written", async || exported(&fixture, "csv").pop()).await;
     let name = csv.file_name().unwrap().to_str().unwrap();
     fixture.terminal.shows(name).await;
     let text = std::fs::read_to_string(&csv).unwrap();
@@ -143,30 +147,30 @@ async fn the_shown_rows_are_exported_as_csv_and_json() {
         lines.iter().all(|line| !line.starts_with(['=', '"'])),
         "no formula: {text}"
     );
-    // What is filtered is not written.
+    // Filtered rows are not exported.
     fixture.terminal.text("2");
     fixture.until("only IDLE", |table| table.users() == ["zoe"]).await;
     fixture.terminal.text("x2");
     fixture.terminal.shows("wrote 1 user").await;
-    let json = wait_until("a JSON is written", async || written(&fixture, "json").pop()).await;
+    let json = wait_until("a JSON is written", async || exported(&fixture, "json").pop()).await;
     let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(document["v"], 1);
     assert_eq!(document["users"].as_array().unwrap().len(), 1, "{document}");
     assert_eq!(document["users"][0]["userId"], "zoe");
-    // The stream too.
+    // The stream is exported too.
     fixture.terminal.text("0");
     fixture.terminal.keys(&["Tab"]);
     fixture.terminal.text("x1");
     fixture.terminal.shows("wrote 1 change").await;
     let stream = wait_until("the stream is written", async || {
-        written(&fixture, "csv").into_iter().find(|path| *path != csv)
+        exported(&fixture, "csv").into_iter().find(|path| *path != csv)
     });
     let text = std::fs::read_to_string(stream.await).unwrap();
     assert!(text.contains("zoe") && text.contains("IDLE"), "{text}");
-    // A file is never written over.
+    // An existing file is never overwritten.
     fixture.terminal.text("x1");
     wait_until("one more is written", async || {
-        (written(&fixture, "csv").len() == 3).then_some(())
+        (exported(&fixture, "csv").len() == 3).then_some(())
     })
     .await;
 }
@@ -191,11 +195,11 @@ async fn a_kicked_user_may_reconnect() {
     fixture.select("alice").await;
     fixture.terminal.text("Ky");
     fixture
-        .until("alice is gone", |table| table.says("alice", "OFFLINE"))
+        .until("alice is gone", |table| table.row_contains("alice", "OFFLINE"))
         .await;
     assert_eq!(fixture.sockets[0].goodbye().await.0, 4003);
     fixture.sockets.push(fixture.daemon.socket("alice").await);
     fixture
-        .until("alice is back", |table| table.says("alice", "ONLINE"))
+        .until("alice is back", |table| table.row_contains("alice", "ONLINE"))
         .await;
 }

@@ -1,4 +1,4 @@
-//! `--once`, colours and none, few and many.
+//! `--once`, and the use of colours.
 
 use presence_tests::tmux::TerminalOptions;
 use presence_tests::{Terminal, presencectl};
@@ -42,7 +42,7 @@ async fn once_without_a_daemon_fails_with_advice() {
     assert!(said.err.contains("presenced"), "{said:?}");
 }
 
-/// The parameters of every sequence that sets colours.
+/// The parameters of every SGR sequence.
 fn colours(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     text.split("\u{1b}[")
@@ -54,7 +54,7 @@ fn colours(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Whether it sets a colour, rather than weight or inversion.
+/// Whether the parameters set a colour.
 fn is_colour(parameters: &str) -> bool {
     parameters
         .split([';', ':'])
@@ -96,7 +96,7 @@ async fn a_terminal_of_16_colours_gets_only_those() {
     let others: Vec<_> = used
         .iter()
         .filter(|parameters| {
-            // The sixteen may be written as indexes too.
+            // The sixteen colours may be given as palette indexes too.
             let numbers: Vec<u16> = parameters
                 .split([';', ':'])
                 .filter_map(|number| number.parse().ok())

@@ -1,17 +1,17 @@
-//! Every byte that a program wrote to the terminal, judged: which of them act, and whether all of those are ours.
+//! Checks every byte written to the terminal: only control sequences of the dashboard itself are allowed.
 
-/// What must not come out of text that others chose: control characters, what turns the reading direction, what hides.
-pub(crate) fn acts(c: char) -> bool {
+/// Whether a character must not be shown from untrusted text: control, bidirectional and invisible characters.
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Takes out the sequences that the dashboard itself is known to write; what is left is text.
+/// Removes the control sequences that the dashboard writes; the rest is text.
 ///
 /// # Errors
-/// A sequence that it has no reason to write.
+/// The first control sequence that the dashboard does not write.
 pub(crate) fn without_own_sequences(bytes: &[u8]) -> Result<String, String> {
     let text = String::from_utf8(bytes.to_vec()).map_err(|error| format!("no UTF-8: {error}"))?;
     let mut left = String::new();
@@ -26,7 +26,7 @@ pub(crate) fn without_own_sequences(bytes: &[u8]) -> Result<String, String> {
     Ok(left)
 }
 
-/// How long the sequence of ours is with which this begins.
+/// The length of the dashboard's control sequence at the start of the text.
 fn own_sequence(text: &str) -> Option<usize> {
     // The keypad, and the character set of the terminal description.
     for whole in ["\u{1b}=", "\u{1b}>", "\u{1b}(B", "\u{1b}7", "\u{1b}8"] {
@@ -53,16 +53,16 @@ fn own_sequence(text: &str) -> Option<usize> {
     is_known.then_some("\u{1b}[".len() + end + last.len_utf8())
 }
 
-/// Fails the test if anything in these bytes acts on the terminal that is not the dashboard's own doing.
+/// Fails the test if these bytes contain a foreign control sequence or an unsafe character.
 pub(crate) fn assert_harmless(bytes: &[u8]) {
     let text = match without_own_sequences(bytes) {
         Ok(text) => text,
-        Err(sequence) => panic!("a sequence that is not ours: {sequence}"),
+        Err(sequence) => panic!("a foreign control sequence: {sequence}"),
     };
     for line in text.split(['\n', '\r']) {
-        if let Some(at) = line.find(acts) {
+        if let Some(at) = line.find(is_unsafe) {
             let near: String = line[at..].chars().take(30).collect();
-            panic!("a character that acts: {near:?} in {line:?}");
+            panic!("an unsafe character: {near:?} in {line:?}");
         }
     }
 }
@@ -90,6 +90,6 @@ fn foreign_control_sequences_are_detected() {
         assert!(without_own_sequences(other.as_bytes()).is_err(), "{other:?}");
     }
     for character in ["\u{9b}31m", "\u{202e}x", "a\u{7}", "\u{8}", "\u{200b}"] {
-        assert!(character.contains(acts), "{character:?}");
+        assert!(character.contains(is_unsafe), "{character:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The stream, and holding it still.
+//! The stream of changes, and pausing it.
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ async fn a_pause_freezes_the_stream_and_counts_changes() {
             .ok::<Value>();
     }
     fixture.report("late", "ONLINE").await;
-    // Twelve changes and one who came wait.
+    // Twelve changes and one connect are pending.
     let screen = fixture
         .terminal
         .until("what waits is counted", |screen| screen.contains("13 newer"))

@@ -1,4 +1,4 @@
-//! What most tests begin with: a daemon, some people, and the dashboard in a terminal.
+//! The fixture of most tests: a daemon, some users, and the dashboard in a terminal.
 
 use presence::wire::record::Record;
 use presence_tests::daemon::Setup;
@@ -7,31 +7,30 @@ use serde_json::json;
 
 use super::screen::{Table, has_table, table};
 
-/// A daemon with people, and a terminal.
 pub(crate) struct Fixture {
-    // Dropped first: the dashboard before what it looks at.
+    // Dropped in this order: the dashboard before the daemon.
     pub(crate) terminal: Terminal,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) daemon: Daemon,
 }
 
 impl Fixture {
-    /// The dashboard on a terminal of this size, with these people listed.
-    pub(crate) async fn with(people: &[&str], (width, height): (u16, u16)) -> Self {
-        let fixture = Self::before(people, (width, height)).await;
-        fixture.watch("presencectl watch", people).await;
+    /// Starts the dashboard on a terminal of this size and waits until these users are listed.
+    pub(crate) async fn with(users: &[&str], (width, height): (u16, u16)) -> Self {
+        let fixture = Self::before(users, (width, height)).await;
+        fixture.watch("presencectl watch", users).await;
         fixture
     }
 
-    /// The same, before the dashboard is started.
-    pub(crate) async fn before(people: &[&str], (width, height): (u16, u16)) -> Self {
+    /// Connects these users and opens a terminal, without starting the dashboard.
+    pub(crate) async fn before(users: &[&str], (width, height): (u16, u16)) -> Self {
         let daemon = Setup::new(&["--grace", "1s", "--restart-grace", "20s"])
             .on_fixed_port()
             .start()
             .await;
         let mut sockets = Vec::new();
-        for person in people {
-            sockets.push(daemon.socket(person).await);
+        for user in users {
+            sockets.push(daemon.socket(user).await);
         }
         let terminal = Terminal::of(&daemon, width, height).await;
         Self {
@@ -41,16 +40,16 @@ impl Fixture {
         }
     }
 
-    /// Types this and waits until these people are listed.
-    pub(crate) async fn watch(&self, command: &str, people: &[&str]) {
+    /// Types this command and waits until these users are listed.
+    pub(crate) async fn watch(&self, command: &str, users: &[&str]) {
         self.terminal.line(command);
         self.until("everyone is listed", |table| {
-            people.iter().all(|person| table.row(person).is_some())
+            users.iter().all(|user| table.row(user).is_some())
         })
         .await;
     }
 
-    /// Waits until the table is such.
+    /// Waits until the table satisfies the condition.
     pub(crate) async fn until(&self, what: &str, is_such: impl Fn(&Table) -> bool) -> Table {
         let screen = self.terminal.until(what, |screen| has_table(screen, &is_such)).await;
         table(&screen).unwrap()
@@ -58,14 +57,14 @@ impl Fixture {
 
     /// Selects a user with a click.
     pub(crate) async fn select(&self, user: &str) {
-        let place = table(&self.terminal.screen()).and_then(|table| table.place(user));
+        let place = table(&self.terminal.screen()).and_then(|table| table.position(user));
         let (x, y) = place.expect("the user is on the screen");
         self.terminal.click(x + 1, y);
         self.until("the user is selected", |table| table.selected() == Some(user))
             .await;
     }
 
-    /// The user is reported.
+    /// Sends a report of the user.
     pub(crate) async fn report(&self, user: &str, status: &str) {
         self.daemon
             .rest()

@@ -1,4 +1,4 @@
-//! Help and palette: how one learns what can be done.
+//! The help and the command palette.
 
 use super::fixture::Fixture;
 use super::screen::has_table;
@@ -36,7 +36,9 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
 async fn the_palette_finds_and_runs_a_command() {
     let fixture = Fixture::with(&["alice", "bob"], (80, 24)).await;
     fixture.daemon.rest().set_custom_status("bob", "IDLE").await;
-    fixture.until("bob is idle", |table| table.says("bob", "IDLE")).await;
+    fixture
+        .until("bob is idle", |table| table.row_contains("bob", "IDLE"))
+        .await;
     fixture.terminal.text(":");
     fixture.terminal.shows("explain: why").await;
     fixture.terminal.text("only ");
@@ -81,7 +83,7 @@ async fn pasted_text_is_a_search_and_no_command() {
         .await;
     fixture.terminal.press(&["Escape"]).await;
     fixture.until("both", |table| table.users().len() == 2).await;
-    // Where nothing is typed, pasted text presses no keys.
+    // Outside a text input, pasted text triggers no keys.
     fixture.terminal.paste("Kyq");
     fixture.terminal.keys(&["Down"]);
     fixture.terminal.text("y");

@@ -1,5 +1,5 @@
-//! The dashboard as an operator meets it: the real program in a real terminal, keys and clicks sent, the screen read, and every
-//! byte it wrote. What the screen says is read in `reading`, what its bytes do in `bytes`.
+//! The dashboard in a real terminal: keys and clicks, the screen, and every byte written. `screen` parses the screen,
+//! `control_sequences` checks the bytes.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,12 +1,12 @@
-//! A server that says hostile things wherever it can say anything.
+//! A server that puts control sequences into every field.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::fake_daemon::{Answer, FakeDaemon, Request, Socket, hear, ok, presence, problem, record, say, snapshot};
 
-/// Ids that no daemon lets through.
-pub(crate) const REFUSED: [&str; 12] = [
+/// Ids that the daemon rejects.
+pub(crate) const REJECTED: [&str; 12] = [
     "\u{1b}[31mred",
     "\u{1b}[2J\u{1b}[H",
     "\u{1b}]0;title\u{7}",
@@ -24,11 +24,11 @@ const NODE: &str = "node\u{1b}[31m\u{9b}\u{7f}\u{202e}";
 const TEXT: &str = "bad \u{1b}]0;title\u{7}\u{202e} thing\nnext \u{9b}2J";
 const NOW: &str = "2026-11-23T05:00:03.000Z";
 
-/// Starts it; its figures are these, but for what it says in them.
+/// Starts the server with these stats and hostile texts in them.
 pub(crate) fn start(mut stats: Value) -> FakeDaemon {
     stats["node"] = json!(NODE);
     stats["version"] = json!(TEXT);
-    FakeDaemon::start_with_sockets(move |request| answer(request, &stats), play)
+    FakeDaemon::start_with_sockets(move |request| answer(request, &stats), serve)
 }
 
 fn users(ids: &[&str]) -> Value {
@@ -60,17 +60,17 @@ fn answer(request: &Request, stats: &Value) -> Answer {
     problem(400, TEXT, TEXT)
 }
 
-/// Another trick on each connection; after the last one it behaves.
-fn play(mut socket: Socket, number: usize) {
+/// Sends other hostile messages on each connection; after the last kind it behaves.
+fn serve(mut socket: Socket, number: usize) {
     hear(&mut socket);
     match number {
         0 => {
             say(&mut socket, &snapshot("1.1", &users(&["alice", "bob"]), false));
-            for id in REFUSED {
+            for id in REJECTED {
                 say(&mut socket, &presence("1.2", &users(&[id])));
             }
         }
-        1 => say(&mut socket, &snapshot("1.1", &users(&REFUSED), false)),
+        1 => say(&mut socket, &snapshot("1.1", &users(&REJECTED), false)),
         2 => {
             say(
                 &mut socket,

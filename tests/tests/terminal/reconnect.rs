@@ -1,4 +1,4 @@
-//! The daemon goes away and comes back.
+//! The dashboard when the daemon stops, hangs and restarts.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use presence_tests::clock::Stopwatch;
 use super::fixture::Fixture;
 use super::screen::has_table;
 
-/// After a restart of the daemon all is right again within this.
-const RIGHT_AGAIN: Duration = Duration::from_secs(2);
+/// The time after a restart of the daemon within which the dashboard is up to date.
+const RECONNECTED: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_daemon_leaves_the_last_screen_until_it_returns() {
@@ -35,26 +35,26 @@ async fn a_lost_daemon_leaves_the_last_screen_until_it_returns() {
                 stale(screen).is_some_and(|line| line != first && line.chars().any(|c| c.is_ascii_digit()))
             })
             .await;
-        // Keys work, and what can't be done is said.
+        // Keys work, and a failed action shows an error.
         fixture.terminal.keys(&["Down"]);
         fixture.terminal.text("c");
         fixture.terminal.shows("not reached").await;
 
         fixture.daemon.start_again().await;
         let ready = Stopwatch::start();
-        // Somebody new, whom only a fresh picture can show.
+        // A new user, which only a fresh snapshot can show.
         fixture.report("newcomer", "IDLE").await;
         fixture
             .terminal
             .until("all is right again", |screen| {
-                stale(screen).is_none() && has_table(screen, |table| table.says("newcomer", "IDLE"))
+                stale(screen).is_none() && has_table(screen, |table| table.row_contains("newcomer", "IDLE"))
             })
             .await;
         let took = ready.elapsed();
-        assert!(took < RIGHT_AGAIN, "took {took:?}");
+        assert!(took < RECONNECTED, "took {took:?}");
         fixture.report("newcomer", "ONLINE").await;
         fixture
-            .until("and goes on", |table| table.says("newcomer", "ONLINE"))
+            .until("and goes on", |table| table.row_contains("newcomer", "ONLINE"))
             .await;
     }
 }
@@ -75,7 +75,7 @@ async fn the_dashboard_reconnects_after_a_clean_restart() {
             })
             .await;
         let took = ready.elapsed();
-        assert!(took < RIGHT_AGAIN, "took {took:?} the {number}th time");
+        assert!(took < RECONNECTED, "took {took:?} the {number}th time");
     }
 }
 
@@ -83,7 +83,7 @@ async fn the_dashboard_reconnects_after_a_clean_restart() {
 async fn the_dashboard_reconnects_after_a_long_outage() {
     let mut fixture = Fixture::with(&["alice"], (80, 24)).await;
     fixture.daemon.kill();
-    // By then the delays between attempts have grown.
+    // The delays between attempts have grown by then.
     fixture
         .terminal
         .until("stale for a while", |screen| {
@@ -100,7 +100,7 @@ async fn the_dashboard_reconnects_after_a_long_outage() {
         .until("all is right again", |screen| !screen.contains("STALE"))
         .await;
     let took = ready.elapsed();
-    assert!(took < RIGHT_AGAIN, "took {took:?}");
+    assert!(took < RECONNECTED, "took {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

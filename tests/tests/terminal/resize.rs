@@ -1,4 +1,4 @@
-//! Any size, and any change of it while it runs.
+//! Terminal sizes, and resizes while the dashboard runs.
 
 use super::fixture::Fixture;
 use super::screen::has_table;
@@ -29,7 +29,7 @@ async fn the_layout_follows_every_resize() {
     assert!(!screen.contains("nobody"), "no room is not nobody: {screen}");
     for (width, height) in [(1, 1), (2, 1), (1, 9), (300, 1)] {
         fixture.terminal.resize(width, height);
-        // It still lives: keys are taken and the next size is drawn.
+        // It still responds to keys and to the next resize.
         fixture.terminal.press(&["?", "Escape", "Down", "Tab", "Tab"]).await;
         fixture.terminal.resize(80, 24);
         fixture

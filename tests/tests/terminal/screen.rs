@@ -1,21 +1,20 @@
-//! Reads a screen as people do: where the table is, its head and its rows. Places are columns and rows from 0.
+//! Parses the table of users from the text of a screen. Positions are columns and rows, counted from 0.
 
-/// The table of users.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    /// The line of the headings, without what is beside the table.
+    /// The header row, without the panels beside the table.
     pub(crate) head: String,
-    /// Where the head begins.
+    /// The column at which the header begins.
     pub(crate) x: usize,
     pub(crate) y: usize,
-    /// The rows with somebody in them.
+    /// The rows that show a user.
     pub(crate) rows: Vec<String>,
-    /// Which of them is marked as selected.
+    /// The index of the selected row.
     pub(crate) selected: Option<usize>,
 }
 
 impl Table {
-    /// The ids, in the order of the rows.
+    /// The user ids, in the order of the rows.
     pub(crate) fn users(&self) -> Vec<&str> {
         let id = |row: &'_ String| row.split_whitespace().find(|word| word.len() > 1).map(str::len);
         self.rows
@@ -28,30 +27,29 @@ impl Table {
             .collect()
     }
 
-    /// The row of a user.
     pub(crate) fn row(&self, user: &str) -> Option<&str> {
         let is_of = |row: &&String| row.split_whitespace().any(|word| word == user);
         self.rows.iter().find(is_of).map(String::as_str)
     }
 
-    /// Who is selected.
+    /// The selected user.
     pub(crate) fn selected(&self) -> Option<&str> {
         self.users().get(self.selected?).copied()
     }
 
-    /// Whether the user is listed, and the row has this.
-    pub(crate) fn says(&self, user: &str, text: &str) -> bool {
+    /// Whether the row of the user contains this text.
+    pub(crate) fn row_contains(&self, user: &str, text: &str) -> bool {
         self.row(user).is_some_and(|row| row.contains(text))
     }
 
-    /// Where a heading is on the screen.
+    /// The position of a column header.
     pub(crate) fn heading(&self, heading: &str) -> Option<(usize, usize)> {
         let at = self.head.find(heading)?;
         Some((self.x + self.head[..at].chars().count(), self.y))
     }
 
-    /// Where a user's row is on the screen.
-    pub(crate) fn place(&self, user: &str) -> Option<(usize, usize)> {
+    /// The position of a user's row.
+    pub(crate) fn position(&self, user: &str) -> Option<(usize, usize)> {
         let index = self
             .rows
             .iter()
@@ -60,7 +58,7 @@ impl Table {
     }
 }
 
-/// The table on this screen, if it is in sight.
+/// Finds the table on a screen.
 pub(crate) fn table(screen: &str) -> Option<Table> {
     let lines: Vec<Vec<char>> = screen.lines().map(|line| line.chars().collect()).collect();
     let (y, x) = lines.iter().enumerate().find_map(|(y, line)| {
@@ -93,7 +91,7 @@ pub(crate) fn table(screen: &str) -> Option<Table> {
     })
 }
 
-/// Whether the table is in sight and is such.
+/// Whether the screen shows the table and it satisfies the condition.
 pub(crate) fn has_table(screen: &str, is_such: impl Fn(&Table) -> bool) -> bool {
     table(screen).is_some_and(|table| is_such(&table))
 }

@@ -1,4 +1,4 @@
-//! Finding somebody: start, search, filter, `--user`, and understanding why a user is shown so.
+//! Start, search, filter, `--user`, and the detail panel.
 
 use presence_tests::Terminal;
 use presence_tests::wait_until;
@@ -19,12 +19,12 @@ async fn the_start_screen_lists_present_users_and_the_daemon() {
         assert!(screen.contains("ONLINE") && screen.contains("search"), "{screen}");
         let table = table(&screen).unwrap();
         assert_eq!(table.users(), ["alice", "bob"]);
-        assert!(table.says("alice", "ONLINE"), "{table:?}");
+        assert!(table.row_contains("alice", "ONLINE"), "{table:?}");
     }
 }
 
-/// How the letters of `id` look in its row, one by one.
-fn looks(terminal: &Terminal, (width, height): (u16, u16), id: &str) -> Option<Vec<String>> {
+/// The style of each letter of `id` in its row.
+fn styles(terminal: &Terminal, (width, height): (u16, u16), id: &str) -> Option<Vec<String>> {
     let mut parser = vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0);
     let styled = terminal.screen_with_styles();
     parser.process(styled.trim_end_matches('\n').replace('\n', "\r\n").as_bytes());
@@ -40,7 +40,7 @@ fn looks(terminal: &Terminal, (width, height): (u16, u16), id: &str) -> Option<V
             cell.inverse()
         )
     };
-    let (x, y) = table(&screen.contents())?.place(id)?;
+    let (x, y) = table(&screen.contents())?.position(id)?;
     let line: String = screen.contents_between(u16::try_from(y).unwrap(), 0, u16::try_from(y).unwrap(), width);
     let start = x.max(line.find(id)?);
     let start = line
@@ -61,16 +61,16 @@ async fn a_search_filters_while_typing_and_highlights_matches() {
     fixture
         .until("two match", |table| table.users() == ["alice", "malcolm"])
         .await;
-    wait_until("what matched looks different", async || {
-        let looks = looks(&fixture.terminal, SMALL, "malcolm")?;
-        (looks[1] == looks[2] && looks[0] == looks[5] && looks[0] != looks[1]).then_some(())
+    wait_until("what matched styles different", async || {
+        let styles = styles(&fixture.terminal, SMALL, "malcolm")?;
+        (styles[1] == styles[2] && styles[0] == styles[5] && styles[0] != styles[1]).then_some(())
     })
     .await;
     fixture.terminal.text("ce");
     fixture.until("one matches", |table| table.users() == ["alice"]).await;
     fixture.terminal.keys(&["BSpace", "BSpace", "BSpace", "BSpace"]);
     fixture.until("everyone again", |table| table.users().len() == 4).await;
-    // Letters in their order, with others between them.
+    // A subsequence matches too.
     fixture.terminal.text("mlm");
     fixture.until("one matches", |table| table.users() == ["malcolm"]).await;
     fixture.terminal.press(&["Escape"]).await;
@@ -98,7 +98,7 @@ async fn a_filter_lists_only_one_status() {
     fixture.daemon.rest().set_custom_status("carol", "DO_NOT_DISTURB").await;
     fixture
         .until("all are as they chose", |table| {
-            table.says("bob", "IDLE") && table.says("carol", "DO_NOT_DISTURB")
+            table.row_contains("bob", "IDLE") && table.row_contains("carol", "DO_NOT_DISTURB")
         })
         .await;
     for (key, listed) in [("1", "alice"), ("2", "bob"), ("3", "carol")] {
@@ -111,12 +111,12 @@ async fn a_filter_lists_only_one_status() {
     fixture.until("everyone again", |table| table.users().len() == 3).await;
     fixture.terminal.text("f");
     fixture.until("only ONLINE", |table| table.users() == ["alice"]).await;
-    // Who leaves is found among those who went OFFLINE.
+    // A user that leaves is listed by the OFFLINE filter.
     fixture.daemon.rest().kick("bob").await;
     fixture.terminal.text("4");
     fixture
         .until("who went", |table| {
-            table.users() == ["bob"] && table.says("bob", "OFFLINE")
+            table.users() == ["bob"] && table.row_contains("bob", "OFFLINE")
         })
         .await;
 }
@@ -145,7 +145,7 @@ async fn the_detail_panel_explains_the_status() {
         fixture.select("alice").await;
         fixture.terminal.keys(&["Enter"]);
         fixture.terminal.shows("rule 5, active").await;
-        // The detail is live: what changes is explained anew.
+        // The detail panel follows changes.
         fixture.sockets[0].set_custom_status("IDLE").await;
         fixture.terminal.shows("rule 3, custom").await;
         let session = fixture.sockets[0].session.clone();
@@ -185,7 +185,7 @@ async fn timers_in_the_detail_panel_count_down() {
         .await;
 }
 
-/// The lines with the hour that is counted down.
+/// The lines with the countdown.
 fn detail(screen: &str) -> Vec<String> {
     screen
         .lines()
@@ -205,9 +205,9 @@ async fn the_user_flag_selects_a_user_at_start() {
         screen.matches("bob").count() >= 2,
         "in the table and in the detail: {screen}"
     );
-    // Keys are about that user.
+    // Keys act on that user.
     fixture.terminal.text("c2");
     fixture
-        .until("bob is set IDLE", |table| table.says("bob", "IDLE"))
+        .until("bob is set IDLE", |table| table.row_contains("bob", "IDLE"))
         .await;
 }

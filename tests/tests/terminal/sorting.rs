@@ -1,4 +1,4 @@
-//! The order of the table: by every column, with keys and clicks, and a selection that stays on its user.
+//! Sorting of the table by every column, by keys and clicks; the selection stays on its user.
 
 use presence_tests::Terminal;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixture::Fixture;
 use super::screen::{Table, table};
 
-/// So wide that every column is there.
+/// Wide enough for every column.
 const WIDE: (u16, u16) = (240, 40);
 const HEADINGS: [&str; 8] = [
     "USER",
@@ -19,7 +19,7 @@ const HEADINGS: [&str; 8] = [
     "NODE",
 ];
 
-/// Four people who differ in every column but the node.
+/// Four users that differ in every column but the node.
 async fn fixture() -> Fixture {
     let mut fixture = Fixture::before(&["alice", "bob", "carol"], WIDE).await;
     fixture.sockets.push(fixture.daemon.socket("bob").await);
@@ -33,13 +33,15 @@ async fn fixture() -> Fixture {
         .await;
     fixture
         .until("all is known", |table| {
-            table.says("bob", "DO_NOT_DISTURB") && table.says("carol", "IDLE") && table.says("dave", "IDLE")
+            table.row_contains("bob", "DO_NOT_DISTURB")
+                && table.row_contains("carol", "IDLE")
+                && table.row_contains("dave", "IDLE")
         })
         .await;
     fixture
 }
 
-/// The heading that is marked as the one the table is sorted by.
+/// The header that is marked as the sort column.
 fn marked(table: &Table) -> Option<&'static str> {
     let arrow = table.head.find(['▲', '▼', '↑', '↓', '▴', '▾'])?;
     HEADINGS
@@ -53,7 +55,7 @@ fn users(terminal: &Terminal) -> Vec<String> {
     table.users().into_iter().map(str::to_owned).collect()
 }
 
-/// By this column the first of them, and whether that is all there is to say.
+/// The first user when sorted by this column; none if it is not determined.
 fn first_by(heading: &str) -> Option<&'static str> {
     match heading {
         "USER" => Some("alice"),
@@ -129,9 +131,9 @@ async fn the_selection_stays_on_its_user_while_rows_move() {
         fixture.terminal.text("y");
         fixture.terminal.shows("copied \"carol\"").await;
         fixture.terminal.text(turn);
-        fixture.until(choice, |table| table.says("carol", choice)).await;
+        fixture.until(choice, |table| table.row_contains("carol", choice)).await;
     };
-    // Others come before it, its own row moves, others leave.
+    // Users sort before it, its own row moves, users leave.
     let sockets = [
         fixture.daemon.socket("aaron").await,
         fixture.daemon.socket("abel").await,
@@ -153,7 +155,7 @@ async fn the_selection_stays_on_its_user_while_rows_move() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_selects_a_row_and_a_second_explains_it() {
     let fixture = fixture().await;
-    let (x, y) = table(&fixture.terminal.screen()).unwrap().place("dave").unwrap();
+    let (x, y) = table(&fixture.terminal.screen()).unwrap().position("dave").unwrap();
     fixture.terminal.click(x + 1, y);
     fixture.terminal.text("y");
     fixture.terminal.shows("copied \"dave\"").await;
@@ -171,7 +173,7 @@ async fn the_mouse_wheel_scrolls_a_long_table() {
         fixture.report(&format!("user-{number:02}"), "ONLINE").await;
     }
     fixture.watch("presencectl watch", &["user-00"]).await;
-    let (x, y) = table(&fixture.terminal.screen()).unwrap().place("user-00").unwrap();
+    let (x, y) = table(&fixture.terminal.screen()).unwrap().position("user-00").unwrap();
     fixture.terminal.wheel_down(x, y);
     fixture.until("scrolled", |table| table.users()[0] == "user-03").await;
     fixture.terminal.wheel_up(x, y);

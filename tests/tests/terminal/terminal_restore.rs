@@ -1,4 +1,4 @@
-//! However it ends, the terminal is as it was: its modes, its driver, what was on its screen.
+//! The terminal is restored however the dashboard ends: its modes, its line discipline, its screen.
 
 use std::path::Path;
 
@@ -9,8 +9,9 @@ use super::fixture::Fixture;
 
 const SIZE: (u16, u16) = (80, 24);
 
-/// Starts it in every kind of use, ends it in this way, and looks at what is left; its exit code.
-async fn left_as_it_was(end: impl AsyncFn(&Fixture, Process)) -> String {
+/// Starts the dashboard in several states, ends it in this way, checks that the terminal is restored, and returns the
+/// exit code.
+async fn assert_restored(end: impl AsyncFn(&Fixture, Process)) -> String {
     let fixture = Fixture::before(&["alice", "bob"], SIZE).await;
     let before = fixture.terminal.modes().await;
     fixture.terminal.line("echo before-the-dashboard");
@@ -37,7 +38,7 @@ async fn left_as_it_was(end: impl AsyncFn(&Fixture, Process)) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn q_restores_the_terminal() {
     assert_eq!(
-        left_as_it_was(async |fixture, _| fixture.terminal.keys(&["q"])).await,
+        assert_restored(async |fixture, _| fixture.terminal.keys(&["q"])).await,
         "0"
     );
 }
@@ -45,14 +46,14 @@ async fn q_restores_the_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_restores_the_terminal() {
     assert_eq!(
-        left_as_it_was(async |fixture, _| fixture.terminal.keys(&["C-c"])).await,
+        assert_restored(async |fixture, _| fixture.terminal.keys(&["C-c"])).await,
         "0"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_in_a_text_input_restores_the_terminal() {
-    left_as_it_was(async |fixture, _| {
+    assert_restored(async |fixture, _| {
         fixture.terminal.text("/al");
         fixture.terminal.keys(&["C-c"]);
     })
@@ -61,17 +62,17 @@ async fn ctrl_c_in_a_text_input_restores_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_restores_the_terminal() {
-    left_as_it_was(async |_, program| program.terminate()).await;
+    assert_restored(async |_, program| program.terminate()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigint_restores_the_terminal() {
-    left_as_it_was(async |_, program| program.interrupt()).await;
+    assert_restored(async |_, program| program.interrupt()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigquit_restores_the_terminal() {
-    left_as_it_was(async |_, program| program.quit()).await;
+    assert_restored(async |_, program| program.quit()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +96,7 @@ async fn quitting_without_a_daemon_restores_the_terminal() {
     quit_and_left(&fixture, before).await;
 }
 
-/// The dashboard in a shell that can stop it and bring it back, and the modes before it.
+/// Starts the dashboard as a job of a shell; returns the terminal modes before it.
 async fn watching_as_a_job() -> (Fixture, String) {
     let fixture = Fixture::before(&["alice"], SIZE).await;
     fixture.terminal.line("set -m");
@@ -120,7 +121,7 @@ async fn ctrl_z_restores_the_terminal_and_fg_redraws() {
         assert_eq!(fixture.terminal.modes().await, before);
         fixture.watch("fg", &["alice"]).await;
         fixture.terminal.shows("search").await;
-        // Keys and mouse are taken as before.
+        // Keys and mouse work as before.
         fixture.terminal.text("/al");
         fixture.terminal.shows("al").await;
         fixture.terminal.press(&["Escape"]).await;
@@ -148,7 +149,7 @@ async fn fg_redraws_after_sigstop() {
     let (fixture, before) = watching_as_a_job().await;
     fixture.terminal.program().await.stop();
     fixture.terminal.shows("Stopped").await;
-    // As shells with a line of their own do; until then Enter is no end of a line.
+    // As shells with line editing do; until then Enter does not end a line.
     fixture.terminal.text("stty sane");
     fixture.terminal.keys(&["C-j"]);
     fixture.terminal.line("fg");

@@ -1,5 +1,5 @@
-//! Nothing a user chose as id, and nothing a server says, reaches the terminal as a control sequence: every command and every
-//! panel, judged by every byte written to the terminal.
+//! No user id and no text of a server reaches the terminal as a control sequence: every command and every panel,
+//! checked on every byte written to the terminal.
 
 use presence::UserId;
 use presence_tests::rest::{percent, send};
@@ -9,22 +9,22 @@ use unicode_width::UnicodeWidthChar;
 
 use super::control_sequences::assert_harmless;
 use super::fixture::Fixture;
-use super::malicious_server::{self, REFUSED};
+use super::malicious_server::{self, REJECTED};
 
-/// Ids that the daemon takes: no control characters, but everything else.
-const TAKEN: &str = "[31m|]0;title|\\x1b[31m|\\u{1b}[2J|^[[2J|%1b%5b2J|\u{241b}[31m|a\u{202e}gnp.exe|\u{202d}x|\u{2066}x\u{2069}|\
+/// Ids that the daemon accepts: without control characters.
+const ACCEPTED: &str = "[31m|]0;title|\\x1b[31m|\\u{1b}[2J|^[[2J|%1b%5b2J|\u{241b}[31m|a\u{202e}gnp.exe|\u{202d}x|\u{2066}x\u{2069}|\
 a\u{200b}lice|a\u{200d}b|\u{2060}w|\u{ad}soft|\u{feff}bom|line\u{2028}separator|par\u{2029}agraph|\u{e0041}\u{e0042}tags|\u{fff9}a\u{fffa}|\
 \u{180e}mongol|\u{3164}filler|利用者の名前|ﾊﾝｶｸ|각각한글|e\u{301}\u{302}\u{303}\u{304}|مستخدم|משתמש|👩‍👩‍👧‍👦|🏳️‍🌈|🇩🇪|👍🏽|☺️|\u{fffd}|\u{10ffff}|\u{e000}|\
 ﷽|𝕏𝕐|--help|-rf|$(reboot)|`id`|;reboot|'\"|<b>|a\tb|=1+1|@x|│║┃─|▁█|a\\b|DOMAIN\\user|..x|null";
 
-fn taken() -> Vec<String> {
+fn accepted() -> Vec<String> {
     let longest = [
         "x".repeat(128),
         "名".repeat(42),
         "\u{202e}".repeat(42),
         "e\u{301}".repeat(42),
     ];
-    TAKEN
+    ACCEPTED
         .split('|')
         .map(str::to_owned)
         .chain(longest)
@@ -32,8 +32,8 @@ fn taken() -> Vec<String> {
         .collect()
 }
 
-/// Looks into every panel and opens whatever names a user, who is the selected one.
-async fn look_everywhere(terminal: &Terminal) {
+/// Opens every panel and every dialog that shows the selected user.
+async fn open_every_panel(terminal: &Terminal) {
     for keys in [
         &["Enter"][..],
         &["Enter"],
@@ -52,7 +52,7 @@ async fn look_everywhere(terminal: &Terminal) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_user_id_controls_the_terminal_in_any_panel() {
     let fixture = Fixture::before(&[], (120, 40)).await;
-    let ids = taken();
+    let ids = accepted();
     for id in &ids {
         fixture.report(id, "ONLINE").await;
     }
@@ -67,15 +67,15 @@ async fn no_user_id_controls_the_terminal_in_any_panel() {
     for id in &ids {
         fixture.terminal.keys(&["Down"]);
         fixture.report(id, "IDLE").await;
-        look_everywhere(&fixture.terminal).await;
+        open_every_panel(&fixture.terminal).await;
     }
     for id in &ids {
-        // As somebody would who pastes an id from a complaint.
+        // Pasted, like an id from a support request.
         fixture.terminal.text("/");
         fixture.terminal.paste(id);
         fixture.terminal.press(&["Enter", "Escape", "Escape"]).await;
     }
-    // Whoever isn't present is asked for by what was typed.
+    // A user that is not present is looked up by the typed text.
     fixture.daemon.rest().kick(&ids[7]).await;
     fixture.terminal.text("/");
     fixture.terminal.paste(&ids[7]);
@@ -92,13 +92,13 @@ async fn no_user_id_controls_the_terminal_in_any_panel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_user_ids_keep_the_layout_aligned() {
     let fixture = Fixture::before(&[], (80, 24)).await;
-    let ids = taken();
+    let ids = accepted();
     for id in &ids {
         fixture.report(id, "ONLINE").await;
     }
     fixture.terminal.line("presencectl watch");
     fixture.terminal.shows("ONLINE").await;
-    // As wide as this terminal takes each character: programs that take them otherwise leave gaps or run over.
+    // The width of each character as this terminal has it: a program that assumes another one breaks the layout.
     let width = |line: &str| line.chars().filter_map(UnicodeWidthChar::width).sum::<usize>();
     let is_straight = |screen: &str| {
         screen
@@ -116,7 +116,7 @@ async fn hostile_user_ids_keep_the_layout_aligned() {
         assert!(screen.lines().any(|line| line.starts_with('│')), "{screen}");
         fixture.terminal.keys(&["PageDown"]);
     }
-    // Terminals leave out what is no character, and what was there before would be seen instead.
+    // Terminals skip noncharacters, so the previous content of the cell would stay visible.
     fixture.terminal.keys(&["End"]);
     fixture.terminal.shows("\\u{10ffff}").await;
 }
@@ -124,12 +124,12 @@ async fn hostile_user_ids_keep_the_layout_aligned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_user_id_controls_the_terminal_in_any_command() {
     let fixture = Fixture::before(&[], (100, 30)).await;
-    let ids = taken();
+    let ids = accepted();
     let home = fixture.daemon.home().path();
     for id in &ids {
         fixture.report(id, "ONLINE").await;
     }
-    // In files, so that nothing but the programs writes an id to the terminal.
+    // In files, so that only the programs write an id to the terminal.
     std::fs::write(home.join("ids"), ids.join("\n") + "\n").unwrap();
     let script = r#"
         timeout 30 presencectl events & events=$!
@@ -178,7 +178,7 @@ async fn a_malicious_server_cannot_control_the_terminal() {
     );
     terminal.line(&format!("{tool} watch"));
     let is_settled = |screen: &str| screen.contains("survivor") && screen.contains("alice");
-    // However often it had to be tried again by hand.
+    // Retries by key until it is connected.
     loop {
         terminal.keys(&["R"]);
         let screen = terminal
@@ -189,7 +189,7 @@ async fn a_malicious_server_cannot_control_the_terminal() {
         }
     }
     terminal.keys(&["Down"]);
-    look_everywhere(&terminal).await;
+    open_every_panel(&terminal).await;
     terminal.keys(&["Enter"]);
     terminal.shows("custom").await;
     for act in ["c1", "Ky", "Fy"] {
@@ -215,7 +215,7 @@ async fn a_malicious_server_cannot_control_the_terminal() {
 
 #[test]
 fn the_daemon_accepts_only_the_valid_ids_used_here() {
-    assert!(taken().len() > 45);
-    assert!(taken().iter().any(|id| percent(id).len() > 300));
-    assert!(REFUSED.iter().all(|id| UserId::new(id).is_err()));
+    assert!(accepted().len() > 45);
+    assert!(accepted().iter().any(|id| percent(id).len() > 300));
+    assert!(REJECTED.iter().all(|id| UserId::new(id).is_err()));
 }

@@ -1,5 +1,5 @@
-//! Makes the screenshot of the README, as SVG, from a daemon, simulated users and the dashboard in a terminal: `picture FILE`.
-//! Parsing of the screen is in `cells`, drawing in `svg` and `shapes`.
+//! Makes the screenshot of the README, as SVG, from a daemon, simulated users and the dashboard in a terminal: `picture
+//! FILE`. Parsing of the screen is in `cells`, drawing in `svg` and `shapes`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a picture that can't be made is none")]
 
 mod cells;

@@ -1,5 +1,5 @@
-//! Box drawing, block, Braille and status characters as shapes that fill a cell exactly: glyphs of fonts leave gaps between them
-//! or differ in size. All other characters are text.
+//! Box drawing, block, Braille and status characters as shapes that fill a cell exactly: glyphs of fonts leave gaps
+//! between them or differ in size. All other characters are text.
 
 /// The size of a cell, in pixels.
 pub(crate) const WIDTH: f64 = 9.0;
