@@ -6,7 +6,7 @@ use crate::rule::{Reason, decide};
 use crate::sessions::{Activity, Sessions};
 use crate::time::{Mono, Now};
 use crate::user_id::UserId;
-use crate::wire::rest::{Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession};
+use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession};
 
 /// Most deadlines looked through for changes of the status: one for each session a user can have (32 connections and 32
 /// reports by default, with room for raised limits), and the grace.
@@ -56,7 +56,7 @@ pub fn explain(
             until: now.wall_at(grace.until),
             idle: grace.activity == Activity::Idle,
         }),
-        choice: ExplainChoice {
+        choice: ExplainPreference {
             custom_status: preference.custom,
             // Its place among the reports may lie ahead of a clock that went back; people are not shown that.
             set_at: preference.set_at.map(|set_at| set_at.min(now.wall)),

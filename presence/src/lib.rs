@@ -8,26 +8,24 @@
 //! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and says
 //! whether it must be published. The rule between them stands once, in [`rule`].
 
-pub mod bucket;
 pub mod explain;
 pub mod profile;
+pub mod rate_limit;
 pub mod report;
 pub mod revision;
 pub mod rule;
 pub mod sessions;
-pub mod sliding_window;
 pub mod status;
 pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use bucket::{Bucket, Rate};
 pub use profile::{Audience, Preference, Profile, Published};
+pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Cursor, Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
-pub use sliding_window::SlidingWindow;
 pub use status::{Actor, CustomStatus, Status};
 pub use time::{Mono, Now, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

@@ -1,4 +1,4 @@
-//! Revisions and cursors: the two numbers by which a receiver knows what is newer.
+//! Revisions order the records of one user; cursors are positions in the order of all changes of a node.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,49 +7,51 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::time::Wall;
 
-/// Grows with each published change of a user: microseconds of a hybrid logical clock (Kulkarni et al., "Logical
-/// Physical Clocks", 2014), below 2^53 until the year 2255 so that a JavaScript number holds it. 0: never seen.
+/// The version of a user's record: it grows with each published change of that user. Microseconds of a hybrid logical
+/// clock (Kulkarni et al., "Logical Physical Clocks", 2014); below 2^53 until the year 2255, so that a JavaScript
+/// number holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The revision of a user nobody has ever seen.
+    /// The revision of a user that was never seen, 0.
     pub const NEVER: Self = Self(0);
 
-    /// From its number.
+    /// Converts from the number on the wire.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the number on the wire.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 }
 
-/// The hybrid logical clock of one node. It gives no revision above its ceiling before a higher ceiling was stored,
-/// so that a restart begins above everything that was told, whatever the wall clock says by then.
+/// The hybrid logical clock of one node. It follows the wall clock only below a stored ceiling, so that a restart,
+/// which begins at that ceiling, is above every revision published before, whatever the wall clock then says.
 #[derive(Debug, Clone)]
 pub struct RevisionClock {
-    /// The last revision given.
+    /// The last revision issued, in microseconds.
     last: u64,
-    /// The highest revision that the stored ceiling covers.
+    /// The ceiling that is on disk, in microseconds.
     ceiling: u64,
 }
 
-/// How far ahead of use a ceiling is stored, in microseconds: a minute, which a store that can't write for a while
-/// still leaves 60 million revisions.
+/// How far ahead of the clock a ceiling is stored, in microseconds: one minute. If the store then fails, at
+/// least 30 million revisions can still be issued below it.
 pub const CEILING_AHEAD_MICROS: u64 = 60_000_000;
 
-/// The highest wall clock that revisions follow, in microseconds: a clock that claims the year 2255 is wrong, and must not
-/// use up what a JavaScript number can count (2^53 - 1). Some 13 days' worth is left above for counting on.
+/// The highest wall clock that revisions follow, in microseconds. A clock beyond it (the year 2255) is wrong, and
+/// following it would exhaust the integers that a JavaScript number can represent (2^53 - 1). 2^40 of them, some 13
+/// days, are left above.
 const PHYSICAL_MAX_MICROS: u64 = (1 << 53) - 1 - (1 << 40);
 
 impl RevisionClock {
-    /// Continues above the ceiling that the previous run had stored (0: there was none).
+    /// Continues above the ceiling that the previous run stored, in microseconds; 0 at the first run.
     #[must_use]
     pub const fn new(stored_ceiling: u64) -> Self {
         Self {
@@ -58,26 +60,27 @@ impl RevisionClock {
         }
     }
 
-    /// The lowest revision this run can give; everything told before lies below it.
+    /// Returns the last revision issued; right after [`Self::new`], an upper bound of those of previous runs.
     #[must_use]
     pub const fn last(&self) -> Revision {
         Revision(self.last)
     }
 
-    /// The ceiling that should be stored now; [`Self::raise`] it once it is on disk.
+    /// Returns the ceiling to store now, in microseconds. Call [`Self::raise`] with it once it is on disk.
     #[must_use]
     pub fn wanted_ceiling(&self, wall: Wall) -> u64 {
         self.last.max(micros(wall)).saturating_add(CEILING_AHEAD_MICROS)
     }
 
-    /// A ceiling is on disk: revisions up to it may be given.
+    /// Raises the ceiling to `stored` microseconds, which must be on disk. A lower one changes nothing.
     pub fn raise(&mut self, stored: u64) {
         self.ceiling = self.ceiling.max(stored);
     }
 
-    /// The next revision: above all given before and above `floor`, near the wall clock as far as the ceiling allows.
+    /// Issues the next revision: above all issued before and above `floor`, following the wall clock as far as the
+    /// ceiling allows.
     pub fn next(&mut self, floor: Revision, wall: Wall) -> Revision {
-        // Half of what the ceiling covers is left for counting on while it can't be raised.
+        // Half of the range below the ceiling is reserved for increments by one, for while the store fails.
         let physical = micros(wall).min(self.ceiling.saturating_sub(CEILING_AHEAD_MICROS / 2));
         self.last = physical.max(self.last.max(floor.0).saturating_add(1));
         Revision(self.last)
@@ -89,13 +92,13 @@ fn micros(wall: Wall) -> u64 {
     micros.min(PHYSICAL_MAX_MICROS)
 }
 
-/// A point in one node's order of changes. Whatever a connection was still to be sent up to it has been sent.
-/// On the wire: incarnation and counter in hexadecimal, joined by a dot; opaque to clients.
+/// A position in one node's order of changes, from which a subscription resumes: every change up to it that concerned
+/// the connection was sent. On the wire: incarnation and counter in hexadecimal, joined by a dot; opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    /// Which life of which node; a cursor of another one says nothing here.
+    /// The random number of one run of one node. A cursor of another incarnation does not resume.
     pub incarnation: u64,
-    /// How many changes this node had published by then. 0 is before everything and never resumes.
+    /// The number of changes that the node had published. 0 never resumes.
     pub counter: u64,
 }
 
@@ -105,9 +108,9 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no cursor of ours.
+/// The text is not a cursor of the form that [`Cursor`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor")]
+#[error("invalid cursor")]
 pub struct InvalidCursor;
 
 impl FromStr for Cursor {

@@ -1,21 +1,21 @@
-//! What others see of a user, and what the user asked to be seen as.
+//! The status of a user as others see it, and the custom status that the user set.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What others see.
+/// The status of a user as others see it. On the wire: the variant in upper snake case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// Present, and active as far as anyone knows.
+    /// Present; no custom status, report or idleness says otherwise.
     Online,
-    /// Present, and away from the keyboard or shown so by custom status.
+    /// Present; all sessions with known activity are idle, or the custom status is `IDLE`.
     Idle,
-    /// Present, and asking not to be disturbed.
+    /// Present; the custom status or a report is `DO_NOT_DISTURB`.
     DoNotDisturb,
-    /// Nobody there.
+    /// No session and no grace period.
     #[default]
     Offline,
 }
@@ -24,7 +24,7 @@ impl Status {
     /// Every status, in the order in which they are listed and counted.
     pub const ALL: [Self; 4] = [Self::Online, Self::Idle, Self::DoNotDisturb, Self::Offline];
 
-    /// The word on the wire.
+    /// Returns the value on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,21 +36,21 @@ impl Status {
     }
 }
 
-/// What the user wants to be shown as while present.
+/// The status that the user wants to be shown as while present. Durable; it makes nobody present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CustomStatus {
-    /// As the sessions say.
+    /// Shown as the sessions and reports say: `ONLINE` or `IDLE`, or `DO_NOT_DISTURB` if a report says so.
     #[default]
     Online,
-    /// Away, whatever the sessions say.
+    /// Shown as `IDLE`, unless a newer report says `DO_NOT_DISTURB`.
     Idle,
-    /// Not to be disturbed, whatever the sessions say.
+    /// Shown as `DO_NOT_DISTURB`, whatever sessions and reports say.
     DoNotDisturb,
 }
 
 impl CustomStatus {
-    /// The word on the wire.
+    /// Returns the value on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,18 +61,18 @@ impl CustomStatus {
     }
 }
 
-/// Who made a custom status.
+/// The author of a change of custom status. On the wire and on disk: the variant in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {
-    /// The user: it is activity.
+    /// The user: the change counts as activity and moves last active.
     User,
-    /// An operator: it takes effect alike, but moves no time.
+    /// An operator: the change takes effect the same way, but is no activity and moves no time.
     Operator,
 }
 
 impl Actor {
-    /// The word on the wire and on disk.
+    /// Returns the value on the wire and on disk.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,41 +82,41 @@ impl Actor {
     }
 }
 
-/// A word that is none of those expected.
+/// A text that names no value of the enum it was parsed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the words expected here")]
-pub struct UnknownWord;
+#[error("not one of the expected values")]
+pub struct UnknownValue;
 
 impl FromStr for Status {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         Self::ALL
             .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|status| status.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 
 impl FromStr for CustomStatus {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         [Self::Online, Self::Idle, Self::DoNotDisturb]
             .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|status| status.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 
 impl FromStr for Actor {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
         [Self::User, Self::Operator]
             .into_iter()
-            .find(|by| by.as_str() == word)
-            .ok_or(UnknownWord)
+            .find(|actor| actor.as_str() == value)
+            .ok_or(UnknownValue)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Two kinds of time that must not be mixed: what people read, and what deadlines run on. No clock lives here.
+//! Wall clock and monotonic timestamps, as distinct types: records carry the first, deadlines use the second. Nothing
+//! here reads a clock.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -7,23 +8,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A moment on the wall clock, in milliseconds since the Unix epoch. Records carry it; no deadline uses it.
+/// A wall clock timestamp, in milliseconds since the Unix epoch. Records carry it; no deadline uses it.
 /// On the wire: RFC 3339, UTC, with exactly three decimals.
 ///
-/// Kept with its sign bit flipped, which keeps the order and leaves zero free: a million users hold several times each
-/// that may be none, and an `Option` of this takes no more room than itself.
+/// Stored with the sign bit flipped. That preserves the order and frees zero as the niche of `Option<Wall>`, which then
+/// takes 8 bytes instead of 16: a user has several optional timestamps, and a million users are in memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wall(NonZeroU64);
 
-/// What flips the order of signed numbers into that of unsigned ones, and back.
+/// XOR with it maps the order of `i64` to that of `u64`, and back.
 const SIGN_BIT: u64 = 1 << 63;
-/// The first moment that RFC 3339 can write: 0000-01-01T00:00:00.000Z.
+/// The earliest timestamp of RFC 3339: 0000-01-01T00:00:00.000Z.
 const WRITABLE_MIN_MILLIS: i64 = -62_167_219_200_000;
-/// The last one that every time zone can still write: 9999-12-30T22:00:00.000Z.
+/// The latest timestamp whose year has four digits in every time zone: 9999-12-30T22:00:00.000Z.
 const WRITABLE_MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Wall {
-    /// From milliseconds since the Unix epoch. The lowest number there is becomes the one above it.
+    /// Converts from milliseconds since the Unix epoch. `i64::MIN` becomes `i64::MIN + 1`, because of the niche.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         match NonZeroU64::new(millis.cast_unsigned() ^ SIGN_BIT) {
@@ -32,20 +33,20 @@ impl Wall {
         }
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         (self.0.get() ^ SIGN_BIT).cast_signed()
     }
 
-    /// Later by that much.
+    /// Returns the timestamp that is later by `by`, saturating.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self::from_millis(self.as_millis().saturating_add(by))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.as_millis().saturating_sub(earlier.as_millis());
@@ -67,7 +68,7 @@ impl fmt::Debug for Wall {
 }
 
 impl fmt::Display for Wall {
-    /// Moments that RFC 3339 can't write are shown as the nearest one that it can.
+    /// Writes RFC 3339. A timestamp outside its range is clamped to the nearest one inside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.as_millis().clamp(WRITABLE_MIN_MILLIS, WRITABLE_MAX_MILLIS);
         let moment = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
@@ -89,48 +90,49 @@ impl<'de> Deserialize<'de> for Wall {
     }
 }
 
-/// A moment on the monotonic clock that deadlines run on, in milliseconds since the process began. It stands
-/// still while the process was stalled, so a stall expires nobody.
+/// A monotonic timestamp, in milliseconds since the process started. Deadlines use it. The clock does not advance while
+/// the process is stalled, so a stall expires no deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mono(u64);
 
 impl Mono {
-    /// From milliseconds since the process began.
+    /// Converts from milliseconds since the process started.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the process began.
+    /// Returns the milliseconds since the process started.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Later by that much.
+    /// Returns the timestamp that is later by `by`, saturating.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// One reading of both clocks, handed to everything that needs the time.
+/// One reading of both clocks, taken by the caller and passed as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
-    /// For deadlines.
+    /// The monotonic timestamp, for deadlines.
     pub mono: Mono,
-    /// For records.
+    /// The wall clock timestamp, for records.
     pub wall: Wall,
 }
 
 impl Now {
-    /// When `deadline` will be on the wall clock, as far as is known now.
+    /// Predicts the wall clock timestamp of `deadline`, assuming that the wall clock is not adjusted. A past deadline
+    /// is now.
     #[must_use]
     pub fn wall_at(self, deadline: Mono) -> Wall {
         self.wall.after(deadline.since(self.mono))

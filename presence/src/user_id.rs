@@ -1,4 +1,5 @@
-//! The identity of a user as the application names it. Hostile text everywhere: never renamed, folded or trimmed.
+//! User ids, as the application assigns them. The text is untrusted and kept byte for byte: no normalization, case
+//! folding or trimming.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,39 +8,39 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Longest user id, in bytes of UTF-8.
+/// The longest user id, in bytes of UTF-8.
 pub const USER_ID_MAX_BYTES: usize = 128;
 
-/// 1 to 128 bytes of UTF-8 without control characters, without white space at the ends, and neither `.` nor `..`;
-/// compared byte for byte. Cloning shares the text.
+/// A valid user id: 1 to [`USER_ID_MAX_BYTES`] bytes of UTF-8 without control characters, without white space at the
+/// ends, and neither `.` nor `..`. Compared and ordered byte for byte. Cloning shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
 
-/// Why a text is no user id.
+/// The rule that a text breaks, so that it is not a [`UserId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserId {
-    /// Nothing there.
-    #[error("a user id is empty")]
+    /// The text is empty.
+    #[error("user id must not be empty")]
     Empty,
-    /// Over [`USER_ID_MAX_BYTES`].
-    #[error("a user id is longer than 128 bytes")]
+    /// The text is longer than [`USER_ID_MAX_BYTES`].
+    #[error("user id must not be longer than 128 bytes")]
     TooLong,
-    /// A control character (Unicode category Cc) somewhere.
-    #[error("a user id has a control character")]
+    /// The text contains a control character (Unicode category Cc).
+    #[error("user id must not contain control characters")]
     Control,
-    /// White space first or last.
-    #[error("a user id begins or ends with white space")]
+    /// The text begins or ends with white space (Unicode property `White_Space`).
+    #[error("user id must not begin or end with white space")]
     Space,
-    /// `.` or `..`, which URLs and file systems resolve away.
-    #[error("a user id is \".\" or \"..\"")]
+    /// The text is `.` or `..`, which URL and path normalization removes (RFC 3986, section 5.2.4).
+    #[error("user id must not be \".\" or \"..\"")]
     Dots,
 }
 
 impl UserId {
-    /// Checks the text and takes it over unchanged.
+    /// Validates the text and keeps it unchanged.
     ///
     /// # Errors
-    /// Says which rule the text breaks.
+    /// The first rule that the text breaks.
     pub fn new(text: &str) -> Result<Self, InvalidUserId> {
         if text.is_empty() {
             return Err(InvalidUserId::Empty);
@@ -59,7 +60,7 @@ impl UserId {
         Ok(Self(Arc::from(text)))
     }
 
-    /// The text, byte for byte as it was given.
+    /// The text as it was given, byte for byte.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -100,9 +101,9 @@ impl Serialize for UserId {
 
 impl<'de> Deserialize<'de> for UserId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct UserIdVisitor;
 
-        impl de::Visitor<'_> for Text {
+        impl de::Visitor<'_> for UserIdVisitor {
             type Value = UserId;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,6 +115,6 @@ impl<'de> Deserialize<'de> for UserId {
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(UserIdVisitor)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use presence::{Bucket, Mono, Rate};
+use presence::{Mono, Rate, TokenBucket};
 use proptest::prelude::*;
 
 fn rate(amount: u64, period_millis: u64, burst: u64) -> Rate {
@@ -37,14 +37,14 @@ fn upper(wait: Duration) -> u64 {
 #[test]
 fn a_burst_fits_to_the_last_unit_and_not_one_more() {
     for rate in limits() {
-        let mut whole = Bucket::default();
+        let mut whole = TokenBucket::default();
         assert!(
             whole.take(rate, at(5), rate.burst + 1).is_err(),
             "more than a burst never fits"
         );
         assert_eq!(whole.take(rate, at(5), rate.burst), Ok(()));
         assert!(whole.take(rate, at(5), 1).is_err());
-        let mut piecewise = Bucket::default();
+        let mut piecewise = TokenBucket::default();
         let taken = (0..rate.burst + 5)
             .filter(|_| piecewise.take(rate, at(5), 1).is_ok())
             .count();
@@ -57,7 +57,7 @@ fn a_burst_fits_to_the_last_unit_and_not_one_more() {
 fn small_pieces_get_no_more_than_large_ones() {
     // 64 KiB a second in single bytes: rounding each byte's time down would let more through.
     let rate = rate(64 * 1024, 1_000, 1);
-    let mut bucket = Bucket::default();
+    let mut bucket = TokenBucket::default();
     let mut taken = 0_u64;
     for millis in 0..2_000 {
         while bucket.take(rate, at(millis), 1).is_ok() {
@@ -67,7 +67,7 @@ fn small_pieces_get_no_more_than_large_ones() {
     // At most one burst at each moment asked at, and one at the start.
     assert!(taken <= 2_000, "{taken}");
     let rate = self::rate(64 * 1024, 1_000, 1_000);
-    let (mut bucket, mut taken) = (Bucket::default(), 0_u64);
+    let (mut bucket, mut taken) = (TokenBucket::default(), 0_u64);
     for millis in 0..=10_000 {
         while bucket.take(rate, at(millis), 1).is_ok() {
             taken += 1;
@@ -83,7 +83,7 @@ fn a_wait_is_never_a_fraction_of_a_microsecond_short() {
         period: Duration::from_micros(3_001),
         burst: 1,
     };
-    let mut bucket = Bucket::default();
+    let mut bucket = TokenBucket::default();
     bucket.take(rate, at(0), 1).unwrap();
     assert_eq!(
         bucket.take(rate, at(0), 1),
@@ -96,7 +96,7 @@ fn a_wait_is_never_a_fraction_of_a_microsecond_short() {
 #[test]
 fn what_is_refused_takes_nothing() {
     let rate = rate(20, 10_000, 20);
-    let mut bucket = Bucket::default();
+    let mut bucket = TokenBucket::default();
     bucket.take(rate, at(0), 20).unwrap();
     let full = bucket;
     for _ in 0..1_000 {
@@ -108,7 +108,7 @@ fn what_is_refused_takes_nothing() {
 #[test]
 fn a_key_may_be_forgotten_once_nothing_of_it_is_used_up() {
     for rate in limits() {
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         assert!(bucket.is_full(at(0)));
         bucket.take(rate, at(1_000), rate.burst).unwrap();
         let refill = upper(rate.period * u32::try_from(rate.burst).unwrap() / u32::try_from(rate.amount).unwrap());
@@ -126,7 +126,7 @@ fn odd_rates_and_the_end_of_time_are_no_panic() {
         rate(u64::MAX, 1, 1),
     ] {
         for now in [0, 1, u64::MAX] {
-            let mut bucket = Bucket::default();
+            let mut bucket = TokenBucket::default();
             for amount in [0, 1, u64::MAX] {
                 let _ = bucket.take(rate, at(now), amount);
                 let _ = bucket.is_full(at(now));
@@ -144,7 +144,7 @@ proptest! {
         asked in proptest::collection::vec((0..3_000_u64, 1..200_u64), 1..60),
     ) {
         let rate = limits()[which];
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         let mut now = 0;
         let mut taken: Vec<(u64, u64)> = Vec::new();
         for (lapse, part) in asked {
@@ -164,7 +164,7 @@ proptest! {
     #[test]
     fn the_wait_told_is_exact(which in 0..5_usize, used in 1..=200_u64, part in 1..=200_u64, start in 0..100_000_u64) {
         let rate = limits()[which];
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         bucket.take(rate, at(start), (rate.burst * used / 200).max(1)).unwrap();
         let amount = (rate.burst * part / 200).max(1);
         let before = bucket;

@@ -1,31 +1,28 @@
-//! The programs under test, built once per process with the profile of the tests. Nothing is started here.
+//! Builds the programs under test, once per process, with the profile of the tests. Starts none of them.
 //!
-//! Cargo does not build the programs that a test of another package starts, so this does. What it builds is linked to a
-//! place of its own: the daemon with the echo route and the one without may then be wanted at the same time.
+//! Cargo does not build the binaries of another package for a test, so this does. Each variant is hard-linked into a
+//! directory of its own, so that tests can use the daemon with and without the echo route at the same time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::turn;
+use crate::file_lock;
 
-/// The programs of one build.
 struct Build {
     presenced: PathBuf,
     presencectl: PathBuf,
 }
 
-/// The daemon.
 pub fn presenced() -> &'static Path {
     &plain().presenced
 }
 
-/// The operator's tool.
 pub fn presencectl() -> &'static Path {
     &plain().presencectl
 }
 
-/// The daemon with the echo route for the WebSocket conformance suite.
+/// The daemon with the echo route for the Autobahn suite.
 pub fn presenced_with_echo_route() -> &'static Path {
     static BUILT: OnceLock<Build> = OnceLock::new();
     &BUILT.get_or_init(|| build(Some("autobahn"))).presenced
@@ -36,12 +33,11 @@ fn plain() -> &'static Build {
     BUILT.get_or_init(|| build(None))
 }
 
-/// Where the repository is.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Where this build puts its programs: `target/debug`, say.
+/// The output directory of this build, such as `target/debug`.
 pub fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let dir = exe.parent().unwrap();
@@ -49,14 +45,14 @@ pub fn profile_dir() -> PathBuf {
     if inner { dir.parent().unwrap() } else { dir }.to_owned()
 }
 
-/// Builds the programs and links them to a place of this variant. One process at a time, from the build to the link: the
-/// variants overwrite each other where cargo puts them. The whole workspace is named, because a package alone would have
-/// other features of the dependencies, and thus build most of them a second time.
+/// Builds the programs and links them into the directory of the variant, under a lock: Cargo writes all variants to the
+/// same files. Builds the whole workspace, because a single package would unify other features and rebuild most
+/// dependencies.
 fn build(feature: Option<&str>) -> Build {
     let profile_dir = profile_dir();
     let place = profile_dir.join("black-box").join(feature.unwrap_or("plain"));
     std::fs::create_dir_all(&place).unwrap();
-    let _turn = turn::take("build");
+    let _lock = file_lock::acquire("build");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(repository())

@@ -1,5 +1,5 @@
-//! A daemon of a test: started on a port of its own with a data directory of its own, ended in every way a process can
-//! end, started again on the same directory. What it says on its log is shown when the test fails.
+//! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
+//! directory. Its log is printed when the test fails.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -14,73 +14,73 @@ use tokio::sync::mpsc;
 use crate::binaries;
 use crate::process::Process;
 use crate::rest::Rest;
-use crate::socket::{Hello, Socket};
 use crate::wait::{wait_until, within_deadline};
+use crate::websocket::{HandshakeHeaders, Socket};
 
 const FIRST_LINE: &str = "presenced listening on http://";
 const LOG_LINES_SHOWN: usize = 80;
 
-/// How a daemon is to be started.
+/// The configuration of a daemon under test.
 #[derive(Debug, Clone)]
 pub struct Setup {
     program: PathBuf,
     flags: Vec<String>,
     listen: String,
-    log: Log,
+    log: LogTarget,
 }
 
-/// Where a daemon's log goes.
+/// The destination of a daemon's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Log {
-    /// Kept, and shown when the test fails.
+pub enum LogTarget {
+    /// Collected, and printed when the test fails.
     Kept,
-    /// Into a pipe that nobody reads.
+    /// A pipe that is never read.
     NeverRead,
-    /// Into a pipe whose other end is closed.
+    /// A pipe whose reading end is closed.
     Closed,
 }
 
 impl Setup {
-    /// With these flags beside those of the fixture.
+    /// Uses these flags beside those of the fixture.
     pub fn new(flags: &[&str]) -> Self {
         Self {
             program: binaries::presenced().to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             listen: "127.0.0.1:0".to_owned(),
-            log: Log::Kept,
+            log: LogTarget::Kept,
         }
     }
 
-    /// On a port that stays the same over restarts.
-    pub fn keeping_its_port(mut self) -> Self {
-        self.listen = format!("127.0.0.1:{}", lasting_port());
+    /// Listens on a port that stays the same over restarts.
+    pub fn on_fixed_port(mut self) -> Self {
+        self.listen = format!("127.0.0.1:{}", fixed_port());
         self
     }
 
-    /// On this address.
+    /// Listens on this address.
     pub fn listening_on(mut self, address: &str) -> Self {
         self.listen = address.to_owned();
         self
     }
 
-    /// With another fate of its log.
-    pub fn logging_to(mut self, log: Log) -> Self {
+    /// Sends the log elsewhere.
+    pub fn logging_to(mut self, log: LogTarget) -> Self {
         self.log = log;
         self
     }
 
-    /// Another program than the plain daemon.
+    /// Starts another program than the default build.
     pub fn program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
         self
     }
 
-    /// Starts it on a new data directory.
+    /// Starts the daemon on a new data directory.
     pub async fn start(self) -> Daemon {
         self.start_in(Arc::new(new_home())).await
     }
 
-    /// Starts it on the data directory in `home`.
+    /// Starts the daemon on the data directory in `home`.
     pub async fn start_in(self, home: Arc<TempDir>) -> Daemon {
         let mut daemon = Daemon {
             setup: self,
@@ -92,11 +92,11 @@ impl Setup {
         daemon
     }
 
-    /// Starts it on a new data directory.
+    /// Starts the daemon on a new data directory.
     ///
     /// # Errors
-    /// What it said if it did not want to.
-    pub async fn try_start(self) -> Result<Daemon, Refusal> {
+    /// The output of a daemon that exited instead of listening.
+    pub async fn try_start(self) -> Result<Daemon, StartFailure> {
         let home = Arc::new(new_home());
         let mut daemon = Daemon {
             setup: self,
@@ -128,18 +128,15 @@ impl Setup {
     }
 }
 
-/// A daemon that would not start.
+/// The output of a daemon that exited instead of listening.
 #[derive(Debug)]
-pub struct Refusal {
-    /// How it ended.
+pub struct StartFailure {
     pub status: ExitStatus,
-    /// What it said on stdout.
     pub stdout: String,
-    /// What it said on stderr.
     pub stderr: String,
 }
 
-/// A running daemon, or one that has ended and may be started again.
+/// A daemon that is running, or that has exited and can be restarted.
 #[derive(Debug)]
 pub struct Daemon {
     setup: Setup,
@@ -155,13 +152,13 @@ struct Running {
 }
 
 impl Daemon {
-    /// Starts one with these flags.
+    /// Starts a daemon with these flags on a new data directory.
     pub async fn start(flags: &[&str]) -> Self {
         Setup::new(flags).start().await
     }
 
-    /// Starts a daemon that is expected to refuse: on the data directory in `home`, with these flags.
-    pub async fn refused(home: &Arc<TempDir>, flags: &[&str]) -> Refusal {
+    /// Starts a daemon that must fail to start, on the data directory in `home`, with these flags.
+    pub async fn start_failure(home: &Arc<TempDir>, flags: &[&str]) -> StartFailure {
         let home = Arc::clone(home);
         let mut daemon = Self {
             setup: Setup::new(flags),
@@ -169,25 +166,25 @@ impl Daemon {
             running: None,
             log: Arc::default(),
         };
-        daemon.try_start_again().await.expect_err("it started")
+        daemon.try_start_again().await.expect_err("the daemon started")
     }
 
-    /// Starts it again on the same data directory.
+    /// Restarts the daemon on the same data directory.
     pub async fn start_again(&mut self) {
-        if let Err(refusal) = self.try_start_again().await {
-            panic!("the daemon did not start: {refusal:?}");
+        if let Err(failure) = self.try_start_again().await {
+            panic!("the daemon did not start: {failure:?}");
         }
     }
 
-    async fn try_start_again(&mut self) -> Result<(), Refusal> {
-        assert!(self.running.is_none(), "it is still running");
+    async fn try_start_again(&mut self) -> Result<(), StartFailure> {
+        assert!(self.running.is_none(), "the daemon is still running");
         let mut child = self.setup.command(self.home.path()).spawn().unwrap();
         let mut lines = read_lines(child.stdout.take().unwrap());
         let logged = match self.setup.log {
-            Log::Kept => Some(keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log))),
+            LogTarget::Kept => Some(keep_log(child.stderr.take().unwrap(), Arc::clone(&self.log))),
             // The child keeps the reading end, unread, until it is dropped.
-            Log::NeverRead => None,
-            Log::Closed => {
+            LogTarget::NeverRead => None,
+            LogTarget::Closed => {
                 drop(child.stderr.take());
                 None
             }
@@ -201,51 +198,47 @@ impl Daemon {
             self.running = Some(Running { child, address });
             return Ok(());
         }
-        let ended = wait_until("a daemon that refuses to start ends", async || {
-            child.try_wait().unwrap()
-        });
+        let ended = wait_until("a daemon that fails to start exits", async || child.try_wait().unwrap());
         let status = ended.await;
         if let Some(logged) = logged {
             tokio::task::spawn_blocking(|| logged.join().unwrap()).await.unwrap();
         }
-        Err(Refusal {
+        Err(StartFailure {
             status,
             stdout: line.unwrap_or_default(),
             stderr: self.log(),
         })
     }
 
-    /// `kill -9`, and waits for the end.
+    /// Sends `SIGKILL` and waits for the exit.
     pub fn kill(&mut self) {
         let mut running = self.running.take().unwrap();
         running.child.kill().unwrap();
         running.child.wait().unwrap();
     }
 
-    /// `SIGTERM`, and waits for the end.
+    /// Sends `SIGTERM` and waits for the exit.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process().terminate();
         self.ended().await
     }
 
-    /// Waits until it has ended.
+    /// Waits for the exit.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut running = self.running.take().unwrap();
-        wait_until("the daemon ends", async || running.child.try_wait().unwrap()).await
+        wait_until("the daemon exits", async || running.child.try_wait().unwrap()).await
     }
 
-    /// `kill -9` and a start on the same data directory.
+    /// Sends `SIGKILL` and restarts the daemon on the same data directory.
     pub async fn crash_and_start_again(&mut self) {
         self.kill();
         self.start_again().await;
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.as_ref().unwrap().address
     }
 
-    /// The process.
     pub fn process(&self) -> Process {
         Process::of(self.running.as_ref().unwrap().child.id())
     }
@@ -255,12 +248,11 @@ impl Daemon {
         &self.home
     }
 
-    /// A file of the data directory.
+    /// The path of a file in the data directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.home.path().join("state").join(name)
     }
 
-    /// The internal secret.
     pub fn secret(&self) -> String {
         std::fs::read_to_string(self.file("secret"))
             .unwrap()
@@ -271,37 +263,38 @@ impl Daemon {
             .to_owned()
     }
 
-    /// The generated key for users' tokens.
+    /// The generated HS256 key of users' tokens.
     pub fn jwt_key(&self) -> String {
         std::fs::read_to_string(self.file("jwt-key")).unwrap().trim().to_owned()
     }
 
-    /// What it logged so far, over all its lives.
+    /// The log so far, over all runs.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Its REST interface.
     pub fn rest(&self) -> Rest {
         Rest::new(self.address(), self.secret())
     }
 
-    /// A WebSocket of this user.
+    /// Connects a WebSocket of this user.
     pub async fn socket(&self, user: &str) -> Socket {
-        Socket::connect(self.address(), Hello::user(user)).await.unwrap()
-    }
-
-    /// A WebSocket of an operator.
-    pub async fn observer(&self) -> Socket {
-        Socket::connect(self.address(), Hello::observer(&self.secret()))
+        Socket::connect(self.address(), HandshakeHeaders::user(user))
             .await
             .unwrap()
     }
 
-    /// Waits until everything that is written behind is on disk.
-    pub async fn written(&self) {
+    /// Connects a WebSocket of an observer.
+    pub async fn observer(&self) -> Socket {
+        Socket::connect(self.address(), HandshakeHeaders::observer(&self.secret()))
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the write-behind queue is empty.
+    pub async fn flushed(&self) {
         let rest = self.rest();
-        wait_until("all is written", async || {
+        wait_until("the write-behind queue is empty", async || {
             (rest.stats().await.store.pending_writes == 0).then_some(())
         })
         .await;
@@ -353,8 +346,8 @@ fn new_home() -> TempDir {
     tempfile::Builder::new().prefix("presence-test-").tempdir().unwrap()
 }
 
-/// A free port outside the range from which the system picks ports by itself, so that it is still free after a restart.
-fn lasting_port() -> u16 {
+/// A free port outside the ephemeral range, so that it is still free after a restart.
+fn fixed_port() -> u16 {
     loop {
         let port = 20_000 + (getrandom::u32().unwrap() % 12_000) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

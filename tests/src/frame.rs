@@ -1,38 +1,33 @@
-//! WebSocket frames by hand, so that a test can make the ones that no library would.
+//! WebSocket frames (RFC 6455, section 5.2) encoded by hand, so that a test can send invalid ones.
 
-/// Opcodes of RFC 6455.
+/// Frame opcodes (RFC 6455, section 11.8).
 pub mod opcode {
-    /// The next fragment of a message.
+    /// A further fragment of a message.
     pub const CONTINUATION: u8 = 0;
-    /// Text, or its first fragment.
+    /// A text message, or its first fragment.
     pub const TEXT: u8 = 1;
-    /// Binary, or its first fragment.
+    /// A binary message, or its first fragment.
     pub const BINARY: u8 = 2;
-    /// Close.
     pub const CLOSE: u8 = 8;
-    /// Ping.
     pub const PING: u8 = 9;
-    /// Pong.
     pub const PONG: u8 = 10;
 }
 
-/// A frame as it shall be on the wire, sound or not.
+/// A frame to send, valid or not.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// FIN and the reserved bits: 0x80 is a whole message.
+    /// FIN and the reserved bits; 0x80 is an unfragmented message.
     pub bits: u8,
-    /// The opcode.
     pub opcode: u8,
-    /// Masked, as a client's frames must be.
+    /// Whether the payload is masked, as frames of a client must be.
     pub masked: bool,
-    /// The payload.
     pub payload: Vec<u8>,
-    /// The length to claim, where it is not the payload's.
+    /// The length to declare instead of the payload's.
     pub claimed: Option<u64>,
 }
 
 impl Frame {
-    /// A whole masked frame.
+    /// Makes an unfragmented, masked frame.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             bits: 0x80,
@@ -43,12 +38,12 @@ impl Frame {
         }
     }
 
-    /// A whole text message.
+    /// Makes an unfragmented text message.
     pub fn text(payload: impl Into<Vec<u8>>) -> Self {
         Self::new(opcode::TEXT, payload)
     }
 
-    /// A fragment that is not the last.
+    /// Makes a fragment that is not the last.
     pub fn fragment(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             bits: 0,
@@ -56,17 +51,16 @@ impl Frame {
         }
     }
 
-    /// Not masked.
     pub fn unmasked(self) -> Self {
         Self { masked: false, ..self }
     }
 
-    /// With these first four bits.
+    /// Sets FIN and the reserved bits.
     pub fn with_bits(self, bits: u8) -> Self {
         Self { bits, ..self }
     }
 
-    /// Claims another length than its own.
+    /// Declares another length than the payload's.
     pub fn claiming(self, claimed: u64) -> Self {
         Self {
             claimed: Some(claimed),
@@ -74,7 +68,6 @@ impl Frame {
         }
     }
 
-    /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mask_bit = if self.masked { 0x80 } else { 0 };
         let mut bytes = vec![self.bits | self.opcode];
@@ -103,19 +96,16 @@ impl Frame {
     }
 }
 
-/// A frame from the server.
+/// A frame received from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// FIN and the reserved bits.
     pub bits: u8,
-    /// The opcode.
     pub opcode: u8,
-    /// The payload.
     pub payload: Vec<u8>,
 }
 
 impl Received {
-    /// Takes one whole frame off the front of `buffer`, if there is one.
+    /// Removes the first frame from `buffer`, if it is complete.
     pub fn take(buffer: &mut Vec<u8>) -> Option<Self> {
         let (first, second) = (*buffer.first()?, *buffer.get(1)?);
         assert_eq!(second & 0x80, 0, "a server masks nothing");
@@ -136,7 +126,7 @@ impl Received {
         })
     }
 
-    /// The code of a close frame; none if it has none or is none.
+    /// The code of a close frame; none without a code or for another frame.
     pub fn close_code(&self) -> Option<u16> {
         let code = self.payload.get(..2).filter(|_| self.opcode == opcode::CLOSE)?;
         Some(u16::from_be_bytes(code.try_into().unwrap()))

@@ -1,35 +1,35 @@
-//! The fixture of the black-box tests: real binaries on loopback, and clients that behave well, badly or not at all.
+//! The fixture of the black-box tests: the real programs on loopback, and well-behaved, faulty and stalled clients.
 //!
-//! A test speaks to `presenced` and `presencectl` as anybody outside could: over their ports, flags, files and signals.
-//! Nothing of the daemon's inside is reached from here; of the library `presence` only the wire messages are used.
-//! A fixture that can't do its work panics, which fails the test that asked for it.
+//! Tests use `presenced` and `presencectl` through ports, flags, files and signals only; of the library `presence` they
+//! use the wire messages. The fixture panics on errors, which fails the test.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "a fixture that fails must fail the test that uses it"
 )]
+#![expect(missing_docs, reason = "no public API: only what a name does not say is documented")]
 
 pub mod binaries;
 pub mod clock;
-pub mod crowd;
-pub mod ctl;
+pub mod connection_load;
 pub mod daemon;
+pub mod file_lock;
 pub mod frame;
+pub mod jwt;
+pub mod presencectl;
 pub mod process;
 pub mod pty;
-pub mod raw;
-pub mod reports;
+pub mod raw_client;
+pub mod report_load;
 pub mod rest;
-pub mod socket;
 pub mod tmux;
-pub mod tokens;
-pub mod turn;
 pub mod wait;
+pub mod websocket;
 
 pub use daemon::Daemon;
-pub use raw::Raw;
+pub use raw_client::RawClient;
 pub use rest::Rest;
-pub use socket::Socket;
 pub use tmux::Terminal;
 pub use wait::{DEADLINE, wait_until};
+pub use websocket::Socket;

@@ -1,5 +1,5 @@
-//! A program on a pseudo terminal of its own, with every picture it finishes and the time of each. For figures: it costs
-//! far less than a whole terminal, and a picture is seen the moment it is complete.
+//! A program on its own pseudoterminal, with the time of every frame that it completes. For measurements: it needs far
+//! less CPU than tmux, and a frame is seen the moment it is complete.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,31 +17,31 @@ use crate::clock::Stopwatch;
 use crate::process::Process;
 use crate::wait::{wait_until, within_deadline};
 
-/// A program that draws whole pictures writes this before one and the other after it.
+/// The markers of synchronized output, around each frame.
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// What was drawn so far.
-struct Drawn {
+/// The screen so far.
+struct ScreenState {
     screen: vt100::Parser,
-    /// When each picture was complete.
+    /// When each frame was complete.
     frames: Vec<Duration>,
-    /// Pictures that were begun.
+    /// The number of frames that were begun.
     begun: usize,
     bytes: u64,
 }
 
-/// A running program. Ended when dropped.
+/// A running program. Killed when dropped.
 pub struct Pty {
     child: Child,
     keys: File,
     clock: Stopwatch,
-    drawn: Arc<Mutex<Drawn>>,
+    drawn: Arc<Mutex<ScreenState>>,
     news: watch::Receiver<usize>,
 }
 
 impl Pty {
-    /// Starts it on a terminal of this size. Its own session, so that the terminal is its controlling one.
+    /// Starts the program on a terminal of this size, in its own session, so that this is its controlling terminal.
     pub fn start(program: &Command, width: u16, height: u16) -> Self {
         let (master, slave) = open(width, height);
         let mut command = Command::new("setsid");
@@ -59,7 +59,7 @@ impl Pty {
         command.stdout(Stdio::from(slave.try_clone().unwrap()));
         command.stderr(Stdio::from(slave));
         let child = command.spawn().unwrap();
-        let drawn = Arc::new(Mutex::new(Drawn {
+        let drawn = Arc::new(Mutex::new(ScreenState {
             screen: vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0),
             frames: Vec::new(),
             begun: 0,
@@ -89,24 +89,23 @@ impl Pty {
         }
     }
 
-    /// The process.
     pub fn process(&self) -> Process {
         Process::of(self.child.id())
     }
 
-    /// Presses keys, as the bytes a terminal sends for them; when that was.
+    /// Writes the bytes of keys and returns the time.
     pub fn press(&mut self, keys: &[u8]) -> Duration {
         let at = self.clock.elapsed();
         self.keys.write_all(keys).unwrap();
         at
     }
 
-    /// Waits for a picture that is such; when it was complete.
+    /// Waits for a frame that satisfies the condition and returns when it was complete.
     pub async fn until(&mut self, what: &str, is_such: impl Fn(&vt100::Screen) -> bool) -> Duration {
         self.until_after(Duration::ZERO, what, is_such).await
     }
 
-    /// Waits for a picture that is such and was complete after that moment; when that was.
+    /// Waits for such a frame that was complete after the given time.
     pub async fn until_after(
         &mut self,
         moment: Duration,
@@ -126,34 +125,34 @@ impl Pty {
             }
             let changed = within_deadline(what, self.news.changed()).await;
             if changed.is_err() {
-                panic!("it ended: {what}\n{}", self.picture());
+                panic!("it ended: {what}\n{}", self.text());
             }
         }
     }
 
-    /// Looks at the screen as it is.
-    pub fn see<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+    /// Reads the current screen.
+    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.drawn.lock().unwrap().screen.screen())
     }
 
-    /// What is on the screen.
-    pub fn picture(&self) -> String {
-        self.see(vt100::Screen::contents)
+    /// The text of the current screen.
+    pub fn text(&self) -> String {
+        self.with_screen(vt100::Screen::contents)
     }
 
-    /// When each picture so far was complete.
+    /// When each frame so far was complete.
     pub fn frames(&self) -> Vec<Duration> {
         self.drawn.lock().unwrap().frames.clone()
     }
 
-    /// Pictures begun, and bytes written.
+    /// The number of frames begun and of bytes written.
     pub fn written(&self) -> (usize, u64) {
         let drawn = self.drawn.lock().unwrap();
         (drawn.begun, drawn.bytes)
     }
 
-    /// Presses the keys and waits for the end.
-    pub async fn leave(mut self, keys: &[u8]) {
+    /// Writes the keys and waits for a successful exit.
+    pub async fn quit(mut self, keys: &[u8]) {
         self.press(keys);
         let status = wait_until("the program ends", async || self.child.try_wait().unwrap()).await;
         assert!(status.success(), "{status}");
@@ -165,13 +164,13 @@ impl Drop for Pty {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!("--- the screen ---\n{}\n--- end of the screen ---", self.picture());
+            eprintln!("--- the screen ---\n{}\n--- end of the screen ---", self.text());
         }
     }
 }
 
-impl Drawn {
-    /// Draws what has come, picture by picture, and leaves the beginning of a sequence for the next time.
+impl ScreenState {
+    /// Processes complete frames and leaves an incomplete one in `rest`.
     fn take(&mut self, rest: &mut Vec<u8>, clock: Stopwatch) {
         self.bytes += rest.len() as u64;
         let mut from = 0;

@@ -1,4 +1,4 @@
-//! The REST interface as an application or an operator calls it.
+//! A client of the REST API.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::wait::within_deadline;
 
-/// Where to, and as whom an internal caller speaks.
+/// A client of one daemon, with its internal secret.
 #[derive(Debug, Clone)]
 pub struct Rest {
     client: Client,
@@ -18,36 +18,33 @@ pub struct Rest {
     secret: String,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body, as JSON if it is any.
+    /// The body as JSON; null if it is none.
     pub body: Value,
 }
 
 impl Answer {
-    /// The stable code of a problem; empty if it is none.
+    /// The error code of a problem document; empty if it is none.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body of a 200.
+    /// Parses the body of a 200. Fails the test for another status.
     pub fn ok<T: DeserializeOwned>(self) -> T {
         assert_eq!(self.status, 200, "{}", self.body);
         serde_json::from_value(self.body).unwrap()
     }
 
-    /// Fails the test unless it is this refusal, as a problem document.
-    pub fn refused(&self, status: u16, code: &str) {
+    /// Fails the test unless the response is a problem document with this status and code.
+    pub fn rejected(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.code()), (status, code), "{}", self.body);
         let kind = self.header("content-type").unwrap_or_default();
         assert!(kind.starts_with("application/problem+json"), "{kind}");
@@ -56,7 +53,7 @@ impl Answer {
 }
 
 impl Rest {
-    /// Calls the daemon at this address.
+    /// Makes a client of the daemon at this address.
     pub fn new(address: SocketAddr, secret: String) -> Self {
         Self {
             client: Client::builder().no_proxy().build().unwrap(),
@@ -65,49 +62,49 @@ impl Rest {
         }
     }
 
-    /// A request without any credential. `path` is sent as it is.
+    /// Makes a request without credentials. `path` is sent as it is.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// A request with the internal secret.
+    /// Makes a request with the internal secret.
     pub fn internal(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).header("x-secret-token", &self.secret)
     }
 
-    /// A request of this user, from this machine.
+    /// Makes a request with `x-user-id` alone, which loopback is trusted with.
     pub fn user(&self, user: &str, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).header("x-user-id", user.as_bytes())
     }
 
-    /// The user sets its custom status.
-    pub async fn choose(&self, user: &str, custom: &str) -> Answer {
+    /// Sets the custom status as the user.
+    pub async fn set_custom_status(&self, user: &str, custom: &str) -> Answer {
         let request = self.user(user, Method::PUT, "/api/user/custom-status");
         send(request.json(&json!({"customStatus": custom}))).await
     }
 
-    /// The same, or none if the daemon could not be asked or did not live to answer.
-    pub async fn try_choose(&self, user: &str, custom: &str) -> Option<Answer> {
+    /// Sets the custom status as the user; none if the daemon is gone before it answers.
+    pub async fn try_set_custom_status(&self, user: &str, custom: &str) -> Option<Answer> {
         let request = self.user(user, Method::PUT, "/api/user/custom-status");
         try_send(request.json(&json!({"customStatus": custom}))).await
     }
 
-    /// An operator sets the custom status of a user.
-    pub async fn choose_as_operator(&self, user: &str, custom: &str) -> Answer {
+    /// Sets the custom status of a user as an operator.
+    pub async fn set_custom_status_as_operator(&self, user: &str, custom: &str) -> Answer {
         let request = self
             .internal(Method::PUT, "/api/user/custom-status")
             .header("x-user-id", user.as_bytes());
         send(request.json(&json!({"customStatus": custom, "by": "operator"}))).await
     }
 
-    /// The stored choice.
-    pub async fn choice(&self, user: &str) -> String {
+    /// Reads the stored custom status.
+    pub async fn custom_status(&self, user: &str) -> String {
         let path = format!("/api/user/custom-status/{}", percent(user));
         let answer: Value = send(self.internal(Method::GET, &path)).await.ok();
         answer["customStatus"].as_str().unwrap().to_owned()
     }
 
-    /// A report of an outside gateway.
+    /// Sends a report of an outside gateway.
     pub async fn report(&self, user: &str, body: Value) -> Answer {
         let request = self
             .internal(Method::PUT, "/api/user/realtime")
@@ -115,14 +112,14 @@ impl Rest {
         send(request.json(&body)).await
     }
 
-    /// The record, as internal callers see it.
+    /// Reads a record as an internal caller.
     pub async fn record(&self, user: &str) -> Record {
         send(self.internal(Method::GET, &format!("/api/presence/{}", percent(user))))
             .await
             .ok()
     }
 
-    /// The records of several users.
+    /// Queries the records of several users.
     pub async fn query(&self, users: &[String]) -> Answer {
         send(
             self.internal(Method::POST, "/api/presence/query")
@@ -131,28 +128,28 @@ impl Rest {
         .await
     }
 
-    /// A page of who is present.
+    /// Lists a page of present users.
     pub async fn list(&self, query: &str) -> Page {
         send(self.internal(Method::GET, &format!("/api/presence{query}")))
             .await
             .ok()
     }
 
-    /// Why the user is shown so.
+    /// Explains the status of a user.
     pub async fn explain(&self, user: &str) -> Explain {
         send(self.internal(Method::GET, &format!("/api/presence/{}/explain", percent(user))))
             .await
             .ok()
     }
 
-    /// Ends the user's sessions; how many there were.
+    /// Kicks a user and returns the number of sessions ended.
     pub async fn kick(&self, user: &str) -> u64 {
         let path = format!("/api/presence/{}/sessions", percent(user));
         let answer: Value = send(self.internal(Method::DELETE, &path)).await.ok();
         answer["ended"].as_u64().unwrap()
     }
 
-    /// Forgets the user; how many sessions there were.
+    /// Forgets a user and returns the number of sessions ended.
     pub async fn forget(&self, user: &str) -> u64 {
         let answer: Value = send(self.internal(Method::DELETE, &format!("/api/user/{}", percent(user))))
             .await
@@ -160,17 +157,15 @@ impl Rest {
         answer["ended"].as_u64().unwrap()
     }
 
-    /// The daemon's figures.
     pub async fn stats(&self) -> Stats {
         send(self.internal(Method::GET, "/api/stats")).await.ok()
     }
 
-    /// A path that needs no credential.
+    /// Gets a path without credentials.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
-    /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
         let response = within_deadline("the metrics", self.request(Method::GET, "/metrics").send())
             .await
@@ -180,12 +175,12 @@ impl Rest {
     }
 }
 
-/// Sends the request and reads the whole answer.
+/// Sends the request and reads the response.
 pub async fn send(request: RequestBuilder) -> Answer {
     try_send(request).await.expect("the daemon answers")
 }
 
-/// The same, or none if the daemon could not be asked or did not live to answer.
+/// Sends the request; none if the daemon is gone before it answers.
 pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
     let (client, request) = request.build_split();
     let request = request.unwrap();
@@ -203,7 +198,7 @@ pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
     .await
 }
 
-/// A path segment: everything but unreserved characters percent-encoded.
+/// Percent-encodes a path segment: everything but unreserved characters (RFC 3986, section 2.3).
 pub fn percent(segment: &str) -> String {
     let mut text = String::new();
     for byte in segment.bytes() {

@@ -1,5 +1,5 @@
-//! A real terminal: a tmux server of its own, in which a plain shell waits for what is typed. What a program shows is read
-//! from its screen, what it wrote from a file with every byte. What the programs do is known nowhere here.
+//! A real terminal: a tmux server of its own that runs a plain shell. Tests read the screen, and every byte that was
+//! written from a file. Nothing here knows the programs that run in it.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -12,17 +12,17 @@ use tempfile::TempDir;
 
 use crate::Daemon;
 use crate::binaries;
-use crate::ctl;
+use crate::presencectl;
 use crate::process::{Process, children};
-use crate::wait::{meanwhile, wait_until};
+use crate::wait::{let_time_pass, wait_until};
 
-/// What the shell says when it waits. No program of ours says it.
+/// The prompt of the shell. The programs under test don't print it.
 const PROMPT: &str = "shell-waits$";
 
-/// Nobody presses another key so soon after `Escape`: programs take that for the other key with Alt.
+/// The pause after `Escape`: programs read `Escape` and another key within it as that key with Alt.
 const AFTER_ESCAPE: Duration = Duration::from_millis(100);
 
-/// Nothing on the screen but what the programs in it show, keys as they are sent, the clipboard to nowhere.
+/// No status line, no key bindings, no clipboard: the screen shows only the programs in it.
 const CONFIGURATION: &str = "
 set -g status off
 set -g escape-time 0
@@ -31,17 +31,17 @@ set -g history-limit 200
 set -g default-shell /bin/sh
 ";
 
-/// What terminal it is.
+/// The size and type of a terminal.
 #[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Columns and rows.
+pub struct TerminalOptions {
+    /// The columns and rows.
     pub size: (u16, u16),
-    /// The `TERM` that programs in it are told.
+    /// The value of `TERM`.
     pub term: &'static str,
 }
 
-impl Look {
-    /// Of this size, with 256 colours.
+impl TerminalOptions {
+    /// A terminal of this size with 256 colours.
     pub const fn of(width: u16, height: u16) -> Self {
         Self {
             size: (width, height),
@@ -50,22 +50,27 @@ impl Look {
     }
 }
 
-/// A terminal with a shell. Its server ends when it is dropped.
+/// A terminal with a shell. Its tmux server ends when it is dropped.
 #[derive(Debug)]
 pub struct Terminal {
     dir: TempDir,
-    /// So many files of answers were asked for.
+    /// The number of answer files, for their names.
     asked: Cell<u32>,
 }
 
 impl Terminal {
-    /// One in which `presencectl` finds this daemon.
+    /// Opens a terminal in which `presencectl` finds this daemon.
     pub async fn of(daemon: &Daemon, width: u16, height: u16) -> Self {
-        Self::open(daemon.home().path(), ctl::environment(daemon), Look::of(width, height)).await
+        Self::open(
+            daemon.home().path(),
+            presencectl::environment(daemon),
+            TerminalOptions::of(width, height),
+        )
+        .await
     }
 
-    /// One in this directory with this environment.
-    pub async fn open(home: &Path, environment: Vec<(&'static str, OsString)>, look: Look) -> Self {
+    /// Opens a terminal in this directory with this environment.
+    pub async fn open(home: &Path, environment: Vec<(&'static str, OsString)>, look: TerminalOptions) -> Self {
         let dir = tempfile::Builder::new().prefix("presence-tmux-").tempdir().unwrap();
         let configuration = format!("{CONFIGURATION}set -g default-terminal {}\n", look.term);
         std::fs::write(dir.path().join("conf"), configuration).unwrap();
@@ -89,50 +94,48 @@ impl Terminal {
         terminal
     }
 
-    /// Types a line and `Enter`.
     pub fn line(&self, line: &str) {
         self.text(line);
         self.keys(&["Enter"]);
     }
 
-    /// Types this text.
     pub fn text(&self, text: &str) {
         self.run(&["send-keys", "-t", "t", "-l", "--", text]);
     }
 
-    /// Presses these keys, as tmux calls them: `Enter`, `Escape`, `Down`, `C-c`, `PPage`.
+    /// Presses these keys, by their tmux names: `Enter`, `Escape`, `Down`, `C-c`, `PPage`.
     pub fn keys(&self, keys: &[&str]) {
         self.run(&[&["send-keys", "-t", "t", "--"], keys].concat());
     }
 
-    /// Presses these keys one by one, with the pause after `Escape` that tells it from the beginning of a sequence.
+    /// Presses these keys one by one, with a pause after `Escape`.
     pub async fn press(&self, keys: &[&str]) {
         for key in keys {
             self.keys(&[key]);
             if *key == "Escape" {
-                meanwhile(AFTER_ESCAPE).await;
+                let_time_pass(AFTER_ESCAPE).await;
             }
         }
     }
 
-    /// Pastes this text, marked as pasted if the program asked for that.
+    /// Pastes this text, bracketed if the program enabled bracketed paste.
     pub fn paste(&self, text: &str) {
         self.run(&["set-buffer", "--", text]);
         self.run(&["paste-buffer", "-p", "-r", "-t", "t"]);
     }
 
-    /// Clicks at a column and a row, from 0.
+    /// Clicks at a column and a row, counted from 0.
     pub fn click(&self, x: usize, y: usize) {
         self.mouse(0, x, y, 'M');
         self.mouse(0, x, y, 'm');
     }
 
-    /// Turns the wheel down by a notch at a column and a row, from 0.
+    /// Scrolls the mouse wheel down by one step at a column and a row, counted from 0.
     pub fn wheel_down(&self, x: usize, y: usize) {
         self.mouse(65, x, y, 'M');
     }
 
-    /// Turns the wheel up by a notch at a column and a row, from 0.
+    /// Scrolls the mouse wheel up by one step at a column and a row, counted from 0.
     pub fn wheel_up(&self, x: usize, y: usize) {
         self.mouse(64, x, y, 'M');
     }
@@ -145,17 +148,17 @@ impl Terminal {
         self.run(&args);
     }
 
-    /// What is on the screen, a line a row.
+    /// The text of the screen, one line per row.
     pub fn screen(&self) -> String {
         self.run(&["capture-pane", "-p", "-t", "t"])
     }
 
-    /// What is on the screen, with the sequences that colour it.
+    /// The text of the screen with the control sequences of its styles.
     pub fn screen_with_styles(&self) -> String {
         self.run(&["capture-pane", "-p", "-e", "-N", "-t", "t"])
     }
 
-    /// Waits until the screen is such; that screen.
+    /// Waits until the screen satisfies the condition and returns it.
     pub async fn until(&self, what: &str, is_such: impl Fn(&str) -> bool) -> String {
         wait_until(what, async || {
             let screen = self.screen();
@@ -164,13 +167,13 @@ impl Terminal {
         .await
     }
 
-    /// Waits until the screen has this text; that screen.
+    /// Waits until the screen contains this text and returns it.
     pub async fn shows(&self, text: &str) -> String {
         self.until(&format!("the screen shows {text:?}"), |screen| screen.contains(text))
             .await
     }
 
-    /// Waits until the shell waits: what ran in it has ended, and its screen is gone.
+    /// Waits for the shell's prompt: the program has exited and left the alternate screen.
     pub async fn prompt(&self) {
         self.until("the shell waits", |screen| {
             screen
@@ -182,18 +185,18 @@ impl Terminal {
         .await;
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub fn resize(&self, width: u16, height: u16) {
         let (width, height) = (width.to_string(), height.to_string());
         self.run(&["resize-window", "-t", "t", "-x", &width, "-y", &height]);
     }
 
-    /// Every byte that was written to the terminal so far.
+    /// Every byte written to the terminal so far.
     pub fn raw_output(&self) -> Vec<u8> {
         std::fs::read(self.bytes()).unwrap()
     }
 
-    /// The modes in which the terminal is, and the driver behind it. Asks the shell, so it must be waiting.
+    /// The modes of the terminal and of its line discipline (`stty`). The shell must be at its prompt.
     pub async fn modes(&self) -> String {
         let flags = [
             "alternate_on",
@@ -226,7 +229,7 @@ impl Terminal {
         modes + &self.ask_shell("stty -a").await
     }
 
-    /// What a command says to the shell.
+    /// Runs a command in the shell and returns its output.
     pub async fn ask_shell(&self, command: &str) -> String {
         self.asked.set(self.asked.get() + 1);
         let file = self.dir.path().join(format!("said-{}", self.asked.get()));
@@ -240,7 +243,7 @@ impl Terminal {
         said
     }
 
-    /// Runs a command and leaves on the screen what it says.
+    /// Runs a command in the shell with its output on the screen.
     pub async fn ask_on_screen(&self, command: &str) {
         self.asked.set(self.asked.get() + 1);
         let file = self.dir.path().join(format!("ended-{}", self.asked.get()));
@@ -249,7 +252,7 @@ impl Terminal {
         self.prompt().await;
     }
 
-    /// The program that runs in the shell.
+    /// The foreground program of the shell.
     pub async fn program(&self) -> Process {
         let shell: u32 = self
             .run(&["display-message", "-p", "-t", "t", "#{pane_pid}"])
@@ -299,7 +302,7 @@ fn succeed(mut command: Command) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
-/// Where it occurs last.
+/// The position of the last occurrence.
 fn last_of(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).rposition(|window| window == wanted)
 }

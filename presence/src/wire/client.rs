@@ -1,5 +1,5 @@
-//! Messages from a client. Parsing is strict about shape and tolerant of unknown fields, and keeps the `id` of a message
-//! that is otherwise wrong, so that even its refusal can be matched.
+//! Messages from a client. Parsing is strict about types, ignores unknown fields, and keeps the `id` of an invalid
+//! message, so that the client can match the error to it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,66 +14,66 @@ use crate::revision::Cursor;
 use crate::status::CustomStatus;
 use crate::user_id::UserId;
 
-/// Longest message id, in bytes: of a string its text, of a number its digits.
+/// The longest message id, in bytes: of a string the text as JSON unescapes it, of a number its characters.
 pub const MESSAGE_ID_MAX_BYTES: usize = 64;
 
-/// What a client named its message: a string or a number, given back as it came.
+/// The `id` of a message: a JSON string or number, returned in the answer exactly as the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageId(Box<str>);
 
 impl fmt::Display for MessageId {
-    /// As JSON.
+    /// Writes the id as JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    /// Set the custom status.
+    /// `setStatus`: set the custom status of the connection's user.
     SetStatus(CustomStatus),
-    /// The user did something.
+    /// `activity`: the user did something.
     Activity,
-    /// The user went away.
+    /// `activity` with `"idle":true`: the user went idle.
     Away,
-    /// Add to what is watched.
+    /// `watch`: add users to the watch list.
     Watch {
-        /// Whom.
+        /// The users to add.
         user_ids: Vec<UserId>,
-        /// Where to resume; a cursor nobody understands resumes as `false`.
+        /// The cursor to resume from. None if absent or malformed: the answer is then `"resumed":false`.
         since: Option<Cursor>,
     },
-    /// Watch everyone.
+    /// `watchAll`: subscribe to all users.
     WatchAll {
-        /// Where to resume.
+        /// The cursor to resume from. None if absent or malformed.
         since: Option<Cursor>,
     },
-    /// Take from what is watched.
+    /// `unwatch`: remove users from the watch list.
     Unwatch {
-        /// Whom.
+        /// The users to remove.
         user_ids: Vec<UserId>,
     },
-    /// Answer me.
+    /// `ping`: answer with `pong`.
     Ping,
 }
 
-/// A message that was refused before anything was done.
+/// The error with which an invalid message is answered. It had no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The stable code.
+pub struct MessageError {
+    /// The stable error code.
     pub code: Code,
-    /// For people.
+    /// The error text for people; not stable.
     pub message: String,
 }
 
-/// A frame's text, read.
+/// The text of one frame, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// What to give back in the answer.
+    /// The id to return in the answer; none if absent, null or invalid.
     pub id: Option<MessageId>,
-    /// What is asked for.
-    pub message: Result<ClientMessage, Refused>,
+    /// The request, or the error to answer.
+    pub message: Result<ClientMessage, MessageError>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +94,8 @@ struct Fields<'a> {
 }
 
 impl Envelope {
-    /// Reads one text frame. At most `ids_max` user ids are looked at; more are refused as `too_many_watched`.
+    /// Parses one text frame. More than `ids_max` user ids are rejected as `too_many_watched`, without parsing the
+    /// rest.
     #[must_use]
     pub fn parse(text: &str, ids_max: usize) -> Self {
         let fields = strict::check(text.as_bytes())
@@ -103,26 +104,26 @@ impl Envelope {
         match fields {
             Err(message) => Self {
                 id: None,
-                message: Err(Refused {
+                message: Err(MessageError {
                     code: Code::InvalidJson,
                     message,
                 }),
             },
             Ok(fields) => match message_id(fields.id) {
-                Err(refused) => Self {
+                Err(error) => Self {
                     id: None,
-                    message: Err(refused),
+                    message: Err(error),
                 },
                 Ok(id) => Self {
                     id,
-                    message: read(&fields, ids_max),
+                    message: parse_message(&fields, ids_max),
                 },
             },
         }
     }
 }
 
-fn message_id(raw: Option<&RawValue>) -> Result<Option<MessageId>, Refused> {
+fn message_id(raw: Option<&RawValue>) -> Result<Option<MessageId>, MessageError> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
         return Ok(None);
     };
@@ -141,7 +142,7 @@ fn message_id(raw: Option<&RawValue>) -> Result<Option<MessageId>, Refused> {
     }
 }
 
-fn read(fields: &Fields<'_>, ids_max: usize) -> Result<ClientMessage, Refused> {
+fn parse_message(fields: &Fields<'_>, ids_max: usize) -> Result<ClientMessage, MessageError> {
     let kind: String = required(fields.kind, "type")?;
     match kind.as_str() {
         "setStatus" => custom_status(fields).map(ClientMessage::SetStatus),
@@ -158,36 +159,36 @@ fn read(fields: &Fields<'_>, ids_max: usize) -> Result<ClientMessage, Refused> {
             user_ids: user_ids(fields, ids_max)?,
         }),
         "ping" => Ok(ClientMessage::Ping),
-        _ => Err(Refused {
+        _ => Err(MessageError {
             code: Code::UnknownType,
             message: "unknown message type".into(),
         }),
     }
 }
 
-fn custom_status(fields: &Fields<'_>) -> Result<CustomStatus, Refused> {
-    let refused = || Refused {
+fn custom_status(fields: &Fields<'_>) -> Result<CustomStatus, MessageError> {
+    let invalid = || MessageError {
         code: Code::InvalidCustomStatus,
-        message: "customStatus is ONLINE, IDLE or DO_NOT_DISTURB".into(),
+        message: "customStatus must be ONLINE, IDLE or DO_NOT_DISTURB".into(),
     };
-    let word: String = required(fields.custom_status, "customStatus").map_err(|_| refused())?;
-    word.parse().map_err(|_| refused())
+    let value: String = required(fields.custom_status, "customStatus").map_err(|_| invalid())?;
+    value.parse().map_err(|_| invalid())
 }
 
-fn user_ids(fields: &Fields<'_>, ids_max: usize) -> Result<Vec<UserId>, Refused> {
+fn user_ids(fields: &Fields<'_>, ids_max: usize) -> Result<Vec<UserId>, MessageError> {
     let raw = fields.user_ids.ok_or_else(|| invalid("userIds"))?;
     let mut json = serde_json::Deserializer::from_str(raw.get());
-    json.deserialize_seq(UserIds { ids_max })
+    json.deserialize_seq(UserIdsVisitor { ids_max })
         .unwrap_or_else(|_| Err(invalid("userIds")))
 }
 
-/// Reads a list of user ids, and keeps nothing of it once it is known to be refused.
-struct UserIds {
+/// Parses a list of user ids. After the first error the rest of the list is skipped without being stored.
+struct UserIdsVisitor {
     ids_max: usize,
 }
 
-impl<'de> Visitor<'de> for UserIds {
-    type Value = Result<Vec<UserId>, Refused>;
+impl<'de> Visitor<'de> for UserIdsVisitor {
+    type Value = Result<Vec<UserId>, MessageError>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of user ids")
@@ -195,11 +196,11 @@ impl<'de> Visitor<'de> for UserIds {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Self::Value, A::Error> {
         let mut ids = Vec::new();
-        while let Some(Text(text)) = texts.next_element()? {
-            let refused = if ids.len() == self.ids_max {
-                Refused {
+        while let Some(BorrowedText(text)) = texts.next_element()? {
+            let error = if ids.len() == self.ids_max {
+                MessageError {
                     code: Code::TooManyWatched,
-                    message: format!("at most {} users", self.ids_max),
+                    message: format!("too many user ids: at most {} can be watched", self.ids_max),
                 }
             } else {
                 match UserId::new(&text) {
@@ -207,43 +208,43 @@ impl<'de> Visitor<'de> for UserIds {
                         ids.push(id);
                         continue;
                     }
-                    Err(why) => Refused {
+                    Err(error) => MessageError {
                         code: Code::InvalidUserId,
-                        message: why.to_string(),
+                        message: error.to_string(),
                     },
                 }
             };
             while texts.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Err(refused));
+            return Ok(Err(error));
         }
         Ok(Ok(ids))
     }
 }
 
-/// A string that is copied only if it has escapes.
+/// A string that is copied only if it contains escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn since(fields: &Fields<'_>) -> Result<Option<Cursor>, Refused> {
+fn since(fields: &Fields<'_>) -> Result<Option<Cursor>, MessageError> {
     let text: Option<String> = optional(fields.since, "since")?;
-    // Somebody else's cursor is no error: it resumes as false, like one that is too old.
+    // A malformed cursor is no error: like one that is too old, it is answered with `"resumed":false`.
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-fn required<T: for<'de> Deserialize<'de>>(raw: Option<&RawValue>, name: &str) -> Result<T, Refused> {
+fn required<T: for<'de> Deserialize<'de>>(raw: Option<&RawValue>, name: &str) -> Result<T, MessageError> {
     let raw = raw.ok_or_else(|| invalid(name))?;
     serde_json::from_str(raw.get()).map_err(|_| invalid(name))
 }
 
-fn optional<T: for<'de> Deserialize<'de>>(raw: Option<&RawValue>, name: &str) -> Result<Option<T>, Refused> {
+fn optional<T: for<'de> Deserialize<'de>>(raw: Option<&RawValue>, name: &str) -> Result<Option<T>, MessageError> {
     raw.map(|raw| serde_json::from_str::<Option<T>>(raw.get()).map_err(|_| invalid(name)))
         .transpose()
         .map(Option::flatten)
 }
 
-fn invalid(name: &str) -> Refused {
-    Refused {
+fn invalid(name: &str) -> MessageError {
+    MessageError {
         code: Code::InvalidValue,
-        message: format!("the field {name:?} is missing or has a bad value"),
+        message: format!("field {name:?} is missing or invalid"),
     }
 }

@@ -1,68 +1,69 @@
-//! The stable codes of refusals, on REST and WebSocket alike.
+//! The stable error codes, shared by REST and WebSocket.
 
 use serde::{Deserialize, Serialize};
 
-/// Why something was refused. The word on the wire never changes its meaning.
+/// An error code. On the wire: the variant in snake case, whose meaning never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {
-    /// The body or message is no JSON of the expected shape, or names a key twice.
+    /// Invalid JSON: not one object in UTF-8, a duplicate key, a wrong type, or nested too deeply.
     InvalidJson,
-    /// A user id breaks its rules.
+    /// Invalid user id.
     InvalidUserId,
-    /// Not ONLINE, IDLE or DO_NOT_DISTURB.
+    /// Invalid custom status: not ONLINE, IDLE or DO_NOT_DISTURB.
     InvalidCustomStatus,
-    /// A field, a query parameter or a path has a bad value.
+    /// Invalid or missing field, query parameter, path segment, cursor or subprotocol.
     InvalidValue,
-    /// A header is malformed, or a credential header is given twice.
+    /// Malformed header, or duplicate credential header.
     InvalidHeader,
-    /// An internal call without the user it needs.
+    /// Missing `x-user-id` on an internal call that needs a user.
     MissingUser,
-    /// No credential.
+    /// Missing credentials.
     Unauthenticated,
-    /// A bad credential, or one that does not reach this far.
+    /// Invalid credentials, insufficient permission, or an origin that is not allowed.
     Forbidden,
-    /// The body is over its limit.
+    /// Request body too large.
     TooLarge,
-    /// The body took too long to arrive.
+    /// Timeout while reading the request body.
     RequestTimeout,
-    /// More ids, sessions or reports than one call or user may have.
+    /// Too many user ids in one request, or too many reports of one user.
     TooMany,
-    /// More watched users than one connection may have.
+    /// Watch limit of the connection exceeded.
     TooManyWatched,
-    /// Too often; the answer says when again.
+    /// Rate limit exceeded; the answer says when to retry.
     RateLimited,
-    /// The store can't answer or can't write: nothing changed.
+    /// The store is unavailable: nothing was changed.
     StoreUnavailable,
     /// No such path.
     NotFound,
-    /// The path knows other methods.
+    /// Method not allowed; the `Allow` header lists the methods of the path.
     MethodNotAllowed,
-    /// The body is encoded.
+    /// Unsupported `Content-Encoding`.
     UnsupportedMediaType,
-    /// The `Host` is none of ours: somebody's web page is asking.
+    /// Misdirected request: the `Host` is not one of this daemon. Protects loopback from DNS rebinding.
     MisdirectedRequest,
-    /// No WebSocket upgrade where one is needed, or a bad one.
+    /// WebSocket upgrade required: it is missing or invalid.
     UpgradeRequired,
-    /// Message `type` is unknown.
+    /// Unknown message `type`.
     UnknownType,
-    /// Only for observers.
+    /// Only observers can send this message.
     ObserversOnly,
-    /// Only for users' connections.
+    /// Only connections of users can send this message.
     UsersOnly,
-    /// A message that is no text.
+    /// Binary message; only text messages are supported.
     NotText,
-    /// As many connections as the daemon can hold.
+    /// Connection limit of the daemon reached.
     AtCapacity,
-    /// The daemon is going down.
+    /// The daemon is shutting down.
     Draining,
-    /// A fault of ours.
+    /// Internal error of the daemon.
     Internal,
 }
 
 impl Code {
-    /// The HTTP status of a REST answer with this code.
+    /// Returns the HTTP status of a response with this code. [`Code::TooMany`] is 429 except for a query, which answers
+    /// 400 itself. Codes that occur only on WebSocket have a status for completeness.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {

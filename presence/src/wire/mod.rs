@@ -1,5 +1,5 @@
-//! What goes over the wire: REST bodies, WebSocket messages, error codes. Shapes only; who may see what is decided by
-//! [`record::Viewer`], and nothing here reads or writes a socket.
+//! The wire format: REST bodies, WebSocket messages, error codes, close codes. [`record::Viewer`] decides which fields
+//! a recipient may see. Nothing here does I/O.
 
 pub mod client;
 pub mod code;
@@ -8,25 +8,26 @@ pub mod rest;
 pub mod server;
 pub mod strict;
 
-/// The WebSocket subprotocol.
+/// The name of the WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "presence.v1";
-/// What a browser's second subprotocol begins with when it carries the token.
+/// The prefix of a second subprotocol that carries a token: browsers can't set headers on a WebSocket.
 pub const BEARER_PREFIX: &str = "bearer.";
 
-/// Close codes of our own, beside those of RFC 6455.
+/// WebSocket close codes: 1012 of the IANA registry, and those of the private range 4000 to 4999 (RFC 6455, section
+/// 7.4.2).
 pub mod close {
-    /// The server restarts or drains: reconnect after the delay given.
+    /// The server restarts or drains: reconnect after the delay of the goodbye.
     pub const RESTART: u16 = 1012;
-    /// Credentials expired: get new ones, reconnect.
+    /// The token expired: reconnect with a new one.
     pub const EXPIRED: u16 = 4001;
-    /// Kicked by an operator: don't come back by yourself.
+    /// Kicked by an operator: don't reconnect automatically.
     pub const KICKED: u16 = 4003;
-    /// Abusive: stop.
+    /// A limit was exceeded: don't reconnect automatically.
     pub const ABUSIVE: u16 = 4008;
-    /// Too slow: reconnect with the cursor.
+    /// The client read too slowly: reconnect with the cursor.
     pub const TOO_SLOW: u16 = 4009;
-    /// Forgotten by an operator: don't come back by yourself.
+    /// The user was forgotten by an operator: don't reconnect automatically.
     pub const FORGOTTEN: u16 = 4010;
-    /// Too many sessions of this user: later.
+    /// The connection limit of the user was reached: reconnect after the delay of the goodbye.
     pub const TOO_MANY_SESSIONS: u16 = 4029;
 }

@@ -1,4 +1,4 @@
-//! A user's presence as told, and who may see how much of it.
+//! The presence record as it is delivered, and which of its fields each kind of viewer may see.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,85 +8,85 @@ use crate::status::{CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
 
-/// Who looks.
+/// The kind of recipient of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Viewer {
-    /// Another user.
+    /// Another user: sees the public fields.
     Public,
-    /// The user itself.
+    /// The user itself: also sees `customStatus` and `sessions`.
     Own,
-    /// Internal callers and observers.
+    /// Internal callers and observers: also see `reason` and `nodes`.
     Internal,
 }
 
-/// A user's presence as told.
+/// The presence record of one user. Fields that the viewer may not see are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Who.
+    /// The user of the record.
     pub user_id: UserId,
-    /// What others see.
+    /// The status as others see it.
     pub status: Status,
-    /// Since when the status holds; null for a user never seen.
+    /// When the status last changed; null for a user never seen.
     pub since: Option<Wall>,
-    /// When the service last heard from the user; null if never.
+    /// When the service last received anything from the user; null if never.
     pub last_seen: Option<Wall>,
-    /// When the user last did something; null if never.
+    /// When the user was last active; null if never. Never later than `last_seen`.
     pub last_active: Option<Wall>,
-    /// Grows with each published change.
+    /// The version of the record; grows with each published change.
     pub revision: Revision,
-    /// Made without the store's answer.
+    /// Whether the record was made without the store's answer, so that the custom status may be wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
-    /// May be behind because other nodes can't be heard.
+    /// Whether the record may be out of date because other nodes can't be reached.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
-    /// What the user asked to be shown as. For the user itself and internal callers.
+    /// The custom status. For the user itself and internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_status: Option<CustomStatus>,
-    /// Connections and reports. For the user itself and internal callers.
+    /// The number of connections and reports, without grace periods. For the user itself and internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,
-    /// Why. For internal callers.
+    /// The rule that decided the status. For internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The nodes that hold connections. For internal callers.
+    /// The names of the nodes that hold connections of the user. For internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<String>>,
 }
 
 impl Record {
-    /// The record of a user never seen.
+    /// Makes the record of a user that was never seen: OFFLINE, null times, revision 0.
     #[must_use]
     pub fn never_seen(user_id: UserId, viewer: Viewer) -> Self {
         crate::Profile::default().record(&user_id, &[], viewer)
     }
 }
 
-/// A user that was forgotten: drop what you have.
+/// The removal of a forgotten user: the recipient drops its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Removed {
-    /// Who.
+    /// The forgotten user.
     pub user_id: UserId,
-    /// Above every revision told of this user before.
+    /// The revision of the removal, above every one published of this user before.
     pub revision: Revision,
-    /// Always true.
+    /// Always true; tells a removal from a record.
     pub removed: bool,
 }
 
-/// One entry of a snapshot or an event.
+/// One entry of `users` in a `snapshot` or `presence` message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Update {
     /// The user was forgotten.
     Removed(Removed),
-    /// The record as it now is.
+    /// The current record.
     Record(Record),
 }
 
 impl Update {
-    /// Whom it is about.
+    /// Returns the user that the update is about.
     #[must_use]
     pub const fn user_id(&self) -> &UserId {
         match self {
@@ -95,7 +95,7 @@ impl Update {
         }
     }
 
-    /// Its revision.
+    /// Returns the revision of the update.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         match self {

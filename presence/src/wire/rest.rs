@@ -1,4 +1,4 @@
-//! Bodies of the REST calls.
+//! Request and response bodies of the REST API.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -9,111 +9,112 @@ use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
 
-/// Most ids in one query.
+/// The most user ids in one query.
 pub const QUERY_MAX_IDS: usize = 1000;
-/// Most records on one page of a listing.
+/// The most records on one page of a listing.
 pub const PAGE_MAX_RECORDS: usize = 1000;
 
-/// An error, as `application/problem+json` (RFC 9457).
+/// An error response, `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Always `about:blank`: the code tells the kinds apart.
+    /// Always `about:blank`: `code` identifies the kind of error.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The HTTP status in words.
+    /// The reason phrase of the HTTP status.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// The stable code.
+    /// The stable error code.
     pub code: Code,
-    /// What is wrong with this request, for people.
+    /// What is wrong with this request, for people; not stable.
     pub detail: String,
 }
 
-/// `PUT /api/user/custom-status`. The words are checked after parsing, so that a wrong one has its own code.
+/// `PUT /api/user/custom-status`, request. Values are validated after parsing, so that an invalid one has its own error
+/// code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCustomStatus {
-    /// ONLINE, IDLE or DO_NOT_DISTURB. Empty if it is missing or no string at all.
-    #[serde(default, deserialize_with = "word")]
+    /// ONLINE, IDLE or DO_NOT_DISTURB. Empty if it is missing or not a string.
+    #[serde(default, deserialize_with = "string_or_empty")]
     pub custom_status: String,
-    /// `user` (default) or `operator`.
+    /// The author of the change: `user` (default) or `operator`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
-/// A word that is checked later: what is no string is no known word either, and gets the code of one.
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+/// Deserializes a value that is validated later. Anything but a string becomes the empty string, which is invalid too.
+fn string_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(word) => word,
+        serde_json::Value::String(value) => value,
         _ => String::new(),
     })
 }
 
-/// `GET /api/user/custom-status/{userId}`.
+/// `GET /api/user/custom-status/{userId}`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CustomStatusAnswer {
-    /// The custom status.
+pub struct CustomStatusResponse {
+    /// The custom status; ONLINE if none was ever set.
     pub custom_status: CustomStatus,
 }
 
-/// `PUT /api/user/realtime`.
+/// `PUT /api/user/realtime`, request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutReport {
-    /// ONLINE, IDLE, DO_NOT_DISTURB or OFFLINE.
+    /// ONLINE, IDLE, DO_NOT_DISTURB, or OFFLINE to end the report.
     pub status: String,
-    /// Whether the user did something.
+    /// Whether the report is activity, which moves last active to now.
     #[serde(default)]
     pub update_last_active: bool,
-    /// Whose word it is; `gateway` if none.
+    /// The name of the reporting gateway, 1 to 64 characters; `gateway` if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// For how long it holds, 1 to 86,400 s; for ever if none.
+    /// The lifetime of the report in seconds, 1 to 86,400; unlimited if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
 
-/// `POST /api/presence/query`.
+/// `POST /api/presence/query`, request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Query {
-    /// Whom, at most [`QUERY_MAX_IDS`].
+    /// The users to look up, at most [`QUERY_MAX_IDS`].
     pub user_ids: Vec<String>,
 }
 
-/// The answer to a query, in the order asked.
+/// `POST /api/presence/query`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueryAnswer {
-    /// The server's clock.
+pub struct QueryResponse {
+    /// The server's wall clock.
     pub now: Wall,
-    /// One record for each id.
+    /// One record per id, in the order of the request.
     pub users: Vec<Record>,
 }
 
-/// Users by status.
+/// The number of present users by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Shown ONLINE.
+    /// Users with the status ONLINE.
     #[serde(rename = "ONLINE")]
     pub online: u64,
-    /// Shown IDLE.
+    /// Users with the status IDLE.
     #[serde(rename = "IDLE")]
     pub idle: u64,
-    /// Shown DO_NOT_DISTURB.
+    /// Users with the status DO_NOT_DISTURB.
     #[serde(rename = "DO_NOT_DISTURB")]
     pub do_not_disturb: u64,
 }
 
 impl Counts {
-    /// Everyone present.
+    /// Returns the number of all present users.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.online + self.idle + self.do_not_disturb
     }
 
-    /// The counter of a status that is shown of the present; none for OFFLINE.
+    /// Returns the counter of a status; none for OFFLINE, whose users are not counted.
     pub const fn of(&mut self, status: Status) -> Option<&mut u64> {
         match status {
             Status::Online => Some(&mut self.online),
@@ -124,47 +125,47 @@ impl Counts {
     }
 }
 
-/// `GET /api/presence`: a page of who is present, by user id.
+/// `GET /api/presence`, response: one page of the present users, ordered by user id byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// The server's clock.
+    /// The server's wall clock.
     pub now: Wall,
     /// The records of this page.
     pub users: Vec<Record>,
-    /// Where the next page begins; null at the end.
+    /// The cursor of the next page; null on the last page.
     pub next: Option<String>,
-    /// Everyone present by status, whatever the filter.
+    /// All present users by status, whatever the filter.
     pub counts: Counts,
 }
 
-/// `DELETE /api/presence/{userId}/sessions` and `DELETE /api/user/{userId}`.
+/// `DELETE /api/presence/{userId}/sessions` and `DELETE /api/user/{userId}`, response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// Connections and reports ended.
+pub struct EndedSessions {
+    /// The number of connections and reports that were ended.
     pub ended: u64,
 }
 
-/// `GET /api/presence/{userId}/explain`.
+/// `GET /api/presence/{userId}/explain`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explain {
-    /// The server's clock.
+    /// The server's wall clock.
     pub now: Wall,
-    /// Who.
+    /// The user that is explained.
     pub user_id: UserId,
-    /// What others see.
+    /// The status as others see it.
     pub status: Status,
-    /// Which rule decided, 1 to 5.
+    /// The number of the rule that decided, 1 to 5.
     pub rule: u8,
-    /// Why.
+    /// The reason that the rule gives.
     pub reason: Reason,
-    /// Connections, oldest first, then reports.
+    /// The connections, oldest first, then the reports.
     pub sessions: Vec<ExplainSession>,
-    /// What is left of lost sessions.
+    /// The grace period of lost sessions; null if there is none.
     pub grace: Option<ExplainGrace>,
-    /// What the user asked for.
-    pub choice: ExplainChoice,
-    /// The timers that will change the status, soonest first, if nothing else happens.
+    /// The custom status.
+    pub choice: ExplainPreference,
+    /// The timers that will change the status if nothing else happens, soonest first.
     pub next: Vec<ExplainNext>,
 }
 
@@ -172,151 +173,151 @@ pub struct Explain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainSession {
-    /// Its name.
+    /// The session id: of a report `report:` and its source.
     pub session_id: String,
-    /// The node that holds it; none for a report.
+    /// The node that holds the connection; null for a report.
     pub node: Option<String>,
-    /// When it began.
+    /// When the session started.
     pub since: Wall,
-    /// When it was last heard.
+    /// When the server last received anything from the session.
     pub last_heard: Wall,
-    /// When it last spoke of the user doing something; null if it never did.
+    /// When the session last reported activity; null if it never did.
     pub last_active: Option<Wall>,
-    /// Whether it counts as idle.
+    /// Whether the session counts as idle.
     pub idle: bool,
-    /// Whose report it is; absent for a connection.
+    /// The source of the report; absent for a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When it will count as idle if it reports no activity until then; absent where it won't by itself.
+    /// When an active connection becomes idle if it reports no activity until then; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_at: Option<Wall>,
-    /// When it ends by itself; absent where it doesn't.
+    /// When the lifetime of a report ends; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Wall>,
 }
 
-/// The grace of an explanation.
+/// The grace period of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainGrace {
-    /// When it ends.
+    /// When the grace period ends.
     pub until: Wall,
-    /// Whether what was lost was idle.
+    /// Whether the lost sessions were idle.
     pub idle: bool,
 }
 
-/// The custom status of an explanation.
+/// The custom status of an explanation, with who set it and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ExplainChoice {
-    /// The custom status.
+pub struct ExplainPreference {
+    /// The custom status; ONLINE if none was ever set.
     pub custom_status: CustomStatus,
-    /// When it was set; null if never.
+    /// When the custom status was set; null if never.
     pub set_at: Option<Wall>,
-    /// Who set it; null if nobody did.
+    /// The author of the custom status; null if it was never set.
     pub set_by: Option<Actor>,
 }
 
 /// A timer that will change the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainNext {
-    /// When.
+    /// When the timer fires.
     pub at: Wall,
-    /// To what, and why.
+    /// The status that follows and the reason, for people; not stable.
     pub why: String,
 }
 
-/// `GET /api/stats`.
+/// `GET /api/stats`, response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// The server's clock.
+    /// The server's wall clock.
     pub now: Wall,
-    /// The node that answers.
+    /// The name of the node.
     pub node: String,
-    /// Of the daemon.
+    /// The version of the daemon.
     pub version: String,
-    /// Of the database schema.
+    /// The version of the database schema.
     pub schema_version: u32,
-    /// Since the daemon began to accept.
+    /// Seconds since the daemon began to accept connections.
     pub uptime_seconds: u64,
-    /// Everyone present by status.
+    /// The present users by status.
     pub users: Counts,
-    /// What is open.
+    /// Sessions and subscriptions.
     pub sessions: SessionStats,
-    /// How fast things happen.
+    /// Rates and delivery lag.
     pub rates: RateStats,
-    /// How the store does.
+    /// The state of the store.
     pub store: StoreStats,
-    /// The limits that a client or an operator runs into.
+    /// Limits of the process.
     pub limits: LimitStats,
 }
 
-/// Sessions and watchers of this node.
+/// The numbers of sessions and subscriptions of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStats {
-    /// Users' WebSockets.
+    /// Connections of users.
     pub connections: u64,
-    /// Observers' WebSockets.
+    /// Connections of observers.
     pub observers: u64,
-    /// Reports that hold.
+    /// Reports that have not ended.
     pub reports: u64,
-    /// Users in grace with nothing else.
+    /// Users that only a grace period keeps present.
     pub in_grace: u64,
-    /// Connections that watch somebody, and watches in all.
+    /// Connections that watch at least one user.
     pub watchers: u64,
     /// Pairs of watcher and watched user.
     pub watches: u64,
 }
 
-/// Events per second, over the last ten seconds.
+/// Rates and delivery lag over the last ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RateStats {
-    /// Published changes.
+    /// Published changes per second.
     pub changes_per_second: f64,
-    /// Records delivered to watchers.
+    /// Records delivered to watchers per second.
     pub deliveries_per_second: f64,
-    /// Connections made.
+    /// Connections established per second.
     pub connects_per_second: f64,
-    /// From a change to the write that carries it to its watchers, on average, in seconds.
+    /// The mean time from a change to the write that carries it to its watchers, in seconds.
     #[serde(default)]
     pub delivery_lag_seconds: f64,
-    /// The longest of them, in seconds.
+    /// The longest such time, in seconds.
     #[serde(default)]
     pub delivery_lag_max_seconds: f64,
 }
 
-/// How the store does.
+/// The state of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
-    /// Which: `sqlite`.
+    /// The kind of database: `sqlite`.
     pub kind: String,
-    /// Whether it can write; if not, why is in `error`.
+    /// Whether the store accepts writes; `error` says why not.
     pub writable: bool,
-    /// The last failure that still stands.
+    /// The failure that persists; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Users whose status waits to be written.
+    /// Users whose status or times wait for the write-behind.
     pub pending_writes: u64,
 }
 
-/// Limits worth knowing from outside.
+/// Limits of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitStats {
-    /// Most connections this daemon accepts.
+    /// The most connections that the daemon accepts.
     pub max_connections: u64,
-    /// The process's limit on open files.
+    /// The soft limit on open files.
     pub open_files: u64,
 }
 
-/// `GET /healthz` and `GET /readyz`.
+/// `GET /healthz` and `GET /readyz`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Whether all is well.
+    /// Whether there is no problem.
     pub ok: bool,
-    /// What is not.
+    /// The problems, for people.
     pub problems: Vec<String>,
 }

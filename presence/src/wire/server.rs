@@ -1,5 +1,5 @@
-//! Messages from the server, as a client reads them. The daemon builds the frames that carry many records itself, from
-//! records that were encoded once ([`frame`]); a test holds the two together.
+//! Messages from the server, as a client parses them. The daemon builds `snapshot` and `presence` from records that
+//! were encoded once ([`frame`]); a test checks that both agree.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,86 +11,86 @@ use crate::time::Wall;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
-    /// The first message.
+    /// `welcome`: the first message of a connection.
     Welcome {
-        /// The connection's name.
+        /// The session id of the connection.
         session_id: String,
-        /// The own record as it is with this connection; none for an observer.
+        /// The user's own record, this connection included; none for an observer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<Record>,
-        /// The server's clock.
+        /// The server's wall clock.
         now: Wall,
-        /// How often the server pings.
+        /// The keepalive interval in seconds: after so long without a frame the server sends a ping.
         ping_seconds: f64,
-        /// The node's name.
+        /// The name of the node.
         node: String,
-        /// Of the daemon.
+        /// The version of the daemon.
         version: String,
     },
-    /// The answer to `watch` and `watchAll`.
+    /// `snapshot`: one frame of the answer to `watch` or `watchAll`.
     Snapshot {
-        /// The request's id.
+        /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<serde_json::Value>,
-        /// Where to resume, once `done`.
+        /// The cursor to resume from; valid once `done` is true.
         cursor: String,
-        /// The server's clock.
+        /// The server's wall clock.
         now: Wall,
-        /// Records.
+        /// The records and removals of this frame.
         users: Vec<Update>,
-        /// Whether users not listed are as they were.
+        /// Whether only changes since the given cursor are listed; false: the list is complete.
         resumed: bool,
         /// Whether this is the last frame of the snapshot.
         done: bool,
     },
-    /// Users that changed.
+    /// `presence`: users that changed.
     Presence {
-        /// Where to resume.
+        /// The cursor to resume from.
         cursor: String,
-        /// The server's clock.
+        /// The server's wall clock.
         now: Wall,
-        /// Records.
+        /// The records and removals, at most one per user.
         users: Vec<Update>,
     },
-    /// It was done.
+    /// `ok`: the request was carried out.
     Ok {
-        /// The request's id.
+        /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<serde_json::Value>,
-        /// The own record, where there is one.
+        /// The user's own record after `setStatus` or `activity`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<Record>,
     },
-    /// It was refused.
+    /// `error`: the request was rejected and had no effect.
     Error {
-        /// The request's id.
+        /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<serde_json::Value>,
-        /// Why.
+        /// The stable error code.
         code: Code,
-        /// Why, for people.
+        /// The error text for people; not stable.
         message: String,
-        /// When to try again, where that is known.
+        /// The time after which to retry, in milliseconds, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-    /// The answer to `ping`.
+    /// `pong`: the answer to `ping`.
     Pong {
-        /// The request's id.
+        /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<serde_json::Value>,
     },
-    /// The server closes next.
+    /// `goodbye`: the server closes the connection next.
     Goodbye {
-        /// Why.
+        /// The close reason as a stable value, such as `restart`.
         reason: String,
-        /// When to come back; none: not by yourself.
+        /// The time after which to reconnect, in milliseconds; none: don't reconnect automatically.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reconnect_after_ms: Option<u64>,
     },
 }
 
-/// Frames around records that are encoded already.
+/// Encoding of messages around records that are encoded already.
 pub mod frame {
     use std::fmt::Write;
 
@@ -98,14 +98,14 @@ pub mod frame {
     use crate::time::Wall;
     use crate::wire::client::MessageId;
 
-    /// Most bytes that the parts around the records take: 386 for the longest message id (64 bytes of text, each written
-    /// as six), 33 for the cursor, 24 for the time, and what stands between them.
-    pub const AROUND_MAX_BYTES: usize = 640;
+    /// An upper bound for the bytes of a message without its records: 386 for the longest message id (64 bytes of text,
+    /// each escaped as six, and two quotes), 33 for the cursor, 24 for the time, and the keys and punctuation.
+    pub const OVERHEAD_MAX_BYTES: usize = 640;
 
-    /// A `presence` message around encoded records.
+    /// Encodes a `presence` message.
     #[must_use]
     pub fn presence(cursor: Cursor, now: Wall, records: &[impl AsRef<str>]) -> String {
-        let mut text = String::with_capacity(AROUND_MAX_BYTES + total(records));
+        let mut text = String::with_capacity(OVERHEAD_MAX_BYTES + encoded_bytes(records));
         let _ = write!(
             text,
             r#"{{"type":"presence","cursor":"{cursor}","now":"{now}","users":["#
@@ -115,7 +115,7 @@ pub mod frame {
         text
     }
 
-    /// A `snapshot` message around encoded records.
+    /// Encodes one frame of a `snapshot` message.
     #[must_use]
     pub fn snapshot(
         id: Option<&MessageId>,
@@ -124,7 +124,7 @@ pub mod frame {
         resumed: bool,
         done: bool,
     ) -> String {
-        let mut text = String::with_capacity(AROUND_MAX_BYTES + total(records));
+        let mut text = String::with_capacity(OVERHEAD_MAX_BYTES + encoded_bytes(records));
         text.push_str(r#"{"type":"snapshot","#);
         if let Some(id) = id {
             let _ = write!(text, r#""id":{id},"#);
@@ -138,7 +138,7 @@ pub mod frame {
         text
     }
 
-    fn total(records: &[impl AsRef<str>]) -> usize {
+    fn encoded_bytes(records: &[impl AsRef<str>]) -> usize {
         records.iter().map(|record| record.as_ref().len() + 1).sum()
     }
 

@@ -1,5 +1,6 @@
-//! JSON as strictly as the contract reads it: UTF-8, one object, no key twice anywhere, no depth that hurts. Bad input must
-//! cost less than good: nothing is kept of it but the keys of the objects that are open, and of an error a line.
+//! Strict JSON parsing: UTF-8, one object, no duplicate keys at any depth, bounded nesting (128, by `serde_json`).
+//! Invalid input must cost less than valid input, so the check stores only the keys of the objects that are open, and
+//! error texts are short.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -7,17 +8,18 @@ use std::fmt;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// The bytes are not the JSON that is expected.
+/// The input is not valid JSON of the expected shape. The text names the error and its position.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidJson(String);
 
-/// Longest error text, in bytes: enough for what is wrong and where, not enough to send a body back in it.
+/// The longest error text, in bytes: enough for the error and its position, too short to return the input in it.
 const ERROR_MAX_BYTES: usize = 200;
-/// How many characters of a key an error shows.
+/// The number of characters of a key that an error text shows.
 const KEY_SHOWN_CHARS: usize = 32;
-/// Up to how many keys of one object are compared one by one before an ordered set is worth its memory.
-const KEYS_IN_LINE: usize = 8;
+/// The number of keys of one object that are compared linearly; from there on a `BTreeSet` keeps the check from being
+/// quadratic.
+const LINEAR_KEYS_MAX: usize = 8;
 
 impl InvalidJson {
     fn new(error: impl fmt::Display) -> Self {
@@ -30,39 +32,39 @@ impl InvalidJson {
     }
 }
 
-/// Parses the object in `bytes`, refusing a key given twice at any depth, known or not.
+/// Parses the JSON object in `bytes`. Duplicate keys are rejected at any depth, in unknown fields too.
 ///
 /// # Errors
-/// Says what is wrong and where.
+/// Names the error and its position.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, InvalidJson> {
     check(bytes)?;
     serde_json::from_slice(bytes).map_err(InvalidJson::new)
 }
 
-/// Checks that `bytes` are one JSON object without a key given twice.
+/// Checks that `bytes` are one JSON object without duplicate keys.
 ///
 /// # Errors
-/// Says what is wrong and where.
+/// Names the error and its position.
 pub fn check(bytes: &[u8]) -> Result<(), InvalidJson> {
-    // `IgnoredAny` skips strings without looking at their bytes; a `str` does not.
+    // `IgnoredAny` skips strings without validating UTF-8, so it is validated first.
     let text = std::str::from_utf8(bytes).map_err(InvalidJson::new)?;
-    // A derived struct would read a list as its fields in order.
+    // A derived struct would accept an array as its fields in order.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(InvalidJson::new("not a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    let checked = NoKeyTwice.deserialize(&mut json).and_then(|()| json.end());
+    let checked = DuplicateKeyCheck.deserialize(&mut json).and_then(|()| json.end());
     checked.map_err(InvalidJson::new)
 }
 
-/// A key as it reads, escapes undone: copied only if it has any.
+/// A key with its escapes decoded; copied only if it contains any.
 struct Key<'de>(Cow<'de, str>);
 
 impl<'de> de::Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct KeyVisitor;
 
-        impl<'de> Visitor<'de> for Text {
+        impl<'de> Visitor<'de> for KeyVisitor {
             type Value = Key<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,37 +80,37 @@ impl<'de> de::Deserialize<'de> for Key<'de> {
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
-/// The keys of one object so far.
+/// The keys of one object that were parsed so far.
 #[derive(Default)]
 struct Keys<'de> {
-    in_line: Vec<Cow<'de, str>>,
+    linear: Vec<Cow<'de, str>>,
     ordered: BTreeSet<Cow<'de, str>>,
 }
 
 impl<'de> Keys<'de> {
-    /// Adds a key, or gives it back if it is there already.
+    /// Adds a key; returns it as the error if it is a duplicate.
     fn insert(&mut self, key: Cow<'de, str>) -> Result<(), Cow<'de, str>> {
         if self.ordered.is_empty() {
-            if self.in_line.contains(&key) {
+            if self.linear.contains(&key) {
                 return Err(key);
             }
-            if self.in_line.len() < KEYS_IN_LINE {
-                self.in_line.push(key);
+            if self.linear.len() < LINEAR_KEYS_MAX {
+                self.linear.push(key);
                 return Ok(());
             }
-            self.ordered.extend(self.in_line.drain(..));
+            self.ordered.extend(self.linear.drain(..));
         }
         self.ordered.replace(key).map_or(Ok(()), Err)
     }
 }
 
-struct NoKeyTwice;
+struct DuplicateKeyCheck;
 
-impl<'de> DeserializeSeed<'de> for NoKeyTwice {
+impl<'de> DeserializeSeed<'de> for DuplicateKeyCheck {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -116,11 +118,11 @@ impl<'de> DeserializeSeed<'de> for NoKeyTwice {
     }
 }
 
-impl<'de> Visitor<'de> for NoKeyTwice {
+impl<'de> Visitor<'de> for DuplicateKeyCheck {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+        f.write_str("a JSON value")
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
@@ -148,7 +150,7 @@ impl<'de> Visitor<'de> for NoKeyTwice {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(NoKeyTwice)?.is_some() {}
+        while items.next_element_seed(DuplicateKeyCheck)?.is_some() {}
         Ok(())
     }
 
@@ -157,9 +159,9 @@ impl<'de> Visitor<'de> for NoKeyTwice {
         while let Some(Key(key)) = entries.next_key()? {
             keys.insert(key).map_err(|key| {
                 let shown: String = key.chars().take(KEY_SHOWN_CHARS).collect();
-                de::Error::custom(format_args!("the key {shown:?} is given twice"))
+                de::Error::custom(format_args!("duplicate key {shown:?}"))
             })?;
-            entries.next_value_seed(NoKeyTwice)?;
+            entries.next_value_seed(DuplicateKeyCheck)?;
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ fn a_user_never_seen_is_explained_by_the_first_rule() {
         json,
         r#"{"now":"1970-01-01T00:00:00.000Z","userId":"ann","status":"OFFLINE","rule":1,"reason":"no_session","#
             .to_owned()
-            + r#""sessions":[],"grace":null,"preference":{"customStatus":"ONLINE","setAt":null,"setBy":null},"next":[]}"#
+            + r#""sessions":[],"grace":null,"choice":{"customStatus":"ONLINE","setAt":null,"setBy":null},"next":[]}"#
     );
 }
 

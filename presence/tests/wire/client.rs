@@ -1,4 +1,4 @@
-//! Messages from clients: what is asked for, the id that comes back, and a code for everything else.
+//! Parsing of messages from clients: requests, ids, and error codes.
 
 use presence::wire::client::{ClientMessage, Envelope};
 use presence::wire::code::Code;
@@ -11,19 +11,14 @@ fn parse(text: &str) -> Envelope {
     Envelope::parse(text, IDS_MAX)
 }
 
-fn asked(text: &str) -> ClientMessage {
-    parse(text)
-        .message
-        .unwrap_or_else(|refused| panic!("{text}: {refused:?}"))
+fn parsed(text: &str) -> ClientMessage {
+    parse(text).message.unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 fn code(text: &str) -> Code {
-    let refused = parse(text).message.expect_err(text);
-    assert!(
-        !refused.message.is_empty() && refused.message.len() <= 204,
-        "{refused:?}"
-    );
-    refused.code
+    let error = parse(text).message.expect_err(text);
+    assert!(!error.message.is_empty() && error.message.len() <= 204, "{error:?}");
+    error.code
 }
 
 fn id(text: &str) -> Option<String> {
@@ -35,18 +30,21 @@ fn users(ids: &[&str]) -> Vec<UserId> {
 }
 
 #[test]
-fn every_message_of_the_contract_is_read() {
+fn every_documented_message_is_parsed() {
     let idle = ClientMessage::SetStatus(CustomStatus::Idle);
-    assert_eq!(asked(r#"{"type":"setStatus","customStatus":"IDLE"}"#), idle);
-    assert_eq!(asked(r#"{"type":"activity"}"#), ClientMessage::Activity);
-    assert_eq!(asked(r#"{"type":"activity","idle":false}"#), ClientMessage::Activity);
-    assert_eq!(asked(r#"{"type":"activity","idle":null}"#), ClientMessage::Activity);
-    assert_eq!(asked(r#"{"type":"activity","idle":true}"#), ClientMessage::Away);
-    assert_eq!(asked(r#"{"type":"ping"}"#), ClientMessage::Ping);
-    assert_eq!(asked(r#"{"type":"watchAll"}"#), ClientMessage::WatchAll { since: None });
+    assert_eq!(parsed(r#"{"type":"setStatus","customStatus":"IDLE"}"#), idle);
+    assert_eq!(parsed(r#"{"type":"activity"}"#), ClientMessage::Activity);
+    assert_eq!(parsed(r#"{"type":"activity","idle":false}"#), ClientMessage::Activity);
+    assert_eq!(parsed(r#"{"type":"activity","idle":null}"#), ClientMessage::Activity);
+    assert_eq!(parsed(r#"{"type":"activity","idle":true}"#), ClientMessage::Away);
+    assert_eq!(parsed(r#"{"type":"ping"}"#), ClientMessage::Ping);
+    assert_eq!(
+        parsed(r#"{"type":"watchAll"}"#),
+        ClientMessage::WatchAll { since: None }
+    );
     let user_ids = users(&["a", "b"]);
     assert_eq!(
-        asked(r#"{"type":"unwatch","userIds":["a","b"]}"#),
+        parsed(r#"{"type":"unwatch","userIds":["a","b"]}"#),
         ClientMessage::Unwatch {
             user_ids: user_ids.clone()
         }
@@ -57,28 +55,28 @@ fn every_message_of_the_contract_is_read() {
     });
     let watch = ClientMessage::Watch { user_ids, since };
     assert_eq!(
-        asked(r#"{"type":"watch","userIds":["a","b"],"since":"00000000000000fe.10"}"#),
+        parsed(r#"{"type":"watch","userIds":["a","b"],"since":"00000000000000fe.10"}"#),
         watch
     );
     assert_eq!(
-        asked(r#"{"type":"watchAll","since":"fe.10"}"#),
+        parsed(r#"{"type":"watchAll","since":"fe.10"}"#),
         ClientMessage::WatchAll { since }
     );
 }
 
 #[test]
-fn unknown_fields_are_ignored_and_the_order_of_fields_means_nothing() {
+fn unknown_fields_and_field_order_are_ignored() {
     assert_eq!(
-        asked(r#"{"x":[{}],"idle":true,"type":"activity","__proto__":{}}"#),
+        parsed(r#"{"x":[{}],"idle":true,"type":"activity","__proto__":{}}"#),
         ClientMessage::Away
     );
 }
 
 #[test]
-fn a_cursor_nobody_understands_is_no_error_but_a_wrong_type_is() {
+fn a_malformed_cursor_is_ignored_but_a_wrong_type_is_an_error() {
     for since in [r#""""#, r#""nonsense""#, r#""1.2.3""#, "null"] {
         assert_eq!(
-            asked(&format!(r#"{{"type":"watchAll","since":{since}}}"#)),
+            parsed(&format!(r#"{{"type":"watchAll","since":{since}}}"#)),
             ClientMessage::WatchAll { since: None }
         );
     }
@@ -91,7 +89,7 @@ fn a_cursor_nobody_understands_is_no_error_but_a_wrong_type_is() {
 }
 
 #[test]
-fn an_id_is_any_string_or_number_up_to_64_bytes_and_comes_back_as_it_was() {
+fn an_id_is_a_string_or_number_up_to_64_bytes_kept_verbatim() {
     let of = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
     let digits = |bytes: usize| "1".repeat(bytes);
     let snow = format!("\"{}\"", "☃".repeat(21));
@@ -137,7 +135,7 @@ fn an_id_is_any_string_or_number_up_to_64_bytes_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_message_that_is_otherwise_wrong_keeps_its_id() {
+fn an_invalid_message_keeps_its_id() {
     for (text, expected) in [
         (r#"{"id":7,"type":"dance"}"#, Code::UnknownType),
         (
@@ -152,8 +150,8 @@ fn a_message_that_is_otherwise_wrong_keeps_its_id() {
 }
 
 #[test]
-fn only_the_three_words_are_a_custom_status() {
-    for word in [
+fn only_the_three_values_are_a_custom_status() {
+    for value in [
         r#""""#,
         r#""OFFLINE""#,
         r#""idle""#,
@@ -170,22 +168,22 @@ fn only_the_three_words_are_a_custom_status() {
         r#"{"IDLE":1}"#,
     ] {
         assert_eq!(
-            code(&format!(r#"{{"type":"setStatus","customStatus":{word}}}"#)),
+            code(&format!(r#"{{"type":"setStatus","customStatus":{value}}}"#)),
             Code::InvalidCustomStatus,
-            "{word}"
+            "{value}"
         );
     }
     assert_eq!(code(r#"{"type":"setStatus"}"#), Code::InvalidCustomStatus);
     let escaped = r#"{"type":"setStatus","customStatus":"\u0049DLE"}"#;
     assert_eq!(
-        asked(escaped),
+        parsed(escaped),
         ClientMessage::SetStatus(CustomStatus::Idle),
-        "an escape is how JSON may write it"
+        "escapes are decoded"
     );
 }
 
 #[test]
-fn wrong_types_get_a_code() {
+fn wrong_types_are_rejected_with_a_code() {
     for kind in ["null", "1", "true", "[]", "{}", r#"["ping"]"#] {
         assert_eq!(code(&format!(r#"{{"type":{kind}}}"#)), Code::InvalidValue, "{kind}");
     }
@@ -221,7 +219,7 @@ fn wrong_types_get_a_code() {
 }
 
 #[test]
-fn one_object_a_message_and_no_list_of_its_fields() {
+fn a_message_is_one_object_and_no_array_of_fields() {
     for text in [
         r#"["ping"]"#,
         r#"["ping",null,null,null,null,null]"#,
@@ -241,7 +239,7 @@ fn one_object_a_message_and_no_list_of_its_fields() {
 }
 
 #[test]
-fn as_many_user_ids_as_may_be_watched_and_not_one_more() {
+fn a_watch_list_is_parsed_up_to_its_limit() {
     let list = |count: usize| {
         (0..count)
             .map(|index| format!("\"u{index}\""))
@@ -250,7 +248,7 @@ fn as_many_user_ids_as_may_be_watched_and_not_one_more() {
     };
     for kind in ["watch", "unwatch"] {
         for count in [0, IDS_MAX - 1, IDS_MAX] {
-            let message = asked(&format!(r#"{{"type":"{kind}","userIds":[{}]}}"#, list(count)));
+            let message = parsed(&format!(r#"{{"type":"{kind}","userIds":[{}]}}"#, list(count)));
             let (ClientMessage::Watch { user_ids, .. } | ClientMessage::Unwatch { user_ids }) = message else {
                 panic!("{message:?}")
             };
@@ -262,11 +260,11 @@ fn as_many_user_ids_as_may_be_watched_and_not_one_more() {
         }
     }
     let same = format!(r#"{{"type":"watch","userIds":[{}]}}"#, ["\"ann\""; IDS_MAX].join(","));
-    assert!(matches!(asked(&same), ClientMessage::Watch { user_ids, .. } if user_ids.len() == IDS_MAX));
+    assert!(matches!(parsed(&same), ClientMessage::Watch { user_ids, .. } if user_ids.len() == IDS_MAX));
 }
 
 #[test]
-fn one_bad_user_id_refuses_the_whole_list() {
+fn one_invalid_user_id_rejects_the_whole_list() {
     for bad in [
         r#""""#,
         r#"" a""#,
@@ -289,19 +287,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_read_or_refused_and_never_a_panic(text in "\\PC{0,60}") {
+    fn any_text_is_parsed_or_rejected_without_a_panic(text in "\\PC{0,60}") {
         let _ = parse(&text);
     }
 
     #[test]
-    fn any_mixture_of_fields_is_read_or_refused_with_a_code(
+    fn any_mixture_of_fields_is_parsed_or_rejected_with_a_code(
         kind in prop_oneof!["setStatus", "activity", "watch", "watchAll", "unwatch", "ping", "x"].prop_map(|kind| format!("{kind:?}")),
         value in prop_oneof![Just("null".to_owned()), Just("[]".to_owned()), Just("{}".to_owned()), "-?[1-9][0-9]{0,80}", "\"[a-z.]{0,200}\""],
         field in prop_oneof!["id", "userIds", "since", "idle", "customStatus"],
     ) {
         let envelope = parse(&format!(r#"{{"type":{kind},"{field}":{value}}}"#));
-        if let Err(refused) = envelope.message {
-            prop_assert!(refused.code.http_status() == 400, "{refused:?}");
+        if let Err(error) = envelope.message {
+            prop_assert!(error.code.http_status() == 400, "{error:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The frames that the daemon builds around encoded records are the messages that a client reads.
+//! Messages from the server: what `frame` encodes is what a client parses.
 
 use presence::wire::client::{Envelope, MessageId};
 use presence::wire::code::Code;
@@ -51,7 +51,7 @@ fn assert_same(text: &str, message: &ServerMessage) {
 }
 
 #[test]
-fn a_presence_frame_is_the_presence_message() {
+fn an_encoded_presence_frame_parses_as_the_presence_message() {
     for count in [0, 1, updates().len()] {
         let users = updates()[..count].to_vec();
         let text = frame::presence(CURSOR, NOW, &encoded(&users));
@@ -67,7 +67,7 @@ fn a_presence_frame_is_the_presence_message() {
 }
 
 #[test]
-fn a_snapshot_frame_is_the_snapshot_message() {
+fn an_encoded_snapshot_frame_parses_as_the_snapshot_message() {
     for (json, id) in [
         ("\"a\"", Some(Value::from("a"))),
         ("\"\\u0000\\\"\"", Some(Value::from("\0\""))),
@@ -92,7 +92,7 @@ fn a_snapshot_frame_is_the_snapshot_message() {
 }
 
 #[test]
-fn what_stands_around_the_records_fits_the_room_kept_for_it() {
+fn a_message_without_records_fits_the_overhead_bound() {
     let longest = message_id(&format!("\"{}\"", "\\u0001".repeat(64)));
     let cursor = Cursor {
         incarnation: u64::MAX,
@@ -100,12 +100,12 @@ fn what_stands_around_the_records_fits_the_room_kept_for_it() {
     };
     for now in [i64::MIN, i64::MAX] {
         let around = frame::snapshot(Some(&longest), (cursor, Wall::from_millis(now)), &[""; 0], false, false);
-        assert!(around.len() <= frame::AROUND_MAX_BYTES, "{}", around.len());
+        assert!(around.len() <= frame::OVERHEAD_MAX_BYTES, "{}", around.len());
     }
 }
 
 #[test]
-fn a_removal_and_a_record_are_told_apart() {
+fn a_removal_and_a_record_are_distinguished() {
     for update in updates() {
         let text = serde_json::to_string(&update).unwrap();
         assert_eq!(serde_json::from_str::<Update>(&text).unwrap(), update);
@@ -115,7 +115,7 @@ fn a_removal_and_a_record_are_told_apart() {
 }
 
 #[test]
-fn the_other_messages_are_tagged_and_named_as_the_contract_says() {
+fn the_other_messages_have_the_documented_tags_and_fields() {
     let ann = Record::never_seen(UserId::new("ann").unwrap(), Viewer::Public);
     let user = r#"{"userId":"ann","status":"OFFLINE","since":null,"lastSeen":null,"lastActive":null,"revision":0}"#;
     let now = "2023-11-14T22:13:20.123Z";

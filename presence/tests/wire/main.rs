@@ -1,4 +1,4 @@
-//! What goes over the wire: shapes as the contract names them, and hostile input that gets a code and changes nothing.
+//! The wire format: documented shapes, and invalid input that is rejected with an error code.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,10 +7,10 @@
     reason = "a test that can't go on fails"
 )]
 
-mod bodies;
 mod client;
 mod frames;
 mod records;
-mod strict;
+mod rest_bodies;
+mod strict_json;
 mod times;
 mod user_ids;

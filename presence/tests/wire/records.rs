@@ -1,4 +1,4 @@
-//! The record: which fields there are for whom, and which are null or absent.
+//! The presence record: which viewer sees which fields, and which are null or absent.
 
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
@@ -45,39 +45,39 @@ fn profile() -> (Profile, Contribution) {
     (profile, sessions.contribution())
 }
 
-fn told(viewer: Viewer) -> Value {
+fn record_for(viewer: Viewer) -> Value {
     let (profile, mine) = profile();
     let nodes = [("n1", mine), ("n2", Contribution::default())];
     serde_json::to_value(profile.record(&ann(), &nodes, viewer)).unwrap()
 }
 
 #[test]
-fn others_see_the_public_fields_and_no_more() {
+fn other_users_see_only_the_public_fields() {
     let expected = json!({
         "userId": "ann", "status": "IDLE", "since": NOW_TEXT, "lastSeen": NOW_TEXT,
         "lastActive": "1970-01-01T00:00:00.000Z", "revision": 42,
     });
-    assert_eq!(told(Viewer::Public), expected);
+    assert_eq!(record_for(Viewer::Public), expected);
 }
 
 #[test]
-fn the_user_sees_the_own_choice_and_sessions_too() {
-    let mut expected = told(Viewer::Public);
+fn the_user_also_sees_its_custom_status_and_sessions() {
+    let mut expected = record_for(Viewer::Public);
     expected["customStatus"] = json!("IDLE");
     expected["sessions"] = json!(3);
-    assert_eq!(told(Viewer::Own), expected);
+    assert_eq!(record_for(Viewer::Own), expected);
 }
 
 #[test]
-fn internal_callers_see_why_and_where_too() {
-    let mut expected = told(Viewer::Own);
+fn internal_callers_also_see_reason_and_nodes() {
+    let mut expected = record_for(Viewer::Own);
     expected["reason"] = json!("custom");
     expected["nodes"] = json!(["n1"]);
-    assert_eq!(told(Viewer::Internal), expected);
+    assert_eq!(record_for(Viewer::Internal), expected);
 }
 
 #[test]
-fn of_a_user_never_seen_the_times_are_null_and_the_revision_is_0() {
+fn a_user_never_seen_has_null_times_and_revision_0() {
     let public = json!({
         "userId": "ann", "status": "OFFLINE", "since": null, "lastSeen": null, "lastActive": null, "revision": 0,
     });
@@ -100,20 +100,20 @@ fn of_a_user_never_seen_the_times_are_null_and_the_revision_is_0() {
 }
 
 #[test]
-fn degraded_and_stale_are_there_only_when_they_are_true() {
+fn degraded_and_stale_are_absent_unless_true() {
     let mut record = Profile::fallback().record(&ann(), &[], Viewer::Public);
     record.stale = true;
     let json = serde_json::to_value(&record).unwrap();
     assert_eq!((&json["degraded"], &json["stale"]), (&json!(true), &json!(true)));
     assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
     for viewer in [Viewer::Public, Viewer::Own, Viewer::Internal] {
-        let json = told(viewer);
+        let json = record_for(viewer);
         assert!(json.get("degraded").is_none() && json.get("stale").is_none());
     }
 }
 
 #[test]
-fn a_record_reads_back_as_it_was_written_and_fields_of_later_versions_are_ignored() {
+fn a_record_round_trips_and_ignores_unknown_fields() {
     let (profile, mine) = profile();
     for viewer in [Viewer::Public, Viewer::Own, Viewer::Internal] {
         let record = profile.record(&ann(), &[("n1", mine)], viewer);

@@ -1,4 +1,4 @@
-//! Times on the wire: RFC 3339, UTC, exactly three decimals, and nothing that RFC 3339 can't say.
+//! Timestamps on the wire: RFC 3339, UTC, exactly three decimals.
 
 use presence::Wall;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn milliseconds_are_always_three_digits() {
 }
 
 #[test]
-fn years_end_where_rfc_3339_ends() {
+fn times_are_clamped_to_the_range_of_rfc_3339() {
     for (millis, expected) in [
         (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
         (-62_167_219_200_001, "0000-01-01T00:00:00.000Z"),
@@ -40,7 +40,7 @@ fn years_end_where_rfc_3339_ends() {
 }
 
 #[test]
-fn what_is_no_time_is_refused() {
+fn an_invalid_time_is_rejected() {
     for json in [
         "\"\"",
         "\"yesterday\"",
@@ -58,7 +58,7 @@ fn what_is_no_time_is_refused() {
 }
 
 #[test]
-fn a_time_that_may_be_none_takes_no_more_room() {
+fn an_optional_time_takes_8_bytes() {
     assert_eq!(size_of::<Option<Wall>>(), size_of::<Wall>());
 }
 
@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_moment_that_can_be_written_is_24_bytes_and_reads_back(millis in -62_167_219_200_000_i64..=253_402_207_200_000) {
+    fn every_time_in_range_is_24_bytes_and_round_trips(millis in -62_167_219_200_000_i64..=253_402_207_200_000) {
         let written = text(millis);
         prop_assert_eq!(written.len(), 24);
         let read: Wall = serde_json::from_str(&format!("\"{written}\"")).unwrap();
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn moments_are_ordered_as_their_numbers(one: i64, other: i64) {
+    fn times_are_ordered_by_their_milliseconds(one: i64, other: i64) {
         prop_assume!(one != i64::MIN && other != i64::MIN);
         let (a, b) = (Wall::from_millis(one), Wall::from_millis(other));
         prop_assert_eq!(a.cmp(&b), one.cmp(&other));

@@ -1,11 +1,11 @@
-//! User ids: hostile text that is taken as it is, byte for byte, or refused for what it breaks.
+//! User ids: validation, and text that is kept byte for byte.
 
 use presence::user_id::USER_ID_MAX_BYTES;
 use presence::{InvalidUserId, UserId};
 use proptest::prelude::*;
 
 #[test]
-fn odd_texts_are_users_like_any_other_and_never_renamed() {
+fn unusual_user_ids_are_kept_unchanged() {
     let longest = "x".repeat(USER_ID_MAX_BYTES);
     let snow = format!("{}xx", "☃".repeat(42));
     assert_eq!(snow.len(), USER_ID_MAX_BYTES);
@@ -61,7 +61,7 @@ fn odd_texts_are_users_like_any_other_and_never_renamed() {
 }
 
 #[test]
-fn users_are_compared_byte_for_byte() {
+fn user_ids_are_compared_byte_for_byte() {
     for (one, other) in [
         ("ann", "Ann"),
         ("é", "e\u{301}"),
@@ -74,7 +74,7 @@ fn users_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_refused_for_that() {
+fn a_text_is_rejected_for_the_rule_that_it_breaks() {
     let too_long = "x".repeat(USER_ID_MAX_BYTES + 1);
     let too_long_in_bytes = format!("{}xxx", "☃".repeat(42));
     assert_eq!(too_long_in_bytes.len(), USER_ID_MAX_BYTES + 1);
@@ -99,7 +99,7 @@ fn what_breaks_a_rule_is_refused_for_that() {
 }
 
 #[test]
-fn control_characters_are_refused_anywhere_those_beyond_ascii_too() {
+fn control_characters_are_rejected_anywhere() {
     for control in (0..=0x1f_u32).chain(0x7f..=0x9f).filter_map(char::from_u32) {
         for text in [
             format!("a{control}b"),
@@ -113,7 +113,7 @@ fn control_characters_are_refused_anywhere_those_beyond_ascii_too() {
 }
 
 #[test]
-fn debug_shows_no_control_sequence_of_a_terminal() {
+fn debug_output_escapes_terminal_control_sequences() {
     let id = UserId::new("a\u{202e}\"b").unwrap();
     assert_eq!(format!("{id:?}"), r#""a\u{202e}\"b""#);
 }
@@ -122,7 +122,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_kept_unchanged_or_refused(text in any::<String>()) {
+    fn any_text_is_kept_unchanged_or_rejected(text in any::<String>()) {
         match UserId::new(&text) {
             Ok(id) => {
                 prop_assert_eq!(id.as_str(), &text);

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use presence::wire::record::Record;
-use presence::wire::rest::{Ended, Explain, Health, Page, Query, QueryAnswer, SetCustomStatus, Stats};
+use presence::wire::rest::{EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats};
 use presence::{CustomStatus, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
@@ -101,7 +101,7 @@ impl Rest {
     }
 
     /// Records of up to 1000 users, in the order asked.
-    pub(crate) async fn query(&self, ids: &[UserId]) -> Result<QueryAnswer, Failure> {
+    pub(crate) async fn query(&self, ids: &[UserId]) -> Result<QueryResponse, Failure> {
         let body = Query {
             user_ids: ids.iter().map(|id| id.as_str().to_owned()).collect(),
         };
@@ -127,13 +127,13 @@ impl Rest {
     }
 
     /// Ends a user's sessions.
-    pub(crate) async fn kick(&self, user: &UserId) -> Result<Ended, Failure> {
+    pub(crate) async fn kick(&self, user: &UserId) -> Result<EndedSessions, Failure> {
         self.answer(self.request(Method::DELETE, &["api", "presence", user.as_str(), "sessions"])?)
             .await
     }
 
     /// Forgets a user.
-    pub(crate) async fn forget(&self, user: &UserId) -> Result<Ended, Failure> {
+    pub(crate) async fn forget(&self, user: &UserId) -> Result<EndedSessions, Failure> {
         self.answer(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
             .await
     }

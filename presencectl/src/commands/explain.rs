@@ -124,7 +124,7 @@ fn below(explain: &Explain) -> String {
 
 #[cfg(test)]
 mod tests {
-    use presence::wire::rest::{ExplainChoice, ExplainGrace, ExplainNext};
+    use presence::wire::rest::{ExplainGrace, ExplainNext, ExplainPreference};
     use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
@@ -144,7 +144,7 @@ mod tests {
                 until: now.after(std::time::Duration::from_secs(4)),
                 idle: false,
             }),
-            choice: ExplainChoice {
+            choice: ExplainPreference {
                 custom_status: CustomStatus::Online,
                 set_at: None,
                 set_by: None,

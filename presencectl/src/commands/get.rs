@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 use presence::wire::record::Record;
-use presence::wire::rest::{QUERY_MAX_IDS, QueryAnswer};
+use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use presence::{Status, UserId};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ struct Document<'a> {
 pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure> {
     let ids = ids(&args.users)?;
     let rest = session.rest()?;
-    let mut answer = QueryAnswer {
+    let mut answer = QueryResponse {
         now: crate::clock::wall(),
         users: Vec::with_capacity(ids.len()),
     };

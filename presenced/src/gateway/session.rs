@@ -6,7 +6,7 @@ use std::sync::Arc;
 use presence::wire::code::Code;
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
-use presence::{Bucket, EndReason, Wall};
+use presence::{EndReason, TokenBucket, Wall};
 use tokio::net::TcpStream;
 
 use super::ending::{self, Ending};
@@ -103,7 +103,7 @@ struct Session<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
     reader: Reader,
-    bad_messages: Bucket,
+    bad_messages: TokenBucket,
     /// Nothing is read until its backlog is gone.
     is_held: bool,
 }
@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
             gateway,
             conn,
             reader,
-            bad_messages: Bucket::default(),
+            bad_messages: TokenBucket::default(),
             is_held: false,
         }
     }

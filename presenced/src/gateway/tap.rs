@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use presence::{Bucket, Mono};
+use presence::{Mono, TokenBucket};
 
 use super::tracker::Tracker;
 use crate::clock::Clock;
@@ -23,8 +23,8 @@ pub(super) struct Tap {
     conn: Arc<Connection>,
     clock: Arc<Clock>,
     limits: Arc<Limits>,
-    bytes: Bucket,
-    messages: Bucket,
+    bytes: TokenBucket,
+    messages: TokenBucket,
     tracker: Tracker,
     /// What came with the handshake and was not read yet.
     early: Vec<u8>,
@@ -45,8 +45,8 @@ impl Tap {
             conn,
             clock,
             limits,
-            bytes: Bucket::default(),
-            messages: Bucket::default(),
+            bytes: TokenBucket::default(),
+            messages: TokenBucket::default(),
             tracker: Tracker::default(),
             early,
             left_in_turn: TURN_MAX_BYTES,

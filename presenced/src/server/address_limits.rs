@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use presence::{Bucket, Mono, Rate};
+use presence::{Mono, Rate, TokenBucket};
 
 /// Most addresses remembered: 65,536 of about 48 bytes are 3 MiB. Beyond, newcomers are not limited: they are still
 /// bounded by the number of connections, and refusing them instead would lock everybody out.
@@ -36,7 +36,7 @@ pub(crate) struct AddressLimits {
     rate: Rate,
     max: usize,
     /// Sorted by nothing: the standard hasher is keyed, and addresses are chosen by strangers.
-    buckets: HashMap<Key, Bucket>,
+    buckets: HashMap<Key, TokenBucket>,
     /// Swept when so many are remembered: twice what the last sweep left, so that sweeping costs each address little.
     sweep_at: usize,
     /// No sweep before.
@@ -61,7 +61,7 @@ impl AddressLimits {
         if let Some(bucket) = self.buckets.get_mut(&key) {
             return bucket.take(self.rate, now, 1);
         }
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         bucket.take(self.rate, now, 1)?;
         self.sweep(now);
         if self.buckets.len() < self.max {

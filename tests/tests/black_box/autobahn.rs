@@ -1,4 +1,5 @@
-//! The Autobahn cases against the daemon's own upgrade code, through an echo route that only a build for tests has.
+//! The Autobahn test suite against the daemon's upgrade and frame code, through an echo route that only a test build
+//! has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,10 +7,10 @@ use std::process::Command;
 use presence_tests::binaries::{presenced_with_echo_route, repository};
 use presence_tests::daemon::Setup;
 use presence_tests::wait::within;
-use presence_tests::{Daemon, turn};
+use presence_tests::{Daemon, file_lock};
 use serde_json::Value;
 
-/// All cases but those of compression.
+/// The number of cases without those of compression.
 const CASES: usize = 301;
 const RATES: [&str; 10] = [
     "--messages-per-second",
@@ -24,7 +25,7 @@ const RATES: [&str; 10] = [
     "120s",
 ];
 
-/// What became of each case.
+/// Runs the suite and returns the result of each case.
 async fn run(flags: &[&str]) -> BTreeMap<String, Value> {
     let daemon: Daemon = Setup::new(flags).program(presenced_with_echo_route()).start().await;
     let reports = daemon.home().path().join("reports");
@@ -52,8 +53,8 @@ fn passed(case: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_autobahn_cases_pass_with_message_size_and_rates_raised() {
-    let _turn = turn::heavy().await;
+async fn autobahn_cases_pass_with_raised_limits() {
+    let _lock = file_lock::heavy().await;
     let flags = [&RATES[..], &["--max-message", "20MiB"]].concat();
     let cases = run(&flags).await;
     let failed: Vec<_> = cases.iter().filter(|(_, case)| !passed(case)).collect();
@@ -62,15 +63,15 @@ async fn the_autobahn_cases_pass_with_message_size_and_rates_raised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_only_the_rates_raised_exactly_the_long_messages_fail_with_1009() {
-    let _turn = turn::heavy().await;
+async fn autobahn_fails_only_long_messages_at_the_default_size() {
+    let _lock = file_lock::heavy().await;
     let cases = run(&RATES).await;
     let failed: BTreeSet<&str> = cases
         .iter()
         .filter(|(_, case)| !passed(case))
         .map(|(name, _)| name.as_str())
         .collect();
-    // 64 KiB and more in one message, whole, in fragments or in chops.
+    // Messages of 64 KiB and more, unfragmented, in fragments, or in small writes.
     let single = ["1.1.6", "1.1.7", "1.1.8", "1.2.6", "1.2.7", "1.2.8", "10.1.1"].map(str::to_owned);
     let groups = [("9.1", 6), ("9.2", 6), ("9.3", 9), ("9.4", 9), ("9.5", 6), ("9.6", 6)];
     let grouped = groups
@@ -85,9 +86,9 @@ async fn with_only_the_rates_raised_exactly_the_long_messages_fail_with_1009() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daemon_that_is_not_built_for_tests_has_no_echo_route() {
+async fn a_default_build_has_no_echo_route() {
     let daemon = Daemon::start(&[]).await;
-    let response = presence_tests::Raw::connect(daemon.address())
+    let response = presence_tests::RawClient::connect(daemon.address())
         .await
         .upgrade("/autobahn", &[])
         .await;

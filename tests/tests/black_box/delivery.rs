@@ -1,17 +1,17 @@
-//! What watchers get: whole snapshots, no change lost, growing revisions, cursors that resume.
+//! Delivery to watchers: snapshots, events without loss, growing revisions, cursors.
 
 use std::collections::BTreeMap;
 
 use presence::wire::code::Code;
 use presence::wire::record::{Record, Update};
-use presence::wire::rest::QueryAnswer;
+use presence::wire::rest::QueryResponse;
 use presence::wire::server::ServerMessage;
 use presence::{Revision, Status};
-use presence_tests::crowd::{all, glutton};
+use presence_tests::connection_load::{join_all, slow_reader};
 use presence_tests::frame::{Frame, opcode};
-use presence_tests::raw::Next;
-use presence_tests::socket::{Socket, shows};
-use presence_tests::{Daemon, Raw};
+use presence_tests::raw_client::RawEvent;
+use presence_tests::websocket::{Socket, shows};
+use presence_tests::{Daemon, RawClient};
 use serde_json::{Value, json};
 
 fn watch_since(users: &[&str], cursor: &str) -> Value {
@@ -25,7 +25,7 @@ fn names(updates: &[Update]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_resumes_with_only_what_changed() {
+async fn a_cursor_resumes_with_only_the_changes() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let users = ["alice", "carol", "dave"];
     let carol = daemon.socket("carol").await;
@@ -40,12 +40,12 @@ async fn a_cursor_resumes_with_only_what_changed() {
     let again = bob.snapshot(watch_since(&users, &first.cursor)).await;
     assert!(again.resumed);
     assert_eq!(again.record("alice").status, Status::Online);
-    // Somebody absent of whom nobody kept anything may be listed again; who is present and did not change is not.
+    // An absent user that is not in memory may be listed again; a present one that did not change is not.
     assert!(!names(&again.users).contains(&"carol"), "{again:?}");
 
-    // From a cursor of an event, on the same connection and on another.
+    // The cursor of an event, on the same connection and on another.
     carol.close(Some(1000)).await;
-    bob.told("carol", Status::Offline).await;
+    bob.wait_for_status("carol", Status::Offline).await;
     let cursor = bob.cursor().to_owned();
     bob.reset();
     let mut bob = daemon.socket("bob").await;
@@ -53,11 +53,11 @@ async fn a_cursor_resumes_with_only_what_changed() {
     assert!(nothing.resumed);
     assert!(!names(&nothing.users).contains(&"alice"), "{nothing:?}");
     alice.close(Some(1000)).await;
-    bob.told("alice", Status::Offline).await;
+    bob.wait_for_status("alice", Status::Offline).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_says_nothing_here_resumes_as_false_with_everyone() {
+async fn a_foreign_cursor_gets_a_full_snapshot() {
     let mut daemon = Daemon::start(&[]).await;
     let users = ["alice", "carol"];
     let mut bob = daemon.socket("bob").await;
@@ -89,7 +89,7 @@ async fn a_cursor_that_says_nothing_here_resumes_as_false_with_everyone() {
     }
 }
 
-/// What a watcher believes: the latest record of each user. Fails the test if a revision does not grow.
+/// The latest record of each user as a watcher knows it. Fails the test if a revision does not grow.
 #[derive(Default)]
 struct View(BTreeMap<String, (Revision, Option<Status>)>);
 
@@ -100,7 +100,7 @@ impl View {
         view
     }
 
-    /// What a snapshot lists. Fails the test if it is older than what is known.
+    /// Applies a snapshot. Fails the test if it is older than a known record.
     fn learn(&mut self, updates: &[Update]) {
         for update in updates {
             let new = (update.revision(), status_of(update));
@@ -147,7 +147,7 @@ async fn flip(daemon: &Daemon, user: String) {
     }
 }
 
-/// Watches while everything changes, until the view is the truth that `finished` brings.
+/// Watches during changes until the view equals the records that `finished` returns.
 async fn watch_to_the_end(mut bob: Socket, users: &[String], finished: impl Future<Output = Vec<Record>>) {
     let mut view = View::start(&bob.watch(users).await.users);
     let truth = finished.await;
@@ -162,7 +162,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
     let users: Vec<String> = (0..FLIPPERS).map(|index| format!("user-{index}")).collect();
     let (sender, receiver) = tokio::sync::watch::channel(Vec::new());
     let flipping = async {
-        all(users.iter().map(|user| flip(&daemon, user.clone()))).await;
+        join_all(users.iter().map(|user| flip(&daemon, user.clone()))).await;
         let mut truth = Vec::new();
         for user in &users {
             truth.push(daemon.rest().record(user).await);
@@ -170,7 +170,7 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
         sender.send(truth).unwrap();
     };
     let watching = async {
-        all((0..20).map(|index| {
+        join_all((0..20).map(|index| {
             let (daemon, users, mut receiver) = (&daemon, &users, receiver.clone());
             async move {
                 let bob = daemon.socket(&format!("watcher-{index}")).await;
@@ -184,10 +184,10 @@ async fn no_change_is_lost_between_snapshot_and_first_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
+async fn a_long_snapshot_is_split_into_frames_of_64_kib() {
     let daemon = Daemon::start(&[]).await;
     let users: Vec<String> = (0..1_500).map(|index| format!("u{index}")).collect();
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send_frame(Frame::text(
         json!({"type": "watch", "userIds": users, "id": "w"}).to_string(),
     ))
@@ -195,7 +195,7 @@ async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
     let mut listed = Vec::new();
     let mut frames = 0;
     loop {
-        let Next::Frame(frame) = bob.next().await else {
+        let RawEvent::Frame(frame) = bob.next().await else {
             panic!("ended")
         };
         assert_eq!((frame.bits, frame.opcode), (0x80, opcode::TEXT), "whole text messages");
@@ -219,17 +219,17 @@ async fn a_long_snapshot_comes_in_frames_of_at_most_64_kib() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_watches_everyone_and_is_nobody() {
+async fn an_observer_watches_all_users_and_is_no_session() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
-    daemon.rest().choose("offline", "IDLE").await;
+    daemon.rest().set_custom_status("offline", "IDLE").await;
     let mut operator = daemon.observer().await;
     assert_eq!(operator.user, None);
     let present = operator.snapshot(json!({"type": "watchAll"})).await;
     assert_eq!(names(&present.users), ["alice"], "who is present, and not the observer");
     assert!(present.record("alice").reason.is_some(), "as operators see it");
     let carol = daemon.socket("carol").await;
-    operator.told("carol", Status::Online).await;
+    operator.wait_for_status("carol", Status::Online).await;
     let cursor = operator.cursor().to_owned();
     drop(operator);
 
@@ -247,7 +247,7 @@ async fn an_observer_watches_everyone_and_is_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_not_watch_everyone() {
+async fn a_user_may_not_watch_all_users() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     let refused = bob.ask(json!({"type": "watchAll"})).await;
@@ -281,7 +281,7 @@ async fn a_user_may_not_watch_everyone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_watched_any_more_is_not_told_of() {
+async fn an_unwatched_user_causes_no_more_events() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice", "carol"]).await;
@@ -304,22 +304,22 @@ async fn who_is_not_watched_any_more_is_not_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_the_latest_state_and_not_the_whole_story() {
+async fn a_slow_reader_gets_conflated_changes() {
     const ROUNDS: usize = 20;
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
-    // Its socket is full to the brim before anything changes.
-    let mut bob = glutton(daemon.address(), "bob").await;
+    // Its socket buffers are full before the changes begin.
+    let mut bob = slow_reader(daemon.address(), "bob").await;
     let users: Vec<String> = (0..20).map(|index| format!("g{index}")).collect();
     for round in 0..ROUNDS {
         let status = ["ONLINE", "DO_NOT_DISTURB"][round % 2];
-        all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
+        join_all(users.iter().map(|user| rest.report(user, json!({"status": status})))).await;
     }
-    let answer: QueryAnswer = rest.query(&users).await.ok();
+    let answer: QueryResponse = rest.query(&users).await.ok();
     let (mut view, mut told) = (View::default(), 0);
     while !answer.users.iter().all(|record| view.knows(record)) {
         match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {
-            // Made as the socket drains, and asked for again and again: it may repeat what is known.
+            // The snapshot is built while the socket drains and requested repeatedly: it may repeat known records.
             ServerMessage::Snapshot { users, .. } => view.learn(&users),
             ServerMessage::Presence { users, .. } => {
                 told += users.len();

@@ -1,30 +1,32 @@
-//! Faults of the machine: a full disk, a locked database, a log that nobody reads. Reads go on, writes say 503, nothing is
-//! acknowledged that is not stored, and service returns without a restart.
+//! Faults: a full disk, a locked database, a blocked log. Reads continue, writes are answered 503, nothing is
+//! acknowledged that is not stored, and service resumes without a restart.
 
 use presence::wire::code::Code;
 use presence::wire::record::Record;
 use presence::wire::server::ServerMessage;
 use presence::{CustomStatus, Status};
-use presence_tests::daemon::{Log, Setup};
+use presence_tests::daemon::{LogTarget, Setup};
 use presence_tests::{Daemon, Rest, wait_until};
 use rusqlite::Connection;
 use serde_json::json;
 
-/// Nothing can be written, everything can be read, and who comes is let in.
+/// Asserts that writes fail, reads succeed, and connects are accepted.
 async fn assert_reads_only(daemon: &Daemon) {
     let rest = daemon.rest();
     let before = rest.record("alice").await;
-    rest.choose("alice", "IDLE").await.refused(503, "store_unavailable");
+    rest.set_custom_status("alice", "IDLE")
+        .await
+        .rejected(503, "store_unavailable");
     rest.report("alice", json!({"status": "ONLINE"}))
         .await
-        .refused(503, "store_unavailable");
-    assert_eq!(rest.choice("alice").await, "DO_NOT_DISTURB", "nothing changed");
+        .rejected(503, "store_unavailable");
+    assert_eq!(rest.custom_status("alice").await, "DO_NOT_DISTURB", "nothing changed");
     let record = rest.record("alice").await;
     assert_eq!(
         (record.status, record.custom_status, record.revision),
         (before.status, before.custom_status, before.revision)
     );
-    assert_eq!(rest.choice("stored").await, "IDLE");
+    assert_eq!(rest.custom_status("stored").await, "IDLE");
     assert_eq!(rest.list("").await.counts.do_not_disturb, 1);
     let mut guest = daemon.socket("guest").await;
     assert_eq!(guest.user.as_ref().unwrap().status, Status::Online);
@@ -48,11 +50,11 @@ async fn assert_reads_only(daemon: &Daemon) {
 
 async fn assert_writes_again(rest: &Rest) {
     wait_until("writes are taken again", async || {
-        let answer = rest.choose("alice", "IDLE").await;
+        let answer = rest.set_custom_status("alice", "IDLE").await;
         (answer.status == 200).then_some(())
     })
     .await;
-    assert_eq!(rest.choice("alice").await, "IDLE");
+    assert_eq!(rest.custom_status("alice").await, "IDLE");
     wait_until("ready again", async || {
         (rest.get("/readyz").await.status == 200).then_some(())
     })
@@ -61,14 +63,14 @@ async fn assert_writes_again(rest: &Rest) {
 }
 
 async fn with_users(daemon: &Daemon) -> presence_tests::Socket {
-    daemon.rest().choose("stored", "IDLE").await.ok::<Record>();
+    daemon.rest().set_custom_status("stored", "IDLE").await.ok::<Record>();
     let mut alice = daemon.socket("alice").await;
-    alice.choose("DO_NOT_DISTURB").await;
+    alice.set_custom_status("DO_NOT_DISTURB").await;
     alice
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_writes_and_nothing_else() {
+async fn a_full_disk_stops_only_writes() {
     let mut daemon = Daemon::start(&[]).await;
     let _alice = with_users(&daemon).await;
     daemon.process().limit_file_size(1);
@@ -77,25 +79,29 @@ async fn a_full_disk_stops_writes_and_nothing_else() {
     assert_writes_again(&daemon.rest()).await;
     daemon.crash_and_start_again().await;
     assert_eq!(
-        daemon.rest().choice("alice").await,
+        daemon.rest().custom_status("alice").await,
         "IDLE",
         "what was acknowledged is on disk"
     );
-    assert_eq!(daemon.rest().choice("guest").await, "ONLINE", "what was refused is not");
+    assert_eq!(
+        daemon.rest().custom_status("guest").await,
+        "ONLINE",
+        "what was refused is not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_that_could_not_be_written_are_written_later() {
+async fn unwritten_statuses_are_written_when_the_disk_has_room() {
     let mut daemon = Daemon::start(&["--grace", "0s"]).await;
     let alice = daemon.socket("alice").await;
-    daemon.written().await;
+    daemon.flushed().await;
     daemon.process().limit_file_size(1);
     alice.close(Some(1000)).await;
     let left = daemon.rest().record("alice").await;
     assert_eq!(left.status, Status::Offline);
     let _late = daemon.socket("late").await;
     daemon.process().unlimit_file_size();
-    daemon.written().await;
+    daemon.flushed().await;
     daemon.crash_and_start_again().await;
     let after = daemon.rest().record("alice").await;
     assert_eq!(
@@ -107,7 +113,7 @@ async fn statuses_that_could_not_be_written_are_written_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_database_stops_writes_and_nothing_else() {
+async fn a_locked_database_stops_only_writes() {
     let daemon = Daemon::start(&[]).await;
     let _alice = with_users(&daemon).await;
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
@@ -119,16 +125,16 @@ async fn a_locked_database_stops_writes_and_nothing_else() {
         drop(other);
         assert_writes_again(&daemon.rest()).await;
         wait_until("as before", async || {
-            (daemon.rest().choose("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
+            (daemon.rest().set_custom_status("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
         })
         .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_connects_while_nothing_can_be_written_is_shown_as_chosen() {
+async fn a_connect_during_a_write_failure_shows_the_custom_status() {
     let daemon = Daemon::start(&[]).await;
-    daemon.rest().choose("alice", "IDLE").await.ok::<Record>();
+    daemon.rest().set_custom_status("alice", "IDLE").await.ok::<Record>();
     daemon.process().limit_file_size(1);
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice"]).await;
@@ -138,19 +144,19 @@ async fn who_connects_while_nothing_can_be_written_is_shown_as_chosen() {
         (own.status, own.custom_status),
         (Status::Idle, Some(CustomStatus::Idle))
     );
-    bob.told("alice", Status::Idle).await;
+    bob.wait_for_status("alice", Status::Idle).await;
     daemon.process().unlimit_file_size();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_blocked_or_closed_stalls_nobody() {
-    for log in [Log::NeverRead, Log::Closed] {
+async fn a_blocked_or_closed_log_pipe_stalls_no_request() {
+    for log in [LogTarget::NeverRead, LogTarget::Closed] {
         let mut daemon = Setup::new(&["--log-level", "trace"]).logging_to(log).start().await;
         let rest = daemon.rest();
-        // Far more than a pipe holds.
+        // Far more than the capacity of a pipe.
         for round in 0..60 {
             for index in 0..10 {
-                rest.choose(&format!("user-{round}-{index}"), "IDLE")
+                rest.set_custom_status(&format!("user-{round}-{index}"), "IDLE")
                     .await
                     .ok::<Record>();
             }

@@ -1,15 +1,15 @@
-//! The limits of the contract, each at n and n+1: what fits is served, what does not is answered with its code.
+//! The documented limits, each at n and n + 1.
 
 use std::time::Duration;
 
 use presence::wire::code::Code;
 use presence::wire::server::ServerMessage;
 use presence_tests::clock::Stopwatch;
-use presence_tests::crowd::all;
+use presence_tests::connection_load::join_all;
 use presence_tests::frame::Frame;
 use presence_tests::rest::send;
-use presence_tests::socket::{Hello, NoSocket};
-use presence_tests::{Daemon, Raw, Socket, wait_until};
+use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
+use presence_tests::{Daemon, RawClient, Socket, wait_until};
 use reqwest::Method;
 use serde_json::json;
 
@@ -20,26 +20,26 @@ fn pings(count: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_100_messages_is_served_and_101_are_abuse() {
-    // The slowest refill there is: hardly anything is added while the bucket is emptied.
+async fn a_burst_is_limited_to_100_messages() {
+    // The slowest refill, so that hardly anything is added while the bucket is emptied.
     let daemon = Daemon::start(&["--messages-per-second", "1"]).await;
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
     bob.send(pings(60)).await;
     assert_eq!(bob.close_code().await, Some(4008));
-    let mut alice = Raw::user(daemon.address(), "alice").await;
+    let mut alice = RawClient::user(daemon.address(), "alice").await;
     alice.send(pings(101)).await;
     assert_eq!(alice.close_code().await, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_messages_a_second_are_the_default() {
+async fn messages_are_limited_to_30_a_second() {
     let daemon = Daemon::start(&[]).await;
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     bob.send(pings(100)).await;
     bob.text_with("\"id\":99").await;
-    // A second and a half: 45 more fit.
+    // 45 more after a second and a half.
     let since = Stopwatch::start();
     wait_until("the bucket fills", async || {
         (since.elapsed() > Duration::from_millis(1_500)).then_some(())
@@ -52,7 +52,7 @@ async fn thirty_messages_a_second_are_the_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_bytes_than_the_burst_are_abuse() {
+async fn more_bytes_than_the_burst_are_closed_as_abusive() {
     let daemon = Daemon::start(&[
         "--bytes-per-second",
         "1",
@@ -64,7 +64,7 @@ async fn more_bytes_than_the_burst_are_abuse() {
     .await;
     let frame = Frame::text(json!({"type": "ping", "pad": "x".repeat(9_900)}).to_string()).encode();
     assert!(frame.len() < 10_000);
-    let mut bob = Raw::user(daemon.address(), "bob").await;
+    let mut bob = RawClient::user(daemon.address(), "bob").await;
     for _ in 0..100_000 / frame.len() {
         bob.send(&frame).await;
         bob.text_with("pong").await;
@@ -74,7 +74,7 @@ async fn more_bytes_than_the_burst_are_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_watch_list_fits_into_the_default_burst_of_bytes() {
+async fn a_full_watch_list_fits_into_the_byte_burst() {
     let daemon = Daemon::start(&[]).await;
     let mut bob = daemon.socket("bob").await;
     let ids: Vec<String> = (0..5_000).map(|index| format!("{index:0>128}")).collect();
@@ -84,7 +84,7 @@ async fn a_whole_watch_list_fits_into_the_default_burst_of_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_thousand_users_may_be_watched_and_not_one_more() {
+async fn a_watch_list_is_limited_to_5000_users() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let mut bob = daemon.socket("bob").await;
     let ids: Vec<String> = (0..5_000).map(|index| format!("u{index}")).collect();
@@ -117,18 +117,18 @@ async fn five_thousand_users_may_be_watched_and_not_one_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_handshake_is_cut_off() {
+async fn a_slow_handshake_is_closed() {
     let daemon = Daemon::start(&["--handshake-timeout", "1s"]).await;
     let started = Stopwatch::start();
-    let mut silent = Raw::connect(daemon.address()).await;
-    let mut half = Raw::connect(daemon.address()).await;
+    let mut silent = RawClient::connect(daemon.address()).await;
+    let mut half = RawClient::connect(daemon.address()).await;
     half.send("GET /ws HTTP/1.1\r\nhost: local").await;
-    let mut kept = Raw::connect(daemon.address()).await;
+    let mut kept = RawClient::connect(daemon.address()).await;
     kept.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(kept.response().await.status, 200);
     let dripping = async {
-        let mut raw = Raw::connect(daemon.address()).await;
-        for byte in presence_tests::raw::upgrade_request("/ws", &[("x-user-id", "bob")]).bytes() {
+        let mut raw = RawClient::connect(daemon.address()).await;
+        for byte in presence_tests::raw_client::upgrade_request("/ws", &[("x-user-id", "bob")]).bytes() {
             if !raw.send([byte]).await {
                 return true;
             }
@@ -146,7 +146,7 @@ async fn a_slow_handshake_is_cut_off() {
     }
     assert!(dripping, "a head of one byte at a time");
     assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
-    let mut upgraded = Raw::user(daemon.address(), "alice").await;
+    let mut upgraded = RawClient::user(daemon.address(), "alice").await;
     let since = Stopwatch::start();
     wait_until("longer than a handshake", async || {
         (since.elapsed() > Duration::from_secs(2)).then_some(())
@@ -156,19 +156,19 @@ async fn a_slow_handshake_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
+async fn the_connection_limit_applies_before_the_upgrade() {
     let daemon = Daemon::start(&["--max-connections", "3", "--grace", "0s"]).await;
     let mut open = Vec::new();
     for index in 0..3 {
         open.push(
-            Socket::connect(daemon.address(), Hello::user(&format!("user-{index}")))
+            Socket::connect(daemon.address(), HandshakeHeaders::user(&format!("user-{index}")))
                 .await
                 .unwrap(),
         );
     }
-    let one_more = || Socket::connect(daemon.address(), Hello::user("one-more"));
+    let one_more = || Socket::connect(daemon.address(), HandshakeHeaders::user("one-more"));
     match one_more().await {
-        Err(NoSocket::Http(503, code)) => assert_eq!(code, "at_capacity"),
+        Err(HandshakeError::Http(503, code)) => assert_eq!(code, "at_capacity"),
         other => panic!("{other:?}"),
     }
     for socket in &mut open {
@@ -182,7 +182,7 @@ async fn more_connections_than_the_limit_are_refused_before_the_upgrade() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy() {
+async fn handshakes_are_limited_per_address_except_for_proxies() {
     let limited = [
         "--handshakes-per-second",
         "1",
@@ -193,14 +193,13 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
     ];
     let daemon = Daemon::start(&limited).await;
     let secret = daemon.secret();
-    let observer = || Socket::connect(daemon.address(), Hello::observer(&secret));
+    let observer = || Socket::connect(daemon.address(), HandshakeHeaders::observer(&secret));
     for _ in 0..20 {
         observer().await.unwrap();
     }
-    // A place may have come free meanwhile, but not many.
-    let one_more = all((0..20).map(|_| observer())).await;
-    let refused =
-        |answer: &Result<Socket, NoSocket>| matches!(answer, Err(NoSocket::Http(429, code)) if code == "rate_limited");
+    // Few tokens may have been refilled meanwhile.
+    let one_more = join_all((0..20).map(|_| observer())).await;
+    let refused = |answer: &Result<Socket, HandshakeError>| matches!(answer, Err(HandshakeError::Http(429, code)) if code == "rate_limited");
     assert!(
         one_more.iter().filter(|answer| refused(answer)).count() > 10,
         "{one_more:?}"
@@ -212,14 +211,14 @@ async fn handshakes_of_one_address_are_limited_but_not_those_of_a_trusted_proxy(
     let trusted = Daemon::start(&limited[..4]).await;
     let secret = trusted.secret();
     for _ in 0..30 {
-        Socket::connect(trusted.address(), Hello::observer(&secret))
+        Socket::connect(trusted.address(), HandshakeHeaders::observer(&secret))
             .await
             .unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
+async fn the_rightmost_untrusted_forwarded_address_is_limited() {
     let daemon = Daemon::start(&[
         "--handshakes-per-second",
         "1",
@@ -232,14 +231,14 @@ async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
     ])
     .await;
     let from = async |forwarded: &str| {
-        let hello = Hello::user("alice").with("x-forwarded-for", forwarded.as_bytes());
+        let hello = HandshakeHeaders::user("alice").with("x-forwarded-for", forwarded.as_bytes());
         Socket::connect(daemon.address(), hello).await.map(drop)
     };
     for index in 0..5 {
         let spoofed = format!("203.0.113.{index}, 198.51.100.7, 192.0.2.1");
         assert_eq!(from(&spoofed).await, Ok(()));
     }
-    let limited = Err(NoSocket::Http(429, "rate_limited".into()));
+    let limited = Err(HandshakeError::Http(429, "rate_limited".into()));
     assert_eq!(
         from("203.0.113.99, 198.51.100.7").await,
         limited,
@@ -248,14 +247,17 @@ async fn behind_a_trusted_proxy_the_rightmost_untrusted_address_counts() {
     assert_eq!(from("198.51.100.8").await, Ok(()), "another client");
     for forwarded in ["garbage", "", ",", "198.51.100.7:80", "[2001:db8::1]", "unknown"] {
         let answer = from(forwarded).await;
-        assert!(!matches!(answer, Err(NoSocket::Gone)), "{forwarded}: {answer:?}");
+        assert!(
+            !matches!(answer, Err(HandshakeError::Unreachable)),
+            "{forwarded}: {answer:?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rest_calls_of_one_connection_are_served_one_after_the_other() {
+async fn pipelined_rest_requests_are_served_in_order() {
     let daemon = Daemon::start(&[]).await;
-    let mut raw = Raw::connect(daemon.address()).await;
+    let mut raw = RawClient::connect(daemon.address()).await;
     let one = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     raw.send(one.repeat(200)).await;
     for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! The black-box tests, in one program so that it is linked once. What they share is the fixture in `src/`.
+//! The black-box tests, in one program so that it is linked once. The fixture is in `src/`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,25 +6,25 @@
     reason = "in a test program a failure is a failed test"
 )]
 
+mod authentication;
 mod autobahn;
-mod callers;
-mod choices;
-mod crowds;
-mod ctl;
+mod crash_recovery;
+mod custom_status;
+mod data_directory;
 mod delivery;
+mod end_to_end;
 mod faults;
-mod files;
-mod frames;
-mod grace;
-mod kills;
+mod grace_period;
+mod jwt;
+mod keepalive;
 mod limits;
-mod messages;
+mod load;
+mod observability;
+mod presencectl;
 mod reports;
-mod requests;
-mod restarts;
+mod rest_requests;
+mod restart;
 mod sessions;
-mod signs;
-mod silence;
-mod story;
-mod tokens;
 mod user_ids;
+mod websocket_frames;
+mod websocket_messages;

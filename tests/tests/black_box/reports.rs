@@ -1,4 +1,4 @@
-//! Reports of outside gateways: sessions that belong to no connection, and outlive the daemon.
+//! Reports of outside gateways: sessions without a connection, which survive a restart.
 
 use presence::wire::record::Record;
 use presence::{Reason, Status};
@@ -7,7 +7,7 @@ use presence_tests::{Daemon, wait_until};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
+async fn two_reports_keep_a_user_present_until_both_end() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
@@ -17,7 +17,7 @@ async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
         (first.status, first.sessions, first.reason),
         (Status::Online, Some(1), Some(Reason::Active))
     );
-    bob.told("alice", Status::Online).await;
+    bob.wait_for_status("alice", Status::Online).await;
     let second: Record = rest
         .report("alice", json!({"status": "ONLINE", "source": "sms.gate-2_a"}))
         .await
@@ -44,13 +44,16 @@ async fn reports_of_two_sources_keep_a_user_present_until_both_are_gone() {
         .await
         .ok();
     assert_eq!((none.status, none.sessions), (Status::Offline, Some(0)));
-    assert_eq!(bob.told("alice", Status::Offline).await.revision, none.revision);
+    assert_eq!(
+        bob.wait_for_status("alice", Status::Offline).await.revision,
+        none.revision
+    );
     let nothing: Record = rest.report("alice", json!({"status": "OFFLINE"})).await.ok();
     assert_eq!(nothing.revision, none.revision, "ending what is not there is no event");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_moves_last_active_only_when_it_says_so() {
+async fn a_report_moves_last_active_only_on_request() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let quiet: Record = rest.report("alice", json!({"status": "ONLINE"})).await.ok();
@@ -79,7 +82,7 @@ async fn a_report_moves_last_active_only_when_it_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_ends_with_its_time() {
+async fn a_report_ends_when_its_ttl_expires() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut bob = daemon.socket("bob").await;
@@ -90,14 +93,14 @@ async fn a_report_ends_with_its_time() {
     let explain = rest.explain("alice").await;
     let next = explain.next.first().unwrap();
     assert!(next.why.starts_with("OFFLINE"), "{next:?}");
-    let told = bob.told("alice", Status::Offline).await;
+    let told = bob.wait_for_status("alice", Status::Offline).await;
     assert!(told.since.unwrap() >= next.at, "{told:?} {next:?}");
     let late = told.since.unwrap().since(next.at);
     assert!(late.as_secs() < 3, "{late:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_outlive_the_daemon_without_grace() {
+async fn reports_outlive_a_restart_without_grace() {
     let mut daemon = Daemon::start(&["--grace", "500ms", "--restart-grace", "500ms"]).await;
     let rest = daemon.rest();
     rest.report("alice", json!({"status": "DO_NOT_DISTURB"}))
@@ -120,7 +123,7 @@ async fn reports_outlive_the_daemon_without_grace() {
     assert_eq!(told.len(), 1, "{told:?}");
     let record = daemon.rest().record("carol").await;
     assert_eq!(record.status, Status::Offline);
-    // The end is told again after the restart, to the millisecond or nearly so.
+    // The end of the report is the same after the restart, within milliseconds.
     assert!(
         record.since.unwrap().after(std::time::Duration::from_millis(50)) >= expires,
         "{record:?} {expires}"
@@ -133,7 +136,7 @@ async fn reports_outlive_the_daemon_without_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_latest_word_wins_between_reports_and_choices() {
+async fn the_later_of_report_and_custom_status_wins() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let status = async |what: &str| {
@@ -141,7 +144,7 @@ async fn the_latest_word_wins_between_reports_and_choices() {
         (record.status, record.reason.unwrap(), what.to_owned())
     };
     let report = async |word: &str| {
-        // A report is newer only if the clock has moved on since the choice.
+        // A report is newer only if the clock has advanced since the custom status was set.
         let set_at = rest.explain("alice").await.choice.set_at;
         wait_until("the clock moves on", async || (Some(wall_now()) > set_at).then_some(())).await;
         rest.report("alice", json!({"status": word})).await.ok::<Record>();
@@ -151,20 +154,20 @@ async fn the_latest_word_wins_between_reports_and_choices() {
         status("reported").await,
         (Status::DoNotDisturb, Reason::Reported, "reported".into())
     );
-    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
     assert_eq!(
         status("chosen").await,
         (Status::Online, Reason::Active, "chosen".into())
     );
     report("DO_NOT_DISTURB").await;
     assert_eq!(status("reported again").await.0, Status::DoNotDisturb);
-    rest.choose("alice", "ONLINE").await.ok::<Record>();
+    rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
     assert_eq!(status("chosen again, though it held").await.0, Status::Online);
     report("IDLE").await;
     assert_eq!(status("idle").await, (Status::Idle, Reason::Inactive, "idle".into()));
     report("ONLINE").await;
     assert_eq!(status("active").await.0, Status::Online);
-    rest.choose("alice", "IDLE").await.ok::<Record>();
+    rest.set_custom_status("alice", "IDLE").await.ok::<Record>();
     report("ONLINE").await;
     assert_eq!(
         status("the choice still holds").await,
@@ -173,7 +176,7 @@ async fn the_latest_word_wins_between_reports_and_choices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_have_32_reports_and_not_33() {
+async fn a_user_is_limited_to_32_reports() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     for index in 0..32 {
@@ -186,7 +189,7 @@ async fn a_user_may_have_32_reports_and_not_33() {
     assert_eq!(before.sessions, Some(32));
     rest.report("alice", json!({"status": "ONLINE", "source": "source-32"}))
         .await
-        .refused(429, "too_many");
+        .rejected(429, "too_many");
     assert_eq!(rest.record("alice").await, before);
     rest.report("alice", json!({"status": "IDLE", "source": "source-0"}))
         .await
@@ -202,7 +205,7 @@ async fn a_user_may_have_32_reports_and_not_33() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_report_is_refused_and_changes_nothing() {
+async fn an_invalid_report_is_rejected_without_effect() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let long = "s".repeat(65);
@@ -229,7 +232,7 @@ async fn a_bad_report_is_refused_and_changes_nothing() {
     for body in bad {
         let answer = rest.report("alice", body.clone()).await;
         assert_eq!(answer.status, 400, "{body} {}", answer.body);
-        answer.refused(400, answer.code());
+        answer.rejected(400, answer.code());
         assert_eq!(rest.record("alice").await.revision.get(), 0, "{body}");
     }
     for (ttl, source) in [(1, "s".repeat(64)), (86_400, "A-Z_a.z0".to_owned())] {

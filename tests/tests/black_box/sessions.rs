@@ -1,20 +1,20 @@
-//! Sessions come and go: devices side by side, kicks, forgotten users, idleness.
+//! Sessions: several devices of a user, kick, forget, idleness.
 
 use presence::wire::record::{Record, Update};
 use presence::{CustomStatus, Reason, Status};
 use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
-use presence_tests::socket::{NoSocket, Socket};
+use presence_tests::websocket::{HandshakeError, Socket};
 use serde_json::json;
 
-/// Whom a watcher is told about last, to prove that nothing came before.
+/// Changes the user `marker`: an update of it proves that no other update was pending.
 async fn marker(daemon: &Daemon) -> Record {
     let rest = daemon.rest();
     rest.report("marker", json!({"status": "ONLINE"})).await;
     rest.report("marker", json!({"status": "OFFLINE"})).await.ok()
 }
 
-/// A watcher of alice and the marker.
+/// Connects a watcher of alice and the marker.
 async fn watcher(daemon: &Daemon) -> Socket {
     let mut bob = daemon.socket("bob").await;
     bob.watch(&["alice", "marker"]).await;
@@ -22,7 +22,7 @@ async fn watcher(daemon: &Daemon) -> Socket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_devices_leaving_is_no_event() {
+async fn the_close_of_one_of_two_devices_is_no_event() {
     let daemon = Daemon::start(&["--grace", "0s"]).await;
     let (first, second, third) = (
         daemon.socket("alice").await,
@@ -36,9 +36,9 @@ async fn one_of_two_devices_leaving_is_no_event() {
         (daemon.rest().record("alice").await.sessions == Some(1)).then_some(())
     })
     .await;
-    assert_eq!(bob.told_before("marker", marker(&daemon)).await, []);
+    assert_eq!(bob.updates_before("marker", marker(&daemon)).await, []);
     third.close(Some(1000)).await;
-    bob.told("alice", Status::Offline).await;
+    bob.wait_for_status("alice", Status::Offline).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn a_late_close_of_an_old_socket_changes_nothing() {
         let mut bob = watcher(&daemon).await;
         let new = daemon.socket("alice").await;
         old.close(code).await;
-        assert_eq!(bob.told_before("marker", marker(&daemon)).await, [], "{code:?}");
+        assert_eq!(bob.updates_before("marker", marker(&daemon)).await, [], "{code:?}");
         let explain = daemon.rest().explain("alice").await;
         assert_eq!(explain.status, Status::Online);
         assert_eq!(
@@ -61,12 +61,12 @@ async fn a_late_close_of_an_old_socket_changes_nothing() {
             [&new.session]
         );
         new.close(Some(1000)).await;
-        bob.told("alice", Status::Offline).await;
+        bob.wait_for_status("alice", Status::Offline).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
+async fn a_kick_closes_with_4003_and_shows_offline_at_once() {
     let daemon = Daemon::start(&["--grace", "20s"]).await;
     let rest = daemon.rest();
     let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
@@ -83,7 +83,7 @@ async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
         let (code, _, reconnect) = device.goodbye().await;
         assert_eq!((code, reconnect), (4003, None));
     }
-    let told = bob.told("alice", Status::Offline).await;
+    let told = bob.wait_for_status("alice", Status::Offline).await;
     assert_eq!(told.last_active, active, "the operator's doing is not the user's");
     assert_eq!(rest.explain("alice").await.grace, None);
     assert_eq!(rest.kick("alice").await, 0);
@@ -93,11 +93,11 @@ async fn a_kicked_user_is_offline_now_and_told_not_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_user_is_gone_for_everybody_and_starts_anew() {
+async fn a_forgotten_user_is_removed_and_starts_anew() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let mut alice = daemon.socket("alice").await;
-    alice.choose("DO_NOT_DISTURB").await;
+    alice.set_custom_status("DO_NOT_DISTURB").await;
     let mut bob = watcher(&daemon).await;
     assert_eq!(rest.forget("alice").await, 1);
     let (code, _, reconnect) = alice.goodbye().await;
@@ -110,10 +110,10 @@ async fn a_forgotten_user_is_gone_for_everybody_and_starts_anew() {
     let record = rest.record("alice").await;
     assert_eq!((record.status, record.revision.get()), (Status::Offline, 0));
     assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
-    assert_eq!(rest.choice("alice").await, "ONLINE");
+    assert_eq!(rest.custom_status("alice").await, "ONLINE");
     drop(alice);
     assert_eq!(
-        bob.told_before("marker", marker(&daemon)).await,
+        bob.updates_before("marker", marker(&daemon)).await,
         [],
         "nothing late brings it back"
     );
@@ -125,14 +125,17 @@ async fn a_forgotten_user_is_gone_for_everybody_and_starts_anew() {
         (Status::Online, Some(CustomStatus::Online))
     );
     assert!(own.revision > removed);
-    assert_eq!(bob.told("alice", Status::Online).await.revision, own.revision);
+    assert_eq!(
+        bob.wait_for_status("alice", Status::Online).await.revision,
+        own.revision
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_user_stays_forgotten_over_a_restart() {
     let mut daemon = Daemon::start(&[]).await;
     let alice = daemon.socket("alice").await;
-    daemon.rest().choose("alice", "IDLE").await;
+    daemon.rest().set_custom_status("alice", "IDLE").await;
     let known = daemon.rest().record("alice").await.revision;
     daemon.rest().forget("alice").await;
     drop(alice);
@@ -142,35 +145,35 @@ async fn a_forgotten_user_stays_forgotten_over_a_restart() {
         (record.status, record.revision.get(), record.last_seen),
         (Status::Offline, 0, None)
     );
-    assert_eq!(daemon.rest().choice("alice").await, "ONLINE");
+    assert_eq!(daemon.rest().custom_status("alice").await, "ONLINE");
     let anew = daemon.socket("alice").await;
     assert!(anew.user.as_ref().unwrap().revision > known);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_idle_when_every_session_that_speaks_is() {
+async fn a_user_is_idle_when_all_reporting_sessions_are() {
     let daemon = Daemon::start(&[]).await;
     let (mut phone, mut laptop) = (daemon.socket("alice").await, daemon.socket("alice").await);
     let _abstaining = daemon.socket("alice").await;
     let mut bob = watcher(&daemon).await;
     phone.be_idle().await;
-    assert_eq!(bob.told("alice", Status::Idle).await.reason, None);
+    assert_eq!(bob.wait_for_status("alice", Status::Idle).await.reason, None);
     assert_eq!(daemon.rest().record("alice").await.reason, Some(Reason::Inactive));
     laptop.be_active().await;
-    bob.told("alice", Status::Online).await;
+    bob.wait_for_status("alice", Status::Online).await;
     laptop.be_idle().await;
-    bob.told("alice", Status::Idle).await;
+    bob.wait_for_status("alice", Status::Idle).await;
     let before = wall_now();
     phone.be_active().await;
-    let told = bob.told("alice", Status::Online).await;
+    let told = bob.wait_for_status("alice", Status::Online).await;
     assert!(told.last_active.unwrap() >= before);
     phone.be_idle().await;
-    let told = bob.told("alice", Status::Idle).await;
+    let told = bob.wait_for_status("alice", Status::Idle).await;
     assert!(told.last_active.unwrap() <= told.last_seen.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once() {
+async fn only_a_session_that_reported_activity_times_out_to_idle() {
     let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "900ms", "--idle-after", "2s"]).await;
     let _abstaining = daemon.socket("carol").await;
     let mut bob = daemon.socket("bob").await;
@@ -181,7 +184,7 @@ async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once()
     assert_eq!(explain.next.len(), 1, "{explain:?}");
     assert!(explain.next[0].why.starts_with("IDLE"), "{explain:?}");
     let told = bob.updates_until("alice is idle", |update| {
-        presence_tests::socket::shows(update, "alice", Status::Idle)
+        presence_tests::websocket::shows(update, "alice", Status::Idle)
     });
     let told = told.await;
     assert!(
@@ -199,17 +202,22 @@ async fn who_reports_nothing_for_a_while_is_idle_but_only_after_reporting_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_may_have_32_connections_and_not_33() {
+async fn a_user_is_limited_to_32_connections() {
     let daemon = Daemon::start(&[]).await;
     let mut devices = Vec::new();
     for _ in 0..32 {
         devices.push(daemon.socket("alice").await);
     }
     let mut bob = watcher(&daemon).await;
-    let one_more = || Socket::connect(daemon.address(), presence_tests::socket::Hello::user("alice"));
-    assert_eq!(one_more().await.unwrap_err(), NoSocket::Closed(4029));
+    let one_more = || {
+        Socket::connect(
+            daemon.address(),
+            presence_tests::websocket::HandshakeHeaders::user("alice"),
+        )
+    };
+    assert_eq!(one_more().await.unwrap_err(), HandshakeError::Closed(4029));
     assert_eq!(daemon.rest().record("alice").await.sessions, Some(32));
-    assert_eq!(bob.told_before("marker", marker(&daemon)).await, []);
+    assert_eq!(bob.updates_before("marker", marker(&daemon)).await, []);
     devices.pop().unwrap().close(Some(1000)).await;
     presence_tests::wait_until("there is room again", async || one_more().await.ok()).await;
 }

@@ -1,14 +1,14 @@
-//! User ids are hostile text: every one that is allowed is a user of its own, every other is refused by name.
+//! User ids are untrusted text: every valid one is a distinct user, every other is rejected.
 
 use presence::wire::record::Record;
-use presence::wire::rest::QueryAnswer;
+use presence::wire::rest::QueryResponse;
 use presence::{CustomStatus, Status};
 use presence_tests::rest::{percent, send};
-use presence_tests::{Daemon, Raw};
+use presence_tests::{Daemon, RawClient};
 use reqwest::Method;
 use serde_json::json;
 
-/// Ids that are allowed, between bars.
+/// Valid ids, separated by bars.
 const ALLOWED: &str = "a|A|query|realtime|custom-status|presence|user|sessions|explain|api|ws|__proto__|constructor|\
 null|undefined|NaN|0|-1|-rf|true|...|.a|a.|a/b|/|//|a/../b|../etc/passwd|a%b|%|%2F|%2e%2e|%00|a+b|a b|a?b=c|a#b|a&b|\
 a;b|a=b|a:b|a@b|a,b|a\\b|\\|a\"b|'; DROP TABLE profile; --|' OR 1=1 --|%_%|a*|[a-z]|<script>alert(1)</script>|{{7*7}}|\
@@ -20,38 +20,38 @@ fn allowed() -> Vec<String> {
     ALLOWED.split('|').map(str::to_owned).chain(longest).collect()
 }
 
-/// Path segments that name no user: bad escapes, bad UTF-8, bad ids.
-const REFUSED: &str = "%2E %2E%2E %2e%2e %00 a%00b %0A a%0Ab %0D%0A %09 %1B%5B31m %7F %C2%80 %C2%85 %20 %20a a%20 \
+/// Invalid path segments: escapes, UTF-8, ids.
+const REJECTED: &str = "%2E %2E%2E %2e%2e %00 a%00b %0A a%0Ab %0D%0A %09 %1B%5B31m %7F %C2%80 %C2%85 %20 %20a a%20 \
 %C2%A0a a%E2%80%83 %E3%80%80 %FF %C0%AF %C0%80 %ED%A0%80 %F4%90%80%80 %E2%82 a%FFb %F8%88%80%80%80";
 
-fn refused_segments() -> Vec<String> {
+fn rejected_segments() -> Vec<String> {
     let too_long = [
         "x".repeat(129),
         percent(&"ü".repeat(65)),
         percent(&"🦀".repeat(33)),
         "x".repeat(4_000),
     ];
-    REFUSED.split_whitespace().map(str::to_owned).chain(too_long).collect()
+    REJECTED.split_whitespace().map(str::to_owned).chain(too_long).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_allowed_id_is_a_user_of_its_own() {
+async fn every_valid_user_id_is_a_distinct_user() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let ids = allowed();
     let word = |index: usize| ["IDLE", "DO_NOT_DISTURB", "ONLINE"][index % 3];
     for (index, id) in ids.iter().enumerate() {
-        let chosen: Record = rest.choose(id, word(index)).await.ok();
+        let chosen: Record = rest.set_custom_status(id, word(index)).await.ok();
         assert_eq!(chosen.user_id.as_str(), id);
         rest.report(id, json!({"status": "ONLINE"})).await.ok::<Record>();
     }
     for (index, id) in ids.iter().enumerate() {
-        assert_eq!(rest.choice(id).await, word(index), "{id:?}");
+        assert_eq!(rest.custom_status(id).await, word(index), "{id:?}");
         let record = rest.record(id).await;
         assert_eq!((record.user_id.as_str(), record.sessions), (id.as_str(), Some(1)));
         assert_eq!(rest.explain(id).await.user_id.as_str(), id);
     }
-    let answer: QueryAnswer = rest.query(&ids).await.ok();
+    let answer: QueryResponse = rest.query(&ids).await.ok();
     let answered: Vec<&str> = answer.users.iter().map(|record| record.user_id.as_str()).collect();
     assert_eq!(
         answered,
@@ -86,16 +86,16 @@ async fn every_allowed_id_is_a_user_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn allowed_ids_work_on_the_websocket_and_over_a_restart() {
+async fn valid_user_ids_work_on_websocket_and_over_a_restart() {
     let mut daemon = Daemon::start(&[]).await;
     let ids = allowed();
     for id in &ids {
         let mut socket = daemon.socket(id).await;
         assert_eq!(socket.user.as_ref().unwrap().user_id.as_str(), id);
-        assert_eq!(socket.choose("IDLE").await.user_id.as_str(), id);
+        assert_eq!(socket.set_custom_status("IDLE").await.user_id.as_str(), id);
         socket.close(Some(1000)).await;
     }
-    daemon.written().await;
+    daemon.flushed().await;
     daemon.crash_and_start_again().await;
     let mut bob = daemon.socket("bob").await;
     let snapshot = bob.watch(&ids).await;
@@ -103,15 +103,15 @@ async fn allowed_ids_work_on_the_websocket_and_over_a_restart() {
         let record = snapshot.record(id);
         assert_eq!(record.status, Status::Offline);
         assert!(record.last_active.is_some(), "{id:?}");
-        assert_eq!(daemon.rest().choice(id).await, CustomStatus::Idle.as_str());
+        assert_eq!(daemon.rest().custom_status(id).await, CustomStatus::Idle.as_str());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_id_in_a_path_is_refused_by_name() {
+async fn an_invalid_user_id_in_a_path_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let secret = daemon.secret();
-    for segment in refused_segments() {
+    for segment in rejected_segments() {
         for (method, path) in [
             ("GET", format!("/api/presence/{segment}")),
             ("GET", format!("/api/user/custom-status/{segment}")),
@@ -119,7 +119,7 @@ async fn every_other_id_in_a_path_is_refused_by_name() {
             ("DELETE", format!("/api/presence/{segment}/sessions")),
             ("DELETE", format!("/api/user/{segment}")),
         ] {
-            let mut raw = Raw::connect(daemon.address()).await;
+            let mut raw = RawClient::connect(daemon.address()).await;
             raw.send(format!(
                 "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {secret}\r\n\r\n"
             ))
@@ -133,7 +133,7 @@ async fn every_other_id_in_a_path_is_refused_by_name() {
         }
     }
     for segment in ["", "%", "%2", "%zz", "a%", "a%g0"] {
-        let mut raw = Raw::connect(daemon.address()).await;
+        let mut raw = RawClient::connect(daemon.address()).await;
         let path = format!("/api/presence/{segment}/explain");
         raw.send(format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {secret}\r\n\r\n"
@@ -156,7 +156,7 @@ async fn every_other_id_in_a_path_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_id_in_a_header_or_a_body_is_refused_by_name() {
+async fn an_invalid_user_id_in_header_or_body_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     let long = "x".repeat(129);
@@ -175,13 +175,13 @@ async fn every_other_id_in_a_header_or_a_body_is_refused_by_name() {
         let name = [b"x-user-id: ", value, b"\r\n"].concat();
         let body = "content-type: application/json\r\ncontent-length: 23\r\n\r\n{\"customStatus\":\"IDLE\"}";
         let choice = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n";
-        let upgrade = presence_tests::raw::upgrade_request("/ws", &[]);
+        let upgrade = presence_tests::raw_client::upgrade_request("/ws", &[]);
         let upgrade = upgrade.strip_suffix("\r\n").unwrap();
         for request in [
             [choice.as_bytes(), &name, body.as_bytes()].concat(),
             [upgrade.as_bytes(), &name, b"\r\n"].concat(),
         ] {
-            let mut raw = Raw::connect(daemon.address()).await;
+            let mut raw = RawClient::connect(daemon.address()).await;
             raw.send(request).await;
             let response = raw.response().await;
             assert_eq!(
@@ -195,12 +195,12 @@ async fn every_other_id_in_a_header_or_a_body_is_refused_by_name() {
         "", ".", "..", " a", "a ", "a\u{0}", "a\nb", "\u{7f}", "\u{85}", "\u{a0}a", &long,
     ];
     for id in in_bodies {
-        // Bad messages are counted, so each has a connection of its own.
+        // Invalid messages are limited per connection, so each has a connection of its own.
         let mut bob = daemon.socket("bob").await;
         let request = rest.internal(Method::POST, "/api/presence/query");
         send(request.json(&json!({"userIds": ["alice", id]})))
             .await
-            .refused(400, "invalid_user_id");
+            .rejected(400, "invalid_user_id");
         let answer = bob.ask(json!({"type": "watch", "userIds": ["alice", id]})).await;
         let text = format!("{answer:?}");
         assert!(text.contains("InvalidUserId"), "{id:?}: {text}");

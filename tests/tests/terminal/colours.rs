@@ -1,14 +1,14 @@
-//! `--once`, colours and none, few and many.
+//! `--once`, and the use of colours.
 
-use presence_tests::tmux::Look;
-use presence_tests::{Terminal, ctl};
+use presence_tests::tmux::TerminalOptions;
+use presence_tests::{Terminal, presencectl};
 
-use super::scene::Scene;
+use super::fixture::Fixture;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_goes_into_a_pipe_as_plain_text() {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
+async fn once_writes_plain_text_into_a_pipe() {
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let said = presencectl::run(&fixture.daemon, &["watch", "--once"]).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
     assert!(
         said.out.contains("alice") && said.out.contains("ONLINE"),
@@ -20,29 +20,29 @@ async fn one_picture_goes_into_a_pipe_as_plain_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_on_a_terminal_has_colours_and_stays() {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let before = scene.terminal.modes().await;
-    scene.terminal.line("presencectl watch --once");
-    let screen = scene.terminal.shows("alice").await;
+async fn once_writes_colours_to_a_terminal() {
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let before = fixture.terminal.modes().await;
+    fixture.terminal.line("presencectl watch --once");
+    let screen = fixture.terminal.shows("alice").await;
     assert!(screen.contains("bob"));
-    scene.terminal.prompt().await;
-    assert!(scene.terminal.screen_with_styles().contains("\u{1b}["), "coloured");
-    scene.terminal.line("NO_COLOR=1 presencectl watch --once --user bob");
-    scene.terminal.prompt().await;
-    assert_eq!(scene.terminal.modes().await, before);
+    fixture.terminal.prompt().await;
+    assert!(fixture.terminal.screen_with_styles().contains("\u{1b}["), "coloured");
+    fixture.terminal.line("NO_COLOR=1 presencectl watch --once --user bob");
+    fixture.terminal.prompt().await;
+    assert_eq!(fixture.terminal.modes().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_picture_of_no_daemon_fails_and_says_what_to_do() {
-    let mut scene = Scene::before(&[], (80, 24)).await;
-    scene.daemon.kill();
-    let said = ctl::run(&scene.daemon, &["watch", "--once"]).await;
+async fn once_without_a_daemon_fails_with_advice() {
+    let mut fixture = Fixture::before(&[], (80, 24)).await;
+    fixture.daemon.kill();
+    let said = presencectl::run(&fixture.daemon, &["watch", "--once"]).await;
     assert_eq!((said.code, said.out.as_str()), (3, ""), "{said:?}");
     assert!(said.err.contains("presenced"), "{said:?}");
 }
 
-/// The parameters of every sequence that sets colours.
+/// The parameters of every SGR sequence.
 fn colours(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     text.split("\u{1b}[")
@@ -54,7 +54,7 @@ fn colours(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Whether it sets a colour, rather than weight or inversion.
+/// Whether the parameters set a colour.
 fn is_colour(parameters: &str) -> bool {
     parameters
         .split([';', ':'])
@@ -62,18 +62,18 @@ fn is_colour(parameters: &str) -> bool {
 }
 
 async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<String> {
-    let scene = Scene::before(&["alice", "bob"], (80, 24)).await;
-    let mut all = ctl::environment(&scene.daemon);
+    let fixture = Fixture::before(&["alice", "bob"], (80, 24)).await;
+    let mut all = presencectl::environment(&fixture.daemon);
     all.extend(environment.iter().map(|(name, value)| (*name, (*value).into())));
-    let look = Look {
+    let look = TerminalOptions {
         term,
-        ..Look::of(80, 24)
+        ..TerminalOptions::of(80, 24)
     };
-    let terminal = Terminal::open(scene.daemon.home().path(), all, look).await;
+    let terminal = Terminal::open(fixture.daemon.home().path(), all, look).await;
     let from = terminal.raw_output().len();
     terminal.line("presencectl watch");
     terminal.shows("alice").await;
-    scene.daemon.rest().choose("bob", "IDLE").await;
+    fixture.daemon.rest().set_custom_status("bob", "IDLE").await;
     terminal.keys(&["Down", "Enter"]);
     terminal.shows("IDLE").await;
     terminal.keys(&["?"]);
@@ -84,19 +84,19 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_colour_is_used_where_none_is_wanted() {
+async fn no_color_disables_colours() {
     let used = used(&[("NO_COLOR", "1")], "tmux-256color").await;
     let coloured: Vec<_> = used.into_iter().filter(|parameters| is_colour(parameters)).collect();
     assert!(coloured.is_empty(), "{coloured:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_of_16_colours_gets_no_others() {
+async fn a_terminal_of_16_colours_gets_only_those() {
     let used = used(&[], "xterm").await;
     let others: Vec<_> = used
         .iter()
         .filter(|parameters| {
-            // The sixteen may be written as indexes too.
+            // The sixteen colours may be given as palette indexes too.
             let numbers: Vec<u16> = parameters
                 .split([';', ':'])
                 .filter_map(|number| number.parse().ok())

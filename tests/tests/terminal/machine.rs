@@ -1,6 +1,5 @@
-//! What the fake daemon, which is shared with the tests of `presencectl` itself, wants to know of its surroundings.
+//! What the fake daemon, shared with the tests of `presencectl`, expects of its including crate.
 
 use std::time::Duration;
 
-/// Longer than anything here takes.
 pub(crate) const DEADLINE: Duration = presence_tests::DEADLINE;

@@ -1,5 +1,5 @@
-//! The dashboard as an operator meets it: the real program in a real terminal, keys and clicks sent, the screen read, and every
-//! byte it wrote. What the screen says is read in `reading`, what its bytes do in `bytes`.
+//! The dashboard in a real terminal: keys and clicks, the screen, and every byte written. `screen` parses the screen,
+//! `control_sequences` checks the bytes.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,21 +7,21 @@
     reason = "in a test program a failure is a failed test"
 )]
 
-mod acts;
-mod bytes;
+mod actions;
 mod colours;
-mod endings;
+mod control_sequences;
+mod event_stream;
 #[expect(dead_code, reason = "the tests of `presencectl` itself use more of it")]
 #[path = "../../../presencectl/tests/blackbox/fake_daemon.rs"]
 mod fake_daemon;
-mod finding;
-mod helps;
-mod hostile;
-mod hostile_server;
-mod lost;
+mod fixture;
+mod help;
 mod machine;
-mod pauses;
-mod reading;
-mod scene;
-mod sizes;
-mod sorts;
+mod malicious_server;
+mod reconnect;
+mod resize;
+mod screen;
+mod search;
+mod sorting;
+mod terminal_restore;
+mod untrusted_text;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use presence::wire::rest::{
-    Counts, Explain, ExplainChoice, ExplainGrace, ExplainNext, ExplainSession, LimitStats, RateStats, SessionStats,
+    Counts, Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, LimitStats, RateStats, SessionStats,
     Stats, StoreStats,
 };
 use presence::{Actor, CustomStatus, Mono, Now, Reason, Status, Wall};
@@ -188,7 +188,7 @@ fn explain(name: &str) -> Explain {
             until: at(4).wall,
             idle: true,
         }),
-        choice: ExplainChoice {
+        choice: ExplainPreference {
             custom_status: CustomStatus::Online,
             set_at: Some(ago(7200)),
             set_by: Some(Actor::Operator),

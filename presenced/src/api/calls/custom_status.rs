@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use presence::wire::rest::CustomStatusAnswer;
+use presence::wire::rest::CustomStatusResponse;
 
 use super::Answer;
 use crate::api::Shared;
@@ -13,7 +13,7 @@ pub(in crate::api) async fn custom_status(
     State(state): Shared,
     _: Internal,
     PathUser(user): PathUser<FOURTH>,
-) -> Answer<CustomStatusAnswer> {
+) -> Answer<CustomStatusResponse> {
     let custom_status = state.engine.custom_status(&user).await?;
-    Ok(Json(CustomStatusAnswer { custom_status }))
+    Ok(Json(CustomStatusResponse { custom_status }))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use presence::wire::rest::Ended;
+use presence::wire::rest::EndedSessions;
 
 use super::Answer;
 use crate::api::Shared;
@@ -13,8 +13,8 @@ pub(in crate::api) async fn end_sessions(
     State(state): Shared,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Ended> {
+) -> Answer<EndedSessions> {
     let ended = state.engine.kick(&user).await?;
     tracing::info!(?user, ended, "kicked");
-    Ok(Json(Ended { ended }))
+    Ok(Json(EndedSessions { ended }))
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use presence::UserId;
 use presence::wire::code::Code;
 use presence::wire::record::Viewer;
-use presence::wire::rest::{QUERY_MAX_IDS, QueryAnswer};
+use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ pub(in crate::api) async fn query_records(
     State(state): Shared,
     reader: Reader,
     request: Request,
-) -> Answer<QueryAnswer> {
+) -> Answer<QueryResponse> {
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     let (viewer, own) = match &reader {
@@ -34,7 +34,7 @@ pub(in crate::api) async fn query_records(
         Reader::User(own) => (Viewer::Public, Some(own)),
     };
     let users = state.engine.records(&ids, viewer, own).await?;
-    Ok(Json(QueryAnswer {
+    Ok(Json(QueryResponse {
         now: state.clock.wall(),
         users,
     }))

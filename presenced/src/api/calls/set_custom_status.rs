@@ -53,7 +53,7 @@ fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), Refusal> {
         .ok_or_else(|| {
             Refusal::new(
                 Code::InvalidCustomStatus,
-                "customStatus is ONLINE, IDLE or DO_NOT_DISTURB",
+                "customStatus must be ONLINE, IDLE or DO_NOT_DISTURB",
             )
         })?;
     let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(Actor::User), |word| {

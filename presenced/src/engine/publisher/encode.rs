@@ -138,7 +138,7 @@ impl UpdateList {
     /// Whether the longest record there can be might not fit any more.
     pub(super) fn is_full(&self) -> bool {
         const RECORD_MAX_BYTES: usize = 2048;
-        self.bytes + RECORD_MAX_BYTES + message::AROUND_MAX_BYTES > MESSAGE_MAX_BYTES
+        self.bytes + RECORD_MAX_BYTES + message::OVERHEAD_MAX_BYTES > MESSAGE_MAX_BYTES
     }
 
     /// The list as an event. An event of one update is encoded once for everyone who may be given the same cursor.

@@ -1,35 +1,34 @@
-//! What the dashboard does while the service is large and busy: how soon it answers keys, how often it draws, what that
-//! takes of a core and of memory. It is looked at on a terminal of its own.
+//! Measures the dashboard under load: key latency, frame rate, CPU and memory.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use presence_tests::Daemon;
 use presence_tests::clock::Stopwatch;
-use presence_tests::ctl;
+use presence_tests::presencectl;
 use presence_tests::process::raise_file_limit;
 use presence_tests::pty::Pty;
-use presence_tests::reports::{Changes, make_present, user};
-use presence_tests::wait::{meanwhile, wait_for};
+use presence_tests::report_load::{StatusChanges, make_present, user};
+use presence_tests::wait::{let_time_pass, wait_for};
 
-use super::keys::{self, Latencies};
+use super::key_latency::{self, Latencies};
 
 const SIZE: (u16, u16) = (120, 40);
-/// For how long CPU and pictures are counted.
+/// The time in which CPU and frames are counted.
 const MEASURED: Duration = Duration::from_secs(20);
-/// After a beginning that is not counted.
-const SETTLING: Duration = Duration::from_secs(5);
-/// Reading the first picture is done within this.
+/// The time before that, which is not counted.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// The longest time until memory stops growing after the start.
 const LOADING_MAX: Duration = Duration::from_secs(60);
 
-/// What must hold: a key is answered within a picture at thirty of them a second.
+/// The limit of a key's latency: one frame at 30 frames a second.
 const KEY_MAX: Duration = Duration::from_millis(33);
 const FRAMES_MAX: usize = 30;
 const CPU_MAX: f64 = 40.0;
-/// So much more may a user cost among all than among the first half, for memory to be called linear.
+/// The limit of the ratio of memory per user between the second and the first half, for growth to count as linear.
 const GROWTH_MAX: f64 = 1.25;
 
-/// Everything, with a verdict.
+/// Runs all measurements and compares them with the limits.
 pub(crate) async fn dashboard(users: usize, changes: u32) -> ExitCode {
     assert!(
         users >= 1_000 && changes >= 1,
@@ -51,42 +50,42 @@ pub(crate) async fn dashboard(users: usize, changes: u32) -> ExitCode {
             step[1] - step[0]
         );
         if let Some(pty) = last.take() {
-            pty.leave(b"q").await;
+            pty.quit(b"q").await;
         }
         let (pty, resident) = open(&daemon, step[1]).await;
         memory.push((step[1], resident));
         last = Some(pty);
     }
     let mut pty = last.unwrap();
-    let is_linear = tell_memory(&memory);
+    let is_linear = print_memory(&memory);
 
-    let calm = keys::help("keys, calm", &mut pty).await;
-    let made = Changes::start(&daemon, users, changes).await;
-    meanwhile(SETTLING).await;
+    let calm = key_latency::help("keys, calm", &mut pty).await;
+    let made = StatusChanges::start(&daemon, users, changes).await;
+    let_time_pass(WARM_UP).await;
     let (share, frames) = watch(&mut pty, &made, changes).await;
     let latencies = [
         calm,
-        keys::help("help keys", &mut pty).await,
-        keys::selection(&mut pty).await,
-        keys::search(&mut pty, users).await,
+        key_latency::help("help keys", &mut pty).await,
+        key_latency::selection(&mut pty).await,
+        key_latency::search(&mut pty, users).await,
     ];
     println!(
         "after all that {} KiB, and at most {} frames in any second of it",
         pty.process().resident_bytes() / 1024,
         most_in_a_second(&pty.frames())
     );
-    pty.leave(b"\x03").await;
+    pty.quit(b"\x03").await;
     drop(made);
-    verdict(share, frames, &latencies, is_linear)
+    evaluate(share, frames, &latencies, is_linear)
 }
 
-/// Opens the dashboard and waits until it shows everyone; with its memory once it has come to rest.
+/// Opens the dashboard, waits until all users are loaded, and returns its memory once that stops growing.
 async fn open(daemon: &Daemon, users: usize) -> (Pty, u64) {
     let opening = Stopwatch::start();
-    let mut pty = Pty::start(&ctl::command(daemon, &["watch"]), SIZE.0, SIZE.1);
+    let mut pty = Pty::start(&presencectl::command(daemon, &["watch"]), SIZE.0, SIZE.1);
     let last = user(users - 1);
-    // The last user can only be on the screen when all have come.
-    pty.until("the first picture", |screen| screen.contents().contains(&user(0)))
+    // The last user can only be on the screen when all are loaded.
+    pty.until("the first frame", |screen| screen.contents().contains(&user(0)))
         .await;
     pty.press(b"G");
     pty.until("the last user", |screen| screen.contents().contains(&last))
@@ -97,19 +96,19 @@ async fn open(daemon: &Daemon, users: usize) -> (Pty, u64) {
     println!("opened         all {users} users within {:.1?}", opening.elapsed());
     let process = pty.process();
     let mut before = 0;
-    let resident = wait_for("memory comes to rest", LOADING_MAX, async || {
-        meanwhile(Duration::from_secs(1)).await;
+    let resident = wait_for("memory stops growing", LOADING_MAX, async || {
+        let_time_pass(Duration::from_secs(1)).await;
         let resident = process.resident_bytes();
-        let is_at_rest = resident.abs_diff(before) * 100 < resident;
+        let is_stable = resident.abs_diff(before) * 100 < resident;
         before = resident;
-        is_at_rest.then_some(resident)
+        is_stable.then_some(resident)
     })
     .await;
     (pty, resident)
 }
 
-/// Says what memory is like; whether it is linear.
-fn tell_memory(memory: &[(usize, u64)]) -> bool {
+/// Prints the memory and returns whether it grows linearly.
+fn print_memory(memory: &[(usize, u64)]) -> bool {
     for (users, resident) in memory {
         println!("resident       {} KiB with {users} users", resident / 1024);
     }
@@ -120,13 +119,13 @@ fn tell_memory(memory: &[(usize, u64)]) -> bool {
     second <= first * GROWTH_MAX
 }
 
-/// Looks on for a while; the share of a core in percent, and the most pictures within a second.
-async fn watch(pty: &mut Pty, made: &Changes, changes: u32) -> (f64, usize) {
+/// Returns the CPU in percent of a core, and the most frames within a second.
+async fn watch(pty: &mut Pty, made: &StatusChanges, changes: u32) -> (f64, usize) {
     let process = pty.process();
     let (clock, cpu, before) = (Stopwatch::start(), process.cpu_time(), made.made());
     let (begun, bytes) = pty.written();
     let seen = pty.frames().len();
-    meanwhile(MEASURED).await;
+    let_time_pass(MEASURED).await;
     let seconds = clock.elapsed().as_secs_f64();
     let share = (process.cpu_time() - cpu).as_secs_f64() / seconds * 100.0;
     let rate = (made.made() - before) as f64 / seconds;
@@ -142,7 +141,7 @@ async fn watch(pty: &mut Pty, made: &Changes, changes: u32) -> (f64, usize) {
     (share, frames)
 }
 
-/// The most that lie within any second, wherever it begins.
+/// The most frames within any interval of one second.
 fn most_in_a_second(times: &[Duration]) -> usize {
     let within = |(index, from): (usize, &Duration)| {
         times[index..]
@@ -153,11 +152,11 @@ fn most_in_a_second(times: &[Duration]) -> usize {
     times.iter().enumerate().map(within).max().unwrap_or(0)
 }
 
-fn verdict(share: f64, frames: usize, latencies: &[Latencies], is_linear: bool) -> ExitCode {
+fn evaluate(share: f64, frames: usize, latencies: &[Latencies], is_linear: bool) -> ExitCode {
     let mut missed = Vec::new();
     for latency in latencies {
         println!("{latency}");
-        if latency.nearly_all() > KEY_MAX {
+        if latency.percentile_95() > KEY_MAX {
             missed.push(format!("{}: more than 5 of 100 over {KEY_MAX:?}", latency.what));
         }
     }

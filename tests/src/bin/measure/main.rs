@@ -1,14 +1,10 @@
-//! Figures of the programs as they are built for use. `measure connections [COUNT]` says what idle connections cost, `measure
-//! dashboard [USERS] [CHANGES_PER_SECOND]` what the dashboard does under load. One measurement a file.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a measurement that fails has nothing to say"
-)]
+//! Measurements of the programs: `measure connections [COUNT]` of idle connections, `measure dashboard [USERS]
+//! [CHANGES_PER_SECOND]` of the dashboard under load. One file per measurement.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that fails must end")]
 
 mod connections;
 mod dashboard;
-mod keys;
+mod key_latency;
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -35,7 +31,6 @@ fn number<T: FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
 }
 
-/// As what these programs were built.
 const fn build() -> &'static str {
     if cfg!(debug_assertions) { "debug" } else { "release" }
 }

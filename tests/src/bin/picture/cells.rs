@@ -1,41 +1,45 @@
-//! What a terminal shows, cell by cell: text with the sequences that colour it, read back. Nothing is drawn here.
+//! Parses a screen, text with SGR control sequences, into cells. Drawing is in `svg`.
 
 use unicode_width::UnicodeWidthChar;
 
-/// A colour as a program named it.
+/// A colour as SGR sequences specify it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Colour {
-    /// The terminal's own.
+    /// The terminal's default.
     #[default]
     Plain,
-    /// One of 256.
+    /// An index into the palette of 256 colours.
     Indexed(u8),
-    /// Mixed.
     Rgb(u8, u8, u8),
 }
 
-/// How a cell looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Style {
     pub(crate) front: Colour,
     pub(crate) back: Colour,
-    pub(crate) bold: bool,
-    pub(crate) dim: bool,
-    pub(crate) italic: bool,
-    pub(crate) underlined: bool,
-    pub(crate) inverse: bool,
+    attributes: u8,
 }
 
-/// One cell, or two if the character is wide.
+/// An attribute of a cell; the values are bits of [`Style`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    Bold = 1,
+    Dim = 2,
+    Italic = 4,
+    Underlined = 8,
+    Inverse = 16,
+}
+
+/// One character; a wide one takes two columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
-    /// A character with what combines with it.
+    /// The character with its combining characters.
     pub(crate) text: String,
     pub(crate) width: usize,
     pub(crate) style: Style,
 }
 
-/// Reads a screen of so many columns, row by row.
+/// Parses a screen of so many columns into rows.
 pub(crate) fn read(text: &str, columns: usize) -> Vec<Vec<Cell>> {
     let mut style = Style::default();
     text.lines().map(|line| read_row(line, columns, &mut style)).collect()
@@ -74,21 +78,36 @@ fn read_row(line: &str, columns: usize, style: &mut Style) -> Vec<Cell> {
 }
 
 impl Style {
-    /// Applies the numbers of a sequence that ends with `m`.
+    pub(crate) const fn has(self, attribute: Attribute) -> bool {
+        self.attributes & attribute as u8 != 0
+    }
+
+    const fn set(&mut self, attribute: Attribute) {
+        self.attributes |= attribute as u8;
+    }
+
+    const fn clear(&mut self, attribute: Attribute) {
+        self.attributes &= !(attribute as u8);
+    }
+
+    /// Applies the parameters of an SGR sequence (ECMA-48, section 8.3.117).
     fn apply(&mut self, sequence: &str) {
         let mut numbers = sequence.split([';', ':']).map(|number| number.parse().unwrap_or(0_u16));
         while let Some(number) = numbers.next() {
             match number {
                 0 => *self = Self::default(),
-                1 => self.bold = true,
-                2 => self.dim = true,
-                3 => self.italic = true,
-                4 => self.underlined = true,
-                7 => self.inverse = true,
-                22 => (self.bold, self.dim) = (false, false),
-                23 => self.italic = false,
-                24 => self.underlined = false,
-                27 => self.inverse = false,
+                1 => self.set(Attribute::Bold),
+                2 => self.set(Attribute::Dim),
+                3 => self.set(Attribute::Italic),
+                4 => self.set(Attribute::Underlined),
+                7 => self.set(Attribute::Inverse),
+                22 => {
+                    self.clear(Attribute::Bold);
+                    self.clear(Attribute::Dim);
+                }
+                23 => self.clear(Attribute::Italic),
+                24 => self.clear(Attribute::Underlined),
+                27 => self.clear(Attribute::Inverse),
                 38 => self.front = mixed(&mut numbers),
                 39 => self.front = Colour::Plain,
                 48 => self.back = mixed(&mut numbers),
@@ -107,7 +126,7 @@ fn indexed(number: u16) -> Colour {
     Colour::Indexed(u8::try_from(number).unwrap_or(0))
 }
 
-/// What follows a 38 or a 48.
+/// Parses the colour after a 38 or a 48.
 fn mixed(numbers: &mut impl Iterator<Item = u16>) -> Colour {
     let kind = numbers.next();
     let mut byte = || u8::try_from(numbers.next().unwrap_or(0)).unwrap_or(255);
@@ -123,13 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_every_kind_are_read_and_wide_characters_take_two_cells() {
+    fn colours_and_wide_characters_are_parsed() {
         let rows = read("\u{1b}[31;1ma\u{1b}[38;5;200m名\u{1b}[0;48;2;1;2;3mb\u{1b}[m", 6);
         let row = &rows[0];
         assert_eq!(row.iter().map(|cell| cell.width).sum::<usize>(), 6);
-        assert!(row[0].style.bold && row[0].style.front == Colour::Indexed(1));
+        assert!(row[0].style.has(Attribute::Bold) && row[0].style.front == Colour::Indexed(1));
         assert_eq!((row[1].width, row[1].style.front), (2, Colour::Indexed(200)));
-        assert_eq!((row[2].style.back, row[2].style.bold), (Colour::Rgb(1, 2, 3), false));
+        assert_eq!(
+            (row[2].style.back, row[2].style.has(Attribute::Bold)),
+            (Colour::Rgb(1, 2, 3), false)
+        );
         assert_eq!(row[3].style, Style::default());
     }
 }

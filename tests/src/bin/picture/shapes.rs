@@ -1,28 +1,28 @@
-//! Characters that must meet their neighbours or that fonts draw in different sizes: lines, blocks, dots and signs, as shapes
-//! that fill a cell exactly. Everything else is text.
+//! Box drawing, block, Braille and status characters as shapes that fill a cell exactly: glyphs of fonts leave gaps
+//! between them or differ in size. All other characters are text.
 
-/// Of a cell, in pixels.
+/// The size of a cell, in pixels.
 pub(crate) const WIDTH: f64 = 9.0;
 pub(crate) const HEIGHT: f64 = 19.0;
 
-/// A line's width.
+/// The width of a line, in pixels.
 const LINE: f64 = 1.2;
-/// Of the round signs.
+/// The radius of round status characters, in pixels.
 const RADIUS: f64 = 3.7;
 
-/// A cell's top left corner.
+/// The top left corner of a cell.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At {
     pub(crate) x: f64,
     pub(crate) y: f64,
 }
 
-/// Whether neighbours of the same kind become one shape: apart they would show a seam wherever the picture is scaled.
+/// Whether equal neighbours become one shape: separate ones would show a seam when the picture is scaled.
 pub(crate) const fn is_wide(c: char) -> bool {
     matches!(c, '▀'..='█' | '░'..='▓' | '▔' | '─' | '━')
 }
 
-/// The shape of so many of a character there, in that colour; none if it is text.
+/// Draws a run of equal characters; none if they are text.
 pub(crate) fn shape(c: char, at: At, cells: usize, colour: &str) -> Option<String> {
     let rest = |left: f64, top: f64, width: f64, height: f64| {
         Some(rect(
@@ -55,7 +55,6 @@ pub(crate) fn shape(c: char, at: At, cells: usize, colour: &str) -> Option<Strin
     }
 }
 
-/// A filled rectangle.
 pub(crate) fn rect((x, y): (f64, f64), (width, height): (f64, f64), colour: &str) -> String {
     format!(
         "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{colour}\"/>",
@@ -66,13 +65,13 @@ pub(crate) fn rect((x, y): (f64, f64), (width, height): (f64, f64), colour: &str
     )
 }
 
-/// A number as short as it can be.
+/// Formats a number in the shortest way.
 pub(crate) fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Where a line of a box goes from the middle of its cell: up, right, down, left.
+/// The directions of a box drawing character from the middle of its cell: up, right, down, left.
 const fn arms(c: char) -> Option<[bool; 4]> {
     Some(match c {
         '═' | '┄' | '╌' | '┈' => [false, true, false, true],
@@ -123,7 +122,7 @@ fn lines(c: char, [up, right, down, left]: [bool; 4], at: At, colour: &str) -> S
     format!("<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dashes}/>")
 }
 
-/// Two columns of four dots, numbered as Braille numbers them.
+/// Draws a Braille character: two columns of four dots, in the order of their bits.
 fn dots(c: char, at: At, colour: &str) -> String {
     const PLACES: [(f64, f64); 8] = [
         (0.25, 0.125),
@@ -149,7 +148,7 @@ fn dots(c: char, at: At, colour: &str) -> String {
     drawn
 }
 
-/// The signs of the statuses, and some like them.
+/// Draws the symbols of the statuses and similar characters.
 fn sign(c: char, at: At, colour: &str) -> Option<String> {
     let (x, y) = (at.x + WIDTH / 2.0, at.y + HEIGHT / 2.0);
     let circle = |fill: &str| {

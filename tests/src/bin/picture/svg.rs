@@ -1,25 +1,24 @@
-//! A screen as SVG: backgrounds, shapes, and text in runs whose width is set, so that columns stand in line whatever the font.
+//! Draws a screen as SVG: backgrounds, shapes, and runs of text with a fixed width, so that columns align in any font.
 
 use std::fmt::Write;
 
-use super::cells::{Cell, Colour, Style};
+use super::cells::{Attribute, Cell, Colour, Style};
 use super::shapes::{At, HEIGHT, WIDTH, is_wide, rect, shape, short};
 
 const MARGIN: f64 = 14.0;
 const FONT_SIZE: f64 = 15.0;
-/// From the top of a cell to the line on which letters stand.
+/// From the top of a cell to the baseline.
 const BASE: f64 = 14.2;
 const BACK: &str = "#0d1117";
 const FRONT: &str = "#c9d1d9";
 const FONTS: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace";
 
-/// The first sixteen colours.
+/// The first sixteen colours of the palette.
 const PALETTE: [&str; 16] = [
     "#1c2128", "#f47067", "#57ab5a", "#d4a72c", "#539bf5", "#b083f0", "#39c5cf", "#adbac7", "#768390", "#ff938a",
     "#6bc46d", "#eac54f", "#6cb6ff", "#dcbdfb", "#56d4dd", "#f0f6fc",
 ];
 
-/// The whole picture.
 pub(crate) fn draw(rows: &[Vec<Cell>]) -> String {
     let columns: usize = rows.first().map_or(0, |row| row.iter().map(|cell| cell.width).sum());
     let (width, height) = (
@@ -62,7 +61,7 @@ fn draw_backs(row: &[Cell], y: f64, svg: &mut String) {
 enum Kind {
     /// As one of a run of letters.
     Letters,
-    /// By itself, in the middle of its cell: the fonts' letters of other scripts differ in width.
+    /// Alone, centred in its cell: the glyphs of other scripts differ in width.
     Alone(usize),
     Shape(usize),
     /// As one of a run of the same shape.
@@ -136,13 +135,13 @@ fn draw_run(cells: &[Cell], kind: &Kind, at: At, svg: &mut String) {
         }
         Kind::Letters => draw_words(&text, at, &attributes(style, &colour), svg),
     }
-    if style.underlined {
+    if style.has(Attribute::Underlined) {
         let width = cells.iter().map(|cell| cell.width).sum::<usize>() as f64 * WIDTH;
         *svg += &rect((at.x, at.y + BASE + 2.0), (width, 1.0), &colour);
     }
 }
 
-/// Words that stand apart are placed apart, so that no renderer can lose the blanks between them.
+/// Places every word separately, so that no renderer can collapse the blanks between them.
 fn draw_words(text: &str, at: At, attributes: &str, svg: &mut String) {
     let mut from = 0;
     while let Some(skipped) = text[from..].find(|c| c != ' ') {
@@ -162,13 +161,13 @@ fn draw_words(text: &str, at: At, attributes: &str, svg: &mut String) {
 
 fn attributes(style: Style, colour: &str) -> String {
     let mut text = format!(" fill=\"{colour}\"");
-    if style.bold {
+    if style.has(Attribute::Bold) {
         text += " font-weight=\"bold\"";
     }
-    if style.italic {
+    if style.has(Attribute::Italic) {
         text += " font-style=\"italic\"";
     }
-    if style.dim {
+    if style.has(Attribute::Dim) {
         text += " opacity=\"0.65\"";
     }
     text
@@ -179,14 +178,14 @@ fn escape(text: &str) -> String {
 }
 
 fn front(style: Style) -> String {
-    if style.inverse {
+    if style.has(Attribute::Inverse) {
         return hex(style.back, BACK);
     }
     hex(style.front, FRONT)
 }
 
 fn back(style: Style) -> String {
-    if style.inverse {
+    if style.has(Attribute::Inverse) {
         return hex(style.front, FRONT);
     }
     hex(style.back, BACK)
@@ -198,7 +197,7 @@ fn hex(colour: Colour, plain: &str) -> String {
         Colour::Plain => plain.to_owned(),
         Colour::Rgb(r, g, b) => rgb(r, g, b),
         Colour::Indexed(index @ 0..16) => PALETTE[usize::from(index)].to_owned(),
-        // A cube of six steps a side, then 24 greys: the numbers are xterm's.
+        // xterm's palette: a cube of six steps a side, then 24 greys.
         Colour::Indexed(index @ 16..232) => {
             let step = |place: u8| match (index - 16) / place % 6 {
                 0 => 0,

@@ -1,0 +1,88 @@
+//! Load of many concurrent connections with little memory per client. The number is always bounded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, FuturesUnordered};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::RawClient;
+use crate::frame::Frame;
+use crate::websocket::{HandshakeHeaders, Socket};
+
+/// Connections that stay open until this is dropped.
+#[derive(Debug)]
+pub struct ConnectionLoad {
+    tasks: Vec<JoinHandle<()>>,
+    open: Arc<AtomicUsize>,
+}
+
+/// The number of concurrent handshakes.
+const HANDSHAKES: usize = 64;
+
+impl ConnectionLoad {
+    /// Connects `count` users (`load-0`, `load-1`, …), each watching `watched` of the others; returns when all have
+    /// received their snapshot.
+    pub async fn watching(address: SocketAddr, count: usize, watched: usize) -> Self {
+        let open = Arc::new(AtomicUsize::new(0));
+        let connecting = stream::iter(0..count).map(|index| {
+            let open = Arc::clone(&open);
+            async move {
+                let mut socket = Socket::connect(address, HandshakeHeaders::user(&format!("load-{index}")))
+                    .await
+                    .unwrap();
+                let users: Vec<String> = (1..=watched)
+                    .map(|step| format!("load-{}", (index + step) % count))
+                    .collect();
+                let snapshot = socket.watch(&users).await;
+                assert_eq!(snapshot.users.len(), watched);
+                open.fetch_add(1, Ordering::Relaxed);
+                (socket, open)
+            }
+        });
+        let connected: Vec<_> = connecting.buffer_unordered(HANDSHAKES).collect().await;
+        let read_to_end = |(mut socket, open): (Socket, Arc<AtomicUsize>)| {
+            tokio::spawn(async move {
+                while socket.next().await.is_ok() {}
+                open.fetch_sub(1, Ordering::Relaxed);
+            })
+        };
+        Self {
+            tasks: connected.into_iter().map(read_to_end).collect(),
+            open,
+        }
+    }
+
+    /// The number of open connections.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ConnectionLoad {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Runs all futures concurrently; the results are in order of completion.
+pub async fn join_all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    futures.into_iter().collect::<FuturesUnordered<_>>().collect().await
+}
+
+/// Connects a user that requests about 10 MB, more than socket buffers hold, and reads none of it.
+pub async fn slow_reader(address: SocketAddr, user: &str) -> RawClient {
+    let mut raw = RawClient::connect_narrow(address)
+        .await
+        .with_headers(&[("x-user-id", user)])
+        .await;
+    let users: Vec<String> = (0..1_800).map(|index| format!("g{index}")).collect();
+    let watch = Frame::text(json!({"type": "watch", "userIds": users}).to_string()).encode();
+    raw.send_without_reading(watch.repeat(60)).await;
+    raw
+}

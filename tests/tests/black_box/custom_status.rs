@@ -1,0 +1,149 @@
+//! Custom statuses: their effect on status, times and events, their author, their rate limit.
+
+use presence::wire::record::Record;
+use presence::wire::server::ServerMessage;
+use presence::{Actor, CustomStatus, Reason, Status};
+use presence_tests::Daemon;
+use presence_tests::clock::wall_now;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn setting_the_same_custom_status_again_is_no_event() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    let first = alice.set_custom_status("IDLE").await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "marker"]).await;
+    let set_at = rest.explain("alice").await.choice.set_at.unwrap();
+    presence_tests::wait_until("the clock moves on", async || (wall_now() > set_at).then_some(())).await;
+
+    let again: Record = rest.set_custom_status("alice", "IDLE").await.ok();
+    assert_eq!(again.revision, first.revision);
+    assert!(
+        rest.explain("alice").await.choice.set_at.unwrap() > set_at,
+        "the time of the choice moves"
+    );
+    let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
+    assert_eq!(bob.updates_before("marker", marker).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_change_reaches_only_the_user_and_operators() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_idle().await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice", "marker"]).await;
+    let mut operator = daemon.observer().await;
+    operator.watch(&["alice"]).await;
+    // The custom status IDLE shows what the idle session already shows.
+    let chosen: Record = rest.set_custom_status_as_operator("alice", "IDLE").await.ok();
+    assert_eq!(
+        (chosen.status, chosen.custom_status),
+        (Status::Idle, Some(CustomStatus::Idle))
+    );
+    let is_it = |update: &presence::wire::record::Update| update.revision() == chosen.revision;
+    alice.updates_until("the own choice", is_it).await;
+    operator.updates_until("the choice, for operators", is_it).await;
+    let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
+    assert_eq!(bob.updates_before("marker", marker).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_status_by_an_operator_moves_no_time() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_active().await;
+    let before = rest.record("alice").await;
+    let chosen: Record = rest.set_custom_status_as_operator("alice", "DO_NOT_DISTURB").await.ok();
+    assert_eq!(
+        (chosen.status, chosen.reason),
+        (Status::DoNotDisturb, Some(Reason::Custom))
+    );
+    assert_eq!(
+        (chosen.last_active, chosen.last_seen),
+        (before.last_active, before.last_seen)
+    );
+    alice.wait_for_status("alice", Status::DoNotDisturb).await;
+    let choice = rest.explain("alice").await.choice;
+    assert_eq!(
+        (choice.custom_status, choice.set_by),
+        (CustomStatus::DoNotDisturb, Some(Actor::Operator))
+    );
+    alice.set_custom_status("ONLINE").await;
+    assert_eq!(rest.explain("alice").await.choice.set_by, Some(Actor::User));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_status_is_activity_of_a_connection_that_reports_it() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    alice.be_idle().await;
+    assert_eq!(rest.record("alice").await.status, Status::Idle);
+    let before = wall_now();
+    let chosen = alice.set_custom_status("ONLINE").await;
+    assert_eq!(chosen.status, Status::Online, "somebody who chooses is there");
+    assert!(chosen.last_active.unwrap() >= before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_status_set_while_offline_moves_no_time() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    daemon.socket("alice").await.close(Some(1000)).await;
+    let before = rest.record("alice").await;
+    assert_eq!(before.status, Status::Offline);
+    let chosen: Record = rest.set_custom_status("alice", "IDLE").await.ok();
+    assert!(chosen.revision > before.revision);
+    assert_eq!(
+        (chosen.status, chosen.since, chosen.last_seen, chosen.last_active),
+        (Status::Offline, before.since, before.last_seen, before.last_active)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custom_statuses_are_limited_to_20_in_10_seconds() {
+    let daemon = Daemon::start(&["--grace", "1s", "--restart-grace", "1s"]).await;
+    let rest = daemon.rest();
+    let mut alice = daemon.socket("alice").await;
+    for index in 0..10 {
+        let custom = ["IDLE", "ONLINE"][index % 2];
+        assert_eq!(rest.set_custom_status("alice", custom).await.status, 200);
+        alice.set_custom_status(custom).await;
+    }
+    let before = rest.record("alice").await;
+    let answer = rest.set_custom_status("alice", "DO_NOT_DISTURB").await;
+    answer.rejected(429, "rate_limited");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+    let refused = alice
+        .ask(json!({"type": "setStatus", "customStatus": "DO_NOT_DISTURB"}))
+        .await;
+    let ServerMessage::Error {
+        code, retry_after_ms, ..
+    } = refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(code, presence::wire::code::Code::RateLimited);
+    assert!((1..=10_000).contains(&retry_after_ms.unwrap()), "{retry_after_ms:?}");
+    let after = rest.record("alice").await;
+    assert_eq!(
+        (after.status, after.revision),
+        (before.status, before.revision),
+        "nothing changed"
+    );
+    assert_eq!(
+        rest.set_custom_status("bob", "IDLE").await.status,
+        200,
+        "others are not held up"
+    );
+    presence_tests::wait_until("the time that was told", async || {
+        (rest.set_custom_status("alice", "DO_NOT_DISTURB").await.status == 200).then_some(())
+    })
+    .await;
+}

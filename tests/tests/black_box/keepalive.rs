@@ -1,0 +1,140 @@
+//! The keepalive: peers that fall silent, and a daemon that was stalled.
+
+use presence::{Status, Wall};
+use presence_tests::clock::{Stopwatch, wall_now};
+use presence_tests::frame::{Frame, opcode};
+use presence_tests::raw_client::RawEvent;
+use presence_tests::wait::within_deadline;
+use presence_tests::websocket::shows;
+use presence_tests::{Daemon, RawClient, wait_until};
+
+const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "--grace", "500ms"];
+/// Ping interval, ping timeout, grace period, and the tolerance of one second.
+const DETECTED_WITHIN_MILLIS: u128 = 4_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_peer_is_offline_in_time_with_its_last_seen() {
+    let daemon = Daemon::start(&QUICK).await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    let mut alice = RawClient::user(daemon.address(), "alice").await;
+    let active_from = wall_now();
+    alice.send_frame(Frame::text(r#"{"type":"activity","id":"a"}"#)).await;
+    alice.text_with("\"a\"").await;
+    let active_to = wall_now();
+    assert!(alice.is_served().await);
+    let heard_to = wall_now();
+
+    let told = bob.wait_for_status("alice", Status::Offline).await;
+    let (seen, active) = (told.last_seen.unwrap(), told.last_active.unwrap());
+    assert!(
+        active_from <= active && active <= active_to,
+        "{active_from} {active} {active_to}"
+    );
+    assert!(
+        active <= seen && seen <= heard_to,
+        "{seen} {heard_to}: never the time of detection"
+    );
+    let detected = told.since.unwrap().since(seen);
+    assert!(detected.as_millis() <= DETECTED_WITHIN_MILLIS, "{detected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_peer_without_activity_was_active_when_last_seen() {
+    let daemon = Daemon::start(&QUICK).await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    let mut alice = RawClient::user(daemon.address(), "alice").await;
+    assert!(alice.is_served().await);
+    let told = bob.wait_for_status("alice", Status::Offline).await;
+    assert_eq!(told.last_seen, told.last_active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_frame_answers_a_keepalive_ping() {
+    let daemon = Daemon::start(&QUICK).await;
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["ponger", "talker", "silent"]).await;
+    let mut ponger = RawClient::user(daemon.address(), "ponger").await;
+    let mut talker = RawClient::user(daemon.address(), "talker").await;
+    let ponging = tokio::spawn(async move {
+        loop {
+            match ponger.next().await {
+                RawEvent::Frame(frame) if frame.opcode == opcode::PING => {
+                    ponger.send_frame(Frame::new(opcode::PONG, frame.payload)).await;
+                }
+                RawEvent::Frame(_) => {}
+                end => return end,
+            }
+        }
+    });
+    let talking = tokio::spawn(async move {
+        loop {
+            match talker.next().await {
+                RawEvent::Frame(frame) if frame.opcode == opcode::PING => {
+                    talker.send_frame(Frame::text(r#"{"type":"activity"}"#)).await;
+                }
+                RawEvent::Frame(_) => {}
+                end => return end,
+            }
+        }
+    });
+    for _ in 0..3 {
+        let _silent = RawClient::user(daemon.address(), "silent").await;
+        let told = bob
+            .updates_until("the silent one goes", |update| shows(update, "silent", Status::Offline))
+            .await;
+        let of_others = told.iter().filter(|update| update.user_id().as_str() != "silent");
+        assert!(
+            of_others
+                .clone()
+                .all(|update| !shows(update, "ponger", Status::Offline)),
+            "{told:?}"
+        );
+        assert!(
+            of_others
+                .clone()
+                .all(|update| !shows(update, "talker", Status::Offline)),
+            "{told:?}"
+        );
+    }
+    assert!(!ponging.is_finished() && !talking.is_finished());
+    let seen = daemon.rest().record("ponger").await.last_seen.unwrap();
+    assert!(wall_now().since(seen).as_millis() < DETECTED_WITHIN_MILLIS);
+    let active = daemon.rest().record("ponger").await.last_active;
+    assert!(active <= Some(seen), "a pong is no activity");
+    ponging.abort();
+    talking.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_daemon_expires_no_live_connection() {
+    let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "500ms", "--grace", "500ms"]).await;
+    let mut users = Vec::new();
+    for index in 0..20 {
+        users.push(daemon.socket(&format!("user-{index}")).await);
+    }
+    let mut bob = daemon.socket("bob").await;
+    let names: Vec<String> = (0..20).map(|index| format!("user-{index}")).collect();
+    bob.watch(&[names, vec!["silent".to_owned()]].concat()).await;
+    let process = daemon.process();
+    process.stop();
+    let halted = Stopwatch::start();
+    wait_until("the daemon was away longer than all its timers", async || {
+        (halted.elapsed().as_millis() > 5_000).then_some(())
+    })
+    .await;
+    process.resume();
+    let _silent = RawClient::user(daemon.address(), "silent").await;
+    let gone = bob.updates_until("a silent one goes", |update| shows(update, "silent", Status::Offline));
+    let told = within_deadline("somebody new is found silent", gone).await;
+    assert!(
+        told.iter().all(|update| update.user_id().as_str() == "silent"),
+        "{told:?}"
+    );
+    for user in &mut users {
+        assert!(user.unseen().is_empty(), "no connection was closed");
+        user.be_active().await;
+    }
+    assert!(daemon.rest().record("user-0").await.last_seen > Some(Wall::from_millis(0)));
+}

@@ -1,0 +1,209 @@
+//! Stats, metrics, health and logs. No secret is logged, no user id is a metric label.
+
+use presence_tests::jwt::{claims, hs256};
+use presence_tests::rest::send;
+use presence_tests::websocket::HandshakeHeaders;
+use presence_tests::{Daemon, RawClient, Socket, wait_until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_count_sessions_users_and_watches() {
+    let daemon = Daemon::start(&["--grace", "20s"]).await;
+    let rest = daemon.rest();
+    let (alice, mut bob) = (daemon.socket("alice").await, daemon.socket("bob").await);
+    let mut operator = daemon.observer().await;
+    bob.watch(&["alice", "carol", "dave"]).await;
+    operator.watch(&["alice"]).await;
+    bob.set_custom_status("DO_NOT_DISTURB").await;
+    rest.report("carol", json!({"status": "IDLE"})).await.ok::<Value>();
+    let stats = rest.stats().await;
+    assert_eq!(
+        (stats.users.online, stats.users.idle, stats.users.do_not_disturb),
+        (1, 1, 1)
+    );
+    let sessions = stats.sessions;
+    assert_eq!((sessions.connections, sessions.observers, sessions.reports), (2, 1, 1));
+    assert_eq!((sessions.watchers, sessions.watches, sessions.in_grace), (2, 4, 0));
+    assert_eq!(stats.store.kind, "sqlite");
+    assert!(stats.store.writable && stats.limits.max_connections > 0 && !stats.version.is_empty());
+    alice.reset();
+    wait_until("grace is counted", async || {
+        (rest.stats().await.sessions.in_grace == 1).then_some(())
+    })
+    .await;
+    assert_eq!(rest.stats().await.sessions.connections, 1);
+    rest.kick("alice").await;
+    drop((bob, operator));
+    wait_until("nothing is left", async || {
+        let sessions = rest.stats().await.sessions;
+        (sessions.observers == 0 && sessions.connections == 0 && sessions.watches == 0).then_some(())
+    })
+    .await;
+}
+
+/// The value of the first sample of a metric whose line contains these parts.
+fn sample(metrics: &str, name: &str, parts: &[&str]) -> Option<f64> {
+    let fits = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && parts.iter().all(|part| line.contains(part))
+    };
+    metrics.lines().find(fits)?.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_events_and_contain_no_user_id() {
+    let daemon = Daemon::start(&["--grace", "0s"]).await;
+    let mut bob = daemon.socket("bob-the-watcher").await;
+    bob.watch(&["alice-the-user"]).await;
+    let alice = daemon.socket("alice-the-user").await;
+    bob.wait_for_status("alice-the-user", presence::Status::Online).await;
+    alice.close(Some(1000)).await;
+    bob.wait_for_status("alice-the-user", presence::Status::Offline).await;
+    daemon
+        .rest()
+        .set_custom_status("alice-the-user", "IDLE")
+        .await
+        .ok::<Value>();
+    let metrics = daemon.rest().metrics().await;
+    for line in metrics
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        assert!(line.starts_with("presenced_"), "{line}");
+        assert!(
+            line.rsplit_once(' ')
+                .is_some_and(|(_, value)| value.parse::<f64>().is_ok()),
+            "{line}"
+        );
+    }
+    for (word, secret) in [
+        ("a user", "the-user"),
+        ("a watcher", "the-watcher"),
+        ("the secret", &daemon.secret()),
+    ] {
+        assert!(!metrics.contains(secret), "{word} is in the metrics");
+    }
+    for topic in [
+        "session",
+        "transition",
+        "conflated",
+        "lag",
+        "commit",
+        "stall",
+        "refused",
+        "fallback",
+        "slow",
+    ] {
+        assert!(
+            metrics
+                .lines()
+                .any(|line| line.starts_with("# HELP") && line.contains(topic)),
+            "{topic}: {metrics}"
+        );
+    }
+    let offline = metrics.lines().find(|line| {
+        line.contains("transition") && line.contains("from=\"ONLINE\"") && line.contains("to=\"OFFLINE\"")
+    });
+    assert!(offline.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
+    assert_eq!(sample(&metrics, "presenced_no_such_metric", &[]), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_may_have_a_port_of_their_own() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let daemon = Daemon::start(&["--metrics-listen", &port.to_string()]).await;
+    send(daemon.rest().request(Method::GET, "/metrics"))
+        .await
+        .rejected(404, "not_found");
+    let elsewhere = presence_tests::Rest::new(port, String::new());
+    assert!(elsewhere.metrics().await.contains("presenced_"));
+    assert_eq!(send(elsewhere.request(Method::GET, "/api/stats")).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_ever_logged() {
+    let daemon = Daemon::start(&["--log-level", "trace"]).await;
+    let (secret, key) = (daemon.secret(), daemon.jwt_key());
+    let token = hs256(&key, &claims("alice", 3_600));
+    let rest = daemon.rest();
+    rest.set_custom_status_as_operator("alice", "IDLE").await.ok::<Value>();
+    send(rest.request(Method::GET, "/api/presence/alice").bearer_auth(&token))
+        .await
+        .ok::<Value>();
+    send(
+        rest.request(Method::GET, "/api/presence/alice")
+            .bearer_auth(format!("{token}x")),
+    )
+    .await
+    .rejected(403, "forbidden");
+    let wrong = format!("{secret}-but-wrong");
+    send(rest.request(Method::GET, "/api/stats").header("x-secret-token", &wrong))
+        .await
+        .rejected(403, "forbidden");
+    Socket::connect(daemon.address(), HandshakeHeaders::bearer(&token))
+        .await
+        .unwrap();
+    Socket::connect(daemon.address(), HandshakeHeaders::observer(&secret))
+        .await
+        .unwrap();
+    let offer = format!("presence.v1, bearer.{token}");
+    RawClient::connect(daemon.address())
+        .await
+        .upgrade("/ws", &[("sec-websocket-protocol", &offer)])
+        .await;
+    RawClient::connect(daemon.address())
+        .await
+        .upgrade(&format!("/ws?secret={secret}"), &[("x-secret-token", &wrong)])
+        .await;
+    let signature = token.rsplit_once('.').unwrap().1;
+    wait_until("something is logged", async || (!daemon.log().is_empty()).then_some(())).await;
+    for (what, text) in [("secret", secret.as_str()), ("key", &key), ("token", signature)] {
+        assert!(!daemon.log().contains(text), "the {what} is in the log");
+    }
+    let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", daemon.process().id())).unwrap();
+    assert!(!cmdline.contains(&secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_log_has_one_object_per_line() {
+    let mut daemon = Daemon::start(&["--log-format", "json", "--log-level", "debug"]).await;
+    for id in ["a\"b", "\u{202e}evil", "{\"level\":\"ERROR\"}"] {
+        daemon.socket(id).await.close(Some(1000)).await;
+    }
+    daemon.terminate().await;
+    let log = daemon.log();
+    assert!(log.lines().count() > 0);
+    for line in log.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["level"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_text_is_escaped_in_the_log() {
+    let mut daemon = Daemon::start(&["--log-level", "trace"]).await;
+    daemon.socket("\u{202e}evil").await.close(Some(1000)).await;
+    let mut raw = RawClient::connect(daemon.address()).await;
+    raw.send("GET /\u{1b}[31mred%1B%5B31m HTTP/1.1\r\nhost: \u{1b}[31m\r\nx-user-id: a\u{1b}[2Jb\r\n\r\n")
+        .await;
+    raw.response().await;
+    daemon.terminate().await;
+    let log = daemon.log();
+    for part in ["\u{202e}", "\u{1b}[31m", "\u{1b}[2J"] {
+        assert!(!log.contains(part), "{part:?} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthz_and_readyz_answer_200() {
+    let daemon = Daemon::start(&[]).await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = daemon.rest().get(path).await;
+        assert_eq!((answer.status, &answer.body["ok"]), (200, &json!(true)), "{path}");
+        assert_eq!(answer.body["problems"], json!([]), "{path}");
+    }
+}

@@ -1,0 +1,255 @@
+//! Restarts: custom statuses survive, users that reconnect within the restart grace are not shown OFFLINE, the others
+//! are with correct times, and revisions grow.
+
+use presence::wire::record::Update;
+use presence::{CustomStatus, Status};
+use presence_tests::clock::{Stopwatch, wall_now};
+use presence_tests::connection_load::join_all;
+use presence_tests::websocket::{HandshakeError, HandshakeHeaders, shows};
+use presence_tests::{Daemon, RawClient, Socket};
+use serde_json::json;
+
+const QUICK: [&str; 4] = ["--grace", "1s", "--restart-grace", "3s"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
+    let mut daemon = Daemon::start(&QUICK).await;
+    let mut alice = daemon.socket("alice").await;
+    alice.set_custom_status("DO_NOT_DISTURB").await;
+    let left = daemon.socket("left").await;
+    left.close(Some(1000)).await;
+    let before = daemon.rest().record("alice").await;
+    let heard_to = wall_now();
+    // A connect is written behind, so it is on disk a moment later.
+    daemon.flushed().await;
+    daemon.crash_and_start_again().await;
+
+    let mut bob = daemon.socket("bob").await;
+    let snapshot = bob.watch(&["alice", "left", "never"]).await;
+    let shown = snapshot.record("alice");
+    assert_eq!(shown.status, Status::DoNotDisturb, "grace, as chosen");
+    assert_eq!(
+        snapshot.record("left").status,
+        Status::Offline,
+        "nobody who left is back"
+    );
+    assert_eq!(snapshot.record("never").revision.get(), 0);
+    let explain = daemon.rest().explain("alice").await;
+    assert_eq!((explain.sessions.len(), explain.grace.is_some()), (0, true));
+    let told = bob.wait_for_status("alice", Status::Offline).await;
+    assert!(told.revision > before.revision);
+    assert!(told.since.unwrap() >= explain.grace.unwrap().until);
+    let seen = told.last_seen.unwrap();
+    assert!(seen <= heard_to, "{seen} {heard_to}: not later than the truth");
+    assert!(heard_to.since(seen).as_secs() < 60, "{seen} {heard_to}");
+    assert!(told.last_active <= told.last_seen);
+    assert_eq!(daemon.rest().custom_status("alice").await, "DO_NOT_DISTURB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconnect_within_the_restart_grace_is_no_event() {
+    let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
+    let mut alice = daemon.socket("alice").await;
+    let chosen = alice.set_custom_status("IDLE").await;
+    daemon.flushed().await;
+    daemon.crash_and_start_again().await;
+    let mut bob = daemon.socket("bob").await;
+    let shown = bob.watch(&["alice", "marker"]).await.record("alice");
+    assert_eq!((shown.status, shown.since), (Status::Idle, chosen.since));
+    let alice = daemon.socket("alice").await;
+    assert_eq!(alice.user.as_ref().unwrap().custom_status, Some(CustomStatus::Idle));
+    let marker = async {
+        daemon
+            .rest()
+            .report("marker", json!({"status": "ONLINE"}))
+            .await
+            .ok::<presence::wire::record::Record>()
+    };
+    let told = bob.updates_before("marker", marker).await;
+    assert_eq!(told, [], "no event at all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_grow_over_every_kind_of_restart() {
+    let mut daemon = Daemon::start(&QUICK).await;
+    let mut revision = 0;
+    for round in 0..4 {
+        let mut alice = daemon.socket("alice").await;
+        for custom in ["DO_NOT_DISTURB", "ONLINE"] {
+            let now = alice.set_custom_status(custom).await.revision.get();
+            assert!(now > revision, "{now} after {revision}");
+            revision = now;
+        }
+        assert!(revision < 1 << 53, "a JavaScript number holds it");
+        if round % 2 == 0 {
+            daemon.kill();
+        } else {
+            assert!(daemon.terminate().await.success());
+        }
+        daemon.start_again().await;
+        let back = daemon.rest().record("alice").await.revision.get();
+        assert!(back >= revision, "{back} after {revision}");
+    }
+}
+
+async fn say_goodbye(mut socket: Socket) -> u64 {
+    let (code, reason, reconnect) = socket.goodbye().await;
+    assert_eq!(code, 1012, "{reason}");
+    reconnect.expect("when to come back")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_sends_every_client_a_delay_and_exits_with_0() {
+    let mut daemon = Daemon::start(&QUICK).await;
+    let address = daemon.address();
+    let names: Vec<String> = (0..50).map(|index| format!("user-{index}")).collect();
+    let mut sockets = join_all(names.iter().map(|name| daemon.socket(name))).await;
+    let mut alice = daemon.socket("alice").await;
+    alice.set_custom_status("DO_NOT_DISTURB").await;
+    let active = daemon.rest().record("alice").await.last_active;
+    sockets.push(daemon.observer().await);
+    // A client that neither reads nor answers must not delay the exit.
+    let _mute = RawClient::user(address, "mute").await;
+    let asked = Stopwatch::start();
+    daemon.process().terminate();
+    let delays = join_all(sockets.into_iter().map(say_goodbye)).await;
+    say_goodbye(alice).await;
+    let status = daemon.ended().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+    let spread = delays.iter().max().unwrap() - delays.iter().min().unwrap();
+    assert!(spread > 0, "not all at once: {delays:?}");
+    assert!(
+        delays.iter().all(|delay| *delay < 3_000),
+        "in time for the restart grace: {delays:?}"
+    );
+    let gone = Socket::connect(address, HandshakeHeaders::user("late"))
+        .await
+        .unwrap_err();
+    assert_eq!(gone, HandshakeError::Unreachable);
+
+    daemon.start_again().await;
+    let mut bob = daemon.socket("bob").await;
+    let snapshot = bob.watch(&["alice", "user-0", "user-1"]).await;
+    assert_eq!(snapshot.record("alice").status, Status::DoNotDisturb);
+    let _back = daemon.socket("user-0").await;
+    let gone = |update: &Update| shows(update, "user-1", Status::Offline);
+    let told = bob.updates_until("user-1 does not come back", gone).await;
+    assert!(
+        told.iter().all(|update| update.user_id().as_str() != "user-0"),
+        "{told:?}"
+    );
+    assert_eq!(
+        daemon.rest().record("alice").await.last_active,
+        active,
+        "the daemon's end is no activity"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_daemon_in_time_despite_stuck_clients() {
+    let mut daemon = Daemon::start(&["--message-timeout", "10m"]).await;
+    let address = daemon.address();
+    let _mute = RawClient::user(address, "mute").await;
+    // A request whose body never arrives; `100 Continue` shows that it is under way.
+    let mut slow = RawClient::connect(address).await;
+    let head = format!(
+        "PUT /api/user/custom-status HTTP/1.1\r\nhost: {address}\r\nx-user-id: slow\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    );
+    slow.send(head).await;
+    assert_eq!(slow.response().await.status, 100);
+    let other = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let _unwritten = daemon.socket("unwritten").await;
+    let asked = Stopwatch::start();
+    assert_eq!(daemon.terminate().await.code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_flushes_the_write_behind() {
+    let mut daemon = Daemon::start(&["--grace", "0s"]).await;
+    let alice = daemon.socket("alice").await;
+    alice.close(Some(1000)).await;
+    let before = daemon.rest().record("alice").await;
+    assert!(daemon.terminate().await.success());
+    daemon.start_again().await;
+    let after = daemon.rest().record("alice").await;
+    assert_eq!(
+        (after.status, after.last_seen, after.last_active),
+        (Status::Offline, before.last_seen, before.last_active)
+    );
+    assert_eq!((after.since, after.revision), (before.since, before.revision));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigint_and_a_second_sigterm_end_the_daemon() {
+    let mut daemon = Daemon::start(&[]).await;
+    let _alice = daemon.socket("alice").await;
+    let process = daemon.process();
+    process.terminate();
+    process.terminate();
+    let status = daemon.ended().await;
+    assert!(status.code().is_some_and(|code| code == 0), "{status:?}");
+    daemon.start_again().await;
+    daemon.process().interrupt();
+    assert_eq!(daemon.ended().await.code(), Some(0));
+}
+
+/// Changes the database of a stopped daemon.
+fn edit(daemon: &Daemon, sql: &str) {
+    let file = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
+    assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_long_downtime_no_user_is_in_grace() {
+    let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
+    let mut alice = daemon.socket("alice").await;
+    alice.set_custom_status("IDLE").await;
+    daemon.flushed().await;
+    daemon.kill();
+    edit(&daemon, "UPDATE mark SET wall = wall - 290000");
+    daemon.start_again().await;
+    assert_eq!(
+        daemon.rest().record("alice").await.status,
+        Status::Idle,
+        "less than five minutes"
+    );
+    daemon.kill();
+    edit(&daemon, "UPDATE mark SET wall = wall - 310000");
+    daemon.start_again().await;
+    let record = daemon.rest().record("alice").await;
+    assert_eq!(
+        (record.status, record.custom_status),
+        (Status::Offline, Some(CustomStatus::Idle))
+    );
+    assert!(daemon.rest().explain("alice").await.grace.is_none());
+    assert_eq!(daemon.rest().list("").await.users, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_times_from_the_future_are_clamped() {
+    let mut daemon = Daemon::start(&["--restart-grace", "5s"]).await;
+    daemon.socket("alice").await.close(Some(1000)).await;
+    let revision = daemon.rest().record("alice").await.revision;
+    assert!(daemon.terminate().await.success());
+    edit(
+        &daemon,
+        "UPDATE profile SET last_seen = last_seen + 86400000, last_active = last_active + 86400000, since = since + 86400000 WHERE user_id = 'alice'",
+    );
+    daemon.start_again().await;
+    let record = daemon.rest().record("alice").await;
+    let now = wall_now();
+    assert!(
+        record.last_seen <= Some(now) && record.last_active <= Some(now) && record.since <= Some(now),
+        "{record:?} {now}"
+    );
+    assert!(record.revision >= revision);
+    let mut alice = daemon.socket("alice").await;
+    alice.be_active().await;
+    let record = daemon.rest().record("alice").await;
+    assert!(record.last_active <= Some(wall_now()) && record.last_active <= record.last_seen);
+}
