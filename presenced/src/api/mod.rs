@@ -1,11 +1,11 @@
-//! REST: every call of the contract, each in its own file under [`calls`], and what they share: who may call, how a body
+//! REST: every call of the contract, each in its own file under [`handlers`], and what they share: who may call, how a body
 //! is read, how a refusal looks. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
 
 mod body;
 mod caller;
-mod calls;
 mod cors;
 mod guard;
+mod handlers;
 mod listing;
 mod metrics;
 mod path;
@@ -88,26 +88,28 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
     let router = Router::new()
         .route(
             routes::CUSTOM_STATUS,
-            put(calls::set_custom_status)
-                .delete(calls::forget_user)
+            put(handlers::set_custom_status)
+                .delete(handlers::forget_user)
                 .options(cors::preflight),
         )
-        .route(routes::CUSTOM_STATUS_OF, get(calls::custom_status))
-        .route(routes::REPORT, put(calls::put_report).delete(calls::forget_user))
-        .route(routes::USER, delete(calls::forget_user))
-        .route(routes::LISTING, get(calls::list_present))
+        .route(routes::CUSTOM_STATUS_OF, get(handlers::custom_status))
+        .route(routes::REPORT, put(handlers::put_report).delete(handlers::forget_user))
+        .route(routes::USER, delete(handlers::forget_user))
+        .route(routes::LISTING, get(handlers::list_present))
         .route(
             routes::QUERY,
-            post(calls::query_records).get(calls::record).options(cors::preflight),
+            post(handlers::query_records)
+                .get(handlers::record)
+                .options(cors::preflight),
         )
-        .route(routes::RECORD, get(calls::record).options(cors::preflight))
-        .route(routes::EXPLAIN, get(calls::explain))
-        .route(routes::SESSIONS, delete(calls::end_sessions))
-        .route(routes::STATS, get(calls::stats))
-        .route(routes::HEALTH, get(calls::health))
-        .route(routes::READY, get(calls::ready));
+        .route(routes::RECORD, get(handlers::record).options(cors::preflight))
+        .route(routes::EXPLAIN, get(handlers::explain))
+        .route(routes::SESSIONS, delete(handlers::end_sessions))
+        .route(routes::STATS, get(handlers::stats))
+        .route(routes::HEALTH, get(handlers::health))
+        .route(routes::READY, get(handlers::ready));
     let router = match metrics_at {
-        MetricsAt::MainListener => router.route(routes::METRICS, get(calls::scrape)),
+        MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape)),
         MetricsAt::OwnListener => router,
     };
     let ws = ws.layer(from_fn_with_state(Arc::clone(&state), guard::count_handshake));
@@ -122,7 +124,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
 /// `/metrics` alone, for a listener of its own.
 pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
     Router::new()
-        .route(routes::METRICS, get(calls::scrape))
+        .route(routes::METRICS, get(handlers::scrape))
         .with_state(state)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

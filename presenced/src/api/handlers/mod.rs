@@ -1,4 +1,4 @@
-//! The calls, one a file. Each names who may call it in its arguments, checks what is asked, and hands it to the engine.
+//! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
 mod custom_status;
 mod end_sessions;
@@ -33,8 +33,8 @@ pub(super) use stats::stats;
 
 use crate::server::Refusal;
 
-/// What a call answers.
-type Answer<T> = Result<Json<T>, Refusal>;
+/// A response, or why the request was not served.
+type HandlerResult<T> = Result<Json<T>, Refusal>;
 
 /// One record, and the server's clock to read its times by.
 #[derive(Debug, Serialize)]

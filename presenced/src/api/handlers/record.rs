@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::{Answer, Told};
+use super::{HandlerResult, Told};
 use crate::api::Shared;
 use crate::api::caller::Reader;
 use crate::api::path::{PathUser, THIRD};
@@ -12,7 +12,7 @@ pub(in crate::api) async fn record(
     State(state): Shared,
     reader: Reader,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Told> {
+) -> HandlerResult<Told> {
     let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
     Ok(Json(Told {
         now: state.clock.wall(),

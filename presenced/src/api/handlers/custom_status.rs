@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::CustomStatusAnswer;
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::Shared;
 use crate::api::caller::Internal;
 use crate::api::path::{FOURTH, PathUser};
@@ -13,7 +13,7 @@ pub(in crate::api) async fn custom_status(
     State(state): Shared,
     _: Internal,
     PathUser(user): PathUser<FOURTH>,
-) -> Answer<CustomStatusAnswer> {
+) -> HandlerResult<CustomStatusAnswer> {
     let custom_status = state.engine.custom_status(&user).await?;
     Ok(Json(CustomStatusAnswer { custom_status }))
 }

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::{LimitStats, Stats, StoreStats};
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::Shared;
 use crate::api::caller::Internal;
 
-pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> Answer<Stats> {
+pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> HandlerResult<Stats> {
     let engine = state.engine.stats();
     let store_error = state.readiness.vitals().store_error;
     let now = state.clock.now();

@@ -9,7 +9,7 @@ use presence::{ReportInput, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Told};
+use super::{HandlerResult, Told};
 use crate::api::caller::InternalFor;
 use crate::api::{Shared, body};
 use crate::server::Refusal;
@@ -31,7 +31,7 @@ pub(in crate::api) async fn put_report(
     State(state): Shared,
     InternalFor(user): InternalFor,
     request: Request,
-) -> Answer<Told> {
+) -> HandlerResult<Told> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::Ended;
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::Shared;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
@@ -13,7 +13,7 @@ pub(in crate::api) async fn end_sessions(
     State(state): Shared,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Ended> {
+) -> HandlerResult<Ended> {
     let ended = state.engine.kick(&user).await?;
     tracing::info!(?user, ended, "kicked");
     Ok(Json(Ended { ended }))

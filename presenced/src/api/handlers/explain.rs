@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::Explain;
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::Shared;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
@@ -13,6 +13,6 @@ pub(in crate::api) async fn explain(
     State(state): Shared,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Explain> {
+) -> HandlerResult<Explain> {
     Ok(Json(state.engine.explain(&user).await?))
 }

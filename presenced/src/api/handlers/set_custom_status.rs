@@ -8,7 +8,7 @@ use presence::{Actor, CustomStatus};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Told};
+use super::{HandlerResult, Told};
 use crate::api::caller::ActingUser;
 use crate::api::{Shared, body};
 use crate::server::Refusal;
@@ -26,7 +26,7 @@ pub(in crate::api) async fn set_custom_status(
     State(state): Shared,
     caller: ActingUser,
     request: Request,
-) -> Answer<Told> {
+) -> HandlerResult<Told> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {

@@ -10,7 +10,7 @@ use presence::wire::rest::{QUERY_MAX_IDS, QueryAnswer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::caller::Reader;
 use crate::api::{Shared, body};
 use crate::server::Refusal;
@@ -26,7 +26,7 @@ pub(in crate::api) async fn query_records(
     State(state): Shared,
     reader: Reader,
     request: Request,
-) -> Answer<QueryAnswer> {
+) -> HandlerResult<QueryAnswer> {
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     let (viewer, own) = match &reader {
