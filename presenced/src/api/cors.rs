@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{AppState, Shared, routes};
 use crate::auth::Auth;
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 /// What a page may ask of a route, told by the answer to every request there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) async fn preflight(
     State(state): Shared,
     matched: MatchedPath,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let state: &AppState = Arc::as_ref(&state);
     let methods = routes::methods_of_pages(matched.as_str()).unwrap_or_default();
     let mut answer = StatusCode::NO_CONTENT.into_response();

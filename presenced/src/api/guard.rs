@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::cors::Sharing;
 use super::{AppState, Shared, routes};
 use crate::clock::Stopwatch;
-use crate::server::{Peer, Place, Refusal, catching_panics};
+use crate::server::{ApiError, Peer, Place, catching_panics};
 
 /// Around everything on the main listener.
 pub(super) async fn guard(State(state): Shared, request: Request, next: Next) -> Response {
@@ -22,7 +22,7 @@ pub(super) async fn guard(State(state): Shared, request: Request, next: Next) ->
     let sharing = Sharing::of(route, &state.auth, request.headers());
     let mut response = match state.auth.check_host(request.headers()) {
         Ok(()) => catching_panics(next.run(request)).await,
-        Err(error) => Refusal::from(error).into_response(),
+        Err(error) => ApiError::from(error).into_response(),
     };
     add_headers(response.headers_mut());
     sharing.tell(response.headers_mut());
@@ -41,15 +41,15 @@ pub(super) async fn guard_metrics(request: Request, next: Next) -> Response {
 pub(super) async fn count_handshake(State(state): Shared, request: Request, next: Next) -> Response {
     match admit(&state, &request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-fn admit(state: &Arc<AppState>, request: &Request) -> Result<(), Refusal> {
+fn admit(state: &Arc<AppState>, request: &Request) -> Result<(), ApiError> {
     let extensions = request.extensions();
     let Some(Peer(peer)) = extensions.get::<Peer>() else {
         tracing::error!("a request without its peer");
-        return Err(Refusal::internal());
+        return Err(ApiError::internal());
     };
     let place = extensions.get::<Place>().copied().unwrap_or(Place::Later);
     state.door.admit_upgrade(peer.ip(), request.headers(), place)

@@ -1,5 +1,5 @@
 //! REST: every call of the contract, each in its own file under [`handlers`], and what they share: who may call, how a body
-//! is read, how a refusal looks. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
+//! is read, what an error response looks like. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
 
 mod body;
 mod caller;
@@ -34,7 +34,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
-use crate::server::{Door, Refusal, Slots};
+use crate::server::{ApiError, Door, Slots};
 
 /// What the calls stand on.
 pub(crate) struct AppState {
@@ -131,18 +131,18 @@ pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
         .layer(from_fn(guard::guard_metrics))
 }
 
-async fn not_found(uri: Uri) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is no {:?} here", uri.path()))
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is no {:?} here", uri.path()))
 }
 
-async fn method_not_allowed() -> Refusal {
-    Refusal::new(
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
         Code::MethodNotAllowed,
         "this path knows other methods; see the Allow header",
     )
 }
 
-impl From<EngineError> for Refusal {
+impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::StoreUnavailable => Self::new(Code::StoreUnavailable, error.to_string()),

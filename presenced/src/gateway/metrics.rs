@@ -101,7 +101,7 @@ impl GatewayMetrics {
         let (reason, code) = ending.labels();
         self.ends.get_or_create(&EndLabel { reason, code }).inc();
         if let Some(limit) = ending.limit() {
-            self.refuse(limit);
+            self.count_limit(limit);
         }
         if ending.is_slow() {
             self.slow_closes.inc();
@@ -109,7 +109,7 @@ impl GatewayMetrics {
     }
 
     /// A limit was in the way.
-    pub(super) fn refuse(&self, limit: &'static str) {
+    pub(super) fn count_limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabel { limit }).inc();
     }
 

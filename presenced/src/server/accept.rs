@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::connection::Host;
-use super::refusal::Refusal;
+use super::problem::ApiError;
 use super::turn_away::TurnAway;
 use super::{Phase, Serving};
 
@@ -53,7 +53,7 @@ pub(super) async fn run(
                         let (phase, alive) = (phase.clone(), alive.clone());
                         tokio::spawn(host.serve(stream, peer, slot, (phase, alive)));
                     }
-                    Err(refusal) => turn_away.answer(stream, &refusal),
+                    Err(error) => turn_away.answer(stream, &error),
                 }
             }
             Err(error) => {
@@ -67,12 +67,12 @@ pub(super) async fn run(
     }
 }
 
-fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<std::sync::Arc<super::Slot>, Refusal> {
+fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<std::sync::Arc<super::Slot>, ApiError> {
     // Rate first: an address that is over it must not be able to fill the places.
     serving.door.admit_connection(peer.ip())?;
     let Some(slot) = serving.slots.take() else {
-        serving.metrics.refuse("connections");
-        return Err(Refusal::new(
+        serving.metrics.count_limit("connections");
+        return Err(ApiError::new(
             Code::AtCapacity,
             "as many connections as this server holds",
         ));

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::Place;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
-use super::refusal::Refusal;
+use super::problem::ApiError;
 use crate::auth::{Auth, AuthError, Identity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -38,12 +38,12 @@ impl Door {
     }
 
     /// Counts a TCP connection that arrived.
-    pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), ApiError> {
         self.admit_handshake(peer)
     }
 
     /// Counts a WebSocket handshake. A connection without a proxy was counted when it was accepted, once.
-    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, place: Place) -> Result<(), Refusal> {
+    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, place: Place) -> Result<(), ApiError> {
         if place == Place::First && !self.auth.is_trusted_proxy(peer) {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Door {
         peer: IpAddr,
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
-    ) -> Result<Identity, Refusal> {
+    ) -> Result<Identity, ApiError> {
         let address = self.auth.client_address(peer, headers);
         let limited = !self.auth.is_trusted_proxy(address);
         let now = self.clock.now();
@@ -73,7 +73,7 @@ impl Door {
         Ok(identity?)
     }
 
-    fn admit_handshake(&self, address: IpAddr) -> Result<(), Refusal> {
+    fn admit_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
         if self.auth.is_trusted_proxy(address) {
             return Ok(());
         }
@@ -81,8 +81,8 @@ impl Door {
         taken.map_err(|wait| self.too_often("handshakes", wait, "too many connections from this address"))
     }
 
-    fn too_often(&self, limit: &'static str, wait: Duration, detail: &'static str) -> Refusal {
-        self.metrics.refuse(limit);
-        Refusal::rate_limited(wait, detail)
+    fn too_often(&self, limit: &'static str, wait: Duration, detail: &'static str) -> ApiError {
+        self.metrics.count_limit(limit);
+        ApiError::rate_limited(wait, detail)
     }
 }

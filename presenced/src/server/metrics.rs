@@ -54,7 +54,7 @@ impl ServerMetrics {
         metrics
     }
 
-    pub(super) fn refuse(&self, limit: &'static str) {
+    pub(super) fn count_limit(&self, limit: &'static str) {
         self.refused.get_or_create(&LimitLabel { limit }).inc();
     }
 }

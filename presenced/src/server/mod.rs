@@ -10,7 +10,7 @@ mod connection;
 mod door;
 pub(crate) mod listen;
 mod metrics;
-mod refusal;
+mod problem;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use door::Door;
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use refusal::{Refusal, catching_panics};
+pub(crate) use problem::{ApiError, catching_panics};
 pub(crate) use slots::{Slot, Slots};
 
 use crate::clock::Clock;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::refusal::Refusal;
+use super::problem::ApiError;
 
 /// Connections turned away politely at the same time. They need files beyond the limit on connections, so they are few.
 const POLITE_MAX: usize = 32;
@@ -32,8 +32,8 @@ impl TurnAway {
 
     /// Answers and closes. Politely if few are being turned away: a socket closed with unread bytes is reset, and many
     /// clients then never see the answer. In a storm the answer is thrown at them.
-    pub(super) fn answer(&self, mut stream: TcpStream, refusal: &Refusal) {
-        let answer = refusal.to_bytes();
+    pub(super) fn answer(&self, mut stream: TcpStream, error: &ApiError) {
+        let answer = error.to_bytes();
         let Ok(permit) = Arc::clone(&self.polite).try_acquire_owned() else {
             // Not through the runtime, which doesn't know yet that a fresh socket takes bytes.
             let _ = SockRef::from(&stream).send(&answer);

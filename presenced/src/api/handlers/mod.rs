@@ -31,10 +31,10 @@ pub(super) use scrape::scrape;
 pub(super) use set_custom_status::set_custom_status;
 pub(super) use stats::stats;
 
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 /// A response, or why the request was not served.
-type HandlerResult<T> = Result<Json<T>, Refusal>;
+type HandlerResult<T> = Result<Json<T>, ApiError>;
 
 /// One record, and the server's clock to read its times by.
 #[derive(Debug, Serialize)]

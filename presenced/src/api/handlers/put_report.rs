@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{HandlerResult, Told};
 use crate::api::caller::InternalFor;
 use crate::api::{Shared, body};
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,7 +41,7 @@ pub(in crate::api) async fn put_report(
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<ReportInput, Refusal> {
+fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
     let fields: Fields<'_> = body::object(bytes)?;
     let status = body::required::<String>(fields.status, "status")?
         .parse()
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn with(fields: &str) -> Result<ReportInput, Refusal> {
+    fn with(fields: &str) -> Result<ReportInput, ApiError> {
         parse(format!(r#"{{"status":"IDLE"{fields}}}"#).as_bytes())
     }
 

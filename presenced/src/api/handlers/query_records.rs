@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::HandlerResult;
 use crate::api::caller::Reader;
 use crate::api::{Shared, body};
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,27 +40,27 @@ pub(in crate::api) async fn query_records(
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<UserId>, Refusal> {
+fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {
     let fields: Fields<'_> = body::object(bytes)?;
     let texts: Vec<&RawValue> = body::required(fields.user_ids, "userIds")?;
     if texts.len() > QUERY_MAX_IDS {
         let detail = format!("at most {QUERY_MAX_IDS} user ids at once");
-        return Err(Refusal::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
+        return Err(ApiError::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
     }
     texts.into_iter().map(user_id).collect()
 }
 
-fn user_id(raw: &RawValue) -> Result<UserId, Refusal> {
+fn user_id(raw: &RawValue) -> Result<UserId, ApiError> {
     let text: String =
         serde_json::from_str(raw.get()).map_err(|_| body::invalid("userIds", "has an entry that is no string"))?;
-    UserId::new(&text).map_err(|why| Refusal::new(Code::InvalidUserId, why.to_string()))
+    UserId::new(&text).map_err(|why| ApiError::new(Code::InvalidUserId, why.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(ids: &str) -> Result<Vec<UserId>, Refusal> {
+    fn of(ids: &str) -> Result<Vec<UserId>, ApiError> {
         parse(format!(r#"{{"userIds":[{ids}]}}"#).as_bytes())
     }
 
@@ -78,9 +78,9 @@ mod tests {
             let result = of(&vec![r#""u""#; count].join(","));
             assert_eq!(result.is_ok(), good, "{count}");
         }
-        let refusal = of(&vec!["1"; 1001].join(",")).unwrap_err();
-        assert_eq!(refusal.code, Code::TooMany, "counted before they are looked at");
-        assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+        let error = of(&vec!["1"; 1001].join(",")).unwrap_err();
+        assert_eq!(error.code, Code::TooMany, "counted before they are looked at");
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{HandlerResult, Told};
 use crate::api::caller::ActingUser;
 use crate::api::{Shared, body};
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +30,7 @@ pub(in crate::api) async fn set_custom_status(
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::Forbidden,
             "only internal callers choose as an operator",
         ));
@@ -42,13 +42,13 @@ pub(in crate::api) async fn set_custom_status(
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), Refusal> {
+fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {
     let fields: Fields<'_> = body::object(bytes)?;
     let custom = body::required::<String>(fields.custom_status, "customStatus")
         .ok()
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| {
-            Refusal::new(
+            ApiError::new(
                 Code::InvalidCustomStatus,
                 "customStatus is ONLINE, IDLE or DO_NOT_DISTURB",
             )

@@ -55,7 +55,7 @@ async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
         );
         assert_eq!(reply.header("vary"), Some("origin"));
     }
-    // A refusal too: the page must be able to read why.
+    // Error responses too: the page must be able to read why.
     let reply = api.ask("PUT /api/user/custom-status", &[origin], CHOICE).await;
     reply.refused(401, "unauthenticated");
     assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));

@@ -213,7 +213,7 @@ fn the_scheme_is_read_in_any_case_and_no_other_is_taken() {
 }
 
 #[test]
-fn no_refusal_quotes_a_credential() {
+fn an_auth_error_never_quotes_a_credential() {
     let auth = by_default();
     let cases: [&[Line<'_>]; 4] = [
         &[("x-secret-token", b"SENSITIVE")],

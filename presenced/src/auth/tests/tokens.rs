@@ -331,7 +331,7 @@ fn issuer_and_audience_are_needed_where_they_are_set() {
 }
 
 #[test]
-fn a_refusal_says_what_to_do_about_a_good_token() {
+fn an_expired_or_early_token_is_named_as_such() {
     let auth = auth(JWT_SECRET);
     for (claims, word) in [
         (with("exp", json!(NOW)), "expired"),

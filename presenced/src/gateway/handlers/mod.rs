@@ -39,7 +39,7 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
             return match refused.code {
                 // Well said, and more than there may be.
                 Code::TooManyWatched => {
-                    gateway.metrics.refuse("watched");
+                    gateway.metrics.count_limit("watched");
                     Handled::Good
                 }
                 _ => Handled::Bad,

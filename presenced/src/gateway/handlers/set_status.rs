@@ -15,7 +15,7 @@ pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option
         Ok(Some(record)) => answers::ok(conn, id.as_ref(), Some(&record)),
         Ok(None) => super::users_only(conn, id.as_ref()),
         Err(EngineError::RateLimited { retry_after }) => {
-            gateway.metrics.refuse("choices");
+            gateway.metrics.count_limit("choices");
             answers::rate_limited(conn, id.as_ref(), retry_after);
         }
         Err(error @ (EngineError::StoreUnavailable | EngineError::TooManyReports)) => {

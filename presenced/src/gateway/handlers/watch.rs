@@ -20,7 +20,7 @@ pub(super) async fn handle(
     match watched {
         Ok(()) => {}
         Err(WatchRefused::TooManyWatched) => {
-            gateway.metrics.refuse("watched");
+            gateway.metrics.count_limit("watched");
             let message = format!(
                 "at most {} users; nothing was added",
                 gateway.limits.watched_per_connection
