@@ -48,7 +48,7 @@ impl Sharing {
     }
 }
 
-/// `OPTIONS` on a user's call: what a page of an allowed origin may send. The guard adds the origin itself.
+/// `OPTIONS` on a user's call: what a page of an allowed origin may send. The middleware adds the origin itself.
 pub(super) async fn preflight(
     State(state): Shared,
     matched: MatchedPath,

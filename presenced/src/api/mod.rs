@@ -4,10 +4,10 @@
 mod body;
 mod caller;
 mod cors;
-mod guard;
 mod handlers;
 mod listing;
 mod metrics;
+mod middleware;
 mod path;
 mod percent;
 mod readiness;
@@ -112,13 +112,13 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape)),
         MetricsAt::OwnListener => router,
     };
-    let ws = ws.layer(from_fn_with_state(Arc::clone(&state), guard::count_handshake));
+    let ws = ws.layer(from_fn_with_state(Arc::clone(&state), middleware::limit_handshakes));
     router
         .with_state(Arc::clone(&state))
         .route(routes::WS, ws)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(state, guard::guard))
+        .layer(from_fn_with_state(state, middleware::handle_request))
 }
 
 /// `/metrics` alone, for a listener of its own.
@@ -128,7 +128,7 @@ pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
         .with_state(state)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn(guard::guard_metrics))
+        .layer(from_fn(middleware::handle_metrics_request))
 }
 
 async fn not_found(uri: Uri) -> ApiError {
