@@ -10,7 +10,7 @@ use super::{AppState, Shared, routes};
 use crate::auth::Auth;
 use crate::server::ApiError;
 
-/// What a page may ask of a route, told by the answer to every request there.
+/// What a page may ask of a route, response_headers by the answer to every request there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sharing {
     /// No page's business: the route is not a user's call.
@@ -57,14 +57,14 @@ pub(super) async fn preflight(
     let state: &AppState = Arc::as_ref(&state);
     let methods = routes::methods_of_pages(matched.as_str()).unwrap_or_default();
     let mut answer = StatusCode::NO_CONTENT.into_response();
-    let told = answer.headers_mut();
+    let response_headers = answer.headers_mut();
     if state.auth.check_origin(&headers)?.is_some() {
-        told.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-        told.insert(
+        response_headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+        response_headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("authorization, content-type"),
         );
-        told.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        response_headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     Ok(answer)
 }

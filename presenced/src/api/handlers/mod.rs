@@ -36,9 +36,9 @@ use crate::server::ApiError;
 /// A response, or why the request was not served.
 type HandlerResult<T> = Result<Json<T>, ApiError>;
 
-/// One record, and the server's clock to read its times by.
+/// One record, and the server's clock, against which clients read its times.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct RecordResponse {
     now: Wall,
     #[serde(flatten)]
     record: Record,

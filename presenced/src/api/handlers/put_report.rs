@@ -9,7 +9,7 @@ use presence::{ReportInput, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{HandlerResult, Told};
+use super::{HandlerResult, RecordResponse};
 use crate::api::caller::InternalFor;
 use crate::api::{Shared, body};
 use crate::server::ApiError;
@@ -31,11 +31,11 @@ pub(in crate::api) async fn put_report(
     State(state): Shared,
     InternalFor(user): InternalFor,
     request: Request,
-) -> HandlerResult<Told> {
+) -> HandlerResult<RecordResponse> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))

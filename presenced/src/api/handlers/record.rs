@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::{HandlerResult, Told};
+use super::{HandlerResult, RecordResponse};
 use crate::api::Shared;
 use crate::api::caller::Reader;
 use crate::api::path::{PathUser, THIRD};
@@ -12,9 +12,9 @@ pub(in crate::api) async fn record(
     State(state): Shared,
     reader: Reader,
     PathUser(user): PathUser<THIRD>,
-) -> HandlerResult<Told> {
+) -> HandlerResult<RecordResponse> {
     let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))

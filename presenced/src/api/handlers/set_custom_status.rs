@@ -8,7 +8,7 @@ use presence::{Actor, CustomStatus};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{HandlerResult, Told};
+use super::{HandlerResult, RecordResponse};
 use crate::api::caller::ActingUser;
 use crate::api::{Shared, body};
 use crate::server::ApiError;
@@ -26,7 +26,7 @@ pub(in crate::api) async fn set_custom_status(
     State(state): Shared,
     caller: ActingUser,
     request: Request,
-) -> HandlerResult<Told> {
+) -> HandlerResult<RecordResponse> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
@@ -36,7 +36,7 @@ pub(in crate::api) async fn set_custom_status(
         ));
     }
     let record = state.engine.choose(&caller.user, custom, by, caller.viewer).await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))
