@@ -7,21 +7,21 @@ use tokio::net::TcpStream;
 
 use super::Gateway;
 use super::ending::{self, Ending};
-use super::reader::{Incoming, Reader};
-use super::tap::Tap;
+use super::metered_reader::MeteredReader;
+use super::reader::{Incoming, MessageReader};
 use crate::connection::Connection;
 use crate::connection::frame::Opcode;
 
 /// Sends back what arrives, until the client closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
     let conn = Connection::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
-    let tap = Tap::new(
+    let input = MeteredReader::new(
         Arc::clone(&conn),
         early,
         Arc::clone(&gateway.clock),
         Arc::clone(&gateway.limits),
     );
-    let mut reader = Reader::new(tap, gateway.limits.message_bytes);
+    let mut reader = MessageReader::new(input, gateway.limits.message_bytes);
     let ending = serve(&conn, &mut reader).await;
     // The suite expects the close frame alone, without our goodbye before it.
     if let Ending::ByServer(farewell) = ending {
@@ -30,7 +30,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     ending::part(&conn, ending).await;
 }
 
-async fn serve(conn: &Arc<Connection>, reader: &mut Reader) -> Ending {
+async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> Ending {
     loop {
         if let Some(close_reason) = conn.close_reason() {
             return close_reason.into();

@@ -11,8 +11,8 @@ use presence::wire::close;
 use presence::wire::server::ServerMessage;
 use tungstenite::protocol::frame::CloseFrame;
 
-use super::answers;
 use super::reader::Broken;
+use super::replies;
 use crate::connection::Connection;
 use crate::connection::close_reason::{Abuse, CloseReason};
 
@@ -240,7 +240,7 @@ pub(super) async fn part(conn: &Arc<Connection>, ending: Ending) {
             let returns = farewell
                 .returns
                 .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-            answers::push(
+            replies::push(
                 conn,
                 &ServerMessage::Goodbye {
                     reason: farewell.reason.into(),

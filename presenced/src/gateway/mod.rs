@@ -1,18 +1,18 @@
 //! WebSocket: the upgrade, one task per connection that reads, and one handler per message. What is sent goes through
 //! the connection's outbox; what a message does is the engine's business. REST is not known here.
 
-mod answers;
 #[cfg(feature = "autobahn")]
 mod echo;
 mod ending;
+mod frame_scanner;
 mod handlers;
+mod metered_reader;
 mod metrics;
 mod reader;
+mod replies;
 mod session;
-mod tap;
 #[cfg(test)]
 mod tests;
-mod tracker;
 mod upgrade;
 
 use std::sync::Arc;

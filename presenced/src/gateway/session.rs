@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 
 use super::ending::{self, Ending};
 use super::handlers::{self, Handled, Handling};
-use super::reader::{Incoming, Reader};
-use super::tap::Tap;
+use super::metered_reader::MeteredReader;
+use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
-use super::{Gateway, answers};
+use super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::connection::close_reason::{Abuse, CloseReason};
 use crate::connection::frame::Opcode;
@@ -79,7 +79,7 @@ async fn greet<'a>(
     };
     let now = gateway.clock.now();
     conn.watch_over(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
-    answers::push(
+    replies::push(
         conn,
         &ServerMessage::Welcome {
             session_id: conn.name().into(),
@@ -97,7 +97,7 @@ async fn greet<'a>(
 struct Session<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
-    reader: Reader,
+    reader: MessageReader,
     bad_messages: Bucket,
     /// Nothing is read until its backlog is gone.
     is_held: bool,
@@ -115,13 +115,13 @@ enum Turn {
 impl<'a> Session<'a> {
     fn new(greeted: Greeted<'a>, early: Vec<u8>) -> Self {
         let Greeted { gateway, conn } = greeted;
-        let tap = Tap::new(
+        let input = MeteredReader::new(
             Arc::clone(conn),
             early,
             Arc::clone(&gateway.clock),
             Arc::clone(&gateway.limits),
         );
-        let reader = Reader::new(tap, gateway.limits.message_bytes);
+        let reader = MessageReader::new(input, gateway.limits.message_bytes);
         Self {
             gateway,
             conn,
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         self.reader.begin_turn();
         for _ in 0..TURN_MESSAGES {
             let next = self.reader.next();
-            self.note_heard();
+            self.note_received();
             let Some(incoming) = next? else {
                 return Ok(if self.reader.is_turn_over() {
                     Turn::More
@@ -181,8 +181,8 @@ impl<'a> Session<'a> {
         Ok(Turn::More)
     }
 
-    fn note_heard(&mut self) {
-        if let Some(opened) = self.reader.take_heard() {
+    fn note_received(&mut self) {
+        if let Some(opened) = self.reader.take_received() {
             self.conn.hear(self.gateway.clock.mono(), opened);
             self.gateway.engine.heard(self.conn);
         }
@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
             Incoming::Binary(bytes) => {
                 tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.message("binary");
-                answers::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
+                replies::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
                 self.count_bad()
             }
             Incoming::Ping(payload) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use presence::wire::client::MessageId;
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 
 /// What the client said of its user.
@@ -25,6 +25,6 @@ pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<Messa
         Said::Away => gateway.engine.away(conn),
     };
     if let Some(id) = id {
-        answers::ok(conn, Some(&id), record.as_ref());
+        replies::ok(conn, Some(&id), record.as_ref());
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use presence::wire::client::{ClientMessage, Envelope, MessageId};
 use presence::wire::code::Code;
 
-use super::{Gateway, answers};
+use super::{Gateway, replies};
 use crate::connection::Connection;
 
 /// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
@@ -35,7 +35,7 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
         Ok(message) => message,
         Err(refused) => {
             gateway.metrics.message("refused");
-            answers::error(conn, id.as_ref(), refused.code, &refused.message);
+            replies::error(conn, id.as_ref(), refused.code, &refused.message);
             return match refused.code {
                 // Well said, and more than there may be.
                 Code::TooManyWatched => {
@@ -54,7 +54,7 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
         ClientMessage::Activity => activity::handle(gateway, conn, id, activity::Said::Active),
         ClientMessage::Away => activity::handle(gateway, conn, id, activity::Said::Away),
         ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
-        ClientMessage::Ping => answers::pong(conn, id.as_ref()),
+        ClientMessage::Ping => replies::pong(conn, id.as_ref()),
     }
     Handled::Good
 }
@@ -65,7 +65,7 @@ fn later<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
 
 /// Refuses what only a user's connection may ask for.
 fn users_only(conn: &Arc<Connection>, id: Option<&MessageId>) {
-    answers::error(conn, id, Code::UsersOnly, "an observer has no status");
+    replies::error(conn, id, Code::UsersOnly, "an observer has no status");
 }
 
 const fn kind_of(message: &ClientMessage) -> &'static str {

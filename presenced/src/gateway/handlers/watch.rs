@@ -6,7 +6,7 @@ use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 use presence::{Cursor, UserId};
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::WatchRefused;
 
@@ -25,10 +25,10 @@ pub(super) async fn handle(
                 "at most {} users; nothing was added",
                 gateway.limits.watched_per_connection
             );
-            answers::error(conn, id.as_ref(), Code::TooManyWatched, &message);
+            replies::error(conn, id.as_ref(), Code::TooManyWatched, &message);
         }
         Err(WatchRefused::StoreUnavailable) => {
-            answers::error(
+            replies::error(
                 conn,
                 id.as_ref(),
                 Code::StoreUnavailable,

@@ -6,12 +6,12 @@ use presence::Cursor;
 use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
     if conn.user().is_some() {
-        return answers::error(
+        return replies::error(
             conn,
             id.as_ref(),
             Code::ObserversOnly,
