@@ -51,7 +51,7 @@ fn identify(parts: &Parts, state: &AppState) -> Result<Identity, ApiError> {
         tracing::error!("a request without its peer");
         return Err(ApiError::internal());
     };
-    state.door.authenticate(peer.ip(), &parts.headers, None)
+    state.admission.authenticate(peer.ip(), &parts.headers, None)
 }
 
 fn internal(identity: &Identity) -> Result<(), ApiError> {

@@ -19,7 +19,7 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
     let [mut status, mut prefix, mut limit, mut cursor] = [const { None }; 4];
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let place = match name {
+        let parameter = match name {
             "status" => &mut status,
             "prefix" => &mut prefix,
             "limit" => &mut limit,
@@ -27,7 +27,7 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
             _ => continue,
         };
         let value = percent::decode(value, Plus::Space).ok_or_else(|| invalid(name, "is not percent-encoded UTF-8"))?;
-        if place.replace(value).is_some() {
+        if parameter.replace(value).is_some() {
             return Err(invalid(name, "is given twice"));
         }
     }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::cors::Sharing;
 use super::{AppState, Shared, routes};
 use crate::clock::Stopwatch;
-use crate::server::{ApiError, Peer, Place, catching_panics};
+use crate::server::{ApiError, Peer, RequestOrder, catching_panics};
 
 /// Wraps every request of the main listener.
 pub(super) async fn handle_request(State(state): Shared, request: Request, next: Next) -> Response {
@@ -51,8 +51,8 @@ fn admit(state: &Arc<AppState>, request: &Request) -> Result<(), ApiError> {
         tracing::error!("a request without its peer");
         return Err(ApiError::internal());
     };
-    let place = extensions.get::<Place>().copied().unwrap_or(Place::Later);
-    state.door.admit_upgrade(peer.ip(), request.headers(), place)
+    let order = extensions.get::<RequestOrder>().copied().unwrap_or(RequestOrder::Later);
+    state.admission.admit_upgrade(peer.ip(), request.headers(), order)
 }
 
 /// Responses are about people: no cache may store them, no browser may sniff their type.

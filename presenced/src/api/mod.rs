@@ -28,13 +28,13 @@ use presence::wire::code::Code;
 use prometheus_client::registry::Registry;
 
 pub(crate) use metrics::ApiMetrics;
-pub(crate) use readiness::{Readiness, Vitals};
+pub(crate) use readiness::{HealthCheck, Readiness};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
-use crate::server::{ApiError, Door, Slots};
+use crate::server::{Admission, ApiError, ConnectionLimit};
 
 /// What the calls stand on.
 pub(crate) struct AppState {
@@ -43,17 +43,17 @@ pub(crate) struct AppState {
     /// Hosts and origins.
     pub(crate) auth: Arc<Auth>,
     /// Who is calling, and whether that address failed too often.
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     /// The time.
     pub(crate) clock: Arc<Clock>,
     /// Sizes and times of bodies.
     pub(crate) limits: Arc<Limits>,
     /// Places for connections, for `/api/stats`.
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) connection_limit: Arc<ConnectionLimit>,
     /// Whether the daemon can serve.
     pub(crate) readiness: Arc<Readiness>,
     /// What doesn't change while the daemon runs.
-    pub(crate) about: About,
+    pub(crate) node_info: NodeInfo,
     /// Figures of the calls.
     pub(crate) metrics: ApiMetrics,
     /// Everybody's figures, for `/metrics`.
@@ -62,7 +62,7 @@ pub(crate) struct AppState {
 
 /// What doesn't change while the daemon runs.
 #[derive(Debug, Clone)]
-pub(crate) struct About {
+pub(crate) struct NodeInfo {
     /// The node's name.
     pub(crate) node: String,
     /// Of the database schema.

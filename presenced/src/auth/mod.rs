@@ -1,6 +1,6 @@
 //! Who is calling: secrets, users' tokens, bare user ids from trusted proxies, and which pages and host names are ours.
 //! Everything is decided from the peer's address, the headers and a time that comes in as an argument; nothing here reads a
-//! file, counts failures (`server::door` does) or decides what a caller may do (`api::caller` does).
+//! file, counts failures (`server::admission` does) or decides what a caller may do (`api::caller` does).
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::ending::Ending;
 
-/// The limits that are counted here; those of client addresses are the door's.
+/// The limits that are counted here; those of client addresses are the admission's.
 const LIMITS: [&str; 9] = [
     "sessions",
     "watched",

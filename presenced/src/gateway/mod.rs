@@ -23,7 +23,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
-use crate::server::Door;
+use crate::server::Admission;
 
 pub(crate) use metrics::GatewayMetrics;
 
@@ -31,7 +31,7 @@ pub(crate) use metrics::GatewayMetrics;
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) auth: Arc<Auth>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: GatewayMetrics,

@@ -25,7 +25,7 @@ const TURN_MESSAGES: usize = 16;
 
 /// Runs a connection from its greeting to its end.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
-    let Admitted { user, expires, slot } = admitted;
+    let Admitted { user, expires, permit } = admitted;
     let conn = Connection::new(socket, gateway.engine.new_session(), user, gateway.engine.shared());
     let _attached = Attached {
         engine: &gateway.engine,
@@ -40,7 +40,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
     tracing::debug!(session = conn.name(), ?ending, "a connection ended");
     // Boxed, so that a connection does not carry its end along while it lives.
     Box::pin(ending::part(&conn, ending)).await;
-    drop(slot);
+    drop(permit);
 }
 
 /// The task's hold on the engine. Should the task end by a panic, the session ends with it: nobody stays whose connection is

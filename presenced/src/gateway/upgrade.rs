@@ -15,7 +15,7 @@ use presence::{UserId, Wall};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
-use crate::server::{ApiError, Peer, Slot};
+use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// A connection that was let in.
 pub(super) struct Admitted {
@@ -24,7 +24,7 @@ pub(super) struct Admitted {
     /// When its token runs out.
     pub(super) expires: Option<Wall>,
     /// Its place among the connections.
-    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
 
 /// What the client offered, and what is answered.
@@ -85,17 +85,19 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
             "the daemon is going down; come back in a moment",
         ));
     }
-    let identity = gateway.door.authenticate(peer, headers, handshake.bearer.as_deref())?;
+    let identity = gateway
+        .admission
+        .authenticate(peer, headers, handshake.bearer.as_deref())?;
     if identity.user.is_none() && !identity.internal {
         return Err(ApiError::new(Code::Unauthenticated, "no credential"));
     }
-    let slot = extensions.get::<Arc<Slot>>().cloned();
+    let permit = extensions.get::<Arc<ConnectionPermit>>().cloned();
     Ok((
         handshake,
         Admitted {
             user: identity.user,
             expires: identity.expires,
-            slot,
+            permit,
         },
     ))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::Rate;
 
 use super::fixture::{ANNA, CHOICE, Fixture, PROXY, SECRET, STRANGER};
-use crate::api::Vitals;
+use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 /// Every call that needs a credential, and whether a user's is enough.
@@ -122,7 +122,7 @@ async fn handshakes_on_one_connection_or_through_a_proxy_are_counted() {
         },
         ..Limits::default()
     };
-    let api = Fixture::with(limits, Vitals::default()).await;
+    let api = Fixture::with(limits, HealthCheck::default()).await;
     let client = ("x-forwarded-for", "203.0.113.9");
     for (peer, headers) in [(STRANGER, &[][..]), (PROXY, &[client][..])] {
         for _ in 0..3 {

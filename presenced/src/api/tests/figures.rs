@@ -3,7 +3,7 @@
 use axum::body::Body;
 
 use super::fixture::{Fixture, STRANGER, ask};
-use crate::api::{Vitals, routes};
+use crate::api::{HealthCheck, routes};
 use crate::config::limits::Limits;
 
 #[tokio::test]
@@ -17,12 +17,12 @@ async fn readiness_says_what_is_wrong() {
     api.state.readiness.drain();
     let draining = api.ask("GET /readyz", &[], "").await;
     assert_eq!(draining.status, 503);
-    assert_eq!(draining.json()["problems"][0], "the daemon is going down");
-    let vitals = Vitals {
+    assert_eq!(draining.json()["problems"][0], "the daemon is shutting down");
+    let health_check = HealthCheck {
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
     };
-    let broken = Fixture::with(Limits::default(), vitals).await;
+    let broken = Fixture::with(Limits::default(), health_check).await;
     let reply = broken.ask("GET /readyz", &[], "").await;
     assert_eq!(reply.status, 503);
     assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use super::fixture::{ANNA, CHOICE, Fixture};
-use crate::api::Vitals;
+use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
         message_timeout: Duration::from_millis(50),
         ..Limits::default()
     };
-    let api = Fixture::with(limits, Vitals::default()).await;
+    let api = Fixture::with(limits, HealthCheck::default()).await;
     let body = Body::new(Unfinished(Some(Bytes::from_static(b"{\"customStatus\":"))));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], body).await;
     reply.refused(408, "request_timeout");

@@ -79,7 +79,9 @@ async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
     // It neither answers the close frame nor closes.
     assert_eq!(stays.farewell().await.code, Some(4003));
     fixture
-        .until("the socket is given back", async |fixture| fixture.slots.open() == 0)
+        .until("the socket is given back", async |fixture| {
+            fixture.connection_limit.open() == 0
+        })
         .await;
 }
 
@@ -156,6 +158,8 @@ async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
     until_counted(&fixture, "slow_closes_total 1").await;
     assert!(other.is_served().await);
     fixture
-        .until("the socket is given back", async |fixture| fixture.slots.open() == 1)
+        .until("the socket is given back", async |fixture| {
+            fixture.connection_limit.open() == 1
+        })
         .await;
 }

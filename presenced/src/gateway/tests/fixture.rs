@@ -19,7 +19,7 @@ use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen::listen};
+use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// What users' tokens are signed with.
@@ -44,7 +44,7 @@ impl Default for Settings {
 
 pub(in crate::gateway) struct Fixture {
     pub(in crate::gateway) engine: Arc<Engine>,
-    pub(super) slots: Arc<Slots>,
+    pub(super) connection_limit: Arc<ConnectionLimit>,
     server: Server,
     registry: Registry,
     dir: tempfile::TempDir,
@@ -90,17 +90,17 @@ impl Fixture {
         let limits = Arc::new(settings.limits);
         let auth = Arc::new(auth());
         let metrics = ServerMetrics::register(&mut Registry::default());
-        let door = Arc::new(Door::new(
+        let admission = Arc::new(Admission::new(
             &limits,
             Arc::clone(&auth),
             Arc::clone(&clock),
             metrics.clone(),
         ));
-        let slots = Slots::new(100, metrics.connections.clone());
+        let connection_limit = ConnectionLimit::new(100, metrics.connections.clone());
         let gateway = Arc::new(Gateway {
             engine: Arc::clone(&engine),
             auth,
-            door: Arc::clone(&door),
+            admission: Arc::clone(&admission),
             clock: Arc::clone(&clock),
             limits: Arc::clone(&limits),
             metrics: GatewayMetrics::register(&mut registry),
@@ -108,8 +108,8 @@ impl Fixture {
         });
         let serving = Serving {
             router: Router::new().route("/ws", gateway.route()),
-            slots: Arc::clone(&slots),
-            door,
+            connection_limit: Arc::clone(&connection_limit),
+            admission,
             limits,
             clock,
             metrics,
@@ -117,7 +117,7 @@ impl Fixture {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
         Self {
             engine,
-            slots,
+            connection_limit,
             server: Server::start(listener, serving).expect("a server"),
             registry,
             dir,

@@ -137,9 +137,11 @@ async fn a_place_is_given_back_when_the_connection_is_gone() {
     let fixture = Fixture::new().await;
     let client = fixture.connect("anna").await;
     let observer = Client::open(fixture.address(), &[("x-secret-token", SECRET)]).await;
-    assert_eq!(fixture.slots.open(), 2);
+    assert_eq!(fixture.connection_limit.open(), 2);
     drop((client, observer));
     fixture
-        .until("both places are free", async |fixture| fixture.slots.open() == 0)
+        .until("both places are free", async |fixture| {
+            fixture.connection_limit.open() == 0
+        })
         .await;
 }

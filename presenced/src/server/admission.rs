@@ -1,5 +1,5 @@
-//! Who may come in: rates of client addresses for handshakes and failed logins. Trusted proxies are exempt; behind one
-//! its clients' addresses count. Whether a credential is good is decided by `auth`.
+//! Admission control: rate limits per client address for handshakes and failed logins. Trusted proxies are exempt; behind
+//! one, its clients' addresses count. Whether a credential is valid is decided by `auth`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 
-use super::Place;
+use super::RequestOrder;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
@@ -16,8 +16,8 @@ use crate::auth::{Auth, AuthError, Identity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 
-/// The door.
-pub(crate) struct Door {
+/// Admission control of all listeners.
+pub(crate) struct Admission {
     auth: Arc<Auth>,
     clock: Arc<Clock>,
     handshakes: Mutex<AddressLimits>,
@@ -25,8 +25,8 @@ pub(crate) struct Door {
     metrics: ServerMetrics,
 }
 
-impl Door {
-    /// A door that has seen nobody yet.
+impl Admission {
+    /// No address has used anything of its limits.
     pub(crate) fn new(limits: &Limits, auth: Arc<Auth>, clock: Arc<Clock>, metrics: ServerMetrics) -> Self {
         Self {
             auth,
@@ -37,20 +37,20 @@ impl Door {
         }
     }
 
-    /// Counts a TCP connection that arrived.
+    /// Counts an accepted TCP connection as a handshake of its peer.
     pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), ApiError> {
         self.admit_handshake(peer)
     }
 
-    /// Counts a WebSocket handshake. A connection without a proxy was counted when it was accepted, once.
-    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, place: Place) -> Result<(), ApiError> {
-        if place == Place::First && !self.auth.is_trusted_proxy(peer) {
+    /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.
+    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, order: RequestOrder) -> Result<(), ApiError> {
+        if order == RequestOrder::First && !self.auth.is_trusted_proxy(peer) {
             return Ok(());
         }
         self.admit_handshake(self.auth.client_address(peer, headers))
     }
 
-    /// Who is calling. An address that failed too often is refused before its credentials are looked at.
+    /// Authenticates a request. An address with too many failed logins is rejected before its credentials are checked.
     pub(crate) fn authenticate(
         &self,
         peer: IpAddr,
@@ -62,12 +62,17 @@ impl Door {
         let now = self.clock.now();
         if limited {
             let allowed = self.failed_logins.lock().check(address, now.mono);
-            allowed
-                .map_err(|wait| self.too_often("failed_logins", wait, "too many failed logins from this address"))?;
+            allowed.map_err(|wait| {
+                self.rate_limited(
+                    "failed_logins",
+                    wait,
+                    "rate limit exceeded: failed logins from this address",
+                )
+            })?;
         }
         let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.wall);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
-            // Another login of this address may have failed meanwhile; this one is answered as what it is.
+            // The limit may be exceeded by now, through another login; this one still gets its own error.
             let _ = self.failed_logins.lock().take(address, now.mono);
         }
         Ok(identity?)
@@ -78,10 +83,11 @@ impl Door {
             return Ok(());
         }
         let taken = self.handshakes.lock().take(address, self.clock.mono());
-        taken.map_err(|wait| self.too_often("handshakes", wait, "too many connections from this address"))
+        taken
+            .map_err(|wait| self.rate_limited("handshakes", wait, "rate limit exceeded: connections from this address"))
     }
 
-    fn too_often(&self, limit: &'static str, wait: Duration, detail: &'static str) -> ApiError {
+    fn rate_limited(&self, limit: &'static str, wait: Duration, detail: &'static str) -> ApiError {
         self.metrics.count_limit(limit);
         ApiError::rate_limited(wait, detail)
     }

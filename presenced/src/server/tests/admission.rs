@@ -14,8 +14,8 @@ use crate::server::Drained;
 async fn requests_follow_each_other_on_one_connection() {
     let server = Fixture::start(Limits::default());
     let mut client = server.connect().await;
-    assert!(client.ask("/place").await.ends_with("First 127.0.0.1"));
-    assert!(client.ask("/place").await.ends_with("Later 127.0.0.1"));
+    assert!(client.ask("/order").await.ends_with("First 127.0.0.1"));
+    assert!(client.ask("/order").await.ends_with("Later 127.0.0.1"));
     client.send(&HELLO.repeat(3)).await;
     server.until_open(1).await;
     drop(client);
@@ -73,7 +73,7 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
     let upgrade = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     client.send(upgrade).await;
     assert!(client.response().await.starts_with("HTTP/1.1 101"));
-    let (upgraded, slot) = within(server.upgraded.recv()).await.unwrap();
+    let (upgraded, permit) = within(server.upgraded.recv()).await.unwrap();
     let stream = upgraded
         .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
         .map(|parts| parts.io.into_inner());
@@ -91,9 +91,9 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
         Drained::All,
         "it is not the server's any more"
     );
-    assert_eq!(server.slots.open(), 1);
-    drop(slot);
-    assert_eq!(server.slots.open(), 0);
+    assert_eq!(server.connection_limit.open(), 1);
+    drop(permit);
+    assert_eq!(server.connection_limit.open(), 0);
 }
 
 #[tokio::test]
