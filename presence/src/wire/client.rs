@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::code::Code;
@@ -17,7 +18,7 @@ use crate::user_id::UserId;
 /// Longest message id, in bytes: of a string its text, of a number its digits.
 pub const MESSAGE_ID_MAX_BYTES: usize = 64;
 
-/// What a client named its message: a string or a number, given back as it came.
+/// The id of a client's message: a string or a number, kept and sent back byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageId(Box<str>);
 
@@ -25,6 +26,13 @@ impl fmt::Display for MessageId {
     /// As JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 

@@ -185,7 +185,14 @@ impl Engine {
             // Before the last frame there is no point to resume from.
             self.changes.cursor(if done { outbox.complete_to } else { 0 })
         };
-        let text = message::snapshot(id.as_ref(), (cursor, batch.now), &records.texts(), resumed, done);
+        let header = message::SnapshotHeader {
+            id: id.as_ref(),
+            cursor,
+            now: batch.now,
+            resumed,
+            done,
+        };
+        let text = message::snapshot(&header, &records.texts());
         if !done {
             self.put_back(conn, Snapshot { id, resumed, rest });
         }

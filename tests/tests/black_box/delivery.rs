@@ -318,7 +318,7 @@ async fn a_slow_reader_gets_the_latest_state_and_not_the_whole_story() {
     let answer: QueryAnswer = rest.query(&users).await.ok();
     let (mut view, mut told) = (View::default(), 0);
     while !answer.users.iter().all(|record| view.knows(record)) {
-        match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {
+        match serde_json::from_str::<ServerMessage>(&bob.text_with("\"users\"").await).unwrap() {
             // Made as the socket drains, and asked for again and again: it may repeat what is known.
             ServerMessage::Snapshot { users, .. } => view.learn(&users),
             ServerMessage::Presence { users, .. } => {
