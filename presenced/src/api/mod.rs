@@ -34,6 +34,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
+use crate::limit::Limit;
 use crate::server::{Admission, ApiError, ConnectionLimit};
 
 /// What the calls stand on.
@@ -142,13 +143,12 @@ async fn method_not_allowed() -> ApiError {
     )
 }
 
+/// The engine's error as an HTTP error: the one place that maps it for REST.
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::StoreUnavailable => Self::new(Code::StoreUnavailable, error.to_string()),
-            EngineError::RateLimited { retry_after } => {
-                Self::rate_limited(retry_after, "too many choices of this user; try again later")
-            }
+            EngineError::RateLimited { retry_after } => Self::rate_limited(retry_after, Limit::CustomStatuses),
             EngineError::TooManyReports => Self::new(Code::TooMany, error.to_string()),
         }
     }

@@ -216,7 +216,9 @@ impl Connection {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
         let drain = self.shared.drain.begins();
         if self.shared.drain.has_begun() && self.close_reason().is_none() {
-            return self.close_with(CloseReason::Draining(self.shared.drain.delay_of(self.id)));
+            return self.close_with(CloseReason::Draining {
+                retry_after: self.shared.drain.delay_of(self.id),
+            });
         }
         let is_stuck = self.stuck_since().is_some();
         tokio::select! {
@@ -246,7 +248,7 @@ impl Connection {
 
     /// Bytes arrived; a message is unfinished since `opened`, if one is.
     pub(crate) fn hear(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
-        self.keepalive.lock().hear(now, opened);
+        self.keepalive.lock().on_received(now, opened);
         if let Some(since) = opened {
             self.arm(since.after(self.shared.keepalive_options.message_timeout));
         }

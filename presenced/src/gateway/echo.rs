@@ -1,18 +1,19 @@
-//! The echo that the conformance suite talks to: the daemon's own upgrade, reading, limits and sending, and nothing of
-//! presence. No release build has it.
+//! The echo server for the conformance suite: the daemon's own upgrade, reading, limits and sending, without presence. No
+//! release build has it.
 
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
 use super::Gateway;
-use super::ending::{self, Ending};
+use super::close;
 use super::metered_reader::MeteredReader;
 use super::reader::{Incoming, MessageReader};
 use crate::connection::Connection;
+use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 
-/// Sends back what arrives, until the client closes.
+/// Echoes every message until the connection closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
     let conn = Connection::new(socket, gateway.engine.new_session(), None, gateway.engine.shared());
     let input = MeteredReader::new(
@@ -22,18 +23,18 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         Arc::clone(&gateway.limits),
     );
     let mut reader = MessageReader::new(input, gateway.limits.message_bytes);
-    let ending = serve(&conn, &mut reader).await;
-    // The suite expects the close frame alone, without our goodbye before it.
-    if let Ending::ByServer(farewell) = ending {
-        conn.push_close(Some(farewell.code()), "");
+    let reason = serve(&conn, &mut reader).await;
+    // The suite expects the close frame alone: what is pushed after it, such as the goodbye, is dropped.
+    if reason.goodbye().is_some() {
+        conn.push_close(reason.close_code(), "");
     }
-    ending::part(&conn, ending).await;
+    close::close(&conn, reason).await;
 }
 
-async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> Ending {
+async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReason {
     loop {
         if let Some(close_reason) = conn.close_reason() {
-            return close_reason.into();
+            return close_reason;
         }
         if conn.is_backlogged() {
             conn.attend().await;
@@ -45,8 +46,8 @@ async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> Ending {
             Ok(Some(Incoming::Binary(bytes))) => conn.push_frame(Opcode::Binary, &bytes),
             Ok(Some(Incoming::Ping(payload))) => conn.push_frame(Opcode::Pong, &payload),
             Ok(Some(Incoming::Pong)) => {}
-            Ok(Some(Incoming::Close(close))) => return close.into(),
-            Err(broken) => return broken.into(),
+            Ok(Some(Incoming::Close(code))) => return CloseReason::ByClient(code),
+            Err(reason) => return reason,
             Ok(None) => tokio::select! {
                 _ = conn.socket().readable() => {}
                 () = conn.attend() => {}

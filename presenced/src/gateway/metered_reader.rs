@@ -13,7 +13,7 @@ use super::frame_scanner::FrameScanner;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::connection::Connection;
-use crate::connection::close_reason::Abuse;
+use crate::limit::Limit;
 
 /// Most bytes read in one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub(super) struct MeteredReader {
     /// Since when a message is unfinished, if one is.
     opened: Option<Mono>,
     /// The limit that was exceeded; nothing is read after that.
-    exceeded: Option<Abuse>,
+    exceeded: Option<Limit>,
     /// Bytes arrived since the last [`Self::take_received`].
     has_received: bool,
 }
@@ -57,7 +57,7 @@ impl MeteredReader {
     }
 
     /// The limit that was exceeded, if one was.
-    pub(super) const fn exceeded(&self) -> Option<Abuse> {
+    pub(super) const fn exceeded(&self) -> Option<Limit> {
         self.exceeded
     }
 
@@ -116,15 +116,15 @@ impl MeteredReader {
             (true, false) => self.opened.or(Some(now)),
         };
         if self.bytes.take(self.limits.bytes, now, bytes.len() as u64).is_err() {
-            return self.exceed(Abuse::Bytes);
+            return self.exceed(Limit::Bytes);
         }
         if scanned.begun > 0 && self.messages.take(self.limits.messages, now, scanned.begun).is_err() {
-            return self.exceed(Abuse::Messages);
+            return self.exceed(Limit::Messages);
         }
         Ok(())
     }
 
-    fn exceed(&mut self, limit: Abuse) -> io::Result<()> {
+    fn exceed(&mut self, limit: Limit) -> io::Result<()> {
         self.exceeded = Some(limit);
         Err(io::Error::other(limit.text()))
     }

@@ -1,9 +1,9 @@
 //! WebSocket: the upgrade, one task per connection that reads, and one handler per message. What is sent goes through
 //! the connection's outbox; what a message does is the engine's business. REST is not known here.
 
+mod close;
 #[cfg(feature = "autobahn")]
 mod echo;
-mod ending;
 mod frame_scanner;
 mod handlers;
 mod metered_reader;

@@ -6,12 +6,11 @@ use std::io;
 
 use presence::Mono;
 use tungstenite::error::ProtocolError;
-use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::metered_reader::MeteredReader;
-use crate::connection::close_reason::Abuse;
+use crate::connection::close_reason::CloseReason;
 
 /// Most bytes of one read. tungstenite zeroes the buffer before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
@@ -26,23 +25,8 @@ pub(super) enum Incoming {
     Binary(Bytes),
     Ping(Bytes),
     Pong,
-    /// The last message.
-    Close(Option<CloseFrame>),
-}
-
-/// Why nothing more can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// No close frame: the end of the stream, or a reset.
-    Lost,
-    /// A limit under the codec was passed: this one.
-    OverLimit(Abuse),
-    /// A message is longer than it may be, or says it will be.
-    TooLong,
-    /// Text that is not UTF-8.
-    InvalidText,
-    /// Not as RFC 6455 wants it.
-    BadProtocol,
+    /// The last message, with its close code if it has one.
+    Close(Option<u16>),
 }
 
 /// The reading half of a connection: frames in, messages out.
@@ -78,10 +62,10 @@ impl MessageReader {
         self.input.is_turn_over()
     }
 
-    /// The next message, without waiting; none if it is incomplete or the turn is over.
-    pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
+    /// The next message, without waiting; none if it is incomplete or the turn is over. An error ends the connection.
+    pub(super) fn next(&mut self) -> Result<Option<Incoming>, CloseReason> {
         if let Some(limit) = self.input.exceeded() {
-            return Err(Broken::OverLimit(limit));
+            return Err(CloseReason::LimitExceeded(limit));
         }
         let message_max = self.message_max;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
@@ -90,7 +74,7 @@ impl MessageReader {
             Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
             Ok(Message::Ping(payload)) => Ok(Some(Incoming::Ping(payload))),
             Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Pong)),
-            Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close))),
+            Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close.map(|close| close.code.into())))),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 // Between messages the codec buffers nothing: it has returned all that it was given.
                 if !self.input.is_open() {
@@ -98,7 +82,7 @@ impl MessageReader {
                 }
                 Ok(None)
             }
-            Err(error) => Err(self.broken_by(&error)),
+            Err(error) => Err(self.close_reason(&error)),
         }
     }
 
@@ -107,16 +91,18 @@ impl MessageReader {
         self.input.take_received()
     }
 
-    fn broken_by(&self, error: &Error) -> Broken {
+    /// Why a connection ends whose codec failed with this error.
+    fn close_reason(&self, error: &Error) -> CloseReason {
+        // A limit that was exceeded below the codec reaches it as an I/O error.
         if let Some(limit) = self.input.exceeded() {
-            return Broken::OverLimit(limit);
+            return CloseReason::LimitExceeded(limit);
         }
         match error {
-            Error::Capacity(_) => Broken::TooLong,
-            Error::Utf8(_) => Broken::InvalidText,
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
-            Error::Protocol(_) => Broken::BadProtocol,
-            _ => Broken::Lost,
+            Error::Capacity(_) => CloseReason::MessageTooLong,
+            Error::Utf8(_) => CloseReason::InvalidUtf8,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Lost,
+            Error::Protocol(_) => CloseReason::ProtocolError,
+            _ => CloseReason::Lost,
         }
     }
 }

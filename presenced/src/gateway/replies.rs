@@ -1,4 +1,5 @@
-//! Answers to a client's messages. The `id` goes back as it came, digit for digit.
+//! Sends the messages of one connection that are not deliveries: replies to its requests, the welcome and the goodbye. Their
+//! format is [`ServerMessage`]'s.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,90 +7,60 @@ use std::time::Duration;
 use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 use presence::wire::record::Record;
-use serde::Serialize;
-use serde_json::value::RawValue;
+use presence::wire::server::ServerMessage;
 
 use crate::connection::Connection;
+use crate::engine::EngineError;
+use crate::limit::Limit;
 
-#[derive(Serialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a Record>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<Code>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
+/// The request was done; `user` is the user's own record, where there is one.
+pub(super) fn ok(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>) {
+    send(conn, &ServerMessage::Ok { id, user });
 }
 
-/// It was done; with the own record, where there is one.
-pub(super) fn ok(conn: &Arc<Connection>, id: Option<&MessageId>, user: Option<&Record>) {
-    push(
-        conn,
-        &Answer {
-            kind: "ok",
-            id: raw(id),
-            user,
-            ..Answer::default()
-        },
-    );
+pub(super) fn pong(conn: &Arc<Connection>, id: Option<MessageId>) {
+    send(conn, &ServerMessage::Pong { id });
 }
 
-/// The answer to a ping.
-pub(super) fn pong(conn: &Arc<Connection>, id: Option<&MessageId>) {
-    push(
-        conn,
-        &Answer {
-            kind: "pong",
-            id: raw(id),
-            ..Answer::default()
-        },
-    );
-}
-
-/// It was refused.
-pub(super) fn error(conn: &Arc<Connection>, id: Option<&MessageId>, code: Code, message: &str) {
-    push(
-        conn,
-        &Answer {
-            kind: "error",
-            id: raw(id),
-            code: Some(code),
-            message: Some(message),
-            ..Answer::default()
-        },
-    );
-}
-
-/// It was refused for now.
-pub(super) fn rate_limited(conn: &Arc<Connection>, id: Option<&MessageId>, retry_after: Duration) {
-    // Rounded up: a client that comes back a moment early would be refused again.
-    let millis = u64::try_from(retry_after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
-    let answer = Answer {
-        kind: "error",
-        id: raw(id),
-        code: Some(Code::RateLimited),
-        message: Some("too many choices; try again later"),
-        retry_after_ms: Some(millis),
-        ..Answer::default()
+/// The request failed.
+pub(super) fn error(conn: &Arc<Connection>, id: Option<MessageId>, code: Code, message: impl Into<String>) {
+    let message = ServerMessage::Error {
+        id,
+        code,
+        message: message.into(),
+        retry_after_ms: None,
     };
-    push(conn, &answer);
+    send(conn, &message);
 }
 
-/// Sends a message.
-pub(super) fn push(conn: &Arc<Connection>, message: &impl Serialize) {
-    match serde_json::to_string(message) {
+/// The engine's error as a reply: the one place that maps it for WebSockets.
+pub(super) fn engine_error(conn: &Arc<Connection>, id: Option<MessageId>, engine_error: EngineError) {
+    let (code, message, retry_after) = match engine_error {
+        EngineError::StoreUnavailable => (Code::StoreUnavailable, engine_error.to_string(), None),
+        EngineError::RateLimited { retry_after } => {
+            let text = Limit::CustomStatuses.text();
+            (Code::RateLimited, text.to_owned(), Some(retry_after))
+        }
+        EngineError::TooManyReports => (Code::TooMany, engine_error.to_string(), None),
+    };
+    let message = ServerMessage::Error {
+        id,
+        code,
+        message,
+        retry_after_ms: retry_after.map(millis_rounded_up),
+    };
+    send(conn, &message);
+}
+
+/// Sends any message.
+pub(super) fn send(conn: &Arc<Connection>, message: &ServerMessage<MessageId>) {
+    match message.encode() {
         Ok(text) => conn.push_text(&text),
-        Err(error) => tracing::error!(%error, "a message could not be encoded"),
+        Err(error) => tracing::error!(%error, "can't encode a message"),
     }
 }
 
-fn raw(id: Option<&MessageId>) -> Option<Box<RawValue>> {
-    id.and_then(|id| RawValue::from_string(id.to_string()).ok())
+/// Rounded up: a client that tries again a moment early would be rejected again.
+fn millis_rounded_up(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }

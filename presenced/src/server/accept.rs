@@ -3,17 +3,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Mono;
 use presence::wire::code::Code;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
 
 use super::http_connection::HttpServer;
 use super::problem::ApiError;
 use super::reject::Rejector;
-use super::{Phase, Serving};
+use super::{ConnectionPermit, Phase, Serving, TaskHandle};
+use crate::limit::Limit;
 
 /// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -29,20 +30,15 @@ enum AfterError {
     BackOff,
 }
 
-/// Accepts until the server drains. Every task of the server holds a clone of `alive`.
-pub(super) async fn run(
-    listener: TcpListener,
-    serving: Serving,
-    mut phase: watch::Receiver<Phase>,
-    alive: mpsc::Sender<()>,
-) {
+/// Accepts until the server drains.
+pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: TaskHandle) {
     let http_server = HttpServer::new(&serving);
     let rejector = Rejector::new();
     let mut log_after = None;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            _ = handle.phase.wait_for(|phase| *phase != Phase::Serving) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -50,8 +46,7 @@ pub(super) async fn run(
                 serving.metrics.accepted.inc();
                 match admit(&serving, &stream, peer) {
                     Ok(permit) => {
-                        let (phase, alive) = (phase.clone(), alive.clone());
-                        tokio::spawn(http_server.serve(stream, peer, permit, phase, alive));
+                        tokio::spawn(http_server.serve(stream, peer, permit, handle.clone()));
                     }
                     Err(error) => rejector.reject(stream, &error),
                 }
@@ -67,19 +62,12 @@ pub(super) async fn run(
     }
 }
 
-fn admit(
-    serving: &Serving,
-    stream: &TcpStream,
-    peer: SocketAddr,
-) -> Result<std::sync::Arc<super::ConnectionPermit>, ApiError> {
+fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<Arc<ConnectionPermit>, ApiError> {
     // Rate first: an address that exceeds it must not be able to use up the connection limit.
     serving.admission.admit_connection(peer.ip())?;
     let Some(permit) = serving.connection_limit.acquire() else {
-        serving.metrics.count_limit("connections");
-        return Err(ApiError::new(
-            Code::AtCapacity,
-            "connection limit reached; try again later",
-        ));
+        serving.metrics.count_limit(Limit::Connections);
+        return Err(ApiError::new(Code::AtCapacity, Limit::Connections.text()));
     };
     // A response is one small write; waiting for the client's ACK of the one before would delay it by 40 ms.
     let _ = stream.set_nodelay(true);

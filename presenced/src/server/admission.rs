@@ -15,6 +15,7 @@ use super::problem::ApiError;
 use crate::auth::{Auth, AuthError, Identity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::limit::Limit;
 
 /// Admission control of all listeners.
 pub(crate) struct Admission {
@@ -62,13 +63,7 @@ impl Admission {
         let now = self.clock.now();
         if limited {
             let allowed = self.failed_logins.lock().check(address, now.mono);
-            allowed.map_err(|wait| {
-                self.rate_limited(
-                    "failed_logins",
-                    wait,
-                    "rate limit exceeded: failed logins from this address",
-                )
-            })?;
+            allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
         let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.wall);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
@@ -83,12 +78,11 @@ impl Admission {
             return Ok(());
         }
         let taken = self.handshakes.lock().take(address, self.clock.mono());
-        taken
-            .map_err(|wait| self.rate_limited("handshakes", wait, "rate limit exceeded: connections from this address"))
+        taken.map_err(|wait| self.rate_limited(Limit::Handshakes, wait))
     }
 
-    fn rate_limited(&self, limit: &'static str, wait: Duration, detail: &'static str) -> ApiError {
+    fn rate_limited(&self, limit: Limit, wait: Duration) -> ApiError {
         self.metrics.count_limit(limit);
-        ApiError::rate_limited(wait, detail)
+        ApiError::rate_limited(wait, limit)
     }
 }

@@ -14,10 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
 use tower::Service;
 
-use super::{ConnectionPermit, Peer, Phase, RequestOrder, ServerMetrics, Serving};
+use super::{ConnectionPermit, Peer, Phase, RequestOrder, ServerMetrics, Serving, TaskHandle};
 
 /// Longest request head, and most bytes that hyper buffers for a connection.
 const BUFFER_MAX_BYTES: usize = 16 * 1024;
@@ -51,14 +50,13 @@ impl HttpServer {
         }
     }
 
-    /// Serves one connection. `alive` is held until it ends.
+    /// Serves one connection, and holds `handle` until it ends.
     pub(super) fn serve(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         permit: Arc<ConnectionPermit>,
-        mut phase: watch::Receiver<Phase>,
-        alive: mpsc::Sender<()>,
+        mut handle: TaskHandle,
     ) -> impl Future<Output = ()> + Send + use<> {
         // Counts up when a request begins and when its response is made, so it is odd while the router works.
         let exchanges = Arc::new(AtomicU64::new(0));
@@ -74,7 +72,7 @@ impl HttpServer {
             loop {
                 tokio::select! {
                     _ = http.as_mut() => break,
-                    changed = phase.changed() => match changed.map(|()| *phase.borrow()) {
+                    changed = handle.phase.changed() => match changed.map(|()| *handle.phase.borrow()) {
                         Ok(Phase::Draining) if !draining => {
                             draining = true;
                             http.as_mut().graceful_shutdown();
@@ -89,7 +87,7 @@ impl HttpServer {
                     }
                 }
             }
-            drop(alive);
+            drop(handle);
         }
     }
 }

@@ -1,16 +1,13 @@
 //! Metrics of the server: connections, and what was rejected before a request was handled.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Which limit refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct LimitLabel {
-    limit: &'static str,
-}
+use crate::limit::{Limit, LimitCounters};
+
+/// The limits that are counted here.
+const LIMITS: [Limit; 3] = [Limit::Connections, Limit::Handshakes, Limit::FailedLogins];
 
 /// Metrics of all servers together.
 #[derive(Debug, Clone, Default)]
@@ -20,12 +17,15 @@ pub(crate) struct ServerMetrics {
     pub(super) accepted: Counter,
     pub(super) accept_errors: Counter,
     pub(super) stuck: Counter,
-    refused: Family<LimitLabel, Counter>,
+    rejected: LimitCounters,
 }
 
 impl ServerMetrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
+        let metrics = Self {
+            rejected: LimitCounters::new(&LIMITS),
+            ..Self::default()
+        };
         registry.register(
             "http_connections",
             "Open connections, including WebSockets",
@@ -45,15 +45,12 @@ impl ServerMetrics {
         registry.register(
             "door_refused",
             "Connections, upgrades and logins rejected by admission control, by limit",
-            metrics.refused.clone(),
+            metrics.rejected.family(),
         );
-        for limit in ["connections", "handshakes", "failed_logins"] {
-            drop(metrics.refused.get_or_create(&LimitLabel { limit }));
-        }
         metrics
     }
 
-    pub(super) fn count_limit(&self, limit: &'static str) {
-        self.refused.get_or_create(&LimitLabel { limit }).inc();
+    pub(super) fn count_limit(&self, limit: Limit) {
+        self.rejected.count(limit);
     }
 }

@@ -68,6 +68,14 @@ enum Phase {
     Cut,
 }
 
+/// Held by every task of a server.
+#[derive(Clone)]
+struct TaskHandle {
+    phase: watch::Receiver<Phase>,
+    /// Dropped when the task ends: the server waits for the last one.
+    _alive: mpsc::Sender<()>,
+}
+
 /// Whether all requests were finished before the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drained {
@@ -81,7 +89,7 @@ pub(crate) struct Server {
     #[cfg(test)]
     local_addr: SocketAddr,
     phase: watch::Sender<Phase>,
-    /// Every task of this server holds the other end; it is closed when the last task has ended.
+    /// Every [`TaskHandle`] holds the other end; it is closed when the last task has ended.
     alive: mpsc::Receiver<()>,
     accepting: JoinHandle<()>,
 }
@@ -95,9 +103,13 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         #[cfg(test)]
         let local_addr = listener.local_addr()?;
-        let (phase, watched) = watch::channel(Phase::Serving);
-        let (held, alive) = mpsc::channel(1);
-        let accepting = tokio::spawn(accept::run(listener, serving, watched, held));
+        let (phase, phase_receiver) = watch::channel(Phase::Serving);
+        let (alive_sender, alive) = mpsc::channel(1);
+        let handle = TaskHandle {
+            phase: phase_receiver,
+            _alive: alive_sender,
+        };
+        let accepting = tokio::spawn(accept::run(listener, serving, handle));
         Ok(Self {
             #[cfg(test)]
             local_addr,

@@ -14,6 +14,7 @@ use presence::wire::code::Code;
 use presence::wire::rest::Problem;
 
 use crate::auth::AuthError;
+use crate::limit::Limit;
 
 /// Longest detail, in bytes: some quote what the client sent.
 const DETAIL_MAX_BYTES: usize = 256;
@@ -46,10 +47,10 @@ impl ApiError {
     }
 
     /// A rate limit was exceeded; `Retry-After` says when to try again.
-    pub(crate) fn rate_limited(wait: Duration, detail: &'static str) -> Self {
+    pub(crate) fn rate_limited(wait: Duration, limit: Limit) -> Self {
         Self {
             retry_after: Some(wait),
-            ..Self::new(Code::RateLimited, detail)
+            ..Self::new(Code::RateLimited, limit.text())
         }
     }
 
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn retry_after_is_rounded_up_to_whole_seconds() {
         for (millis, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (6000, 6)] {
-            let error = ApiError::rate_limited(Duration::from_millis(millis), "too often");
+            let error = ApiError::rate_limited(Duration::from_millis(millis), Limit::Handshakes);
             let response = error.into_response();
             assert_eq!(response.headers()["retry-after"], seconds.to_string());
         }

@@ -1,4 +1,4 @@
-//! `watchAll`: for observers alone.
+//! `watchAll`: watches every user; for observers only.
 
 use std::sync::Arc;
 
@@ -11,12 +11,8 @@ use crate::connection::Connection;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
     if conn.user().is_some() {
-        return replies::error(
-            conn,
-            id.as_ref(),
-            Code::ObserversOnly,
-            "only an observer watches everyone",
-        );
+        let message = "watchAll is for observers: connect with the internal secret and without a user";
+        return replies::error(conn, id, Code::ObserversOnly, message);
     }
     gateway.engine.watch_all(conn, id, since).await;
 }

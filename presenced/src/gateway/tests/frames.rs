@@ -53,9 +53,9 @@ async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
         assert_eq!(anna.answer("long").await["type"], "pong");
     }
     anna.say(&ping_of(MESSAGE_MAX + 1)).await;
-    let farewell = anna.farewell().await;
+    let closed = anna.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref()),
+        (closed.code, closed.reason.as_deref()),
         (Some(1009), Some("message_too_long"))
     );
 
@@ -64,7 +64,7 @@ async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
     let (front, back) = long.split_at(9_000);
     bob.send(&frame(TEXT, front.as_bytes())).await;
     bob.send(&frame(FINAL | CONTINUATION, back.as_bytes())).await;
-    assert_eq!(bob.farewell().await.code, Some(1009), "in fragments");
+    assert_eq!(bob.until_closed().await.code, Some(1009), "in fragments");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn an_announced_length_is_refused_without_being_read() {
         head.extend(length.to_be_bytes());
         head.extend([0; 4]);
         client.send(&head).await;
-        assert_eq!(client.farewell().await.code, Some(1009), "{length}");
+        assert_eq!(client.until_closed().await.code, Some(1009), "{length}");
     }
 }
 
@@ -85,7 +85,7 @@ async fn the_close_frame_reaches_a_client_that_is_still_sending() {
     let fixture = Fixture::new().await;
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | TEXT, &vec![b'x'; 150_000])).await;
-    assert_eq!(client.farewell().await.code, Some(1009));
+    assert_eq!(client.until_closed().await.code, Some(1009));
     // Nor is it cut off at once: a reset could overtake the close frame on its way.
     for _ in 0..5 {
         let sent = client.stream.write_all(&[0; 1_000]).await;
@@ -120,9 +120,9 @@ async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
     for (what, bytes, code) in cases {
         let mut client = fixture.connect("anna").await;
         client.send(&bytes).await;
-        let farewell = client.farewell().await;
-        assert_eq!(farewell.code, Some(code), "{what}");
-        assert!(farewell.reason.is_some(), "{what}: no goodbye");
+        let closed = client.until_closed().await;
+        assert_eq!(closed.code, Some(code), "{what}");
+        assert!(closed.reason.is_some(), "{what}: no goodbye");
     }
 }
 
@@ -134,17 +134,17 @@ async fn a_close_code_is_echoed_if_it_may_be_sent_at_all() {
     ] {
         let mut client = fixture.connect("anna").await;
         client.send(&close(code, "bye".as_bytes())).await;
-        assert_eq!(client.farewell().await.code, Some(code));
+        assert_eq!(client.until_closed().await.code, Some(code));
     }
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535] {
         let mut client = fixture.connect("anna").await;
         client.send(&close(code, b"")).await;
-        assert_eq!(client.farewell().await.code, Some(1002), "{code}");
+        assert_eq!(client.until_closed().await.code, Some(1002), "{code}");
     }
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | CLOSE, b"")).await;
-    let farewell = client.farewell().await;
-    assert_eq!((farewell.code, farewell.reason), (None, None));
+    let closed = client.until_closed().await;
+    assert_eq!((closed.code, closed.reason), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,8 +166,8 @@ async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
     let mut other = fixture.connect("bob").await;
     let mut client: Client = fixture.connect("anna").await;
     client.send(&burst).await;
-    let farewell = client.farewell().await;
-    assert_eq!((farewell.code, farewell.returns), (Some(4008), None));
+    let closed = client.until_closed().await;
+    assert_eq!((closed.code, closed.retry_after_ms), (Some(4008), None));
     assert!(
         fixture
             .figures()

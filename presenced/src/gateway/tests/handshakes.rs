@@ -27,7 +27,7 @@ async fn an_observer_is_nobodys_session() {
     let sessions = fixture.engine.stats().sessions;
     assert_eq!((sessions.connections, sessions.observers), (0, 1));
     observer.send(&close(1000, b"")).await;
-    assert_eq!(observer.farewell().await.code, Some(1000));
+    assert_eq!(observer.until_closed().await.code, Some(1000));
     fixture
         .until("the observer is gone", async |fixture| {
             fixture.engine.stats().sessions.observers == 0
@@ -123,10 +123,10 @@ async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
     let _second = fixture.connect("anna").await;
     let before = fixture.record("anna").await;
     let mut third = Client::open(fixture.address(), &[("x-user-id", "anna")]).await;
-    let farewell = third.farewell().await;
-    assert_eq!(farewell.code, Some(4029));
-    assert_eq!(farewell.reason.as_deref(), Some("too_many_sessions"));
-    assert!(farewell.returns.is_some_and(|millis| millis > 0));
+    let closed = third.until_closed().await;
+    assert_eq!(closed.code, Some(4029));
+    assert_eq!(closed.reason.as_deref(), Some("too_many_sessions"));
+    assert!(closed.retry_after_ms.is_some_and(|millis| millis > 0));
     assert_eq!(fixture.record("anna").await, before);
     assert_eq!(fixture.engine.stats().sessions.connections, 2, "nor counted as one");
     assert!(first.is_served().await);

@@ -167,7 +167,7 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
     }
     assert!(client.is_served().await);
     client.say("nope").await;
-    assert_eq!(client.farewell().await.code, Some(4008));
+    assert_eq!(client.until_closed().await.code, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +179,7 @@ async fn binary_messages_are_bad_ones() {
         assert_eq!(client.json().await["code"], "not_text");
     }
     client.send(&frame(FINAL | BINARY, b"{}")).await;
-    assert_eq!(client.farewell().await.code, Some(4008));
+    assert_eq!(client.until_closed().await.code, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]

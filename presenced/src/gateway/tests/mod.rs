@@ -1,7 +1,7 @@
 //! The gateway with real sockets, from the handshake to the last byte, on an engine and a store of its own.
 
 mod client;
-mod endings;
+mod closes;
 mod fixture;
 mod frames;
 mod handshakes;

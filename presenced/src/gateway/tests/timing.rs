@@ -75,7 +75,7 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
 
     let mut half = fixture.connect("half").await;
     half.send(frame(FINAL | TEXT, b"{}").split_at(3).0).await;
-    assert_eq!(half.farewell().await.code, Some(4008), "half a frame");
+    assert_eq!(half.until_closed().await.code, Some(4008), "half a frame");
 
     let mut client: Client = fixture.connect("anna").await;
     client.send(&frame(TEXT, b"{")).await;
@@ -96,7 +96,7 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
         }
         assert!(pongs < 100, "never judged");
     }
-    let code = client.farewell().await.code;
+    let code = client.until_closed().await.code;
     assert_eq!(code, Some(4008));
     assert!(pongs >= 5, "{pongs}");
     let figures = fixture.figures();
@@ -114,9 +114,9 @@ async fn a_connection_ends_when_its_token_does() {
     let mut client = Client::open(fixture.address(), &[("authorization", &bearer)]).await;
     assert_eq!(client.json().await["type"], "welcome");
     assert!(client.is_served().await);
-    let farewell = client.farewell().await;
+    let closed = client.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (closed.code, closed.reason.as_deref(), closed.retry_after_ms),
         (Some(4001), Some("expired"), Some(0))
     );
     let explain = fixture.explain("anna").await;

@@ -58,16 +58,16 @@ async fn a_kicked_user_is_told_not_to_come_back() {
     let fixture = Fixture::new().await;
     let mut kicked = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
-    let farewell = kicked.farewell().await;
+    let closed = kicked.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (closed.code, closed.reason.as_deref(), closed.retry_after_ms),
         (Some(4003), Some("kicked"), None)
     );
     assert_eq!(fixture.record("anna").await.status, Status::Offline);
     let mut forgotten = fixture.connect("anna").await;
     assert_eq!(fixture.engine.forget(&user("anna")).await, Ok(1));
-    let farewell = forgotten.farewell().await;
-    assert_eq!((farewell.code, farewell.returns), (Some(4010), None));
+    let closed = forgotten.until_closed().await;
+    assert_eq!((closed.code, closed.retry_after_ms), (Some(4010), None));
     assert_eq!(fixture.record("anna").await.status, Status::Offline);
 }
 
@@ -77,7 +77,7 @@ async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
     let mut stays = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
     // It neither answers the close frame nor closes.
-    assert_eq!(stays.farewell().await.code, Some(4003));
+    assert_eq!(stays.until_closed().await.code, Some(4003));
     fixture
         .until("the socket is given back", async |fixture| {
             fixture.connection_limit.open() == 0
@@ -92,12 +92,9 @@ async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
     let mut observer = fixture.observe().await;
     fixture.engine.begin_drain();
     for client in [&mut anna, &mut observer] {
-        let farewell = client.farewell().await;
-        assert_eq!(
-            (farewell.code, farewell.reason.as_deref()),
-            (Some(1012), Some("restart"))
-        );
-        assert!(farewell.returns.is_some_and(|millis| millis >= 500));
+        let closed = client.until_closed().await;
+        assert_eq!((closed.code, closed.reason.as_deref()), (Some(1012), Some("restart")));
+        assert!(closed.retry_after_ms.is_some_and(|millis| millis >= 500));
     }
     let explain = fixture.explain("anna").await;
     assert!(
@@ -126,7 +123,7 @@ async fn a_verdict_does_not_wait_for_the_store() {
     fixture.engine.begin_drain();
     // Not after an answer to the choice, which comes once the store has given up.
     assert_eq!(anna.json().await["type"], "goodbye");
-    assert_eq!(anna.farewell().await.code, Some(1012));
+    assert_eq!(anna.until_closed().await.code, Some(1012));
     blocker.execute_batch("ROLLBACK").expect("no lock");
 }
 
