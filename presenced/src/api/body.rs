@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Fields<'a> {
+    struct TestFields<'a> {
         #[serde(borrow)]
         value: Option<&'a RawValue>,
     }
@@ -122,7 +122,7 @@ mod tests {
             format!(r#"{{"value":{open}{close}}}"#)
         };
         for good in ["{}", " {\"value\":1}\n", r#"{"other":[{}]}"#, &depth(100)] {
-            assert!(object::<Fields<'_>>(good.as_bytes()).is_ok(), "{good}");
+            assert!(object::<TestFields<'_>>(good.as_bytes()).is_ok(), "{good}");
         }
         let hostile: [&[u8]; 14] = [
             b"",
@@ -141,14 +141,14 @@ mod tests {
             depth(5000).leak().as_bytes(),
         ];
         for bytes in hostile {
-            let error = object::<Fields<'_>>(bytes).unwrap_err();
+            let error = object::<TestFields<'_>>(bytes).unwrap_err();
             assert_eq!(error.code, Code::InvalidJson, "{bytes:?}");
         }
     }
 
     #[test]
     fn a_field_is_missing_null_or_of_its_type() {
-        let fields = |text: &'static str| object::<Fields<'static>>(text.as_bytes()).unwrap();
+        let fields = |text: &'static str| object::<TestFields<'static>>(text.as_bytes()).unwrap();
         assert_eq!(optional::<u64>(fields("{}").value, "value"), Ok(None));
         assert_eq!(optional::<u64>(fields(r#"{"value":null}"#).value, "value"), Ok(None));
         assert_eq!(optional::<u64>(fields(r#"{"value":7}"#).value, "value"), Ok(Some(7)));

@@ -10,7 +10,7 @@ use presence::wire::code::Code;
 use presence::wire::record::Viewer;
 
 use super::AppState;
-use crate::auth::Identity;
+use crate::auth::CallerIdentity;
 use crate::server::{ApiError, Peer};
 
 /// An internal caller.
@@ -28,14 +28,14 @@ pub(super) struct ActingUser {
 }
 
 /// A user or an internal caller.
-pub(super) enum Reader {
+pub(super) enum AnyCaller {
     /// Sees everything.
     Internal,
     /// Sees more of itself than of others.
     User(UserId),
 }
 
-impl Reader {
+impl AnyCaller {
     /// How the caller sees `user`.
     pub(super) fn viewer_of(&self, user: &UserId) -> Viewer {
         match self {
@@ -46,7 +46,7 @@ impl Reader {
     }
 }
 
-fn identify(parts: &Parts, state: &AppState) -> Result<Identity, ApiError> {
+fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError> {
     let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
         tracing::error!("a request without its peer");
         return Err(ApiError::internal());
@@ -54,7 +54,7 @@ fn identify(parts: &Parts, state: &AppState) -> Result<Identity, ApiError> {
     state.admission.authenticate(peer.ip(), &parts.headers, None)
 }
 
-fn internal(identity: &Identity) -> Result<(), ApiError> {
+fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {
     match identity.internal {
         true => Ok(()),
         // Without the header it is 401 whatever else is there; a wrong one was refused already.
@@ -103,7 +103,7 @@ impl FromRequestParts<Arc<AppState>> for ActingUser {
     }
 }
 
-impl FromRequestParts<Arc<AppState>> for Reader {
+impl FromRequestParts<Arc<AppState>> for AnyCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {

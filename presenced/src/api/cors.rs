@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{AppState, Shared, routes};
+use super::{AppState, SharedState, routes};
 use crate::auth::Auth;
 use crate::server::ApiError;
 
@@ -50,7 +50,7 @@ impl Sharing {
 
 /// `OPTIONS` on a user's call: what a page of an allowed origin may send. The middleware adds the origin itself.
 pub(super) async fn preflight(
-    State(state): Shared,
+    State(state): SharedState,
     matched: MatchedPath,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

@@ -9,12 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::cors::Sharing;
-use super::{AppState, Shared, routes};
+use super::{AppState, SharedState, routes};
 use crate::clock::Stopwatch;
 use crate::server::{ApiError, Peer, RequestOrder, catching_panics};
 
 /// Wraps every request of the main listener.
-pub(super) async fn handle_request(State(state): Shared, request: Request, next: Next) -> Response {
+pub(super) async fn handle_request(State(state): SharedState, request: Request, next: Next) -> Response {
     let watch = Stopwatch::start();
     let matched = request.extensions().get::<MatchedPath>();
     let route = routes::label(matched.map(MatchedPath::as_str));
@@ -38,7 +38,7 @@ pub(super) async fn handle_metrics_request(request: Request, next: Next) -> Resp
 }
 
 /// Wraps `/ws`: counts handshakes of the client's address.
-pub(super) async fn limit_handshakes(State(state): Shared, request: Request, next: Next) -> Response {
+pub(super) async fn limit_handshakes(State(state): SharedState, request: Request, next: Next) -> Response {
     match admit(&state, &request) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),

@@ -155,7 +155,7 @@ impl From<EngineError> for ApiError {
 }
 
 /// What a handler is given of the state.
-type Shared = State<Arc<AppState>>;
+type SharedState = State<Arc<AppState>>;
 
 impl AppState {
     /// How long a body may take to arrive.

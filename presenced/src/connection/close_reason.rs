@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     /// Reason, close code, goodbye, milliseconds to the retry, end of the session, metric labels, limit.
-    type Row = (
+    type CloseRow = (
         CloseReason,
         Option<u16>,
         Option<&'static str>,
@@ -220,11 +220,11 @@ mod tests {
     );
 
     #[rustfmt::skip]
-    fn table() -> Vec<Row> {
+    fn table() -> Vec<CloseRow> {
         use CloseReason as R;
         use EndReason::{Closed, Dropped, Kicked, Left, Lost};
         let draining = R::Draining { retry_after: Duration::from_millis(2300) };
-        let mut rows: Vec<Row> = vec![
+        let mut rows: Vec<CloseRow> = vec![
             (R::ByClient(None), None, None, None, Closed, ("closed", "none"), None),
             (R::ByClient(Some(1000)), Some(1000), None, None, Closed, ("closed", "1000"), None),
             (R::ByClient(Some(1001)), Some(1001), None, None, Left, ("left", "1001"), None),

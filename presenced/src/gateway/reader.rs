@@ -128,11 +128,11 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::connection::Connection;
-    use crate::gateway::tests::{Fixture, text};
+    use crate::gateway::tests::{GatewayFixture, text};
 
     #[tokio::test]
     async fn an_idle_connection_has_no_codec() {
-        let engine = Fixture::new().await.engine;
+        let engine = GatewayFixture::new().await.engine;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let mut peer = TcpStream::connect(address).await.expect("a connection");

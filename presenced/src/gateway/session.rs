@@ -249,11 +249,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::gateway::tests::Fixture;
+    use crate::gateway::tests::GatewayFixture;
 
     #[tokio::test]
     async fn a_session_whose_task_panics_is_lost() {
-        let engine = Fixture::new().await.engine;
+        let engine = GatewayFixture::new().await.engine;
         let ann = UserId::new("ann").expect("a user id");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");

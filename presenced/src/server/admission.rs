@@ -12,7 +12,7 @@ use super::RequestOrder;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
-use crate::auth::{Auth, AuthError, Identity};
+use crate::auth::{Auth, AuthError, CallerIdentity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::limit::Limit;
@@ -57,7 +57,7 @@ impl Admission {
         peer: IpAddr,
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
-    ) -> Result<Identity, ApiError> {
+    ) -> Result<CallerIdentity, ApiError> {
         let address = self.auth.client_address(peer, headers);
         let limited = !self.auth.is_trusted_proxy(address);
         let now = self.clock.now();

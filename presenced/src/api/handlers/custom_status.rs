@@ -5,12 +5,12 @@ use axum::extract::State;
 use presence::wire::rest::CustomStatusAnswer;
 
 use super::HandlerResult;
-use crate::api::Shared;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{FOURTH, PathUser};
 
 pub(in crate::api) async fn custom_status(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<FOURTH>,
 ) -> HandlerResult<CustomStatusAnswer> {

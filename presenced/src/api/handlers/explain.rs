@@ -5,12 +5,12 @@ use axum::extract::State;
 use presence::wire::rest::Explain;
 
 use super::HandlerResult;
-use crate::api::Shared;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
 
 pub(in crate::api) async fn explain(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
 ) -> HandlerResult<Explain> {

@@ -6,10 +6,10 @@ use presence::wire::rest::Page;
 
 use super::HandlerResult;
 use crate::api::caller::Internal;
-use crate::api::{Shared, listing};
+use crate::api::{SharedState, listing};
 
 pub(in crate::api) async fn list_present(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     RawQuery(query): RawQuery,
 ) -> HandlerResult<Page> {

@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 
 use super::{HandlerResult, RecordResponse};
 use crate::api::caller::InternalFor;
-use crate::api::{Shared, body};
+use crate::api::{SharedState, body};
 use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct ReportFields<'a> {
     #[serde(borrow)]
     status: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -28,7 +28,7 @@ struct Fields<'a> {
 }
 
 pub(in crate::api) async fn put_report(
-    State(state): Shared,
+    State(state): SharedState,
     InternalFor(user): InternalFor,
     request: Request,
 ) -> HandlerResult<RecordResponse> {
@@ -42,7 +42,7 @@ pub(in crate::api) async fn put_report(
 }
 
 fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
-    let fields: Fields<'_> = body::object(bytes)?;
+    let fields: ReportFields<'_> = body::object(bytes)?;
     let status = body::required::<String>(fields.status, "status")?
         .parse()
         .map_err(|_| body::invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB, OFFLINE"))?;

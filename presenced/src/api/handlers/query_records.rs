@@ -11,27 +11,27 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::HandlerResult;
-use crate::api::caller::Reader;
-use crate::api::{Shared, body};
+use crate::api::caller::AnyCaller;
+use crate::api::{SharedState, body};
 use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct QueryFields<'a> {
     #[serde(borrow)]
     user_ids: Option<&'a RawValue>,
 }
 
 pub(in crate::api) async fn query_records(
-    State(state): Shared,
-    reader: Reader,
+    State(state): SharedState,
+    reader: AnyCaller,
     request: Request,
 ) -> HandlerResult<QueryAnswer> {
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     let (viewer, own) = match &reader {
-        Reader::Internal => (Viewer::Internal, None),
-        Reader::User(own) => (Viewer::Public, Some(own)),
+        AnyCaller::Internal => (Viewer::Internal, None),
+        AnyCaller::User(own) => (Viewer::Public, Some(own)),
     };
     let users = state.engine.records(&ids, viewer, own).await?;
     Ok(Json(QueryAnswer {
@@ -41,7 +41,7 @@ pub(in crate::api) async fn query_records(
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {
-    let fields: Fields<'_> = body::object(bytes)?;
+    let fields: QueryFields<'_> = body::object(bytes)?;
     let texts: Vec<&RawValue> = body::required(fields.user_ids, "userIds")?;
     if texts.len() > QUERY_MAX_IDS {
         let detail = format!("at most {QUERY_MAX_IDS} user ids at once");

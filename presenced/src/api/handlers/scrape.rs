@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use prometheus_client::encoding::text::encode;
 
-use crate::api::Shared;
+use crate::api::SharedState;
 use crate::server::ApiError;
 
 pub(in crate::api) async fn scrape(
-    State(state): Shared,
+    State(state): SharedState,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let mut text = String::new();
     encode(&mut text, &state.registry).map_err(|error| {

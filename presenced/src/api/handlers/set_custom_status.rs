@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 
 use super::{HandlerResult, RecordResponse};
 use crate::api::caller::ActingUser;
-use crate::api::{Shared, body};
+use crate::api::{SharedState, body};
 use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct CustomStatusFields<'a> {
     #[serde(borrow)]
     custom_status: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -23,7 +23,7 @@ struct Fields<'a> {
 }
 
 pub(in crate::api) async fn set_custom_status(
-    State(state): Shared,
+    State(state): SharedState,
     caller: ActingUser,
     request: Request,
 ) -> HandlerResult<RecordResponse> {
@@ -43,7 +43,7 @@ pub(in crate::api) async fn set_custom_status(
 }
 
 fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {
-    let fields: Fields<'_> = body::object(bytes)?;
+    let fields: CustomStatusFields<'_> = body::object(bytes)?;
     let custom = body::required::<String>(fields.custom_status, "customStatus")
         .ok()
         .and_then(|word| word.parse().ok())

@@ -5,10 +5,10 @@ use axum::extract::State;
 use presence::wire::rest::{LimitStats, Stats, StoreStats};
 
 use super::HandlerResult;
-use crate::api::Shared;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 
-pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> HandlerResult<Stats> {
+pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> HandlerResult<Stats> {
     let engine = state.engine.stats();
     let store_error = state.readiness.health_check().store_error;
     let now = state.clock.now();

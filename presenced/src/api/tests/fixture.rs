@@ -39,7 +39,7 @@ pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
 pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
 
 /// An API, and what it stands on.
-pub(super) struct Fixture {
+pub(super) struct ApiFixture {
     pub(super) state: Arc<AppState>,
     pub(super) router: Router,
     /// Kept alive: the engine's threads and the store's file.
@@ -80,7 +80,7 @@ impl Reply {
     }
 }
 
-impl Fixture {
+impl ApiFixture {
     pub(super) async fn new() -> Self {
         Self::with(Limits::default(), HealthCheck::default()).await
     }

@@ -45,7 +45,7 @@ fn auth(key: &str) -> Auth {
     })
 }
 
-fn show(auth: &Auth, token: &str) -> Result<Identity, AuthError> {
+fn show(auth: &Auth, token: &str) -> Result<CallerIdentity, AuthError> {
     let value = format!("Bearer {token}");
     auth.authenticate(
         addr("203.0.113.9"),
@@ -56,7 +56,7 @@ fn show(auth: &Auth, token: &str) -> Result<Identity, AuthError> {
 }
 
 #[track_caller]
-fn taken(auth: &Auth, token: &str) -> Identity {
+fn taken(auth: &Auth, token: &str) -> CallerIdentity {
     show(auth, token).unwrap_or_else(|error| panic!("{error}: {token:.200}"))
 }
 

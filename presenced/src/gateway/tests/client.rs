@@ -40,7 +40,7 @@ pub(super) struct Closed {
     pub(super) retry_after_ms: Option<u64>,
 }
 
-pub(super) struct Client {
+pub(super) struct WsClient {
     pub(super) stream: TcpStream,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn request(method: &str, headers: &[(&str, &str)]) -> String {
     format!("{method} /ws HTTP/1.1\r\n{lines}\r\n")
 }
 
-impl Client {
+impl WsClient {
     /// Connects and sends `bytes`.
     pub(super) async fn send_first(address: SocketAddr, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");

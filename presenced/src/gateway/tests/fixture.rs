@@ -11,7 +11,7 @@ use presence::wire::rest::Explain;
 use presence::{Rate, UserId};
 use prometheus_client::registry::Registry;
 
-use super::client::{Client, DEADLINE, SECRET};
+use super::client::{DEADLINE, SECRET, WsClient};
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -26,13 +26,13 @@ use crate::store::{OpenOptions, Store, StoreMetrics};
 const JWT_KEY: &[u8] = b"a key that is long enough for everybody";
 
 /// Every time and limit that a test may want otherwise.
-pub(super) struct Settings {
+pub(super) struct GatewaySettings {
     pub(super) limits: Limits,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
 }
 
-impl Default for Settings {
+impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
@@ -42,7 +42,7 @@ impl Default for Settings {
     }
 }
 
-pub(in crate::gateway) struct Fixture {
+pub(in crate::gateway) struct GatewayFixture {
     pub(in crate::gateway) engine: Arc<Engine>,
     pub(super) connection_limit: Arc<ConnectionLimit>,
     server: Server,
@@ -77,12 +77,12 @@ fn auth() -> Auth {
     })
 }
 
-impl Fixture {
+impl GatewayFixture {
     pub(in crate::gateway) async fn new() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(GatewaySettings::default()).await
     }
 
-    pub(super) async fn with(settings: Settings) -> Self {
+    pub(super) async fn with(settings: GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(Clock::new());
         let mut registry = Registry::default();
@@ -134,8 +134,8 @@ impl Fixture {
     }
 
     /// A user's connection, greeted.
-    pub(super) async fn connect(&self, name: &str) -> Client {
-        let mut client = Client::open(self.address(), &[("x-user-id", name)]).await;
+    pub(super) async fn connect(&self, name: &str) -> WsClient {
+        let mut client = WsClient::open(self.address(), &[("x-user-id", name)]).await;
         let welcome = client.json().await;
         assert_eq!(
             (&welcome["type"], &welcome["user"]["userId"]),
@@ -145,8 +145,8 @@ impl Fixture {
     }
 
     /// An observer's connection, greeted.
-    pub(super) async fn observe(&self) -> Client {
-        let mut client = Client::open(self.address(), &[("x-secret-token", SECRET)]).await;
+    pub(super) async fn observe(&self) -> WsClient {
+        let mut client = WsClient::open(self.address(), &[("x-secret-token", SECRET)]).await;
         let welcome = client.json().await;
         assert_eq!(welcome["type"], "welcome");
         assert!(welcome.get("user").is_none());
@@ -191,7 +191,7 @@ impl Fixture {
     }
 }
 
-async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) -> (Arc<Engine>, Running) {
+async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySettings) -> (Arc<Engine>, Running) {
     let limits = &settings.limits;
     let metrics = StoreMetrics::register(&mut Registry::default());
     let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");

@@ -9,4 +9,4 @@ mod messages;
 mod timing;
 
 pub(super) use client::text;
-pub(super) use fixture::Fixture;
+pub(super) use fixture::GatewayFixture;

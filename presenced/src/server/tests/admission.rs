@@ -6,13 +6,13 @@ use presence::Rate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::fixture::{DEADLINE, Fixture, HELLO, times, within};
+use super::fixture::{DEADLINE, HELLO, ServerFixture, times, within};
 use crate::config::limits::Limits;
 use crate::server::Drained;
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
-    let server = Fixture::start(Limits::default());
+    let server = ServerFixture::start(Limits::default());
     let mut client = server.connect().await;
     assert!(client.ask("/order").await.ends_with("First 127.0.0.1"));
     assert!(client.ask("/order").await.ends_with("Later 127.0.0.1"));
@@ -25,7 +25,7 @@ async fn requests_follow_each_other_on_one_connection() {
 
 #[tokio::test]
 async fn beyond_the_last_place_connections_are_told_so_and_closed() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         max_connections: Some(2),
         ..Limits::default()
     });
@@ -52,7 +52,7 @@ async fn beyond_the_last_place_connections_are_told_so_and_closed() {
 
 #[tokio::test]
 async fn a_storm_beyond_the_last_place_is_answered_too() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         max_connections: Some(0),
         handshakes: Limits::default().bytes,
         ..Limits::default()
@@ -68,7 +68,7 @@ async fn a_storm_beyond_the_last_place_is_answered_too() {
 
 #[tokio::test]
 async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
-    let mut server = Fixture::start(times(100, 100));
+    let mut server = ServerFixture::start(times(100, 100));
     let mut client = server.connect().await;
     let upgrade = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     client.send(upgrade).await;
@@ -98,7 +98,7 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
 
 #[tokio::test]
 async fn too_many_handshakes_of_an_address_are_refused() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         handshakes: Rate {
             amount: 1,
             period: Duration::from_secs(60),

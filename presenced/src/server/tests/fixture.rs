@@ -25,7 +25,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// A request that is answered at once.
 pub(super) const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-pub(super) struct Fixture {
+pub(super) struct ServerFixture {
     pub(super) server: Server,
     pub(super) connection_limit: Arc<ConnectionLimit>,
     pub(super) metrics: ServerMetrics,
@@ -37,7 +37,7 @@ pub(super) struct Fixture {
     pub(super) upgraded: tokio::sync::mpsc::Receiver<(hyper::upgrade::Upgraded, Arc<ConnectionPermit>)>,
 }
 
-impl Fixture {
+impl ServerFixture {
     pub(super) fn start(limits: Limits) -> Self {
         let metrics = ServerMetrics::register(&mut Registry::default());
         let clock = Arc::new(Clock::new());
@@ -89,8 +89,8 @@ impl Fixture {
         }
     }
 
-    pub(super) async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
+    pub(super) async fn connect(&self) -> HttpClient {
+        HttpClient(TcpStream::connect(self.server.local_addr()).await.unwrap())
     }
 
     pub(super) async fn until_open(&self, count: usize) {
@@ -114,9 +114,9 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
-pub(super) struct Client(pub(super) TcpStream);
+pub(super) struct HttpClient(pub(super) TcpStream);
 
-impl Client {
+impl HttpClient {
     pub(super) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
