@@ -1,7 +1,7 @@
-//! The composition root: the only place that builds the parts and knows them all. It starts them in the order in which
-//! they stand on each other, and ends them in the other. What is reachable from outside is built in [`doors`].
+//! The composition root: the only place that builds all components and knows them. It starts them in the order of their
+//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside.
 
-mod doors;
+mod listeners;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,14 +22,14 @@ use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
 
-use doors::{Parts, Served};
+use listeners::{ListenerOptions, Listeners};
 
-/// How long clients may take to go once they were told, of the ten seconds that an end may take.
-const GOING: Duration = Duration::from_secs(4);
+/// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the last writes may take.
-const WRITING: Duration = Duration::from_secs(4);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Runs the daemon until a signal ends it.
+/// Runs the daemon until a signal stops it.
 pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let data_dir = DataDir::open(&config.data_dir)?;
@@ -39,13 +39,13 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
     let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let auth = Arc::new(build_auth(&config, &data_dir, address)?);
-    let engine = build_engine(&config, (&clock, &store), &startup, &mut registry)?;
+    let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
     let Startup { heartbeat, present, .. } = startup;
     let running = engine
         .start(heartbeat, present)
         .await
         .context("can't write to the database")?;
-    let parts = Parts {
+    let options = ListenerOptions {
         config: &config,
         auth,
         clock,
@@ -53,26 +53,26 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
         engine: Arc::clone(&engine),
         open_files,
     };
-    let served = parts.serve(listener, registry)?;
+    let listeners = options.serve(listener, registry)?;
     data_dir.save_address(&format!("http://{address}"))?;
     announce(address, &config);
     signals.any().await;
-    stop(served, running, store).await;
+    stop(listeners, running, store).await;
     drop(data_dir);
     Ok(())
 }
 
 struct Signals {
-    ending: [tokio::signal::unix::Signal; 3],
-    /// A file that may not grow any more is an error of a write, as on a full disk, and not the end of the process.
+    stop: [tokio::signal::unix::Signal; 3],
+    /// Handled so that a file size limit fails a write, as a full disk does, instead of killing the process.
     _file_size: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    /// From now on these end the daemon in order.
+    /// From now on SIGTERM, SIGINT and SIGHUP stop the daemon in order.
     fn new() -> std::io::Result<Self> {
         Ok(Self {
-            ending: [
+            stop: [
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::interrupt())?,
                 signal(SignalKind::hangup())?,
@@ -82,7 +82,7 @@ impl Signals {
     }
 
     async fn any(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.ending;
+        let [terminate, interrupt, hangup] = &mut self.stop;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -101,7 +101,7 @@ async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<
 fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow::Result<Auth> {
     let secrets = data_dir.secrets(config.secret_file.as_deref())?;
     let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
-    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is no key"))?;
+    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
     Ok(Auth::new(AuthOptions {
         secrets,
         jwt,
@@ -116,7 +116,8 @@ fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow
 
 fn build_engine(
     config: &Config,
-    (clock, store): (&Arc<Clock>, &Store),
+    clock: &Arc<Clock>,
+    store: &Store,
     startup: &Startup,
     registry: &mut Registry,
 ) -> anyhow::Result<Arc<Engine>> {
@@ -157,39 +158,39 @@ fn node_name() -> String {
 
 fn announce(address: SocketAddr, config: &Config) {
     let mut out = std::io::stdout().lock();
-    // Whoever started the daemon may have closed its stdout.
+    // stdout may be closed.
     let _ = writeln!(out, "presenced listening on http://{address}");
     let _ = writeln!(out, "data in {}", config.data_dir.display());
     let _ = out.flush();
     tracing::info!(%address, data_dir = ?config.data_dir, version = env!("CARGO_PKG_VERSION"), "accepting");
 }
 
-/// Ends everything in order: nobody new, everybody told, everything written.
-async fn stop(served: Served, running: Running, store: Store) {
-    let Served {
+/// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes.
+async fn stop(listeners: Listeners, running: Running, store: Store) {
+    let Listeners {
         engine,
         readiness,
         servers,
         metrics,
-    } = served;
-    tracing::info!("going down");
+    } = listeners;
+    tracing::info!("stopping");
     readiness.drain();
     engine.begin_drain();
     let stopping = async {
         for server in servers {
-            server.stop(GOING / 2).await;
+            server.stop(DRAIN_TIMEOUT / 2).await;
         }
     };
-    let going = async {
+    let disconnecting = async {
         while metrics.connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let _ = tokio::time::timeout(GOING, async { tokio::join!(stopping, going) }).await;
-    if tokio::time::timeout(WRITING, running.stop()).await.is_err() {
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { tokio::join!(stopping, disconnecting) }).await;
+    if tokio::time::timeout(WRITE_TIMEOUT, running.stop()).await.is_err() {
         tracing::error!("the last writes took too long; the next start treats this as a crash");
     }
     let closing = tokio::task::spawn_blocking(move || store.close());
-    let _ = tokio::time::timeout(WRITING / 4, closing).await;
-    tracing::info!("ended");
+    let _ = tokio::time::timeout(WRITE_TIMEOUT / 4, closing).await;
+    tracing::info!("stopped");
 }

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 
-/// Lines that may wait for stderr: a second of a very talkative daemon.
+/// LogQueue that may wait for stderr: a second of a very talkative daemon.
 const LINES_MAX: usize = 8192;
 
 /// Counts what was dropped.
@@ -39,7 +39,7 @@ impl LogMetrics {
 /// # Errors
 /// The thread that writes can't be started.
 pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetrics) -> io::Result<()> {
-    let lines = Lines::start(io::stderr(), metrics)?;
+    let lines = LogQueue::start(io::stderr(), metrics)?;
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(lines)
@@ -53,14 +53,14 @@ pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetric
 
 /// Where log lines are put.
 #[derive(Clone)]
-struct Lines {
+struct LogQueue {
     queue: SyncSender<Vec<u8>>,
     /// Dropped since the last line that fitted.
     dropped: Arc<AtomicU64>,
     metrics: LogMetrics,
 }
 
-impl Lines {
+impl LogQueue {
     fn start(mut out: impl Write + Send + 'static, metrics: LogMetrics) -> io::Result<Self> {
         let (queue, lines): (_, Receiver<Vec<u8>>) = sync_channel(LINES_MAX);
         std::thread::Builder::new().name("log".into()).spawn(move || {
@@ -94,11 +94,11 @@ impl Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = LogLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line {
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine {
             lines: self,
             bytes: Vec::new(),
         }
@@ -106,12 +106,12 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// One line in the making; put into the queue whole.
-struct Line<'a> {
-    lines: &'a Lines,
+struct LogLine<'a> {
+    lines: &'a LogQueue,
     bytes: Vec<u8>,
 }
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -122,7 +122,7 @@ impl Write for Line<'_> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
             self.lines.put(std::mem::take(&mut self.bytes));
@@ -157,12 +157,12 @@ mod tests {
         }
     }
 
-    fn lines() -> (Lines, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+    fn lines() -> (LogQueue, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
         let (allow, allowed) = mpsc::channel();
         let (seen, seeing) = mpsc::channel();
         let metrics = LogMetrics::register(&mut Registry::default());
         (
-            Lines::start(Pipe { allow: allowed, seen }, metrics).expect("a thread"),
+            LogQueue::start(Pipe { allow: allowed, seen }, metrics).expect("a thread"),
             allow,
             seeing,
         )

@@ -11,6 +11,7 @@ mod connection;
 mod data_dir;
 mod engine;
 mod gateway;
+mod limit;
 mod logging;
 mod server;
 mod store;

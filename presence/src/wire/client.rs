@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::code::Code;
@@ -17,7 +18,7 @@ use crate::user_id::UserId;
 /// The longest message id, in bytes: of a string the text as JSON unescapes it, of a number its characters.
 pub const MESSAGE_ID_MAX_BYTES: usize = 64;
 
-/// The `id` of a message: a JSON string or number, returned in the answer exactly as the client wrote it.
+/// The id of a client's message: a string or a number, kept and sent back byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageId(Box<str>);
 
@@ -28,7 +29,14 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// A request of a client.
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
     /// `setStatus`: set the custom status of the connection's user.

@@ -1,21 +1,23 @@
-//! Messages from the server, as a client parses them. The daemon builds `snapshot` and `presence` from records that
-//! were encoded once ([`frame`]); a test checks that both agree.
+//! Messages from the server: the one encoder of all of them and, for clients, the decoder. The frames that carry many
+//! records ([`frame`]) are assembled from records that were encoded once; a test checks that both are the same format.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::code::Code;
 use super::record::{Record, Update};
 use crate::time::Wall;
 
-/// A message from the server.
+/// A message from the server. Clients read the `id` of their request as JSON; the daemon writes it byte for byte, as a
+/// [`MessageId`](super::client::MessageId).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum ServerMessage {
-    /// `welcome`: the first message of a connection.
+pub enum ServerMessage<Id = Value> {
+    /// The first message of a connection.
     Welcome {
-        /// The session id of the connection.
+        /// The public session id.
         session_id: String,
-        /// The user's own record, this connection included; none for an observer.
+        /// The user's own record, with this connection counted; none for an observer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<Record>,
         /// The server's wall clock.
@@ -24,21 +26,21 @@ pub enum ServerMessage {
         ping_seconds: f64,
         /// The name of the node.
         node: String,
-        /// The version of the daemon.
+        /// The daemon's version.
         version: String,
     },
     /// `snapshot`: one frame of the answer to `watch` or `watchAll`.
     Snapshot {
         /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<serde_json::Value>,
-        /// The cursor to resume from; valid once `done` is true.
+        id: Option<Id>,
+        /// Where to resume, once `done`.
         cursor: String,
         /// The server's wall clock.
         now: Wall,
         /// The records and removals of this frame.
         users: Vec<Update>,
-        /// Whether only changes since the given cursor are listed; false: the list is complete.
+        /// Whether users not listed are unchanged.
         resumed: bool,
         /// Whether this is the last frame of the snapshot.
         done: bool,
@@ -52,23 +54,23 @@ pub enum ServerMessage {
         /// The records and removals, at most one per user.
         users: Vec<Update>,
     },
-    /// `ok`: the request was carried out.
+    /// The request was done.
     Ok {
         /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<serde_json::Value>,
-        /// The user's own record after `setStatus` or `activity`.
+        id: Option<Id>,
+        /// The user's own record, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<Record>,
     },
-    /// `error`: the request was rejected and had no effect.
+    /// The request failed.
     Error {
         /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<serde_json::Value>,
-        /// The stable error code.
+        id: Option<Id>,
+        /// The stable code.
         code: Code,
-        /// The error text for people; not stable.
+        /// What went wrong, for people.
         message: String,
         /// The time after which to retry, in milliseconds, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,19 +80,29 @@ pub enum ServerMessage {
     Pong {
         /// The `id` of the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<serde_json::Value>,
+        id: Option<Id>,
     },
     /// `goodbye`: the server closes the connection next.
     Goodbye {
         /// The close reason as a stable value, such as `restart`.
         reason: String,
-        /// The time after which to reconnect, in milliseconds; none: don't reconnect automatically.
+        /// When to reconnect; none: not automatically.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reconnect_after_ms: Option<u64>,
     },
 }
 
-/// Encoding of messages around records that are encoded already.
+impl<Id: Serialize> ServerMessage<Id> {
+    /// The message as the text of a frame.
+    ///
+    /// # Errors
+    /// Never for a message whose id is a `MessageId` or a JSON value.
+    pub fn encode(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+/// Frames around records that are encoded already.
 pub mod frame {
     use std::fmt::Write;
 
@@ -98,8 +110,8 @@ pub mod frame {
     use crate::time::Wall;
     use crate::wire::client::MessageId;
 
-    /// An upper bound for the bytes of a message without its records: 386 for the longest message id (64 bytes of text,
-    /// each escaped as six, and two quotes), 33 for the cursor, 24 for the time, and the keys and punctuation.
+    /// Most bytes of a frame besides its records: 386 for the longest message id (64 bytes of text, each written as six), 33
+    /// for the cursor, 24 for the time, and the field names and punctuation.
     pub const OVERHEAD_MAX_BYTES: usize = 640;
 
     /// Encodes a `presence` message.
@@ -115,15 +127,31 @@ pub mod frame {
         text
     }
 
-    /// Encodes one frame of a `snapshot` message.
+    /// The fields of a `snapshot` message besides its records, as in [`ServerMessage::Snapshot`](super::ServerMessage).
+    #[derive(Debug, Clone, Copy)]
+    pub struct SnapshotHeader<'a> {
+        /// The request's id.
+        pub id: Option<&'a MessageId>,
+        /// Where to resume, once `done`.
+        pub cursor: Cursor,
+        /// The server's clock.
+        pub now: Wall,
+        /// Whether users not listed are unchanged.
+        pub resumed: bool,
+        /// Whether this is the last frame of the snapshot.
+        pub done: bool,
+    }
+
+    /// A `snapshot` message around encoded records.
     #[must_use]
-    pub fn snapshot(
-        id: Option<&MessageId>,
-        (cursor, now): (Cursor, Wall),
-        records: &[impl AsRef<str>],
-        resumed: bool,
-        done: bool,
-    ) -> String {
+    pub fn snapshot(header: &SnapshotHeader<'_>, records: &[impl AsRef<str>]) -> String {
+        let SnapshotHeader {
+            id,
+            cursor,
+            now,
+            resumed,
+            done,
+        } = header;
         let mut text = String::with_capacity(OVERHEAD_MAX_BYTES + encoded_bytes(records));
         text.push_str(r#"{"type":"snapshot","#);
         if let Some(id) = id {

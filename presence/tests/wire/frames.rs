@@ -3,6 +3,7 @@
 use presence::wire::client::{Envelope, MessageId};
 use presence::wire::code::Code;
 use presence::wire::record::{Record, Removed, Update, Viewer};
+use presence::wire::server::frame::SnapshotHeader;
 use presence::wire::server::{ServerMessage, frame};
 use presence::{Cursor, Profile, Revision, UserId, Wall};
 use serde_json::Value;
@@ -77,7 +78,14 @@ fn an_encoded_snapshot_frame_parses_as_the_snapshot_message() {
     ] {
         let named = id.as_ref().map(|_| message_id(json));
         for (resumed, done) in [(false, false), (false, true), (true, false), (true, true)] {
-            let text = frame::snapshot(named.as_ref(), (CURSOR, NOW), &encoded(&updates()), resumed, done);
+            let header = SnapshotHeader {
+                id: named.as_ref(),
+                cursor: CURSOR,
+                now: NOW,
+                resumed,
+                done,
+            };
+            let text = frame::snapshot(&header, &encoded(&updates()));
             let message = ServerMessage::Snapshot {
                 id: id.clone(),
                 cursor: CURSOR.to_string(),
@@ -99,7 +107,14 @@ fn a_message_without_records_fits_the_overhead_bound() {
         counter: u64::MAX,
     };
     for now in [i64::MIN, i64::MAX] {
-        let around = frame::snapshot(Some(&longest), (cursor, Wall::from_millis(now)), &[""; 0], false, false);
+        let header = SnapshotHeader {
+            id: Some(&longest),
+            cursor,
+            now: Wall::from_millis(now),
+            resumed: false,
+            done: false,
+        };
+        let around = frame::snapshot(&header, &[""; 0]);
         assert!(around.len() <= frame::OVERHEAD_MAX_BYTES, "{}", around.len());
     }
 }
@@ -112,6 +127,23 @@ fn a_removal_and_a_record_are_distinguished() {
     }
     let gone = r#"{"userId":"gone","revision":9007199254740991,"removed":true}"#;
     assert_eq!(encoded(&updates()).last().unwrap(), gone);
+}
+
+#[test]
+fn an_id_is_written_as_it_was_read() {
+    for json in [
+        "1",
+        "-0.10e5",
+        "123456789012345678901234567890",
+        r#""\u00e9 \"q\"""#,
+        r#""""#,
+    ] {
+        let id = Some(message_id(json));
+        let pong = ServerMessage::Pong { id: id.clone() };
+        assert_eq!(pong.encode().unwrap(), format!(r#"{{"type":"pong","id":{json}}}"#));
+        let ok = ServerMessage::Ok { id, user: None };
+        assert_eq!(ok.encode().unwrap(), format!(r#"{{"type":"ok","id":{json}}}"#));
+    }
 }
 
 #[test]
@@ -170,7 +202,7 @@ fn the_other_messages_have_the_documented_tags_and_fields() {
         ),
     ];
     for (message, text) in cases {
-        assert_eq!(serde_json::to_string(&message).unwrap(), text);
+        assert_eq!(message.encode().unwrap(), text);
         assert_same(&text, &message);
     }
 }

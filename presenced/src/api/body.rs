@@ -12,7 +12,7 @@ use presence::wire::strict;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 /// Most bytes read of a body that is too large, so that its sender gets to see the answer.
 const DISCARD_MAX_BYTES: usize = 1024 * 1024;
@@ -22,11 +22,11 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 const DISCARD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads a body of `limit` bytes at most.
-pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
     check_encoding(request.headers())?;
     let expects = request.headers().contains_key(header::EXPECT);
     let mut body = request.into_body();
-    let too_large = || Refusal::new(Code::TooLarge, format!("the body is over {limit} bytes"));
+    let too_large = || ApiError::new(Code::TooLarge, format!("the body is over {limit} bytes"));
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send everything.
@@ -42,8 +42,11 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
             discard(body).await;
             Err(too_large())
         }
-        Ok(Err(_)) => Err(Refusal::new(Code::InvalidJson, "the body could not be read to its end")),
-        Err(_) => Err(Refusal::new(
+        Ok(Err(_)) => Err(ApiError::new(
+            Code::InvalidJson,
+            "the body could not be read to its end",
+        )),
+        Err(_) => Err(ApiError::new(
             Code::RequestTimeout,
             format!("the body took longer than {timeout:?}"),
         )),
@@ -52,9 +55,12 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
 
 /// A body is JSON, whatever it says of its type: `curl -d` says it is a form. No page of another site gains by that, because
 /// every call with a body needs a credential in a header, and a browser asks before it sends one elsewhere.
-fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Refusal::new(Code::UnsupportedMediaType, "the body must not be encoded"));
+        return Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            "the body must not be encoded",
+        ));
     }
     Ok(())
 }
@@ -70,8 +76,8 @@ async fn discard(body: Body) {
 }
 
 /// Reads a JSON object strictly. `T` has a raw field for each that is known.
-pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
-    let refused = |why: String| Refusal::new(Code::InvalidJson, why);
+pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
+    let refused = |why: String| ApiError::new(Code::InvalidJson, why);
     strict::check(bytes).map_err(|error| refused(error.to_string()))?;
     // serde would take an array for a struct, field by field.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
@@ -81,7 +87,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refus
 }
 
 /// The value of a field; none if it is absent or null.
-pub(super) fn optional<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<Option<T>, Refusal> {
+pub(super) fn optional<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<Option<T>, ApiError> {
     let Some(raw) = raw else { return Ok(None) };
     match serde_json::from_str::<Option<T>>(raw.get()) {
         Ok(value) => Ok(value),
@@ -90,13 +96,13 @@ pub(super) fn optional<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: 
 }
 
 /// The value of a field that must be there.
-pub(super) fn required<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<T, Refusal> {
+pub(super) fn required<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<T, ApiError> {
     optional(raw, name)?.ok_or_else(|| invalid(name, "is missing"))
 }
 
 /// What is wrong with a field.
-pub(super) fn invalid(name: &str, what: &str) -> Refusal {
-    Refusal::new(Code::InvalidValue, format!("the field {name:?} {what}"))
+pub(super) fn invalid(name: &str, what: &str) -> ApiError {
+    ApiError::new(Code::InvalidValue, format!("the field {name:?} {what}"))
 }
 
 #[cfg(test)]
@@ -104,7 +110,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Fields<'a> {
+    struct TestFields<'a> {
         #[serde(borrow)]
         value: Option<&'a RawValue>,
     }
@@ -116,7 +122,7 @@ mod tests {
             format!(r#"{{"value":{open}{close}}}"#)
         };
         for good in ["{}", " {\"value\":1}\n", r#"{"other":[{}]}"#, &depth(100)] {
-            assert!(object::<Fields<'_>>(good.as_bytes()).is_ok(), "{good}");
+            assert!(object::<TestFields<'_>>(good.as_bytes()).is_ok(), "{good}");
         }
         let hostile: [&[u8]; 14] = [
             b"",
@@ -135,14 +141,14 @@ mod tests {
             depth(5000).leak().as_bytes(),
         ];
         for bytes in hostile {
-            let refusal = object::<Fields<'_>>(bytes).unwrap_err();
-            assert_eq!(refusal.code, Code::InvalidJson, "{bytes:?}");
+            let error = object::<TestFields<'_>>(bytes).unwrap_err();
+            assert_eq!(error.code, Code::InvalidJson, "{bytes:?}");
         }
     }
 
     #[test]
     fn a_field_is_missing_null_or_of_its_type() {
-        let fields = |text: &'static str| object::<Fields<'static>>(text.as_bytes()).unwrap();
+        let fields = |text: &'static str| object::<TestFields<'static>>(text.as_bytes()).unwrap();
         assert_eq!(optional::<u64>(fields("{}").value, "value"), Ok(None));
         assert_eq!(optional::<u64>(fields(r#"{"value":null}"#).value, "value"), Ok(None));
         assert_eq!(optional::<u64>(fields(r#"{"value":7}"#).value, "value"), Ok(Some(7)));
@@ -152,8 +158,8 @@ mod tests {
             r#"{"value":"7"}"#,
             r#"{"value":{}}"#,
         ] {
-            let refusal = optional::<u64>(fields(bad).value, "value").unwrap_err();
-            assert_eq!(refusal.code, Code::InvalidValue);
+            let error = optional::<u64>(fields(bad).value, "value").unwrap_err();
+            assert_eq!(error.code, Code::InvalidValue);
         }
         assert!(required::<u64>(fields("{}").value, "value").is_err());
     }

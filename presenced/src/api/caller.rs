@@ -10,8 +10,8 @@ use presence::wire::code::Code;
 use presence::wire::record::Viewer;
 
 use super::AppState;
-use crate::auth::Identity;
-use crate::server::{Peer, Refusal};
+use crate::auth::CallerIdentity;
+use crate::server::{ApiError, Peer};
 
 /// An internal caller.
 pub(super) struct Internal;
@@ -28,14 +28,14 @@ pub(super) struct ActingUser {
 }
 
 /// A user or an internal caller.
-pub(super) enum Reader {
+pub(super) enum AnyCaller {
     /// Sees everything.
     Internal,
     /// Sees more of itself than of others.
     User(UserId),
 }
 
-impl Reader {
+impl AnyCaller {
     /// How the caller sees `user`.
     pub(super) fn viewer_of(&self, user: &UserId) -> Viewer {
         match self {
@@ -46,41 +46,41 @@ impl Reader {
     }
 }
 
-fn identify(parts: &Parts, state: &AppState) -> Result<Identity, Refusal> {
+fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError> {
     let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
         tracing::error!("a request without its peer");
-        return Err(Refusal::internal());
+        return Err(ApiError::internal());
     };
-    state.door.authenticate(peer.ip(), &parts.headers, None)
+    state.admission.authenticate(peer.ip(), &parts.headers, None)
 }
 
-fn internal(identity: &Identity) -> Result<(), Refusal> {
+fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {
     match identity.internal {
         true => Ok(()),
         // Without the header it is 401 whatever else is there; a wrong one was refused already.
-        false => Err(Refusal::new(
+        false => Err(ApiError::new(
             Code::Unauthenticated,
             "this call needs the header x-secret-token",
         )),
     }
 }
 
-fn missing_user() -> Refusal {
-    Refusal::new(Code::MissingUser, "this call needs a user: the header x-user-id")
+fn missing_user() -> ApiError {
+    ApiError::new(Code::MissingUser, "this call needs a user: the header x-user-id")
 }
 
 impl FromRequestParts<Arc<AppState>> for Internal {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         internal(&identify(parts, state)?).map(|()| Self)
     }
 }
 
 impl FromRequestParts<Arc<AppState>> for InternalFor {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         let identity = identify(parts, state)?;
         internal(&identity)?;
         identity.user.map(Self).ok_or_else(missing_user)
@@ -88,9 +88,9 @@ impl FromRequestParts<Arc<AppState>> for InternalFor {
 }
 
 impl FromRequestParts<Arc<AppState>> for ActingUser {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         let identity = identify(parts, state)?;
         Ok(Self {
             user: identity.user.ok_or_else(missing_user)?,
@@ -103,15 +103,15 @@ impl FromRequestParts<Arc<AppState>> for ActingUser {
     }
 }
 
-impl FromRequestParts<Arc<AppState>> for Reader {
-    type Rejection = Refusal;
+impl FromRequestParts<Arc<AppState>> for AnyCaller {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
         let identity = identify(parts, state)?;
         match (identity.internal, identity.user) {
             (true, _) => Ok(Self::Internal),
             (false, Some(user)) => Ok(Self::User(user)),
-            (false, None) => Err(Refusal::new(Code::Unauthenticated, "no credential")),
+            (false, None) => Err(ApiError::new(Code::Unauthenticated, "no credential")),
         }
     }
 }

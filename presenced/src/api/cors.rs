@@ -6,11 +6,11 @@ use axum::extract::{MatchedPath, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{AppState, Shared, routes};
+use super::{AppState, SharedState, routes};
 use crate::auth::Auth;
-use crate::server::Refusal;
+use crate::server::ApiError;
 
-/// What a page may ask of a route, told by the answer to every request there.
+/// What a page may ask of a route, response_headers by the answer to every request there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sharing {
     /// No page's business: the route is not a user's call.
@@ -48,23 +48,23 @@ impl Sharing {
     }
 }
 
-/// `OPTIONS` on a user's call: what a page of an allowed origin may send. The guard adds the origin itself.
+/// `OPTIONS` on a user's call: what a page of an allowed origin may send. The middleware adds the origin itself.
 pub(super) async fn preflight(
-    State(state): Shared,
+    State(state): SharedState,
     matched: MatchedPath,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let state: &AppState = Arc::as_ref(&state);
     let methods = routes::methods_of_pages(matched.as_str()).unwrap_or_default();
     let mut answer = StatusCode::NO_CONTENT.into_response();
-    let told = answer.headers_mut();
+    let response_headers = answer.headers_mut();
     if state.auth.check_origin(&headers)?.is_some() {
-        told.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-        told.insert(
+        response_headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+        response_headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("authorization, content-type"),
         );
-        told.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        response_headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     Ok(answer)
 }

@@ -9,17 +9,17 @@ use presence::{Status, UserId};
 
 use super::percent::{self, Plus};
 use crate::engine::ListRequest;
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 /// Records on a page if nothing else is asked for.
 const PAGE_DEFAULT_RECORDS: usize = 100;
 
 /// Reads the query string. Unknown parameters are ignored; one given twice is refused.
-pub(super) fn parse(query: &str) -> Result<ListRequest, Refusal> {
+pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
     let [mut status, mut prefix, mut limit, mut cursor] = [const { None }; 4];
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let place = match name {
+        let parameter = match name {
             "status" => &mut status,
             "prefix" => &mut prefix,
             "limit" => &mut limit,
@@ -27,7 +27,7 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, Refusal> {
             _ => continue,
         };
         let value = percent::decode(value, Plus::Space).ok_or_else(|| invalid(name, "is not percent-encoded UTF-8"))?;
-        if place.replace(value).is_some() {
+        if parameter.replace(value).is_some() {
             return Err(invalid(name, "is given twice"));
         }
     }
@@ -39,11 +39,11 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, Refusal> {
     })
 }
 
-fn invalid(name: &str, what: &str) -> Refusal {
-    Refusal::new(Code::InvalidValue, format!("the parameter {name:?} {what}"))
+fn invalid(name: &str, what: &str) -> ApiError {
+    ApiError::new(Code::InvalidValue, format!("the parameter {name:?} {what}"))
 }
 
-fn status_of(word: &str) -> Result<Status, Refusal> {
+fn status_of(word: &str) -> Result<Status, ApiError> {
     // Nobody who is listed is OFFLINE: to ask for that is a mistake worth telling.
     match word.parse() {
         Ok(status) if status != Status::Offline => Ok(status),
@@ -51,14 +51,14 @@ fn status_of(word: &str) -> Result<Status, Refusal> {
     }
 }
 
-fn prefix_of(text: String) -> Result<String, Refusal> {
+fn prefix_of(text: String) -> Result<String, ApiError> {
     if text.len() > USER_ID_MAX_BYTES || text.chars().any(char::is_control) {
         return Err(invalid("prefix", "begins no user id"));
     }
     Ok(text)
 }
 
-fn limit_of(digits: &str) -> Result<usize, Refusal> {
+fn limit_of(digits: &str) -> Result<usize, ApiError> {
     let number = match digits.bytes().all(|byte| byte.is_ascii_digit()) {
         true => digits.parse().ok(),
         false => None,
@@ -77,7 +77,7 @@ pub(super) fn encode_cursor(last: &str) -> String {
     text
 }
 
-fn decode_cursor(text: &str) -> Result<UserId, Refusal> {
+fn decode_cursor(text: &str) -> Result<UserId, ApiError> {
     let decode = || {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let digits = |[high, low]: &[u8; 2]| Some(percent::hex(*high)? << 4 | percent::hex(*low)?);

@@ -1,13 +1,13 @@
-//! REST: every call of the contract, each in its own file under [`calls`], and what they share: who may call, how a body
-//! is read, how a refusal looks. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
+//! REST: every call of the contract, each in its own file under [`handlers`], and what they share: who may call, how a body
+//! is read, what an error response looks like. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
 
 mod body;
 mod caller;
-mod calls;
 mod cors;
-mod guard;
+mod handlers;
 mod listing;
 mod metrics;
+mod middleware;
 mod path;
 mod percent;
 mod readiness;
@@ -28,13 +28,14 @@ use presence::wire::code::Code;
 use prometheus_client::registry::Registry;
 
 pub(crate) use metrics::ApiMetrics;
-pub(crate) use readiness::{Readiness, Vitals};
+pub(crate) use readiness::{HealthCheck, Readiness};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
-use crate::server::{Door, Refusal, Slots};
+use crate::limit::Limit;
+use crate::server::{Admission, ApiError, ConnectionLimit};
 
 /// What the calls stand on.
 pub(crate) struct AppState {
@@ -43,17 +44,17 @@ pub(crate) struct AppState {
     /// Hosts and origins.
     pub(crate) auth: Arc<Auth>,
     /// Who is calling, and whether that address failed too often.
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     /// The time.
     pub(crate) clock: Arc<Clock>,
     /// Sizes and times of bodies.
     pub(crate) limits: Arc<Limits>,
     /// Places for connections, for `/api/stats`.
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) connection_limit: Arc<ConnectionLimit>,
     /// Whether the daemon can serve.
     pub(crate) readiness: Arc<Readiness>,
     /// What doesn't change while the daemon runs.
-    pub(crate) about: About,
+    pub(crate) node_info: NodeInfo,
     /// Figures of the calls.
     pub(crate) metrics: ApiMetrics,
     /// Everybody's figures, for `/metrics`.
@@ -62,7 +63,7 @@ pub(crate) struct AppState {
 
 /// What doesn't change while the daemon runs.
 #[derive(Debug, Clone)]
-pub(crate) struct About {
+pub(crate) struct NodeInfo {
     /// The node's name.
     pub(crate) node: String,
     /// Of the database schema.
@@ -88,75 +89,72 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
     let router = Router::new()
         .route(
             routes::CUSTOM_STATUS,
-            put(calls::set_custom_status)
-                .delete(calls::forget_user)
+            put(handlers::set_custom_status)
+                .delete(handlers::forget_user)
                 .options(cors::preflight),
         )
-        .route(routes::CUSTOM_STATUS_OF, get(calls::custom_status))
-        .route(routes::REPORT, put(calls::put_report).delete(calls::forget_user))
-        .route(routes::USER, delete(calls::forget_user))
-        .route(routes::LISTING, get(calls::list_present))
+        .route(routes::CUSTOM_STATUS_OF, get(handlers::custom_status))
+        .route(routes::REPORT, put(handlers::put_report).delete(handlers::forget_user))
+        .route(routes::USER, delete(handlers::forget_user))
+        .route(routes::LISTING, get(handlers::list_present))
         .route(
             routes::QUERY,
-            post(calls::query_records).get(calls::record).options(cors::preflight),
+            post(handlers::query_records)
+                .get(handlers::record)
+                .options(cors::preflight),
         )
-        .route(routes::RECORD, get(calls::record).options(cors::preflight))
-        .route(routes::EXPLAIN, get(calls::explain))
-        .route(routes::SESSIONS, delete(calls::end_sessions))
-        .route(routes::STATS, get(calls::stats))
-        .route(routes::HEALTH, get(calls::health))
-        .route(routes::READY, get(calls::ready));
+        .route(routes::RECORD, get(handlers::record).options(cors::preflight))
+        .route(routes::EXPLAIN, get(handlers::explain))
+        .route(routes::SESSIONS, delete(handlers::end_sessions))
+        .route(routes::STATS, get(handlers::stats))
+        .route(routes::HEALTH, get(handlers::health))
+        .route(routes::READY, get(handlers::ready));
     let router = match metrics_at {
-        MetricsAt::MainListener => router.route(routes::METRICS, get(calls::scrape)),
+        MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape)),
         MetricsAt::OwnListener => router,
     };
-    let ws = ws.layer(from_fn_with_state(Arc::clone(&state), guard::count_handshake));
+    let ws = ws.layer(from_fn_with_state(Arc::clone(&state), middleware::limit_handshakes));
     router
         .with_state(Arc::clone(&state))
         .route(routes::WS, ws)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(state, guard::guard))
+        .layer(from_fn_with_state(state, middleware::handle_request))
 }
 
 /// `/metrics` alone, for a listener of its own.
 pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
     Router::new()
-        .route(routes::METRICS, get(calls::scrape))
+        .route(routes::METRICS, get(handlers::scrape))
         .with_state(state)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn(guard::guard_metrics))
+        .layer(from_fn(middleware::handle_metrics_request))
 }
 
-async fn not_found(uri: Uri) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is no {:?} here", uri.path()))
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is no {:?} here", uri.path()))
 }
 
-async fn method_not_allowed() -> Refusal {
-    Refusal::new(
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
         Code::MethodNotAllowed,
         "this path knows other methods; see the Allow header",
     )
 }
 
-impl From<EngineError> for Refusal {
+/// The engine's error as an HTTP error: the one place that maps it for REST.
+impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::RateLimited { retry_after } => {
-                Self::rate_limited(retry_after, "too many choices of this user; try again later")
-            }
-            EngineError::TooManyReports | EngineError::TooManySessions | EngineError::TooManyWatched => {
-                Self::new(Code::TooMany, error.to_string())
-            }
-            EngineError::TaskPanicked => Self::internal(),
-            EngineError::Store(_) => Self::new(Code::StoreUnavailable, error.to_string()),
+            EngineError::RateLimited { retry_after } => Self::rate_limited(retry_after, Limit::CustomStatuses),
+            other => Self::new(other.code(), other.to_string()),
         }
     }
 }
 
 /// What a handler is given of the state.
-type Shared = State<Arc<AppState>>;
+type SharedState = State<Arc<AppState>>;
 
 impl AppState {
     /// How long a body may take to arrive.

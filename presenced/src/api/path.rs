@@ -10,7 +10,7 @@ use presence::wire::code::Code;
 
 use super::AppState;
 use super::percent::{self, Plus};
-use crate::server::Refusal;
+use crate::server::ApiError;
 
 /// The segment after `/api/presence/` or `/api/user/`.
 pub(super) const THIRD: usize = 3;
@@ -21,12 +21,12 @@ pub(super) const FOURTH: usize = 4;
 pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
 
 impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
         // A path begins with a slash, so what lies before the first one is the empty segment 0.
         let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
-        let refused = |why: String| Refusal::new(Code::InvalidUserId, why);
+        let refused = |why: String| ApiError::new(Code::InvalidUserId, why);
         let text = percent::decode(segment, Plus::Literal)
             .ok_or_else(|| refused("the user id in the path is not percent-encoded UTF-8".into()))?;
         UserId::new(&text).map(Self).map_err(|why| refused(why.to_string()))

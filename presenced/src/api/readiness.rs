@@ -1,23 +1,23 @@
-//! Whether the daemon can serve, and if not, why. The app says how to find out; nothing here looks by itself.
+//! Whether the daemon is ready to serve, and if not, why. The app passes the health check in.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use presence::wire::rest::Health;
 
-/// What is looked at for every answer. Cheap to make.
+/// The result of one health check. Made for every response, so it is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Vitals {
-    /// Why the store can't write, if it can't; for strangers too, so no paths.
+pub(crate) struct HealthCheck {
+    /// Why the store can't write, if it can't. Unauthenticated callers read it, so it names no paths.
     pub(crate) store_error: Option<String>,
-    /// Whatever else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
+    /// What else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
     pub(crate) problems: Vec<String>,
 }
 
-/// Whether the daemon can serve.
+/// Readiness, as `/readyz` reports it.
 pub(crate) struct Readiness {
     draining: AtomicBool,
-    probe: Box<dyn Fn() -> Vitals + Send + Sync>,
+    probe: Box<dyn Fn() -> HealthCheck + Send + Sync>,
 }
 
 impl fmt::Debug for Readiness {
@@ -29,33 +29,33 @@ impl fmt::Debug for Readiness {
 }
 
 impl Readiness {
-    /// `probe` looks at the store and the loops.
-    pub(crate) fn new(probe: impl Fn() -> Vitals + Send + Sync + 'static) -> Self {
+    /// `probe` checks the store and the timer loop.
+    pub(crate) fn new(probe: impl Fn() -> HealthCheck + Send + Sync + 'static) -> Self {
         Self {
             draining: AtomicBool::new(false),
             probe: Box::new(probe),
         }
     }
 
-    /// The daemon goes down; from now on it is not ready.
+    /// The daemon stops; from now on it is not ready.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    pub(super) fn vitals(&self) -> Vitals {
+    pub(super) fn health_check(&self) -> HealthCheck {
         (self.probe)()
     }
 
     pub(super) fn health(&self) -> Health {
-        let vitals = self.vitals();
+        let health_check = self.health_check();
         let draining = self
             .draining
             .load(Ordering::Acquire)
-            .then(|| "the daemon is going down".to_owned());
-        let store = vitals
+            .then(|| "the daemon is shutting down".to_owned());
+        let store = health_check
             .store_error
             .map(|error| format!("the store can't write: {error}"));
-        let problems: Vec<String> = draining.into_iter().chain(store).chain(vitals.problems).collect();
+        let problems: Vec<String> = draining.into_iter().chain(store).chain(health_check.problems).collect();
         Health {
             ok: problems.is_empty(),
             problems,

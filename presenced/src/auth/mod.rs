@@ -1,6 +1,6 @@
 //! Who is calling: secrets, users' tokens, bare user ids from trusted proxies, and which pages and host names are ours.
 //! Everything is decided from the peer's address, the headers and a time that comes in as an argument; nothing here reads a
-//! file, counts failures (`server::door` does) or decides what a caller may do (`api::caller` does).
+//! file, counts failures (`server::admission` does) or decides what a caller may do (`api::caller` does).
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -55,7 +55,7 @@ pub(crate) struct AuthOptions {
 
 /// Who a caller is. Without a user it is internal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct CallerIdentity {
     /// It has the internal secret.
     pub(crate) internal: bool,
     /// The user it is, or on whose behalf it calls.
@@ -162,7 +162,7 @@ impl Auth {
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
         now: Wall,
-    ) -> Result<Identity, AuthError> {
+    ) -> Result<CallerIdentity, AuthError> {
         let secret = Given::of(headers, SECRET_HEADER);
         let internal = match &secret {
             Given::Once(value) if self.secrets.contains(value.as_bytes()) => true,
@@ -191,13 +191,13 @@ impl Auth {
                 if !internal {
                     self.proxies.believe(peer, headers)?;
                 }
-                Ok(Identity {
+                Ok(CallerIdentity {
                     internal,
                     user: Some(user_of(named)?),
                     expires: None,
                 })
             }
-            (None, None) if internal => Ok(Identity {
+            (None, None) if internal => Ok(CallerIdentity {
                 internal,
                 user: None,
                 expires: None,
@@ -236,12 +236,12 @@ fn twice(detail: &'static str) -> AuthError {
 }
 
 /// A token's user, who must be the one that is named, if one is.
-fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Result<Identity, AuthError> {
+fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Result<CallerIdentity, AuthError> {
     match named {
         Some(named) if named.as_bytes() != claimed.user.as_str().as_bytes() => {
             Err(forbidden("x-user-id is not the token's user"))
         }
-        _ => Ok(Identity {
+        _ => Ok(CallerIdentity {
             internal,
             user: Some(claimed.user),
             expires: Some(claimed.expires),

@@ -1,10 +1,10 @@
-//! Every limit of the daemon, with its unit and its default. Each has its flag; none is silent.
+//! Every limit of the daemon, with its unit and its default. Each has a flag, and exceeding one has an error or close code.
 
 use std::time::Duration;
 
 use presence::Rate;
 
-/// What a client may use. All are answered with a code.
+/// The limits on what clients may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Longest WebSocket message, whole or in fragments, in bytes: 1009 beyond.
@@ -13,7 +13,7 @@ pub(crate) struct Limits {
     pub body_bytes: usize,
     /// Longest body of `POST /api/presence/query`, in bytes.
     pub query_bytes: usize,
-    /// For how long a client may take over its request head or its upgrade.
+    /// How long a client may take to send a request head.
     pub handshake_timeout: Duration,
     /// Connections of one user: 4029 beyond.
     pub sessions_per_user: usize,
@@ -21,17 +21,17 @@ pub(crate) struct Limits {
     pub reports_per_user: usize,
     /// Watched users of one connection: `too_many_watched` beyond.
     pub watched_per_connection: usize,
-    /// Choices of one user: 429 `rate_limited` beyond.
+    /// Custom status changes of one user: 429 `rate_limited` beyond.
     pub choices: Rate,
     /// Messages of one connection, counted under the codec: 4008 beyond.
     pub messages: Rate,
     /// Bytes of one connection, counted under the codec: 4008 beyond.
     pub bytes: Rate,
-    /// Bad messages of one connection, answered with `error`: 4008 beyond.
+    /// Malformed messages of one connection, answered with `error`: 4008 beyond.
     pub bad_messages: Rate,
-    /// For how long a message may stay unfinished: 4008 beyond.
+    /// How long a message may stay unfinished: 4008 beyond.
     pub message_timeout: Duration,
-    /// For how long a write may make no progress: 4009 beyond.
+    /// How long a write may make no progress: 4009 beyond.
     pub write_timeout: Duration,
     /// Handshakes of one client address: 429 beyond.
     pub handshakes: Rate,

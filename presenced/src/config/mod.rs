@@ -1,5 +1,5 @@
-//! Configuration. What can be set stands once, in [`settings`]; where a value was typed (flag, environment, file) is found
-//! in [`sources`]; what it means is [`Config`]. Nothing here opens a socket or makes a file.
+//! Configuration. [`settings`] is the one table of settings, [`sources`] reads flags, environment and file, [`Config`] is the
+//! parsed result. Nothing here opens a socket or creates a file.
 
 pub(crate) mod limits;
 mod print;
@@ -19,29 +19,28 @@ use ipnet::IpNet;
 use crate::auth::Origin;
 use limits::Limits;
 
-/// What stops a start before anything was done: one line that names what is wrong.
+/// An invalid configuration: one line that names what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ConfigError(pub(crate) String);
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum LogFormat {
-    /// For people.
     #[default]
     Text,
-    /// For collectors, one object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Everything that can be set, with what it means.
+/// The parsed configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// Where REST and WebSocket are served.
+    /// Address of REST and WebSocket.
     pub(crate) listen: SocketAddr,
-    /// Where `/metrics` is served, if not there.
+    /// Address of `/metrics`, if not `listen`.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Where the daemon keeps its files.
+    /// Directory of the daemon's files.
     pub(crate) data_dir: PathBuf,
     /// The SQLite file, if not in the data directory.
     pub(crate) database: Option<PathBuf>,
@@ -49,36 +48,34 @@ pub(crate) struct Config {
     pub(crate) secret_file: Option<PathBuf>,
     /// The key that verifies users' tokens, if not in the data directory.
     pub(crate) jwt_key: Option<PathBuf>,
-    /// What a token's `iss` must be.
+    /// Required `iss` of tokens.
     pub(crate) jwt_issuer: Option<String>,
-    /// What a token's `aud` must contain.
+    /// Required entry of the `aud` of tokens.
     pub(crate) jwt_audience: Option<String>,
-    /// Peers whose bare `x-user-id` is believed; none named: loopback.
+    /// Proxies whose bare `x-user-id` is trusted; none: loopback.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Browsers' pages that may call; none named: the bound address.
+    /// Origins of web pages that may call; none: the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
-    /// Grace and idleness.
+    /// Grace periods and idleness.
     pub(crate) timers: presence::Timers,
-    /// How often silent connections are pinged.
+    /// How long a connection may be silent before it is pinged.
     pub(crate) ping_interval: Duration,
-    /// How long the answer may take.
+    /// How long a client may take to answer a ping.
     pub(crate) ping_timeout: Duration,
-    /// What a client may use.
     pub(crate) limits: Limits,
-    /// How log lines look.
     pub(crate) log_format: LogFormat,
-    /// Which are written.
+    /// The lowest level that is logged.
     pub(crate) log_level: tracing::Level,
-    /// Whether to serve more than loopback without TLS or a named proxy.
+    /// Allows addresses other than loopback without TLS or a trusted proxy.
     pub(crate) insecure: bool,
 }
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Run with this.
+    /// Run the daemon.
     Run(Box<Config>),
-    /// Print this on stdout and end well.
+    /// Print this on stdout and exit with success.
     Print(String),
 }
 
@@ -91,14 +88,14 @@ pub(crate) fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Outcome, ConfigError> {
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
-    let found = match sources::read(arguments, &environment)? {
-        sources::Read::Values(found) => found,
-        sources::Read::Help(text) => return Ok(Outcome::Print(text)),
+    let raw = match sources::read(arguments, &environment)? {
+        sources::CommandLine::Values(raw) => raw,
+        sources::CommandLine::Help(text) => return Ok(Outcome::Print(text)),
     };
-    let config = settings::apply(&found)?;
+    let config = settings::apply(&raw)?;
     config.check()?;
-    if found.is_print_config {
-        return Ok(Outcome::Print(print::print(&found)));
+    if raw.is_print_config {
+        return Ok(Outcome::Print(print::print(&raw)));
     }
     Ok(Outcome::Run(Box::new(config)))
 }
@@ -111,7 +108,7 @@ impl Config {
             .unwrap_or_else(|| self.data_dir.join("presence.db"))
     }
 
-    /// Relations between values.
+    /// Checks the relations between values.
     fn check(&self) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError(text.into()));
         if self.ping_timeout >= self.ping_interval {

@@ -1,22 +1,20 @@
-//! `--print-config`: every setting as it holds, as TOML that could be the file, with where it comes from.
+//! `--print-config`: every setting in effect, as TOML that is a valid configuration file, with the source of each value.
 
 use super::settings::{Kind, SETTINGS};
-use super::sources::{Found, Origin};
+use super::sources::{RawSettings, ValueSource};
 
-/// One line a setting. Secrets are never settings, only their files are.
-pub(super) fn print(found: &Found) -> String {
+/// One line per setting. A secret is never a setting, only its file is.
+pub(super) fn print(raw: &RawSettings) -> String {
     let mut lines = Vec::new();
     for setting in SETTINGS {
-        let typed = found.values.get(setting.name);
-        let texts = match (typed, setting.default) {
-            (Some(typed), _) => typed.texts.clone(),
-            (None, _) if setting.name == "data-dir" => {
-                found.home.iter().map(|path| path.display().to_string()).collect()
-            }
+        let given = raw.values.get(setting.name);
+        let texts = match (given, setting.default) {
+            (Some(given), _) => given.texts.clone(),
+            (None, _) if setting.name == "data-dir" => raw.home.iter().map(|path| path.display().to_string()).collect(),
             (None, "") => Vec::new(),
             (None, default) => vec![default.to_owned()],
         };
-        let origin = typed.map_or(&Origin::Default, |typed| &typed.origin);
+        let source = given.map_or(&ValueSource::Default, |given| &given.source);
         let value = match (setting.kind, texts.as_slice()) {
             (Kind::Switch, texts) => texts.first().map_or_else(|| "false".to_owned(), Clone::clone),
             (Kind::Many, texts) => format!(
@@ -29,7 +27,7 @@ pub(super) fn print(found: &Found) -> String {
                 continue;
             }
         };
-        lines.push(format!("{} = {value} # {origin}", setting.name));
+        lines.push(format!("{} = {value} # {source}", setting.name));
     }
     lines.push(String::new());
     lines.join("\n")

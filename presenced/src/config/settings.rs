@@ -1,5 +1,5 @@
-//! Every setting, once: its flag, its variable, its key in the file, its default, its help, and what it sets. The help,
-//! the three sources and `--print-config` are all made from this table.
+//! The table of all settings: each has its flag, environment variable, file key, default, help text, and the field it sets.
+//! The help, the three sources and `--print-config` are derived from it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,56 +8,52 @@ use std::time::Duration;
 use presence::Rate;
 
 use super::limits::Limits;
-use super::sources::Found;
-use super::values::{bytes, count, duration, size, some_duration};
+use super::sources::RawSettings;
+use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, LogFormat};
 
-/// How a setting is given.
+/// How many values a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// One value.
     One,
     /// A list.
     Many,
-    /// On or off.
+    /// A flag without a value.
     Switch,
 }
 
-/// One setting.
 pub(super) struct Setting {
     /// The flag without its dashes, and the key in the file.
     pub(super) name: &'static str,
-    /// What stands for the value in the help.
+    /// The placeholder of the value in the help.
     pub(super) value: &'static str,
-    /// The default as it would be typed; empty: none.
+    /// The default as text; empty: none.
     pub(super) default: &'static str,
-    /// Under which heading of the help.
+    /// The section of the help.
     pub(super) heading: &'static str,
-    /// For the help.
     pub(super) help: &'static str,
-    /// How it is given.
     pub(super) kind: Kind,
-    /// Sets it.
+    /// Parses the texts and sets the field.
     set: fn(&mut Config, &[String]) -> Result<(), String>,
 }
 
-/// Builds a configuration from what was typed and the defaults.
-pub(super) fn apply(found: &Found) -> Result<Config, ConfigError> {
+/// Builds a configuration from the given texts and the defaults.
+pub(super) fn apply(raw: &RawSettings) -> Result<Config, ConfigError> {
     let mut config = blank();
-    match &found.home {
+    match &raw.home {
         Some(home) => config.data_dir.clone_from(home),
-        None if found.values.contains_key("data-dir") => {}
+        None if raw.values.contains_key("data-dir") => {}
         None => {
             return Err(ConfigError(
-                "neither --data-dir nor XDG_STATE_HOME nor HOME says where to keep data".into(),
+                "no data directory: give --data-dir, or set XDG_STATE_HOME or HOME".into(),
             ));
         }
     }
     for setting in SETTINGS {
-        match found.values.get(setting.name) {
-            Some(typed) => (setting.set)(&mut config, &typed.texts).map_err(|what| {
-                let given = typed.texts.join(",");
-                ConfigError(format!("--{} {given:?} (from {}): {what}", setting.name, typed.origin))
+        match raw.values.get(setting.name) {
+            Some(given) => (setting.set)(&mut config, &given.texts).map_err(|what| {
+                let texts = given.texts.join(",");
+                ConfigError(format!("--{} {texts:?} (from {}): {what}", setting.name, given.source))
             })?,
             None if !setting.default.is_empty() => (setting.set)(&mut config, &[setting.default.to_owned()])
                 .map_err(|what| ConfigError(format!("the default of --{} is wrong: {what}", setting.name)))?,
@@ -67,7 +63,7 @@ pub(super) fn apply(found: &Found) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// What the table fills.
+/// A configuration for the table to fill.
 fn blank() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -110,7 +106,7 @@ fn path(texts: &[String]) -> Result<Option<PathBuf>, String> {
 
 fn text(texts: &[String]) -> Result<Option<String>, String> {
     match only(texts)? {
-        "" => Err("expected a text".into()),
+        "" => Err("expected a value".into()),
         text => Ok(Some(text.to_owned())),
     }
 }
@@ -141,7 +137,7 @@ fn proxies(texts: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
         let net = text
             .parse()
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-        net.map_err(|_| format!("{text:?} is no network such as 10.0.0.0/8, and no address"))
+        net.map_err(|_| format!("{text:?} is neither a network such as 10.0.0.0/8 nor an IP address"))
     };
     texts.iter().map(one).collect()
 }
@@ -149,7 +145,7 @@ fn proxies(texts: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
 fn origins(texts: &[String]) -> Result<Vec<crate::auth::Origin>, String> {
     let one = |text: &String| {
         text.parse()
-            .map_err(|_| format!("{text:?} is no origin such as https://chat.example.org"))
+            .map_err(|_| format!("{text:?} is not an origin such as https://chat.example.org"))
     };
     texts.iter().map(one).collect()
 }
@@ -206,50 +202,50 @@ macro_rules! row {
     };
 }
 
-const PLACE: &str = "Where";
-const ACCESS: &str = "Who may call";
+const ADDRESS: &str = "Addresses and files";
+const ACCESS: &str = "Authentication";
 const TIME: &str = "Timers";
 const LIMIT: &str = "Limits";
-const LOG: &str = "Logs";
+const LOG: &str = "Logging";
 
 /// Every setting, in the order of the help.
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    row!(PLACE, One, "listen", "ADDR", "127.0.0.1:7420", "Where REST and WebSocket are served; port 0 picks one", |c, t| c.listen = address(t)?),
-    row!(PLACE, One, "metrics-listen", "ADDR", "", "Moves /metrics there", |c, t| c.metrics_listen = Some(address(t)?)),
-    row!(PLACE, One, "data-dir", "DIR", "", "Where the daemon keeps its files, one process at a time [default: $XDG_STATE_HOME/presenced, else ~/.local/state/presenced]", |c, t| c.data_dir = path(t)?.unwrap_or_default()),
-    row!(PLACE, One, "database", "URL", "", "The database, sqlite:FILE [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
-    row!(ACCESS, One, "secret-file", "FILE", "", "The internal secret; two lines are two valid ones, for rotation [default: DATA_DIR/secret, made at the first start]", |c, t| c.secret_file = path(t)?),
-    row!(ACCESS, One, "jwt-key", "FILE", "", "Verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, as the key is), or the text of an HS256 secret [default: DATA_DIR/jwt-key, made at the first start]", |c, t| c.jwt_key = path(t)?),
-    row!(ACCESS, One, "jwt-issuer", "TEXT", "", "What a token's iss must be", |c, t| c.jwt_issuer = text(t)?),
-    row!(ACCESS, One, "jwt-audience", "TEXT", "", "What a token's aud must contain", |c, t| c.jwt_audience = text(t)?),
-    row!(ACCESS, Many, "trusted-proxy", "CIDR", "", "Peers whose bare x-user-id and X-Forwarded-For are believed [default: loopback]", |c, t| c.trusted_proxies = proxies(t)?),
-    row!(ACCESS, Many, "allowed-origin", "ORIGIN", "", "Pages that may open a WebSocket and call the user's REST calls [default: the bound address]", |c, t| c.allowed_origins = origins(t)?),
-    row!(ACCESS, Switch, "insecure", "", "", "Serve more than loopback without TLS or a named proxy", |c, t| c.insecure = switch(t)?),
-    row!(TIME, One, "grace", "TIME", "5s", "For how long lost sessions still count", |c, t| c.timers.grace = duration(only(t)?)?),
-    row!(TIME, One, "restart-grace", "TIME", "30s", "For how long sessions still count after a restart", |c, t| c.timers.restart_grace = duration(only(t)?)?),
-    row!(TIME, One, "idle-after", "TIME", "300s", "After how long without a report of activity a connection that made one is idle", |c, t| c.timers.idle_after = some_duration(only(t)?)?),
-    row!(TIME, One, "ping-interval", "TIME", "25s", "After how long without a frame a connection is pinged", |c, t| c.ping_interval = some_duration(only(t)?)?),
-    row!(TIME, One, "ping-timeout", "TIME", "10s", "How long the answer to a ping may take", |c, t| c.ping_timeout = some_duration(only(t)?)?),
-    row!(LIMIT, One, "max-connections", "N", "", "Connections of all kinds [default: 90 % of the limit on open files]", |c, t| c.limits.max_connections = Some(size(only(t)?)?)),
-    row!(LIMIT, One, "max-message", "BYTES", "16KiB", "Longest message of a client", |c, t| c.limits.message_bytes = bytes(only(t)?)?),
-    row!(LIMIT, One, "max-body", "BYTES", "64KiB", "Longest body of a REST call", |c, t| c.limits.body_bytes = bytes(only(t)?)?),
+    row!(ADDRESS, One, "listen", "ADDR", "127.0.0.1:7420", "Address for REST and WebSocket; port 0 picks a free port", |c, t| c.listen = address(t)?),
+    row!(ADDRESS, One, "metrics-listen", "ADDR", "", "Separate address for /metrics [default: the address of --listen]", |c, t| c.metrics_listen = Some(address(t)?)),
+    row!(ADDRESS, One, "data-dir", "DIR", "", "Directory of the daemon's files, used by one process at a time [default: $XDG_STATE_HOME/presenced, else ~/.local/state/presenced]", |c, t| c.data_dir = path(t)?.unwrap_or_default()),
+    row!(ADDRESS, One, "database", "URL", "", "Database URL, sqlite:FILE [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
+    row!(ACCESS, One, "secret-file", "FILE", "", "File with the internal secret; two lines are two valid secrets, for rotation [default: DATA_DIR/secret, created at the first start]", |c, t| c.secret_file = path(t)?),
+    row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
+    row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),
+    row!(ACCESS, One, "jwt-audience", "TEXT", "", "Required entry of the aud claim of users' tokens", |c, t| c.jwt_audience = text(t)?),
+    row!(ACCESS, Many, "trusted-proxy", "CIDR", "", "Proxies whose x-user-id and X-Forwarded-For headers are trusted [default: loopback]", |c, t| c.trusted_proxies = proxies(t)?),
+    row!(ACCESS, Many, "allowed-origin", "ORIGIN", "", "Origins of web pages that may open a WebSocket and use a user's REST calls [default: the bound address]", |c, t| c.allowed_origins = origins(t)?),
+    row!(ACCESS, Switch, "insecure", "", "", "Listen on a non-loopback address without TLS and without --trusted-proxy", |c, t| c.insecure = switch(t)?),
+    row!(TIME, One, "grace", "TIME", "5s", "How long a lost session still counts", |c, t| c.timers.grace = duration(only(t)?)?),
+    row!(TIME, One, "restart-grace", "TIME", "30s", "How long sessions still count after a restart of the daemon", |c, t| c.timers.restart_grace = duration(only(t)?)?),
+    row!(TIME, One, "idle-after", "TIME", "300s", "How long after its last report of activity a connection becomes idle", |c, t| c.timers.idle_after = nonzero_duration(only(t)?)?),
+    row!(TIME, One, "ping-interval", "TIME", "25s", "How long a connection may be silent before it is pinged", |c, t| c.ping_interval = nonzero_duration(only(t)?)?),
+    row!(TIME, One, "ping-timeout", "TIME", "10s", "How long a client may take to answer a ping", |c, t| c.ping_timeout = nonzero_duration(only(t)?)?),
+    row!(LIMIT, One, "max-connections", "N", "", "Open connections of all kinds [default: 90 % of the limit on open files]", |c, t| c.limits.max_connections = Some(size(only(t)?)?)),
+    row!(LIMIT, One, "max-message", "BYTES", "16KiB", "Longest WebSocket message from a client", |c, t| c.limits.message_bytes = bytes(only(t)?)?),
+    row!(LIMIT, One, "max-body", "BYTES", "64KiB", "Longest body of a REST request", |c, t| c.limits.body_bytes = bytes(only(t)?)?),
     row!(LIMIT, One, "max-query-body", "BYTES", "256KiB", "Longest body of POST /api/presence/query", |c, t| c.limits.query_bytes = bytes(only(t)?)?),
-    row!(LIMIT, One, "handshake-timeout", "TIME", "5s", "How long a client may take over its request head", |c, t| c.limits.handshake_timeout = some_duration(only(t)?)?),
-    row!(LIMIT, One, "message-timeout", "TIME", "10s", "How long a message may stay unfinished", |c, t| c.limits.message_timeout = some_duration(only(t)?)?),
-    row!(LIMIT, One, "write-timeout", "TIME", "30s", "How long a write may make no progress", |c, t| c.limits.write_timeout = some_duration(only(t)?)?),
-    row!(LIMIT, One, "sessions-per-user", "N", "32", "Connections of one user", |c, t| c.limits.sessions_per_user = size(only(t)?)?),
-    row!(LIMIT, One, "reports-per-user", "N", "32", "Reports of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
-    row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
-    row!(LIMIT, One, "choices-per-10s", "N", "20", "Choices of one user in ten seconds", |c, t| both(&mut c.limits.choices, t)?),
-    row!(LIMIT, One, "messages-per-second", "N", "30", "Messages of one connection a second", |c, t| amount(&mut c.limits.messages, t)?),
-    row!(LIMIT, One, "messages-burst", "N", "100", "Messages of one connection at once", |c, t| burst(&mut c.limits.messages, t)?),
-    row!(LIMIT, One, "bytes-per-second", "BYTES", "64KiB", "Bytes of one connection a second", |c, t| c.limits.bytes.amount = bytes(only(t)?)? as u64),
-    row!(LIMIT, One, "bytes-burst", "BYTES", "1MiB", "Bytes of one connection at once", |c, t| c.limits.bytes.burst = bytes(only(t)?)? as u64),
-    row!(LIMIT, One, "bad-messages-per-minute", "N", "10", "Messages of one connection that are refused as malformed", |c, t| both(&mut c.limits.bad_messages, t)?),
-    row!(LIMIT, One, "handshakes-per-second", "N", "50", "Handshakes of one client address a second", |c, t| amount(&mut c.limits.handshakes, t)?),
-    row!(LIMIT, One, "handshakes-burst", "N", "200", "Handshakes of one client address at once", |c, t| burst(&mut c.limits.handshakes, t)?),
-    row!(LIMIT, One, "failed-logins-per-minute", "N", "10", "Failed logins of one client address a minute", |c, t| both(&mut c.limits.failed_logins, t)?),
-    row!(LOG, One, "log-format", "FORMAT", "text", "text or json, to stderr", |c, t| c.log_format = format(t)?),
-    row!(LOG, One, "log-level", "LEVEL", "info", "error, warn, info, debug or trace", |c, t| c.log_level = level(t)?),
+    row!(LIMIT, One, "handshake-timeout", "TIME", "5s", "How long a client may take to send a request head", |c, t| c.limits.handshake_timeout = nonzero_duration(only(t)?)?),
+    row!(LIMIT, One, "message-timeout", "TIME", "10s", "How long a message or body may stay unfinished", |c, t| c.limits.message_timeout = nonzero_duration(only(t)?)?),
+    row!(LIMIT, One, "write-timeout", "TIME", "30s", "How long a write may make no progress before the connection is closed", |c, t| c.limits.write_timeout = nonzero_duration(only(t)?)?),
+    row!(LIMIT, One, "sessions-per-user", "N", "32", "WebSocket connections of one user", |c, t| c.limits.sessions_per_user = size(only(t)?)?),
+    row!(LIMIT, One, "reports-per-user", "N", "32", "Reported sessions of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
+    row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users that one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
+    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.choices, t)?),
+    row!(LIMIT, One, "messages-per-second", "N", "30", "Messages per second of one connection", |c, t| amount(&mut c.limits.messages, t)?),
+    row!(LIMIT, One, "messages-burst", "N", "100", "Messages of one connection in one burst", |c, t| burst(&mut c.limits.messages, t)?),
+    row!(LIMIT, One, "bytes-per-second", "BYTES", "64KiB", "Bytes per second of one connection", |c, t| c.limits.bytes.amount = bytes(only(t)?)? as u64),
+    row!(LIMIT, One, "bytes-burst", "BYTES", "1MiB", "Bytes of one connection in one burst", |c, t| c.limits.bytes.burst = bytes(only(t)?)? as u64),
+    row!(LIMIT, One, "bad-messages-per-minute", "N", "10", "Malformed messages per minute of one connection", |c, t| both(&mut c.limits.bad_messages, t)?),
+    row!(LIMIT, One, "handshakes-per-second", "N", "50", "Handshakes per second of one client address", |c, t| amount(&mut c.limits.handshakes, t)?),
+    row!(LIMIT, One, "handshakes-burst", "N", "200", "Handshakes of one client address in one burst", |c, t| burst(&mut c.limits.handshakes, t)?),
+    row!(LIMIT, One, "failed-logins-per-minute", "N", "10", "Failed logins per minute of one client address", |c, t| both(&mut c.limits.failed_logins, t)?),
+    row!(LOG, One, "log-format", "FORMAT", "text", "Format of the log on stderr: text or json", |c, t| c.log_format = format(t)?),
+    row!(LOG, One, "log-level", "LEVEL", "info", "Lowest level that is logged: error, warn, info, debug or trace", |c, t| c.log_level = level(t)?),
 ];

@@ -1,5 +1,5 @@
-//! Where values come from: flags, then `PRESENCED_*` in the environment, then the file of `--config`, then defaults. Only
-//! text is found here; what it means is decided in [`super::settings`].
+//! Reads the sources of settings: flags, then `PRESENCED_*` in the environment, then the file of `--config`, then defaults.
+//! Only text is collected here; [`super::settings`] parses it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,23 +12,21 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::ConfigError;
 use super::settings::{Kind, SETTINGS, Setting};
 
-/// Prefix of the environment's variables.
+/// Prefix of the environment variables.
 const PREFIX: &str = "PRESENCED_";
 
-/// Where a value was typed.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Nowhere.
+pub(super) enum ValueSource {
     Default,
-    /// In the file, on this line.
+    /// A line of the file.
     File(PathBuf, usize),
-    /// In this variable.
+    /// An environment variable.
     Environment(String),
-    /// On the command line.
     Flag,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -39,30 +37,29 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A setting's value as it was typed.
+/// A setting's value, not yet parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Typed {
+pub(super) struct RawSetting {
     /// One text, or several for a list.
     pub(super) texts: Vec<String>,
-    /// Where.
-    pub(super) origin: Origin,
+    pub(super) source: ValueSource,
 }
 
-/// Everything that was typed.
+/// All values that were given.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// By the setting's name; what is missing has its default.
-    pub(super) values: BTreeMap<&'static str, Typed>,
+pub(super) struct RawSettings {
+    /// By the setting's name; a missing one has its default.
+    pub(super) values: BTreeMap<&'static str, RawSetting>,
     /// The default of `--data-dir`.
     pub(super) home: Option<PathBuf>,
     /// `--print-config`.
     pub(super) is_print_config: bool,
 }
 
-/// What the command line asks for.
-pub(super) enum Read {
-    /// To run, or to show what it would run with.
-    Values(Found),
+/// What the command line requests.
+pub(super) enum CommandLine {
+    /// To run, or to print the configuration.
+    Values(RawSettings),
     /// Help or version.
     Help(String),
 }
@@ -70,10 +67,10 @@ pub(super) enum Read {
 pub(super) fn read(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &[(OsString, OsString)],
-) -> Result<Read, ConfigError> {
+) -> Result<CommandLine, ConfigError> {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return Ok(Read::Help(error.render().to_string())),
+        Err(error) if !error.use_stderr() => return Ok(CommandLine::Help(error.render().to_string())),
         Err(error) => return Err(usage_error(&error)),
     };
     let mut values = BTreeMap::new();
@@ -87,18 +84,18 @@ pub(super) fn read(
     }
     values.extend(variables.values);
     for setting in SETTINGS {
-        if let Some(texts) = typed_as_flag(&matches, setting) {
+        if let Some(texts) = flag_values(&matches, setting) {
             values.insert(
                 setting.name,
-                Typed {
+                RawSetting {
                     texts,
-                    origin: Origin::Flag,
+                    source: ValueSource::Flag,
                 },
             );
         }
     }
     let home = default_data_dir(environment);
-    Ok(Read::Values(Found {
+    Ok(CommandLine::Values(RawSettings {
         values,
         home,
         is_print_config: matches.get_flag("print-config"),
@@ -107,17 +104,20 @@ pub(super) fn read(
 
 /// The command line, made from the settings.
 fn command() -> Command {
-    let config = Arg::new("config").long("config").value_name("FILE").value_parser(ValueParser::os_string()).help(
-        "A TOML file with any of these settings, named as the flags without their dashes in front: `grace = \"5s\"` \
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(ValueParser::os_string())
+        .help(
+            "TOML file with settings, each named like its flag without the leading dashes: `grace = \"5s\"` \
          [env: PRESENCED_CONFIG]",
-    );
+        );
     let print = Arg::new("print-config")
         .long("print-config")
         .action(ArgAction::SetTrue)
-        .help("Show every setting, its value and where that comes from, and end; secrets are not shown");
-    let about =
-        "Knows who is online, what state they chose and when they were last active, and tells everyone who watches.";
-    let after = "Flags win over PRESENCED_* in the environment, those over the file of --config, that over the defaults.\n\
+        .help("Print every setting with its value and source, and exit; secrets are not printed");
+    let about = "Presence server: tracks which users are online, their status and when they were last active, and notifies watchers.";
+    let after = "Flags override PRESENCED_* environment variables, which override the file of --config, which overrides the defaults.\n\
                  The variable of --ping-interval is PRESENCED_PING_INTERVAL. Lists are separated by commas.";
     Command::new("presenced")
         .version(env!("CARGO_PKG_VERSION"))
@@ -140,7 +140,7 @@ fn flag(setting: &Setting) -> Arg {
         .help_heading(setting.heading);
     match setting.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
-        // What begins with a dash is a bad value rather than an unknown flag.
+        // A value with a leading dash is an invalid value and not an unknown flag.
         Kind::One => arg
             .value_name(setting.value)
             .action(ArgAction::Set)
@@ -153,7 +153,7 @@ fn flag(setting: &Setting) -> Arg {
     }
 }
 
-fn typed_as_flag(matches: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
+fn flag_values(matches: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     match setting.kind {
         Kind::Switch => matches.get_flag(setting.name).then(|| vec!["true".to_owned()]),
         Kind::One | Kind::Many => matches
@@ -162,7 +162,7 @@ fn typed_as_flag(matches: &ArgMatches, setting: &Setting) -> Option<Vec<String>>
     }
 }
 
-/// clap's first line says what is wrong; the rest is usage.
+/// The first line of clap's error; the rest is usage.
 fn usage_error(error: &clap::Error) -> ConfigError {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -175,12 +175,12 @@ fn usage_error(error: &clap::Error) -> ConfigError {
 }
 
 struct Variables {
-    values: BTreeMap<&'static str, Typed>,
+    values: BTreeMap<&'static str, RawSetting>,
     config: Option<OsString>,
 }
 
 fn variables(environment: &[(OsString, OsString)]) -> Result<Variables, ConfigError> {
-    let mut found = Variables {
+    let mut variables = Variables {
         values: BTreeMap::new(),
         config: None,
     };
@@ -189,15 +189,19 @@ fn variables(environment: &[(OsString, OsString)]) -> Result<Variables, ConfigEr
             continue;
         };
         if key == "CONFIG" {
-            found.config = Some(value.clone());
+            variables.config = Some(value.clone());
             continue;
         }
         let name = format!("{PREFIX}{key}");
         let setting = SETTINGS.iter().find(|setting| variable_of(setting) == name);
-        let setting = setting.ok_or_else(|| ConfigError(format!("{name} in the environment is no setting")))?;
+        let setting = setting.ok_or_else(|| {
+            ConfigError(format!(
+                "unknown environment variable {name}: no setting has this name, see --help"
+            ))
+        })?;
         let value = value
             .to_str()
-            .ok_or_else(|| ConfigError(format!("{name} in the environment is not UTF-8")))?;
+            .ok_or_else(|| ConfigError(format!("environment variable {name} is not UTF-8")))?;
         let texts = match setting.kind {
             Kind::Many => value
                 .split(',')
@@ -206,25 +210,25 @@ fn variables(environment: &[(OsString, OsString)]) -> Result<Variables, ConfigEr
                 .collect(),
             Kind::One | Kind::Switch => vec![value.to_owned()],
         };
-        found.values.insert(
+        variables.values.insert(
             setting.name,
-            Typed {
+            RawSetting {
                 texts,
-                origin: Origin::Environment(name),
+                source: ValueSource::Environment(name),
             },
         );
     }
-    Ok(found)
+    Ok(variables)
 }
 
-/// The variable of a setting.
+/// The name of a setting's environment variable.
 pub(super) fn variable_of(setting: &Setting) -> String {
     format!("{PREFIX}{}", setting.name.replace('-', "_").to_ascii_uppercase())
 }
 
-fn read_file(path: &Path, values: &mut BTreeMap<&'static str, Typed>) -> Result<(), ConfigError> {
+fn read_file(path: &Path, values: &mut BTreeMap<&'static str, RawSetting>) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("can't read the configuration {}: {error}", path.display())))?;
+        .map_err(|error| ConfigError(format!("can't read the configuration file {}: {error}", path.display())))?;
     let line_of = |offset: usize| text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
     let table = toml::de::DeTable::parse(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
@@ -238,19 +242,23 @@ fn read_file(path: &Path, values: &mut BTreeMap<&'static str, Typed>) -> Result<
         let line = line_of(key.span().start);
         let name = key.into_inner();
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
-        let setting =
-            setting.ok_or_else(|| ConfigError(format!("{}:{line}: {name:?} is no setting", path.display())))?;
+        let setting = setting.ok_or_else(|| {
+            ConfigError(format!(
+                "{}:{line}: unknown setting {name:?}, see --help",
+                path.display()
+            ))
+        })?;
         let texts = texts_of(value.into_inner(), setting.kind).ok_or_else(|| {
             ConfigError(format!(
-                "{}:{line}: {name} has a value of the wrong kind",
+                "{}:{line}: {name} has a value of the wrong type",
                 path.display()
             ))
         })?;
         values.insert(
             setting.name,
-            Typed {
+            RawSetting {
                 texts,
-                origin: Origin::File(path.to_owned(), line),
+                source: ValueSource::File(path.to_owned(), line),
             },
         );
     }

@@ -1,4 +1,4 @@
-//! Every setting through every source, and what stops a start.
+//! Every setting from every source, and invalid configurations.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -42,7 +42,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// A value that is not the default, as it would be typed.
+/// A value that is not the default.
 fn other_value(name: &str) -> &'static str {
     match name {
         "listen" | "metrics-listen" => "127.0.0.1:9",
@@ -63,7 +63,7 @@ fn other_value(name: &str) -> &'static str {
 }
 
 #[test]
-fn every_setting_can_be_given_as_flag_variable_and_in_the_file_and_says_where_it_came_from() {
+fn every_setting_can_come_from_flag_environment_and_file() {
     for setting in SETTINGS {
         let (name, value) = (setting.name, other_value(setting.name));
         let variable = variable_of(setting);
@@ -107,7 +107,7 @@ fn every_setting_can_be_given_as_flag_variable_and_in_the_file_and_says_where_it
 }
 
 #[test]
-fn what_is_printed_can_be_the_file() {
+fn the_output_of_print_config_is_a_valid_file() {
     let text = printed(
         &["--grace", "7s", "--trusted-proxy", "10.0.0.0/8,::1/128", "--insecure"],
         &[],
@@ -131,7 +131,7 @@ fn the_help_names_every_setting_and_its_default() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_are_those_of_the_documentation() {
     let config = config(&[], &[]);
     assert_eq!(config.listen.to_string(), "127.0.0.1:7420");
     assert_eq!(config.data_dir, PathBuf::from("/home/op/.local/state/presenced"));
@@ -156,21 +156,21 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn the_state_directory_of_the_environment_wins_over_home() {
+fn xdg_state_home_overrides_home() {
     let config = config(&[], &[("XDG_STATE_HOME", "/state")]);
     assert_eq!(config.data_dir, PathBuf::from("/state/presenced"));
-    let nowhere = load([OsString::from("presenced")], []).expect_err("nowhere to keep data");
+    let nowhere = load([OsString::from("presenced")], []).expect_err("no data directory");
     assert!(nowhere.to_string().contains("--data-dir"));
 }
 
 #[test]
-fn a_wrong_key_value_or_relation_is_named_in_one_line() {
-    type Case = (
+fn an_invalid_key_value_or_relation_is_named_in_one_line() {
+    type ConfigCase = (
         &'static [&'static str],
         &'static [(&'static str, &'static str)],
         &'static str,
     );
-    let cases: &[Case] = &[
+    let cases: &[ConfigCase] = &[
         (&["--grcae", "5s"], &[], "--grcae"),
         (&["--redis", "redis://x"], &[], "--redis"),
         (&["extra"], &[], "extra"),
@@ -203,7 +203,7 @@ fn a_wrong_key_value_or_relation_is_named_in_one_line() {
 }
 
 #[test]
-fn a_wrong_file_is_named_with_its_line() {
+fn an_invalid_file_is_named_with_the_line() {
     for (text, line) in [
         ("grace = \"5s\"\ngrcae = \"5s\"\n", 2),
         ("\n\n\ngrace = 5.5\n", 4),
@@ -221,7 +221,7 @@ fn a_wrong_file_is_named_with_its_line() {
 }
 
 #[test]
-fn graces_may_be_zero_and_their_relation_may_be_equality() {
+fn grace_and_restart_grace_may_both_be_zero() {
     let config = config(&["--grace", "0s", "--restart-grace", "0s"], &[]);
     assert_eq!(config.timers.restart_grace, Duration::ZERO);
 }

@@ -1,4 +1,4 @@
-//! Values as they are typed: durations, sizes, counts, addresses.
+//! Parsers of values: durations, sizes, counts.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(EXPECTED.to_owned()),
     };
-    // A hundred years: beyond that it is a mistake, and sums of deadlines stay far from overflow.
+    // A hundred years: more is a mistake, and sums of deadlines stay far from overflow.
     const MAX_MILLIS: u64 = 100 * 366 * 24 * 3_600_000;
     match number.checked_mul(millis) {
         Some(millis) if millis <= MAX_MILLIS => Ok(Duration::from_millis(millis)),
-        _ => Err("the duration is too long".into()),
+        _ => Err("must be at most a hundred years".into()),
     }
 }
 
 /// A duration above zero.
-pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must not be zero".into()),
         duration => Ok(duration),
@@ -46,7 +46,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
     match number.checked_mul(unit) {
         Some(0) => Err("must not be zero".into()),
         Some(bytes) if bytes <= 1024 * 1024 * 1024 => Ok(bytes),
-        _ => Err("more than 1024MiB".into()),
+        _ => Err("must be at most 1024MiB".into()),
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The same, for what is counted in memory.
+/// A [`count`] as a `usize`.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     usize::try_from(count(text)?).map_err(|_| "too large".into())
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_a_unit() {
+    fn a_duration_needs_a_unit() {
         let good = [
             ("0s", 0),
             ("300ms", 300),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_may_have_one() {
+    fn a_size_may_have_a_unit() {
         for (text, size) in [("1", 1), ("16KiB", 16_384), ("1MiB", 1_048_576), ("1024MiB", 1 << 30)] {
             assert_eq!(bytes(text), Ok(size), "{text}");
         }

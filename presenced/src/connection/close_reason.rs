@@ -1,57 +1,279 @@
-//! Why the server ends a connection.
+//! Why a connection ends, and all that follows from it: close code, goodbye, retry delay, how the session ends, metric
+//! labels. Nothing here closes a connection; `gateway::close` does.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-/// Why the server ends a connection. The first close_reason stands.
+use presence::EndReason;
+use presence::wire::close;
+
+use crate::limit::Limit;
+
+/// When a client that read too slowly should reconnect.
+const TOO_SLOW_RETRY: Duration = Duration::from_secs(5);
+/// When a client should reconnect whose user has too many sessions.
+const TOO_MANY_SESSIONS_RETRY: Duration = Duration::from_secs(30);
+/// When a client should reconnect after a bug or a store failure that kept it from being connected.
+const INTERNAL_RETRY: Duration = Duration::from_secs(5);
+
+/// Why a connection ends. A connection keeps the first reason it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// No answer to a ping: no close frame, no goodbye; the session is lost.
+    /// The client sent a close frame, with this code if it had one.
+    ByClient(Option<u16>),
+    /// The stream ended or was reset without a close frame.
+    Lost,
+    /// No answer to a ping. No close frame and no goodbye is sent; the session counts as lost.
     PingTimeout,
-    /// No progress of a write (4009).
+    /// A write made no progress.
     TooSlow,
-    /// The token ran out (4001).
-    Expired,
-    /// Beyond a limit (4008).
-    Abusive(Abuse),
-    /// An operator ended it (4003). The engine has ended the session already.
+    TokenExpired,
+    /// One of the limits of a connection's input: messages, bytes, malformed or unfinished messages.
+    LimitExceeded(Limit),
+    /// An operator ended the user's sessions. The engine has ended the session already.
     Kicked,
-    /// An operator forgot the user (4010). The engine has ended the session already.
+    /// An operator had the user forgotten. The engine has ended the session already.
     Forgotten,
-    /// The daemon goes down (1012); the client comes back after this long.
-    Draining(Duration),
+    /// The daemon stops. Clients reconnect spread over time.
+    Draining {
+        retry_after: Duration,
+    },
+    /// The client broke RFC 6455.
+    ProtocolError,
+    /// A text message that is not UTF-8.
+    InvalidUtf8,
+    MessageTooLong,
+    TooManySessions,
+    /// A bug, or a failure that is no fault of the client.
+    Internal,
 }
 
-/// Which limit a client went beyond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Abuse {
-    /// Bytes a second.
-    Bytes,
-    /// Messages a second.
-    Messages,
-    /// Malformed messages a minute.
-    BadMessages,
-    /// The time a message may stay unfinished.
-    Unfinished,
+/// A close by the server: what the client is told.
+struct ServerClose {
+    code: u16,
+    goodbye: &'static str,
+    text: &'static str,
+    retry_after: Option<Duration>,
 }
 
-impl Abuse {
-    /// For metrics.
-    pub(crate) const fn label(self) -> &'static str {
+impl CloseReason {
+    /// One reason for each pair of [`Self::reason_label`] and [`Self::code_label`].
+    pub(crate) const ALL_LABELS: [Self; 17] = [
+        Self::ByClient(None),
+        Self::ByClient(Some(close::NORMAL)),
+        Self::ByClient(Some(close::GOING_AWAY)),
+        Self::ByClient(Some(close::PROTOCOL_ERROR)),
+        Self::Lost,
+        Self::PingTimeout,
+        Self::TooSlow,
+        Self::TokenExpired,
+        Self::LimitExceeded(Limit::Bytes),
+        Self::Kicked,
+        Self::Forgotten,
+        Self::Draining {
+            retry_after: Duration::ZERO,
+        },
+        Self::ProtocolError,
+        Self::InvalidUtf8,
+        Self::MessageTooLong,
+        Self::TooManySessions,
+        Self::Internal,
+    ];
+
+    /// The code of the close frame that is sent: the client's own comes back.
+    pub(crate) fn close_code(self) -> Option<u16> {
         match self {
-            Self::Bytes => "bytes",
-            Self::Messages => "messages",
-            Self::BadMessages => "bad_messages",
-            Self::Unfinished => "unfinished_message",
+            Self::ByClient(code) => code,
+            _ => self.server_close().map(|close| close.code),
         }
     }
 
-    /// For people, in the close frame.
-    pub(crate) const fn text(self) -> &'static str {
+    /// The `reason` of the `goodbye` before the close frame; none where no goodbye is sent.
+    pub(crate) fn goodbye(self) -> Option<&'static str> {
+        self.server_close().map(|close| close.goodbye)
+    }
+
+    /// The text of the close frame, for people.
+    pub(crate) fn text(self) -> &'static str {
+        self.server_close().map_or("", |close| close.text)
+    }
+
+    /// When the client should reconnect; none: not by itself.
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        self.server_close().and_then(|close| close.retry_after)
+    }
+
+    /// How the session ends.
+    pub(crate) const fn end_reason(self) -> EndReason {
         match self {
-            Self::Bytes => "too many bytes a second",
-            Self::Messages => "too many messages a second",
-            Self::BadMessages => "too many bad messages",
-            Self::Unfinished => "a message was not finished in time",
+            Self::ByClient(None | Some(close::NORMAL)) => EndReason::Closed,
+            Self::ByClient(Some(_)) => EndReason::Left,
+            Self::Lost | Self::PingTimeout => EndReason::Lost,
+            Self::Kicked | Self::Forgotten => EndReason::Kicked,
+            Self::TooSlow
+            | Self::TokenExpired
+            | Self::LimitExceeded(_)
+            | Self::Draining { .. }
+            | Self::ProtocolError
+            | Self::InvalidUtf8
+            | Self::MessageTooLong
+            | Self::TooManySessions
+            | Self::Internal => EndReason::Dropped,
         }
+    }
+
+    /// The limit that was exceeded, if one was.
+    pub(crate) const fn limit(self) -> Option<Limit> {
+        match self {
+            Self::LimitExceeded(limit) => Some(limit),
+            Self::TooSlow => Some(Limit::WriteTimeout),
+            Self::MessageTooLong => Some(Limit::MessageSize),
+            Self::TooManySessions => Some(Limit::Sessions),
+            Self::ByClient(_)
+            | Self::Lost
+            | Self::PingTimeout
+            | Self::TokenExpired
+            | Self::Kicked
+            | Self::Forgotten
+            | Self::Draining { .. }
+            | Self::ProtocolError
+            | Self::InvalidUtf8
+            | Self::Internal => None,
+        }
+    }
+
+    /// The value of the metric label `reason`.
+    pub(crate) fn reason_label(self) -> &'static str {
+        match self {
+            Self::ByClient(None | Some(close::NORMAL)) => "closed",
+            Self::ByClient(Some(_)) => "left",
+            _ => self.goodbye().unwrap_or("lost"),
+        }
+    }
+
+    /// The value of the metric label `code`. Clients choose among thousands of codes, so only the usual two are told apart.
+    pub(crate) fn code_label(self) -> Cow<'static, str> {
+        match self {
+            Self::ByClient(Some(code)) if code != close::NORMAL && code != close::GOING_AWAY => "other".into(),
+            _ => self.close_code().map_or("none".into(), |code| code.to_string().into()),
+        }
+    }
+
+    fn server_close(self) -> Option<ServerClose> {
+        let (code, goodbye, text, retry_after) = match self {
+            Self::ByClient(_) | Self::Lost | Self::PingTimeout => return None,
+            Self::TooSlow => {
+                let text = Limit::WriteTimeout.text();
+                (close::TOO_SLOW, "too_slow", text, Some(TOO_SLOW_RETRY))
+            }
+            Self::TokenExpired => (close::EXPIRED, "expired", "token expired", Some(Duration::ZERO)),
+            Self::LimitExceeded(limit) => (close::ABUSIVE, "abusive", limit.text(), None),
+            Self::Kicked => (close::KICKED, "kicked", "sessions ended by an operator", None),
+            Self::Forgotten => (close::FORGOTTEN, "forgotten", "user forgotten by an operator", None),
+            Self::Draining { retry_after } => (close::RESTART, "restart", "server restarting", Some(retry_after)),
+            Self::ProtocolError => (
+                close::PROTOCOL_ERROR,
+                "protocol_error",
+                "WebSocket protocol error",
+                None,
+            ),
+            Self::InvalidUtf8 => (close::INVALID_TEXT, "invalid_text", "text is not UTF-8", None),
+            Self::MessageTooLong => {
+                let text = Limit::MessageSize.text();
+                (close::MESSAGE_TOO_LONG, "message_too_long", text, None)
+            }
+            Self::TooManySessions => {
+                let text = Limit::Sessions.text();
+                (
+                    close::TOO_MANY_SESSIONS,
+                    "too_many_sessions",
+                    text,
+                    Some(TOO_MANY_SESSIONS_RETRY),
+                )
+            }
+            Self::Internal => (close::INTERNAL, "internal", "internal error", Some(INTERNAL_RETRY)),
+        };
+        Some(ServerClose {
+            code,
+            goodbye,
+            text,
+            retry_after,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Reason, close code, goodbye, milliseconds to the retry, end of the session, metric labels, limit.
+    type CloseRow = (
+        CloseReason,
+        Option<u16>,
+        Option<&'static str>,
+        Option<u64>,
+        EndReason,
+        (&'static str, &'static str),
+        Option<&'static str>,
+    );
+
+    #[rustfmt::skip]
+    fn table() -> Vec<CloseRow> {
+        use CloseReason as R;
+        use EndReason::{Closed, Dropped, Kicked, Left, Lost};
+        let draining = R::Draining { retry_after: Duration::from_millis(2300) };
+        let mut rows: Vec<CloseRow> = vec![
+            (R::ByClient(None), None, None, None, Closed, ("closed", "none"), None),
+            (R::ByClient(Some(1000)), Some(1000), None, None, Closed, ("closed", "1000"), None),
+            (R::ByClient(Some(1001)), Some(1001), None, None, Left, ("left", "1001"), None),
+            (R::ByClient(Some(1002)), Some(1002), None, None, Left, ("left", "other"), None),
+            (R::ByClient(Some(4000)), Some(4000), None, None, Left, ("left", "other"), None),
+            (R::ByClient(Some(4003)), Some(4003), None, None, Left, ("left", "other"), None),
+            (R::Lost, None, None, None, Lost, ("lost", "none"), None),
+            (R::PingTimeout, None, None, None, Lost, ("lost", "none"), None),
+            (R::TooSlow, Some(4009), Some("too_slow"), Some(5000), Dropped, ("too_slow", "4009"), Some("write_timeout")),
+            (R::TokenExpired, Some(4001), Some("expired"), Some(0), Dropped, ("expired", "4001"), None),
+            (R::Kicked, Some(4003), Some("kicked"), None, Kicked, ("kicked", "4003"), None),
+            (R::Forgotten, Some(4010), Some("forgotten"), None, Kicked, ("forgotten", "4010"), None),
+            (draining, Some(1012), Some("restart"), Some(2300), Dropped, ("restart", "1012"), None),
+            (R::ProtocolError, Some(1002), Some("protocol_error"), None, Dropped, ("protocol_error", "1002"), None),
+            (R::InvalidUtf8, Some(1007), Some("invalid_text"), None, Dropped, ("invalid_text", "1007"), None),
+            (R::MessageTooLong, Some(1009), Some("message_too_long"), None, Dropped, ("message_too_long", "1009"), Some("message_size")),
+            (R::TooManySessions, Some(4029), Some("too_many_sessions"), Some(30_000), Dropped, ("too_many_sessions", "4029"), Some("sessions")),
+            (R::Internal, Some(1011), Some("internal"), Some(5000), Dropped, ("internal", "1011"), None),
+        ];
+        for (limit, label) in [
+            (Limit::Bytes, "bytes"),
+            (Limit::Messages, "messages"),
+            (Limit::BadMessages, "bad_messages"),
+            (Limit::UnfinishedMessage, "unfinished_message"),
+        ] {
+            rows.push((R::LimitExceeded(limit), Some(4008), Some("abusive"), None, Dropped, ("abusive", "4008"), Some(label)));
+        }
+        rows
+    }
+
+    #[test]
+    fn each_reason_has_its_code_goodbye_retry_end_and_labels() {
+        for (reason, code, goodbye, retry, end, (reason_label, code_label), limit) in table() {
+            assert_eq!(reason.close_code(), code, "{reason:?}");
+            assert_eq!(reason.goodbye(), goodbye, "{reason:?}");
+            assert_eq!(reason.retry_after(), retry.map(Duration::from_millis), "{reason:?}");
+            assert_eq!(reason.end_reason(), end, "{reason:?}");
+            assert_eq!(reason.reason_label(), reason_label, "{reason:?}");
+            assert_eq!(reason.code_label(), code_label, "{reason:?}");
+            assert_eq!(reason.limit().map(Limit::label), limit, "{reason:?}");
+            assert_eq!(reason.text().is_empty(), goodbye.is_none(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_pair_of_labels_is_listed() {
+        let labels = |reason: CloseReason| (reason.reason_label(), reason.code_label());
+        let listed: BTreeSet<_> = CloseReason::ALL_LABELS.into_iter().map(labels).collect();
+        let used: BTreeSet<_> = table().into_iter().map(|row| labels(row.0)).collect();
+        assert_eq!(listed, used);
     }
 }

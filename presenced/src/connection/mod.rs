@@ -161,7 +161,9 @@ impl Connection {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
         let drain = self.context.drain.begins();
         if self.context.drain.has_begun() && self.close_reason().is_none() {
-            return self.close_with(CloseReason::Draining(self.context.drain.delay_of(self.id())));
+            return self.close_with(CloseReason::Draining {
+                retry_after: self.context.drain.delay_of(self.id()),
+            });
         }
         let is_blocked = self.blocked_since().is_some();
         tokio::select! {
@@ -191,7 +193,7 @@ impl Connection {
 
     /// Bytes arrived; `opened` is since when a message is unfinished, if one is.
     pub(crate) fn note_received(self: &Arc<Self>, now: Mono, opened: Option<Mono>) {
-        self.keepalive.lock().note_received(now, opened);
+        self.keepalive.lock().on_received(now, opened);
         if let Some(since) = opened {
             self.arm(since.after(self.context.keepalive.message_timeout));
         }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use presence::wire::code::Code;
 use presence::wire::rest::{Counts, RateStats, SessionStats};
 use presence::{Rate, SessionId};
 
@@ -80,6 +81,20 @@ pub(crate) enum EngineError {
     /// A task of the daemon failed, which is a bug. What it had written is on disk.
     #[error("internal error: a task panicked")]
     TaskPanicked,
+}
+
+impl EngineError {
+    /// The stable code that clients are told.
+    pub(crate) const fn code(&self) -> Code {
+        match self {
+            // Trying again is of no use: this can't be stored, whatever the state of the disk.
+            Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
+            Self::Store(_) => Code::StoreUnavailable,
+            Self::RateLimited { .. } => Code::RateLimited,
+            Self::TooManyReports | Self::TooManySessions => Code::TooMany,
+            Self::TooManyWatched => Code::TooManyWatched,
+        }
+    }
 }
 
 /// Figures of the engine for `/api/stats`.

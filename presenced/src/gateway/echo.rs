@@ -1,18 +1,19 @@
-//! The echo that the conformance suite talks to: the daemon's own upgrade, reading, limits and sending, and nothing of
-//! presence. No release build has it.
+//! The echo server for the conformance suite: the daemon's own upgrade, reading, limits and sending, without presence. No
+//! release build has it.
 
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
 use super::Gateway;
-use super::ending::{self, Ending};
-use super::reader::{Incoming, Reader};
-use super::tap::Tap;
+use super::close;
+use super::metered_reader::MeteredReader;
+use super::reader::{Incoming, MessageReader};
 use crate::connection::Connection;
+use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 
-/// Sends back what arrives, until the client closes.
+/// Echoes every message until the connection closes.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>) {
     let conn = Connection::new(
         socket,
@@ -20,25 +21,25 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         None,
         gateway.engine.connection_context(),
     );
-    let tap = Tap::new(
+    let input = MeteredReader::new(
         Arc::clone(&conn),
         early,
         Arc::clone(&gateway.clock),
         Arc::clone(&gateway.limits),
     );
-    let mut reader = Reader::new(tap, gateway.limits.message_bytes);
-    let ending = serve(&conn, &mut reader).await;
-    // The suite expects the close frame alone, without our goodbye before it.
-    if let Ending::ByServer(farewell) = ending {
-        conn.send_close(Some(farewell.code()), "");
+    let mut reader = MessageReader::new(input, gateway.limits.message_bytes);
+    let reason = serve(&conn, &mut reader).await;
+    // The suite expects the close frame alone: what is pushed after it, such as the goodbye, is dropped.
+    if reason.goodbye().is_some() {
+        conn.send_close(reason.close_code(), "");
     }
-    ending::part(&conn, ending).await;
+    close::close(&conn, reason).await;
 }
 
-async fn serve(conn: &Arc<Connection>, reader: &mut Reader) -> Ending {
+async fn serve(conn: &Arc<Connection>, reader: &mut MessageReader) -> CloseReason {
     loop {
         if let Some(close_reason) = conn.close_reason() {
-            return close_reason.into();
+            return close_reason;
         }
         if conn.is_backlogged() {
             conn.attend().await;
@@ -50,8 +51,8 @@ async fn serve(conn: &Arc<Connection>, reader: &mut Reader) -> Ending {
             Ok(Some(Incoming::Binary(bytes))) => conn.send_control(Opcode::Binary, &bytes),
             Ok(Some(Incoming::Ping(payload))) => conn.send_control(Opcode::Pong, &payload),
             Ok(Some(Incoming::Pong)) => {}
-            Ok(Some(Incoming::Close(close))) => return close.into(),
-            Err(broken) => return broken.into(),
+            Ok(Some(Incoming::Close(code))) => return CloseReason::ByClient(code),
+            Err(reason) => return reason,
             Ok(None) => tokio::select! {
                 _ = conn.socket().readable() => {}
                 () = conn.attend() => {}

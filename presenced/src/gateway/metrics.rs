@@ -1,26 +1,27 @@
-//! What the gateway measures.
+//! Metrics of the gateway.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::ending::Ending;
+use crate::connection::close_reason::CloseReason;
+use crate::limit::{Limit, LimitCounters};
 
-/// The limits that are counted here; those of client addresses are the door's.
-const LIMITS: [&str; 9] = [
-    "sessions",
-    "watched",
-    "choices",
-    "message_size",
-    "messages",
-    "bytes",
-    "bad_messages",
-    "unfinished_message",
-    "write_timeout",
+/// The limits that are counted here. [`crate::server::ServerMetrics`] counts those of client addresses.
+const LIMITS: [Limit; 9] = [
+    Limit::Sessions,
+    Limit::Watched,
+    Limit::CustomStatuses,
+    Limit::MessageSize,
+    Limit::Messages,
+    Limit::Bytes,
+    Limit::BadMessages,
+    Limit::UnfinishedMessage,
+    Limit::WriteTimeout,
 ];
 
-/// Messages from clients by type, and two kinds of those that are none.
+/// Values of the label `kind`: the types of messages, malformed ones, and binary ones.
 const MESSAGES: [&str; 8] = [
     "setStatus",
     "activity",
@@ -35,12 +36,16 @@ const MESSAGES: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabel {
     reason: &'static str,
-    code: &'static str,
+    code: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LimitLabel {
-    limit: &'static str,
+impl EndLabel {
+    fn new(reason: CloseReason) -> Self {
+        Self {
+            reason: reason.reason_label(),
+            code: reason.code_label().into_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,73 +53,67 @@ struct MessageLabel {
     kind: &'static str,
 }
 
-/// Counters of the gateway.
 #[derive(Clone)]
 pub(crate) struct GatewayMetrics {
     ends: Family<EndLabel, Counter>,
     messages: Family<MessageLabel, Counter>,
-    limits: Family<LimitLabel, Counter>,
-    /// Connections ended because their client did not read.
+    limits: LimitCounters,
     slow_closes: Counter,
 }
 
 impl GatewayMetrics {
-    /// Registers all of them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
-            limits: Family::default(),
+            limits: LimitCounters::new(&LIMITS),
             slow_closes: Counter::default(),
         };
         registry.register(
             "connection_ends",
-            "WebSockets that ended, by reason and close code",
+            "WebSocket connections closed, by reason and close code",
             metrics.ends.clone(),
         );
-        registry.register("messages", "Messages from clients, by type", metrics.messages.clone());
+        registry.register(
+            "messages",
+            "Messages received from clients, by type",
+            metrics.messages.clone(),
+        );
         registry.register(
             "refused_by_limit",
-            "Messages refused and WebSockets ended because of a limit",
-            metrics.limits.clone(),
+            "Messages rejected and WebSocket connections closed because a limit was exceeded, by limit",
+            metrics.limits.family(),
         );
         registry.register(
             "slow_closes",
-            "WebSockets ended because their client did not read",
+            "WebSocket connections closed because the client read too slowly",
             metrics.slow_closes.clone(),
         );
         // There from the start, so that an alert can tell none from no data.
-        for limit in LIMITS {
-            drop(metrics.limits.get_or_create(&LimitLabel { limit }));
-        }
         for kind in MESSAGES {
             drop(metrics.messages.get_or_create(&MessageLabel { kind }));
         }
-        for (reason, code) in Ending::all().map(Ending::labels) {
-            drop(metrics.ends.get_or_create(&EndLabel { reason, code }));
+        for reason in CloseReason::ALL_LABELS {
+            drop(metrics.ends.get_or_create(&EndLabel::new(reason)));
         }
         metrics
     }
 
-    /// A connection ended.
-    pub(super) fn end(&self, ending: Ending) {
-        let (reason, code) = ending.labels();
-        self.ends.get_or_create(&EndLabel { reason, code }).inc();
-        if let Some(limit) = ending.limit() {
-            self.refuse(limit);
+    pub(super) fn count_end(&self, reason: CloseReason) {
+        self.ends.get_or_create(&EndLabel::new(reason)).inc();
+        if let Some(limit) = reason.limit() {
+            self.count_limit(limit);
         }
-        if ending.is_slow() {
+        if reason == CloseReason::TooSlow {
             self.slow_closes.inc();
         }
     }
 
-    /// A limit was in the way.
-    pub(super) fn refuse(&self, limit: &'static str) {
-        self.limits.get_or_create(&LimitLabel { limit }).inc();
+    pub(super) fn count_limit(&self, limit: Limit) {
+        self.limits.count(limit);
     }
 
-    /// A message was read.
-    pub(super) fn message(&self, kind: &'static str) {
+    pub(super) fn count_message(&self, kind: &'static str) {
         self.messages.get_or_create(&MessageLabel { kind }).inc();
     }
 }

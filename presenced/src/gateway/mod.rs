@@ -1,18 +1,18 @@
 //! WebSocket: the upgrade, one task per connection that reads, and one handler per message. What is sent goes through
 //! the connection's outbox; what a message does is the engine's business. REST is not known here.
 
-mod answers;
+mod close;
 #[cfg(feature = "autobahn")]
 mod echo;
-mod ending;
+mod frame_scanner;
 mod handlers;
+mod metered_reader;
 mod metrics;
 mod reader;
+mod replies;
 mod session;
-mod tap;
 #[cfg(test)]
 mod tests;
-mod tracker;
 mod upgrade;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
-use crate::server::Door;
+use crate::server::Admission;
 
 pub(crate) use metrics::GatewayMetrics;
 
@@ -31,7 +31,7 @@ pub(crate) use metrics::GatewayMetrics;
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) auth: Arc<Auth>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: GatewayMetrics,

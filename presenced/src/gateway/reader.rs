@@ -1,21 +1,21 @@
-//! Messages out of a socket: tungstenite over the tap, and its errors as what they mean for the connection. The codec
-//! and its buffers are there only while a message is being read: an idle connection has neither, and what one long
-//! message took is given back after it.
+//! Reads messages from a socket: tungstenite over the metered reader, and its errors as the reason why the connection ends.
+//! The codec and its buffers exist only while a message is being read: an idle connection has neither, and the memory of
+//! one long message is freed after it.
 
 use std::io;
 
 use presence::Mono;
 use tungstenite::error::ProtocolError;
-use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use super::tap::Tap;
-use crate::connection::close_reason::Abuse;
+use super::metered_reader::MeteredReader;
+use crate::connection::close_reason::CloseReason;
 
-/// What one read takes at most. tungstenite zeroes it before every read.
+/// Most bytes of one read. tungstenite zeroes the buffer before every read.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
-/// tungstenite's own answers to pings and closes, which the tap throws away: two control frames of the longest.
+/// Buffer of tungstenite's own answers to pings and closes, which the metered reader discards: two of the longest control
+/// frames.
 const WRITE_BUFFER_MAX_BYTES: usize = 256;
 
 /// What a client sent.
@@ -25,97 +25,84 @@ pub(super) enum Incoming {
     Binary(Bytes),
     Ping(Bytes),
     Pong,
-    /// The last message.
-    Close(Option<CloseFrame>),
+    /// The last message, with its close code if it has one.
+    Close(Option<u16>),
 }
 
-/// Why nothing more can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// No close frame: the end of the stream, or a reset.
-    Lost,
-    /// A limit under the codec was passed: this one.
-    OverLimit(Abuse),
-    /// A message is longer than it may be, or says it will be.
-    TooLong,
-    /// Text that is not UTF-8.
-    InvalidText,
-    /// Not as RFC 6455 wants it.
-    BadProtocol,
-}
-
-/// The reading half of a connection.
-pub(super) struct Reader {
-    tap: Tap,
+/// The reading half of a connection: frames in, messages out.
+pub(super) struct MessageReader {
+    input: MeteredReader,
     /// Longest message, in bytes.
     message_max: usize,
-    /// There while a message is unfinished or one that was read waits to be taken.
+    /// Exists while a message is unfinished or a complete one waits to be taken.
     codec: Option<Box<WebSocketContext>>,
 }
 
-impl Reader {
-    pub(super) const fn new(tap: Tap, message_max: usize) -> Self {
+impl MessageReader {
+    pub(super) const fn new(input: MeteredReader, message_max: usize) -> Self {
         Self {
-            tap,
+            input,
             message_max,
             codec: None,
         }
     }
 
-    /// A new turn begins: so much may be read until the others have had theirs.
+    /// Begins a turn: its byte budget is full again.
     pub(super) const fn begin_turn(&mut self) {
-        self.tap.begin_turn();
+        self.input.begin_turn();
     }
 
-    /// Reading goes on after the client had to wait for its own backlog.
+    /// Reading goes on after a pause for the client's own backlog.
     pub(super) fn resume(&mut self) {
-        self.tap.resume();
+        self.input.resume();
     }
 
-    /// Whether reading stopped because the turn was over, not because nothing was there.
+    /// Whether reading stopped because the turn is over, and not for lack of bytes.
     pub(super) const fn is_turn_over(&self) -> bool {
-        self.tap.is_turn_over()
+        self.input.is_turn_over()
     }
 
-    /// The next message without waiting; none if it is not there yet, or the turn is over.
-    pub(super) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
-        if let Some(limit) = self.tap.exceeded() {
-            return Err(Broken::OverLimit(limit));
+    /// The next message, without waiting; none if it is incomplete or the turn is over. An error ends the connection.
+    pub(super) fn next(&mut self) -> Result<Option<Incoming>, CloseReason> {
+        if let Some(limit) = self.input.exceeded() {
+            return Err(CloseReason::LimitExceeded(limit));
         }
         let message_max = self.message_max;
         let codec = self.codec.get_or_insert_with(|| Box::new(codec(message_max)));
-        match codec.read(&mut self.tap) {
+        match codec.read(&mut self.input) {
             Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text))),
             Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
             Ok(Message::Ping(payload)) => Ok(Some(Incoming::Ping(payload))),
             Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Pong)),
-            Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close))),
+            Ok(Message::Close(close)) => Ok(Some(Incoming::Close(close.map(|close| close.code.into())))),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                // Between messages the codec holds nothing: all it was given it has handed out.
-                if !self.tap.is_open() {
+                // Between messages the codec buffers nothing: it has returned all that it was given.
+                if !self.input.is_open() {
                     self.codec = None;
                 }
                 Ok(None)
             }
-            Err(error) => Err(self.broken_by(&error)),
+            Err(error) => Err(self.close_reason(&error)),
         }
     }
 
     /// Since when a message is unfinished, if bytes arrived since the last call.
-    pub(super) fn take_heard(&mut self) -> Option<Option<Mono>> {
-        self.tap.take_heard()
+    pub(super) fn take_received(&mut self) -> Option<Option<Mono>> {
+        self.input.take_received()
     }
 
-    fn broken_by(&self, error: &Error) -> Broken {
-        if let Some(limit) = self.tap.exceeded() {
-            return Broken::OverLimit(limit);
+    /// Why a connection ends whose codec failed with this error.
+    fn close_reason(&self, error: &Error) -> CloseReason {
+        // A limit that was exceeded below the codec reaches it as an I/O error.
+        if let Some(limit) = self.input.exceeded() {
+            return CloseReason::LimitExceeded(limit);
         }
         match error {
-            Error::Capacity(_) => Broken::TooLong,
-            Error::Utf8(_) => Broken::InvalidText,
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Lost,
-            Error::Protocol(_) => Broken::BadProtocol,
-            _ => Broken::Lost,
+            Error::Capacity(_) => CloseReason::MessageTooLong,
+            Error::Utf8(_) => CloseReason::InvalidUtf8,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Lost,
+            Error::Protocol(_) => CloseReason::ProtocolError,
+            _ => CloseReason::Lost,
         }
     }
 }
@@ -141,19 +128,19 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::connection::Connection;
-    use crate::gateway::tests::{Fixture, text};
+    use crate::gateway::tests::{GatewayFixture, text};
 
     #[tokio::test]
     async fn an_idle_connection_has_no_codec() {
-        let engine = Fixture::new().await.engine;
+        let engine = GatewayFixture::new().await.engine;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let mut peer = TcpStream::connect(address).await.expect("a connection");
         let (socket, _) = listener.accept().await.expect("a connection");
         let conn = Connection::new(socket, engine.new_session(), None, engine.connection_context());
         let limits = Arc::default();
-        let mut reader = Reader::new(
-            Tap::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),
+        let mut reader = MessageReader::new(
+            MeteredReader::new(Arc::clone(&conn), Vec::new(), Arc::new(Clock::new()), limits),
             1024,
         );
         let message = text("hello");

@@ -1,5 +1,5 @@
-//! The task of one connection. It greets, then waits for three things: bytes from the client, room in the socket for what
-//! waits, and a close_reason. It owns the reading half; everyone else only marks the outbox.
+//! The task of one connection. It sends the welcome, then waits for three things: bytes from the client, room in the socket
+//! for unsent data, and a close reason. It owns the reading half; everyone else only adds to the outbox.
 
 use std::sync::Arc;
 
@@ -9,23 +9,24 @@ use presence::wire::server::ServerMessage;
 use presence::{EndReason, TokenBucket, Wall};
 use tokio::net::TcpStream;
 
-use super::ending::{self, Ending};
+use super::close;
 use super::handlers::{self, Handled, Handling};
-use super::reader::{Incoming, Reader};
-use super::tap::Tap;
+use super::metered_reader::MeteredReader;
+use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
-use super::{Gateway, answers};
+use super::{Gateway, replies};
 use crate::connection::Connection;
-use crate::connection::close_reason::{Abuse, CloseReason};
+use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
+use crate::limit::Limit;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;
 
-/// Runs a connection from its greeting to its end.
+/// Runs a connection from the welcome to its end.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
-    let Admitted { user, expires, slot } = admitted;
+    let Admitted { user, expires, permit } = admitted;
     let conn = Connection::new(
         socket,
         gateway.engine.new_session(),
@@ -36,20 +37,19 @@ pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>
         engine: &gateway.engine,
         conn: &conn,
     };
-    let ending = match greet(&gateway, &conn, expires).await {
+    let reason = match greet(&gateway, &conn, expires).await {
         Ok(greeted) => Session::new(greeted, early).serve().await,
-        Err(ending) => ending,
+        Err(reason) => reason,
     };
-    gateway.engine.disconnect(&conn, ending.end());
-    gateway.metrics.end(ending);
-    tracing::debug!(session = conn.name(), ?ending, "a connection ended");
-    // Boxed, so that a connection does not carry its end along while it lives.
-    Box::pin(ending::part(&conn, ending)).await;
-    drop(slot);
+    gateway.engine.disconnect(&conn, reason.end_reason());
+    gateway.metrics.count_end(reason);
+    tracing::debug!(session = conn.name(), ?reason, "a connection ended");
+    // Boxed, so that the task of an open connection does not hold the state of its close.
+    Box::pin(close::close(&conn, reason)).await;
+    drop(permit);
 }
 
-/// The task's hold on the engine. Should the task end by a panic, the session ends with it: nobody stays whose connection is
-/// gone.
+/// Ends the session if the task panics, so that no session outlives its connection.
 struct Attached<'a> {
     engine: &'a Engine,
     conn: &'a Arc<Connection>,
@@ -61,7 +61,7 @@ impl Drop for Attached<'_> {
     }
 }
 
-/// A connection whose first message has been sent. Only `greet` makes one, so nothing is served before.
+/// A connection whose welcome is sent. Only `greet` makes one, so nothing is served before.
 struct Greeted<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
@@ -71,11 +71,11 @@ async fn greet<'a>(
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
     expires: Option<Wall>,
-) -> Result<Greeted<'a>, Ending> {
+) -> Result<Greeted<'a>, CloseReason> {
     let user: Option<Record> = match conn.user() {
         Some(user) => match gateway.engine.connect(user, conn).await {
             Ok(record) => Some(record),
-            Err(_) => return Err(Ending::too_many_sessions()),
+            Err(error) => return Err(connect_error(&error)),
         },
         None => {
             gateway.engine.connect_observer();
@@ -84,68 +84,74 @@ async fn greet<'a>(
     };
     let now = gateway.clock.now();
     conn.start_keepalive(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
-    answers::greet(
-        conn,
-        &ServerMessage::Welcome {
-            session_id: conn.name().into(),
-            user,
-            now: now.wall,
-            ping_seconds: gateway.ping_interval.as_secs_f64(),
-            node: gateway.engine.node().into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        },
-    );
+    let welcome = ServerMessage::Welcome {
+        session_id: conn.name().into(),
+        user,
+        now: now.wall,
+        ping_seconds: gateway.ping_interval.as_secs_f64(),
+        node: gateway.engine.node().into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    replies::greet(conn, &welcome);
     Ok(Greeted { gateway, conn })
+}
+
+/// Why a connection ends that the engine did not connect: only a full user is told so, anything else is
+/// [`CloseReason::Internal`].
+const fn connect_error(error: &EngineError) -> CloseReason {
+    match error {
+        EngineError::TooManySessions => CloseReason::TooManySessions,
+        _ => CloseReason::Internal,
+    }
 }
 
 /// A greeted connection.
 struct Session<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
-    reader: Reader,
+    reader: MessageReader,
     bad_messages: TokenBucket,
-    /// Nothing is read until its backlog is gone.
-    is_held: bool,
+    /// Nothing is read until the backlog is sent.
+    is_paused: bool,
 }
 
-/// Whether a turn read all there was.
+/// Whether a turn read everything that had arrived.
 #[derive(PartialEq, Eq, Clone, Copy)]
 enum Turn {
-    /// Nothing is left to read.
     Drained,
-    /// There may be more.
+    /// There may be more to read.
     More,
 }
 
 impl<'a> Session<'a> {
     fn new(greeted: Greeted<'a>, early: Vec<u8>) -> Self {
         let Greeted { gateway, conn } = greeted;
-        let tap = Tap::new(
+        let input = MeteredReader::new(
             Arc::clone(conn),
             early,
             Arc::clone(&gateway.clock),
             Arc::clone(&gateway.limits),
         );
-        let reader = Reader::new(tap, gateway.limits.message_bytes);
+        let reader = MessageReader::new(input, gateway.limits.message_bytes);
         Self {
             gateway,
             conn,
             reader,
             bad_messages: TokenBucket::default(),
-            is_held: false,
+            is_paused: false,
         }
     }
 
-    async fn serve(mut self) -> Ending {
-        // What came with the handshake lies in the reader, not in the socket.
+    async fn serve(mut self) -> CloseReason {
+        // Bytes that came with the handshake are in the reader, not in the socket.
         let mut turn = Turn::More;
         loop {
             if let Some(close_reason) = self.conn.close_reason() {
-                return close_reason.into();
+                return close_reason;
             }
             let is_reading = !self.conn.is_backlogged();
-            let was_held = std::mem::replace(&mut self.is_held, !is_reading);
-            if was_held && is_reading {
+            let was_paused = std::mem::replace(&mut self.is_paused, !is_reading);
+            if was_paused && is_reading {
                 self.reader.resume();
             }
             if turn == Turn::More && is_reading {
@@ -153,24 +159,24 @@ impl<'a> Session<'a> {
             } else {
                 tokio::select! {
                     ready = self.conn.socket().readable(), if is_reading => if ready.is_err() {
-                        return Ending::Lost;
+                        return CloseReason::Lost;
                     },
                     () = self.conn.attend() => continue,
                 }
             }
             match self.take_turn().await {
                 Ok(taken) => turn = taken,
-                Err(ending) => return ending,
+                Err(reason) => return reason,
             }
         }
     }
 
-    /// Reads and handles some messages.
-    async fn take_turn(&mut self) -> Result<Turn, Ending> {
+    /// Reads and handles up to [`TURN_MESSAGES`] messages.
+    async fn take_turn(&mut self) -> Result<Turn, CloseReason> {
         self.reader.begin_turn();
         for _ in 0..TURN_MESSAGES {
             let next = self.reader.next();
-            self.note_heard();
+            self.note_received();
             let Some(incoming) = next? else {
                 return Ok(if self.reader.is_turn_over() {
                     Turn::More
@@ -186,54 +192,59 @@ impl<'a> Session<'a> {
         Ok(Turn::More)
     }
 
-    fn note_heard(&mut self) {
-        if let Some(opened) = self.reader.take_heard() {
-            self.conn.note_received(self.gateway.clock.mono(), opened);
+    fn note_received(&mut self) {
+        if let Some(unfinished_since) = self.reader.take_received() {
+            self.conn.note_received(self.gateway.clock.mono(), unfinished_since);
             self.gateway.engine.heard(self.conn);
         }
     }
 
-    async fn handle(&mut self, incoming: Incoming) -> Result<(), Ending> {
+    async fn handle(&mut self, incoming: Incoming) -> Result<(), CloseReason> {
         match incoming {
             Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()) {
-                Handled::Good => Ok(()),
-                Handled::Bad => self.count_bad(),
-                Handled::Later(handling) => self.wait_for(handling).await,
+                Handled::Done => Ok(()),
+                Handled::Malformed => self.count_malformed(),
+                Handled::Pending(handling) => self.wait_for(handling).await,
             },
             Incoming::Binary(bytes) => {
                 tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
-                self.gateway.metrics.message("binary");
-                answers::error(self.conn, None, Code::NotText, "messages are JSON in text frames");
-                self.count_bad()
+                self.gateway.metrics.count_message("binary");
+                replies::error(
+                    self.conn,
+                    None,
+                    Code::NotText,
+                    "binary message: send JSON in text frames",
+                );
+                self.count_malformed()
             }
             Incoming::Ping(payload) => {
                 self.conn.send_control(Opcode::Pong, &payload);
                 Ok(())
             }
             Incoming::Pong => Ok(()),
-            Incoming::Close(close) => Err(close.into()),
+            Incoming::Close(code) => Err(CloseReason::ByClient(code)),
         }
     }
 
-    /// Waits for a handler, and does meanwhile what the loop does but reading: a store that takes its time must neither
-    /// keep what is unsent from a socket that has room, nor hold up a close_reason.
-    async fn wait_for(&self, mut handling: Handling<'_>) -> Result<(), Ending> {
+    /// Waits for a handler, and meanwhile does what the loop does except reading: a slow store must neither keep unsent data
+    /// from a socket that has room, nor delay a close.
+    async fn wait_for(&self, mut handling: Handling<'_>) -> Result<(), CloseReason> {
         loop {
             tokio::select! {
                 () = &mut handling => return Ok(()),
                 () = self.conn.attend() => {}
             }
             if let Some(close_reason) = self.conn.close_reason() {
-                return Err(close_reason.into());
+                return Err(close_reason);
             }
         }
     }
 
-    fn count_bad(&mut self) -> Result<(), Ending> {
+    fn count_malformed(&mut self) -> Result<(), CloseReason> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
             .take(rate, now, 1)
-            .map_err(|_| CloseReason::Abusive(Abuse::BadMessages).into())
+            .map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))
     }
 }
 
@@ -243,11 +254,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::gateway::tests::Fixture;
+    use crate::gateway::tests::GatewayFixture;
 
     #[tokio::test]
-    async fn a_session_whose_task_panics_is_lost_and_counted_no_more() {
-        let engine = Fixture::new().await.engine;
+    async fn a_session_whose_task_panics_is_lost() {
+        let engine = GatewayFixture::new().await.engine;
         let ann = UserId::new("ann").expect("a user id");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
@@ -276,7 +287,7 @@ mod tests {
         assert!(explain.sessions.is_empty() && explain.grace.is_some(), "{explain:?}");
     }
 
-    /// Most bytes of a connection's task; there are tens of thousands, and most of them wait.
+    /// Largest size of a connection's task, in bytes: there are tens of thousands, most of them waiting.
     const TASK_MAX_BYTES: usize = 1536;
 
     fn size_of_task<F: Future>(_run: fn(Arc<Gateway>, TcpStream, Vec<u8>, Admitted) -> F) -> usize {

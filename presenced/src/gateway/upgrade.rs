@@ -15,7 +15,7 @@ use presence::{UserId, Wall};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
-use crate::server::{Peer, Refusal, Slot};
+use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// A connection that was let in.
 pub(super) struct Admitted {
@@ -24,7 +24,7 @@ pub(super) struct Admitted {
     /// When its token runs out.
     pub(super) expires: Option<Wall>,
     /// Its place among the connections.
-    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
 
 /// What the client offered, and what is answered.
@@ -49,7 +49,7 @@ pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Respo
             });
             switching_protocols(handshake)
         }
-        Err(refusal) => refuse(refusal),
+        Err(error) => error_response(error),
     }
 }
 
@@ -66,49 +66,51 @@ pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> 
             });
             switching_protocols(handshake)
         }
-        Err(refusal) => refuse(refusal),
+        Err(error) => error_response(error),
     }
 }
 
-fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), Refusal> {
+fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), ApiError> {
     let headers = request.headers();
     let extensions = request.extensions();
     let peer = extensions
         .get::<Peer>()
         .map(|peer| peer.0.ip())
-        .ok_or_else(Refusal::internal)?;
+        .ok_or_else(ApiError::internal)?;
     gateway.auth.check_origin(headers)?;
     let handshake = handshake(request)?;
     if gateway.engine.is_draining() {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::Draining,
             "the daemon is going down; come back in a moment",
         ));
     }
-    let identity = gateway.door.authenticate(peer, headers, handshake.bearer.as_deref())?;
+    let identity = gateway
+        .admission
+        .authenticate(peer, headers, handshake.bearer.as_deref())?;
     if identity.user.is_none() && !identity.internal {
-        return Err(Refusal::new(Code::Unauthenticated, "no credential"));
+        return Err(ApiError::new(Code::Unauthenticated, "no credential"));
     }
-    let slot = extensions.get::<Arc<Slot>>().cloned();
+    let permit = extensions.get::<Arc<ConnectionPermit>>().cloned();
     Ok((
         handshake,
         Admitted {
             user: identity.user,
             expires: identity.expires,
-            slot,
+            permit,
         },
     ))
 }
 
-fn handshake(request: &Request) -> Result<Handshake, Refusal> {
+fn handshake(request: &Request) -> Result<Handshake, ApiError> {
     let headers = request.headers();
     // axum lets a HEAD pass as a GET.
     if request.method() != Method::GET {
-        return Err(Refusal::new(Code::MethodNotAllowed, "a WebSocket begins with GET"));
+        return Err(ApiError::new(Code::MethodNotAllowed, "a WebSocket begins with GET"));
     }
     // What follows the head of an upgrade are frames; a body would be read as such.
     if request.body().size_hint().exact() != Some(0) {
-        return Err(Refusal::new(Code::InvalidHeader, "an upgrade has no body"));
+        return Err(ApiError::new(Code::InvalidHeader, "an upgrade has no body"));
     }
     let lists = |name: header::HeaderName, word: &str| {
         let values = headers
@@ -121,20 +123,20 @@ fn handshake(request: &Request) -> Result<Handshake, Refusal> {
     };
     let is_upgrade = lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket");
     if !is_upgrade || request.version() < Version::HTTP_11 {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::UpgradeRequired,
             "a WebSocket upgrade is needed here",
         ));
     }
     let versions: Vec<_> = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().collect();
     if versions != ["13"] {
-        return Err(Refusal::new(Code::UpgradeRequired, "Sec-WebSocket-Version is 13"));
+        return Err(ApiError::new(Code::UpgradeRequired, "Sec-WebSocket-Version is 13"));
     }
     let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let key = match (keys.next(), keys.next()) {
         (Some(key), None) if is_key(key.as_bytes()) => key.as_bytes(),
         _ => {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 Code::InvalidHeader,
                 "Sec-WebSocket-Key is 16 bytes in base64, once",
             ));
@@ -142,7 +144,7 @@ fn handshake(request: &Request) -> Result<Handshake, Refusal> {
     };
     let (subprotocol, bearer) = subprotocols(headers)?;
     let accept = tungstenite::handshake::derive_accept_key(key);
-    let accept = HeaderValue::from_str(&accept).map_err(|_| Refusal::internal())?;
+    let accept = HeaderValue::from_str(&accept).map_err(|_| ApiError::internal())?;
     Ok(Handshake {
         accept,
         subprotocol,
@@ -156,8 +158,8 @@ fn is_key(key: &[u8]) -> bool {
     matches!(key.split_at_checked(22), Some((text, b"==")) if text.iter().all(is_base64))
 }
 
-fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<String>), Refusal> {
-    let malformed = || Refusal::new(Code::InvalidHeader, "Sec-WebSocket-Protocol is malformed");
+fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<String>), ApiError> {
+    let malformed = || ApiError::new(Code::InvalidHeader, "Sec-WebSocket-Protocol is malformed");
     let mut offered = Vec::new();
     for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
         let value = value.to_str().map_err(|_| malformed())?;
@@ -166,7 +168,7 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<Str
     let mut tokens = offered.iter().filter_map(|one| one.strip_prefix(BEARER_PREFIX));
     let bearer = tokens.next().map(str::to_owned);
     if tokens.next().is_some() {
-        return Err(Refusal::new(Code::InvalidHeader, "more than one bearer subprotocol"));
+        return Err(ApiError::new(Code::InvalidHeader, "more than one bearer subprotocol"));
     }
     if offered.is_empty() {
         return Ok((None, None));
@@ -175,7 +177,7 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<Str
     // it can be said why.
     match offered.contains(&SUBPROTOCOL) {
         true => Ok((Some(SUBPROTOCOL), bearer)),
-        false => Err(Refusal::new(
+        false => Err(ApiError::new(
             Code::InvalidValue,
             "the subprotocol presence.v1 must be among those offered",
         )),
@@ -195,9 +197,9 @@ fn switching_protocols(handshake: Handshake) -> Response {
     response
 }
 
-fn refuse(refusal: Refusal) -> Response {
-    let needs_upgrade = refusal.code == Code::UpgradeRequired;
-    let mut response = refusal.into_response();
+fn error_response(error: ApiError) -> Response {
+    let needs_upgrade = error.code == Code::UpgradeRequired;
+    let mut response = error.into_response();
     if needs_upgrade {
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -261,7 +263,7 @@ mod tests {
         ];
         for (header, code) in cases {
             assert_eq!(
-                handshake(&ask(&[header])).err().map(|refusal| refusal.code),
+                handshake(&ask(&[header])).err().map(|error| error.code),
                 Some(code),
                 "{header:?}"
             );
@@ -275,7 +277,7 @@ mod tests {
         let code_of = |change: fn(&mut Request)| {
             let mut request = ask(&[]);
             change(&mut request);
-            handshake(&request).err().map(|refusal| refusal.code)
+            handshake(&request).err().map(|error| error.code)
         };
         assert_eq!(code_of(|_| {}), None);
         assert_eq!(
@@ -300,11 +302,11 @@ mod tests {
             Some(SUBPROTOCOL)
         );
         assert_eq!(
-            offer("presence.v2").err().map(|refusal| refusal.code),
+            offer("presence.v2").err().map(|error| error.code),
             Some(Code::InvalidValue)
         );
         assert_eq!(
-            offer("bearer.a.b.c").err().map(|refusal| refusal.code),
+            offer("bearer.a.b.c").err().map(|error| error.code),
             Some(Code::InvalidValue)
         );
         let with_token = offer("presence.v1, bearer.a.b.c").expect("a handshake");
@@ -313,9 +315,7 @@ mod tests {
             (Some(SUBPROTOCOL), Some("a.b.c"))
         );
         assert_eq!(
-            offer("presence.v1, bearer.a, bearer.b")
-                .err()
-                .map(|refusal| refusal.code),
+            offer("presence.v1, bearer.a, bearer.b").err().map(|error| error.code),
             Some(Code::InvalidHeader)
         );
     }

@@ -1,65 +1,60 @@
-//! The accept loop. It does nothing but accept: whatever may take time happens in the connection's own task, so that
-//! no client, however slow or many, keeps another one waiting here.
+//! The accept loop. It only accepts: whatever may take time happens in the connection's own task, so that no client delays
+//! another one here.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Mono;
 use presence::wire::code::Code;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
 
-use super::connection::Host;
-use super::refusal::Refusal;
-use super::turn_away::TurnAway;
-use super::{Phase, Serving};
+use super::http_connection::HttpServer;
+use super::problem::ApiError;
+use super::reject::Rejector;
+use super::{ConnectionPermit, Phase, Serving, TaskHandle};
+use crate::limit::Limit;
 
-/// Pause after a failure that will not go away by trying again at once, such as no free file descriptor.
+/// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// Pause between two complaints about such failures.
-const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+/// Pause between two log lines about such failures.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// What to do after a failure to accept.
+/// How a failure to accept is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// That client was gone already; the next one need not wait.
-    Again,
-    /// The system can't give us a socket now.
+enum AfterError {
+    /// The client is gone; the next one is accepted at once.
+    Retry,
+    /// The system can't provide a socket now.
     BackOff,
 }
 
 /// Accepts until the server drains.
-pub(super) async fn run(
-    listener: TcpListener,
-    serving: Serving,
-    mut phase: watch::Receiver<Phase>,
-    alive: mpsc::Sender<()>,
-) {
-    let host = Host::new(&serving);
-    let turn_away = TurnAway::new();
-    let mut complain_after = None;
+pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: TaskHandle) {
+    let http_server = HttpServer::new(&serving);
+    let rejector = Rejector::new();
+    let mut log_after = None;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            _ = handle.phase.wait_for(|phase| *phase != Phase::Serving) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 serving.metrics.accepted.inc();
                 match admit(&serving, &stream, peer) {
-                    Ok(slot) => {
-                        let (phase, alive) = (phase.clone(), alive.clone());
-                        tokio::spawn(host.serve(stream, peer, slot, (phase, alive)));
+                    Ok(permit) => {
+                        tokio::spawn(http_server.serve(stream, peer, permit, handle.clone()));
                     }
-                    Err(refusal) => turn_away.answer(stream, &refusal),
+                    Err(error) => rejector.reject(stream, &error),
                 }
             }
             Err(error) => {
                 serving.metrics.accept_errors.inc();
-                if next_after(&error) == Next::BackOff {
-                    complain(&error, serving.clock.mono(), &mut complain_after);
+                if after_error(&error) == AfterError::BackOff {
+                    log_failure(&error, serving.clock.mono(), &mut log_after);
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
@@ -67,33 +62,32 @@ pub(super) async fn run(
     }
 }
 
-fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<std::sync::Arc<super::Slot>, Refusal> {
-    // Rate first: an address that is over it must not be able to fill the places.
-    serving.door.admit_connection(peer.ip())?;
-    let Some(slot) = serving.slots.take() else {
-        serving.metrics.refuse("connections");
-        return Err(Refusal::new(
-            Code::AtCapacity,
-            "as many connections as this server holds",
-        ));
+fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<Arc<ConnectionPermit>, ApiError> {
+    // Rate first: an address that exceeds it must not be able to use up the connection limit.
+    serving.admission.admit_connection(peer.ip())?;
+    let Some(permit) = serving.connection_limit.acquire() else {
+        serving.metrics.count_limit(Limit::Connections);
+        return Err(ApiError::new(Code::AtCapacity, Limit::Connections.text()));
     };
-    // An answer is one small write; waiting for the client's ACK of the one before would delay it by 40 ms.
+    // A response is one small write; waiting for the client's ACK of the one before would delay it by 40 ms.
     let _ = stream.set_nodelay(true);
-    Ok(slot)
+    Ok(permit)
 }
 
-fn next_after(error: &io::Error) -> Next {
+fn after_error(error: &io::Error) -> AfterError {
     match error.kind() {
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => Next::Again,
-        _ => Next::BackOff,
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {
+            AfterError::Retry
+        }
+        _ => AfterError::BackOff,
     }
 }
 
-/// Once a minute, not ten times a second.
-fn complain(error: &io::Error, now: Mono, complain_after: &mut Option<Mono>) {
-    if complain_after.is_none_or(|after| now >= after) {
-        *complain_after = Some(now.after(COMPLAINT_PAUSE));
-        tracing::error!(%error, "new connections can't be accepted; trying on");
+/// Logs once a minute, not ten times a second.
+fn log_failure(error: &io::Error, now: Mono, log_after: &mut Option<Mono>) {
+    if log_after.is_none_or(|after| now >= after) {
+        *log_after = Some(now.after(LOG_PAUSE));
+        tracing::error!(%error, "can't accept connections; retrying");
     }
 }
 
@@ -102,15 +96,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_left_early_delays_nobody_and_a_lack_of_files_is_waited_out() {
+    fn accept_backs_off_without_files_and_not_after_an_abort() {
         let aborted = io::Error::from(rustix::io::Errno::CONNABORTED);
-        assert_eq!(next_after(&aborted), Next::Again);
+        assert_eq!(after_error(&aborted), AfterError::Retry);
         for errno in [
             rustix::io::Errno::MFILE,
             rustix::io::Errno::NFILE,
             rustix::io::Errno::NOBUFS,
         ] {
-            assert_eq!(next_after(&io::Error::from(errno)), Next::BackOff);
+            assert_eq!(after_error(&io::Error::from(errno)), AfterError::BackOff);
         }
     }
 }

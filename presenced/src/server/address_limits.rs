@@ -1,4 +1,4 @@
-//! A rate per client address, in bounded memory. Pure: the time is an argument.
+//! A rate limit per client address, in bounded memory. Pure: the time is an argument.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use presence::{Mono, Rate, TokenBucket};
 
-/// Most addresses remembered: 65,536 of about 48 bytes are 3 MiB. Beyond, newcomers are not limited: they are still
-/// bounded by the number of connections, and refusing them instead would lock everybody out.
+/// Most addresses tracked: 65,536 of about 48 bytes are 3 MiB. Beyond, new addresses are not limited: the connection limit
+/// still bounds them, and rejecting them instead would lock out everyone.
 const ADDRESSES_MAX: usize = 65_536;
-/// Addresses up to which nothing is swept.
+/// Number of addresses up to which nothing is swept.
 const SWEEP_MIN: usize = 1024;
-/// Pause between sweeps that found nothing to forget.
+/// Pause between two sweeps.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whose bucket it is. Whoever has an IPv6 address has the whole /64 around it.
+/// The address a bucket belongs to: for IPv6 the /64 network, all of which one client usually has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     V4(u32),
@@ -30,21 +30,21 @@ impl Key {
     }
 }
 
-/// What each client address has used of one rate.
+/// One bucket per client address.
 #[derive(Debug)]
 pub(crate) struct AddressLimits {
     rate: Rate,
     max: usize,
-    /// Sorted by nothing: the standard hasher is keyed, and addresses are chosen by strangers.
+    /// The standard hasher is keyed, which matters because clients choose the addresses.
     buckets: HashMap<Key, TokenBucket>,
-    /// Swept when so many are remembered: twice what the last sweep left, so that sweeping costs each address little.
+    /// The number of buckets at which the next sweep runs: twice what the last one left, so that sweeps cost each address
+    /// little.
     sweep_at: usize,
-    /// No sweep before.
+    /// The earliest next sweep.
     sweep_after: Mono,
 }
 
 impl AddressLimits {
-    /// Nobody has used anything.
     pub(crate) fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -55,7 +55,7 @@ impl AddressLimits {
         }
     }
 
-    /// Takes one, or says how long to wait.
+    /// Takes one token, or returns how long to wait for it.
     pub(crate) fn take(&mut self, address: IpAddr, now: Mono) -> Result<(), Duration> {
         let key = Key::of(address);
         if let Some(bucket) = self.buckets.get_mut(&key) {
@@ -70,7 +70,7 @@ impl AddressLimits {
         Ok(())
     }
 
-    /// Says how long to wait, if one could not be taken now. Takes nothing.
+    /// As [`Self::take`], without taking the token.
     pub(crate) fn check(&self, address: IpAddr, now: Mono) -> Result<(), Duration> {
         match self.buckets.get(&Key::of(address)) {
             Some(bucket) => bucket.clone().take(self.rate, now, 1),
@@ -78,7 +78,7 @@ impl AddressLimits {
         }
     }
 
-    /// Forgets who has used nothing lately.
+    /// Drops the buckets that are full again.
     fn sweep(&mut self, now: Mono) {
         if self.buckets.len() < self.sweep_at.min(self.max) || now < self.sweep_after {
             return;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_burst_fits_and_one_more_waits_for_its_turn() {
+    fn beyond_the_burst_an_address_waits_for_the_next_token() {
         let mut limits = AddressLimits::new(RATE);
         let one = address("192.0.2.1");
         for _ in 0..9 {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_do_not_share_but_a_network_of_ipv6_does() {
+    fn each_ipv4_address_and_each_ipv6_network_has_a_bucket() {
         let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
         assert!(limits.take(address("192.0.2.1"), at(0)).is_ok());
         assert!(limits.take(address("192.0.2.2"), at(0)).is_ok());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn checking_takes_nothing() {
+    fn check_takes_no_token() {
         let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
         for _ in 0..3 {
             assert!(limits.check(address("192.0.2.1"), at(0)).is_ok());
@@ -144,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_again_is_forgotten() {
+    fn a_sweep_drops_buckets_that_are_full_again() {
         let mut limits = AddressLimits::new(RATE);
         for host in 0..1024_u32 {
             limits.take(IpAddr::V4(host.into()), at(0)).unwrap();
         }
         assert_eq!(limits.buckets.len(), 1024);
         limits.take(address("192.0.2.1"), at(6000)).unwrap();
-        assert_eq!(limits.buckets.len(), 1, "six seconds later the others had used nothing");
+        assert_eq!(limits.buckets.len(), 1, "six seconds later the other buckets are full");
     }
 
     #[test]
-    fn memory_is_bounded_and_those_remembered_stay_limited() {
+    fn beyond_the_maximum_only_tracked_addresses_are_limited() {
         let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
         limits.max = 3;
         for host in 1..=4_u32 {
@@ -163,7 +163,7 @@ mod tests {
         }
         assert_eq!(limits.buckets.len(), 3);
         assert!(limits.take(IpAddr::V4(3.into()), at(1)).is_err());
-        assert!(limits.take(IpAddr::V4(4.into()), at(1)).is_ok(), "not remembered");
+        assert!(limits.take(IpAddr::V4(4.into()), at(1)).is_ok(), "not tracked");
         assert!(limits.take(IpAddr::V4(4.into()), at(6001)).is_ok());
         assert!(
             limits.take(IpAddr::V4(4.into()), at(6001)).is_err(),

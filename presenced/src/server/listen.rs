@@ -1,4 +1,4 @@
-//! The listening socket and the limit on open files that bounds what it can accept.
+//! The listening socket, and the limit on open files that bounds how many connections it can accept.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,7 +24,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Raises the soft limit on open files to the hard one. The limit that now holds.
+/// Raises the soft limit on open files to the hard limit, and returns the limit in effect.
 pub(crate) fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -34,12 +34,12 @@ pub(crate) fn raise_file_limit() -> u64 {
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
-        tracing::warn!(%error, "the limit on open files could not be raised");
+        tracing::warn!(%error, "can't raise the limit on open files");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// 90 % of the files that may be open: the rest is for the store, logs and connections being turned away.
+/// 90 % of the limit on open files: the rest is for the store, logs and connections that are being rejected.
 pub(crate) fn default_max_connections(open_files: u64) -> usize {
     usize::try_from(open_files - open_files / 10).unwrap_or(usize::MAX)
 }
@@ -49,13 +49,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_of_the_files_is_left_for_the_rest() {
+    fn default_max_connections_leaves_a_tenth_of_the_files() {
         assert_eq!(default_max_connections(1024), 922);
         assert_eq!(default_max_connections(20_000), 18_000);
     }
 
     #[test]
-    fn the_soft_limit_ends_up_at_the_hard_one() {
+    fn the_soft_file_limit_is_raised_to_the_hard_limit() {
         let limit = raise_file_limit();
         assert_eq!(Some(limit), getrlimit(Resource::Nofile).maximum.or(Some(u64::MAX)));
     }

@@ -1,60 +1,56 @@
-//! Figures of the server: connections, and who was refused before a request was looked at.
+//! Metrics of the server: connections, and what was rejected before a request was handled.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Which limit refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct LimitLabel {
-    limit: &'static str,
-}
+use crate::limit::{Limit, LimitCounters};
 
-/// Figures of all servers together.
+/// The limits that are counted here.
+const LIMITS: [Limit; 3] = [Limit::Connections, Limit::Handshakes, Limit::FailedLogins];
+
+/// Metrics of all servers together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServerMetrics {
-    /// Connections that hold a slot of the main server.
+    /// Connections that hold a permit of the main listener.
     pub(crate) connections: Gauge,
     pub(super) accepted: Counter,
     pub(super) accept_errors: Counter,
     pub(super) stuck: Counter,
-    refused: Family<LimitLabel, Counter>,
+    rejected: LimitCounters,
 }
 
 impl ServerMetrics {
-    /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
+        let metrics = Self {
+            rejected: LimitCounters::new(&LIMITS),
+            ..Self::default()
+        };
         registry.register(
             "http_connections",
-            "Open connections, WebSockets among them",
+            "Open connections, including WebSockets",
             metrics.connections.clone(),
         );
         registry.register("http_accepted", "Connections accepted", metrics.accepted.clone());
         registry.register(
             "http_accept_errors",
-            "Failures to accept, such as no free file descriptor",
+            "Failed accept calls, such as for lack of file descriptors",
             metrics.accept_errors.clone(),
         );
         registry.register(
             "http_stuck",
-            "Connections dropped because their client took no answer",
+            "Connections dropped because the client did not read its response",
             metrics.stuck.clone(),
         );
         registry.register(
             "door_refused",
-            "Connections, upgrades and logins refused at the door, by limit",
-            metrics.refused.clone(),
+            "Connections, upgrades and logins rejected by admission control, by limit",
+            metrics.rejected.family(),
         );
-        for limit in ["connections", "handshakes", "failed_logins"] {
-            drop(metrics.refused.get_or_create(&LimitLabel { limit }));
-        }
         metrics
     }
 
-    pub(super) fn refuse(&self, limit: &'static str) {
-        self.refused.get_or_create(&LimitLabel { limit }).inc();
+    pub(super) fn count_limit(&self, limit: Limit) {
+        self.rejected.count(limit);
     }
 }

@@ -1,20 +1,20 @@
-//! The HTTP server: our own accept loop over hyper, because `axum::serve` has no time limit for a request head. Who may
-//! come in at all (capacity, rates of client addresses, failed logins) is decided here; what a request means is not.
+//! The HTTP server: an accept loop over hyper, because `axum::serve` has no time limit for a request head. Admission
+//! (connection limit, rate limits per client address, failed logins) is decided here; what a request means is not.
 //!
-//! One task accepts, one task per HTTP connection serves it. A connection that is upgraded leaves its task and takes its
-//! [`Slot`] along.
+//! One task accepts, one task per HTTP connection serves it. An upgraded connection leaves its task and keeps its
+//! [`ConnectionPermit`].
 
 mod accept;
 mod address_limits;
-mod connection;
-mod door;
+mod admission;
+mod connection_limit;
+mod http_connection;
 pub(crate) mod listen;
 mod metrics;
-mod refusal;
-mod slots;
+mod problem;
+mod reject;
 #[cfg(test)]
 pub(crate) mod tests;
-mod turn_away;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,76 +25,77 @@ use axum::Router;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub(crate) use door::Door;
+pub(crate) use admission::Admission;
+pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use refusal::{Refusal, catching_panics};
-pub(crate) use slots::{Slot, Slots};
+pub(crate) use problem::{ApiError, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 
-/// The other end of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
+/// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Which request of its TCP connection this is. In every request's extensions.
+/// Whether a request is the first of its TCP connection. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The first: for a client without a proxy, its handshake was counted when it connected.
+pub(crate) enum RequestOrder {
+    /// The handshake of a client without a proxy was counted when it connected.
     First,
-    /// One after another.
     Later,
 }
 
 /// What a server needs for its connections.
 #[derive(Clone)]
 pub(crate) struct Serving {
-    /// Answers the requests.
     pub(crate) router: Router,
-    /// How many connections there may be.
-    pub(crate) slots: Arc<Slots>,
-    /// Who may come in.
-    pub(crate) door: Arc<Door>,
-    /// Times and sizes.
+    pub(crate) connection_limit: Arc<ConnectionLimit>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) limits: Arc<Limits>,
-    /// For the pauses between complaints about the system.
+    /// For the pauses between log lines about failures to accept.
     pub(crate) clock: Arc<Clock>,
-    /// Figures of all servers together.
+    /// Shared by all servers.
     pub(crate) metrics: ServerMetrics,
 }
 
-/// What a server is at.
+/// A server's phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It accepts.
     Serving,
-    /// It accepts nothing; requests that are under way are answered.
+    /// No connection is accepted; requests in progress are finished.
     Draining,
-    /// Whatever is left is dropped.
+    /// Open connections are dropped.
     Cut,
 }
 
-/// Whether everybody got an answer before the server ended.
+/// Held by every task of a server.
+#[derive(Clone)]
+struct TaskHandle {
+    phase: watch::Receiver<Phase>,
+    /// Dropped when the task ends: the server waits for the last one.
+    _alive: mpsc::Sender<()>,
+}
+
+/// Whether all requests were finished before the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// Yes.
     All,
-    /// Some were cut off, because they took too long.
+    /// Connections were dropped because they took too long.
     Cut,
 }
 
-/// A server that runs. Dropping it stops it at once.
+/// A running server. Dropping it stops it at once.
 pub(crate) struct Server {
     #[cfg(test)]
     local_addr: SocketAddr,
     phase: watch::Sender<Phase>,
-    /// Every task of this server holds the other end; it says nothing but when the last one is gone.
+    /// Every [`TaskHandle`] holds the other end; it is closed when the last task has ended.
     alive: mpsc::Receiver<()>,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Begins to accept. What connected since [`listen::listen`] has waited in the kernel's queue.
+    /// Begins to accept. Connections made since [`listen::listen`] have waited in the kernel's queue.
     ///
     /// # Errors
     /// The socket can't be handed to the runtime.
@@ -102,9 +103,13 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         #[cfg(test)]
         let local_addr = listener.local_addr()?;
-        let (phase, watched) = watch::channel(Phase::Serving);
-        let (held, alive) = mpsc::channel(1);
-        let accepting = tokio::spawn(accept::run(listener, serving, watched, held));
+        let (phase, phase_receiver) = watch::channel(Phase::Serving);
+        let (alive_sender, alive) = mpsc::channel(1);
+        let handle = TaskHandle {
+            phase: phase_receiver,
+            _alive: alive_sender,
+        };
+        let accepting = tokio::spawn(accept::run(listener, serving, handle));
         Ok(Self {
             #[cfg(test)]
             local_addr,
@@ -114,17 +119,16 @@ impl Server {
         })
     }
 
-    /// Where it listens.
     #[cfg(test)]
     pub(crate) const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Stops accepting, answers what is under way for `within` at most, then drops the rest. Upgraded connections are
-    /// none of its business.
+    /// Stops accepting, finishes requests in progress for `within` at most, then drops the rest. Upgraded connections are
+    /// not its concern.
     pub(crate) async fn stop(mut self, within: Duration) -> Drained {
         self.phase.send_replace(Phase::Draining);
-        // The listening socket is closed when the accepting task has ended: only then are new clients refused.
+        // The listening socket is closed when the accepting task has ended: only then are connections refused.
         let _ = (&mut self.accepting).await;
         if tokio::time::timeout(within, self.alive.recv()).await.is_ok() {
             return Drained::All;

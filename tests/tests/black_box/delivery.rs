@@ -318,8 +318,8 @@ async fn a_slow_reader_gets_conflated_changes() {
     let answer: QueryResponse = rest.query(&users).await.ok();
     let (mut view, mut told) = (View::default(), 0);
     while !answer.users.iter().all(|record| view.knows(record)) {
-        match serde_json::from_str(&bob.text_with("\"users\"").await).unwrap() {
-            // The snapshot is built while the socket drains and requested repeatedly: it may repeat known records.
+        match serde_json::from_str::<ServerMessage>(&bob.text_with("\"users\"").await).unwrap() {
+            // Made as the socket drains, and asked for again and again: it may repeat what is known.
             ServerMessage::Snapshot { users, .. } => view.learn(&users),
             ServerMessage::Presence { users, .. } => {
                 told += users.len();

@@ -63,7 +63,7 @@ async fn watch_the_star(daemon: &Daemon, index: usize, pace: Pace) -> usize {
     let (mut revision, mut told) = (Revision::NEVER, 0);
     loop {
         let text = raw.text_with("\"star\"").await;
-        let ServerMessage::Presence { users, .. } = serde_json::from_str(&text).unwrap() else {
+        let ServerMessage::Presence { users, .. } = serde_json::from_str::<ServerMessage>(&text).unwrap() else {
             panic!("{text}")
         };
         // The watcher's own record may be in the event too.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use presence::Rate;
 
-use super::fixture::{ANNA, CHOICE, Fixture, PROXY, SECRET, STRANGER};
-use crate::api::Vitals;
+use super::fixture::{ANNA, ApiFixture, CHOICE, PROXY, SECRET, STRANGER};
+use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 /// Every call that needs a credential, and whether a user's is enough.
@@ -25,7 +25,7 @@ const CALLS: [(&str, bool); 11] = [
 
 #[tokio::test]
 async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for (line, _) in CALLS {
         let reply = api.ask(line, &[("content-type", "text/plain")], "{").await;
         reply.refused(401, "unauthenticated");
@@ -41,7 +41,7 @@ async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
 
 #[tokio::test]
 async fn a_user_does_not_get_where_only_internal_callers_do() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for (index, (line, for_users)) in CALLS.into_iter().enumerate() {
         // Each from its own address: failed logins are counted.
         let peer = format!("198.51.100.{index}:1");
@@ -58,7 +58,7 @@ async fn a_user_does_not_get_where_only_internal_callers_do() {
 
 #[tokio::test]
 async fn an_internal_caller_without_the_user_it_needs_is_told() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for line in ["PUT /api/user/custom-status", "PUT /api/user/realtime"] {
         api.ask(line, &[SECRET], CHOICE).await.refused(400, "missing_user");
     }
@@ -66,7 +66,7 @@ async fn an_internal_caller_without_the_user_it_needs_is_told() {
 
 #[tokio::test]
 async fn a_user_is_no_operator() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
     api.ask("PUT /api/user/custom-status", &[ANNA], body)
         .await
@@ -75,7 +75,7 @@ async fn a_user_is_no_operator() {
 
 #[tokio::test]
 async fn ten_failed_logins_of_an_address_are_answered_and_then_not_even_good_ones() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let wrong = ("x-secret-token", "wrong");
     for _ in 0..10 {
         // To show nothing is no failure.
@@ -94,7 +94,7 @@ async fn ten_failed_logins_of_an_address_are_answered_and_then_not_even_good_one
 
 #[tokio::test]
 async fn a_trusted_proxy_is_exempt_but_its_clients_are_not() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let wrong = ("x-secret-token", "wrong");
     let client = ("x-forwarded-for", "203.0.113.9");
     for _ in 0..30 {
@@ -122,7 +122,7 @@ async fn handshakes_on_one_connection_or_through_a_proxy_are_counted() {
         },
         ..Limits::default()
     };
-    let api = Fixture::with(limits, Vitals::default()).await;
+    let api = ApiFixture::with(limits, HealthCheck::default()).await;
     let client = ("x-forwarded-for", "203.0.113.9");
     for (peer, headers) in [(STRANGER, &[][..]), (PROXY, &[client][..])] {
         for _ in 0..3 {

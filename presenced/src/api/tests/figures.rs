@@ -2,13 +2,13 @@
 
 use axum::body::Body;
 
-use super::fixture::{Fixture, STRANGER, ask};
-use crate::api::{Vitals, routes};
+use super::fixture::{ApiFixture, STRANGER, ask};
+use crate::api::{HealthCheck, routes};
 use crate::config::limits::Limits;
 
 #[tokio::test]
 async fn readiness_says_what_is_wrong() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let ready = api.ask("GET /readyz", &[], "").await;
     assert_eq!(
         (ready.status.as_u16(), ready.text.as_str()),
@@ -17,12 +17,12 @@ async fn readiness_says_what_is_wrong() {
     api.state.readiness.drain();
     let draining = api.ask("GET /readyz", &[], "").await;
     assert_eq!(draining.status, 503);
-    assert_eq!(draining.json()["problems"][0], "the daemon is going down");
-    let vitals = Vitals {
+    assert_eq!(draining.json()["problems"][0], "the daemon is shutting down");
+    let health_check = HealthCheck {
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
     };
-    let broken = Fixture::with(Limits::default(), vitals).await;
+    let broken = ApiFixture::with(Limits::default(), health_check).await;
     let reply = broken.ask("GET /readyz", &[], "").await;
     assert_eq!(reply.status, 503);
     assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);
@@ -34,7 +34,7 @@ async fn readiness_says_what_is_wrong() {
 
 #[tokio::test]
 async fn metrics_name_routes_and_never_users() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     api.internal("GET /api/presence/somebody-special").await;
     api.internal("GET /somewhere-special").await;
     api.internal("BREW-special /healthz").await;
@@ -58,7 +58,7 @@ async fn metrics_name_routes_and_never_users() {
 
 #[tokio::test]
 async fn every_call_has_its_figure_before_it_is_made() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let figures = api.ask("GET /metrics", &[], "").await.text;
     for (method, route) in routes::CALLS {
         for status in ["2xx", "4xx", "5xx"] {
@@ -74,7 +74,7 @@ async fn every_call_has_its_figure_before_it_is_made() {
 
 #[tokio::test]
 async fn metrics_can_move_to_a_listener_of_their_own() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let (main, metrics) = api.with_metrics_elsewhere();
     ask(&main, STRANGER, "GET /metrics", &[], Body::empty())
         .await

@@ -16,14 +16,14 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::api::{About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals, metrics_router, router};
+use crate::api::{ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness, metrics_router, router};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::server::listen::listen;
 use crate::server::tests::auth;
-use crate::server::{Door, Peer, Place, Server, ServerMetrics, Serving, Slots};
+use crate::server::{Admission, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
@@ -39,7 +39,7 @@ pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
 pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
 
 /// An API, and what it stands on.
-pub(super) struct Fixture {
+pub(super) struct ApiFixture {
     pub(super) state: Arc<AppState>,
     pub(super) router: Router,
     /// Kept alive: the engine's threads and the store's file.
@@ -80,12 +80,12 @@ impl Reply {
     }
 }
 
-impl Fixture {
+impl ApiFixture {
     pub(super) async fn new() -> Self {
-        Self::with(Limits::default(), Vitals::default()).await
+        Self::with(Limits::default(), HealthCheck::default()).await
     }
 
-    pub(super) async fn with(limits: Limits, vitals: Vitals) -> Self {
+    pub(super) async fn with(limits: Limits, health_check: HealthCheck) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
         let clock = Arc::new(Clock::new());
@@ -96,15 +96,15 @@ impl Fixture {
         let state = Arc::new(AppState {
             engine,
             auth: Arc::clone(&auth),
-            slots: Slots::new(
+            connection_limit: ConnectionLimit::new(
                 limits.max_connections.unwrap_or(100),
                 server_metrics.connections.clone(),
             ),
-            door: Arc::new(Door::new(&limits, auth, Arc::clone(&clock), server_metrics)),
+            admission: Arc::new(Admission::new(&limits, auth, Arc::clone(&clock), server_metrics)),
             clock,
             limits: Arc::new(limits),
-            readiness: Arc::new(Readiness::new(move || vitals.clone())),
-            about: About {
+            readiness: Arc::new(Readiness::new(move || health_check.clone())),
+            node_info: NodeInfo {
                 node: "here".into(),
                 schema_version: 3,
                 open_files: 1000,
@@ -126,8 +126,8 @@ impl Fixture {
     pub(super) fn serve(&self) -> Server {
         let serving = Serving {
             router: self.router.clone(),
-            slots: Arc::clone(&self.state.slots),
-            door: Arc::clone(&self.state.door),
+            connection_limit: Arc::clone(&self.state.connection_limit),
+            admission: Arc::clone(&self.state.admission),
             limits: Arc::clone(&self.state.limits),
             clock: Arc::clone(&self.state.clock),
             metrics: ServerMetrics::default(),
@@ -181,7 +181,7 @@ pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&st
     let mut request = request.body(body).expect("a request");
     let peer: SocketAddr = peer.parse().expect("an address");
     request.extensions_mut().insert(Peer(peer));
-    request.extensions_mut().insert(Place::Later);
+    request.extensions_mut().insert(RequestOrder::Later);
     let response: Response = router.clone().oneshot(request).await.expect("an answer");
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();

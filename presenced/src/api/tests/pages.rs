@@ -1,10 +1,10 @@
 //! Pages of browsers: hosts, origins, and the headers that every answer carries.
 
-use super::fixture::{ANNA, CHOICE, Fixture, SECRET};
+use super::fixture::{ANNA, ApiFixture, CHOICE, SECRET};
 
 #[tokio::test]
 async fn a_page_of_somebody_elses_host_gets_nothing() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
         "GET /metrics",
@@ -20,7 +20,7 @@ async fn a_page_of_somebody_elses_host_gets_nothing() {
 
 #[tokio::test]
 async fn every_answer_forbids_caching_and_sniffing() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
         "GET /nowhere",
@@ -37,7 +37,7 @@ async fn every_answer_forbids_caching_and_sniffing() {
 
 #[tokio::test]
 async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let origin = ("origin", "https://app.example");
     for (path, methods) in [
         ("/api/user/custom-status", "PUT"),
@@ -55,7 +55,7 @@ async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
         );
         assert_eq!(reply.header("vary"), Some("origin"));
     }
-    // A refusal too: the page must be able to read why.
+    // Error responses too: the page must be able to read why.
     let reply = api.ask("PUT /api/user/custom-status", &[origin], CHOICE).await;
     reply.refused(401, "unauthenticated");
     assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
@@ -63,7 +63,7 @@ async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
 
 #[tokio::test]
 async fn no_other_page_may_and_no_page_may_call_operators_calls() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for origin in ["https://evil.example", "null", "http://app.example"] {
         let refused = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
         refused.refused(403, "forbidden");

@@ -10,13 +10,13 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::fixture::{ANNA, CHOICE, Fixture};
-use crate::api::Vitals;
+use super::fixture::{ANNA, ApiFixture, CHOICE};
+use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 #[tokio::test]
 async fn paths_that_do_not_exist_are_problems_too() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for path in [
         "/",
         "/api",
@@ -33,7 +33,7 @@ async fn paths_that_do_not_exist_are_problems_too() {
 
 #[tokio::test]
 async fn targets_that_are_no_paths_do_no_harm() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for line in ["CONNECT example.com:443", "OPTIONS *", "GET http://localhost/nowhere"] {
         api.internal(line).await.refused(404, "not_found");
     }
@@ -42,7 +42,7 @@ async fn targets_that_are_no_paths_do_no_harm() {
 
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for (line, allowed) in [
         ("POST /api/user/custom-status", "PUT,DELETE,OPTIONS"),
         ("PUT /api/user/custom-status/anna", "GET,HEAD"),
@@ -64,7 +64,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 
 #[tokio::test]
 async fn ids_that_are_none_are_refused_by_name() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let long = "x".repeat(129);
     for segment in [
         "%", "%2", "%zz", "%FF", "%00", "%0A", "%C2%85", ".", "..", "%2E", "%20a", "a%20", &long,
@@ -83,7 +83,7 @@ async fn ids_that_are_none_are_refused_by_name() {
 
 #[tokio::test]
 async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for kind in [
         "application/json",
         "Application/JSON ; charset=utf-8",
@@ -101,22 +101,29 @@ async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
         .refused(415, "unsupported_media_type");
 }
 
-/// A body in pieces, without a length.
-struct InPieces(Bytes);
+/// A body in pieces of 1000 bytes, without a length.
+struct TestBody {
+    rest: Bytes,
+    /// Whether it ends after the last piece, or stalls.
+    ends: bool,
+}
 
-impl HttpBody for InPieces {
+impl HttpBody for TestBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.len().min(1000);
-        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.0.split_to(piece)))))
+        match self.rest.len().min(1000) {
+            0 if self.ends => Poll::Ready(None),
+            0 => Poll::Pending,
+            piece => Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece))))),
+        }
     }
 }
 
 #[tokio::test]
 async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
     for (line, json, limit) in [
         ("PUT /api/user/custom-status", CHOICE, 64 * 1024),
@@ -126,7 +133,15 @@ async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
             let text = padded(json, bytes);
             for reply in [
                 api.ask(line, &[ANNA], text.clone()).await,
-                api.ask(line, &[ANNA], Body::new(InPieces(text.into()))).await,
+                api.ask(
+                    line,
+                    &[ANNA],
+                    Body::new(TestBody {
+                        rest: text.into(),
+                        ends: true,
+                    }),
+                )
+                .await,
             ] {
                 if good {
                     assert_eq!(reply.status, 200, "{line} {bytes}");
@@ -138,40 +153,26 @@ async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
     }
 }
 
-/// A body that begins and never ends.
-struct Unfinished(Option<Bytes>);
-
-impl HttpBody for Unfinished {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.0.take() {
-            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            None => Poll::Pending,
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     let limits = Limits {
         message_timeout: Duration::from_millis(50),
         ..Limits::default()
     };
-    let api = Fixture::with(limits, Vitals::default()).await;
-    let body = Body::new(Unfinished(Some(Bytes::from_static(b"{\"customStatus\":"))));
+    let api = ApiFixture::with(limits, HealthCheck::default()).await;
+    let stalled = |rest: Bytes| Body::new(TestBody { rest, ends: false });
+    let body = stalled(Bytes::from_static(b"{\"customStatus\":"));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], body).await;
     reply.refused(408, "request_timeout");
-    // Who is over the limit already is not waited for either.
-    let endless = Body::new(Unfinished(Some(Bytes::from(vec![b' '; 70_000]))));
-    let reply = api.ask("PUT /api/user/custom-status", &[ANNA], endless).await;
+    // A body that is over the limit already is not waited for either.
+    let too_large = stalled(Bytes::from(vec![b' '; 70_000]));
+    let reply = api.ask("PUT /api/user/custom-status", &[ANNA], too_large).await;
     reply.refused(413, "too_large");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_sends_far_too_much_gets_to_see_why() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let server = api.serve();
     let token = crate::auth::fixture::token("anna");
     let head = format!("PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");

@@ -2,27 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, Reply, SECRET};
+use super::fixture::{ApiFixture, Reply, SECRET};
 use crate::api::percent::{self, Plus};
 
 fn token(user: &str) -> String {
     format!("Bearer token-of-{user}")
 }
 
-async fn choose(api: &Fixture, user: &str, custom: &str) -> Reply {
+async fn choose(api: &ApiFixture, user: &str, custom: &str) -> Reply {
     let body = json!({ "customStatus": custom }).to_string();
     api.ask("PUT /api/user/custom-status", &[("authorization", &token(user))], body)
         .await
 }
 
-async fn report(api: &Fixture, user: &str, body: Value) -> Reply {
+async fn report(api: &ApiFixture, user: &str, body: Value) -> Reply {
     let headers = [SECRET, ("x-user-id", user)];
     api.ask("PUT /api/user/realtime", &headers, body.to_string()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_choice_is_told_back_and_kept() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let unseen = api.internal("GET /api/user/custom-status/anna").await;
     assert_eq!(unseen.text, r#"{"customStatus":"ONLINE"}"#);
     let chosen = choose(&api, "anna", "DO_NOT_DISTURB").await;
@@ -45,7 +45,7 @@ async fn a_choice_is_told_back_and_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_as_much_as_they_may() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let see = async |user: &str| {
         let headers = [("authorization", token(user))];
@@ -73,7 +73,7 @@ async fn everybody_sees_as_much_as_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_are_words_of_paths_work_like_any_other() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for id in [
         "query",
         "realtime",
@@ -113,7 +113,7 @@ async fn ids_that_are_words_of_paths_work_like_any_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_present_is_listed_page_by_page() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for index in 0..7 {
         let status = if index % 2 == 0 { "ONLINE" } else { "IDLE" };
         report(&api, &format!("user {index}"), json!({ "status": status })).await;
@@ -141,7 +141,7 @@ async fn who_is_present_is_listed_page_by_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_choices_and_reports_have_their_codes() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     for index in 0..20 {
         assert_eq!(choose(&api, "anna", ["IDLE", "ONLINE"][index % 2]).await.status, 200);
     }
@@ -161,7 +161,7 @@ async fn too_many_choices_and_reports_have_their_codes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_choice_is_told_as_such() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     let headers = [SECRET, ("x-user-id", "anna")];
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
     let chosen = api.ask("PUT /api/user/custom-status", &headers, body).await;
@@ -173,7 +173,7 @@ async fn an_operators_choice_is_told_as_such() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_are_given_to_internal_callers() {
-    let api = Fixture::new().await;
+    let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let stats = api.internal("GET /api/stats").await.json();
     assert_eq!(stats["users"]["ONLINE"], 1);

@@ -13,7 +13,7 @@ const LOCAL: &str = "127.0.0.1";
 fn whoever_shows_nothing_is_unauthenticated() {
     let auth = by_default();
     for peer in [STRANGER, LOCAL] {
-        let lines: [&[Line<'_>]; 2] = [&[], &[("cookie", b"a=b"), ("via", b"1.1 x")]];
+        let lines: [&[HeaderLine<'_>]; 2] = [&[], &[("cookie", b"a=b"), ("via", b"1.1 x")]];
         for lines in lines {
             assert_eq!(ask(&auth, peer, lines), Err(Code::Unauthenticated), "{lines:?}");
         }
@@ -112,15 +112,15 @@ fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
 fn credentials_that_meet_must_all_be_good_and_agree() {
     let auth = by_default();
     let bearer = format!("Bearer {}", token("anna"));
-    let anna: Line<'_> = ("authorization", bearer.as_bytes());
-    let garbage: Line<'_> = ("authorization", b"Bearer x.y.z");
-    let basic: Line<'_> = ("authorization", b"Basic YTpi");
-    let secret: Line<'_> = ("x-secret-token", SECRET);
-    let wrong: Line<'_> = ("x-secret-token", b"wrong");
-    let (own, other, bad): (Line<'_>, Line<'_>, Line<'_>) =
+    let anna: HeaderLine<'_> = ("authorization", bearer.as_bytes());
+    let garbage: HeaderLine<'_> = ("authorization", b"Bearer x.y.z");
+    let basic: HeaderLine<'_> = ("authorization", b"Basic YTpi");
+    let secret: HeaderLine<'_> = ("x-secret-token", SECRET);
+    let wrong: HeaderLine<'_> = ("x-secret-token", b"wrong");
+    let (own, other, bad): (HeaderLine<'_>, HeaderLine<'_>, HeaderLine<'_>) =
         (("x-user-id", b"anna"), ("x-user-id", b"bert"), ("x-user-id", b".."));
     let (no, twice) = (Code::Forbidden, Code::InvalidHeader);
-    let refused: [(&[Line<'_>], Code); 18] = [
+    let refused: [(&[HeaderLine<'_>], Code); 18] = [
         (&[anna, wrong], no),
         (&[secret, garbage], no),
         (&[secret, basic], no),
@@ -155,7 +155,7 @@ fn credentials_that_meet_must_all_be_good_and_agree() {
 fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
     let auth = by_default();
     let token = token("anna");
-    let ask = |subprotocol: &str, lines: &[Line<'_>]| {
+    let ask = |subprotocol: &str, lines: &[HeaderLine<'_>]| {
         let identity = auth.authenticate(addr(STRANGER), &headers(lines), Some(subprotocol), now());
         identity.map_err(|error| error.code())
     };
@@ -213,9 +213,9 @@ fn the_scheme_is_read_in_any_case_and_no_other_is_taken() {
 }
 
 #[test]
-fn no_refusal_quotes_a_credential() {
+fn an_auth_error_never_quotes_a_credential() {
     let auth = by_default();
-    let cases: [&[Line<'_>]; 4] = [
+    let cases: [&[HeaderLine<'_>]; 4] = [
         &[("x-secret-token", b"SENSITIVE")],
         &[("authorization", b"Bearer SENSITIVE")],
         &[("authorization", b"SENSITIVE")],

@@ -13,14 +13,14 @@ use presence::wire::code::Code;
 use presence::{UserId, Wall};
 
 use super::fixture::options;
-use super::{Auth, AuthError, Identity};
+use super::{Auth, AuthError, CallerIdentity};
 
 /// A secret, and what is not quite it.
 const SECRET: &[u8] = b"the internal secret";
 /// The time of every test, in seconds.
 const NOW: i64 = 1_800_000_000;
 
-type Line<'a> = (&'a str, &'a [u8]);
+type HeaderLine<'a> = (&'a str, &'a [u8]);
 
 fn now() -> Wall {
     Wall::from_millis(NOW * 1000)
@@ -30,7 +30,7 @@ fn addr(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn headers(lines: &[Line<'_>]) -> HeaderMap {
+fn headers(lines: &[HeaderLine<'_>]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         let name: HeaderName = name.parse().unwrap();
@@ -43,21 +43,21 @@ fn by_default() -> Auth {
     Auth::new(options("the internal secret"))
 }
 
-fn ask(auth: &Auth, peer: &str, lines: &[Line<'_>]) -> Result<Identity, Code> {
+fn ask(auth: &Auth, peer: &str, lines: &[HeaderLine<'_>]) -> Result<CallerIdentity, Code> {
     let identity = auth.authenticate(addr(peer), &headers(lines), None, now());
     identity.map_err(|error| error.code())
 }
 
-fn internal(user: Option<&str>) -> Result<Identity, Code> {
-    Ok(Identity {
+fn internal(user: Option<&str>) -> Result<CallerIdentity, Code> {
+    Ok(CallerIdentity {
         internal: true,
         user: user.map(|user| UserId::new(user).unwrap()),
         expires: None,
     })
 }
 
-fn bare(user: &str) -> Result<Identity, Code> {
-    Ok(Identity {
+fn bare(user: &str) -> Result<CallerIdentity, Code> {
+    Ok(CallerIdentity {
         internal: false,
         user: Some(UserId::new(user).unwrap()),
         expires: None,

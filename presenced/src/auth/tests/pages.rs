@@ -98,7 +98,7 @@ fn a_loopback_listener_serves_its_own_names_alone() {
 #[test]
 fn a_missing_or_second_host_is_refused() {
     let auth = listening("127.0.0.1:7420", &[]);
-    let host: Line<'_> = ("host", b"localhost");
+    let host: HeaderLine<'_> = ("host", b"localhost");
     for lines in [&[][..], &[host, host]] {
         let checked = auth.check_host(&headers(lines)).map_err(|error| error.code());
         assert_eq!(checked, Err(Code::MisdirectedRequest));
@@ -185,7 +185,7 @@ fn an_origin_is_never_compared_with_the_host() {
 #[test]
 fn an_origin_given_twice_is_no_statement() {
     let auth = listening("127.0.0.1:7420", &["https://app.example"]);
-    let page: Line<'_> = ("origin", b"https://app.example");
+    let page: HeaderLine<'_> = ("origin", b"https://app.example");
     let checked = auth.check_origin(&headers(&[page, page])).map_err(|error| error.code());
     assert_eq!(checked, Err(Code::InvalidHeader));
 }

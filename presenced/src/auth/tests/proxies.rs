@@ -13,7 +13,7 @@ fn named(nets: &[&str]) -> Auth {
 
 #[test]
 fn loopback_trusted_by_default_is_not_believed_behind_a_proxy_nobody_named() {
-    let user: Line<'_> = ("x-user-id", b"anna");
+    let user: HeaderLine<'_> = ("x-user-id", b"anna");
     let marks = [
         "forwarded",
         "via",
@@ -57,7 +57,7 @@ fn loopback_trusted_by_default_is_not_believed_behind_a_proxy_nobody_named() {
 #[test]
 fn naming_a_proxy_takes_trust_away_from_loopback() {
     let auth = named(&["10.0.0.0/8"]);
-    let user: Line<'_> = ("x-user-id", b"anna");
+    let user: HeaderLine<'_> = ("x-user-id", b"anna");
     assert_eq!(ask(&auth, "10.1.2.3", &[user]), bare("anna"));
     assert_eq!(ask(&auth, "127.0.0.1", &[user]), Err(Code::Forbidden));
     assert!(!auth.is_trusted_proxy(addr("127.0.0.1")));
@@ -115,7 +115,7 @@ fn behind_trusted_proxies_the_rightmost_stranger_counts() {
         ("10.0.0.1", &["203.0.113.9", "203.0.113.256"], "10.0.0.1"),
     ];
     for (peer, lines, client) in cases {
-        let lines: Vec<Line<'_>> = lines.iter().map(|line| ("x-forwarded-for", line.as_bytes())).collect();
+        let lines: Vec<HeaderLine<'_>> = lines.iter().map(|line| ("x-forwarded-for", line.as_bytes())).collect();
         let found = auth.client_address(addr(peer), &headers(&lines));
         assert_eq!(found, addr(client), "{peer} {lines:?}");
     }

@@ -45,7 +45,7 @@ fn auth(key: &str) -> Auth {
     })
 }
 
-fn show(auth: &Auth, token: &str) -> Result<Identity, AuthError> {
+fn show(auth: &Auth, token: &str) -> Result<CallerIdentity, AuthError> {
     let value = format!("Bearer {token}");
     auth.authenticate(
         addr("203.0.113.9"),
@@ -56,7 +56,7 @@ fn show(auth: &Auth, token: &str) -> Result<Identity, AuthError> {
 }
 
 #[track_caller]
-fn taken(auth: &Auth, token: &str) -> Identity {
+fn taken(auth: &Auth, token: &str) -> CallerIdentity {
     show(auth, token).unwrap_or_else(|error| panic!("{error}: {token:.200}"))
 }
 
@@ -331,7 +331,7 @@ fn issuer_and_audience_are_needed_where_they_are_set() {
 }
 
 #[test]
-fn a_refusal_says_what_to_do_about_a_good_token() {
+fn an_expired_or_early_token_is_named_as_such() {
     let auth = auth(JWT_SECRET);
     for (claims, word) in [
         (with("exp", json!(NOW)), "expired"),

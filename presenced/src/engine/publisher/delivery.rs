@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::server::frame as message;
+use presence::wire::server::frame::{self as message, SnapshotHeader};
 use presence::{UserId, Wall};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
@@ -126,7 +126,14 @@ impl<'a> Delivery<'a> {
             .engine
             .publisher
             .cursor(if is_done { result.complete_to } else { 0 });
-        let text = message::snapshot(id.as_ref(), (cursor, self.now), &updates.texts(), resumed, is_done);
+        let header = SnapshotHeader {
+            id: id.as_ref(),
+            cursor,
+            now: self.now,
+            resumed,
+            done: is_done,
+        };
+        let text = message::snapshot(&header, &updates.texts());
         if !is_done {
             result.snapshot = Some(Snapshot { id, resumed, rest });
         }

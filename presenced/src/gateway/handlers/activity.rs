@@ -1,30 +1,27 @@
-//! `activity`: the user did something, or went away. Frequent, so it is answered only if it has an `id`.
+//! `activity`: the user did something, or went away. Frequent, so a reply is sent only if the message has an `id`.
 
 use std::sync::Arc;
 
 use presence::wire::client::MessageId;
 
-use super::super::{Gateway, answers};
+use presence::wire::record::Record;
+
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
+use crate::engine::Engine;
 
-/// What the client said of its user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
-    /// Did something.
-    Active,
-    /// Went away.
-    Away,
-}
-
-pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, said: Said) {
+/// `report` is [`Engine::activity`] or [`Engine::away`].
+pub(super) fn handle(
+    gateway: &Gateway,
+    conn: &Arc<Connection>,
+    id: Option<MessageId>,
+    report: fn(&Engine, &Arc<Connection>) -> Option<Record>,
+) {
     if conn.user().is_none() {
-        return super::users_only(conn, id.as_ref());
+        return super::users_only(conn, id);
     }
-    let record = match said {
-        Said::Active => gateway.engine.activity(conn),
-        Said::Away => gateway.engine.away(conn),
-    };
-    if let Some(id) = id {
-        answers::ok(conn, Some(&id), record.as_ref());
+    let record = report(&gateway.engine, conn);
+    if id.is_some() {
+        replies::ok(conn, id, record);
     }
 }

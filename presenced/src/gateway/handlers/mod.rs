@@ -1,4 +1,4 @@
-//! What a client may ask for: one handler per file. Each answers, or leaves the answer to the snapshot it queued.
+//! One handler per message type and file. Each sends its reply, or queues the snapshot that is the reply.
 
 mod activity;
 mod set_status;
@@ -12,20 +12,22 @@ use std::sync::Arc;
 use presence::wire::client::{ClientMessage, Envelope, MessageId};
 use presence::wire::code::Code;
 
-use super::{Gateway, answers};
+use super::{Gateway, replies};
 use crate::connection::Connection;
+use crate::engine::Engine;
+use crate::limit::Limit;
 
 /// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
 pub(super) type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What became of a message.
+/// The result of handling a message.
 pub(super) enum Handled<'a> {
-    /// It was understood, whatever the answer.
-    Good,
-    /// It was malformed; too many of these end the connection.
-    Bad,
-    /// It was understood, and takes a while. The next message waits for this one, so answers keep their order.
-    Later(Handling<'a>),
+    /// The reply is sent or queued.
+    Done,
+    /// The message was malformed and an error is sent; too many of these end the connection.
+    Malformed,
+    /// The handler waits for the engine. The next message waits for it, so replies keep their order.
+    Pending(Handling<'a>),
 }
 
 /// Handles one text message of a connection.
@@ -34,41 +36,42 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
     let message = match message {
         Ok(message) => message,
         Err(refused) => {
-            gateway.metrics.message("refused");
-            answers::error(conn, id.as_ref(), refused.code, &refused.message);
+            gateway.metrics.count_message("refused");
+            replies::error(conn, id, refused.code, refused.message);
             return match refused.code {
-                // Well said, and more than there may be.
+                // Well-formed, but over the limit.
                 Code::TooManyWatched => {
-                    gateway.metrics.refuse("watched");
-                    Handled::Good
+                    gateway.metrics.count_limit(Limit::Watched);
+                    Handled::Done
                 }
-                _ => Handled::Bad,
+                _ => Handled::Malformed,
             };
         }
     };
-    gateway.metrics.message(kind_of(&message));
+    gateway.metrics.count_message(type_of(&message));
     match message {
-        ClientMessage::SetStatus(custom) => return later(set_status::handle(gateway, conn, id, custom)),
-        ClientMessage::Watch { user_ids, since } => return later(watch::handle(gateway, conn, id, (user_ids, since))),
-        ClientMessage::WatchAll { since } => return later(watch_all::handle(gateway, conn, id, since)),
-        ClientMessage::Activity => activity::handle(gateway, conn, id, activity::Said::Active),
-        ClientMessage::Away => activity::handle(gateway, conn, id, activity::Said::Away),
+        ClientMessage::SetStatus(custom) => return pending(set_status::handle(gateway, conn, id, custom)),
+        ClientMessage::Watch { user_ids, since } => return pending(watch::handle(gateway, conn, id, user_ids, since)),
+        ClientMessage::WatchAll { since } => return pending(watch_all::handle(gateway, conn, id, since)),
+        ClientMessage::Activity => activity::handle(gateway, conn, id, Engine::activity),
+        ClientMessage::Away => activity::handle(gateway, conn, id, Engine::away),
         ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
-        ClientMessage::Ping => answers::pong(conn, id.as_ref()),
+        ClientMessage::Ping => replies::pong(conn, id),
     }
-    Handled::Good
+    Handled::Done
 }
 
-fn later<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
-    Handled::Later(Box::pin(handling))
+fn pending<'a>(handling: impl Future<Output = ()> + Send + 'a) -> Handled<'a> {
+    Handled::Pending(Box::pin(handling))
 }
 
-/// Refuses what only a user's connection may ask for.
-fn users_only(conn: &Arc<Connection>, id: Option<&MessageId>) {
-    answers::error(conn, id, Code::UsersOnly, "an observer has no status");
+/// Replies to an observer that sent what only a user's connection may send.
+fn users_only(conn: &Arc<Connection>, id: Option<MessageId>) {
+    let message = "an observer has no status: connect as a user";
+    replies::error(conn, id, Code::UsersOnly, message);
 }
 
-const fn kind_of(message: &ClientMessage) -> &'static str {
+const fn type_of(message: &ClientMessage) -> &'static str {
     match message {
         ClientMessage::SetStatus(_) => "setStatus",
         ClientMessage::Activity | ClientMessage::Away => "activity",

@@ -1,25 +1,24 @@
-//! `setStatus`: answered once the choice is on disk.
+//! `setStatus`: sets the custom status. The reply is sent once it is on disk.
 
 use std::sync::Arc;
 
 use presence::CustomStatus;
 use presence::wire::client::MessageId;
-use presence::wire::code::Code;
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::EngineError;
+use crate::limit::Limit;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, custom: CustomStatus) {
     match gateway.engine.set_own_custom_status(conn, custom).await {
-        Ok(Some(record)) => answers::ok(conn, id.as_ref(), Some(&record)),
-        Ok(None) => super::users_only(conn, id.as_ref()),
-        Err(EngineError::RateLimited { retry_after }) => {
-            gateway.metrics.refuse("choices");
-            answers::rate_limited(conn, id.as_ref(), retry_after);
-        }
+        Ok(Some(record)) => replies::ok(conn, id, Some(record)),
+        Ok(None) => super::users_only(conn, id),
         Err(error) => {
-            answers::error(conn, id.as_ref(), Code::StoreUnavailable, &error.to_string());
+            if let EngineError::RateLimited { .. } = error {
+                gateway.metrics.count_limit(Limit::CustomStatuses);
+            }
+            replies::engine_error(conn, id, error);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use presence::UserId;
 use presence::wire::client::MessageId;
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 
 pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, users: &[UserId]) {
     gateway.engine.unwatch(conn, users);
-    answers::ok(conn, id.as_ref(), None);
+    replies::ok(conn, id, None);
 }

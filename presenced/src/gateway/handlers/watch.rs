@@ -1,4 +1,4 @@
-//! `watch`: answered by a snapshot, or refused with nothing added.
+//! `watch`: adds to what is watched. The reply is the snapshot; an error means that nothing was added.
 
 use std::sync::Arc;
 
@@ -6,34 +6,35 @@ use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 use presence::{Cursor, UserId};
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::EngineError;
+use crate::limit::Limit;
 
 pub(super) async fn handle(
     gateway: &Gateway,
     conn: &Arc<Connection>,
     id: Option<MessageId>,
-    (users, since): (Vec<UserId>, Option<Cursor>),
+    users: Vec<UserId>,
+    since: Option<Cursor>,
 ) {
-    let watched = gateway.engine.watch(conn, id.clone(), users, since).await;
-    match watched {
-        Ok(()) => {}
-        Err(EngineError::TooManyWatched) => {
-            gateway.metrics.refuse("watched");
-            let message = format!(
-                "at most {} users; nothing was added",
-                gateway.limits.watched_per_connection
-            );
-            answers::error(conn, id.as_ref(), Code::TooManyWatched, &message);
+    let Err(error) = gateway.engine.watch(conn, id.clone(), users, since).await else {
+        return;
+    };
+    let (code, message) = match error {
+        EngineError::TooManyWatched => {
+            gateway.metrics.count_limit(Limit::Watched);
+            let max = gateway.limits.watched_per_connection;
+            let text = Limit::Watched.text();
+            (
+                Code::TooManyWatched,
+                format!("{text}: at most {max} users; nothing was added"),
+            )
         }
-        Err(_) => {
-            answers::error(
-                conn,
-                id.as_ref(),
-                Code::StoreUnavailable,
-                "the store is unavailable; nothing was added",
-            );
+        _ => {
+            let text = "the store is unavailable; nothing was added; try again later";
+            (Code::StoreUnavailable, text.to_owned())
         }
-    }
+    };
+    replies::error(conn, id, code, message);
 }

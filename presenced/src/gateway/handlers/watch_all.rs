@@ -1,4 +1,4 @@
-//! `watchAll`: for observers alone.
+//! `watchAll`: watches every user; for observers only.
 
 use std::sync::Arc;
 
@@ -6,17 +6,13 @@ use presence::Cursor;
 use presence::wire::client::MessageId;
 use presence::wire::code::Code;
 
-use super::super::{Gateway, answers};
+use super::super::{Gateway, replies};
 use crate::connection::Connection;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
     if conn.user().is_some() {
-        return answers::error(
-            conn,
-            id.as_ref(),
-            Code::ObserversOnly,
-            "only an observer watches everyone",
-        );
+        let message = "watchAll is for observers: connect with the internal secret and without a user";
+        return replies::error(conn, id, Code::ObserversOnly, message);
     }
     gateway.engine.watch_all(conn, id, since).await;
 }

@@ -31,16 +31,16 @@ pub(super) enum Received {
     Reset,
 }
 
-/// The server's last words.
+/// How the server closed the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Farewell {
+pub(super) struct Closed {
     pub(super) code: Option<u16>,
-    /// Of the goodbye before; none if there was no goodbye.
+    /// The `reason` of the goodbye; none if there was no goodbye.
     pub(super) reason: Option<String>,
-    pub(super) returns: Option<u64>,
+    pub(super) retry_after_ms: Option<u64>,
 }
 
-pub(super) struct Client {
+pub(super) struct WsClient {
     pub(super) stream: TcpStream,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn request(method: &str, headers: &[(&str, &str)]) -> String {
     format!("{method} /ws HTTP/1.1\r\n{lines}\r\n")
 }
 
-impl Client {
+impl WsClient {
     /// Connects and sends `bytes`.
     pub(super) async fn send_first(address: SocketAddr, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
@@ -181,25 +181,25 @@ impl Client {
     }
 
     /// Reads to the end, which must come in order: goodbye if there is one, close frame, end of the stream.
-    pub(super) async fn farewell(&mut self) -> Farewell {
-        let mut farewell = Farewell {
+    pub(super) async fn until_closed(&mut self) -> Closed {
+        let mut closed = Closed {
             code: None,
             reason: None,
-            returns: None,
+            retry_after_ms: None,
         };
         loop {
             match self.next().await {
                 Received::Frame(TEXT, payload) => {
                     let message: Value = serde_json::from_slice(&payload).expect("JSON");
                     if message["type"] == "goodbye" {
-                        farewell.reason = message["reason"].as_str().map(str::to_owned);
-                        farewell.returns = message["reconnectAfterMs"].as_u64();
+                        closed.reason = message["reason"].as_str().map(str::to_owned);
+                        closed.retry_after_ms = message["reconnectAfterMs"].as_u64();
                     }
                 }
                 Received::Frame(CLOSE, payload) => {
-                    farewell.code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+                    closed.code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
                     assert_eq!(self.next().await, Received::End, "after the close frame");
-                    return farewell;
+                    return closed;
                 }
                 Received::Frame(..) => {}
                 end => panic!("no close frame, but {end:?}"),

@@ -11,7 +11,7 @@ use presence::wire::rest::Explain;
 use presence::{Rate, UserId};
 use prometheus_client::registry::Registry;
 
-use super::client::{Client, DEADLINE, SECRET};
+use super::client::{DEADLINE, SECRET, WsClient};
 use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
@@ -19,20 +19,20 @@ use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen::listen};
+use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// What users' tokens are signed with.
 const JWT_KEY: &[u8] = b"a key that is long enough for everybody";
 
 /// Every time and limit that a test may want otherwise.
-pub(super) struct Settings {
+pub(super) struct GatewaySettings {
     pub(super) limits: Limits,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
 }
 
-impl Default for Settings {
+impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
@@ -42,9 +42,9 @@ impl Default for Settings {
     }
 }
 
-pub(in crate::gateway) struct Fixture {
+pub(in crate::gateway) struct GatewayFixture {
     pub(in crate::gateway) engine: Arc<Engine>,
-    pub(super) slots: Arc<Slots>,
+    pub(super) connection_limit: Arc<ConnectionLimit>,
     server: Server,
     registry: Registry,
     dir: tempfile::TempDir,
@@ -77,12 +77,12 @@ fn auth() -> Auth {
     })
 }
 
-impl Fixture {
+impl GatewayFixture {
     pub(in crate::gateway) async fn new() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(GatewaySettings::default()).await
     }
 
-    pub(super) async fn with(settings: Settings) -> Self {
+    pub(super) async fn with(settings: GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(Clock::new());
         let mut registry = Registry::default();
@@ -90,17 +90,17 @@ impl Fixture {
         let limits = Arc::new(settings.limits);
         let auth = Arc::new(auth());
         let metrics = ServerMetrics::register(&mut Registry::default());
-        let door = Arc::new(Door::new(
+        let admission = Arc::new(Admission::new(
             &limits,
             Arc::clone(&auth),
             Arc::clone(&clock),
             metrics.clone(),
         ));
-        let slots = Slots::new(100, metrics.connections.clone());
+        let connection_limit = ConnectionLimit::new(100, metrics.connections.clone());
         let gateway = Arc::new(Gateway {
             engine: Arc::clone(&engine),
             auth,
-            door: Arc::clone(&door),
+            admission: Arc::clone(&admission),
             clock: Arc::clone(&clock),
             limits: Arc::clone(&limits),
             metrics: GatewayMetrics::register(&mut registry),
@@ -108,8 +108,8 @@ impl Fixture {
         });
         let serving = Serving {
             router: Router::new().route("/ws", gateway.route()),
-            slots: Arc::clone(&slots),
-            door,
+            connection_limit: Arc::clone(&connection_limit),
+            admission,
             limits,
             clock,
             metrics,
@@ -117,7 +117,7 @@ impl Fixture {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
         Self {
             engine,
-            slots,
+            connection_limit,
             server: Server::start(listener, serving).expect("a server"),
             registry,
             dir,
@@ -134,8 +134,8 @@ impl Fixture {
     }
 
     /// A user's connection, greeted.
-    pub(super) async fn connect(&self, name: &str) -> Client {
-        let mut client = Client::open(self.address(), &[("x-user-id", name)]).await;
+    pub(super) async fn connect(&self, name: &str) -> WsClient {
+        let mut client = WsClient::open(self.address(), &[("x-user-id", name)]).await;
         let welcome = client.json().await;
         assert_eq!(
             (&welcome["type"], &welcome["user"]["userId"]),
@@ -145,8 +145,8 @@ impl Fixture {
     }
 
     /// An observer's connection, greeted.
-    pub(super) async fn observe(&self) -> Client {
-        let mut client = Client::open(self.address(), &[("x-secret-token", SECRET)]).await;
+    pub(super) async fn observe(&self) -> WsClient {
+        let mut client = WsClient::open(self.address(), &[("x-secret-token", SECRET)]).await;
         let welcome = client.json().await;
         assert_eq!(welcome["type"], "welcome");
         assert!(welcome.get("user").is_none());
@@ -191,7 +191,7 @@ impl Fixture {
     }
 }
 
-async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &Settings) -> (Arc<Engine>, Running) {
+async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySettings) -> (Arc<Engine>, Running) {
     let limits = &settings.limits;
     let metrics = StoreMetrics::register(&mut Registry::default());
     let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");

@@ -2,8 +2,8 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::client::{BINARY, CLOSE, CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, close, frame, text};
-use super::fixture::{Fixture, Settings, plenty};
+use super::client::{BINARY, CLOSE, CONTINUATION, FINAL, PING, PONG, Received, TEXT, WsClient, close, frame, text};
+use super::fixture::{GatewayFixture, GatewaySettings, plenty};
 use crate::config::limits::Limits;
 
 /// The default, in bytes.
@@ -17,12 +17,12 @@ fn ping_of(length: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_arrives_whole_however_it_is_cut() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             messages: plenty(),
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut client = fixture.connect("anna").await;
@@ -46,16 +46,16 @@ async fn a_message_arrives_whole_however_it_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     for _ in 0..3 {
         anna.say(&ping_of(MESSAGE_MAX)).await;
         assert_eq!(anna.answer("long").await["type"], "pong");
     }
     anna.say(&ping_of(MESSAGE_MAX + 1)).await;
-    let farewell = anna.farewell().await;
+    let closed = anna.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref()),
+        (closed.code, closed.reason.as_deref()),
         (Some(1009), Some("message_too_long"))
     );
 
@@ -64,28 +64,28 @@ async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
     let (front, back) = long.split_at(9_000);
     bob.send(&frame(TEXT, front.as_bytes())).await;
     bob.send(&frame(FINAL | CONTINUATION, back.as_bytes())).await;
-    assert_eq!(bob.farewell().await.code, Some(1009), "in fragments");
+    assert_eq!(bob.until_closed().await.code, Some(1009), "in fragments");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announced_length_is_refused_without_being_read() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     for length in [MESSAGE_MAX as u64 + 1, 1 << 32, u64::MAX] {
         let mut client = fixture.connect("anna").await;
         let mut head = vec![FINAL | TEXT, 0xff];
         head.extend(length.to_be_bytes());
         head.extend([0; 4]);
         client.send(&head).await;
-        assert_eq!(client.farewell().await.code, Some(1009), "{length}");
+        assert_eq!(client.until_closed().await.code, Some(1009), "{length}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_close_frame_reaches_a_client_that_is_still_sending() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | TEXT, &vec![b'x'; 150_000])).await;
-    assert_eq!(client.farewell().await.code, Some(1009));
+    assert_eq!(client.until_closed().await.code, Some(1009));
     // Nor is it cut off at once: a reset could overtake the close frame on its way.
     for _ in 0..5 {
         let sent = client.stream.write_all(&[0; 1_000]).await;
@@ -95,7 +95,7 @@ async fn the_close_frame_reaches_a_client_that_is_still_sending() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut unmasked = text("{}");
     unmasked.truncate(1);
     unmasked.extend([2, b'{', b'}']);
@@ -120,36 +120,36 @@ async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
     for (what, bytes, code) in cases {
         let mut client = fixture.connect("anna").await;
         client.send(&bytes).await;
-        let farewell = client.farewell().await;
-        assert_eq!(farewell.code, Some(code), "{what}");
-        assert!(farewell.reason.is_some(), "{what}: no goodbye");
+        let closed = client.until_closed().await;
+        assert_eq!(closed.code, Some(code), "{what}");
+        assert!(closed.reason.is_some(), "{what}: no goodbye");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_code_is_echoed_if_it_may_be_sent_at_all() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
     ] {
         let mut client = fixture.connect("anna").await;
         client.send(&close(code, "bye".as_bytes())).await;
-        assert_eq!(client.farewell().await.code, Some(code));
+        assert_eq!(client.until_closed().await.code, Some(code));
     }
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535] {
         let mut client = fixture.connect("anna").await;
         client.send(&close(code, b"")).await;
-        assert_eq!(client.farewell().await.code, Some(1002), "{code}");
+        assert_eq!(client.until_closed().await.code, Some(1002), "{code}");
     }
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | CLOSE, b"")).await;
-    let farewell = client.farewell().await;
-    assert_eq!((farewell.code, farewell.reason), (None, None));
+    let closed = client.until_closed().await;
+    assert_eq!((closed.code, closed.reason), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binary_message_is_answered_and_the_connection_lives_on() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | BINARY, b"\x00\xff")).await;
     let error = client.json().await;
@@ -158,16 +158,16 @@ async fn a_binary_message_is_answered_and_the_connection_lives_on() {
 }
 
 async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits,
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut other = fixture.connect("bob").await;
-    let mut client: Client = fixture.connect("anna").await;
+    let mut client: WsClient = fixture.connect("anna").await;
     client.send(&burst).await;
-    let farewell = client.farewell().await;
-    assert_eq!((farewell.code, farewell.returns), (Some(4008), None));
+    let closed = client.until_closed().await;
+    assert_eq!((closed.code, closed.retry_after_ms), (Some(4008), None));
     assert!(
         fixture
             .figures()

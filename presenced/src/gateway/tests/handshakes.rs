@@ -1,13 +1,13 @@
 //! Who is let in, and what the first message is.
 
-use super::client::{Client, FINAL, PING, PONG, Received, SECRET, close, frame, request, text};
-use super::fixture::{Fixture, Settings};
+use super::client::{FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
+use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_welcomed_with_its_own_record() {
-    let fixture = Fixture::new().await;
-    let mut client = Client::open(fixture.address(), &[("x-user-id", "anna")]).await;
+    let fixture = GatewayFixture::new().await;
+    let mut client = WsClient::open(fixture.address(), &[("x-user-id", "anna")]).await;
     let welcome = client.json().await;
     assert_eq!(welcome["type"], "welcome");
     assert_eq!(welcome["user"]["status"], "ONLINE");
@@ -21,13 +21,13 @@ async fn a_user_is_welcomed_with_its_own_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_observer_is_nobodys_session() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut observer = fixture.observe().await;
     assert!(observer.is_served().await);
     let sessions = fixture.engine.stats().sessions;
     assert_eq!((sessions.connections, sessions.observers), (0, 1));
     observer.send(&close(1000, b"")).await;
-    assert_eq!(observer.farewell().await.code, Some(1000));
+    assert_eq!(observer.until_closed().await.code, Some(1000));
     fixture
         .until("the observer is gone", async |fixture| {
             fixture.engine.stats().sessions.observers == 0
@@ -37,14 +37,14 @@ async fn an_observer_is_nobodys_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_along_with_the_handshake_is_not_lost() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut bytes = request("GET", &[("x-user-id", "anna")]).into_bytes();
     bytes.extend(text(r#"{"type":"ping","id":"early"}"#));
     bytes.extend(frame(FINAL | PING, b"early too"));
     let late = text(r#"{"type":"ping","id":"late"}"#);
     let (now, later) = late.split_at(9);
     bytes.extend(now);
-    let mut client = Client::send_first(fixture.address(), &bytes).await;
+    let mut client = WsClient::send_first(fixture.address(), &bytes).await;
     assert!(client.head().await.starts_with("HTTP/1.1 101 "));
     assert_eq!(client.json().await["type"], "welcome");
     assert_eq!(client.json().await["id"], "early");
@@ -55,10 +55,10 @@ async fn what_is_sent_along_with_the_handshake_is_not_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_refused_was_never_here() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let anna = ("x-user-id", "anna");
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
-    let cases: [Case<'_>; 7] = [
+    type HandshakeCase<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [HandshakeCase<'_>; 7] = [
         ("GET", &[], "401", "unauthenticated"),
         ("GET", &[anna, ("x-secret-token", "wrong")], "403", "forbidden"),
         ("GET", &[anna, ("upgrade", "h2c")], "426", "upgrade_required"),
@@ -78,7 +78,7 @@ async fn whoever_is_refused_was_never_here() {
         ("GET", &[anna, ("content-length", "2")], "400", "invalid_header"),
     ];
     for (method, headers, status, code) in cases {
-        let mut client = Client::send_first(fixture.address(), request(method, headers).as_bytes()).await;
+        let mut client = WsClient::send_first(fixture.address(), request(method, headers).as_bytes()).await;
         let head = client.head().await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {head}");
         assert!(head.contains("application/problem+json"), "{head}");
@@ -88,16 +88,16 @@ async fn whoever_is_refused_was_never_here() {
             assert!(head.contains("sec-websocket-version: 13"), "{head}");
         }
     }
-    let mut client = Client::send_first(fixture.address(), request("HEAD", &[anna]).as_bytes()).await;
+    let mut client = WsClient::send_first(fixture.address(), request("HEAD", &[anna]).as_bytes()).await;
     assert!(client.head().await.starts_with("HTTP/1.1 405 "));
     assert_eq!(fixture.record("anna").await.revision.get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_sends_its_token_as_a_subprotocol_and_never_gets_it_back() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let offer = format!("presence.v1, bearer.{}", fixture.token("anna", 60.0));
-    let mut client = Client::send_first(
+    let mut client = WsClient::send_first(
         fixture.address(),
         request("GET", &[("sec-websocket-protocol", &offer)]).as_bytes(),
     )
@@ -111,22 +111,22 @@ async fn a_browser_sends_its_token_as_a_subprotocol_and_never_gets_it_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             sessions_per_user: 2,
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut first = fixture.connect("anna").await;
     let _second = fixture.connect("anna").await;
     let before = fixture.record("anna").await;
-    let mut third = Client::open(fixture.address(), &[("x-user-id", "anna")]).await;
-    let farewell = third.farewell().await;
-    assert_eq!(farewell.code, Some(4029));
-    assert_eq!(farewell.reason.as_deref(), Some("too_many_sessions"));
-    assert!(farewell.returns.is_some_and(|millis| millis > 0));
+    let mut third = WsClient::open(fixture.address(), &[("x-user-id", "anna")]).await;
+    let closed = third.until_closed().await;
+    assert_eq!(closed.code, Some(4029));
+    assert_eq!(closed.reason.as_deref(), Some("too_many_sessions"));
+    assert!(closed.retry_after_ms.is_some_and(|millis| millis > 0));
     assert_eq!(fixture.record("anna").await, before);
     assert_eq!(fixture.engine.stats().sessions.connections, 2, "nor counted as one");
     assert!(first.is_served().await);
@@ -134,12 +134,14 @@ async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_is_given_back_when_the_connection_is_gone() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let client = fixture.connect("anna").await;
-    let observer = Client::open(fixture.address(), &[("x-secret-token", SECRET)]).await;
-    assert_eq!(fixture.slots.open(), 2);
+    let observer = WsClient::open(fixture.address(), &[("x-secret-token", SECRET)]).await;
+    assert_eq!(fixture.connection_limit.open(), 2);
     drop((client, observer));
     fixture
-        .until("both places are free", async |fixture| fixture.slots.open() == 0)
+        .until("both places are free", async |fixture| {
+            fixture.connection_limit.open() == 0
+        })
         .await;
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::client::{BINARY, FINAL, close, frame};
-use super::fixture::{Fixture, Settings};
+use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_comes_back_digit_for_digit() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for id in [
         "1",
@@ -32,7 +32,7 @@ async fn an_id_comes_back_digit_for_digit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_come_in_the_order_of_the_questions() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     let mut expected = Vec::new();
     for turn in 0..10 {
@@ -59,7 +59,7 @@ async fn answers_come_in_the_order_of_the_questions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let mut bob = fixture.connect("bob").await;
     bob.say(r#"{"type":"watch","id":"w","userIds":["anna","nobody"]}"#)
@@ -89,7 +89,7 @@ async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn activity_is_answered_only_with_an_id() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"activity"}"#).await;
     anna.say(r#"{"type":"activity","id":1}"#).await;
@@ -103,7 +103,7 @@ async fn activity_is_answered_only_with_an_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_and_observers_may_ask_for_different_things() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"watchAll","id":"a"}"#).await;
     assert_eq!(anna.answer("a").await["code"], "observers_only");
@@ -127,9 +127,9 @@ async fn users_and_observers_may_ask_for_different_things() {
 async fn too_many_choices_say_when_again() {
     let mut limits = Limits::default();
     (limits.choices.amount, limits.choices.burst) = (2, 2);
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits,
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut client = fixture.connect("anna").await;
@@ -152,7 +152,7 @@ async fn too_many_choices_say_when_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for index in 0..10 {
         let bad = [
@@ -167,29 +167,29 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
     }
     assert!(client.is_served().await);
     client.say("nope").await;
-    assert_eq!(client.farewell().await.code, Some(4008));
+    assert_eq!(client.until_closed().await.code, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn binary_messages_are_bad_ones() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for _ in 0..10 {
         client.send(&frame(FINAL | BINARY, b"{}")).await;
         assert_eq!(client.json().await["code"], "not_text");
     }
     client.send(&frame(FINAL | BINARY, b"{}")).await;
-    assert_eq!(client.farewell().await.code, Some(4008));
+    assert_eq!(client.until_closed().await.code, Some(4008));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut client = fixture.connect("anna").await;
@@ -206,12 +206,12 @@ async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let before = fixture.figures();

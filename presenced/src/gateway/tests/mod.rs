@@ -1,7 +1,7 @@
 //! The gateway with real sockets, from the handshake to the last byte, on an engine and a store of its own.
 
 mod client;
-mod endings;
+mod closes;
 mod fixture;
 mod frames;
 mod handshakes;
@@ -9,4 +9,4 @@ mod messages;
 mod timing;
 
 pub(super) use client::text;
-pub(super) use fixture::Fixture;
+pub(super) use fixture::GatewayFixture;

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::client::{CONTINUATION, Client, FINAL, PING, PONG, Received, TEXT, frame};
-use super::fixture::{Fixture, Settings, plenty};
+use super::client::{CONTINUATION, FINAL, PING, PONG, Received, TEXT, WsClient, frame};
+use super::fixture::{GatewayFixture, GatewaySettings, plenty};
 use crate::config::limits::Limits;
 
-fn quick() -> Settings {
-    Settings {
+fn quick() -> GatewaySettings {
+    GatewaySettings {
         ping_interval: Duration::from_millis(400),
         ping_timeout: Duration::from_millis(300),
-        ..Settings::default()
+        ..GatewaySettings::default()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_asked_and_then_lost_without_a_word() {
-    let fixture = Fixture::with(quick()).await;
+    let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     assert_eq!(client.next().await, Received::Frame(PING, Vec::new()));
     assert_eq!(fixture.explain("anna").await.sessions.len(), 1, "it has time to answer");
@@ -27,7 +27,7 @@ async fn silence_is_asked_and_then_lost_without_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_answers_stays() {
-    let fixture = Fixture::with(quick()).await;
+    let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let heard = fixture.explain("anna").await.sessions[0].last_heard;
     for round in 0..4 {
@@ -45,7 +45,7 @@ async fn whoever_answers_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_speaks_is_not_asked() {
-    let fixture = Fixture::with(quick()).await;
+    let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let mut spoken = Duration::ZERO;
     while spoken < Duration::from_millis(1_200) {
@@ -59,13 +59,13 @@ async fn whoever_speaks_is_not_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             message_timeout: Duration::from_millis(500),
             messages: plenty(),
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut whole = fixture.connect("whole").await;
@@ -75,9 +75,9 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
 
     let mut half = fixture.connect("half").await;
     half.send(frame(FINAL | TEXT, b"{}").split_at(3).0).await;
-    assert_eq!(half.farewell().await.code, Some(4008), "half a frame");
+    assert_eq!(half.until_closed().await.code, Some(4008), "half a frame");
 
-    let mut client: Client = fixture.connect("anna").await;
+    let mut client: WsClient = fixture.connect("anna").await;
     client.send(&frame(TEXT, b"{")).await;
     let mut pongs = 0;
     let mut is_over = false;
@@ -96,7 +96,7 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
         }
         assert!(pongs < 100, "never judged");
     }
-    let code = client.farewell().await.code;
+    let code = client.until_closed().await.code;
     assert_eq!(code, Some(4008));
     assert!(pongs >= 5, "{pongs}");
     let figures = fixture.figures();
@@ -109,14 +109,14 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_ends_when_its_token_does() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let bearer = format!("Bearer {}", fixture.token("anna", 1.2));
-    let mut client = Client::open(fixture.address(), &[("authorization", &bearer)]).await;
+    let mut client = WsClient::open(fixture.address(), &[("authorization", &bearer)]).await;
     assert_eq!(client.json().await["type"], "welcome");
     assert!(client.is_served().await);
-    let farewell = client.farewell().await;
+    let closed = client.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (closed.code, closed.reason.as_deref(), closed.retry_after_ms),
         (Some(4001), Some("expired"), Some(0))
     );
     let explain = fixture.explain("anna").await;

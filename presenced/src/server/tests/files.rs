@@ -5,14 +5,14 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpSocket;
 
-use super::fixture::{Client, Fixture, until};
+use super::fixture::{HttpClient, ServerFixture, until};
 use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
 #[tokio::test]
 #[ignore = "takes its process's files away: the test below runs it in a child"]
 async fn child_without_files() {
-    let server = Fixture::start(Limits::default());
+    let server = ServerFixture::start(Limits::default());
     let mut served = server.connect().await;
     assert!(served.ask("/hello").await.ends_with("hello"));
     // The late client's own socket exists already; to accept it takes another file.
@@ -23,7 +23,7 @@ async fn child_without_files() {
         maximum: before.maximum,
     };
     setrlimit(Resource::Nofile, none).unwrap();
-    let mut late = Client(late.connect(server.server.local_addr()).await.unwrap());
+    let mut late = HttpClient(late.connect(server.server.local_addr()).await.unwrap());
     until("a failure to accept", || server.metrics.accept_errors.get() > 0).await;
     let watch = Stopwatch::start();
     let errors = server.metrics.accept_errors.get();

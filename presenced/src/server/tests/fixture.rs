@@ -16,26 +16,28 @@ use tokio::sync::{Notify, Semaphore};
 use super::auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::{Door, Peer, Place, Server, ServerMetrics, Serving, Slot, Slots, listen::listen};
+use crate::server::{
+    Admission, ConnectionLimit, ConnectionPermit, Peer, RequestOrder, Server, ServerMetrics, Serving, listen::listen,
+};
 
 /// The longest anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// A request that is answered at once.
 pub(super) const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-pub(super) struct Fixture {
+pub(super) struct ServerFixture {
     pub(super) server: Server,
-    pub(super) slots: Arc<Slots>,
+    pub(super) connection_limit: Arc<ConnectionLimit>,
     pub(super) metrics: ServerMetrics,
     /// What `/slow` waits for.
     pub(super) go: Arc<Semaphore>,
     /// What `/slow` says when it is asked.
     pub(super) asked: Arc<Notify>,
-    /// Upgraded connections, each with its slot.
-    pub(super) upgraded: tokio::sync::mpsc::Receiver<(hyper::upgrade::Upgraded, Arc<Slot>)>,
+    /// Upgraded connections, each with its permit.
+    pub(super) upgraded: tokio::sync::mpsc::Receiver<(hyper::upgrade::Upgraded, Arc<ConnectionPermit>)>,
 }
 
-impl Fixture {
+impl ServerFixture {
     pub(super) fn start(limits: Limits) -> Self {
         let metrics = ServerMetrics::register(&mut Registry::default());
         let clock = Arc::new(Clock::new());
@@ -45,9 +47,9 @@ impl Fixture {
             .route("/hello", get(|| async { "hello" }))
             .route("/big", get(|| async { "x".repeat(32 << 20) }))
             .route(
-                "/place",
-                get(|place: Extension<Place>, peer: Extension<Peer>| async move {
-                    format!("{:?} {}", place.0, peer.0.0.ip())
+                "/order",
+                get(|order: Extension<RequestOrder>, peer: Extension<Peer>| async move {
+                    format!("{:?} {}", order.0, peer.0.0.ip())
                 }),
             )
             .route("/ws", any(move |request: Request| upgrade(request, upgrades.clone())))
@@ -62,11 +64,11 @@ impl Fixture {
                     }
                 }),
             );
-        let slots = Slots::new(limits.max_connections.unwrap_or(100), metrics.connections.clone());
+        let connection_limit = ConnectionLimit::new(limits.max_connections.unwrap_or(100), metrics.connections.clone());
         let serving = Serving {
             router,
-            slots: Arc::clone(&slots),
-            door: Arc::new(Door::new(
+            connection_limit: Arc::clone(&connection_limit),
+            admission: Arc::new(Admission::new(
                 &limits,
                 Arc::new(auth()),
                 Arc::clone(&clock),
@@ -79,7 +81,7 @@ impl Fixture {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         Self {
             server: Server::start(listener, serving).unwrap(),
-            slots,
+            connection_limit,
             metrics,
             go,
             asked,
@@ -87,31 +89,34 @@ impl Fixture {
         }
     }
 
-    pub(super) async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
+    pub(super) async fn connect(&self) -> HttpClient {
+        HttpClient(TcpStream::connect(self.server.local_addr()).await.unwrap())
     }
 
     pub(super) async fn until_open(&self, count: usize) {
-        until(&format!("{count} connections"), || self.slots.open() == count).await;
+        until(&format!("{count} connections"), || {
+            self.connection_limit.open() == count
+        })
+        .await;
     }
 }
 
 async fn upgrade(
     mut request: Request,
-    upgrades: tokio::sync::mpsc::Sender<(hyper::upgrade::Upgraded, Arc<Slot>)>,
+    upgrades: tokio::sync::mpsc::Sender<(hyper::upgrade::Upgraded, Arc<ConnectionPermit>)>,
 ) -> (StatusCode, [(&'static str, &'static str); 2]) {
-    let slot = request.extensions_mut().remove::<Arc<Slot>>().unwrap();
+    let permit = request.extensions_mut().remove::<Arc<ConnectionPermit>>().unwrap();
     tokio::spawn(async move {
         let upgraded = hyper::upgrade::on(request).await.unwrap();
-        upgrades.send((upgraded, slot)).await.unwrap();
+        upgrades.send((upgraded, permit)).await.unwrap();
     });
     let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
     (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
-pub(super) struct Client(pub(super) TcpStream);
+pub(super) struct HttpClient(pub(super) TcpStream);
 
-impl Client {
+impl HttpClient {
     pub(super) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }

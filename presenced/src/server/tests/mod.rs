@@ -1,8 +1,8 @@
 //! The server with real sockets: who gets in, who is turned away, who is cut off, and how it ends.
 
+mod admission;
 mod files;
 mod fixture;
-mod places;
 mod stop;
 mod times;
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::fixture::{DEADLINE, Fixture, times, within};
+use super::fixture::{DEADLINE, ServerFixture, times, within};
 use crate::config::limits::Limits;
 use crate::server::Drained;
 
 #[tokio::test]
 async fn a_stop_answers_what_is_under_way_and_nothing_new() {
     // No other time limit ends the idle ones first.
-    let server = Fixture::start(times(60_000, 60_000));
+    let server = ServerFixture::start(times(60_000, 60_000));
     let address = server.server.local_addr();
     let (mut busy, mut idle, mut silent) = (server.connect().await, server.connect().await, server.connect().await);
     assert!(idle.ask("/hello").await.ends_with("hello"));
@@ -31,7 +31,7 @@ async fn a_stop_answers_what_is_under_way_and_nothing_new() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let server = Fixture::start(Limits::default());
+    let server = ServerFixture::start(Limits::default());
     let mut busy = server.connect().await;
     busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     within(server.asked.notified()).await;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use super::fixture::{Fixture, HELLO, times};
+use super::fixture::{HELLO, ServerFixture, times};
 use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
 #[tokio::test]
 async fn whoever_does_not_finish_a_request_head_is_cut_off() {
-    let server = Fixture::start(times(300, 10_000));
+    let server = ServerFixture::start(times(300, 10_000));
     let begun = Stopwatch::start();
     let (mut silent, mut half, mut idle) = (server.connect().await, server.connect().await, server.connect().await);
     half.send("GET /hello HTTP/1.1\r\nhos").await;
@@ -33,7 +33,7 @@ async fn whoever_does_not_finish_a_request_head_is_cut_off() {
 
 #[tokio::test]
 async fn heads_that_are_too_large_or_have_too_many_headers_are_refused() {
-    let server = Fixture::start(Limits::default());
+    let server = ServerFixture::start(Limits::default());
     let with_headers = |count: usize| {
         let headers: String = (0..count - 1).map(|index| format!("h{index}: x\r\n")).collect();
         format!("GET /hello HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")
@@ -55,7 +55,7 @@ async fn heads_that_are_too_large_or_have_too_many_headers_are_refused() {
 
 #[tokio::test]
 async fn whoever_takes_no_answer_is_cut_off() {
-    let server = Fixture::start(times(100, 300));
+    let server = ServerFixture::start(times(100, 300));
     let mut client = server.connect().await;
     client.send("GET /big HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     server.until_open(1).await;
@@ -66,7 +66,7 @@ async fn whoever_takes_no_answer_is_cut_off() {
 
 #[tokio::test]
 async fn a_slow_handler_is_not_taken_for_a_client_that_takes_no_answer() {
-    let server = Fixture::start(times(50, 50));
+    let server = ServerFixture::start(times(50, 50));
     let mut client = server.connect().await;
     client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let waited = tokio::time::timeout(Duration::from_millis(600), client.response()).await;

@@ -1,38 +1,38 @@
-//! Where frames and messages begin and end in the bytes of a client, found without keeping them: so that limits hold
-//! under the codec, which tells of a message only when it is whole. Whether the bytes make sense is the codec's business.
+//! Finds where frames and messages begin and end in a client's bytes, without storing them, so that limits apply below the
+//! codec, which reports a message only when it is complete. The codec, not the scanner, validates the protocol.
 
 /// Longest header of a client's frame: two bytes, eight of length, four of mask (RFC 6455, section 5.2).
 const HEADER_MAX_BYTES: usize = 14;
 
-/// Follows the frames of one connection.
+/// The scanner's position in the frames of one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tracker {
+pub(super) struct FrameScanner {
     header: [u8; HEADER_MAX_BYTES],
     header_bytes: u8,
     payload_left: u64,
-    /// A data message has begun and its last fragment has not.
+    /// A data message has begun and its last fragment has not ended.
     is_fragmented: bool,
     /// The frame whose payload is being read is a data message's last.
     is_last: bool,
 }
 
-/// What some bytes held.
+/// What was found in some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Seen {
+pub(super) struct Scanned {
     /// Messages and control frames that began.
     pub(super) begun: u64,
-    /// Something that was open before, or began before the last bytes, is still unfinished.
+    /// A frame or message is unfinished after these bytes.
     pub(super) is_open: bool,
-    /// At some moment in these bytes nothing was open.
+    /// Before, between or after these bytes no frame or message was unfinished.
     pub(super) was_closed: bool,
 }
 
-impl Tracker {
-    /// Follows some more bytes.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Seen {
-        let mut seen = Seen {
+impl FrameScanner {
+    /// Scans the next bytes.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Scanned {
+        let mut scanned = Scanned {
             was_closed: !self.is_open(),
-            ..Seen::default()
+            ..Scanned::default()
         };
         while !bytes.is_empty() {
             if self.payload_left > 0 {
@@ -46,12 +46,12 @@ impl Tracker {
                 }
             } else if let Some((byte, rest)) = bytes.split_first() {
                 bytes = rest;
-                seen.begun += u64::from(self.push_header(*byte));
+                scanned.begun += u64::from(self.push_header(*byte));
             }
-            seen.was_closed |= !self.is_open();
+            scanned.was_closed |= !self.is_open();
         }
-        seen.is_open = self.is_open();
-        seen
+        scanned.is_open = self.is_open();
+        scanned
     }
 
     const fn is_open(&self) -> bool {
@@ -60,8 +60,8 @@ impl Tracker {
 
     /// Whether a message or a control frame began with this header.
     fn push_header(&mut self, byte: u8) -> bool {
-        if let Some(place) = self.header.get_mut(usize::from(self.header_bytes)) {
-            *place = byte;
+        if let Some(slot) = self.header.get_mut(usize::from(self.header_bytes)) {
+            *slot = byte;
         }
         self.header_bytes += 1;
         let [first, second, ..] = self.header;
@@ -132,17 +132,17 @@ mod tests {
     fn a_message_is_open_from_its_first_byte_to_its_last() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let bytes = bytes_of(&vec![7; length], OpCode::Data(Data::Text), true);
-            let mut tracker = Tracker::default();
+            let mut scanner = FrameScanner::default();
             let (last, head) = bytes.split_last().expect("bytes");
-            let seen = tracker.feed(head);
-            assert!(seen.is_open && seen.was_closed, "{length}");
-            let seen = tracker.feed(&[*last]);
-            assert!(!seen.is_open && seen.was_closed, "{length}");
+            let scanned = scanner.feed(head);
+            assert!(scanned.is_open && scanned.was_closed, "{length}");
+            let scanned = scanner.feed(&[*last]);
+            assert!(!scanned.is_open && scanned.was_closed, "{length}");
             assert_eq!(
-                tracker,
-                Tracker {
-                    header: tracker.header,
-                    ..Tracker::default()
+                scanner,
+                FrameScanner {
+                    header: scanner.header,
+                    ..FrameScanner::default()
                 }
             );
         }
@@ -150,32 +150,32 @@ mod tests {
 
     #[test]
     fn a_ping_between_fragments_does_not_finish_the_message() {
-        let mut tracker = Tracker::default();
-        assert!(tracker.feed(&bytes_of(b"a", OpCode::Data(Data::Text), false)).is_open);
+        let mut scanner = FrameScanner::default();
+        assert!(scanner.feed(&bytes_of(b"a", OpCode::Data(Data::Text), false)).is_open);
         for _ in 0..3 {
-            let seen = tracker.feed(&bytes_of(b"", OpCode::Control(Control::Ping), true));
+            let scanned = scanner.feed(&bytes_of(b"", OpCode::Control(Control::Ping), true));
             assert_eq!(
-                seen,
-                Seen {
+                scanned,
+                Scanned {
                     begun: 1,
                     is_open: true,
                     was_closed: false
                 }
             );
-            let seen = tracker.feed(&bytes_of(b"", OpCode::Data(Data::Continue), false));
+            let scanned = scanner.feed(&bytes_of(b"", OpCode::Data(Data::Continue), false));
             assert_eq!(
-                seen,
-                Seen {
+                scanned,
+                Scanned {
                     begun: 0,
                     is_open: true,
                     was_closed: false
                 }
             );
         }
-        let seen = tracker.feed(&bytes_of(b"z", OpCode::Data(Data::Continue), true));
+        let scanned = scanner.feed(&bytes_of(b"z", OpCode::Data(Data::Continue), true));
         assert_eq!(
-            seen,
-            Seen {
+            scanned,
+            Scanned {
                 begun: 0,
                 is_open: false,
                 was_closed: true
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_count_does_not_depend_on_how_the_bytes_are_cut(
+        fn how_the_bytes_are_split_does_not_change_the_result(
             frames in proptest::collection::vec((0_usize..300, 0_u8..4, any::<bool>()), 1..20),
             cuts in proptest::collection::vec(1_usize..40, 1..60),
         ) {
@@ -202,9 +202,9 @@ mod tests {
                 begun += u64::from(kind != 2);
                 bytes.extend(bytes_of(&vec![0x81; length], opcode, is_final || kind == 3));
             }
-            let whole = Tracker::default().feed(&bytes);
+            let whole = FrameScanner::default().feed(&bytes);
             prop_assert_eq!(whole.begun, begun);
-            let mut tracker = Tracker::default();
+            let mut scanner = FrameScanner::default();
             let mut counted = 0;
             let mut rest = bytes.as_slice();
             let mut is_open = false;
@@ -213,9 +213,9 @@ mod tests {
                     break;
                 }
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
-                let seen = tracker.feed(now);
-                counted += seen.begun;
-                is_open = seen.is_open;
+                let scanned = scanner.feed(now);
+                counted += scanned.begun;
+                is_open = scanned.is_open;
                 rest = later;
             }
             prop_assert_eq!((counted, is_open), (begun, whole.is_open));

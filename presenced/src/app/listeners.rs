@@ -1,4 +1,4 @@
-//! What is reachable from outside: the listeners, and everything that answers behind them.
+//! Builds the listeners and everything behind them: admission, gateway, API, readiness.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use anyhow::Context;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::api::{self, About, ApiMetrics, AppState, MetricsAt, Readiness, Vitals};
+use crate::api::{self, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
 use crate::auth::Auth;
 use crate::clock::{Clock, STALL};
 use crate::config::Config;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Door, Server, ServerMetrics, Serving, Slots, listen};
+use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen};
 use crate::store::{Store, StoreHealth};
 
-/// Connections of the listener for metrics alone: scrapers are few.
+/// Connection limit of the metrics listener: scrapers are few.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// What the doors open on.
-pub(super) struct Parts<'a> {
+/// What the listeners are built from.
+pub(super) struct ListenerOptions<'a> {
     pub(super) config: &'a Config,
     pub(super) auth: Arc<Auth>,
     pub(super) clock: Arc<Clock>,
@@ -30,29 +30,29 @@ pub(super) struct Parts<'a> {
     pub(super) open_files: u64,
 }
 
-/// The open doors.
-pub(super) struct Served {
+/// The running listeners.
+pub(super) struct Listeners {
     pub(super) engine: Arc<Engine>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) servers: Vec<Server>,
     pub(super) metrics: ServerMetrics,
 }
 
-/// What both listeners share.
-struct Entrance {
+/// Admission and limits, which the servers, the gateway and the API share.
+struct SharedLimits {
     limits: Arc<Limits>,
-    slots: Arc<Slots>,
-    door: Arc<Door>,
+    connection_limit: Arc<ConnectionLimit>,
+    admission: Arc<Admission>,
     metrics: ServerMetrics,
 }
 
-impl Parts<'_> {
+impl ListenerOptions<'_> {
     /// Begins to accept.
-    pub(super) fn serve(self, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Served> {
-        let entrance = self.entrance(&mut registry);
+    pub(super) fn serve(self, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Listeners> {
+        let shared = self.shared_limits(&mut registry);
         let readiness = Arc::new(build_readiness(self.store.clone(), Arc::clone(&self.clock)));
-        let gateway = self.gateway(&entrance, &mut registry);
-        let state = self.state(&entrance, Arc::clone(&readiness), registry);
+        let gateway = self.gateway(&shared, &mut registry);
+        let state = self.state(&shared, Arc::clone(&readiness), registry);
         let metrics_at = match self.config.metrics_listen {
             Some(_) => MetricsAt::OwnListener,
             None => MetricsAt::MainListener,
@@ -60,17 +60,17 @@ impl Parts<'_> {
         let router = api::router(Arc::clone(&state), gateway.route(), metrics_at);
         #[cfg(feature = "autobahn")]
         let router = router.route("/autobahn", gateway.echo_route());
-        let Entrance {
+        let SharedLimits {
             limits,
-            slots,
-            door,
+            connection_limit,
+            admission,
             metrics,
-        } = entrance;
+        } = shared;
         let clock = Arc::clone(&self.clock);
         let serving = Serving {
             router,
-            slots,
-            door,
+            connection_limit,
+            admission,
             limits,
             clock,
             metrics: metrics.clone(),
@@ -80,7 +80,7 @@ impl Parts<'_> {
             servers.push(serve_metrics(address, state, serving.clone())?);
         }
         servers.push(Server::start(listener, serving)?);
-        Ok(Served {
+        Ok(Listeners {
             engine: self.engine,
             readiness,
             servers,
@@ -88,41 +88,41 @@ impl Parts<'_> {
         })
     }
 
-    fn entrance(&self, registry: &mut Registry) -> Entrance {
+    fn shared_limits(&self, registry: &mut Registry) -> SharedLimits {
         let limits = Arc::new(self.config.limits.clone());
         let metrics = ServerMetrics::register(registry);
         let max = limits
             .max_connections
             .unwrap_or_else(|| listen::default_max_connections(self.open_files));
-        let slots = Slots::new(max, metrics.connections.clone());
-        let door = Door::new(
+        let connection_limit = ConnectionLimit::new(max, metrics.connections.clone());
+        let admission = Admission::new(
             &limits,
             Arc::clone(&self.auth),
             Arc::clone(&self.clock),
             metrics.clone(),
         );
-        Entrance {
+        SharedLimits {
             limits,
-            slots,
-            door: Arc::new(door),
+            connection_limit,
+            admission: Arc::new(admission),
             metrics,
         }
     }
 
-    fn gateway(&self, entrance: &Entrance, registry: &mut Registry) -> Arc<Gateway> {
+    fn gateway(&self, shared: &SharedLimits, registry: &mut Registry) -> Arc<Gateway> {
         Arc::new(Gateway {
             engine: Arc::clone(&self.engine),
             auth: Arc::clone(&self.auth),
-            door: Arc::clone(&entrance.door),
+            admission: Arc::clone(&shared.admission),
             clock: Arc::clone(&self.clock),
-            limits: Arc::clone(&entrance.limits),
+            limits: Arc::clone(&shared.limits),
             metrics: GatewayMetrics::register(registry),
             ping_interval: self.config.ping_interval,
         })
     }
 
-    fn state(&self, entrance: &Entrance, readiness: Arc<Readiness>, mut registry: Registry) -> Arc<AppState> {
-        let about = About {
+    fn state(&self, shared: &SharedLimits, readiness: Arc<Readiness>, mut registry: Registry) -> Arc<AppState> {
+        let node_info = NodeInfo {
             node: self.engine.node().to_owned(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
@@ -131,12 +131,12 @@ impl Parts<'_> {
         Arc::new(AppState {
             engine: Arc::clone(&self.engine),
             auth: Arc::clone(&self.auth),
-            door: Arc::clone(&entrance.door),
+            admission: Arc::clone(&shared.admission),
             clock: Arc::clone(&self.clock),
-            limits: Arc::clone(&entrance.limits),
-            slots: Arc::clone(&entrance.slots),
+            limits: Arc::clone(&shared.limits),
+            connection_limit: Arc::clone(&shared.connection_limit),
             readiness,
-            about,
+            node_info,
             metrics: ApiMetrics::register(&mut registry),
             registry: Arc::new(registry),
         })
@@ -146,13 +146,13 @@ impl Parts<'_> {
 fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {
     let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
     let router = api::metrics_router(state);
-    // Places of its own, so that it answers when the main listener is full.
-    let slots = Slots::new(METRICS_CONNECTIONS, Gauge::default());
+    // A limit of its own, so that metrics can be scraped when the main listener is full.
+    let connection_limit = ConnectionLimit::new(METRICS_CONNECTIONS, Gauge::default());
     Ok(Server::start(
         listener,
         Serving {
             router,
-            slots,
+            connection_limit,
             ..serving
         },
     )?)
@@ -162,14 +162,14 @@ fn build_readiness(store: Store, clock: Arc<Clock>) -> Readiness {
     Readiness::new(move || {
         let stall = clock.since_beat();
         let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
-        Vitals {
+        HealthCheck {
             store_error: store_error(&store.health()),
             problems: problems.into_iter().collect(),
         }
     })
 }
 
-/// Why the store can't write, if it can't. Strangers read it, so without the file it names first.
+/// Why the store can't write, if it can't. Unauthenticated callers read it, so the file that it names first is left out.
 fn store_error(health: &StoreHealth) -> Option<String> {
     if health.writable {
         return None;

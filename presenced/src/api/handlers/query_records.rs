@@ -10,28 +10,28 @@ use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Answer;
-use crate::api::caller::Reader;
-use crate::api::{Shared, body};
-use crate::server::Refusal;
+use super::HandlerResult;
+use crate::api::caller::AnyCaller;
+use crate::api::{SharedState, body};
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct QueryFields<'a> {
     #[serde(borrow)]
     user_ids: Option<&'a RawValue>,
 }
 
 pub(in crate::api) async fn query_records(
-    State(state): Shared,
-    reader: Reader,
+    State(state): SharedState,
+    reader: AnyCaller,
     request: Request,
-) -> Answer<QueryResponse> {
+) -> HandlerResult<QueryResponse> {
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     let (viewer, own) = match &reader {
-        Reader::Internal => (Viewer::Internal, None),
-        Reader::User(own) => (Viewer::Public, Some(own)),
+        AnyCaller::Internal => (Viewer::Internal, None),
+        AnyCaller::User(own) => (Viewer::Public, Some(own)),
     };
     let users = state.engine.records(&ids, viewer, own).await?;
     Ok(Json(QueryResponse {
@@ -40,27 +40,27 @@ pub(in crate::api) async fn query_records(
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<UserId>, Refusal> {
-    let fields: Fields<'_> = body::object(bytes)?;
+fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {
+    let fields: QueryFields<'_> = body::object(bytes)?;
     let texts: Vec<&RawValue> = body::required(fields.user_ids, "userIds")?;
     if texts.len() > QUERY_MAX_IDS {
         let detail = format!("at most {QUERY_MAX_IDS} user ids at once");
-        return Err(Refusal::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
+        return Err(ApiError::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
     }
     texts.into_iter().map(user_id).collect()
 }
 
-fn user_id(raw: &RawValue) -> Result<UserId, Refusal> {
+fn user_id(raw: &RawValue) -> Result<UserId, ApiError> {
     let text: String =
         serde_json::from_str(raw.get()).map_err(|_| body::invalid("userIds", "has an entry that is no string"))?;
-    UserId::new(&text).map_err(|why| Refusal::new(Code::InvalidUserId, why.to_string()))
+    UserId::new(&text).map_err(|why| ApiError::new(Code::InvalidUserId, why.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(ids: &str) -> Result<Vec<UserId>, Refusal> {
+    fn of(ids: &str) -> Result<Vec<UserId>, ApiError> {
         parse(format!(r#"{{"userIds":[{ids}]}}"#).as_bytes())
     }
 
@@ -78,9 +78,9 @@ mod tests {
             let result = of(&vec![r#""u""#; count].join(","));
             assert_eq!(result.is_ok(), good, "{count}");
         }
-        let refusal = of(&vec!["1"; 1001].join(",")).unwrap_err();
-        assert_eq!(refusal.code, Code::TooMany, "counted before they are looked at");
-        assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+        let error = of(&vec!["1"; 1001].join(",")).unwrap_err();
+        assert_eq!(error.code, Code::TooMany, "counted before they are looked at");
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]

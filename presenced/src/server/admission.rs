@@ -1,5 +1,5 @@
-//! Who may come in: rates of client addresses for handshakes and failed logins. Trusted proxies are exempt; behind one
-//! its clients' addresses count. Whether a credential is good is decided by `auth`.
+//! Admission control: rate limits per client address for handshakes and failed logins. Trusted proxies are exempt; behind
+//! one, its clients' addresses count. Whether a credential is valid is decided by `auth`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,16 +8,17 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 
-use super::Place;
+use super::RequestOrder;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
-use super::refusal::Refusal;
-use crate::auth::{Auth, AuthError, Identity};
+use super::problem::ApiError;
+use crate::auth::{Auth, AuthError, CallerIdentity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::limit::Limit;
 
-/// The door.
-pub(crate) struct Door {
+/// Admission control of all listeners.
+pub(crate) struct Admission {
     auth: Arc<Auth>,
     clock: Arc<Clock>,
     handshakes: Mutex<AddressLimits>,
@@ -25,8 +26,8 @@ pub(crate) struct Door {
     metrics: ServerMetrics,
 }
 
-impl Door {
-    /// A door that has seen nobody yet.
+impl Admission {
+    /// No address has used anything of its limits.
     pub(crate) fn new(limits: &Limits, auth: Arc<Auth>, clock: Arc<Clock>, metrics: ServerMetrics) -> Self {
         Self {
             auth,
@@ -37,52 +38,51 @@ impl Door {
         }
     }
 
-    /// Counts a TCP connection that arrived.
-    pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), Refusal> {
+    /// Counts an accepted TCP connection as a handshake of its peer.
+    pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), ApiError> {
         self.admit_handshake(peer)
     }
 
-    /// Counts a WebSocket handshake. A connection without a proxy was counted when it was accepted, once.
-    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, place: Place) -> Result<(), Refusal> {
-        if place == Place::First && !self.auth.is_trusted_proxy(peer) {
+    /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.
+    pub(crate) fn admit_upgrade(&self, peer: IpAddr, headers: &HeaderMap, order: RequestOrder) -> Result<(), ApiError> {
+        if order == RequestOrder::First && !self.auth.is_trusted_proxy(peer) {
             return Ok(());
         }
         self.admit_handshake(self.auth.client_address(peer, headers))
     }
 
-    /// Who is calling. An address that failed too often is refused before its credentials are looked at.
+    /// Authenticates a request. An address with too many failed logins is rejected before its credentials are checked.
     pub(crate) fn authenticate(
         &self,
         peer: IpAddr,
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
-    ) -> Result<Identity, Refusal> {
+    ) -> Result<CallerIdentity, ApiError> {
         let address = self.auth.client_address(peer, headers);
         let limited = !self.auth.is_trusted_proxy(address);
         let now = self.clock.now();
         if limited {
             let allowed = self.failed_logins.lock().check(address, now.mono);
-            allowed
-                .map_err(|wait| self.too_often("failed_logins", wait, "too many failed logins from this address"))?;
+            allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
         let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.wall);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
-            // Another login of this address may have failed meanwhile; this one is answered as what it is.
+            // The limit may be exceeded by now, through another login; this one still gets its own error.
             let _ = self.failed_logins.lock().take(address, now.mono);
         }
         Ok(identity?)
     }
 
-    fn admit_handshake(&self, address: IpAddr) -> Result<(), Refusal> {
+    fn admit_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
         if self.auth.is_trusted_proxy(address) {
             return Ok(());
         }
         let taken = self.handshakes.lock().take(address, self.clock.mono());
-        taken.map_err(|wait| self.too_often("handshakes", wait, "too many connections from this address"))
+        taken.map_err(|wait| self.rate_limited(Limit::Handshakes, wait))
     }
 
-    fn too_often(&self, limit: &'static str, wait: Duration, detail: &'static str) -> Refusal {
-        self.metrics.refuse(limit);
-        Refusal::rate_limited(wait, detail)
+    fn rate_limited(&self, limit: Limit, wait: Duration) -> ApiError {
+        self.metrics.count_limit(limit);
+        ApiError::rate_limited(wait, limit)
     }
 }

@@ -2,11 +2,11 @@
 
 use presence::Status;
 
-use super::client::{Client, Received, close};
-use super::fixture::{Fixture, Settings, plenty, user};
+use super::client::{Received, WsClient, close};
+use super::fixture::{GatewayFixture, GatewaySettings, plenty, user};
 use crate::config::limits::Limits;
 
-async fn until_gone(fixture: &Fixture, name: &str) {
+async fn until_gone(fixture: &GatewayFixture, name: &str) {
     fixture
         .until("the session has ended", async |fixture| {
             fixture.explain(name).await.sessions.is_empty()
@@ -15,7 +15,7 @@ async fn until_gone(fixture: &Fixture, name: &str) {
 }
 
 /// An end is counted right after it took effect.
-async fn until_counted(fixture: &Fixture, figure: &str) {
+async fn until_counted(fixture: &GatewayFixture, figure: &str) {
     fixture
         .until(figure, async |fixture| fixture.figures().contains(figure))
         .await;
@@ -23,7 +23,7 @@ async fn until_counted(fixture: &Fixture, figure: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     for (code, status) in [(1000, Status::Offline), (1001, Status::Online), (4000, Status::Online)] {
         let name = format!("anna{code}");
         let mut client = fixture.connect(&name).await;
@@ -38,7 +38,7 @@ async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_without_a_close_frame_is_grace() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let client = fixture.connect("ended").await;
     drop(client);
     let client = fixture.connect("reset").await;
@@ -55,47 +55,46 @@ async fn an_end_without_a_close_frame_is_grace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kicked_user_is_told_not_to_come_back() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut kicked = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
-    let farewell = kicked.farewell().await;
+    let closed = kicked.until_closed().await;
     assert_eq!(
-        (farewell.code, farewell.reason.as_deref(), farewell.returns),
+        (closed.code, closed.reason.as_deref(), closed.retry_after_ms),
         (Some(4003), Some("kicked"), None)
     );
     assert_eq!(fixture.record("anna").await.status, Status::Offline);
     let mut forgotten = fixture.connect("anna").await;
     assert_eq!(fixture.engine.forget(&user("anna")).await, Ok(1));
-    let farewell = forgotten.farewell().await;
-    assert_eq!((farewell.code, farewell.returns), (Some(4010), None));
+    let closed = forgotten.until_closed().await;
+    assert_eq!((closed.code, closed.retry_after_ms), (Some(4010), None));
     assert_eq!(fixture.record("anna").await.status, Status::Offline);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut stays = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
     // It neither answers the close frame nor closes.
-    assert_eq!(stays.farewell().await.code, Some(4003));
+    assert_eq!(stays.until_closed().await.code, Some(4003));
     fixture
-        .until("the socket is given back", async |fixture| fixture.slots.open() == 0)
+        .until("the socket is given back", async |fixture| {
+            fixture.connection_limit.open() == 0
+        })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let mut observer = fixture.observe().await;
     fixture.engine.begin_drain();
     for client in [&mut anna, &mut observer] {
-        let farewell = client.farewell().await;
-        assert_eq!(
-            (farewell.code, farewell.reason.as_deref()),
-            (Some(1012), Some("restart"))
-        );
-        assert!(farewell.returns.is_some_and(|millis| millis >= 500));
+        let closed = client.until_closed().await;
+        assert_eq!((closed.code, closed.reason.as_deref()), (Some(1012), Some("restart")));
+        assert!(closed.retry_after_ms.is_some_and(|millis| millis >= 500));
     }
     let explain = fixture.explain("anna").await;
     assert!(
@@ -105,13 +104,13 @@ async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
         "restart grace"
     );
     let request = super::client::request("GET", &[("x-user-id", "bob")]);
-    let mut late = Client::send_first(fixture.address(), request.as_bytes()).await;
+    let mut late = WsClient::send_first(fixture.address(), request.as_bytes()).await;
     assert!(late.head().await.starts_with("HTTP/1.1 503 "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_does_not_wait_for_the_store() {
-    let fixture = Fixture::new().await;
+    let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let blocker = rusqlite::Connection::open(fixture.database()).expect("the database");
     blocker.execute_batch("BEGIN IMMEDIATE").expect("a lock");
@@ -124,20 +123,20 @@ async fn a_verdict_does_not_wait_for_the_store() {
     fixture.engine.begin_drain();
     // Not after an answer to the choice, which comes once the store has given up.
     assert_eq!(anna.json().await["type"], "goodbye");
-    assert_eq!(anna.farewell().await.code, Some(1012));
+    assert_eq!(anna.until_closed().await.code, Some(1012));
     blocker.execute_batch("ROLLBACK").expect("no lock");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
-    let fixture = Fixture::with(Settings {
+    let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             write_timeout: std::time::Duration::from_millis(700),
             messages: plenty(),
             bytes: plenty(),
             ..Limits::default()
         },
-        ..Settings::default()
+        ..GatewaySettings::default()
     })
     .await;
     let mut other = fixture.connect("bob").await;
@@ -156,6 +155,8 @@ async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
     until_counted(&fixture, "slow_closes_total 1").await;
     assert!(other.is_served().await);
     fixture
-        .until("the socket is given back", async |fixture| fixture.slots.open() == 1)
+        .until("the socket is given back", async |fixture| {
+            fixture.connection_limit.open() == 1
+        })
         .await;
 }

@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::Explain;
 
-use super::Answer;
-use crate::api::Shared;
+use super::HandlerResult;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
 
 pub(in crate::api) async fn explain(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Explain> {
+) -> HandlerResult<Explain> {
     Ok(Json(state.engine.explain(&user).await?))
 }

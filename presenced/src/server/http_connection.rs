@@ -1,4 +1,4 @@
-//! One HTTP connection: hyper with every size and time set, until it is closed or upgraded.
+//! One HTTP connection, served by hyper with every size and time limited, until it is closed or upgraded.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,26 +14,25 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
 use tower::Service;
 
-use super::{Peer, Phase, Place, ServerMetrics, Serving, Slot};
+use super::{ConnectionPermit, Peer, Phase, RequestOrder, ServerMetrics, Serving, TaskHandle};
 
-/// Most bytes of a request head, and of what hyper buffers for a connection.
+/// Longest request head, and most bytes that hyper buffers for a connection.
 const BUFFER_MAX_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
 
-/// Serves connections.
+/// Serves HTTP connections.
 #[derive(Clone)]
-pub(super) struct Host {
+pub(super) struct HttpServer {
     http: http1::Builder,
     router: Router,
     stuck_after: Duration,
     metrics: ServerMetrics,
 }
 
-impl Host {
+impl HttpServer {
     pub(super) fn new(serving: &Serving) -> Self {
         let mut http = http1::Builder::new();
         // Without a timer hyper's limit is silently inert. The limit also ends connections that idle between requests.
@@ -44,26 +43,26 @@ impl Host {
         Self {
             http,
             router: serving.router.clone(),
-            // From an answer that was taken to the next request hyper allows one of these, so whoever exceeds the sum
-            // has not taken the answer.
+            // After a response that the client has read hyper waits one handshake timeout for the next request, so a client
+            // that exceeds the sum has not read the response.
             stuck_after: serving.limits.write_timeout + serving.limits.handshake_timeout,
             metrics: serving.metrics.clone(),
         }
     }
 
-    /// Serves one connection. `alive` is held until it is over.
+    /// Serves one connection, and holds `handle` until it ends.
     pub(super) fn serve(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        slot: Arc<Slot>,
-        (mut phase, alive): (watch::Receiver<Phase>, mpsc::Sender<()>),
+        permit: Arc<ConnectionPermit>,
+        mut handle: TaskHandle,
     ) -> impl Future<Output = ()> + Send + use<> {
-        // Counts up when a request begins and when it is answered, so it is odd while the router works.
+        // Counts up when a request begins and when its response is made, so it is odd while the router works.
         let exchanges = Arc::new(AtomicU64::new(0));
         let http = self.http.serve_connection(TokioIo::new(stream), {
             let (router, exchanges) = (self.router.clone(), Arc::clone(&exchanges));
-            service_fn(move |request| answer(router.clone(), request, (peer, &slot), Arc::clone(&exchanges)))
+            service_fn(move |request| respond(router.clone(), request, Peer(peer), &permit, Arc::clone(&exchanges)))
         });
         let (stuck_after, metrics) = (self.stuck_after, self.metrics.clone());
         async move {
@@ -73,7 +72,7 @@ impl Host {
             loop {
                 tokio::select! {
                     _ = http.as_mut() => break,
-                    changed = phase.changed() => match changed.map(|()| *phase.borrow()) {
+                    changed = handle.phase.changed() => match changed.map(|()| *handle.phase.borrow()) {
                         Ok(Phase::Draining) if !draining => {
                             draining = true;
                             http.as_mut().graceful_shutdown();
@@ -88,24 +87,25 @@ impl Host {
                     }
                 }
             }
-            drop(alive);
+            drop(handle);
         }
     }
 }
 
-fn answer(
+fn respond(
     mut router: Router,
     request: hyper::Request<Incoming>,
-    (peer, slot): (SocketAddr, &Arc<Slot>),
+    peer: Peer,
+    permit: &Arc<ConnectionPermit>,
     exchanges: Arc<AtomicU64>,
 ) -> impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + use<> {
     let mut request = request.map(Body::new);
     let extensions = request.extensions_mut();
-    extensions.insert(Peer(peer));
-    extensions.insert(Arc::clone(slot));
+    extensions.insert(peer);
+    extensions.insert(Arc::clone(permit));
     extensions.insert(match exchanges.fetch_add(1, Ordering::Relaxed) {
-        0 => Place::First,
-        _ => Place::Later,
+        0 => RequestOrder::First,
+        _ => RequestOrder::Later,
     });
     let response = router.call(request);
     async move {
@@ -115,8 +115,8 @@ fn answer(
     }
 }
 
-/// Returns once an answer has neither been taken nor followed by another request for `after` at least, twice that at
-/// most. hyper has no limit for this; a timer that is looked at once in a while costs a request nothing.
+/// Returns once a response has neither been read by the client nor followed by another request for `after` at least and
+/// twice that at most. hyper has no such limit; a timer that checks a counter now and then costs a request nothing.
 async fn stuck(exchanges: &AtomicU64, after: Duration) {
     let mut seen = 0;
     loop {

@@ -9,14 +9,14 @@ use presence::{ReportInput, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Told};
+use super::{HandlerResult, RecordResponse};
 use crate::api::caller::InternalFor;
-use crate::api::{Shared, body};
-use crate::server::Refusal;
+use crate::api::{SharedState, body};
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct ReportFields<'a> {
     #[serde(borrow)]
     status: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -28,21 +28,21 @@ struct Fields<'a> {
 }
 
 pub(in crate::api) async fn put_report(
-    State(state): Shared,
+    State(state): SharedState,
     InternalFor(user): InternalFor,
     request: Request,
-) -> Answer<Told> {
+) -> HandlerResult<RecordResponse> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<ReportInput, Refusal> {
-    let fields: Fields<'_> = body::object(bytes)?;
+fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
+    let fields: ReportFields<'_> = body::object(bytes)?;
     let status = body::required::<String>(fields.status, "status")?
         .parse()
         .map_err(|_| body::invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB, OFFLINE"))?;
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn with(fields: &str) -> Result<ReportInput, Refusal> {
+    fn with(fields: &str) -> Result<ReportInput, ApiError> {
         parse(format!(r#"{{"status":"IDLE"{fields}}}"#).as_bytes())
     }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use presence::wire::rest::Health;
 
-use crate::api::Shared;
+use crate::api::SharedState;
 
 /// Whoever gets this answer knows that the process lives; a restart would help nothing that `/readyz` complains of.
 pub(in crate::api) async fn health() -> Json<Health> {
@@ -15,7 +15,7 @@ pub(in crate::api) async fn health() -> Json<Health> {
     })
 }
 
-pub(in crate::api) async fn ready(State(state): Shared) -> (StatusCode, Json<Health>) {
+pub(in crate::api) async fn ready(State(state): SharedState) -> (StatusCode, Json<Health>) {
     let health = state.readiness.health();
     let status = match health.ok {
         true => StatusCode::OK,

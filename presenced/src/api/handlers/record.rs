@@ -3,18 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::{Answer, Told};
-use crate::api::Shared;
-use crate::api::caller::Reader;
+use super::{HandlerResult, RecordResponse};
+use crate::api::SharedState;
+use crate::api::caller::AnyCaller;
 use crate::api::path::{PathUser, THIRD};
 
 pub(in crate::api) async fn record(
-    State(state): Shared,
-    reader: Reader,
+    State(state): SharedState,
+    reader: AnyCaller,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<Told> {
+) -> HandlerResult<RecordResponse> {
     let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))

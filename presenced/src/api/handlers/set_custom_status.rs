@@ -8,14 +8,14 @@ use presence::{Actor, CustomStatus};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Told};
+use super::{HandlerResult, RecordResponse};
 use crate::api::caller::ActingUser;
-use crate::api::{Shared, body};
-use crate::server::Refusal;
+use crate::api::{SharedState, body};
+use crate::server::ApiError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct CustomStatusFields<'a> {
     #[serde(borrow)]
     custom_status: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -23,14 +23,14 @@ struct Fields<'a> {
 }
 
 pub(in crate::api) async fn set_custom_status(
-    State(state): Shared,
+    State(state): SharedState,
     caller: ActingUser,
     request: Request,
-) -> Answer<Told> {
+) -> HandlerResult<RecordResponse> {
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let (custom, by) = parse(&bytes)?;
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::Forbidden,
             "only internal callers choose as an operator",
         ));
@@ -39,19 +39,19 @@ pub(in crate::api) async fn set_custom_status(
         .engine
         .set_custom_status(&caller.user, custom, by, caller.viewer)
         .await?;
-    Ok(Json(Told {
+    Ok(Json(RecordResponse {
         now: state.clock.wall(),
         record,
     }))
 }
 
-fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), Refusal> {
-    let fields: Fields<'_> = body::object(bytes)?;
+fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {
+    let fields: CustomStatusFields<'_> = body::object(bytes)?;
     let custom = body::required::<String>(fields.custom_status, "customStatus")
         .ok()
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| {
-            Refusal::new(
+            ApiError::new(
                 Code::InvalidCustomStatus,
                 "customStatus must be ONLINE, IDLE or DO_NOT_DISTURB",
             )

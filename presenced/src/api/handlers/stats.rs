@@ -4,20 +4,20 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::{LimitStats, Stats, StoreStats};
 
-use super::Answer;
-use crate::api::Shared;
+use super::HandlerResult;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 
-pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> Answer<Stats> {
+pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> HandlerResult<Stats> {
     let engine = state.engine.stats();
-    let store_error = state.readiness.vitals().store_error;
+    let store_error = state.readiness.health_check().store_error;
     let now = state.clock.now();
     Ok(Json(Stats {
         now: now.wall,
-        node: state.about.node.clone(),
+        node: state.node_info.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-        schema_version: state.about.schema_version,
-        uptime_seconds: now.mono.since(state.about.accepting_since).as_secs(),
+        schema_version: state.node_info.schema_version,
+        uptime_seconds: now.mono.since(state.node_info.accepting_since).as_secs(),
         users: engine.users,
         sessions: engine.sessions,
         rates: engine.rates,
@@ -28,8 +28,8 @@ pub(in crate::api) async fn stats(State(state): Shared, _: Internal) -> Answer<S
             pending_writes: engine.pending_writes,
         },
         limits: LimitStats {
-            max_connections: u64::try_from(state.slots.max()).unwrap_or(u64::MAX),
-            open_files: state.about.open_files,
+            max_connections: u64::try_from(state.connection_limit.max()).unwrap_or(u64::MAX),
+            open_files: state.node_info.open_files,
         },
     }))
 }

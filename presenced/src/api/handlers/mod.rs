@@ -1,4 +1,4 @@
-//! The calls, one a file. Each names who may call it in its arguments, checks what is asked, and hands it to the engine.
+//! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
 mod custom_status;
 mod end_sessions;
@@ -31,14 +31,14 @@ pub(super) use scrape::scrape;
 pub(super) use set_custom_status::set_custom_status;
 pub(super) use stats::stats;
 
-use crate::server::Refusal;
+use crate::server::ApiError;
 
-/// What a call answers.
-type Answer<T> = Result<Json<T>, Refusal>;
+/// A response, or why the request was not served.
+type HandlerResult<T> = Result<Json<T>, ApiError>;
 
-/// One record, and the server's clock to read its times by.
+/// One record, and the server's clock, against which clients read its times.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct RecordResponse {
     now: Wall,
     #[serde(flatten)]
     record: Record,

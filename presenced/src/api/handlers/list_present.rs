@@ -4,11 +4,15 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use presence::wire::rest::Page;
 
-use super::Answer;
+use super::HandlerResult;
 use crate::api::caller::Internal;
-use crate::api::{Shared, listing};
+use crate::api::{SharedState, listing};
 
-pub(in crate::api) async fn list_present(State(state): Shared, _: Internal, RawQuery(query): RawQuery) -> Answer<Page> {
+pub(in crate::api) async fn list_present(
+    State(state): SharedState,
+    _: Internal,
+    RawQuery(query): RawQuery,
+) -> HandlerResult<Page> {
     let request = listing::parse(query.as_deref().unwrap_or_default())?;
     let page = state.engine.list(&request);
     Ok(Json(Page {

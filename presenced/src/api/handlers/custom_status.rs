@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::CustomStatusResponse;
 
-use super::Answer;
-use crate::api::Shared;
+use super::HandlerResult;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{FOURTH, PathUser};
 
 pub(in crate::api) async fn custom_status(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<FOURTH>,
-) -> Answer<CustomStatusResponse> {
+) -> HandlerResult<CustomStatusResponse> {
     let custom_status = state.engine.custom_status(&user).await?;
     Ok(Json(CustomStatusResponse { custom_status }))
 }

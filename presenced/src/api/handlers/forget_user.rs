@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use presence::wire::rest::EndedSessions;
 
-use super::Answer;
-use crate::api::Shared;
+use super::HandlerResult;
+use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
 
 pub(in crate::api) async fn forget_user(
-    State(state): Shared,
+    State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
-) -> Answer<EndedSessions> {
+) -> HandlerResult<EndedSessions> {
     let ended = state.engine.forget(&user).await?;
     tracing::info!(?user, ended, "forgotten");
     Ok(Json(EndedSessions { ended }))

@@ -1,5 +1,5 @@
-//! Every refusal over HTTP: a stable code in `application/problem+json` (RFC 9457). For the server, the API and the
-//! upgrade alike; nothing here decides whether to refuse.
+//! Error responses over HTTP: `application/problem+json` (RFC 9457) with a stable code. The server, the API and the
+//! WebSocket upgrade share it; nothing here decides whether a request fails.
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
@@ -14,25 +14,24 @@ use presence::wire::code::Code;
 use presence::wire::rest::Problem;
 
 use crate::auth::AuthError;
+use crate::limit::Limit;
 
-/// Most bytes of a detail: some quote what the client sent.
+/// Longest detail, in bytes: some quote what the client sent.
 const DETAIL_MAX_BYTES: usize = 256;
 
-/// A refusal, ready to be answered.
+/// An error that is sent to an HTTP client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// The stable code.
+pub(crate) struct ApiError {
     pub(crate) code: Code,
     /// The HTTP status, where it is not the code's usual one.
     status: Option<StatusCode>,
-    /// For people.
+    /// What went wrong, for people.
     detail: Cow<'static, str>,
-    /// When to try again.
     retry_after: Option<Duration>,
 }
 
-impl Refusal {
-    /// A refusal with the usual status of its code.
+impl ApiError {
+    /// An error with the usual status of its code. The detail is cut to [`DETAIL_MAX_BYTES`].
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut detail = detail.into();
         if detail.len() > DETAIL_MAX_BYTES {
@@ -47,20 +46,20 @@ impl Refusal {
         }
     }
 
-    /// Too often: again after `wait`.
-    pub(crate) fn rate_limited(wait: Duration, detail: &'static str) -> Self {
+    /// A rate limit was exceeded; `Retry-After` says when to try again.
+    pub(crate) fn rate_limited(wait: Duration, limit: Limit) -> Self {
         Self {
             retry_after: Some(wait),
-            ..Self::new(Code::RateLimited, detail)
+            ..Self::new(Code::RateLimited, limit.text())
         }
     }
 
-    /// A fault of ours, already logged.
+    /// A bug in the daemon. The caller has logged it.
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal, "a fault of the server")
     }
 
-    /// With another status than the code's usual one.
+    /// Replaces the usual status of the code.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self {
             status: Some(status),
@@ -68,14 +67,13 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
             .or_else(|| StatusCode::from_u16(self.code.http_status()).ok())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The whole answer as bytes, for a connection that is closed after it without having been read.
+    /// The whole response as bytes, for a connection that is rejected without its request having been read.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let status = self.status();
         let body = self.body();
@@ -104,20 +102,20 @@ impl Refusal {
         serde_json::to_vec(&problem).unwrap_or_default()
     }
 
-    /// Rounded up: a client that comes back a fraction early would be refused again.
+    /// Rounded up: a client that comes back a fraction early would be rejected again.
     fn retry_after_seconds(&self) -> Option<u64> {
         let wait = self.retry_after?;
         Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 }
 
-impl From<AuthError> for Refusal {
+impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), self.body()).into_response();
         let headers = response.headers_mut();
@@ -135,13 +133,13 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Answers 500 where `work` panics, so that a bug costs one request and not its connection, silently.
+/// Responds with 500 if `work` panics, so that a bug fails one request instead of closing the connection silently.
 pub(crate) async fn catching_panics(work: impl Future<Output = Response>) -> Response {
     let mut work = pin!(work);
     poll_fn(|context| {
-        // The panic hook has told what and where. State is behind locks that don't poison; nothing of `work` is used again.
+        // The panic hook has logged it. State is behind locks that don't poison; nothing of `work` is used again.
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
-            .unwrap_or_else(|_| Poll::Ready(Refusal::internal().into_response()))
+            .unwrap_or_else(|_| Poll::Ready(ApiError::internal().into_response()))
     })
     .await
 }
@@ -151,31 +149,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_is_rounded_up_to_whole_seconds() {
+    fn retry_after_is_rounded_up_to_whole_seconds() {
         for (millis, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (6000, 6)] {
-            let refusal = Refusal::rate_limited(Duration::from_millis(millis), "too often");
-            let response = refusal.into_response();
+            let error = ApiError::rate_limited(Duration::from_millis(millis), Limit::Handshakes);
+            let response = error.into_response();
             assert_eq!(response.headers()["retry-after"], seconds.to_string());
         }
     }
 
     #[test]
-    fn a_detail_that_quotes_the_client_is_cut_at_a_character() {
-        let refusal = Refusal::new(Code::InvalidJson, "é".repeat(5000));
-        assert!(refusal.detail.len() < 300);
-        assert!(refusal.detail.ends_with('…'));
+    fn a_long_detail_is_cut_between_characters() {
+        let error = ApiError::new(Code::InvalidJson, "é".repeat(5000));
+        assert!(error.detail.len() < 300);
+        assert!(error.detail.ends_with('…'));
     }
 
     #[tokio::test]
-    async fn a_handler_that_panics_is_a_fault_of_ours_and_answered() {
+    async fn a_panicking_handler_responds_with_500() {
         let response = catching_panics(async { panic!("on purpose") }).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     }
 
     #[test]
-    fn the_plain_answer_is_a_whole_http_response() {
-        let bytes = Refusal::new(Code::AtCapacity, "full").to_bytes();
+    fn to_bytes_makes_a_whole_http_response() {
+        let bytes = ApiError::new(Code::AtCapacity, "full").to_bytes();
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));

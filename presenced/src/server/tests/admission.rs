@@ -6,16 +6,16 @@ use presence::Rate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::fixture::{DEADLINE, Fixture, HELLO, times, within};
+use super::fixture::{DEADLINE, HELLO, ServerFixture, times, within};
 use crate::config::limits::Limits;
 use crate::server::Drained;
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
-    let server = Fixture::start(Limits::default());
+    let server = ServerFixture::start(Limits::default());
     let mut client = server.connect().await;
-    assert!(client.ask("/place").await.ends_with("First 127.0.0.1"));
-    assert!(client.ask("/place").await.ends_with("Later 127.0.0.1"));
+    assert!(client.ask("/order").await.ends_with("First 127.0.0.1"));
+    assert!(client.ask("/order").await.ends_with("Later 127.0.0.1"));
     client.send(&HELLO.repeat(3)).await;
     server.until_open(1).await;
     drop(client);
@@ -25,7 +25,7 @@ async fn requests_follow_each_other_on_one_connection() {
 
 #[tokio::test]
 async fn beyond_the_last_place_connections_are_told_so_and_closed() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         max_connections: Some(2),
         ..Limits::default()
     });
@@ -52,7 +52,7 @@ async fn beyond_the_last_place_connections_are_told_so_and_closed() {
 
 #[tokio::test]
 async fn a_storm_beyond_the_last_place_is_answered_too() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         max_connections: Some(0),
         handshakes: Limits::default().bytes,
         ..Limits::default()
@@ -68,12 +68,12 @@ async fn a_storm_beyond_the_last_place_is_answered_too() {
 
 #[tokio::test]
 async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
-    let mut server = Fixture::start(times(100, 100));
+    let mut server = ServerFixture::start(times(100, 100));
     let mut client = server.connect().await;
     let upgrade = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     client.send(upgrade).await;
     assert!(client.response().await.starts_with("HTTP/1.1 101"));
-    let (upgraded, slot) = within(server.upgraded.recv()).await.unwrap();
+    let (upgraded, permit) = within(server.upgraded.recv()).await.unwrap();
     let stream = upgraded
         .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
         .map(|parts| parts.io.into_inner());
@@ -91,14 +91,14 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
         Drained::All,
         "it is not the server's any more"
     );
-    assert_eq!(server.slots.open(), 1);
-    drop(slot);
-    assert_eq!(server.slots.open(), 0);
+    assert_eq!(server.connection_limit.open(), 1);
+    drop(permit);
+    assert_eq!(server.connection_limit.open(), 0);
 }
 
 #[tokio::test]
 async fn too_many_handshakes_of_an_address_are_refused() {
-    let server = Fixture::start(Limits {
+    let server = ServerFixture::start(Limits {
         handshakes: Rate {
             amount: 1,
             period: Duration::from_secs(60),

@@ -1,0 +1,129 @@
+//! Every limit whose excess is counted: its metric label and its text for clients. The values of the limits are in
+//! [`crate::config::limits`].
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+/// A limit that a client can exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Limit {
+    /// Open connections of the whole daemon.
+    Connections,
+    /// Handshakes of one client address.
+    Handshakes,
+    /// Failed logins of one client address.
+    FailedLogins,
+    /// Connections of one user.
+    Sessions,
+    /// Users that one connection watches.
+    Watched,
+    /// Custom statuses that one user sets.
+    CustomStatuses,
+    /// The length of one WebSocket message.
+    MessageSize,
+    /// Messages a second of one connection.
+    Messages,
+    /// Bytes a second of one connection.
+    Bytes,
+    /// Malformed messages a minute of one connection.
+    BadMessages,
+    /// The time that a message may stay unfinished.
+    UnfinishedMessage,
+    /// The time that a write may make no progress.
+    WriteTimeout,
+}
+
+impl Limit {
+    /// The value of the metric label `limit`.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Handshakes => "handshakes",
+            Self::FailedLogins => "failed_logins",
+            Self::Sessions => "sessions",
+            Self::Watched => "watched",
+            Self::CustomStatuses => "choices",
+            Self::MessageSize => "message_size",
+            Self::Messages => "messages",
+            Self::Bytes => "bytes",
+            Self::BadMessages => "bad_messages",
+            Self::UnfinishedMessage => "unfinished_message",
+            Self::WriteTimeout => "write_timeout",
+        }
+    }
+
+    /// What a client is told that exceeded it.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Connections => "connection limit reached; try again later",
+            Self::Handshakes => "rate limit exceeded: connections from this address",
+            Self::FailedLogins => "rate limit exceeded: failed logins from this address",
+            Self::Sessions => "session limit of this user reached",
+            Self::Watched => "watch limit of this connection reached",
+            Self::CustomStatuses => "rate limit exceeded: custom status changes of this user",
+            Self::MessageSize => "message too long",
+            Self::Messages => "rate limit exceeded: messages per second",
+            Self::Bytes => "rate limit exceeded: bytes per second",
+            Self::BadMessages => "rate limit exceeded: malformed messages per minute",
+            Self::UnfinishedMessage => "message not finished in time",
+            Self::WriteTimeout => "reading too slowly",
+        }
+    }
+}
+
+impl EncodeLabelValue for Limit {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.label().encode(encoder)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimitLabel {
+    limit: Limit,
+}
+
+/// Counts by limit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LimitCounters(Family<LimitLabel, Counter>);
+
+impl LimitCounters {
+    /// Counters of these limits at 0: they exist from the start, so that an alert can tell none from no data.
+    pub(crate) fn new(limits: &[Limit]) -> Self {
+        let counters = Self::default();
+        for limit in limits {
+            drop(counters.0.get_or_create(&LimitLabel { limit: *limit }));
+        }
+        counters
+    }
+
+    pub(crate) fn count(&self, limit: Limit) {
+        self.0.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// The metric to register.
+    pub(crate) fn family(&self) -> Family<LimitLabel, Counter> {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn a_counter_exists_before_its_limit_is_exceeded() {
+        let counters = LimitCounters::new(&[Limit::CustomStatuses, Limit::Bytes]);
+        counters.count(Limit::Bytes);
+        let mut registry = Registry::default();
+        registry.register("exceeded", "By limit", counters.family());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("exceeded_total{limit=\"choices\"} 0\n"), "{text}");
+        assert!(text.contains("exceeded_total{limit=\"bytes\"} 1\n"), "{text}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Rejects connections that can't be served: each gets one error response, and nothing it sends is parsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::problem::ApiError;
+
+/// Connections rejected gracefully at the same time. They need files beyond the connection limit, so they are few.
+const GRACEFUL_MAX: usize = 32;
+/// How long a client may take to send its request, and then again to read the response and close.
+const STEP_TIMEOUT: Duration = Duration::from_millis(500);
+/// Most bytes of a request that are read and discarded.
+const DISCARD_MAX_BYTES: usize = 64 * 1024;
+
+/// Rejects connections.
+#[derive(Debug, Clone)]
+pub(super) struct Rejector {
+    graceful: Arc<Semaphore>,
+}
+
+impl Rejector {
+    pub(super) fn new() -> Self {
+        Self {
+            graceful: Arc::new(Semaphore::new(GRACEFUL_MAX)),
+        }
+    }
+
+    /// Sends the error and closes. Up to [`GRACEFUL_MAX`] at a time read what the client sends before they close: a socket
+    /// closed with unread bytes is reset, and many clients then never see the response. Beyond that, the response is
+    /// written and the socket closed at once.
+    pub(super) fn reject(&self, mut stream: TcpStream, error: &ApiError) {
+        let response = error.to_bytes();
+        let Ok(permit) = Arc::clone(&self.graceful).try_acquire_owned() else {
+            // Not through the runtime, which doesn't know yet that a new socket is writable.
+            let _ = SockRef::from(&stream).send(&response);
+            return;
+        };
+        tokio::spawn(async move {
+            let mut discarded = [0; 2048];
+            let _ = tokio::time::timeout(STEP_TIMEOUT, stream.read(&mut discarded)).await;
+            let _ = tokio::time::timeout(STEP_TIMEOUT, async {
+                stream.write_all(&response).await?;
+                stream.shutdown().await?;
+                let mut total = 0;
+                while total < DISCARD_MAX_BYTES {
+                    match stream.read(&mut discarded).await? {
+                        0 => break,
+                        read => total += read,
+                    }
+                }
+                std::io::Result::Ok(())
+            })
+            .await;
+            drop(permit);
+        });
+    }
+}
