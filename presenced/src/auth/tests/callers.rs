@@ -1,4 +1,4 @@
-//! Secrets, bare user ids, and what happens when several credentials meet.
+//! Secrets, bare user ids, and several credentials at once.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const STRANGER: &str = "203.0.113.9";
 const LOCAL: &str = "127.0.0.1";
 
 #[test]
-fn whoever_shows_nothing_is_unauthenticated() {
+fn a_request_without_a_credential_is_unauthenticated() {
     let auth = by_default();
     for peer in [STRANGER, LOCAL] {
         let lines: [&[HeaderLine<'_>]; 2] = [&[], &[("cookie", b"a=b"), ("via", b"1.1 x")]];
@@ -21,7 +21,7 @@ fn whoever_shows_nothing_is_unauthenticated() {
 }
 
 #[test]
-fn a_secret_is_internal_and_anything_else_in_its_place_is_forbidden() {
+fn only_the_exact_secret_makes_a_caller_internal() {
     let auth = by_default();
     assert_eq!(ask(&auth, STRANGER, &[("x-secret-token", SECRET)]), internal(None));
     let wrong: [&[u8]; 8] = [
@@ -57,7 +57,7 @@ fn during_a_rotation_both_secrets_are_valid() {
 }
 
 #[test]
-fn an_empty_secret_or_none_lets_nobody_in() {
+fn an_empty_or_missing_secret_never_matches() {
     for secrets in [vec![Vec::new()], Vec::new()] {
         let auth = Auth::new(AuthOptions { secrets, ..options("") });
         for value in [&b""[..], b"x"] {
@@ -67,7 +67,7 @@ fn an_empty_secret_or_none_lets_nobody_in() {
 }
 
 #[test]
-fn a_user_id_is_raw_utf_8_and_believed_with_a_secret_or_from_a_trusted_proxy() {
+fn a_bare_user_id_needs_a_secret_or_a_trusted_proxy() {
     let auth = by_default();
     for id in ["anna", "Zoë", "名前", "a b", "query", "anna@example.org", "%2e%2e"] {
         let named = ("x-user-id", id.as_bytes());
@@ -83,7 +83,7 @@ fn a_user_id_is_raw_utf_8_and_believed_with_a_secret_or_from_a_trusted_proxy() {
 }
 
 #[test]
-fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
+fn an_invalid_user_id_has_its_own_code_for_trusted_callers() {
     let auth = by_default();
     let long = "x".repeat(129);
     let bad: [&[u8]; 7] = [
@@ -109,7 +109,7 @@ fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
 }
 
 #[test]
-fn credentials_that_meet_must_all_be_good_and_agree() {
+fn several_credentials_must_all_be_valid_and_agree() {
     let auth = by_default();
     let bearer = format!("Bearer {}", token("anna"));
     let anna: HeaderLine<'_> = ("authorization", bearer.as_bytes());
@@ -152,7 +152,7 @@ fn credentials_that_meet_must_all_be_good_and_agree() {
 }
 
 #[test]
-fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
+fn a_token_may_not_be_in_header_and_subprotocol_at_once() {
     let auth = by_default();
     let token = token("anna");
     let ask = |subprotocol: &str, lines: &[HeaderLine<'_>]| {
@@ -179,7 +179,7 @@ fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
 }
 
 #[test]
-fn the_scheme_is_read_in_any_case_and_no_other_is_taken() {
+fn bearer_in_any_case_is_the_only_scheme() {
     let auth = by_default();
     let token = token("anna");
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
@@ -233,7 +233,7 @@ fn an_auth_error_never_quotes_a_credential() {
 
 proptest! {
     #[test]
-    fn whatever_a_stranger_sends_it_is_refused(
+    fn no_single_header_authenticates_an_untrusted_peer(
         name in prop::sample::select(vec!["x-secret-token", "authorization", "x-user-id"]),
         start in prop::sample::select(vec!["", "Bearer ", "the internal "]),
         rest in prop::collection::vec(any::<u8>().prop_filter("a header's", |byte| *byte >= 32 && *byte != 127), 0..200),

@@ -1,4 +1,4 @@
-//! What a token must be and say.
+//! The signature and the claims of tokens.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::value::RawValue;
@@ -98,7 +98,7 @@ fn signers() -> [(&'static str, Algorithm, EncodingKey); 4] {
 }
 
 #[test]
-fn each_key_takes_tokens_of_its_own_algorithm_and_no_others() {
+fn each_key_accepts_only_tokens_of_its_algorithm() {
     for (key, own, _) in signers() {
         let auth = auth(key);
         for (_, algorithm, signer) in signers() {
@@ -116,7 +116,7 @@ fn each_key_takes_tokens_of_its_own_algorithm_and_no_others() {
 }
 
 #[test]
-fn a_stronger_algorithm_with_the_right_key_is_another_algorithm() {
+fn a_stronger_algorithm_with_the_right_key_is_rejected() {
     let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
     for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
         refused(&auth(RSA), &sign(algorithm, &rsa, &good()));
@@ -127,7 +127,7 @@ fn a_stronger_algorithm_with_the_right_key_is_another_algorithm() {
 }
 
 #[test]
-fn a_public_key_is_nobodys_secret() {
+fn a_public_key_never_verifies_as_an_hs256_secret() {
     for key in [RSA, P256, ED25519] {
         let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
         for forged in [key, key.trim(), &body] {
@@ -139,7 +139,7 @@ fn a_public_key_is_nobodys_secret() {
 }
 
 #[test]
-fn a_token_without_a_good_signature_is_refused() {
+fn a_token_without_a_valid_signature_is_rejected() {
     for (key, algorithm, signer) in signers() {
         let auth = auth(key);
         let token = sign(algorithm, &signer, &good());
@@ -180,14 +180,14 @@ fn a_token_without_a_good_signature_is_refused() {
 }
 
 #[test]
-fn a_token_too_long_is_refused_even_if_it_is_good() {
+fn an_overlong_token_is_rejected_even_if_valid() {
     let auth = auth(JWT_SECRET);
     taken(&auth, &hs256(&with("groups", json!("x".repeat(8_000)))));
     refused(&auth, &hs256(&with("groups", json!("x".repeat(13_000)))));
 }
 
 #[test]
-fn a_critical_extension_that_is_not_understood_is_refused() {
+fn an_unsupported_critical_extension_is_rejected() {
     let mut header = Header::new(Algorithm::HS256);
     header.crit = Some(vec!["b64".into()]);
     let token = jsonwebtoken::encode(&header, &good(), &secret(JWT_SECRET)).unwrap();
@@ -195,7 +195,7 @@ fn a_critical_extension_that_is_not_understood_is_refused() {
 }
 
 #[test]
-fn a_token_needs_an_end_that_lies_ahead() {
+fn a_token_needs_an_exp_in_the_future() {
     let auth = auth(JWT_SECRET);
     let last_moment = Wall::from_millis(253_402_207_200_000);
     let millis = |seconds: i64, millis| Wall::from_millis(seconds * 1000 + millis);
@@ -233,7 +233,7 @@ fn a_token_needs_an_end_that_lies_ahead() {
 }
 
 #[test]
-fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
+fn nbf_may_lie_up_to_five_seconds_ahead() {
     let auth = auth(JWT_SECRET);
     for nbf in [
         json!(0),
@@ -258,7 +258,7 @@ fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
 }
 
 #[test]
-fn the_sub_is_a_user_id() {
+fn the_sub_must_be_a_valid_user_id() {
     let auth = auth(JWT_SECRET);
     for sub in ["anna", "名前", "a b", "query"] {
         assert_eq!(
@@ -287,7 +287,7 @@ fn the_sub_is_a_user_id() {
 }
 
 #[test]
-fn issuer_and_audience_are_needed_where_they_are_set() {
+fn issuer_and_audience_are_required_if_configured() {
     let with_both = |iss, aud| {
         let mut claims = good();
         claims["iss"] = iss;
