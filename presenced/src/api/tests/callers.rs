@@ -1,4 +1,4 @@
-//! Who may call what, and how often one may be wrong about it.
+//! Authorization of each call, and the rate limits of failed logins and handshakes.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const CALLS: [(&str, bool); 11] = [
 ];
 
 #[tokio::test]
-async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
+async fn without_a_credential_every_request_is_unauthenticated() {
     let api = ApiFixture::new().await;
     for (line, _) in CALLS {
         let reply = api.ask(line, &[("content-type", "text/plain")], "{").await;
@@ -40,7 +40,7 @@ async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_user_does_not_get_where_only_internal_callers_do() {
+async fn internal_calls_reject_users_and_invalid_credentials() {
     let api = ApiFixture::new().await;
     for (index, (line, for_users)) in CALLS.into_iter().enumerate() {
         // Each from its own address: failed logins are counted.
@@ -57,7 +57,7 @@ async fn a_user_does_not_get_where_only_internal_callers_do() {
 }
 
 #[tokio::test]
-async fn an_internal_caller_without_the_user_it_needs_is_told() {
+async fn an_internal_call_without_its_user_has_its_own_code() {
     let api = ApiFixture::new().await;
     for line in ["PUT /api/user/custom-status", "PUT /api/user/realtime"] {
         api.ask(line, &[SECRET], CHOICE).await.refused(400, "missing_user");
@@ -65,7 +65,7 @@ async fn an_internal_caller_without_the_user_it_needs_is_told() {
 }
 
 #[tokio::test]
-async fn a_user_is_no_operator() {
+async fn a_user_may_not_set_a_custom_status_as_operator() {
     let api = ApiFixture::new().await;
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
     api.ask("PUT /api/user/custom-status", &[ANNA], body)
@@ -74,11 +74,11 @@ async fn a_user_is_no_operator() {
 }
 
 #[tokio::test]
-async fn ten_failed_logins_of_an_address_are_answered_and_then_not_even_good_ones() {
+async fn after_ten_failed_logins_an_address_is_rate_limited() {
     let api = ApiFixture::new().await;
     let wrong = ("x-secret-token", "wrong");
     for _ in 0..10 {
-        // To show nothing is no failure.
+        // A request without a credential is not a failed login.
         api.ask("GET /api/stats", &[], "").await.refused(401, "unauthenticated");
         api.ask("GET /api/stats", &[wrong], "").await.refused(403, "forbidden");
     }

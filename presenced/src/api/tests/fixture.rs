@@ -1,5 +1,5 @@
-//! A whole API on an engine and a store of its own, called without a socket. What depends on how other modules are built
-//! stands here alone.
+//! A whole API on an engine and a store of its own, called without a socket. Only this file depends on how other modules are
+//! built.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,10 +35,9 @@ pub(super) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 
 /// A user.
 pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
-/// The body of a choice.
+/// A body that sets a custom status.
 pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
 
-/// An API, and what it stands on.
 pub(super) struct ApiFixture {
     pub(super) state: Arc<AppState>,
     pub(super) router: Router,
@@ -47,7 +46,7 @@ pub(super) struct ApiFixture {
     _dir: tempfile::TempDir,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -136,7 +135,7 @@ impl ApiFixture {
         Server::start(listener, serving).expect("a server")
     }
 
-    /// The same, with `/metrics` elsewhere: the main router and that one.
+    /// The routers of the main listener and of a separate metrics listener.
     pub(super) fn with_metrics_elsewhere(&self) -> (Router, Router) {
         let ws = get(|| async { "upgraded" });
         (
@@ -145,7 +144,7 @@ impl ApiFixture {
         )
     }
 
-    /// A request line, headers and a body, from a stranger.
+    /// Sends a request from an address that is not a trusted proxy.
     pub(super) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
         self.ask_from(STRANGER, line, headers, body).await
     }
@@ -160,7 +159,7 @@ impl ApiFixture {
         ask(&self.router, peer, line, headers, body.into()).await
     }
 
-    /// The same, without a body, by an internal caller.
+    /// Sends a request without a body as an internal caller.
     pub(super) async fn internal(&self, line: &str) -> Reply {
         self.ask(line, &[SECRET], "").await
     }

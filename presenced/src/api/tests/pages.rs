@@ -1,9 +1,9 @@
-//! Pages of browsers: hosts, origins, and the headers that every answer carries.
+//! Browsers: hosts, origins, and the headers of every response.
 
 use super::fixture::{ANNA, ApiFixture, CHOICE, SECRET};
 
 #[tokio::test]
-async fn a_page_of_somebody_elses_host_gets_nothing() {
+async fn a_request_with_a_foreign_host_is_misdirected() {
     let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
@@ -19,7 +19,7 @@ async fn a_page_of_somebody_elses_host_gets_nothing() {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_caching_and_sniffing() {
+async fn every_response_forbids_caching_and_sniffing() {
     let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
@@ -36,7 +36,7 @@ async fn every_answer_forbids_caching_and_sniffing() {
 }
 
 #[tokio::test]
-async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
+async fn an_allowed_origin_may_use_the_calls_of_users() {
     let api = ApiFixture::new().await;
     let origin = ("origin", "https://app.example");
     for (path, methods) in [
@@ -62,7 +62,7 @@ async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
 }
 
 #[tokio::test]
-async fn no_other_page_may_and_no_page_may_call_operators_calls() {
+async fn other_origins_and_internal_calls_get_no_cors_headers() {
     let api = ApiFixture::new().await;
     for origin in ["https://evil.example", "null", "http://app.example"] {
         let refused = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;

@@ -1,4 +1,4 @@
-//! Paths, methods, ids and bodies: what is wrong with a request has its code.
+//! Paths, methods, ids and bodies: the codes of invalid requests.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 #[tokio::test]
-async fn paths_that_do_not_exist_are_problems_too() {
+async fn unknown_paths_are_problems_with_code_not_found() {
     let api = ApiFixture::new().await;
     for path in [
         "/",
@@ -32,7 +32,7 @@ async fn paths_that_do_not_exist_are_problems_too() {
 }
 
 #[tokio::test]
-async fn targets_that_are_no_paths_do_no_harm() {
+async fn request_targets_that_are_not_paths_are_not_found() {
     let api = ApiFixture::new().await;
     for line in ["CONNECT example.com:443", "OPTIONS *", "GET http://localhost/nowhere"] {
         api.internal(line).await.refused(404, "not_found");
@@ -41,7 +41,7 @@ async fn targets_that_are_no_paths_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_the_allow_header() {
     let api = ApiFixture::new().await;
     for (line, allowed) in [
         ("POST /api/user/custom-status", "PUT,DELETE,OPTIONS"),
@@ -63,7 +63,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_refused_by_name() {
+async fn invalid_ids_in_paths_have_their_own_code() {
     let api = ApiFixture::new().await;
     let long = "x".repeat(129);
     for segment in [
@@ -82,7 +82,7 @@ async fn ids_that_are_none_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
+async fn any_content_type_is_read_as_json_but_no_encoding() {
     let api = ApiFixture::new().await;
     for kind in [
         "application/json",
@@ -122,7 +122,7 @@ impl HttpBody for TestBody {
 }
 
 #[tokio::test]
-async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
+async fn a_body_has_an_exact_limit_with_and_without_a_length() {
     let api = ApiFixture::new().await;
     let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
     for (line, json, limit) in [
@@ -154,7 +154,7 @@ async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+async fn a_body_that_stalls_times_out() {
     let limits = Limits {
         message_timeout: Duration::from_millis(50),
         ..Limits::default()
@@ -171,7 +171,7 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_far_too_much_gets_to_see_why() {
+async fn the_sender_of_a_far_too_large_body_sees_the_error() {
     let api = ApiFixture::new().await;
     let server = api.serve();
     let token = crate::auth::fixture::token("anna");

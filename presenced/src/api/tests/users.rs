@@ -1,4 +1,4 @@
-//! What the calls do, what they answer, and to whom.
+//! What the calls do and what they return to each kind of caller.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ async fn report(api: &ApiFixture, user: &str, body: Value) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_told_back_and_kept() {
+async fn a_custom_status_is_returned_and_stored() {
     let api = ApiFixture::new().await;
     let unseen = api.internal("GET /api/user/custom-status/anna").await;
     assert_eq!(unseen.text, r#"{"customStatus":"ONLINE"}"#);
@@ -44,7 +44,7 @@ async fn a_choice_is_told_back_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_sees_as_much_as_they_may() {
+async fn each_kind_of_caller_sees_its_view_of_a_record() {
     let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let see = async |user: &str| {
@@ -72,7 +72,7 @@ async fn everybody_sees_as_much_as_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_are_words_of_paths_work_like_any_other() {
+async fn ids_that_equal_path_segments_work_like_any_other() {
     let api = ApiFixture::new().await;
     for id in [
         "query",
@@ -112,7 +112,7 @@ async fn ids_that_are_words_of_paths_work_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_present_is_listed_page_by_page() {
+async fn present_users_are_listed_page_by_page() {
     let api = ApiFixture::new().await;
     for index in 0..7 {
         let status = if index % 2 == 0 { "ONLINE" } else { "IDLE" };
@@ -140,7 +140,7 @@ async fn who_is_present_is_listed_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_choices_and_reports_have_their_codes() {
+async fn too_many_custom_statuses_and_reports_have_their_codes() {
     let api = ApiFixture::new().await;
     for index in 0..20 {
         assert_eq!(choose(&api, "anna", ["IDLE", "ONLINE"][index % 2]).await.status, 200);
@@ -160,7 +160,7 @@ async fn too_many_choices_and_reports_have_their_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_choice_is_told_as_such() {
+async fn explain_shows_that_an_operator_set_the_custom_status() {
     let api = ApiFixture::new().await;
     let headers = [SECRET, ("x-user-id", "anna")];
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
@@ -172,7 +172,7 @@ async fn an_operators_choice_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_are_given_to_internal_callers() {
+async fn stats_are_served_to_internal_callers() {
     let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let stats = api.internal("GET /api/stats").await.json();

@@ -1,4 +1,4 @@
-//! Messages and their answers.
+//! Messages and their replies.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn an_id_comes_back_digit_for_digit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_come_in_the_order_of_the_questions() {
+async fn replies_keep_the_order_of_the_messages() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     let mut expected = Vec::new();
@@ -58,7 +58,7 @@ async fn answers_come_in_the_order_of_the_questions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
+async fn a_custom_status_is_replied_to_and_sent_to_watchers() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let mut bob = fixture.connect("bob").await;
@@ -88,7 +88,7 @@ async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activity_is_answered_only_with_an_id() {
+async fn activity_is_replied_to_only_with_an_id() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"activity"}"#).await;
@@ -102,7 +102,7 @@ async fn activity_is_answered_only_with_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_and_observers_may_ask_for_different_things() {
+async fn users_and_observers_may_send_different_messages() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"watchAll","id":"a"}"#).await;
@@ -124,7 +124,7 @@ async fn users_and_observers_may_ask_for_different_things() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_choices_say_when_again() {
+async fn too_many_custom_statuses_get_a_retry_delay() {
     let mut limits = Limits::default();
     (limits.choices.amount, limits.choices.burst) = (2, 2);
     let fixture = GatewayFixture::with(GatewaySettings {
@@ -151,7 +151,7 @@ async fn too_many_choices_say_when_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
+async fn ten_malformed_messages_are_errors_and_the_eleventh_is_4008() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for index in 0..10 {
@@ -171,7 +171,7 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn binary_messages_are_bad_ones() {
+async fn binary_messages_count_as_malformed() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for _ in 0..10 {
@@ -183,7 +183,7 @@ async fn binary_messages_are_bad_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
+async fn too_many_watched_users_are_an_error_but_not_malformed() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,
@@ -205,7 +205,7 @@ async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
+async fn all_metrics_exist_from_the_start_and_none_are_added() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,

@@ -1,4 +1,4 @@
-//! Health, readiness and figures.
+//! Health, readiness, metrics.
 
 use axum::body::Body;
 
@@ -7,7 +7,7 @@ use crate::api::{HealthCheck, routes};
 use crate::config::limits::Limits;
 
 #[tokio::test]
-async fn readiness_says_what_is_wrong() {
+async fn readiness_lists_the_problems() {
     let api = ApiFixture::new().await;
     let ready = api.ask("GET /readyz", &[], "").await;
     assert_eq!(
@@ -57,7 +57,7 @@ async fn metrics_name_routes_and_never_users() {
 }
 
 #[tokio::test]
-async fn every_call_has_its_figure_before_it_is_made() {
+async fn every_call_has_its_metric_before_the_first_request() {
     let api = ApiFixture::new().await;
     let figures = api.ask("GET /metrics", &[], "").await.text;
     for (method, route) in routes::CALLS {
@@ -73,7 +73,7 @@ async fn every_call_has_its_figure_before_it_is_made() {
 }
 
 #[tokio::test]
-async fn metrics_can_move_to_a_listener_of_their_own() {
+async fn metrics_can_move_to_a_separate_listener() {
     let api = ApiFixture::new().await;
     let (main, metrics) = api.with_metrics_elsewhere();
     ask(&main, STRANGER, "GET /metrics", &[], Body::empty())
