@@ -212,8 +212,8 @@ mod tests {
     fn the_error_of_a_second_process_names_the_first() {
         let root = tempfile::tempdir().expect("a directory");
         let _first = DataDir::open(root.path()).expect("a data directory");
-        let refused = DataDir::open(root.path()).expect_err("in use").to_string();
-        assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+        let error = DataDir::open(root.path()).expect_err("in use").to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
         dir.secrets(None).expect("a secret");
         let path = root.path().join("secret");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("a mode");
-        let refused = dir.secrets(None).expect_err("too loose").to_string();
-        assert!(refused.contains("chmod 600"), "{refused}");
+        let error = dir.secrets(None).expect_err("too loose").to_string();
+        assert!(error.contains("chmod 600"), "{error}");
         dir.jwt_key(None).expect("a key");
         let path = root.path().join("jwt-key");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");

@@ -1,5 +1,5 @@
 //! The user id in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
-//! and a segment that is a fixed word of another route can be a user id too.
+//! and a segment that is fixed in another route can be a user id too.
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ pub(super) fn is_pem(text: &str) -> bool {
 pub(super) fn is_bare_public_key(text: &str) -> bool {
     let dense: String = text.split_whitespace().collect();
     let is_jwk = dense.starts_with('{') && (dense.contains("\"kty\"") || dense.contains("\"keys\""));
-    let is_ssh = ["ssh-", "ecdsa-sha2-"].iter().any(|word| dense.starts_with(word));
+    let is_ssh = ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| dense.starts_with(prefix));
     let is_base64 = dense.starts_with("MII") && dense.contains(RSA)
         || [P256, ED25519]
             .iter()

@@ -27,7 +27,7 @@ use crate::server::{Admission, ConnectionLimit, Peer, RequestOrder, Server, Serv
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
-pub(super) const STRANGER: &str = "198.51.100.7:40000";
+pub(super) const UNTRUSTED: &str = "198.51.100.7:40000";
 /// The proxy that is trusted.
 pub(super) const PROXY: &str = "192.0.2.1:40000";
 /// What internal callers send.
@@ -36,7 +36,7 @@ pub(super) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 /// A user.
 pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
 /// A body that sets a custom status.
-pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
+pub(super) const CUSTOM_STATUS_BODY: &str = r#"{"customStatus":"IDLE"}"#;
 
 pub(super) struct ApiFixture {
     pub(super) state: Arc<AppState>,
@@ -60,7 +60,7 @@ impl Reply {
 
     /// Fails unless it is a problem with this status and code, as RFC 9457 wants it.
     #[track_caller]
-    pub(super) fn refused(&self, status: u16, code: &str) {
+    pub(super) fn assert_error(&self, status: u16, code: &str) {
         assert_eq!(
             (self.status.as_u16(), self.header("content-type")),
             (status, Some("application/problem+json")),
@@ -146,7 +146,7 @@ impl ApiFixture {
 
     /// Sends a request from an address that is not a trusted proxy.
     pub(super) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
-        self.ask_from(STRANGER, line, headers, body).await
+        self.ask_from(UNTRUSTED, line, headers, body).await
     }
 
     pub(super) async fn ask_from(
@@ -209,7 +209,7 @@ async fn engine(
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            choices: limits.choices,
+            choices: limits.custom_statuses,
             keepalive_options: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),

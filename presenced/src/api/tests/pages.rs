@@ -1,6 +1,6 @@
 //! Browsers: hosts, origins, and the headers of every response.
 
-use super::fixture::{ANNA, ApiFixture, CHOICE, SECRET};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
 
 #[tokio::test]
 async fn a_request_with_a_foreign_host_is_misdirected() {
@@ -14,7 +14,9 @@ async fn a_request_with_a_foreign_host_is_misdirected() {
         "BREW /api/stats",
     ] {
         let headers = [("host", "evil.example"), SECRET];
-        api.ask(line, &headers, "").await.refused(421, "misdirected_request");
+        api.ask(line, &headers, "")
+            .await
+            .assert_error(421, "misdirected_request");
     }
 }
 
@@ -56,8 +58,10 @@ async fn an_allowed_origin_may_use_the_calls_of_users() {
         assert_eq!(reply.header("vary"), Some("origin"));
     }
     // Error responses too: the page must be able to read why.
-    let reply = api.ask("PUT /api/user/custom-status", &[origin], CHOICE).await;
-    reply.refused(401, "unauthenticated");
+    let reply = api
+        .ask("PUT /api/user/custom-status", &[origin], CUSTOM_STATUS_BODY)
+        .await;
+    reply.assert_error(401, "unauthenticated");
     assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
 }
 
@@ -65,10 +69,10 @@ async fn an_allowed_origin_may_use_the_calls_of_users() {
 async fn other_origins_and_internal_calls_get_no_cors_headers() {
     let api = ApiFixture::new().await;
     for origin in ["https://evil.example", "null", "http://app.example"] {
-        let refused = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
-        refused.refused(403, "forbidden");
+        let rejected = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
+        rejected.assert_error(403, "forbidden");
         let answered = api.ask("GET /api/presence/anna", &[ANNA, ("origin", origin)], "").await;
-        for reply in [refused, answered] {
+        for reply in [rejected, answered] {
             assert_eq!(reply.header("access-control-allow-origin"), None, "{origin}");
             assert_eq!(reply.header("vary"), Some("origin"));
         }

@@ -10,7 +10,7 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::fixture::{ANNA, ApiFixture, CHOICE};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY};
 use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
@@ -27,7 +27,9 @@ async fn unknown_paths_are_problems_with_code_not_found() {
         "//healthz",
         "/healthz/",
     ] {
-        api.internal(&format!("GET {path}")).await.refused(404, "not_found");
+        api.internal(&format!("GET {path}"))
+            .await
+            .assert_error(404, "not_found");
     }
 }
 
@@ -35,7 +37,7 @@ async fn unknown_paths_are_problems_with_code_not_found() {
 async fn request_targets_that_are_not_paths_are_not_found() {
     let api = ApiFixture::new().await;
     for line in ["CONNECT example.com:443", "OPTIONS *", "GET http://localhost/nowhere"] {
-        api.internal(line).await.refused(404, "not_found");
+        api.internal(line).await.assert_error(404, "not_found");
     }
     assert_eq!(api.internal("GET http://localhost/healthz").await.status, 200);
 }
@@ -57,7 +59,7 @@ async fn a_wrong_method_gets_the_allow_header() {
         ("POST /ws", "GET,HEAD"),
     ] {
         let reply = api.internal(line).await;
-        reply.refused(405, "method_not_allowed");
+        reply.assert_error(405, "method_not_allowed");
         assert_eq!(reply.header("allow"), Some(allowed), "{line}");
     }
 }
@@ -76,7 +78,7 @@ async fn invalid_ids_in_paths_have_their_own_code() {
             format!("GET /api/user/custom-status/{segment}"),
             format!("DELETE /api/user/{segment}"),
         ] {
-            api.internal(&line).await.refused(400, "invalid_user_id");
+            api.internal(&line).await.assert_error(400, "invalid_user_id");
         }
     }
 }
@@ -92,13 +94,15 @@ async fn any_content_type_is_read_as_json_but_no_encoding() {
         "",
     ] {
         let headers = [ANNA, ("content-type", kind)];
-        let answer = api.ask("PUT /api/user/custom-status", &headers, CHOICE).await;
+        let answer = api
+            .ask("PUT /api/user/custom-status", &headers, CUSTOM_STATUS_BODY)
+            .await;
         assert_eq!(answer.status, 200, "{kind}");
     }
     let gzip = [ANNA, ("content-encoding", "gzip")];
-    api.ask("PUT /api/user/custom-status", &gzip, CHOICE)
+    api.ask("PUT /api/user/custom-status", &gzip, CUSTOM_STATUS_BODY)
         .await
-        .refused(415, "unsupported_media_type");
+        .assert_error(415, "unsupported_media_type");
 }
 
 /// A body in pieces of 1000 bytes, without a length.
@@ -126,7 +130,7 @@ async fn a_body_has_an_exact_limit_with_and_without_a_length() {
     let api = ApiFixture::new().await;
     let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
     for (line, json, limit) in [
-        ("PUT /api/user/custom-status", CHOICE, 64 * 1024),
+        ("PUT /api/user/custom-status", CUSTOM_STATUS_BODY, 64 * 1024),
         ("POST /api/presence/query", r#"{"userIds":["anna"]}"#, 256 * 1024),
     ] {
         for (bytes, good) in [(limit - 1, true), (limit, true), (limit + 1, false), (limit * 9, false)] {
@@ -146,7 +150,7 @@ async fn a_body_has_an_exact_limit_with_and_without_a_length() {
                 if good {
                     assert_eq!(reply.status, 200, "{line} {bytes}");
                 } else {
-                    reply.refused(413, "too_large");
+                    reply.assert_error(413, "too_large");
                 }
             }
         }
@@ -163,11 +167,11 @@ async fn a_body_that_stalls_times_out() {
     let stalled = |rest: Bytes| Body::new(TestBody { rest, ends: false });
     let body = stalled(Bytes::from_static(b"{\"customStatus\":"));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], body).await;
-    reply.refused(408, "request_timeout");
+    reply.assert_error(408, "request_timeout");
     // A body that is over the limit already is not waited for either.
     let too_large = stalled(Bytes::from(vec![b' '; 70_000]));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], too_large).await;
-    reply.refused(413, "too_large");
+    reply.assert_error(413, "too_large");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +190,7 @@ async fn the_sender_of_a_far_too_large_body_sees_the_error() {
             format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
         ),
     ] {
-        // Little is buffered on the way, so the server must read what it refuses.
+        // Little is buffered on the way, so the server must read what it rejects.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_send_buffer_size(8 * 1024).unwrap();
         let mut client = socket.connect(server.local_addr()).await.unwrap();

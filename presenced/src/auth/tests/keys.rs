@@ -8,8 +8,8 @@ const P256: &str = include_str!("../testdata/p256.pem");
 const ED25519: &str = include_str!("../testdata/ed25519.pem");
 
 fn algorithm(text: &[u8]) -> Result<String, InvalidJwtKey> {
-    let told = JwtKey::from_file_text(text).map(|key| format!("{key:?}"))?;
-    let (_, algorithm) = told.split_once("algorithm: ").unwrap();
+    let text = JwtKey::from_file_text(text).map(|key| format!("{key:?}"))?;
+    let (_, algorithm) = text.split_once("algorithm: ").unwrap();
     Ok(algorithm.split([',', ' ']).next().unwrap().to_owned())
 }
 

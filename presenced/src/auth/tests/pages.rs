@@ -208,8 +208,8 @@ fn an_origin_is_written_in_its_shortest_form() {
         ("app://-", "app://-"),
         ("null", "null"),
     ];
-    for (written, told) in cases {
-        assert_eq!(written.parse::<Origin>().unwrap().to_string(), told);
+    for (written, text) in cases {
+        assert_eq!(written.parse::<Origin>().unwrap().to_string(), text);
     }
     let bad = [
         "",

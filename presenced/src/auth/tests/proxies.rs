@@ -50,8 +50,8 @@ fn default_trust_in_loopback_ends_behind_an_unnamed_proxy() {
     for harmless in ["x-request-id", "x-forward", "user-agent", "origin"] {
         assert_eq!(ask(&by_default(), "127.0.0.1", &[user, (harmless, b"x")]), bare("anna"));
     }
-    let told = by_default().authenticate(addr("127.0.0.1"), &headers(&[user, ("via", b"x")]), None, now());
-    assert!(detail(told).contains("--trusted-proxy"));
+    let text = by_default().authenticate(addr("127.0.0.1"), &headers(&[user, ("via", b"x")]), None, now());
+    assert!(detail(text).contains("--trusted-proxy"));
 }
 
 #[test]

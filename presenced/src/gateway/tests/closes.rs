@@ -15,9 +15,9 @@ async fn until_gone(fixture: &GatewayFixture, name: &str) {
 }
 
 /// An end is counted after it took effect, so this waits.
-async fn until_counted(fixture: &GatewayFixture, figure: &str) {
+async fn until_counted(fixture: &GatewayFixture, sample: &str) {
     fixture
-        .until(figure, async |fixture| fixture.figures().contains(figure))
+        .until(sample, async |fixture| fixture.metrics_text().contains(sample))
         .await;
 }
 
@@ -116,12 +116,12 @@ async fn a_close_does_not_wait_for_the_store() {
     blocker.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     anna.say(r#"{"type":"setStatus","customStatus":"IDLE","id":"s"}"#).await;
     fixture
-        .until("the choice is on its way", async |fixture| {
-            fixture.figures().contains(r#"messages_total{kind="setStatus"} 1"#)
+        .until("the message is read", async |fixture| {
+            fixture.metrics_text().contains(r#"messages_total{kind="setStatus"} 1"#)
         })
         .await;
     fixture.engine.begin_drain();
-    // Not after an answer to the choice, which comes once the store has given up.
+    // Before the reply to setStatus, which waits for the store.
     assert_eq!(anna.json().await["type"], "goodbye");
     assert_eq!(anna.until_closed().await.code, Some(1012));
     blocker.execute_batch("ROLLBACK").expect("no lock");

@@ -172,9 +172,9 @@ impl GatewayFixture {
     }
 
     /// The gateway's metrics, as text.
-    pub(super) fn figures(&self) -> String {
+    pub(super) fn metrics_text(&self) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("figures");
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
         text
     }
 
@@ -205,7 +205,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            choices: limits.choices,
+            choices: limits.custom_statuses,
             keepalive_options: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

@@ -170,7 +170,7 @@ async fn burst_is_4008(limits: Limits, burst: Vec<u8>, limit: &str) {
     assert_eq!((closed.code, closed.retry_after_ms), (Some(4008), None));
     assert!(
         fixture
-            .figures()
+            .metrics_text()
             .contains(&format!("refused_by_limit_total{{limit=\"{limit}\"}} 1"))
     );
     assert!(other.is_served().await);

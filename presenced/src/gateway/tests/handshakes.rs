@@ -140,7 +140,7 @@ async fn a_permit_is_released_when_its_connection_ends() {
     assert_eq!(fixture.connection_limit.open(), 2);
     drop((client, observer));
     fixture
-        .until("both places are free", async |fixture| {
+        .until("both permits are released", async |fixture| {
             fixture.connection_limit.open() == 0
         })
         .await;

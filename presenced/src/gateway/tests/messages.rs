@@ -126,7 +126,7 @@ async fn users_and_observers_may_send_different_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_custom_statuses_get_a_retry_delay() {
     let mut limits = Limits::default();
-    (limits.choices.amount, limits.choices.burst) = (2, 2);
+    (limits.custom_statuses.amount, limits.custom_statuses.burst) = (2, 2);
     let fixture = GatewayFixture::with(GatewaySettings {
         limits,
         ..GatewaySettings::default()
@@ -139,13 +139,13 @@ async fn too_many_custom_statuses_get_a_retry_delay() {
             .await;
     }
     assert_eq!(client.answer("b").await["type"], "ok");
-    let refused = client.answer("c").await;
-    assert_eq!(refused["code"], "rate_limited");
+    let rejected = client.answer("c").await;
+    assert_eq!(rejected["code"], "rate_limited");
     assert!(
-        refused["retryAfterMs"]
+        rejected["retryAfterMs"]
             .as_u64()
             .is_some_and(|millis| (1..=10_000).contains(&millis)),
-        "{refused}"
+        "{rejected}"
     );
     assert!(client.is_served().await);
 }
@@ -214,13 +214,13 @@ async fn all_metrics_exist_from_the_start_and_none_are_added() {
         ..GatewaySettings::default()
     })
     .await;
-    let before = fixture.figures();
-    for figure in [
+    let before = fixture.metrics_text();
+    for sample in [
         r#"messages_total{kind="setStatus"} 0"#,
         r#"refused_by_limit_total{limit="watched"} 0"#,
         r#"connection_ends_total{reason="lost",code="none"} 0"#,
     ] {
-        assert!(before.contains(figure), "{figure}\n{before}");
+        assert!(before.contains(sample), "{sample}\n{before}");
     }
     let mut client = fixture.connect("anna").await;
     for message in [
@@ -241,10 +241,10 @@ async fn all_metrics_exist_from_the_start_and_none_are_added() {
     fixture
         .until("the end is counted", async |fixture| {
             let counted = r#"connection_ends_total{reason="closed",code="1000"} 1"#;
-            fixture.figures().contains(counted)
+            fixture.metrics_text().contains(counted)
         })
         .await;
-    let after = fixture.figures();
+    let after = fixture.metrics_text();
     assert!(
         after.contains(r#"refused_by_limit_total{limit="watched"} 2"#),
         "{after}"

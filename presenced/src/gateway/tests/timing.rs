@@ -99,10 +99,10 @@ async fn an_unfinished_message_is_4008_whatever_comes_between() {
     let code = client.until_closed().await.code;
     assert_eq!(code, Some(4008));
     assert!(pongs >= 5, "{pongs}");
-    let figures = fixture.figures();
+    let metrics_text = fixture.metrics_text();
     assert!(
-        figures.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),
-        "{figures}"
+        metrics_text.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),
+        "{metrics_text}"
     );
     assert!(whole.is_served().await, "a finished message has no effect");
 }
