@@ -133,7 +133,7 @@ fn build_engine(
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            custom_statuses: limits.choices,
+            custom_statuses: limits.custom_statuses,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

@@ -1,15 +1,15 @@
-//! The one file that reads clocks. Everything else is handed a [`Now`].
+//! The only file that reads clocks. Everything else takes a [`Now`] as an argument.
 //!
-//! Deadlines run on [`presence::Mono`], which cannot run ahead of the timer loop by more than [`RUN_AHEAD`]: while the
-//! process is stopped or starved it stands still, so that a stall expires nobody. Records carry the wall clock, which
-//! never goes back within a process.
+//! Deadlines use [`presence::Mono`], which never runs ahead of the timer loop by more than [`RUN_AHEAD`]: it pauses while the
+//! process is stopped or starved, so that a stall expires no deadline. Records carry the wall clock, which never goes back
+//! within a process.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use presence::{Mono, Now, Wall};
 
-/// A timer loop that keepalive_options later than this was stalled.
+/// A timer loop whose beat is later than this was stalled.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
 /// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps.
 pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
@@ -20,11 +20,11 @@ pub(crate) struct Clock {
     started: Instant,
     /// Milliseconds lost to stalls so far.
     stalled: AtomicU64,
-    /// How far the monotonic clock may run before the timer loop keepalive_options again.
+    /// How far the monotonic clock may run before the next beat of the timer loop.
     limit: AtomicU64,
-    /// Real milliseconds since the start at which the timer loop last beat.
+    /// When the timer loop last beat, in real milliseconds since the start.
     beat: AtomicU64,
-    /// The latest wall clock told.
+    /// The latest wall clock time returned.
     wall: AtomicI64,
 }
 
@@ -57,7 +57,7 @@ impl Clock {
         Mono::from_millis(self.real_millis().saturating_sub(stalled).min(limit))
     }
 
-    /// The wall clock; it stands still where the system's goes back.
+    /// The wall clock; it pauses while the system's clock is behind a time returned before.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub(crate) fn wall(&self) -> Wall {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -65,12 +65,12 @@ impl Clock {
         Wall::from_millis(self.wall.fetch_max(read, Ordering::SeqCst).max(read))
     }
 
-    /// Time since the start, for measuring how long something took; no deadline runs on it.
+    /// Real time since the start, for measurements; deadlines don't use it.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The timer loop keepalive_options. Says how long it was stalled, if it was.
+    /// The beat of the timer loop. Returns how long the loop was stalled, if it was.
     pub(crate) fn beat(&self) -> Option<Duration> {
         self.beat_at(self.real_millis())
     }
@@ -102,18 +102,16 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Measures how long something took, for metrics alone: no record and no deadline may come from it.
+/// Measures how long something took, for metrics only: records and deadlines must not use it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time since then.
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
@@ -135,24 +133,24 @@ mod tests {
     }
 
     #[test]
-    fn a_late_beat_that_is_no_stall_lets_time_catch_up() {
+    fn a_late_beat_within_the_stall_limit_lets_time_catch_up() {
         let clock = Clock::new();
         assert_eq!(clock.beat_at(900), None);
         assert_eq!(clock.limit.load(Ordering::SeqCst), 900 + millis(RUN_AHEAD));
     }
 
     #[test]
-    fn the_wall_clock_stands_still_where_the_systems_goes_back() {
+    fn the_wall_clock_pauses_when_the_systems_goes_back() {
         let clock = Clock::new();
         let ahead = clock.wall().after(Duration::from_secs(3600));
-        // What was told before the system's clock was set back by an hour.
+        // Returned before the system's clock was set back by an hour.
         clock.wall.store(ahead.as_millis(), Ordering::SeqCst);
         assert_eq!(clock.wall(), ahead);
         assert_eq!(clock.now().wall, ahead);
     }
 
     #[test]
-    fn without_a_beat_the_monotonic_clock_stands_still() {
+    fn without_a_beat_the_monotonic_clock_pauses() {
         let clock = Clock {
             limit: AtomicU64::new(0),
             ..Clock::new()

@@ -1,5 +1,5 @@
-//! The data directory: one process at a time, secrets made at the first start, and where the daemon can be found. Whoever
-//! can read these files can act as any user, so they are 0600 in a directory that is 0700.
+//! The data directory: its lock, the secrets created at the first start, and the daemon's address for local tools. A reader
+//! of these files can act as any user, so they have mode 0600 in a directory of mode 0700.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,59 +8,32 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Random bytes in a secret made here.
+/// Random bytes in a new secret.
 const SECRET_BYTES: usize = 32;
 /// Shortest secret accepted, in bytes.
 const SECRET_MIN_BYTES: usize = 16;
-/// Largest key or secret file, in bytes; a file beyond is some other file.
+/// Most bytes that are read of a key or secret file.
 const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
 
-/// Why the data directory can't be used: one line that names the file and says what to do.
+/// Why the data directory can't be used: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
-    /// Another process runs on it.
-    #[error("{dir:?} is in use by presenced with process id {pid}: stop that one, or use another --data-dir")]
-    InUse {
-        /// The directory.
-        dir: PathBuf,
-        /// Who has it.
-        pid: String,
-    },
-    /// Others could read it.
-    #[error("{path:?} can be read by others (mode {mode:04o}): chmod 600 {path:?}")]
-    Loose {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// It belongs to somebody else.
-    #[error("{path:?} belongs to user id {owner}, not to this process's: chown it, or name another file")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
-    /// It holds nothing useful.
+    /// Another process has the lock.
+    #[error("data directory {dir:?} is in use by presenced with process id {pid}: stop it, or use another --data-dir")]
+    InUse { dir: PathBuf, pid: String },
+    /// The file has permissions for group or others.
+    #[error("{path:?} is accessible to other users (mode {mode:04o}): run chmod 600 {path:?}")]
+    Loose { path: PathBuf, mode: u32 },
+    #[error("{path:?} is owned by user id {owner}, not by the user of this process: run chown, or name another file")]
+    Foreign { path: PathBuf, owner: u32 },
+    /// The contents are invalid.
     #[error("{path:?} {what}")]
-    Useless {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        what: &'static str,
-    },
-    /// The file system said no.
+    Invalid { path: PathBuf, what: &'static str },
     #[error("can't use {path:?}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// The directory, held by this process for as long as it lives.
+/// The data directory, locked for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -69,7 +42,7 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory if need be and takes it for this process.
+    /// Creates the directory if it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| at(path, source))?;
@@ -100,11 +73,11 @@ impl DataDir {
         })
     }
 
-    /// The internal secrets: of `file`, or of the directory's own, made now if there is none.
+    /// The internal secrets: of `file`, or of the directory's own file, which is created if it is missing.
     pub(crate) fn secrets(&self, file: Option<&Path>) -> Result<Vec<Vec<u8>>, DataDirError> {
         let (path, bytes) = self.own_or(file, "secret")?;
         check_private(&path)?;
-        let useless = |what| DataDirError::Useless {
+        let invalid = |what| DataDirError::Invalid {
             path: path.clone(),
             what,
         };
@@ -114,18 +87,18 @@ impl DataDir {
             .filter(|line| !line.is_empty());
         let secrets: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
         if secrets.is_empty() || secrets.len() > 2 {
-            return Err(useless("must hold one secret, or two on a line each"));
+            return Err(invalid("must hold one secret, or two on a line each"));
         }
         if secrets.iter().any(|secret| secret.len() < SECRET_MIN_BYTES) {
-            return Err(useless(
+            return Err(invalid(
                 "holds a secret shorter than 16 bytes: make one with `openssl rand -hex 32`",
             ));
         }
         Ok(secrets)
     }
 
-    /// The text of the key for users' tokens: of `file`, or of the directory's own, made now if there is none. A public key
-    /// may be read by anyone, a secret may not.
+    /// The file with the key for users' tokens, and its contents: `file`, or the directory's own, which is created if it is
+    /// missing. A public key may be readable by others, a secret may not.
     pub(crate) fn jwt_key(&self, file: Option<&Path>) -> Result<(PathBuf, Vec<u8>), DataDirError> {
         let (path, bytes) = self.own_or(file, "jwt-key")?;
         if !bytes.trim_ascii_start().starts_with(b"-----BEGIN PUBLIC KEY-----") {
@@ -134,7 +107,7 @@ impl DataDir {
         Ok((path, bytes))
     }
 
-    /// Writes down where the daemon can be found, for tools on this machine.
+    /// Writes the daemon's URL to the file `address`, for tools on this machine.
     pub(crate) fn save_address(&self, url: &str) -> Result<(), DataDirError> {
         let path = self.path.join("address");
         replace(&path, format!("{url}\n").as_bytes()).map_err(|source| at(&path, source))
@@ -146,7 +119,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => {
                 let secret = new_secret().map_err(|source| at(&path, source))?;
                 replace(&path, secret.as_bytes()).map_err(|source| at(&path, source))?;
-                tracing::info!(file = ?path, "made");
+                tracing::info!(file = ?path, "created a secret");
                 Ok((path, secret.into_bytes()))
             }
             Err(source) => Err(at(&path, source)),
@@ -187,7 +160,7 @@ fn new_secret() -> io::Result<String> {
     Ok(hex + "\n")
 }
 
-/// Puts a whole file in place of the old one, or leaves the old one.
+/// Replaces a file atomically.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
@@ -217,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_makes_secrets_that_only_the_owner_reads_and_keeps_them() {
+    fn the_first_start_creates_private_secrets_and_keeps_them() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("a/b");
         let dir = DataDir::open(&path).expect("a data directory");
@@ -236,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_process_is_told_who_has_the_directory() {
+    fn the_error_of_a_second_process_names_the_first() {
         let root = tempfile::tempdir().expect("a directory");
         let _first = DataDir::open(root.path()).expect("a data directory");
-        let refused = DataDir::open(root.path()).expect_err("in use").to_string();
-        assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+        let error = DataDir::open(root.path()).expect_err("in use").to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
     }
 
     #[test]
-    fn two_lines_are_two_secrets_and_anything_else_is_refused() {
+    fn a_secret_file_holds_one_or_two_secrets() {
         let root = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(root.path()).expect("a data directory");
         let file = root.path().join("mine");
@@ -271,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_can_read_is_refused_with_the_fix() {
+    fn a_secret_that_others_can_read_is_an_error_with_the_remedy() {
         let root = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(root.path()).expect("a data directory");
         dir.secrets(None).expect("a secret");
         let path = root.path().join("secret");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("a mode");
-        let refused = dir.secrets(None).expect_err("too loose").to_string();
-        assert!(refused.contains("chmod 600"), "{refused}");
+        let error = dir.secrets(None).expect_err("too loose").to_string();
+        assert!(error.contains("chmod 600"), "{error}");
         dir.jwt_key(None).expect("a key");
         let path = root.path().join("jwt-key");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");

@@ -1,5 +1,5 @@
-//! Log lines go to stderr through a bounded queue and a thread of their own: a pipe that nobody reads, or that is closed,
-//! stalls nobody. What does not fit is dropped and counted, and the count is told when there is room again.
+//! Logging to stderr through a bounded queue and a thread of its own, so that a blocked or closed pipe stalls no other thread.
+//! Lines that don't fit are dropped and counted, and the count is logged once there is room again.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,22 +12,20 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 
-/// LogQueue that may wait for stderr: a second of a very talkative daemon.
+/// Capacity of the queue in lines: about a second at the highest rate of logging.
 const LINES_MAX: usize = 8192;
 
-/// Counts what was dropped.
 #[derive(Clone)]
 pub(crate) struct LogMetrics {
     dropped: Counter,
 }
 
 impl LogMetrics {
-    /// Registers it.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let dropped = Counter::default();
         registry.register(
             "log_lines_dropped",
-            "Log lines that did not fit into a blocked pipe",
+            "Log lines dropped because stderr was blocked",
             dropped.clone(),
         );
         Self { dropped }
@@ -51,11 +49,11 @@ pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetric
     Ok(())
 }
 
-/// Where log lines are put.
+/// The queue of log lines for stderr.
 #[derive(Clone)]
 struct LogQueue {
     queue: SyncSender<Vec<u8>>,
-    /// Dropped since the last line that fitted.
+    /// Lines dropped since the last one that fit.
     dropped: Arc<AtomicU64>,
     metrics: LogMetrics,
 }
@@ -65,7 +63,7 @@ impl LogQueue {
         let (queue, lines): (_, Receiver<Vec<u8>>) = sync_channel(LINES_MAX);
         std::thread::Builder::new().name("log".into()).spawn(move || {
             for line in lines {
-                // A closed pipe is no reason to end: whoever reads may come back, and nobody else is to blame.
+                // A closed pipe does not end the thread: a named pipe may get a reader again.
                 let _ = out.write_all(&line).and_then(|()| out.flush());
             }
         })?;
@@ -105,7 +103,7 @@ impl<'a> MakeWriter<'a> for LogQueue {
     }
 }
 
-/// One line in the making; put into the queue whole.
+/// One line that is being formatted; put into the queue as a whole.
 struct LogLine<'a> {
     lines: &'a LogQueue,
     bytes: Vec<u8>,
@@ -137,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes one line whenever the test lets it, and fails for ever once it is told to.
+    /// Takes one line for each message in `allow`, and fails once `allow` is closed.
     struct Pipe {
         allow: mpsc::Receiver<()>,
         seen: mpsc::Sender<Vec<u8>>,
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_stalls_nobody_and_the_loss_is_told() {
+    fn a_blocked_pipe_drops_lines_and_logs_how_many() {
         let (lines, allow, seen) = lines();
         let extra = 100;
         for number in 0..LINES_MAX + extra {
@@ -185,12 +183,12 @@ mod tests {
         (0..LINES_MAX - 1).for_each(|_| drop(next()));
         lines.put(b"after\n".to_vec());
         (0..8).for_each(|_| allow.send(()).expect("a writer"));
-        let told = format!("{dropped} log lines were dropped\n").into_bytes();
-        assert!((0..4).any(|_| next() == told), "nobody said what was lost");
+        let report = format!("{dropped} log lines were dropped\n").into_bytes();
+        assert!((0..4).any(|_| next() == report), "the loss was not logged");
     }
 
     #[test]
-    fn a_closed_pipe_stalls_nobody() {
+    fn a_closed_pipe_blocks_no_logging() {
         let (lines, allow, _seen) = lines();
         drop(allow);
         for number in 0..10 * LINES_MAX {

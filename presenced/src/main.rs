@@ -1,5 +1,5 @@
-//! `presenced`: the presence daemon. What was typed is read here, and what went wrong is said here; everything in between
-//! is built in [`app`].
+//! `presenced`: the presence daemon. Reads the configuration, starts logging and the runtime, and prints errors; [`app`] builds
+//! everything else.
 
 mod api;
 mod app;
@@ -23,20 +23,20 @@ use prometheus_client::registry::Registry;
 
 use config::{Config, Outcome};
 
-/// Exit code of a start that was refused because of what was typed.
-const WRONG_USE: u8 = 2;
+/// Exit code of an invalid command line or configuration.
+const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     match config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(Outcome::Run(config)) => run(*config),
         Ok(Outcome::Print(text)) => {
-            // Whoever closed the pipe early has seen enough.
+            // Fails if the reader closed the pipe early.
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&error);
-            ExitCode::from(WRONG_USE)
+            print_error(&error);
+            ExitCode::from(USAGE_ERROR)
         }
     }
 }
@@ -45,26 +45,26 @@ fn run(config: Config) -> ExitCode {
     let mut registry = Registry::with_prefix("presenced");
     let logging = logging::LogMetrics::register(&mut registry);
     if let Err(error) = logging::start(config.log_format, config.log_level, logging) {
-        complain(&format_args!("can't start the log: {error}"));
+        print_error(&format_args!("can't start the log: {error}"));
         return ExitCode::FAILURE;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let ended = runtime.block_on(app::run(config, registry));
-        // What a client still reads is not waited for: everything that matters was written before.
+        // Not waiting for clients that still read: everything durable is written.
         runtime.shutdown_background();
         ended
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// One line on stderr.
-fn complain(error: &dyn std::fmt::Display) {
+/// Prints one line on stderr.
+fn print_error(error: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "presenced: {error:#}");
 }

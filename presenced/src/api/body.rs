@@ -1,5 +1,5 @@
-//! How a body is read: its type and length first, then its bytes within a limit and a time, then strictly as a JSON
-//! object whose fields are looked at one by one, so that each bad value gets its own code.
+//! Reads request bodies: checks encoding and length, reads the bytes within a limit and a timeout, then parses strictly as a
+//! JSON object whose fields are parsed one by one, so that each invalid value gets its own code.
 
 use std::time::Duration;
 
@@ -14,22 +14,27 @@ use serde_json::value::RawValue;
 
 use crate::server::ApiError;
 
-/// Most bytes read of a body that is too large, so that its sender gets to see the answer.
+/// Most bytes that are read and discarded of a body that is too large, so that its sender sees the response.
 const DISCARD_MAX_BYTES: usize = 1024 * 1024;
-/// How long that may take in all.
+/// How long discarding may take in all.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long nothing may come meanwhile: whoever announced a body and sends none waits for the answer.
+/// How long a pause may last while discarding: a client that announced a body and sends none waits for the response.
 const DISCARD_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads a body of `limit` bytes at most.
+/// Reads a body of at most `limit` bytes.
 pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> Result<Bytes, ApiError> {
     check_encoding(request.headers())?;
     let expects = request.headers().contains_key(header::EXPECT);
     let mut body = request.into_body();
-    let too_large = || ApiError::new(Code::TooLarge, format!("the body is over {limit} bytes"));
+    let too_large = || {
+        ApiError::new(
+            Code::TooLarge,
+            format!("request body too large: the limit is {limit} bytes"),
+        )
+    };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send everything.
+        // A client that waits for `100 Continue` has sent nothing yet, and reading would make it send the whole body.
         if !expects {
             discard(body).await;
         }
@@ -42,31 +47,29 @@ pub(super) async fn read(request: Request, limit: usize, timeout: Duration) -> R
             discard(body).await;
             Err(too_large())
         }
-        Ok(Err(_)) => Err(ApiError::new(
-            Code::InvalidJson,
-            "the body could not be read to its end",
-        )),
+        Ok(Err(_)) => Err(ApiError::new(Code::InvalidJson, "incomplete request body")),
         Err(_) => Err(ApiError::new(
             Code::RequestTimeout,
-            format!("the body took longer than {timeout:?}"),
+            format!("request body not received within {timeout:?}"),
         )),
     }
 }
 
-/// A body is JSON, whatever it says of its type: `curl -d` says it is a form. No page of another site gains by that, because
-/// every call with a body needs a credential in a header, and a browser asks before it sends one elsewhere.
+/// A body is parsed as JSON whatever its content type: `curl -d` sends that of a form. This allows no cross-site request,
+/// because every call with a body needs a credential in a header, which a browser sends to another origin only after a
+/// preflight.
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(
             Code::UnsupportedMediaType,
-            "the body must not be encoded",
+            "unsupported Content-Encoding: send the body unencoded",
         ));
     }
     Ok(())
 }
 
-/// Takes what is still coming, within bounds: a connection closed on unread bytes is reset, and its client may never see
-/// why. Beyond the bounds it has to live with that.
+/// Reads and discards the rest of a body, within bounds: a connection that is closed with unread bytes is reset, and its
+/// client may never see the response.
 async fn discard(body: Body) {
     let mut rest = Limited::new(body, DISCARD_MAX_BYTES);
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, async {
@@ -75,15 +78,15 @@ async fn discard(body: Body) {
     .await;
 }
 
-/// Reads a JSON object strictly. `T` has a raw field for each that is known.
+/// Parses a JSON object strictly. `T` has a raw field for each known key.
 pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    let refused = |why: String| ApiError::new(Code::InvalidJson, why);
-    strict::check(bytes).map_err(|error| refused(error.to_string()))?;
-    // serde would take an array for a struct, field by field.
+    let invalid_json = |why: String| ApiError::new(Code::InvalidJson, why);
+    strict::check(bytes).map_err(|error| invalid_json(error.to_string()))?;
+    // serde accepts an array for a struct, field by field.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(refused("the body must be a JSON object".into()));
+        return Err(invalid_json("the request body must be a JSON object".into()));
     }
-    serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| invalid_json(error.to_string()))
 }
 
 /// The value of a field; none if it is absent or null.
@@ -91,18 +94,18 @@ pub(super) fn optional<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: 
     let Some(raw) = raw else { return Ok(None) };
     match serde_json::from_str::<Option<T>>(raw.get()) {
         Ok(value) => Ok(value),
-        Err(_) => Err(invalid(name, "has a bad value")),
+        Err(_) => Err(invalid(name, "has a value of the wrong type")),
     }
 }
 
-/// The value of a field that must be there.
+/// The value of a required field.
 pub(super) fn required<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, name: &str) -> Result<T, ApiError> {
     optional(raw, name)?.ok_or_else(|| invalid(name, "is missing"))
 }
 
-/// What is wrong with a field.
+/// An error about the field `name`: `what` completes the sentence.
 pub(super) fn invalid(name: &str, what: &str) -> ApiError {
-    ApiError::new(Code::InvalidValue, format!("the field {name:?} {what}"))
+    ApiError::new(Code::InvalidValue, format!("field {name:?} {what}"))
 }
 
 #[cfg(test)]
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_whole_object_without_a_key_twice_is_read() {
+    fn only_one_object_without_duplicate_keys_is_accepted() {
         let depth = |levels: usize| {
             let (open, close) = ("[".repeat(levels), "]".repeat(levels));
             format!(r#"{{"value":{open}{close}}}"#)
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_missing_null_or_of_its_type() {
+    fn an_optional_field_is_absent_null_or_of_its_type() {
         let fields = |text: &'static str| object::<TestFields<'static>>(text.as_bytes()).unwrap();
         assert_eq!(optional::<u64>(fields("{}").value, "value"), Ok(None));
         assert_eq!(optional::<u64>(fields(r#"{"value":null}"#).value, "value"), Ok(None));

@@ -1,5 +1,5 @@
-//! Who may call what, as extractors: a handler that names one of these in its arguments can't be reached by anybody
-//! else. They come before the path, the query string and the body, so a stranger learns nothing and costs nothing.
+//! Authorization, as extractors: a handler that takes one of these as an argument is reached by no other caller. They come
+//! before the path, the query string and the body, so an unauthorized request is rejected before anything else is parsed.
 
 use std::sync::Arc;
 
@@ -10,18 +10,17 @@ use presence::wire::code::Code;
 use presence::wire::record::Viewer;
 
 use super::AppState;
-use crate::auth::CallerIdentity;
+use crate::auth::{AuthError, CallerIdentity};
 use crate::server::{ApiError, Peer};
 
 /// An internal caller.
 pub(super) struct Internal;
 
-/// An internal caller, and the user on whose behalf it calls.
+/// An internal caller, with the user on whose behalf it calls.
 pub(super) struct InternalFor(pub(super) UserId);
 
 /// A user, or an internal caller on behalf of one.
 pub(super) struct ActingUser {
-    /// Whose choice it is.
     pub(super) user: UserId,
     /// How the caller sees that user.
     pub(super) viewer: Viewer,
@@ -29,9 +28,7 @@ pub(super) struct ActingUser {
 
 /// A user or an internal caller.
 pub(super) enum AnyCaller {
-    /// Sees everything.
     Internal,
-    /// Sees more of itself than of others.
     User(UserId),
 }
 
@@ -48,7 +45,7 @@ impl AnyCaller {
 
 fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError> {
     let Some(Peer(peer)) = parts.extensions.get::<Peer>() else {
-        tracing::error!("a request without its peer");
+        tracing::error!("a request has no peer address");
         return Err(ApiError::internal());
     };
     state.admission.authenticate(peer.ip(), &parts.headers, None)
@@ -57,16 +54,16 @@ fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError>
 fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {
     match identity.internal {
         true => Ok(()),
-        // Without the header it is 401 whatever else is there; a wrong one was refused already.
+        // Without the header it is 401 whatever else is sent; a wrong one is rejected before.
         false => Err(ApiError::new(
             Code::Unauthenticated,
-            "this call needs the header x-secret-token",
+            "internal call: send the header x-secret-token",
         )),
     }
 }
 
 fn missing_user() -> ApiError {
-    ApiError::new(Code::MissingUser, "this call needs a user: the header x-user-id")
+    ApiError::new(Code::MissingUser, "missing user: send the header x-user-id")
 }
 
 impl FromRequestParts<Arc<AppState>> for Internal {
@@ -111,7 +108,7 @@ impl FromRequestParts<Arc<AppState>> for AnyCaller {
         match (identity.internal, identity.user) {
             (true, _) => Ok(Self::Internal),
             (false, Some(user)) => Ok(Self::User(user)),
-            (false, None) => Err(ApiError::new(Code::Unauthenticated, "no credential")),
+            (false, None) => Err(AuthError::Unauthenticated.into()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Cross-origin pages: the user's calls, from allowed origins, by name. Never `*`, and no cookies: there are none.
+//! Cross-origin resource sharing: allowed origins may use a user's calls. An origin is always named, never `*`, and there are
+//! no cookies.
 
 use std::sync::Arc;
 
@@ -10,19 +11,19 @@ use super::{AppState, SharedState, routes};
 use crate::auth::Auth;
 use crate::server::ApiError;
 
-/// What a page may ask of a route, response_headers by the answer to every request there.
+/// Whether a page may read the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sharing {
-    /// No page's business: the route is not a user's call.
+    /// The route is not a user's call.
     NotForPages,
-    /// For pages, but not for this one, or no page asks.
+    /// The route is for pages, but the request has no origin or one that is not allowed.
     Withheld,
-    /// The page of this origin may read the answer.
+    /// A page of this origin may read the response.
     With(HeaderValue),
 }
 
 impl Sharing {
-    /// What applies to a request on `route`.
+    /// The sharing of a request on `route`.
     pub(super) fn of(route: &str, auth: &Auth, headers: &HeaderMap) -> Self {
         if routes::methods_of_pages(route).is_none() {
             return Self::NotForPages;
@@ -33,14 +34,14 @@ impl Sharing {
         }
     }
 
-    /// Adds what the browser must know to an answer.
-    pub(super) fn tell(self, answer: &mut HeaderMap) {
+    /// Adds the headers for the browser to a response.
+    pub(super) fn add_headers(self, response: &mut HeaderMap) {
         if self != Self::NotForPages {
-            answer.append(header::VARY, HeaderValue::from_static("origin"));
+            response.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if let Self::With(origin) = self {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            answer.insert(
+            response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.insert(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
                 HeaderValue::from_static("retry-after"),
             );
@@ -48,7 +49,8 @@ impl Sharing {
     }
 }
 
-/// `OPTIONS` on a user's call: what a page of an allowed origin may send. The middleware adds the origin itself.
+/// `OPTIONS` on a user's call: which methods and headers a page of an allowed origin may send. The middleware adds the
+/// origin itself.
 pub(super) async fn preflight(
     State(state): SharedState,
     matched: MatchedPath,
@@ -56,8 +58,8 @@ pub(super) async fn preflight(
 ) -> Result<Response, ApiError> {
     let state: &AppState = Arc::as_ref(&state);
     let methods = routes::methods_of_pages(matched.as_str()).unwrap_or_default();
-    let mut answer = StatusCode::NO_CONTENT.into_response();
-    let response_headers = answer.headers_mut();
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let response_headers = response.headers_mut();
     if state.auth.check_origin(&headers)?.is_some() {
         response_headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
         response_headers.insert(
@@ -66,5 +68,5 @@ pub(super) async fn preflight(
         );
         response_headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
-    Ok(answer)
+    Ok(response)
 }

@@ -1,4 +1,4 @@
-//! What a listing is asked for: the query string of `GET /api/presence`, and the cursor between its pages. Pure.
+//! The query string of `GET /api/presence`, and the cursor between pages. Pure.
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use super::percent::{self, Plus};
 use crate::engine::ListRequest;
 use crate::server::ApiError;
 
-/// Records on a page if nothing else is asked for.
+/// Records on a page by default.
 const PAGE_DEFAULT_RECORDS: usize = 100;
 
-/// Reads the query string. Unknown parameters are ignored; one given twice is refused.
+/// Parses the query string. Unknown parameters are ignored; a duplicate one is an error.
 pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
     let [mut status, mut prefix, mut limit, mut cursor] = [const { None }; 4];
     for pair in query.split('&') {
@@ -28,47 +28,47 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
         };
         let value = percent::decode(value, Plus::Space).ok_or_else(|| invalid(name, "is not percent-encoded UTF-8"))?;
         if parameter.replace(value).is_some() {
-            return Err(invalid(name, "is given twice"));
+            return Err(invalid(name, "is duplicate"));
         }
     }
     Ok(ListRequest {
-        status: status.map(|word| status_of(&word)).transpose()?,
-        prefix: prefix.map(prefix_of).transpose()?.unwrap_or_default(),
-        limit: limit.map_or(Ok(PAGE_DEFAULT_RECORDS), |digits| limit_of(&digits))?,
+        status: status.map(|text| parse_status(&text)).transpose()?,
+        prefix: prefix.map(parse_prefix).transpose()?.unwrap_or_default(),
+        limit: limit.map_or(Ok(PAGE_DEFAULT_RECORDS), |digits| parse_limit(&digits))?,
         after: cursor.map(|text| decode_cursor(&text)).transpose()?,
     })
 }
 
 fn invalid(name: &str, what: &str) -> ApiError {
-    ApiError::new(Code::InvalidValue, format!("the parameter {name:?} {what}"))
+    ApiError::new(Code::InvalidValue, format!("parameter {name:?} {what}"))
 }
 
-fn status_of(word: &str) -> Result<Status, ApiError> {
-    // Nobody who is listed is OFFLINE: to ask for that is a mistake worth telling.
-    match word.parse() {
+fn parse_status(text: &str) -> Result<Status, ApiError> {
+    // OFFLINE users are never listed, so to ask for them is a mistake.
+    match text.parse() {
         Ok(status) if status != Status::Offline => Ok(status),
-        _ => Err(invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB")),
+        _ => Err(invalid("status", "must be ONLINE, IDLE or DO_NOT_DISTURB")),
     }
 }
 
-fn prefix_of(text: String) -> Result<String, ApiError> {
+fn parse_prefix(text: String) -> Result<String, ApiError> {
     if text.len() > USER_ID_MAX_BYTES || text.chars().any(char::is_control) {
-        return Err(invalid("prefix", "begins no user id"));
+        return Err(invalid("prefix", "is not the beginning of a valid user id"));
     }
     Ok(text)
 }
 
-fn limit_of(digits: &str) -> Result<usize, ApiError> {
+fn parse_limit(digits: &str) -> Result<usize, ApiError> {
     let number = match digits.bytes().all(|byte| byte.is_ascii_digit()) {
         true => digits.parse().ok(),
         false => None,
     };
     number
         .filter(|number| (1..=PAGE_MAX_RECORDS).contains(number))
-        .ok_or_else(|| invalid("limit", "is not a number from 1 to 1000"))
+        .ok_or_else(|| invalid("limit", "must be a number from 1 to 1000"))
 }
 
-/// The cursor after `last`: its bytes in hexadecimal, so that every id fits into a URL as it is. Opaque to clients.
+/// The cursor of the page after `last`: its bytes in hexadecimal, so that no id needs escaping in a URL. Opaque to clients.
 pub(super) fn encode_cursor(last: &str) -> String {
     let mut text = String::with_capacity(last.len() * 2);
     for byte in last.bytes() {
@@ -85,7 +85,12 @@ fn decode_cursor(text: &str) -> Result<UserId, ApiError> {
         let id = String::from_utf8(bytes).ok().filter(|_| rest.is_empty())?;
         UserId::new(&id).ok()
     };
-    decode().ok_or_else(|| invalid("cursor", "is none that this server gave"))
+    decode().ok_or_else(|| {
+        ApiError::new(
+            Code::InvalidValue,
+            "invalid cursor: use the \"next\" of the page before",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -93,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_asked_is_the_first_hundred_of_everybody() {
+    fn without_parameters_the_first_hundred_users_are_listed() {
         for query in ["", "prefix=", "unknown=1&&x"] {
             let request = parse(query).unwrap();
             assert_eq!(request.status, None);
@@ -104,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_asked_is_understood() {
+    fn all_parameters_are_parsed() {
         let request = parse("status=DO_NOT_DISTURB&prefix=a%2Fb+%2B%C3%A9&limit=1000&cursor=616e6e61").unwrap();
         assert_eq!(request.status, Some(Status::DoNotDisturb));
         assert_eq!(request.prefix, "a/b +é");
@@ -113,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_exact() {
+    fn limit_and_prefix_have_exact_bounds() {
         for (limit, good) in [
             ("0", false),
             ("1", true),
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_are_told_apart_from_none() {
+    fn an_invalid_value_is_an_error() {
         for query in [
             "status=OFFLINE",
             "status=",
@@ -157,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_finds_its_way_back_whatever_the_id() {
+    fn a_cursor_survives_a_round_trip() {
         for id in ["a", "é/%&=+ #", &"x".repeat(128)] {
             let cursor = encode_cursor(id);
             assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric()));

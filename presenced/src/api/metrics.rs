@@ -1,4 +1,4 @@
-//! Figures of the calls: how many, and how long they took, by route. Labels come from fixed lists, never from a request.
+//! Metrics of REST calls: count and duration by route. Labels come from fixed lists, never from a request.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::routes;
 
-/// Half a millisecond, which is a lookup, to ten seconds, which is a store that hangs.
+/// From half a millisecond, a lookup, to ten seconds, a store that hangs.
 const BUCKETS_SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
 ];
 
-/// Classes of status that every call may be answered with.
+/// Status classes that every call may have.
 const USUAL_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,7 +32,6 @@ struct RouteLabels {
     route: &'static str,
 }
 
-/// Figures of the calls.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiMetrics {
     requests: Family<CallLabels, Counter>,
@@ -40,7 +39,6 @@ pub(crate) struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),
@@ -48,7 +46,7 @@ impl ApiMetrics {
         };
         registry.register(
             "http_requests",
-            "Requests answered, by route and class of status",
+            "Requests served, by method, route and status class",
             metrics.requests.clone(),
         );
         // There from the start, so that an alert can tell none from no data.
@@ -59,7 +57,7 @@ impl ApiMetrics {
         }
         registry.register_with_unit(
             "http_request_duration",
-            "From the request's head to the answer's, by route",
+            "Time from the request head to the response head, by method and route",
             Unit::Seconds,
             metrics.seconds.clone(),
         );

@@ -25,7 +25,7 @@ pub(super) async fn handle_request(State(state): SharedState, request: Request, 
         Err(error) => ApiError::from(error).into_response(),
     };
     add_headers(response.headers_mut());
-    sharing.tell(response.headers_mut());
+    sharing.add_headers(response.headers_mut());
     state.metrics.count(&method, route, response.status(), watch.elapsed());
     response
 }
@@ -48,7 +48,7 @@ pub(super) async fn limit_handshakes(State(state): SharedState, request: Request
 fn admit(state: &Arc<AppState>, request: &Request) -> Result<(), ApiError> {
     let extensions = request.extensions();
     let Some(Peer(peer)) = extensions.get::<Peer>() else {
-        tracing::error!("a request without its peer");
+        tracing::error!("a request has no peer address");
         return Err(ApiError::internal());
     };
     let order = extensions.get::<RequestOrder>().copied().unwrap_or(RequestOrder::Later);

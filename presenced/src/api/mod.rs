@@ -1,5 +1,5 @@
-//! REST: every call of the contract, each in its own file under [`handlers`], and what they share: who may call, how a body
-//! is read, what an error response looks like. What a call does to a user is decided in the engine; nothing of WebSockets is known here.
+//! REST: one handler per call under [`handlers`], and what they share: authorization, reading of bodies, middleware. What a
+//! call does to a user is decided in the engine; nothing here knows of WebSockets.
 
 mod body;
 mod caller;
@@ -37,55 +37,44 @@ use crate::engine::{Engine, EngineError};
 use crate::limit::Limit;
 use crate::server::{Admission, ApiError, ConnectionLimit};
 
-/// What the calls stand on.
+/// The state that all handlers share.
 pub(crate) struct AppState {
-    /// Users and what happens to them.
     pub(crate) engine: Arc<Engine>,
-    /// Hosts and origins.
+    /// For the checks of `Host` and `Origin`; [`Admission`] authenticates.
     pub(crate) auth: Arc<Auth>,
-    /// Who is calling, and whether that address failed too often.
     pub(crate) admission: Arc<Admission>,
-    /// The time.
     pub(crate) clock: Arc<Clock>,
-    /// Sizes and times of bodies.
     pub(crate) limits: Arc<Limits>,
-    /// Places for connections, for `/api/stats`.
+    /// For `/api/stats`.
     pub(crate) connection_limit: Arc<ConnectionLimit>,
-    /// Whether the daemon can serve.
     pub(crate) readiness: Arc<Readiness>,
-    /// What doesn't change while the daemon runs.
     pub(crate) node_info: NodeInfo,
-    /// Figures of the calls.
     pub(crate) metrics: ApiMetrics,
-    /// Everybody's figures, for `/metrics`.
+    /// All metrics of the daemon, for `/metrics`.
     pub(crate) registry: Arc<Registry>,
 }
 
-/// What doesn't change while the daemon runs.
+/// Facts about this node for `/api/stats`; they don't change while the daemon runs.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeInfo {
-    /// The node's name.
     pub(crate) node: String,
-    /// Of the database schema.
     pub(crate) schema_version: u32,
     /// The process's limit on open files.
     pub(crate) open_files: u64,
-    /// When it began to accept.
     pub(crate) accepting_since: Mono,
 }
 
-/// Where `/metrics` is answered.
+/// Which listener serves `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetricsAt {
-    /// Beside the API.
     MainListener,
-    /// By [`metrics_router`], on a listener of its own.
+    /// A separate one, with [`metrics_router`].
     OwnListener,
 }
 
-/// Everything the main listener answers. `ws` is what answers `/ws`.
+/// The router of the main listener. `ws` handles `/ws`.
 pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: MetricsAt) -> Router {
-    // A word of a path may be a user's id too: such paths answer for both.
+    // A fixed path segment may be a user id too: such a path has the methods of both routes.
     let router = Router::new()
         .route(
             routes::CUSTOM_STATUS,
@@ -122,7 +111,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .layer(from_fn_with_state(state, middleware::handle_request))
 }
 
-/// `/metrics` alone, for a listener of its own.
+/// The router of a separate metrics listener.
 pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
     Router::new()
         .route(routes::METRICS, get(handlers::scrape))
@@ -133,13 +122,13 @@ pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
 }
 
 async fn not_found(uri: Uri) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no {:?} here", uri.path()))
+    ApiError::new(Code::NotFound, format!("no such path: {}", uri.path()))
 }
 
 async fn method_not_allowed() -> ApiError {
     ApiError::new(
         Code::MethodNotAllowed,
-        "this path knows other methods; see the Allow header",
+        "method not allowed: the Allow header lists the allowed ones",
     )
 }
 
@@ -153,11 +142,10 @@ impl From<EngineError> for ApiError {
     }
 }
 
-/// What a handler is given of the state.
+/// The extractor of the state.
 type SharedState = State<Arc<AppState>>;
 
 impl AppState {
-    /// How long a body may take to arrive.
     fn body_timeout(&self) -> Duration {
         self.limits.message_timeout
     }

@@ -1,5 +1,5 @@
-//! The user named in a path. Taken from the raw path rather than from the router's captures: an escaped slash stays part
-//! of the id, and a path whose last segment is a word of the API names a user as well.
+//! The user id in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
+//! and a segment that is fixed in another route can be a user id too.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ pub(super) const THIRD: usize = 3;
 /// The segment after `/api/user/custom-status/`.
 pub(super) const FOURTH: usize = 4;
 
-/// The user that the path's `SEGMENT` names, counted from one.
+/// The user id in segment number `SEGMENT` of the path, counted from one.
 pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
 
 impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
-        // A path begins with a slash, so what lies before the first one is the empty segment 0.
+        // A path begins with a slash, so segment 0, before it, is empty.
         let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
-        let refused = |why: String| ApiError::new(Code::InvalidUserId, why);
+        let invalid = |why: String| ApiError::new(Code::InvalidUserId, why);
         let text = percent::decode(segment, Plus::Literal)
-            .ok_or_else(|| refused("the user id in the path is not percent-encoded UTF-8".into()))?;
-        UserId::new(&text).map(Self).map_err(|why| refused(why.to_string()))
+            .ok_or_else(|| invalid("user id in the path is not percent-encoded UTF-8".into()))?;
+        UserId::new(&text).map(Self).map_err(|why| invalid(why.to_string()))
     }
 }

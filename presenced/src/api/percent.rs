@@ -1,15 +1,15 @@
-//! Percent-encoding, decoded once and strictly: what is malformed or no UTF-8 is refused, never guessed at.
+//! Percent-decoding, once and strictly: a malformed escape or invalid UTF-8 is an error, never guessed at.
 
-/// How a `+` is read.
+/// How a `+` is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plus {
-    /// As itself: in paths.
+    /// As a plus sign: in paths.
     Literal,
     /// As a space: in query strings, as forms encode it.
     Space,
 }
 
-/// The text that `encoded` stands for; none if an escape is malformed or the bytes are no UTF-8.
+/// The decoded text; none if an escape is malformed or the bytes are not UTF-8.
 pub(super) fn decode(encoded: &str, plus: Plus) -> Option<String> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.bytes();
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_guessed_at() {
+    fn malformed_escapes_are_rejected() {
         for encoded in ["%", "%2", "%zz", "%+1", "%%41", "%C3", "%FF", "%ED%A0%80"] {
             assert_eq!(decode(encoded, Plus::Literal), None, "{encoded}");
         }

@@ -1,4 +1,4 @@
-//! The paths of the API, once, for the router and as labels of its figures.
+//! The paths of the API, for the router and as metric labels.
 
 pub(super) const CUSTOM_STATUS: &str = "/api/user/custom-status";
 pub(super) const CUSTOM_STATUS_OF: &str = "/api/user/custom-status/{userId}";
@@ -32,7 +32,7 @@ const ALL: [&str; 14] = [
     WS,
 ];
 
-/// What may be called: method and path. Preflights, and ids that are words of a path, are beside it.
+/// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
 pub(super) const CALLS: [(&str, &str); 15] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
@@ -51,13 +51,13 @@ pub(super) const CALLS: [(&str, &str); 15] = [
     ("GET", WS),
 ];
 
-/// The label of a matched route; whatever is none of ours is `none`, so that labels stay few.
+/// The metric label of a matched route; an unknown one is `none`, so that labels stay few.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
     let known = matched.and_then(|matched| ALL.into_iter().find(|route| *route == matched));
     known.unwrap_or("none")
 }
 
-/// The methods that an allowed page may use on this route for a user.
+/// The methods that an allowed origin may use on this route; none if the route is not a user's call.
 pub(super) fn methods_of_pages(route: &str) -> Option<&'static str> {
     match route {
         CUSTOM_STATUS => Some("PUT"),

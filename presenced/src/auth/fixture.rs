@@ -1,4 +1,4 @@
-//! An `Auth` for tests here and elsewhere, and tokens for it.
+//! An `Auth` for tests of all modules, and tokens for it.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::{Auth, AuthOptions, JwtKey};
 
-/// The HS256 secret of tests.
 pub(crate) const JWT_SECRET: &str = "a secret for tests alone";
 
 /// One internal secret, [`JWT_SECRET`], loopback trusted by default, no allowed origin, bound to `127.0.0.1:7420`.
@@ -36,13 +35,12 @@ impl Auth {
     }
 }
 
-/// A token of a user that lasts longer than any test.
+/// A token that does not expire during any test.
 pub(crate) fn token(user: &str) -> String {
     let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
     sign(Algorithm::HS256, &key, &json!({"sub": user, "exp": 32_503_680_000_i64}))
 }
 
-/// Signs whatever claims.
 pub(crate) fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     jsonwebtoken::encode(&Header::new(algorithm), claims, key).unwrap()

@@ -1,5 +1,5 @@
-//! Users' tokens. The key decides the algorithm, never the token; the time comes in as an argument. What a key file holds
-//! is told apart in `pem`.
+//! Users' tokens (JWT). The key decides the algorithm, never the token; the time is an argument. `pem` recognizes the kinds
+//! of keys in a file.
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -9,53 +9,44 @@ use serde_json::Value;
 
 use super::{AuthError, forbidden, pem};
 
-/// Most bytes of a token: a longer one is refused before anything is decoded. Those of directories with hundreds of groups
-/// have about 8 KiB.
+/// Longest token, in bytes: a longer one is rejected before anything is decoded. Tokens of directory services with hundreds
+/// of groups have about 8 KiB.
 const TOKEN_MAX_BYTES: usize = 16 * 1024;
 /// How far ahead `nbf` may lie: an issuer whose clock is a little ahead signs tokens that are not valid yet when they
 /// arrive. `exp` has no such slack, because a connection ends when its token does.
 const NOT_BEFORE_SLACK_MS: f64 = 5_000.0;
-/// The last moment that can be written, 9999-12-30T22:00Z: a later `exp` is taken as this.
+/// The last time that can be formatted, 9999-12-30T22:00Z: a later `exp` is taken as this.
 const LAST_MOMENT_MS: f64 = 253_402_207_200_000.0;
-/// Fewest bytes of an HS256 secret: 128 bits.
+/// Shortest HS256 secret, in bytes: 128 bits.
 const SECRET_MIN_BYTES: usize = 16;
 
-/// What verifies tokens, and the one algorithm it does that with.
+/// A key that verifies tokens, and its one algorithm.
 pub(crate) struct JwtKey {
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
-/// Why a file is no key for tokens. Texts quote nothing of it.
+/// Why a file holds no valid key. No text quotes the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidJwtKey {
-    /// A private key, which signs: whoever verifies must not have it.
-    #[error("it holds a private key; the daemon verifies tokens with the public one")]
+    /// A private key, which signs tokens; the daemon must not have it.
+    #[error("it holds a private key: use the public key of the pair")]
     Private,
-    /// PEM, but of something else.
-    #[error("it is PEM, but not one public key (-----BEGIN PUBLIC KEY-----)")]
+    /// PEM of something else, or of several keys.
+    #[error("it is PEM, but not exactly one public key (-----BEGIN PUBLIC KEY-----)")]
     NotOnePublicKey,
-    /// A public key without its PEM lines. As a secret it would let everybody sign who can read it.
-    #[error("it is a public key, but not as PEM (-----BEGIN PUBLIC KEY-----)")]
+    /// A public key that is not PEM. Taken as a secret it would let everyone sign tokens who can read it.
+    #[error("it is a public key, but not in PEM format (-----BEGIN PUBLIC KEY-----)")]
     NotPem,
-    /// A public key of a kind or on a curve that is not understood, or a damaged one.
-    #[error("its public key is none of RSA, P-256 and Ed25519, or it is damaged")]
+    #[error("its public key is damaged or unsupported: use RSA, P-256 or Ed25519")]
     Unsupported,
-    /// An RSA key that no library verifies with.
-    #[error("its RSA key has {bits} bits; wanted are 2048 to 8192")]
-    RsaSize {
-        /// How many it has.
-        bits: usize,
-    },
-    /// Neither PEM nor text.
-    #[error("it is neither PEM nor a secret in text")]
+    #[error("its RSA key has {bits} bits: use 2048 to 8192")]
+    RsaSize { bits: usize },
+    #[error("it is neither PEM nor a text secret")]
     NotText,
     /// A secret that can be guessed.
-    #[error("its HS256 secret has {bytes} bytes; wanted are 16 or more")]
-    ShortSecret {
-        /// How many it has.
-        bytes: usize,
-    },
+    #[error("its HS256 secret has {bytes} bytes: use 16 or more")]
+    ShortSecret { bytes: usize },
 }
 
 impl std::fmt::Debug for JwtKey {
@@ -71,7 +62,7 @@ impl JwtKey {
     pub(crate) fn from_file_text(text: &[u8]) -> Result<Self, InvalidJwtKey> {
         let text = std::str::from_utf8(text).map_err(|_| InvalidJwtKey::NotText)?;
         if text.contains('\0') {
-            // PEM in UTF-16 would pass as a secret, one that everybody knows.
+            // PEM in UTF-16 would pass as a secret, which would be public.
             return Err(InvalidJwtKey::NotText);
         }
         let (algorithm, key) = if pem::is_pem(text) {
@@ -98,18 +89,18 @@ pub(super) struct Tokens {
     audience: Option<String>,
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 pub(super) struct Claimed {
     pub(super) user: UserId,
     pub(super) expires: Wall,
 }
 
-/// `iss` and `aud` may be anything where nobody asks for them.
+/// `iss` and `aud` may have any type where they are not required.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     exp: f64,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "not_null")]
     nbf: Option<f64>,
     #[serde(default)]
     iss: Value,
@@ -118,16 +109,16 @@ struct Claims {
 }
 
 /// A claim that may be missing, but not `null`.
-fn given<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<f64>, D::Error> {
+fn not_null<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<f64>, D::Error> {
     f64::deserialize(claim).map(Some)
 }
 
 impl Tokens {
     pub(super) fn new(key: JwtKey, issuer: Option<String>, audience: Option<String>) -> Self {
-        // Fails if it is installed already, by another instance.
+        // Fails if another instance has installed it already.
         let _ = DEFAULT_PROVIDER.install_default();
         let mut validation = Validation::new(key.algorithm);
-        // All of this is checked below: the library reads the clock by itself, and skips what a token leaves out.
+        // All of this is checked in `verify`: the library reads the clock itself, and accepts a token without a claim.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -139,44 +130,44 @@ impl Tokens {
         }
     }
 
-    /// What a token says, if its signature is good and it is valid now.
+    /// The claims of a token, if its signature is valid and it is valid now.
     pub(super) fn verify(&self, token: &[u8], now: Wall) -> Result<Claimed, AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
-            return Err(forbidden("the token is too long"));
+            return Err(forbidden("token too long"));
         }
         let verified = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
-        let verified = verified.map_err(|_| forbidden("the token is not valid"))?;
+        let verified = verified.map_err(|_| forbidden("invalid token"))?;
         if verified.header.crit.is_some() {
-            // RFC 7515, section 4.1.11: whoever does not understand an extension that is critical must refuse.
-            return Err(forbidden("the token has a critical extension"));
+            // RFC 7515, section 4.1.11: a critical extension that is not supported makes the token invalid.
+            return Err(forbidden("token has an unsupported critical extension (crit)"));
         }
         let claims = verified.claims;
-        let user = UserId::new(&claims.sub).map_err(|_| forbidden("the token's sub is no user id"))?;
-        let expires = moment(claims.exp);
+        let user = UserId::new(&claims.sub).map_err(|_| forbidden("token sub is not a valid user id"))?;
+        let expires = time(claims.exp);
         if now >= expires {
-            return Err(forbidden("the token has expired"));
+            return Err(forbidden("token expired"));
         }
         if claims
             .nbf
-            .is_some_and(|nbf| moment(nbf - NOT_BEFORE_SLACK_MS / 1000.0) > now)
+            .is_some_and(|nbf| time(nbf - NOT_BEFORE_SLACK_MS / 1000.0) > now)
         {
-            return Err(forbidden("the token is not valid yet"));
+            return Err(forbidden("token not valid yet (nbf)"));
         }
         if self.issuer.as_ref().is_some_and(|issuer| claims.iss != **issuer) {
-            return Err(forbidden("the token is of another issuer"));
+            return Err(forbidden("token has the wrong issuer (iss)"));
         }
         if self
             .audience
             .as_ref()
             .is_some_and(|audience| !names(&claims.aud, audience))
         {
-            return Err(forbidden("the token is for another audience"));
+            return Err(forbidden("token has the wrong audience (aud)"));
         }
         Ok(Claimed { user, expires })
     }
 }
 
-/// Whether an `aud`, one text or a list, names the audience.
+/// Whether an `aud`, a string or a list, names the audience.
 fn names(aud: &Value, audience: &str) -> bool {
     match aud {
         Value::Array(several) => several.iter().any(|one| one == audience),
@@ -186,6 +177,6 @@ fn names(aud: &Value, audience: &str) -> bool {
 
 /// A `NumericDate`: seconds since the epoch, with or without a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "bounded")]
-fn moment(seconds: f64) -> Wall {
+fn time(seconds: f64) -> Wall {
     Wall::from_millis((seconds * 1000.0).floor().clamp(-LAST_MOMENT_MS, LAST_MOMENT_MS) as i64)
 }

@@ -1,6 +1,6 @@
-//! Who is calling: secrets, users' tokens, bare user ids from trusted proxies, and which pages and host names are ours.
-//! Everything is decided from the peer's address, the headers and a time that comes in as an argument; nothing here reads a
-//! file, counts failures (`server::admission` does) or decides what a caller may do (`api::caller` does).
+//! Authentication: internal secrets, users' tokens, bare user ids from trusted proxies, allowed origins and host names.
+//! Everything is decided from the peer's address, the headers and a time that is an argument. Nothing here reads a file,
+//! counts failures (`server::admission` does) or authorizes calls (`api::caller` does).
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -33,79 +33,64 @@ const SECRET_HEADER: &str = "x-secret-token";
 /// The header of a bare user id, in raw UTF-8.
 const USER_HEADER: &str = "x-user-id";
 
-/// What the operator decided. Holds secrets: it has no `Debug`.
+/// The operator's settings. Without `Debug`, because they hold secrets.
 pub(crate) struct AuthOptions {
     /// The internal secret; two during a rotation. An empty one is never valid.
     pub(crate) secrets: Vec<Vec<u8>>,
-    /// What verifies users' tokens.
     pub(crate) jwt: JwtKey,
-    /// The `iss` every token must have, if any.
+    /// The `iss` that every token must have, if set.
     pub(crate) jwt_issuer: Option<String>,
-    /// The `aud` every token must name, if any.
+    /// The `aud` that every token must name, if set.
     pub(crate) jwt_audience: Option<String>,
-    /// Peers whose bare `x-user-id` is believed.
+    /// Peers whose bare `x-user-id` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// The operator named no proxy: loopback is trusted, as far as no header speaks of a proxy in between.
+    /// The operator named no proxy: loopback is trusted, unless a header shows that a proxy is in between.
     pub(crate) trusted_by_default: bool,
-    /// Pages that may call, besides those of the bound address.
+    /// Origins of pages that may call, besides those of the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
-    /// The bound address.
     pub(crate) listen: SocketAddr,
 }
 
-/// Who a caller is. Without a user it is internal.
+/// An authenticated caller: internal, a user, or internal on behalf of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallerIdentity {
-    /// It has the internal secret.
+    /// The caller has the internal secret.
     pub(crate) internal: bool,
     /// The user it is, or on whose behalf it calls.
     pub(crate) user: Option<UserId>,
-    /// When its token runs out, if it has one.
+    /// When its token expires, if it has one.
     pub(crate) expires: Option<Wall>,
 }
 
-/// Why somebody does not come in. Texts quote nothing of a credential.
+/// Why a request is not authenticated. No text quotes a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AuthError {
-    /// There is no credential at all.
-    #[error("no credential: send x-secret-token or a bearer token")]
+    #[error("missing credential: send x-secret-token or a bearer token")]
     Unauthenticated,
-    /// A credential is bad, or a page is not allowed.
+    /// A credential is invalid, or an origin is not allowed.
     #[error("{detail}")]
-    Forbidden {
-        /// Which one, and why.
-        detail: &'static str,
-    },
-    /// A header is there that can't be read as one statement.
+    Forbidden { detail: &'static str },
+    /// A header that may be given once is repeated.
     #[error("{detail}")]
-    InvalidHeader {
-        /// Which one.
-        detail: &'static str,
-    },
-    /// Somebody who may name a user named none.
+    InvalidHeader { detail: &'static str },
+    /// A caller that may name a user sent an invalid id.
     #[error("x-user-id: {detail}")]
-    InvalidUserId {
-        /// Which rule it breaks.
-        detail: UserHeaderFault,
-    },
-    /// `Host` names somebody else.
-    #[error("this host is not served here")]
+    InvalidUserId { detail: UserHeaderFault },
+    /// `Host` is not a name of this server.
+    #[error("unknown host: the Host header must name this server's address or an allowed origin")]
     Misdirected,
 }
 
-/// Why an `x-user-id` is no user id.
+/// Why an `x-user-id` is not a valid user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UserHeaderFault {
-    /// Its bytes are no text.
     #[error("not UTF-8")]
     NotUtf8,
-    /// Its text breaks a rule.
     #[error("{0}")]
     Invalid(InvalidUserId),
 }
 
 impl AuthError {
-    /// The stable code.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Unauthenticated => Code::Unauthenticated,
@@ -117,7 +102,7 @@ impl AuthError {
     }
 }
 
-/// Decides who is who.
+/// Authenticates requests.
 pub(crate) struct Auth {
     secrets: Secrets,
     tokens: Tokens,
@@ -129,7 +114,7 @@ pub(crate) struct Auth {
 enum Given<'a> {
     Absent,
     Once(&'a HeaderValue),
-    Twice,
+    Repeated,
 }
 
 impl Given<'_> {
@@ -138,13 +123,12 @@ impl Given<'_> {
         match (values.next(), values.next()) {
             (None, _) => Given::Absent,
             (Some(value), None) => Given::Once(value),
-            (Some(_), Some(_)) => Given::Twice,
+            (Some(_), Some(_)) => Given::Repeated,
         }
     }
 }
 
 impl Auth {
-    /// For one bound address.
     pub(crate) fn new(options: AuthOptions) -> Self {
         Self {
             secrets: Secrets::new(&options.secrets),
@@ -154,8 +138,8 @@ impl Auth {
         }
     }
 
-    /// Who is calling. A bad credential is refused whatever else is there, so secret and token are both judged before
-    /// anything else is.
+    /// Authenticates a caller. An invalid credential is an error whatever else is sent, so secret and token are both checked
+    /// before anything else.
     pub(crate) fn authenticate(
         &self,
         peer: IpAddr,
@@ -166,8 +150,8 @@ impl Auth {
         let secret = Given::of(headers, SECRET_HEADER);
         let internal = match &secret {
             Given::Once(value) if self.secrets.contains(value.as_bytes()) => true,
-            Given::Once(_) => return Err(forbidden("x-secret-token is wrong")),
-            Given::Absent | Given::Twice => false,
+            Given::Once(_) => return Err(forbidden("invalid x-secret-token")),
+            Given::Absent | Given::Repeated => false,
         };
         let authorization = Given::of(headers, header::AUTHORIZATION.as_str());
         let claimed = match (&authorization, bearer_subprotocol) {
@@ -176,12 +160,12 @@ impl Auth {
             _ => None,
         };
         let named = match (secret, authorization, Given::of(headers, USER_HEADER)) {
-            (Given::Twice, ..) => return Err(twice("x-secret-token is given twice")),
-            (_, Given::Twice, _) => return Err(twice("authorization is given twice")),
+            (Given::Repeated, ..) => return Err(repeated("duplicate header: x-secret-token")),
+            (_, Given::Repeated, _) => return Err(repeated("duplicate header: authorization")),
             (_, Given::Once(_), _) if bearer_subprotocol.is_some() => {
-                return Err(twice("a token is given twice: in authorization and as a subprotocol"));
+                return Err(repeated("duplicate token: in authorization and as a subprotocol"));
             }
-            (_, _, Given::Twice) => return Err(twice("x-user-id is given twice")),
+            (_, _, Given::Repeated) => return Err(repeated("duplicate header: x-user-id")),
             (_, _, Given::Once(value)) => Some(value),
             (_, _, Given::Absent) => None,
         };
@@ -189,7 +173,7 @@ impl Auth {
             (Some(claimed), named) => agreed(internal, claimed, named),
             (None, Some(named)) => {
                 if !internal {
-                    self.proxies.believe(peer, headers)?;
+                    self.proxies.check_user_header(peer, headers)?;
                 }
                 Ok(CallerIdentity {
                     internal,
@@ -206,22 +190,21 @@ impl Auth {
         }
     }
 
-    /// Whose address counts: the peer's or, if that is a trusted proxy, the rightmost untrusted one of `X-Forwarded-For`.
+    /// The client's address: the peer's or, if that is a trusted proxy, the rightmost untrusted one of `X-Forwarded-For`.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         self.proxies.client_address(peer, headers)
     }
 
-    /// Whether an address is a trusted proxy's.
     pub(crate) fn is_trusted_proxy(&self, addr: IpAddr) -> bool {
         self.proxies.trust(addr)
     }
 
-    /// Refuses, on a loopback listener, whoever was led here by a name that is not ours (DNS rebinding).
+    /// On a loopback listener, rejects requests whose `Host` is not a name of this server (DNS rebinding).
     pub(crate) fn check_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         self.pages.check_host(headers)
     }
 
-    /// The page that calls, if it is one and it may.
+    /// The origin of the calling page, if a page calls and its origin is allowed.
     pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<Origin>, AuthError> {
         self.pages.check_origin(headers)
     }
@@ -231,15 +214,15 @@ fn forbidden(detail: &'static str) -> AuthError {
     AuthError::Forbidden { detail }
 }
 
-fn twice(detail: &'static str) -> AuthError {
+fn repeated(detail: &'static str) -> AuthError {
     AuthError::InvalidHeader { detail }
 }
 
-/// A token's user, who must be the one that is named, if one is.
+/// The identity of a token, whose user must be the one in `x-user-id`, if there is one.
 fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Result<CallerIdentity, AuthError> {
     match named {
         Some(named) if named.as_bytes() != claimed.user.as_str().as_bytes() => {
-            Err(forbidden("x-user-id is not the token's user"))
+            Err(forbidden("x-user-id differs from the token's user"))
         }
         _ => Ok(CallerIdentity {
             internal,
@@ -255,10 +238,10 @@ fn user_of(value: &HeaderValue) -> Result<UserId, AuthError> {
         .map_err(|detail| AuthError::InvalidUserId { detail })
 }
 
-/// The token of `Bearer TOKEN`; the word in any case.
+/// The token of `Bearer TOKEN`; the scheme in any case.
 fn bearer_token(value: &HeaderValue) -> Result<&[u8], AuthError> {
     match value.as_bytes().split_at_checked("Bearer ".len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(token.trim_ascii()),
-        _ => Err(forbidden("authorization is no bearer token")),
+        _ => Err(forbidden("authorization is not a bearer token")),
     }
 }

@@ -1,21 +1,20 @@
-//! The origin of a page, as RFC 6454 writes it. Compared as a whole after normalising; nothing here knows which are allowed.
+//! The origin of a page (RFC 6454), normalized so that equal origins compare equal. Which are allowed is `pages`' concern.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An origin: case and default ports are evened out, so equal ones are equal.
+/// An origin, with the host in lower case and the default port filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
-    /// `null`: a page without an origin, such as a file or a sandboxed frame. Anybody can make one.
+    /// `null`: a page without an origin, such as a file or a sandboxed frame. Anyone can make one.
     Opaque,
     /// Scheme, host and port.
     Of {
         /// In lower case.
         scheme: String,
-        /// Whom it names.
         host: Host,
-        /// The port, if there is one or the scheme has a usual one.
+        /// The port, if it is given or the scheme has a default.
         port: Option<u16>,
     },
 }
@@ -29,16 +28,15 @@ pub(crate) enum Host {
     Address(IpAddr),
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidOrigin {
-    /// No `://`, or what stands before it is no scheme.
+    /// No `://`, an invalid scheme, or more than scheme, host and port.
     #[error("an origin is SCHEME://HOST or SCHEME://HOST:PORT, without a path")]
     Shape,
     /// The host is empty, has a wildcard, or is not ASCII.
-    #[error("an origin's host is one name in ASCII (xn--… if it is international) or one address")]
+    #[error("an origin's host is an ASCII name (xn--… if international) or an IP address")]
     Host,
-    /// The port is no number up to 65535.
     #[error("an origin's port is a number up to 65535")]
     Port,
 }
@@ -53,7 +51,6 @@ impl Origin {
         }
     }
 
-    /// Whom it names.
     pub(super) fn host(&self) -> Option<&Host> {
         match self {
             Self::Opaque => None,
@@ -148,7 +145,7 @@ fn name_or_ipv4(host: &str) -> Result<Host, InvalidOrigin> {
     })
 }
 
-/// Digits alone: Rust's own parser takes a sign as well.
+/// Only digits: Rust's own parser accepts a sign.
 fn port_number(text: &str) -> Result<u16, InvalidOrigin> {
     match text.bytes().all(|byte| byte.is_ascii_digit()) {
         true => text.parse().map_err(|_| InvalidOrigin::Port),

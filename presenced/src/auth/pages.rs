@@ -1,20 +1,20 @@
-//! Which pages may call and which host names are ours. A page is judged by its `Origin` alone and never by comparing that
-//! with `Host`: whoever rebinds a name to a loopback address makes the two agree.
+//! Which origins may call and which host names are this server's. `Origin` is checked against the allowed ones and never
+//! compared with `Host`: with DNS rebinding, an attacker's page makes the two equal.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, header};
 
 use super::origin::{Host, Origin, host_and_port};
-use super::{AuthError, Given, forbidden, twice};
+use super::{AuthError, Given, forbidden, repeated};
 
-/// Pages and hosts of this daemon.
+/// Allowed origins and host names.
 pub(super) struct Pages {
-    /// Those the operator named.
+    /// The operator's.
     allowed: Vec<Origin>,
     /// Those of the bound address.
     own: Vec<Origin>,
-    /// Bound to a loopback address: only reachable by names that lead to this machine.
+    /// Bound to a loopback address, so only names of this machine lead here.
     loopback: bool,
 }
 
@@ -56,14 +56,14 @@ impl Pages {
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<Origin>, AuthError> {
         let origin = match Given::of(headers, header::ORIGIN.as_str()) {
             Given::Absent => return Ok(None),
-            Given::Twice => return Err(twice("origin is given twice")),
+            Given::Repeated => return Err(repeated("duplicate header: origin")),
             Given::Once(origin) => origin,
         };
         let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
         match origin {
             Some(origin) if self.allowed.contains(&origin) || self.own.contains(&origin) => Ok(Some(origin)),
             _ => Err(forbidden(
-                "pages of this origin may not call: --allowed-origin names those that may",
+                "origin not allowed: the operator can add it with --allowed-origin",
             )),
         }
     }

@@ -1,5 +1,5 @@
-//! Tells public keys apart before a library reads them. A public key that is mistaken for a secret lets everybody sign, so
-//! whatever looks like one and isn't understood is refused.
+//! Recognizes public keys before a library parses them. A public key that is taken for a secret lets everyone sign tokens, so
+//! anything that looks like one and is not supported is rejected.
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -8,14 +8,14 @@ use super::jwt::InvalidJwtKey;
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// How a P-256 key begins in base64: 27 bytes, up to and with the mark of an uncompressed point (RFC 5480). The library
-/// below does not look at the curve.
+/// How a P-256 key begins in base64: 27 bytes, up to and including the tag of an uncompressed point (RFC 5480). The library
+/// does not check the curve.
 const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
 /// How an Ed25519 key begins in base64: 12 bytes (RFC 8410).
 const ED25519: &str = "MCowBQYDK2VwAyEA";
-/// The algorithm of an RSA key in base64, as it stands behind a length of two bytes (RFC 3279).
+/// The algorithm of an RSA key in base64, after a length of two bytes (RFC 3279).
 const RSA: &str = "ANBgkqhkiG9w0BAQEFAAOC";
-/// How keys begin that are not taken: other curves, Ed448, short RSA. With those above, what is no secret.
+/// How unsupported keys begin: other curves, Ed448, short RSA. They must not be taken for secrets either.
 const OTHERS: [&str; 6] = [
     "MFYwEAYHKoZIzj0C",
     "MHYwEAYHKoZIzj0C",
@@ -25,7 +25,7 @@ const OTHERS: [&str; 6] = [
     "MIGfMA0GCSqGSIb3DQEB",
 ];
 
-/// Whether the text is meant as PEM.
+/// Whether the text is PEM, valid or not.
 pub(super) fn is_pem(text: &str) -> bool {
     text.contains(BEGIN)
 }
@@ -34,7 +34,7 @@ pub(super) fn is_pem(text: &str) -> bool {
 pub(super) fn is_bare_public_key(text: &str) -> bool {
     let dense: String = text.split_whitespace().collect();
     let is_jwk = dense.starts_with('{') && (dense.contains("\"kty\"") || dense.contains("\"keys\""));
-    let is_ssh = ["ssh-", "ecdsa-sha2-"].iter().any(|word| dense.starts_with(word));
+    let is_ssh = ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| dense.starts_with(prefix));
     let is_base64 = dense.starts_with("MII") && dense.contains(RSA)
         || [P256, ED25519]
             .iter()
@@ -68,7 +68,7 @@ pub(super) fn public_key(text: &str) -> Result<(Algorithm, DecodingKey), Invalid
     Ok((algorithm, key))
 }
 
-/// A key of the wrong size would be taken here and then refuse every token.
+/// A key of the wrong size would be accepted at the start and then reject every token.
 fn check_size(algorithm: Algorithm, key: &DecodingKey) -> Result<(), InvalidJwtKey> {
     let bytes = key.try_get_as_bytes().map_err(|_| InvalidJwtKey::Unsupported)?;
     match algorithm {

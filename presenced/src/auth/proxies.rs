@@ -1,5 +1,5 @@
-//! Trusted proxies: whose bare `x-user-id` and `X-Forwarded-For` are believed. IPv4 addresses in their IPv6 form are the
-//! IPv4 addresses they are, on both sides.
+//! Trusted proxies: peers whose bare `x-user-id` and `X-Forwarded-For` are trusted. IPv4-mapped IPv6 addresses are treated as
+//! IPv4 addresses, in networks and in peers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,54 +8,54 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{AuthError, forbidden};
 
-/// Bits before the IPv4 address in its IPv6 form, `::ffff:0:0/96`.
+/// Prefix length of IPv4-mapped addresses, `::ffff:0:0/96`.
 const MAPPED_BITS: u8 = 96;
 
-/// Who is trusted.
+/// Which peers are trusted.
 pub(super) enum Proxies {
-    /// The operator named none: loopback, as long as no header speaks of a proxy in between.
-    Unnamed,
-    /// The operator's.
+    /// The operator named none: loopback, unless a header shows that a proxy is in between.
+    Loopback,
     Named(Vec<IpNet>),
 }
 
 impl Proxies {
     pub(super) fn new(nets: &[IpNet], by_default: bool) -> Self {
         match by_default {
-            true => Self::Unnamed,
+            true => Self::Loopback,
             false => Self::Named(nets.iter().copied().map(canonical).collect()),
         }
     }
 
-    /// Whether the address is a trusted proxy's.
     pub(super) fn trust(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
         match self {
-            Self::Unnamed => addr.is_loopback(),
+            Self::Loopback => addr.is_loopback(),
             Self::Named(nets) => nets.iter().any(|net| net.contains(&addr)),
         }
     }
 
-    /// Whether a bare `x-user-id` from this peer is believed.
-    pub(super) fn believe(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
+    /// Checks that a bare `x-user-id` from this peer is trusted.
+    pub(super) fn check_user_header(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
         match self {
-            _ if !self.trust(peer) => Err(forbidden("a bare x-user-id is believed from trusted proxies alone")),
-            Self::Unnamed if passed_a_proxy(headers) => Err(forbidden(
-                "a bare x-user-id came through a proxy that --trusted-proxy does not name",
+            _ if !self.trust(peer) => Err(forbidden(
+                "x-user-id needs a credential unless it comes from a trusted proxy (--trusted-proxy)",
             )),
-            Self::Unnamed | Self::Named(_) => Ok(()),
+            Self::Loopback if passed_a_proxy(headers) => Err(forbidden(
+                "x-user-id came through a proxy that is not trusted: name it with --trusted-proxy",
+            )),
+            Self::Loopback | Self::Named(_) => Ok(()),
         }
     }
 
-    /// The rightmost address that is no trusted proxy's: each proxy appends whom it heard, so what stands left of the first
-    /// stranger is that stranger's invention.
+    /// The rightmost address that is not a trusted proxy's: each proxy appends its peer, so anything left of the first
+    /// untrusted address can be forged by it.
     pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let lines = headers.get_all("x-forwarded-for").iter().rev();
-        let mut heard = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         while self.trust(client) {
-            match heard.next().and_then(address) {
-                Some(before) => client = before,
+            match entries.next().and_then(address) {
+                Some(previous) => client = previous,
                 None => break,
             }
         }
@@ -63,7 +63,7 @@ impl Proxies {
     }
 }
 
-/// A proxy left its mark: one of the headers that proxies add.
+/// Whether there is one of the headers that proxies add.
 fn passed_a_proxy(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         name == header::FORWARDED
@@ -73,7 +73,7 @@ fn passed_a_proxy(headers: &HeaderMap) -> bool {
     })
 }
 
-/// An entry of `X-Forwarded-For`: an address; some proxies add the port, and then brackets.
+/// An entry of `X-Forwarded-For`: an address; some proxies add a port, and brackets.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry.trim_ascii()).ok()?;
     let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));

@@ -1,19 +1,19 @@
-//! The internal secrets, as digests: what is compared has one length whatever was sent, and no secret stays in memory.
+//! The internal secrets, as digests: all comparisons have the same length, and no secret stays in memory.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The secrets that are valid.
+/// Digests of the valid secrets.
 pub(super) struct Secrets(Vec<[u8; 32]>);
 
 impl Secrets {
-    /// An empty secret is dropped: an empty header must never match.
+    /// Drops empty secrets: an empty header must never match.
     pub(super) fn new(secrets: &[Vec<u8>]) -> Self {
         let filled = secrets.iter().filter(|secret| !secret.is_empty());
         Self(filled.map(|secret| digest(secret)).collect())
     }
 
-    /// In constant time: all of them are compared, whichever fits.
+    /// Compares with all of them, in constant time.
     pub(super) fn contains(&self, given: &[u8]) -> bool {
         let given = digest(given);
         let fits = self

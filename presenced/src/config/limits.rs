@@ -22,7 +22,7 @@ pub(crate) struct Limits {
     /// Watched users of one connection: `too_many_watched` beyond.
     pub watched_per_connection: usize,
     /// Custom status changes of one user: 429 `rate_limited` beyond.
-    pub choices: Rate,
+    pub custom_statuses: Rate,
     /// Messages of one connection, counted under the codec: 4008 beyond.
     pub messages: Rate,
     /// Bytes of one connection, counted under the codec: 4008 beyond.
@@ -56,7 +56,7 @@ impl Default for Limits {
             sessions_per_user: 32,
             reports_per_user: 32,
             watched_per_connection: 5_000,
-            choices: per(20, 10, 20),
+            custom_statuses: per(20, 10, 20),
             messages: per(30, 1, 100),
             bytes: per(64 * 1024, 1, 1024 * 1024),
             bad_messages: per(10, 60, 10),

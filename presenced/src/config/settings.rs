@@ -237,7 +237,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(LIMIT, One, "sessions-per-user", "N", "32", "WebSocket connections of one user", |c, t| c.limits.sessions_per_user = size(only(t)?)?),
     row!(LIMIT, One, "reports-per-user", "N", "32", "Reported sessions of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users that one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
-    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.choices, t)?),
+    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
     row!(LIMIT, One, "messages-per-second", "N", "30", "Messages per second of one connection", |c, t| amount(&mut c.limits.messages, t)?),
     row!(LIMIT, One, "messages-burst", "N", "100", "Messages of one connection in one burst", |c, t| burst(&mut c.limits.messages, t)?),
     row!(LIMIT, One, "bytes-per-second", "BYTES", "64KiB", "Bytes per second of one connection", |c, t| c.limits.bytes.amount = bytes(only(t)?)? as u64),

@@ -30,8 +30,8 @@ fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     }
 }
 
-fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let error = load_with(arguments, environment).expect_err("refused").to_string();
+fn error_of(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let error = load_with(arguments, environment).expect_err("an error").to_string();
     assert!(!error.contains('\n'), "one line: {error}");
     error
 }
@@ -197,7 +197,7 @@ fn an_invalid_key_value_or_relation_is_named_in_one_line() {
         (&["--config", "/nonexistent/file"], &[], "/nonexistent/file"),
     ];
     for (arguments, environment, named) in cases {
-        let error = refused(arguments, environment);
+        let error = error_of(arguments, environment);
         assert!(error.contains(named), "{arguments:?} {environment:?}: {error}");
     }
 }
@@ -215,7 +215,7 @@ fn an_invalid_file_is_named_with_the_line() {
         ("trusted-proxy = [1]\n", 1),
     ] {
         let file = file(text);
-        let error = refused(&["--config", file.path().to_str().expect("a path")], &[]);
+        let error = error_of(&["--config", file.path().to_str().expect("a path")], &[]);
         assert!(error.contains(&format!(":{line}")), "{text:?}: {error}");
     }
 }

@@ -1,5 +1,5 @@
-//! WebSocket: the upgrade, one task per connection that reads, and one handler per message. What is sent goes through
-//! the connection's outbox; what a message does is the engine's business. REST is not known here.
+//! WebSocket: the upgrade, one task per connection that reads, and one handler per message type. Everything is sent through
+//! the connection's outbox; what a message does is decided in the engine. Nothing here knows of REST.
 
 mod close;
 #[cfg(feature = "autobahn")]
@@ -27,7 +27,7 @@ use crate::server::Admission;
 
 pub(crate) use metrics::GatewayMetrics;
 
-/// What connections need.
+/// What every connection needs.
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) auth: Arc<Auth>,
@@ -35,7 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: GatewayMetrics,
-    /// How often idle connections are pinged, for the greeting.
+    /// For the welcome.
     pub(crate) ping_interval: std::time::Duration,
 }
 

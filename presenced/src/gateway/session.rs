@@ -96,7 +96,7 @@ async fn greet<'a>(
     Ok(Greeted { gateway, conn })
 }
 
-/// Why a connection ends that the engine did not connect: only a full user is told so, anything else is
+/// Why a connection ends that the engine did not connect: only a full user is reported as such, anything else is
 /// [`CloseReason::Internal`].
 const fn connect_error(error: &EngineError) -> CloseReason {
     match error {

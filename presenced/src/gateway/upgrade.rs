@@ -1,5 +1,5 @@
-//! `GET /ws`: who may come in, and the handshake of RFC 6455, section 4.2. Whoever is refused here gets an HTTP answer with a
-//! code and was never a session. `Host` and the rate of handshakes were looked at before, around every route.
+//! `GET /ws`: authentication, and the handshake of RFC 6455, section 4.2. A failure is an HTTP error, and no session has
+//! begun. The API's middleware has checked `Host` and the rate of handshakes before.
 
 use std::sync::Arc;
 
@@ -15,33 +15,33 @@ use presence::{UserId, Wall};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
+use crate::auth::AuthError;
 use crate::server::{ApiError, ConnectionPermit, Peer};
 
-/// A connection that was let in.
+/// An authenticated connection.
 pub(super) struct Admitted {
-    /// Whose it is; an observer's if nobody's.
+    /// None for an observer.
     pub(super) user: Option<UserId>,
-    /// When its token runs out.
+    /// When its token expires.
     pub(super) expires: Option<Wall>,
-    /// Its place among the connections.
     pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
 
-/// What the client offered, and what is answered.
+/// A valid handshake: what the response says, and the client's token.
 struct Handshake {
     accept: HeaderValue,
-    /// The subprotocol to name; none if none was offered.
+    /// The subprotocol of the response; none if the client offered none.
     subprotocol: Option<&'static str>,
-    /// The token a browser sent as a subprotocol.
+    /// The token that a browser sent as a subprotocol.
     bearer: Option<String>,
 }
 
-/// Lets a client in, or says why not.
+/// Upgrades the connection, or responds with an error.
 pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Response {
     match admit(&gateway, &request) {
         Ok((handshake, admitted)) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            // A task of its own from the start, so that nothing of the HTTP connection lives on with it.
+            // A new task, so that the state of the HTTP connection is freed.
             tokio::spawn(async move {
                 if let Some((socket, early)) = upgraded(upgrade).await {
                     tokio::spawn(session::run(gateway, socket, early, admitted));
@@ -53,7 +53,7 @@ pub(super) async fn handle(gateway: Arc<Gateway>, mut request: Request) -> Respo
     }
 }
 
-/// The same handshake for the echo, whoever asks.
+/// Upgrades the connection for the echo, without authentication.
 #[cfg(feature = "autobahn")]
 pub(super) async fn handle_echo(gateway: Arc<Gateway>, mut request: Request) -> Response {
     match handshake(&request) {
@@ -82,14 +82,14 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
     if gateway.engine.is_draining() {
         return Err(ApiError::new(
             Code::Draining,
-            "the daemon is going down; come back in a moment",
+            "the server is shutting down; reconnect in a moment",
         ));
     }
     let identity = gateway
         .admission
         .authenticate(peer, headers, handshake.bearer.as_deref())?;
     if identity.user.is_none() && !identity.internal {
-        return Err(ApiError::new(Code::Unauthenticated, "no credential"));
+        return Err(AuthError::Unauthenticated.into());
     }
     let permit = extensions.get::<Arc<ConnectionPermit>>().cloned();
     Ok((
@@ -104,33 +104,42 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
 
 fn handshake(request: &Request) -> Result<Handshake, ApiError> {
     let headers = request.headers();
-    // axum lets a HEAD pass as a GET.
+    // axum routes HEAD like GET.
     if request.method() != Method::GET {
-        return Err(ApiError::new(Code::MethodNotAllowed, "a WebSocket begins with GET"));
+        return Err(ApiError::new(
+            Code::MethodNotAllowed,
+            "method not allowed: a WebSocket handshake is a GET",
+        ));
     }
-    // What follows the head of an upgrade are frames; a body would be read as such.
+    // The bytes after the head of an upgrade are frames; a body would be parsed as frames.
     if request.body().size_hint().exact() != Some(0) {
-        return Err(ApiError::new(Code::InvalidHeader, "an upgrade has no body"));
+        return Err(ApiError::new(
+            Code::InvalidHeader,
+            "a WebSocket handshake must not have a body",
+        ));
     }
-    let lists = |name: header::HeaderName, word: &str| {
+    let lists = |name: header::HeaderName, token: &str| {
         let values = headers
             .get_all(name)
             .into_iter()
             .filter_map(|value| value.to_str().ok());
         values
             .flat_map(|value| value.split(','))
-            .any(|one| one.trim().eq_ignore_ascii_case(word))
+            .any(|one| one.trim().eq_ignore_ascii_case(token))
     };
     let is_upgrade = lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket");
     if !is_upgrade || request.version() < Version::HTTP_11 {
         return Err(ApiError::new(
             Code::UpgradeRequired,
-            "a WebSocket upgrade is needed here",
+            "WebSocket upgrade required: send Connection: Upgrade and Upgrade: websocket",
         ));
     }
     let versions: Vec<_> = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter().collect();
     if versions != ["13"] {
-        return Err(ApiError::new(Code::UpgradeRequired, "Sec-WebSocket-Version is 13"));
+        return Err(ApiError::new(
+            Code::UpgradeRequired,
+            "unsupported Sec-WebSocket-Version: use 13",
+        ));
     }
     let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let key = match (keys.next(), keys.next()) {
@@ -138,7 +147,7 @@ fn handshake(request: &Request) -> Result<Handshake, ApiError> {
         _ => {
             return Err(ApiError::new(
                 Code::InvalidHeader,
-                "Sec-WebSocket-Key is 16 bytes in base64, once",
+                "invalid Sec-WebSocket-Key: one value of 16 bytes in base64 is required",
             ));
         }
     };
@@ -159,7 +168,7 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<String>), ApiError> {
-    let malformed = || ApiError::new(Code::InvalidHeader, "Sec-WebSocket-Protocol is malformed");
+    let malformed = || ApiError::new(Code::InvalidHeader, "malformed Sec-WebSocket-Protocol");
     let mut offered = Vec::new();
     for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
         let value = value.to_str().map_err(|_| malformed())?;
@@ -168,18 +177,21 @@ fn subprotocols(headers: &HeaderMap) -> Result<(Option<&'static str>, Option<Str
     let mut tokens = offered.iter().filter_map(|one| one.strip_prefix(BEARER_PREFIX));
     let bearer = tokens.next().map(str::to_owned);
     if tokens.next().is_some() {
-        return Err(ApiError::new(Code::InvalidHeader, "more than one bearer subprotocol"));
+        return Err(ApiError::new(
+            Code::InvalidHeader,
+            "duplicate token: more than one bearer subprotocol",
+        ));
     }
     if offered.is_empty() {
         return Ok((None, None));
     }
-    // A client fails a connection whose answer names nothing that it offered, so a token alone is refused here, where
-    // it can be said why.
+    // A client fails a connection whose response names none of the subprotocols that it offered, so a token alone is
+    // rejected here, where the error can say why.
     match offered.contains(&SUBPROTOCOL) {
         true => Ok((Some(SUBPROTOCOL), bearer)),
         false => Err(ApiError::new(
             Code::InvalidValue,
-            "the subprotocol presence.v1 must be among those offered",
+            "unsupported subprotocols: offer presence.v1",
         )),
     }
 }
@@ -209,13 +221,13 @@ fn error_response(error: ApiError) -> Response {
     response
 }
 
-/// The bare socket, and what the client sent right after its handshake.
+/// The socket, and the bytes that the client sent right after its handshake.
 async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let upgraded: Upgraded = upgrade.await.ok()?;
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => Some((parts.io.into_inner(), parts.read_buf.to_vec())),
         Err(_) => {
-            tracing::error!("an upgraded connection is no TCP socket");
+            tracing::error!("an upgraded connection is not a TCP socket");
             None
         }
     }
@@ -244,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_standard_gets_the_answer_of_the_standard() {
+    fn the_accept_key_is_that_of_the_rfc_example() {
         let handshake = handshake(&ask(&[])).expect("a handshake");
         assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(handshake.subprotocol, None);
     }
 
     #[test]
-    fn a_bad_handshake_is_refused_with_a_code() {
+    fn an_invalid_handshake_has_a_code() {
         let cases = [
             (("connection", "close"), Code::UpgradeRequired),
             (("upgrade", "h2c"), Code::UpgradeRequired),
@@ -295,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subprotocol_of_ours_is_named_and_unknown_ones_alone_are_refused() {
+    fn only_a_handshake_that_offers_presence_v1_is_accepted() {
         let offer = |value| handshake(&ask(&[("sec-websocket-protocol", value)]));
         assert_eq!(
             offer("chat, presence.v1").ok().and_then(|one| one.subprotocol),

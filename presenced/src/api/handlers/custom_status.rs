@@ -1,4 +1,4 @@
-//! `GET /api/user/custom-status/{userId}`: what the user chose.
+//! `GET /api/user/custom-status/{userId}`: the custom status of a user.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! `DELETE /api/presence/{userId}/sessions`: an operator ends everything of a user.
+//! `DELETE /api/presence/{userId}/sessions`: an operator ends all sessions of a user.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +15,6 @@ pub(in crate::api) async fn end_sessions(
     PathUser(user): PathUser<THIRD>,
 ) -> HandlerResult<EndedSessions> {
     let ended = state.engine.kick(&user).await?;
-    tracing::info!(?user, ended, "kicked");
+    tracing::info!(?user, ended, "kicked a user");
     Ok(Json(EndedSessions { ended }))
 }

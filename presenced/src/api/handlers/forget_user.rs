@@ -1,4 +1,4 @@
-//! `DELETE /api/user/{userId}`: an operator has a user forgotten.
+//! `DELETE /api/user/{userId}`: an operator has a user's data deleted.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +15,6 @@ pub(in crate::api) async fn forget_user(
     PathUser(user): PathUser<THIRD>,
 ) -> HandlerResult<EndedSessions> {
     let ended = state.engine.forget(&user).await?;
-    tracing::info!(?user, ended, "forgotten");
+    tracing::info!(?user, ended, "forgot a user");
     Ok(Json(EndedSessions { ended }))
 }

@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: alive, and able to serve.
+//! `GET /healthz` and `GET /readyz`: liveness and readiness.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use presence::wire::rest::Health;
 
 use crate::api::SharedState;
 
-/// Whoever gets this answer knows that the process lives; a restart would help nothing that `/readyz` complains of.
+/// Always 200: any response proves that the process is alive. The problems in `/readyz` are not fixed by a restart.
 pub(in crate::api) async fn health() -> Json<Health> {
     Json(Health {
         ok: true,

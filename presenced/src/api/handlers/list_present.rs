@@ -1,4 +1,4 @@
-//! `GET /api/presence`: who is present, page by page.
+//! `GET /api/presence`: the present users, page by page.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};

@@ -45,17 +45,17 @@ fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
     let fields: ReportFields<'_> = body::object(bytes)?;
     let status = body::required::<String>(fields.status, "status")?
         .parse()
-        .map_err(|_| body::invalid("status", "is none of ONLINE, IDLE, DO_NOT_DISTURB, OFFLINE"))?;
+        .map_err(|_| body::invalid("status", "must be ONLINE, IDLE, DO_NOT_DISTURB or OFFLINE"))?;
     let source = match body::optional::<String>(fields.source, "source")? {
         None => Source::default(),
         Some(name) => name
             .parse()
-            .map_err(|_| body::invalid("source", "is not 1 to 64 of A-Z a-z 0-9 . _ -"))?,
+            .map_err(|_| body::invalid("source", "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -"))?,
     };
     let ttl = match body::optional::<u64>(fields.ttl_seconds, "ttlSeconds")? {
         None => None,
         Some(seconds) if (1..=REPORT_TTL_MAX_SECONDS).contains(&seconds) => Some(Duration::from_secs(seconds)),
-        Some(_) => return Err(body::invalid("ttlSeconds", "is not a number from 1 to 86400")),
+        Some(_) => return Err(body::invalid("ttlSeconds", "must be a number from 1 to 86400")),
     };
     Ok(ReportInput {
         source,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_alone_is_a_report_of_the_gateway_for_ever() {
+    fn a_report_defaults_to_source_gateway_and_no_ttl() {
         let report = parse(br#"{"status":"OFFLINE"}"#).unwrap();
         assert_eq!(report.status, Status::Offline);
         assert_eq!(report.source.as_str(), "gateway");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_said_at_once() {
+    fn all_fields_are_parsed() {
         let report = with(r#","updateLastActive":true,"source":"a.B_9-","ttlSeconds":60,"later":null"#).unwrap();
         assert_eq!(report.source.as_str(), "a.B_9-");
         assert_eq!(report.ttl, Some(Duration::from_secs(60)));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_exact() {
+    fn ttl_and_source_have_exact_bounds() {
         for (ttl, good) in [(0, false), (1, true), (86_399, true), (86_400, true), (86_401, false)] {
             assert_eq!(with(&format!(r#","ttlSeconds":{ttl}"#)).is_ok(), good, "{ttl}");
         }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_are_refused() {
+    fn invalid_values_are_rejected() {
         for fields in [
             r#","source":"a b""#,
             r#","source":"é""#,

@@ -1,4 +1,4 @@
-//! `POST /api/presence/query`: the records of many, in the order asked.
+//! `POST /api/presence/query`: the records of several users, in the order of the request.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -44,7 +44,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {
     let fields: QueryFields<'_> = body::object(bytes)?;
     let texts: Vec<&RawValue> = body::required(fields.user_ids, "userIds")?;
     if texts.len() > QUERY_MAX_IDS {
-        let detail = format!("at most {QUERY_MAX_IDS} user ids at once");
+        let detail = format!("too many user ids: at most {QUERY_MAX_IDS} per request");
         return Err(ApiError::new(Code::TooMany, detail).with_status(StatusCode::BAD_REQUEST));
     }
     texts.into_iter().map(user_id).collect()
@@ -52,7 +52,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {
 
 fn user_id(raw: &RawValue) -> Result<UserId, ApiError> {
     let text: String =
-        serde_json::from_str(raw.get()).map_err(|_| body::invalid("userIds", "has an entry that is no string"))?;
+        serde_json::from_str(raw.get()).map_err(|_| body::invalid("userIds", "has an entry that is not a string"))?;
     UserId::new(&text).map_err(|why| ApiError::new(Code::InvalidUserId, why.to_string()))
 }
 
@@ -73,18 +73,18 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_fit_and_one_more_does_not() {
+    fn at_most_a_thousand_ids_are_allowed() {
         for (count, good) in [(999, true), (1000, true), (1001, false)] {
             let result = of(&vec![r#""u""#; count].join(","));
             assert_eq!(result.is_ok(), good, "{count}");
         }
         let error = of(&vec!["1"; 1001].join(",")).unwrap_err();
-        assert_eq!(error.code, Code::TooMany, "counted before they are looked at");
+        assert_eq!(error.code, Code::TooMany, "counted before they are parsed");
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]
-    fn bad_ids_are_refused() {
+    fn invalid_ids_are_rejected() {
         for id in ["", ".", "..", " a", "a ", "\\u0007", "\\u0085", &"x".repeat(129)] {
             assert_eq!(of(&format!(r#""{id}""#)).unwrap_err().code, Code::InvalidUserId, "{id}");
         }

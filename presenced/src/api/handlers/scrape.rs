@@ -1,4 +1,4 @@
-//! `GET /metrics`: everybody's figures for Prometheus.
+//! `GET /metrics`: all metrics, for Prometheus.
 
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -12,7 +12,7 @@ pub(in crate::api) async fn scrape(
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let mut text = String::new();
     encode(&mut text, &state.registry).map_err(|error| {
-        tracing::error!(%error, "the figures could not be encoded");
+        tracing::error!(%error, "can't encode the metrics");
         ApiError::internal()
     })?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,4 +1,4 @@
-//! `PUT /api/user/custom-status`: the user chooses, or an operator does.
+//! `PUT /api/user/custom-status`: a user, or an operator for a user, sets the custom status.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -32,7 +32,7 @@ pub(in crate::api) async fn set_custom_status(
     if by == Actor::Operator && caller.viewer != Viewer::Internal {
         return Err(ApiError::new(
             Code::Forbidden,
-            "only internal callers choose as an operator",
+            "\"by\": \"operator\" is for internal callers: send x-secret-token",
         ));
     }
     let record = state
@@ -49,16 +49,16 @@ fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {
     let fields: CustomStatusFields<'_> = body::object(bytes)?;
     let custom = body::required::<String>(fields.custom_status, "customStatus")
         .ok()
-        .and_then(|word| word.parse().ok())
+        .and_then(|text| text.parse().ok())
         .ok_or_else(|| {
             ApiError::new(
                 Code::InvalidCustomStatus,
                 "customStatus must be ONLINE, IDLE or DO_NOT_DISTURB",
             )
         })?;
-    let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(Actor::User), |word| {
-        word.parse()
-            .map_err(|_| body::invalid("by", "is neither user nor operator"))
+    let by = body::optional::<String>(fields.by, "by")?.map_or(Ok(Actor::User), |text| {
+        text.parse()
+            .map_err(|_| body::invalid("by", "must be user or operator"))
     })?;
     Ok((custom, by))
 }
@@ -68,19 +68,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_three_words_can_be_chosen() {
-        for (word, custom) in [
+    fn a_custom_status_is_one_of_three_values() {
+        for (name, custom) in [
             ("ONLINE", CustomStatus::Online),
             ("IDLE", CustomStatus::Idle),
             ("DO_NOT_DISTURB", CustomStatus::DoNotDisturb),
         ] {
-            let body = format!(r#"{{"customStatus":"{word}","unknown":1}}"#);
+            let body = format!(r#"{{"customStatus":"{name}","unknown":1}}"#);
             assert_eq!(parse(body.as_bytes()), Ok((custom, Actor::User)));
         }
     }
 
     #[test]
-    fn every_other_choice_has_its_own_code() {
+    fn any_other_custom_status_has_its_own_code() {
         for value in [
             r#""OFFLINE""#,
             r#""idle""#,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn who_chose_is_the_user_or_an_operator() {
+    fn by_is_user_or_operator() {
         let by = |value: &str| parse(format!(r#"{{"customStatus":"IDLE","by":{value}}}"#).as_bytes());
         assert_eq!(by(r#""operator""#).unwrap().1, Actor::Operator);
         assert_eq!(by(r#""user""#).unwrap().1, Actor::User);

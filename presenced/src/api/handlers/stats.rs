@@ -1,4 +1,4 @@
-//! `GET /api/stats`: figures for operators.
+//! `GET /api/stats`: statistics for operators.
 
 use axum::Json;
 use axum::extract::State;

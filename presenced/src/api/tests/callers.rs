@@ -1,10 +1,10 @@
-//! Who may call what, and how often one may be wrong about it.
+//! Authorization of each call, and the rate limits of failed logins and handshakes.
 
 use std::time::Duration;
 
 use presence::Rate;
 
-use super::fixture::{ANNA, ApiFixture, CHOICE, PROXY, SECRET, STRANGER};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, PROXY, SECRET, UNTRUSTED};
 use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
@@ -24,67 +24,75 @@ const CALLS: [(&str, bool); 11] = [
 ];
 
 #[tokio::test]
-async fn whoever_shows_nothing_is_unauthenticated_whatever_else_is_wrong() {
+async fn without_a_credential_every_request_is_unauthenticated() {
     let api = ApiFixture::new().await;
     for (line, _) in CALLS {
         let reply = api.ask(line, &[("content-type", "text/plain")], "{").await;
-        reply.refused(401, "unauthenticated");
+        reply.assert_error(401, "unauthenticated");
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }
     api.ask("GET /api/presence/%zz", &[], "")
         .await
-        .refused(401, "unauthenticated");
+        .assert_error(401, "unauthenticated");
     api.ask("GET /api/presence?limit=0", &[], "")
         .await
-        .refused(401, "unauthenticated");
+        .assert_error(401, "unauthenticated");
 }
 
 #[tokio::test]
-async fn a_user_does_not_get_where_only_internal_callers_do() {
+async fn internal_calls_reject_users_and_invalid_credentials() {
     let api = ApiFixture::new().await;
     for (index, (line, for_users)) in CALLS.into_iter().enumerate() {
         // Each from its own address: failed logins are counted.
         let peer = format!("198.51.100.{index}:1");
-        let ask = async |headers: &[(&str, &str)]| api.ask_from(&peer, line, headers, CHOICE).await;
+        let ask = async |headers: &[(&str, &str)]| api.ask_from(&peer, line, headers, CUSTOM_STATUS_BODY).await;
         if !for_users {
-            ask(&[ANNA]).await.refused(401, "unauthenticated");
+            ask(&[ANNA]).await.assert_error(401, "unauthenticated");
         }
         ask(&[ANNA, ("x-secret-token", "wrong")])
             .await
-            .refused(403, "forbidden");
-        ask(&[("authorization", "Basic x")]).await.refused(403, "forbidden");
+            .assert_error(403, "forbidden");
+        ask(&[("authorization", "Basic x")])
+            .await
+            .assert_error(403, "forbidden");
     }
 }
 
 #[tokio::test]
-async fn an_internal_caller_without_the_user_it_needs_is_told() {
+async fn an_internal_call_without_its_user_has_its_own_code() {
     let api = ApiFixture::new().await;
     for line in ["PUT /api/user/custom-status", "PUT /api/user/realtime"] {
-        api.ask(line, &[SECRET], CHOICE).await.refused(400, "missing_user");
+        api.ask(line, &[SECRET], CUSTOM_STATUS_BODY)
+            .await
+            .assert_error(400, "missing_user");
     }
 }
 
 #[tokio::test]
-async fn a_user_is_no_operator() {
+async fn a_user_may_not_set_a_custom_status_as_operator() {
     let api = ApiFixture::new().await;
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
     api.ask("PUT /api/user/custom-status", &[ANNA], body)
         .await
-        .refused(403, "forbidden");
+        .assert_error(403, "forbidden");
 }
 
 #[tokio::test]
-async fn ten_failed_logins_of_an_address_are_answered_and_then_not_even_good_ones() {
+async fn after_ten_failed_logins_an_address_is_rate_limited() {
     let api = ApiFixture::new().await;
     let wrong = ("x-secret-token", "wrong");
     for _ in 0..10 {
-        // To show nothing is no failure.
-        api.ask("GET /api/stats", &[], "").await.refused(401, "unauthenticated");
-        api.ask("GET /api/stats", &[wrong], "").await.refused(403, "forbidden");
+        // A request without a credential is not a failed login.
+        api.ask("GET /api/stats", &[], "")
+            .await
+            .assert_error(401, "unauthenticated");
+        api.ask("GET /api/stats", &[wrong], "")
+            .await
+            .assert_error(403, "forbidden");
     }
     for header in [wrong, SECRET] {
         let reply = api.ask("GET /api/stats", &[header], "").await;
-        reply.refused(429, "rate_limited");
+        reply.assert_error(429, "rate_limited");
         let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=6).contains(&wait), "{wait}");
     }
@@ -100,15 +108,15 @@ async fn a_trusted_proxy_is_exempt_but_its_clients_are_not() {
     for _ in 0..30 {
         api.ask_from(PROXY, "GET /api/stats", &[wrong], "")
             .await
-            .refused(403, "forbidden");
+            .assert_error(403, "forbidden");
     }
     for _ in 0..10 {
         api.ask_from(PROXY, "GET /api/stats", &[wrong, client], "")
             .await
-            .refused(403, "forbidden");
+            .assert_error(403, "forbidden");
     }
     let reply = api.ask_from(PROXY, "GET /api/stats", &[SECRET, client], "").await;
-    reply.refused(429, "rate_limited");
+    reply.assert_error(429, "rate_limited");
     assert_eq!(api.ask_from(PROXY, "GET /api/stats", &[SECRET], "").await.status, 200);
 }
 
@@ -124,12 +132,12 @@ async fn handshakes_on_one_connection_or_through_a_proxy_are_counted() {
     };
     let api = ApiFixture::with(limits, HealthCheck::default()).await;
     let client = ("x-forwarded-for", "203.0.113.9");
-    for (peer, headers) in [(STRANGER, &[][..]), (PROXY, &[client][..])] {
+    for (peer, headers) in [(UNTRUSTED, &[][..]), (PROXY, &[client][..])] {
         for _ in 0..3 {
             assert_eq!(api.ask_from(peer, "GET /ws", headers, "").await.status, 200);
         }
         let reply = api.ask_from(peer, "GET /ws", headers, "").await;
-        reply.refused(429, "rate_limited");
+        reply.assert_error(429, "rate_limited");
         assert_eq!(reply.header("retry-after"), Some("60"));
         assert_eq!(api.ask_from(peer, "GET /healthz", headers, "").await.status, 200);
     }

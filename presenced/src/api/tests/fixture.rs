@@ -1,5 +1,5 @@
-//! A whole API on an engine and a store of its own, called without a socket. What depends on how other modules are built
-//! stands here alone.
+//! A whole API on an engine and a store of its own, called without a socket. Only this file depends on how other modules are
+//! built.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::server::{Admission, ConnectionLimit, Peer, RequestOrder, Server, Serv
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
-pub(super) const STRANGER: &str = "198.51.100.7:40000";
+pub(super) const UNTRUSTED: &str = "198.51.100.7:40000";
 /// The proxy that is trusted.
 pub(super) const PROXY: &str = "192.0.2.1:40000";
 /// What internal callers send.
@@ -35,10 +35,9 @@ pub(super) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 
 /// A user.
 pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
-/// The body of a choice.
-pub(super) const CHOICE: &str = r#"{"customStatus":"IDLE"}"#;
+/// A body that sets a custom status.
+pub(super) const CUSTOM_STATUS_BODY: &str = r#"{"customStatus":"IDLE"}"#;
 
-/// An API, and what it stands on.
 pub(super) struct ApiFixture {
     pub(super) state: Arc<AppState>,
     pub(super) router: Router,
@@ -47,7 +46,7 @@ pub(super) struct ApiFixture {
     _dir: tempfile::TempDir,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -61,7 +60,7 @@ impl Reply {
 
     /// Fails unless it is a problem with this status and code, as RFC 9457 wants it.
     #[track_caller]
-    pub(super) fn refused(&self, status: u16, code: &str) {
+    pub(super) fn assert_error(&self, status: u16, code: &str) {
         assert_eq!(
             (self.status.as_u16(), self.header("content-type")),
             (status, Some("application/problem+json")),
@@ -136,7 +135,7 @@ impl ApiFixture {
         Server::start(listener, serving).expect("a server")
     }
 
-    /// The same, with `/metrics` elsewhere: the main router and that one.
+    /// The routers of the main listener and of a separate metrics listener.
     pub(super) fn with_metrics_elsewhere(&self) -> (Router, Router) {
         let ws = get(|| async { "upgraded" });
         (
@@ -145,9 +144,9 @@ impl ApiFixture {
         )
     }
 
-    /// A request line, headers and a body, from a stranger.
+    /// Sends a request from an address that is not a trusted proxy.
     pub(super) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
-        self.ask_from(STRANGER, line, headers, body).await
+        self.ask_from(UNTRUSTED, line, headers, body).await
     }
 
     pub(super) async fn ask_from(
@@ -160,7 +159,7 @@ impl ApiFixture {
         ask(&self.router, peer, line, headers, body.into()).await
     }
 
-    /// The same, without a body, by an internal caller.
+    /// Sends a request without a body as an internal caller.
     pub(super) async fn internal(&self, line: &str) -> Reply {
         self.ask(line, &[SECRET], "").await
     }
@@ -210,7 +209,7 @@ async fn engine(
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            custom_statuses: limits.choices,
+            custom_statuses: limits.custom_statuses,
             keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),

@@ -1,8 +1,8 @@
 //! The API without sockets, on a real engine and store.
 
 mod callers;
-mod figures;
 mod fixture;
+mod metrics;
 mod pages;
 mod requests;
 mod users;

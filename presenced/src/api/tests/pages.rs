@@ -1,9 +1,9 @@
-//! Pages of browsers: hosts, origins, and the headers that every answer carries.
+//! Browsers: hosts, origins, and the headers of every response.
 
-use super::fixture::{ANNA, ApiFixture, CHOICE, SECRET};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
 
 #[tokio::test]
-async fn a_page_of_somebody_elses_host_gets_nothing() {
+async fn a_request_with_a_foreign_host_is_misdirected() {
     let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
@@ -14,12 +14,14 @@ async fn a_page_of_somebody_elses_host_gets_nothing() {
         "BREW /api/stats",
     ] {
         let headers = [("host", "evil.example"), SECRET];
-        api.ask(line, &headers, "").await.refused(421, "misdirected_request");
+        api.ask(line, &headers, "")
+            .await
+            .assert_error(421, "misdirected_request");
     }
 }
 
 #[tokio::test]
-async fn every_answer_forbids_caching_and_sniffing() {
+async fn every_response_forbids_caching_and_sniffing() {
     let api = ApiFixture::new().await;
     for line in [
         "GET /healthz",
@@ -36,7 +38,7 @@ async fn every_answer_forbids_caching_and_sniffing() {
 }
 
 #[tokio::test]
-async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
+async fn an_allowed_origin_may_use_the_calls_of_users() {
     let api = ApiFixture::new().await;
     let origin = ("origin", "https://app.example");
     for (path, methods) in [
@@ -56,19 +58,21 @@ async fn an_allowed_page_may_call_the_users_calls_and_read_their_answers() {
         assert_eq!(reply.header("vary"), Some("origin"));
     }
     // Error responses too: the page must be able to read why.
-    let reply = api.ask("PUT /api/user/custom-status", &[origin], CHOICE).await;
-    reply.refused(401, "unauthenticated");
+    let reply = api
+        .ask("PUT /api/user/custom-status", &[origin], CUSTOM_STATUS_BODY)
+        .await;
+    reply.assert_error(401, "unauthenticated");
     assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
 }
 
 #[tokio::test]
-async fn no_other_page_may_and_no_page_may_call_operators_calls() {
+async fn other_origins_and_internal_calls_get_no_cors_headers() {
     let api = ApiFixture::new().await;
     for origin in ["https://evil.example", "null", "http://app.example"] {
-        let refused = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
-        refused.refused(403, "forbidden");
+        let rejected = api.ask("OPTIONS /api/presence/anna", &[("origin", origin)], "").await;
+        rejected.assert_error(403, "forbidden");
         let answered = api.ask("GET /api/presence/anna", &[ANNA, ("origin", origin)], "").await;
-        for reply in [refused, answered] {
+        for reply in [rejected, answered] {
             assert_eq!(reply.header("access-control-allow-origin"), None, "{origin}");
             assert_eq!(reply.header("vary"), Some("origin"));
         }

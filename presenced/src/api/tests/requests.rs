@@ -1,4 +1,4 @@
-//! Paths, methods, ids and bodies: what is wrong with a request has its code.
+//! Paths, methods, ids and bodies: the codes of invalid requests.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::fixture::{ANNA, ApiFixture, CHOICE};
+use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY};
 use crate::api::HealthCheck;
 use crate::config::limits::Limits;
 
 #[tokio::test]
-async fn paths_that_do_not_exist_are_problems_too() {
+async fn unknown_paths_are_problems_with_code_not_found() {
     let api = ApiFixture::new().await;
     for path in [
         "/",
@@ -27,21 +27,23 @@ async fn paths_that_do_not_exist_are_problems_too() {
         "//healthz",
         "/healthz/",
     ] {
-        api.internal(&format!("GET {path}")).await.refused(404, "not_found");
+        api.internal(&format!("GET {path}"))
+            .await
+            .assert_error(404, "not_found");
     }
 }
 
 #[tokio::test]
-async fn targets_that_are_no_paths_do_no_harm() {
+async fn request_targets_that_are_not_paths_are_not_found() {
     let api = ApiFixture::new().await;
     for line in ["CONNECT example.com:443", "OPTIONS *", "GET http://localhost/nowhere"] {
-        api.internal(line).await.refused(404, "not_found");
+        api.internal(line).await.assert_error(404, "not_found");
     }
     assert_eq!(api.internal("GET http://localhost/healthz").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_the_allow_header() {
     let api = ApiFixture::new().await;
     for (line, allowed) in [
         ("POST /api/user/custom-status", "PUT,DELETE,OPTIONS"),
@@ -57,13 +59,13 @@ async fn a_wrong_method_is_told_the_right_ones() {
         ("POST /ws", "GET,HEAD"),
     ] {
         let reply = api.internal(line).await;
-        reply.refused(405, "method_not_allowed");
+        reply.assert_error(405, "method_not_allowed");
         assert_eq!(reply.header("allow"), Some(allowed), "{line}");
     }
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_refused_by_name() {
+async fn invalid_ids_in_paths_have_their_own_code() {
     let api = ApiFixture::new().await;
     let long = "x".repeat(129);
     for segment in [
@@ -76,13 +78,13 @@ async fn ids_that_are_none_are_refused_by_name() {
             format!("GET /api/user/custom-status/{segment}"),
             format!("DELETE /api/user/{segment}"),
         ] {
-            api.internal(&line).await.refused(400, "invalid_user_id");
+            api.internal(&line).await.assert_error(400, "invalid_user_id");
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
+async fn any_content_type_is_read_as_json_but_no_encoding() {
     let api = ApiFixture::new().await;
     for kind in [
         "application/json",
@@ -92,13 +94,15 @@ async fn a_body_is_json_whatever_type_it_claims_and_must_not_be_encoded() {
         "",
     ] {
         let headers = [ANNA, ("content-type", kind)];
-        let answer = api.ask("PUT /api/user/custom-status", &headers, CHOICE).await;
+        let answer = api
+            .ask("PUT /api/user/custom-status", &headers, CUSTOM_STATUS_BODY)
+            .await;
         assert_eq!(answer.status, 200, "{kind}");
     }
     let gzip = [ANNA, ("content-encoding", "gzip")];
-    api.ask("PUT /api/user/custom-status", &gzip, CHOICE)
+    api.ask("PUT /api/user/custom-status", &gzip, CUSTOM_STATUS_BODY)
         .await
-        .refused(415, "unsupported_media_type");
+        .assert_error(415, "unsupported_media_type");
 }
 
 /// A body in pieces of 1000 bytes, without a length.
@@ -122,11 +126,11 @@ impl HttpBody for TestBody {
 }
 
 #[tokio::test]
-async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
+async fn a_body_has_an_exact_limit_with_and_without_a_length() {
     let api = ApiFixture::new().await;
     let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
     for (line, json, limit) in [
-        ("PUT /api/user/custom-status", CHOICE, 64 * 1024),
+        ("PUT /api/user/custom-status", CUSTOM_STATUS_BODY, 64 * 1024),
         ("POST /api/presence/query", r#"{"userIds":["anna"]}"#, 256 * 1024),
     ] {
         for (bytes, good) in [(limit - 1, true), (limit, true), (limit + 1, false), (limit * 9, false)] {
@@ -146,7 +150,7 @@ async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
                 if good {
                     assert_eq!(reply.status, 200, "{line} {bytes}");
                 } else {
-                    reply.refused(413, "too_large");
+                    reply.assert_error(413, "too_large");
                 }
             }
         }
@@ -154,7 +158,7 @@ async fn a_body_fits_up_to_its_limit_with_and_without_a_length() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+async fn a_body_that_stalls_times_out() {
     let limits = Limits {
         message_timeout: Duration::from_millis(50),
         ..Limits::default()
@@ -163,15 +167,15 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     let stalled = |rest: Bytes| Body::new(TestBody { rest, ends: false });
     let body = stalled(Bytes::from_static(b"{\"customStatus\":"));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], body).await;
-    reply.refused(408, "request_timeout");
+    reply.assert_error(408, "request_timeout");
     // A body that is over the limit already is not waited for either.
     let too_large = stalled(Bytes::from(vec![b' '; 70_000]));
     let reply = api.ask("PUT /api/user/custom-status", &[ANNA], too_large).await;
-    reply.refused(413, "too_large");
+    reply.assert_error(413, "too_large");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_far_too_much_gets_to_see_why() {
+async fn the_sender_of_a_far_too_large_body_sees_the_error() {
     let api = ApiFixture::new().await;
     let server = api.serve();
     let token = crate::auth::fixture::token("anna");
@@ -186,7 +190,7 @@ async fn whoever_sends_far_too_much_gets_to_see_why() {
             format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len()),
         ),
     ] {
-        // Little is buffered on the way, so the server must read what it refuses.
+        // Little is buffered on the way, so the server must read what it rejects.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_send_buffer_size(8 * 1024).unwrap();
         let mut client = socket.connect(server.local_addr()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the calls do, what they answer, and to whom.
+//! What the calls do and what they return to each kind of caller.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn token(user: &str) -> String {
     format!("Bearer token-of-{user}")
 }
 
-async fn choose(api: &ApiFixture, user: &str, custom: &str) -> Reply {
+async fn set_custom_status(api: &ApiFixture, user: &str, custom: &str) -> Reply {
     let body = json!({ "customStatus": custom }).to_string();
     api.ask("PUT /api/user/custom-status", &[("authorization", &token(user))], body)
         .await
@@ -21,13 +21,13 @@ async fn report(api: &ApiFixture, user: &str, body: Value) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_told_back_and_kept() {
+async fn a_custom_status_is_returned_and_stored() {
     let api = ApiFixture::new().await;
     let unseen = api.internal("GET /api/user/custom-status/anna").await;
     assert_eq!(unseen.text, r#"{"customStatus":"ONLINE"}"#);
-    let chosen = choose(&api, "anna", "DO_NOT_DISTURB").await;
-    assert_eq!(chosen.status, 200, "{}", chosen.text);
-    let record = chosen.json();
+    let response = set_custom_status(&api, "anna", "DO_NOT_DISTURB").await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    let record = response.json();
     assert_eq!(
         (&record["userId"], &record["status"]),
         (&json!("anna"), &json!("OFFLINE"))
@@ -44,7 +44,7 @@ async fn a_choice_is_told_back_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_sees_as_much_as_they_may() {
+async fn each_kind_of_caller_sees_its_view_of_a_record() {
     let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let see = async |user: &str| {
@@ -72,7 +72,7 @@ async fn everybody_sees_as_much_as_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_are_words_of_paths_work_like_any_other() {
+async fn ids_that_equal_path_segments_work_like_any_other() {
     let api = ApiFixture::new().await;
     for id in [
         "query",
@@ -104,15 +104,15 @@ async fn ids_that_are_words_of_paths_work_like_any_other() {
             (&explained["userId"], &explained["status"]),
             (&json!(decoded), &json!("OFFLINE"))
         );
-        let choice = api.internal(&format!("GET /api/user/custom-status/{id}")).await;
-        assert_eq!(choice.text, r#"{"customStatus":"ONLINE"}"#, "{id}");
+        let response = api.internal(&format!("GET /api/user/custom-status/{id}")).await;
+        assert_eq!(response.text, r#"{"customStatus":"ONLINE"}"#, "{id}");
         let forgotten = api.internal(&format!("DELETE /api/user/{id}")).await;
         assert_eq!(forgotten.text, r#"{"ended":0}"#, "{id}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_present_is_listed_page_by_page() {
+async fn present_users_are_listed_page_by_page() {
     let api = ApiFixture::new().await;
     for index in 0..7 {
         let status = if index % 2 == 0 { "ONLINE" } else { "IDLE" };
@@ -136,18 +136,23 @@ async fn who_is_present_is_listed_page_by_page() {
     assert_eq!(idle["users"].as_array().unwrap().len(), 3);
     api.internal("GET /api/presence?limit=1001")
         .await
-        .refused(400, "invalid_value");
+        .assert_error(400, "invalid_value");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_choices_and_reports_have_their_codes() {
+async fn too_many_custom_statuses_and_reports_have_their_codes() {
     let api = ApiFixture::new().await;
     for index in 0..20 {
-        assert_eq!(choose(&api, "anna", ["IDLE", "ONLINE"][index % 2]).await.status, 200);
+        assert_eq!(
+            set_custom_status(&api, "anna", ["IDLE", "ONLINE"][index % 2])
+                .await
+                .status,
+            200
+        );
     }
-    let refused = choose(&api, "anna", "IDLE").await;
-    refused.refused(429, "rate_limited");
-    let wait: Option<u64> = refused.header("retry-after").and_then(|seconds| seconds.parse().ok());
+    let rejected = set_custom_status(&api, "anna", "IDLE").await;
+    rejected.assert_error(429, "rate_limited");
+    let wait: Option<u64> = rejected.header("retry-after").and_then(|seconds| seconds.parse().ok());
     // All of ten seconds but for what the twenty took.
     assert!(wait.is_some_and(|seconds| (5..=10).contains(&seconds)), "{wait:?}");
     for index in 0..32 {
@@ -156,23 +161,23 @@ async fn too_many_choices_and_reports_have_their_codes() {
     }
     report(&api, "bert", json!({"status": "ONLINE"}))
         .await
-        .refused(429, "too_many");
+        .assert_error(429, "too_many");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_choice_is_told_as_such() {
+async fn explain_shows_that_an_operator_set_the_custom_status() {
     let api = ApiFixture::new().await;
     let headers = [SECRET, ("x-user-id", "anna")];
     let body = r#"{"customStatus":"IDLE","by":"operator"}"#;
-    let chosen = api.ask("PUT /api/user/custom-status", &headers, body).await;
-    assert_eq!(chosen.status, 200);
-    assert_eq!(chosen.json()["reason"], "no_session", "internal callers see why");
+    let response = api.ask("PUT /api/user/custom-status", &headers, body).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["reason"], "no_session", "internal callers see why");
     let explained = api.internal("GET /api/presence/anna/explain").await.json();
     assert_eq!(explained["choice"]["setBy"], "operator");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_are_given_to_internal_callers() {
+async fn stats_are_served_to_internal_callers() {
     let api = ApiFixture::new().await;
     report(&api, "anna", json!({"status": "ONLINE"})).await;
     let stats = api.internal("GET /api/stats").await.json();

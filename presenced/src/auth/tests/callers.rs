@@ -1,4 +1,4 @@
-//! Secrets, bare user ids, and what happens when several credentials meet.
+//! Secrets, bare user ids, and several credentials at once.
 
 use proptest::prelude::*;
 
@@ -6,13 +6,13 @@ use super::super::fixture::token;
 use super::super::{Auth, AuthOptions};
 use super::*;
 
-const STRANGER: &str = "203.0.113.9";
+const UNTRUSTED: &str = "203.0.113.9";
 const LOCAL: &str = "127.0.0.1";
 
 #[test]
-fn whoever_shows_nothing_is_unauthenticated() {
+fn a_request_without_a_credential_is_unauthenticated() {
     let auth = by_default();
-    for peer in [STRANGER, LOCAL] {
+    for peer in [UNTRUSTED, LOCAL] {
         let lines: [&[HeaderLine<'_>]; 2] = [&[], &[("cookie", b"a=b"), ("via", b"1.1 x")]];
         for lines in lines {
             assert_eq!(ask(&auth, peer, lines), Err(Code::Unauthenticated), "{lines:?}");
@@ -21,9 +21,9 @@ fn whoever_shows_nothing_is_unauthenticated() {
 }
 
 #[test]
-fn a_secret_is_internal_and_anything_else_in_its_place_is_forbidden() {
+fn only_the_exact_secret_makes_a_caller_internal() {
     let auth = by_default();
-    assert_eq!(ask(&auth, STRANGER, &[("x-secret-token", SECRET)]), internal(None));
+    assert_eq!(ask(&auth, UNTRUSTED, &[("x-secret-token", SECRET)]), internal(None));
     let wrong: [&[u8]; 8] = [
         b"",
         b"the internal secre",
@@ -48,16 +48,16 @@ fn during_a_rotation_both_secrets_are_valid() {
     });
     for secret in ["old secret", "new secret"] {
         assert_eq!(
-            ask(&auth, STRANGER, &[("x-secret-token", secret.as_bytes())]),
+            ask(&auth, UNTRUSTED, &[("x-secret-token", secret.as_bytes())]),
             internal(None)
         );
     }
     let both = ("x-secret-token", &b"old secretnew secret"[..]);
-    assert_eq!(ask(&auth, STRANGER, &[both]), Err(Code::Forbidden));
+    assert_eq!(ask(&auth, UNTRUSTED, &[both]), Err(Code::Forbidden));
 }
 
 #[test]
-fn an_empty_secret_or_none_lets_nobody_in() {
+fn an_empty_or_missing_secret_never_matches() {
     for secrets in [vec![Vec::new()], Vec::new()] {
         let auth = Auth::new(AuthOptions { secrets, ..options("") });
         for value in [&b""[..], b"x"] {
@@ -67,23 +67,23 @@ fn an_empty_secret_or_none_lets_nobody_in() {
 }
 
 #[test]
-fn a_user_id_is_raw_utf_8_and_believed_with_a_secret_or_from_a_trusted_proxy() {
+fn a_bare_user_id_needs_a_secret_or_a_trusted_proxy() {
     let auth = by_default();
     for id in ["anna", "Zoë", "名前", "a b", "query", "anna@example.org", "%2e%2e"] {
         let named = ("x-user-id", id.as_bytes());
         let secret = ("x-secret-token", SECRET);
-        assert_eq!(ask(&auth, STRANGER, &[named, secret]), internal(Some(id)));
+        assert_eq!(ask(&auth, UNTRUSTED, &[named, secret]), internal(Some(id)));
         for peer in [LOCAL, "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(ask(&auth, peer, &[named]), bare(id), "{peer}");
         }
-        for peer in [STRANGER, "10.0.0.1", "::ffff:10.0.0.1", "::2", "0.0.0.0", "::"] {
+        for peer in [UNTRUSTED, "10.0.0.1", "::ffff:10.0.0.1", "::2", "0.0.0.0", "::"] {
             assert_eq!(ask(&auth, peer, &[named]), Err(Code::Forbidden), "{peer}");
         }
     }
 }
 
 #[test]
-fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
+fn an_invalid_user_id_has_its_own_code_for_trusted_callers() {
     let auth = by_default();
     let long = "x".repeat(129);
     let bad: [&[u8]; 7] = [
@@ -100,16 +100,16 @@ fn a_bad_user_id_is_named_as_such_to_those_who_may_name_one() {
         let secret = ("x-secret-token", SECRET);
         assert_eq!(ask(&auth, LOCAL, &[named]), Err(Code::InvalidUserId), "{value:?}");
         assert_eq!(
-            ask(&auth, STRANGER, &[named, secret]),
+            ask(&auth, UNTRUSTED, &[named, secret]),
             Err(Code::InvalidUserId),
             "{value:?}"
         );
-        assert_eq!(ask(&auth, STRANGER, &[named]), Err(Code::Forbidden), "{value:?}");
+        assert_eq!(ask(&auth, UNTRUSTED, &[named]), Err(Code::Forbidden), "{value:?}");
     }
 }
 
 #[test]
-fn credentials_that_meet_must_all_be_good_and_agree() {
+fn several_credentials_must_all_be_valid_and_agree() {
     let auth = by_default();
     let bearer = format!("Bearer {}", token("anna"));
     let anna: HeaderLine<'_> = ("authorization", bearer.as_bytes());
@@ -120,7 +120,7 @@ fn credentials_that_meet_must_all_be_good_and_agree() {
     let (own, other, bad): (HeaderLine<'_>, HeaderLine<'_>, HeaderLine<'_>) =
         (("x-user-id", b"anna"), ("x-user-id", b"bert"), ("x-user-id", b".."));
     let (no, twice) = (Code::Forbidden, Code::InvalidHeader);
-    let refused: [(&[HeaderLine<'_>], Code); 18] = [
+    let rejected: [(&[HeaderLine<'_>], Code); 18] = [
         (&[anna, wrong], no),
         (&[secret, garbage], no),
         (&[secret, basic], no),
@@ -140,11 +140,11 @@ fn credentials_that_meet_must_all_be_good_and_agree() {
         (&[own, own], twice),
         (&[secret, own, other], twice),
     ];
-    for (lines, code) in refused {
+    for (lines, code) in rejected {
         assert_eq!(ask(&auth, LOCAL, lines), Err(code), "{lines:?}");
     }
     for lines in [&[anna][..], &[anna, own], &[anna, secret], &[anna, secret, own]] {
-        let identity = ask(&auth, STRANGER, lines).unwrap();
+        let identity = ask(&auth, UNTRUSTED, lines).unwrap();
         assert_eq!(identity.user, UserId::new("anna").ok());
         assert_eq!(identity.internal, lines.contains(&secret));
         assert!(identity.expires.is_some());
@@ -152,11 +152,11 @@ fn credentials_that_meet_must_all_be_good_and_agree() {
 }
 
 #[test]
-fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
+fn a_token_may_not_be_in_header_and_subprotocol_at_once() {
     let auth = by_default();
     let token = token("anna");
     let ask = |subprotocol: &str, lines: &[HeaderLine<'_>]| {
-        let identity = auth.authenticate(addr(STRANGER), &headers(lines), Some(subprotocol), now());
+        let identity = auth.authenticate(addr(UNTRUSTED), &headers(lines), Some(subprotocol), now());
         identity.map_err(|error| error.code())
     };
     let identity = ask(&token, &[]).unwrap();
@@ -179,14 +179,14 @@ fn a_token_comes_as_a_header_or_as_a_subprotocol_but_not_as_both() {
 }
 
 #[test]
-fn the_scheme_is_read_in_any_case_and_no_other_is_taken() {
+fn bearer_in_any_case_is_the_only_scheme() {
     let auth = by_default();
     let token = token("anna");
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         for gap in [" ", "   "] {
             let value = format!("{scheme}{gap}{token}");
             assert!(
-                ask(&auth, STRANGER, &[("authorization", value.as_bytes())]).is_ok(),
+                ask(&auth, UNTRUSTED, &[("authorization", value.as_bytes())]).is_ok(),
                 "{value}"
             );
         }
@@ -225,21 +225,21 @@ fn an_auth_error_never_quotes_a_credential() {
         let error = auth
             .authenticate(addr(LOCAL), &headers(lines), None, now())
             .unwrap_err();
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains("SENSITIVE"), "{told}");
-        assert!(!told.contains("internal secret"), "{told}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("SENSITIVE"), "{text}");
+        assert!(!text.contains("internal secret"), "{text}");
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_a_stranger_sends_it_is_refused(
+    fn no_single_header_authenticates_an_untrusted_peer(
         name in prop::sample::select(vec!["x-secret-token", "authorization", "x-user-id"]),
         start in prop::sample::select(vec!["", "Bearer ", "the internal "]),
         rest in prop::collection::vec(any::<u8>().prop_filter("a header's", |byte| *byte >= 32 && *byte != 127), 0..200),
     ) {
         let auth = by_default();
         let value = [start.as_bytes(), &rest].concat();
-        prop_assert_eq!(ask(&auth, STRANGER, &[(name, &value)]), Err(Code::Forbidden));
+        prop_assert_eq!(ask(&auth, UNTRUSTED, &[(name, &value)]), Err(Code::Forbidden));
     }
 }

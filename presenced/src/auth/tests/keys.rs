@@ -1,4 +1,4 @@
-//! What a key file may hold.
+//! The contents of key files.
 
 use super::super::JwtKey;
 use super::super::jwt::InvalidJwtKey;
@@ -8,8 +8,8 @@ const P256: &str = include_str!("../testdata/p256.pem");
 const ED25519: &str = include_str!("../testdata/ed25519.pem");
 
 fn algorithm(text: &[u8]) -> Result<String, InvalidJwtKey> {
-    let told = JwtKey::from_file_text(text).map(|key| format!("{key:?}"))?;
-    let (_, algorithm) = told.split_once("algorithm: ").unwrap();
+    let text = JwtKey::from_file_text(text).map(|key| format!("{key:?}"))?;
+    let (_, algorithm) = text.split_once("algorithm: ").unwrap();
     Ok(algorithm.split([',', ' ']).next().unwrap().to_owned())
 }
 
@@ -42,7 +42,7 @@ fn the_key_decides_the_algorithm() {
 }
 
 #[test]
-fn private_keys_and_others_are_refused() {
+fn private_and_unsupported_keys_are_rejected() {
     use InvalidJwtKey::{NotOnePublicKey, Private, RsaSize, Unsupported};
     let cases = [
         (include_str!("../testdata/rsa.private.pem"), Private),
@@ -91,7 +91,7 @@ fn private_keys_and_others_are_refused() {
 }
 
 #[test]
-fn a_public_key_in_another_form_is_no_secret() {
+fn a_public_key_in_another_format_is_not_a_secret() {
     let mut forms: Vec<String> = [
         r#"{"kty":"RSA","n":"x","e":"AQAB"}"#,
         r#"{ "keys" : [ { "kty" : "EC" } ] }"#,

@@ -1,4 +1,4 @@
-//! Who comes in and who does not, in tables.
+//! Authentication, in tables.
 
 mod callers;
 mod keys;
@@ -15,7 +15,7 @@ use presence::{UserId, Wall};
 use super::fixture::options;
 use super::{Auth, AuthError, CallerIdentity};
 
-/// A secret, and what is not quite it.
+/// The internal secret of every test.
 const SECRET: &[u8] = b"the internal secret";
 /// The time of every test, in seconds.
 const NOW: i64 = 1_800_000_000;

@@ -25,7 +25,7 @@ fn origin(auth: &Auth, origin: &[u8]) -> Result<(), Code> {
         .map(|origin| assert!(origin.is_some()))
 }
 
-/// Hosts of a loopback listener that allows `https://App.Example` and `http://192.0.2.5:8080`.
+/// Names of a loopback listener that allows `https://App.Example` and `http://192.0.2.5:8080`.
 const OUR_HOSTS: [&str; 15] = [
     "localhost",
     "LocalHost",
@@ -44,7 +44,7 @@ const OUR_HOSTS: [&str; 15] = [
     "192.0.2.5:8080",
 ];
 
-/// Hosts of somebody else, and what is no host.
+/// Foreign and malformed hosts.
 const OTHER_HOSTS: [&[u8]; 28] = [
     b"",
     b":7420",
@@ -77,7 +77,7 @@ const OTHER_HOSTS: [&[u8]; 28] = [
 ];
 
 #[test]
-fn a_loopback_listener_serves_its_own_names_alone() {
+fn a_loopback_listener_serves_only_its_own_names() {
     let allowed = ["https://App.Example", "http://192.0.2.5:8080", "null"];
     for listen in [
         "127.0.0.1:7420",
@@ -96,7 +96,7 @@ fn a_loopback_listener_serves_its_own_names_alone() {
 }
 
 #[test]
-fn a_missing_or_second_host_is_refused() {
+fn a_missing_or_repeated_host_is_rejected() {
     let auth = listening("127.0.0.1:7420", &[]);
     let host: HeaderLine<'_> = ("host", b"localhost");
     for lines in [&[][..], &[host, host]] {
@@ -115,7 +115,7 @@ fn a_listener_for_the_network_serves_any_name() {
 }
 
 #[test]
-fn only_pages_of_allowed_origins_and_of_the_bound_address_may_call() {
+fn only_allowed_origins_and_the_bound_address_may_call() {
     let allowed = [
         "https://app.example",
         "http://dev.example:3000",
@@ -183,7 +183,7 @@ fn an_origin_is_never_compared_with_the_host() {
 }
 
 #[test]
-fn an_origin_given_twice_is_no_statement() {
+fn a_repeated_origin_header_is_invalid() {
     let auth = listening("127.0.0.1:7420", &["https://app.example"]);
     let page: HeaderLine<'_> = ("origin", b"https://app.example");
     let checked = auth.check_origin(&headers(&[page, page])).map_err(|error| error.code());
@@ -191,13 +191,13 @@ fn an_origin_given_twice_is_no_statement() {
 }
 
 #[test]
-fn a_page_without_an_origin_may_call_only_where_it_is_listed() {
+fn the_null_origin_may_call_only_if_it_is_listed() {
     assert_eq!(origin(&listening("127.0.0.1:7420", &[]), b"null"), Err(Code::Forbidden));
     assert_eq!(origin(&listening("127.0.0.1:7420", &["null"]), b"null"), Ok(()));
 }
 
 #[test]
-fn an_origin_is_told_back_in_its_shortest_form() {
+fn an_origin_is_written_in_its_shortest_form() {
     let cases = [
         ("HTTPS://App.Example:443", "https://app.example"),
         ("http://a.example:80", "http://a.example"),
@@ -208,8 +208,8 @@ fn an_origin_is_told_back_in_its_shortest_form() {
         ("app://-", "app://-"),
         ("null", "null"),
     ];
-    for (written, told) in cases {
-        assert_eq!(written.parse::<Origin>().unwrap().to_string(), told);
+    for (written, text) in cases {
+        assert_eq!(written.parse::<Origin>().unwrap().to_string(), text);
     }
     let bad = [
         "",
@@ -245,14 +245,14 @@ fn an_origin_is_told_back_in_its_shortest_form() {
 
 proptest! {
     #[test]
-    fn an_origin_that_is_read_is_read_back_the_same(text in "(https?|tauri)://[a-zA-Z0-9.\\[\\]:_-]{0,20}") {
+    fn a_parsed_origin_survives_a_round_trip(text in "(https?|tauri)://[a-zA-Z0-9.\\[\\]:_-]{0,20}") {
         if let Ok(origin) = text.parse::<Origin>() {
             prop_assert_eq!(origin.to_string().parse::<Origin>(), Ok(origin));
         }
     }
 
     #[test]
-    fn no_text_breaks_the_reader(text in any::<String>()) {
+    fn no_text_panics_the_origin_parser(text in any::<String>()) {
         let _ = text.parse::<Origin>();
     }
 }

@@ -1,4 +1,4 @@
-//! Who is believed about others, and whose address counts.
+//! Trusted proxies and client addresses.
 
 use super::super::{Auth, AuthOptions};
 use super::*;
@@ -12,7 +12,7 @@ fn named(nets: &[&str]) -> Auth {
 }
 
 #[test]
-fn loopback_trusted_by_default_is_not_believed_behind_a_proxy_nobody_named() {
+fn default_trust_in_loopback_ends_behind_an_unnamed_proxy() {
     let user: HeaderLine<'_> = ("x-user-id", b"anna");
     let marks = [
         "forwarded",
@@ -50,8 +50,8 @@ fn loopback_trusted_by_default_is_not_believed_behind_a_proxy_nobody_named() {
     for harmless in ["x-request-id", "x-forward", "user-agent", "origin"] {
         assert_eq!(ask(&by_default(), "127.0.0.1", &[user, (harmless, b"x")]), bare("anna"));
     }
-    let told = by_default().authenticate(addr("127.0.0.1"), &headers(&[user, ("via", b"x")]), None, now());
-    assert!(detail(told).contains("--trusted-proxy"));
+    let text = by_default().authenticate(addr("127.0.0.1"), &headers(&[user, ("via", b"x")]), None, now());
+    assert!(detail(text).contains("--trusted-proxy"));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn naming_a_proxy_takes_trust_away_from_loopback() {
 }
 
 #[test]
-fn an_ipv4_address_in_its_ipv6_form_is_the_ipv4_address() {
+fn an_ipv4_mapped_address_is_the_ipv4_address() {
     let cases = [
         ("10.0.0.0/8", "10.1.2.3", true),
         ("10.0.0.0/8", "::ffff:10.1.2.3", true),
@@ -84,7 +84,7 @@ fn an_ipv4_address_in_its_ipv6_form_is_the_ipv4_address() {
 }
 
 #[test]
-fn behind_trusted_proxies_the_rightmost_stranger_counts() {
+fn behind_proxies_the_rightmost_untrusted_address_counts() {
     let auth = named(&["10.0.0.0/8", "fd00::/8"]);
     let cases: [(&str, &[&str], &str); 21] = [
         ("203.0.113.9", &[], "203.0.113.9"),
@@ -124,7 +124,7 @@ fn behind_trusted_proxies_the_rightmost_stranger_counts() {
 }
 
 #[test]
-fn loopback_trusted_by_default_tells_whose_address_counts() {
+fn loopback_trusted_by_default_forwards_client_addresses() {
     let auth = by_default();
     let forwarded = headers(&[("x-forwarded-for", b"127.0.0.1, 203.0.113.9")]);
     assert_eq!(auth.client_address(addr("::1"), &forwarded), addr("203.0.113.9"));

@@ -1,4 +1,4 @@
-//! What a token must be and say.
+//! The signature and the claims of tokens.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::value::RawValue;
@@ -56,12 +56,12 @@ fn show(auth: &Auth, token: &str) -> Result<CallerIdentity, AuthError> {
 }
 
 #[track_caller]
-fn taken(auth: &Auth, token: &str) -> CallerIdentity {
+fn accepted(auth: &Auth, token: &str) -> CallerIdentity {
     show(auth, token).unwrap_or_else(|error| panic!("{error}: {token:.200}"))
 }
 
 #[track_caller]
-fn refused(auth: &Auth, token: &str) {
+fn assert_rejected(auth: &Auth, token: &str) {
     let code = show(auth, token).map_err(|error| error.code());
     assert_eq!(code, Err(Code::Forbidden), "{token:.200}");
 }
@@ -98,48 +98,48 @@ fn signers() -> [(&'static str, Algorithm, EncodingKey); 4] {
 }
 
 #[test]
-fn each_key_takes_tokens_of_its_own_algorithm_and_no_others() {
+fn each_key_accepts_only_tokens_of_its_algorithm() {
     for (key, own, _) in signers() {
         let auth = auth(key);
         for (_, algorithm, signer) in signers() {
             let token = sign(algorithm, &signer, &good());
             if algorithm == own {
-                let identity = taken(&auth, &token);
+                let identity = accepted(&auth, &token);
                 assert_eq!(identity.user, UserId::new("anna").ok());
                 assert_eq!(identity.expires, Some(Wall::from_millis((NOW + 60) * 1000)));
                 assert!(!identity.internal);
             } else {
-                refused(&auth, &token);
+                assert_rejected(&auth, &token);
             }
         }
     }
 }
 
 #[test]
-fn a_stronger_algorithm_with_the_right_key_is_another_algorithm() {
+fn a_stronger_algorithm_with_the_right_key_is_rejected() {
     let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
     for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
-        refused(&auth(RSA), &sign(algorithm, &rsa, &good()));
+        assert_rejected(&auth(RSA), &sign(algorithm, &rsa, &good()));
     }
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
-        refused(&auth(JWT_SECRET), &sign(algorithm, &secret(JWT_SECRET), &good()));
+        assert_rejected(&auth(JWT_SECRET), &sign(algorithm, &secret(JWT_SECRET), &good()));
     }
 }
 
 #[test]
-fn a_public_key_is_nobodys_secret() {
+fn a_public_key_never_verifies_as_an_hs256_secret() {
     for key in [RSA, P256, ED25519] {
         let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
         for forged in [key, key.trim(), &body] {
-            refused(&auth(key), &sign(Algorithm::HS256, &secret(forged), &good()));
+            assert_rejected(&auth(key), &sign(Algorithm::HS256, &secret(forged), &good()));
         }
         let der = EncodingKey::from_base64_secret(&body).unwrap();
-        refused(&auth(key), &sign(Algorithm::HS256, &der, &good()));
+        assert_rejected(&auth(key), &sign(Algorithm::HS256, &der, &good()));
     }
 }
 
 #[test]
-fn a_token_without_a_good_signature_is_refused() {
+fn a_token_without_a_valid_signature_is_rejected() {
     for (key, algorithm, signer) in signers() {
         let auth = auth(key);
         let token = sign(algorithm, &signer, &good());
@@ -170,32 +170,32 @@ fn a_token_without_a_good_signature_is_refused() {
             "A".repeat(100_000),
             ".".repeat(15_000),
         ] {
-            refused(&auth, &token);
+            assert_rejected(&auth, &token);
         }
     }
-    refused(
+    assert_rejected(
         &auth(JWT_SECRET),
         &sign(Algorithm::HS256, &secret("another secret of tests"), &good()),
     );
 }
 
 #[test]
-fn a_token_too_long_is_refused_even_if_it_is_good() {
+fn an_overlong_token_is_rejected_even_if_valid() {
     let auth = auth(JWT_SECRET);
-    taken(&auth, &hs256(&with("groups", json!("x".repeat(8_000)))));
-    refused(&auth, &hs256(&with("groups", json!("x".repeat(13_000)))));
+    accepted(&auth, &hs256(&with("groups", json!("x".repeat(8_000)))));
+    assert_rejected(&auth, &hs256(&with("groups", json!("x".repeat(13_000)))));
 }
 
 #[test]
-fn a_critical_extension_that_is_not_understood_is_refused() {
+fn an_unsupported_critical_extension_is_rejected() {
     let mut header = Header::new(Algorithm::HS256);
     header.crit = Some(vec!["b64".into()]);
     let token = jsonwebtoken::encode(&header, &good(), &secret(JWT_SECRET)).unwrap();
-    refused(&auth(JWT_SECRET), &token);
+    assert_rejected(&auth(JWT_SECRET), &token);
 }
 
 #[test]
-fn a_token_needs_an_end_that_lies_ahead() {
+fn a_token_needs_an_exp_in_the_future() {
     let auth = auth(JWT_SECRET);
     let last_moment = Wall::from_millis(253_402_207_200_000);
     let millis = |seconds: i64, millis| Wall::from_millis(seconds * 1000 + millis);
@@ -208,7 +208,7 @@ fn a_token_needs_an_end_that_lies_ahead() {
         (json!(u64::MAX), last_moment),
         (json!(1e300), last_moment),
     ] {
-        assert_eq!(taken(&auth, &hs256(&with("exp", exp))).expires, Some(expires));
+        assert_eq!(accepted(&auth, &hs256(&with("exp", exp))).expires, Some(expires));
     }
     for exp in [
         json!(NOW),
@@ -224,16 +224,16 @@ fn a_token_needs_an_end_that_lies_ahead() {
         json!([NOW + 60]),
         json!({}),
     ] {
-        refused(&auth, &hs256(&with("exp", exp)));
+        assert_rejected(&auth, &hs256(&with("exp", exp)));
     }
-    refused(&auth, &hs256(&without("exp")));
-    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1,"exp":1900000000}"#));
-    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1900000000,"exp":1}"#));
-    refused(&auth, &hs256_raw(r#"{"sub":"anna","exp":1e999}"#));
+    assert_rejected(&auth, &hs256(&without("exp")));
+    assert_rejected(&auth, &hs256_raw(r#"{"sub":"anna","exp":1,"exp":1900000000}"#));
+    assert_rejected(&auth, &hs256_raw(r#"{"sub":"anna","exp":1900000000,"exp":1}"#));
+    assert_rejected(&auth, &hs256_raw(r#"{"sub":"anna","exp":1e999}"#));
 }
 
 #[test]
-fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
+fn nbf_may_lie_up_to_five_seconds_ahead() {
     let auth = auth(JWT_SECRET);
     for nbf in [
         json!(0),
@@ -242,7 +242,7 @@ fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
         json!(NOW as f64 + 4.9),
         json!(-1e300),
     ] {
-        taken(&auth, &hs256(&with("nbf", nbf)));
+        accepted(&auth, &hs256(&with("nbf", nbf)));
     }
     for nbf in [
         json!(NOW + 6),
@@ -253,16 +253,16 @@ fn a_token_that_is_not_valid_yet_is_refused_but_for_a_clock_a_little_ahead() {
         json!("0"),
         json!([]),
     ] {
-        refused(&auth, &hs256(&with("nbf", nbf)));
+        assert_rejected(&auth, &hs256(&with("nbf", nbf)));
     }
 }
 
 #[test]
-fn the_sub_is_a_user_id() {
+fn the_sub_must_be_a_valid_user_id() {
     let auth = auth(JWT_SECRET);
     for sub in ["anna", "名前", "a b", "query"] {
         assert_eq!(
-            taken(&auth, &hs256(&with("sub", json!(sub)))).user,
+            accepted(&auth, &hs256(&with("sub", json!(sub)))).user,
             UserId::new(sub).ok()
         );
     }
@@ -277,17 +277,17 @@ fn the_sub_is_a_user_id() {
         json!(null),
         json!(["anna"]),
     ] {
-        refused(&auth, &hs256(&with("sub", sub)));
+        assert_rejected(&auth, &hs256(&with("sub", sub)));
     }
-    refused(&auth, &hs256(&without("sub")));
-    refused(&auth, &hs256_raw(r#"{"sub":"anna","sub":"root","exp":1900000000}"#));
+    assert_rejected(&auth, &hs256(&without("sub")));
+    assert_rejected(&auth, &hs256_raw(r#"{"sub":"anna","sub":"root","exp":1900000000}"#));
     for claims in ["[]", "null", "7", r#""anna""#, "{}"] {
-        refused(&auth, &hs256_raw(claims));
+        assert_rejected(&auth, &hs256_raw(claims));
     }
 }
 
 #[test]
-fn issuer_and_audience_are_needed_where_they_are_set() {
+fn issuer_and_audience_are_required_if_configured() {
     let with_both = |iss, aud| {
         let mut claims = good();
         claims["iss"] = iss;
@@ -301,7 +301,7 @@ fn issuer_and_audience_are_needed_where_they_are_set() {
     });
     let (issuer, audience) = (json!("https://issuer.example"), json!("presence"));
     for aud in [audience.clone(), json!(["presence"]), json!(["other", "presence"])] {
-        taken(&picky, &with_both(issuer.clone(), aud));
+        accepted(&picky, &with_both(issuer.clone(), aud));
     }
     for aud in [
         json!("Presence"),
@@ -311,7 +311,7 @@ fn issuer_and_audience_are_needed_where_they_are_set() {
         json!(null),
         json!({"presence": 1}),
     ] {
-        refused(&picky, &with_both(issuer.clone(), aud));
+        assert_rejected(&picky, &with_both(issuer.clone(), aud));
     }
     for iss in [
         json!("https://issuer.example/"),
@@ -319,14 +319,14 @@ fn issuer_and_audience_are_needed_where_they_are_set() {
         json!(null),
         json!(["https://issuer.example"]),
     ] {
-        refused(&picky, &with_both(iss, audience.clone()));
+        assert_rejected(&picky, &with_both(iss, audience.clone()));
     }
-    refused(&picky, &hs256(&good()));
-    refused(&picky, &hs256(&with("iss", issuer)));
-    refused(&picky, &hs256(&with("aud", audience)));
+    assert_rejected(&picky, &hs256(&good()));
+    assert_rejected(&picky, &hs256(&with("iss", issuer)));
+    assert_rejected(&picky, &hs256(&with("aud", audience)));
     let careless = auth(JWT_SECRET);
     for odd in [json!("x"), json!(["x"]), json!(7), json!(null), json!({})] {
-        taken(&careless, &with_both(odd.clone(), odd));
+        accepted(&careless, &with_both(odd.clone(), odd));
     }
 }
 

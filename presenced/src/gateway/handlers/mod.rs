@@ -35,10 +35,10 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
     let Envelope { id, message } = Envelope::parse(text, gateway.limits.watched_per_connection);
     let message = match message {
         Ok(message) => message,
-        Err(refused) => {
+        Err(error) => {
             gateway.metrics.count_message("refused");
-            replies::error(conn, id, refused.code, refused.message);
-            return match refused.code {
+            replies::error(conn, id, error.code, error.message);
+            return match error.code {
                 // Well-formed, but over the limit.
                 Code::TooManyWatched => {
                     gateway.metrics.count_limit(Limit::Watched);

@@ -1,4 +1,4 @@
-//! A client that sends what it is told, byte by byte, sound or not.
+//! A client that sends any bytes, valid or not.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,9 +25,9 @@ pub(super) const FINAL: u8 = 0x80;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Received {
     Frame(u8, Vec<u8>),
-    /// The server ended the stream in order.
+    /// The server ended the stream.
     End,
-    /// The server cut it off.
+    /// The server reset the connection.
     Reset,
 }
 
@@ -103,7 +103,7 @@ impl WsClient {
         client
     }
 
-    /// Connects and is let in.
+    /// Connects and is upgraded.
     pub(super) async fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
         let mut client = Self::send_first(address, request("GET", headers).as_bytes()).await;
         let head = client.head().await;
@@ -111,7 +111,7 @@ impl WsClient {
         client
     }
 
-    /// The head of an HTTP answer.
+    /// The head of an HTTP response.
     pub(super) async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -124,7 +124,7 @@ impl WsClient {
         String::from_utf8(head).expect("text")
     }
 
-    /// The body of an HTTP answer with this head.
+    /// The body of an HTTP response with this head.
     pub(super) async fn body(&mut self, head: &str) -> String {
         let length = head
             .lines()
@@ -138,7 +138,7 @@ impl WsClient {
         String::from_utf8(body).expect("text")
     }
 
-    /// Sends; a server that has had enough is no failure.
+    /// Sends; a closed connection is not a failure.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.in_time(async |stream| stream.write_all(bytes).await).await;
     }
@@ -164,7 +164,7 @@ impl WsClient {
         }
     }
 
-    /// The next answer that has this id; events in between are passed by.
+    /// The next message with this id; others are skipped.
     pub(super) async fn answer(&mut self, id: &str) -> Value {
         loop {
             let message = self.json().await;
@@ -174,13 +174,13 @@ impl WsClient {
         }
     }
 
-    /// Whether a ping is answered.
+    /// Whether a `ping` message gets its pong.
     pub(super) async fn is_served(&mut self) -> bool {
         self.say(r#"{"type":"ping","id":"served?"}"#).await;
         self.answer("served?").await["type"] == "pong"
     }
 
-    /// Reads to the end, which must come in order: goodbye if there is one, close frame, end of the stream.
+    /// Reads to the end: goodbye if there is one, close frame, end of the stream.
     pub(super) async fn until_closed(&mut self) -> Closed {
         let mut closed = Closed {
             code: None,

@@ -1,4 +1,4 @@
-//! How connections end, and what that means for the user.
+//! How connections close, and what that means for the user.
 
 use presence::Status;
 
@@ -14,15 +14,15 @@ async fn until_gone(fixture: &GatewayFixture, name: &str) {
         .await;
 }
 
-/// An end is counted right after it took effect.
-async fn until_counted(fixture: &GatewayFixture, figure: &str) {
+/// An end is counted after it took effect, so this waits.
+async fn until_counted(fixture: &GatewayFixture, sample: &str) {
     fixture
-        .until(figure, async |fixture| fixture.figures().contains(figure))
+        .until(sample, async |fixture| fixture.metrics_text().contains(sample))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
+async fn only_a_clean_close_skips_the_grace_period() {
     let fixture = GatewayFixture::new().await;
     for (code, status) in [(1000, Status::Offline), (1001, Status::Online), (4000, Status::Online)] {
         let name = format!("anna{code}");
@@ -37,7 +37,7 @@ async fn a_clean_close_is_offline_at_once_and_anything_else_is_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_without_a_close_frame_is_grace() {
+async fn an_end_without_a_close_frame_starts_the_grace_period() {
     let fixture = GatewayFixture::new().await;
     let client = fixture.connect("ended").await;
     drop(client);
@@ -54,7 +54,7 @@ async fn an_end_without_a_close_frame_is_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kicked_user_is_told_not_to_come_back() {
+async fn a_kicked_or_forgotten_user_gets_no_retry_delay() {
     let fixture = GatewayFixture::new().await;
     let mut kicked = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
@@ -72,11 +72,11 @@ async fn a_kicked_user_is_told_not_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
+async fn a_client_that_ignores_the_close_frame_loses_its_socket() {
     let fixture = GatewayFixture::new().await;
     let mut stays = fixture.connect("anna").await;
     assert_eq!(fixture.engine.kick(&user("anna")).await, Ok(1));
-    // It neither answers the close frame nor closes.
+    // It neither replies to the close frame nor closes.
     assert_eq!(stays.until_closed().await.code, Some(4003));
     fixture
         .until("the socket is given back", async |fixture| {
@@ -86,7 +86,7 @@ async fn a_client_that_was_told_to_go_and_stays_loses_its_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
+async fn a_drain_sends_retry_delays_and_rejects_new_clients() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let mut observer = fixture.observe().await;
@@ -109,26 +109,26 @@ async fn a_daemon_that_goes_down_says_when_to_come_back_and_lets_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verdict_does_not_wait_for_the_store() {
+async fn a_close_does_not_wait_for_the_store() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let blocker = rusqlite::Connection::open(fixture.database()).expect("the database");
     blocker.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     anna.say(r#"{"type":"setStatus","customStatus":"IDLE","id":"s"}"#).await;
     fixture
-        .until("the choice is on its way", async |fixture| {
-            fixture.figures().contains(r#"messages_total{kind="setStatus"} 1"#)
+        .until("the message is read", async |fixture| {
+            fixture.metrics_text().contains(r#"messages_total{kind="setStatus"} 1"#)
         })
         .await;
     fixture.engine.begin_drain();
-    // Not after an answer to the choice, which comes once the store has given up.
+    // Before the reply to setStatus, which waits for the store.
     assert_eq!(anna.json().await["type"], "goodbye");
     assert_eq!(anna.until_closed().await.code, Some(1012));
     blocker.execute_batch("ROLLBACK").expect("no lock");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_is_ended_and_the_others_dont_notice() {
+async fn a_slow_reader_is_closed_without_affecting_others() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             write_timeout: std::time::Duration::from_millis(700),

@@ -1,4 +1,4 @@
-//! A gateway behind the daemon's own server. What depends on how other modules are built stands here alone.
+//! A gateway behind the daemon's own server. Only this file depends on how other modules are built.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::store::{OpenOptions, Store, StoreMetrics};
 /// What users' tokens are signed with.
 const JWT_KEY: &[u8] = b"a key that is long enough for everybody";
 
-/// Every time and limit that a test may want otherwise.
+/// The times and limits that tests change.
 pub(super) struct GatewaySettings {
     pub(super) limits: Limits,
     pub(super) ping_interval: Duration,
@@ -55,7 +55,7 @@ pub(super) fn user(name: &str) -> UserId {
     UserId::new(name).expect("a user id")
 }
 
-/// So much that no test runs into it.
+/// A rate that no test exceeds.
 pub(super) fn plenty() -> Rate {
     Rate {
         amount: 1_000_000_000,
@@ -133,7 +133,7 @@ impl GatewayFixture {
         self.dir.path().join("presence.db")
     }
 
-    /// A user's connection, greeted.
+    /// A user's connection that has got its welcome.
     pub(super) async fn connect(&self, name: &str) -> WsClient {
         let mut client = WsClient::open(self.address(), &[("x-user-id", name)]).await;
         let welcome = client.json().await;
@@ -144,7 +144,7 @@ impl GatewayFixture {
         client
     }
 
-    /// An observer's connection, greeted.
+    /// An observer's connection that has got its welcome.
     pub(super) async fn observe(&self) -> WsClient {
         let mut client = WsClient::open(self.address(), &[("x-secret-token", SECRET)]).await;
         let welcome = client.json().await;
@@ -153,7 +153,7 @@ impl GatewayFixture {
         client
     }
 
-    /// A token of the user that runs out `seconds` from now.
+    /// A token of the user that expires `seconds` from now.
     pub(super) fn token(&self, name: &str, seconds: f64) -> String {
         let now = Clock::new().wall().as_millis();
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
@@ -171,14 +171,14 @@ impl GatewayFixture {
         self.engine.explain(&user(name)).await.expect("an explanation")
     }
 
-    /// What `/metrics` would say of the gateway.
-    pub(super) fn figures(&self) -> String {
+    /// The gateway's metrics, as text.
+    pub(super) fn metrics_text(&self) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("figures");
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
         text
     }
 
-    /// Waits until `is_so`, and says what was waited for if it never comes.
+    /// Waits until `is_so`; the panic message names `what` if that never happens.
     pub(super) async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
         let waiting = async {
             while !is_so(self).await {
@@ -205,7 +205,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
             watched_per_connection: limits.watched_per_connection,
-            custom_statuses: limits.choices,
+            custom_statuses: limits.custom_statuses,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

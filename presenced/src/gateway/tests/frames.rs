@@ -1,4 +1,4 @@
-//! Frames as clients may and may not send them.
+//! Valid and invalid frames of clients.
 
 use tokio::io::AsyncWriteExt;
 
@@ -6,7 +6,7 @@ use super::client::{BINARY, CLOSE, CONTINUATION, FINAL, PING, PONG, Received, TE
 use super::fixture::{GatewayFixture, GatewaySettings, plenty};
 use crate::config::limits::Limits;
 
-/// The default, in bytes.
+/// The default limit, in bytes.
 const MESSAGE_MAX: usize = 16 * 1024;
 
 /// A ping of exactly `length` bytes.
@@ -16,7 +16,7 @@ fn ping_of(length: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_arrives_whole_however_it_is_cut() {
+async fn a_message_is_read_whole_however_it_is_split() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             messages: plenty(),
@@ -45,7 +45,7 @@ async fn a_message_arrives_whole_however_it_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
+async fn one_byte_beyond_the_longest_message_is_1009() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     for _ in 0..3 {
@@ -68,7 +68,7 @@ async fn a_message_of_the_longest_length_is_served_and_one_byte_more_is_1009() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_announced_length_is_refused_without_being_read() {
+async fn a_length_beyond_the_limit_is_1009_before_the_payload() {
     let fixture = GatewayFixture::new().await;
     for length in [MESSAGE_MAX as u64 + 1, 1 << 32, u64::MAX] {
         let mut client = fixture.connect("anna").await;
@@ -94,7 +94,7 @@ async fn the_close_frame_reaches_a_client_that_is_still_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
+async fn protocol_errors_are_1002_and_invalid_utf8_is_1007() {
     let fixture = GatewayFixture::new().await;
     let mut unmasked = text("{}");
     unmasked.truncate(1);
@@ -127,7 +127,7 @@ async fn what_breaks_the_protocol_is_1002_and_what_is_no_text_1007() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_close_code_is_echoed_if_it_may_be_sent_at_all() {
+async fn a_valid_close_code_is_echoed_and_an_invalid_one_is_1002() {
     let fixture = GatewayFixture::new().await;
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
@@ -148,7 +148,7 @@ async fn a_close_code_is_echoed_if_it_may_be_sent_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_binary_message_is_answered_and_the_connection_lives_on() {
+async fn a_binary_message_is_an_error_and_the_connection_stays() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     client.send(&frame(FINAL | BINARY, b"\x00\xff")).await;
@@ -157,7 +157,7 @@ async fn a_binary_message_is_answered_and_the_connection_lives_on() {
     assert!(client.is_served().await);
 }
 
-async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
+async fn burst_is_4008(limits: Limits, burst: Vec<u8>, limit: &str) {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits,
         ..GatewaySettings::default()
@@ -170,7 +170,7 @@ async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
     assert_eq!((closed.code, closed.retry_after_ms), (Some(4008), None));
     assert!(
         fixture
-            .figures()
+            .metrics_text()
             .contains(&format!("refused_by_limit_total{{limit=\"{limit}\"}} 1"))
     );
     assert!(other.is_served().await);
@@ -180,14 +180,14 @@ async fn burst_is_abuse(limits: Limits, burst: Vec<u8>, limit: &str) {
 async fn control_frames_count_as_messages() {
     let limits = Limits::default();
     let pings = frame(FINAL | PING, b"").repeat(1_000);
-    burst_is_abuse(limits, pings, "messages").await;
+    burst_is_4008(limits, pings, "messages").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fragments_without_end_are_stopped_by_their_bytes() {
+async fn endless_fragments_exceed_the_limit_of_bytes() {
     let mut limits = Limits::default();
     limits.bytes.burst = 100_000;
     let mut endless = frame(TEXT, b"");
     endless.extend(frame(CONTINUATION, b"").repeat(40_000));
-    burst_is_abuse(limits, endless, "bytes").await;
+    burst_is_4008(limits, endless, "bytes").await;
 }

@@ -1,11 +1,11 @@
-//! Who is let in, and what the first message is.
+//! Handshakes and the welcome.
 
 use super::client::{FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
 use super::fixture::{GatewayFixture, GatewaySettings};
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_welcomed_with_its_own_record() {
+async fn the_welcome_of_a_user_has_its_own_record() {
     let fixture = GatewayFixture::new().await;
     let mut client = WsClient::open(fixture.address(), &[("x-user-id", "anna")]).await;
     let welcome = client.json().await;
@@ -20,7 +20,7 @@ async fn a_user_is_welcomed_with_its_own_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_is_nobodys_session() {
+async fn an_observer_is_not_a_session() {
     let fixture = GatewayFixture::new().await;
     let mut observer = fixture.observe().await;
     assert!(observer.is_served().await);
@@ -36,7 +36,7 @@ async fn an_observer_is_nobodys_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_along_with_the_handshake_is_not_lost() {
+async fn bytes_sent_with_the_handshake_are_not_lost() {
     let fixture = GatewayFixture::new().await;
     let mut bytes = request("GET", &[("x-user-id", "anna")]).into_bytes();
     bytes.extend(text(r#"{"type":"ping","id":"early"}"#));
@@ -54,7 +54,7 @@ async fn what_is_sent_along_with_the_handshake_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_refused_was_never_here() {
+async fn a_rejected_handshake_is_an_http_error_and_no_session() {
     let fixture = GatewayFixture::new().await;
     let anna = ("x-user-id", "anna");
     type HandshakeCase<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
@@ -94,7 +94,7 @@ async fn whoever_is_refused_was_never_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_sends_its_token_as_a_subprotocol_and_never_gets_it_back() {
+async fn a_token_in_a_subprotocol_is_accepted_and_never_sent_back() {
     let fixture = GatewayFixture::new().await;
     let offer = format!("presence.v1, bearer.{}", fixture.token("anna", 60.0));
     let mut client = WsClient::send_first(
@@ -110,7 +110,7 @@ async fn a_browser_sends_its_token_as_a_subprotocol_and_never_gets_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
+async fn one_session_too_many_is_4029_and_never_counted() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             sessions_per_user: 2,
@@ -133,14 +133,14 @@ async fn one_session_too_many_is_told_to_come_later_and_was_never_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_is_given_back_when_the_connection_is_gone() {
+async fn a_permit_is_released_when_its_connection_ends() {
     let fixture = GatewayFixture::new().await;
     let client = fixture.connect("anna").await;
     let observer = WsClient::open(fixture.address(), &[("x-secret-token", SECRET)]).await;
     assert_eq!(fixture.connection_limit.open(), 2);
     drop((client, observer));
     fixture
-        .until("both places are free", async |fixture| {
+        .until("both permits are released", async |fixture| {
             fixture.connection_limit.open() == 0
         })
         .await;

@@ -1,4 +1,4 @@
-//! Messages and their answers.
+//! Messages and their replies.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn an_id_comes_back_digit_for_digit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_come_in_the_order_of_the_questions() {
+async fn replies_keep_the_order_of_the_messages() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     let mut expected = Vec::new();
@@ -58,7 +58,7 @@ async fn answers_come_in_the_order_of_the_questions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
+async fn a_custom_status_is_replied_to_and_sent_to_watchers() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     let mut bob = fixture.connect("bob").await;
@@ -88,7 +88,7 @@ async fn a_choice_is_answered_with_the_record_and_told_to_watchers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activity_is_answered_only_with_an_id() {
+async fn activity_is_replied_to_only_with_an_id() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"activity"}"#).await;
@@ -102,7 +102,7 @@ async fn activity_is_answered_only_with_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_and_observers_may_ask_for_different_things() {
+async fn users_and_observers_may_send_different_messages() {
     let fixture = GatewayFixture::new().await;
     let mut anna = fixture.connect("anna").await;
     anna.say(r#"{"type":"watchAll","id":"a"}"#).await;
@@ -124,9 +124,9 @@ async fn users_and_observers_may_ask_for_different_things() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_choices_say_when_again() {
+async fn too_many_custom_statuses_get_a_retry_delay() {
     let mut limits = Limits::default();
-    (limits.choices.amount, limits.choices.burst) = (2, 2);
+    (limits.custom_statuses.amount, limits.custom_statuses.burst) = (2, 2);
     let fixture = GatewayFixture::with(GatewaySettings {
         limits,
         ..GatewaySettings::default()
@@ -139,19 +139,19 @@ async fn too_many_choices_say_when_again() {
             .await;
     }
     assert_eq!(client.answer("b").await["type"], "ok");
-    let refused = client.answer("c").await;
-    assert_eq!(refused["code"], "rate_limited");
+    let rejected = client.answer("c").await;
+    assert_eq!(rejected["code"], "rate_limited");
     assert!(
-        refused["retryAfterMs"]
+        rejected["retryAfterMs"]
             .as_u64()
             .is_some_and(|millis| (1..=10_000).contains(&millis)),
-        "{refused}"
+        "{rejected}"
     );
     assert!(client.is_served().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
+async fn ten_malformed_messages_are_errors_and_the_eleventh_is_4008() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for index in 0..10 {
@@ -171,7 +171,7 @@ async fn ten_bad_messages_are_answered_and_the_eleventh_is_abuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn binary_messages_are_bad_ones() {
+async fn binary_messages_count_as_malformed() {
     let fixture = GatewayFixture::new().await;
     let mut client = fixture.connect("anna").await;
     for _ in 0..10 {
@@ -183,7 +183,7 @@ async fn binary_messages_are_bad_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
+async fn too_many_watched_users_are_an_error_but_not_malformed() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,
@@ -205,7 +205,7 @@ async fn too_many_watched_users_are_refused_and_are_no_bad_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
+async fn all_metrics_exist_from_the_start_and_none_are_added() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             watched_per_connection: 2,
@@ -214,13 +214,13 @@ async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
         ..GatewaySettings::default()
     })
     .await;
-    let before = fixture.figures();
-    for figure in [
+    let before = fixture.metrics_text();
+    for sample in [
         r#"messages_total{kind="setStatus"} 0"#,
         r#"refused_by_limit_total{limit="watched"} 0"#,
         r#"connection_ends_total{reason="lost",code="none"} 0"#,
     ] {
-        assert!(before.contains(figure), "{figure}\n{before}");
+        assert!(before.contains(sample), "{sample}\n{before}");
     }
     let mut client = fixture.connect("anna").await;
     for message in [
@@ -241,10 +241,10 @@ async fn every_figure_is_there_before_it_is_counted_and_no_other_ever_comes() {
     fixture
         .until("the end is counted", async |fixture| {
             let counted = r#"connection_ends_total{reason="closed",code="1000"} 1"#;
-            fixture.figures().contains(counted)
+            fixture.metrics_text().contains(counted)
         })
         .await;
-    let after = fixture.figures();
+    let after = fixture.metrics_text();
     assert!(
         after.contains(r#"refused_by_limit_total{limit="watched"} 2"#),
         "{after}"

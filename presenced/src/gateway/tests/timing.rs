@@ -1,4 +1,4 @@
-//! Silence, unfinished messages and tokens that run out, on short times.
+//! Keepalive, unfinished messages and expiring tokens, with short timeouts.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn quick() -> GatewaySettings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_asked_and_then_lost_without_a_word() {
+async fn a_silent_client_is_pinged_and_then_cut_off() {
     let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     assert_eq!(client.next().await, Received::Frame(PING, Vec::new()));
@@ -26,7 +26,7 @@ async fn silence_is_asked_and_then_lost_without_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_answers_stays() {
+async fn a_client_that_answers_pings_stays_connected() {
     let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let heard = fixture.explain("anna").await.sessions[0].last_heard;
@@ -44,7 +44,7 @@ async fn whoever_answers_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_speaks_is_not_asked() {
+async fn a_client_that_sends_messages_is_not_pinged() {
     let fixture = GatewayFixture::with(quick()).await;
     let mut client = fixture.connect("anna").await;
     let mut spoken = Duration::ZERO;
@@ -58,7 +58,7 @@ async fn whoever_speaks_is_not_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
+async fn an_unfinished_message_is_4008_whatever_comes_between() {
     let fixture = GatewayFixture::with(GatewaySettings {
         limits: Limits {
             message_timeout: Duration::from_millis(500),
@@ -94,21 +94,21 @@ async fn a_message_that_is_never_finished_is_abuse_whatever_comes_between() {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(pongs < 100, "never judged");
+        assert!(pongs < 100, "never timed out");
     }
     let code = client.until_closed().await.code;
     assert_eq!(code, Some(4008));
     assert!(pongs >= 5, "{pongs}");
-    let figures = fixture.figures();
+    let metrics_text = fixture.metrics_text();
     assert!(
-        figures.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),
-        "{figures}"
+        metrics_text.contains(r#"refused_by_limit_total{limit="unfinished_message"} 2"#),
+        "{metrics_text}"
     );
-    assert!(whole.is_served().await, "who finished is left alone");
+    assert!(whole.is_served().await, "a finished message has no effect");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_ends_when_its_token_does() {
+async fn a_connection_ends_when_its_token_expires() {
     let fixture = GatewayFixture::new().await;
     let bearer = format!("Bearer {}", fixture.token("anna", 1.2));
     let mut client = WsClient::open(fixture.address(), &[("authorization", &bearer)]).await;
@@ -120,5 +120,5 @@ async fn a_connection_ends_when_its_token_does() {
         (Some(4001), Some("expired"), Some(0))
     );
     let explain = fixture.explain("anna").await;
-    assert!(explain.grace.is_some(), "new credentials in time, and nobody noticed");
+    assert!(explain.grace.is_some(), "in grace, until new credentials come");
 }

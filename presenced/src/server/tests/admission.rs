@@ -1,4 +1,4 @@
-//! Who gets in, and who is turned away.
+//! Connection limit, permits, and the rate limit of handshakes.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn requests_follow_each_other_on_one_connection() {
 }
 
 #[tokio::test]
-async fn beyond_the_last_place_connections_are_told_so_and_closed() {
+async fn beyond_the_connection_limit_connections_get_an_error() {
     let server = ServerFixture::start(Limits {
         max_connections: Some(2),
         ..Limits::default()
@@ -51,7 +51,7 @@ async fn beyond_the_last_place_connections_are_told_so_and_closed() {
 }
 
 #[tokio::test]
-async fn a_storm_beyond_the_last_place_is_answered_too() {
+async fn a_storm_beyond_the_connection_limit_gets_errors_too() {
     let server = ServerFixture::start(Limits {
         max_connections: Some(0),
         handshakes: Limits::default().bytes,
@@ -67,7 +67,7 @@ async fn a_storm_beyond_the_last_place_is_answered_too() {
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
+async fn an_upgraded_connection_keeps_its_permit_until_it_ends() {
     let mut server = ServerFixture::start(times(100, 100));
     let mut client = server.connect().await;
     let upgrade = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -78,7 +78,7 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
         .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
         .map(|parts| parts.io.into_inner());
     let mut stream = stream.expect("the socket itself");
-    // Others come and are cut off by every time limit of HTTP meanwhile.
+    // Meanwhile other connections are dropped by the time limits of HTTP.
     for _ in 0..4 {
         server.connect().await.until_closed().await;
     }
@@ -89,7 +89,7 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
     assert_eq!(
         server.server.stop(DEADLINE).await,
         Drained::All,
-        "it is not the server's any more"
+        "it has left the server"
     );
     assert_eq!(server.connection_limit.open(), 1);
     drop(permit);
@@ -97,7 +97,7 @@ async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
 }
 
 #[tokio::test]
-async fn too_many_handshakes_of_an_address_are_refused() {
+async fn too_many_handshakes_of_an_address_are_rate_limited() {
     let server = ServerFixture::start(Limits {
         handshakes: Rate {
             amount: 1,
@@ -113,7 +113,7 @@ async fn too_many_handshakes_of_an_address_are_refused() {
     for client in &mut clients {
         assert!(
             client.ask("/hello").await.ends_with("hello"),
-            "requests are no handshakes"
+            "requests are not handshakes"
         );
         assert!(client.ask("/hello").await.ends_with("hello"));
     }

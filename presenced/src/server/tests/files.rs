@@ -1,4 +1,4 @@
-//! A process that may open no more files: a child of the test, because it takes its own files away.
+//! A process without free file descriptors: a child of the test, because it lowers its own limit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
 #[tokio::test]
-#[ignore = "takes its process's files away: the test below runs it in a child"]
+#[ignore = "lowers the file limit of its process: the test below runs it in a child"]
 async fn child_without_files() {
     let server = ServerFixture::start(Limits::default());
     let mut served = server.connect().await;
@@ -27,7 +27,10 @@ async fn child_without_files() {
     until("a failure to accept", || server.metrics.accept_errors.get() > 0).await;
     let watch = Stopwatch::start();
     let errors = server.metrics.accept_errors.get();
-    assert!(served.ask("/hello").await.ends_with("hello"), "who is in is served");
+    assert!(
+        served.ask("/hello").await.ends_with("hello"),
+        "open connections are served"
+    );
     until("three more", || server.metrics.accept_errors.get() >= errors + 3).await;
     assert!(
         watch.elapsed() >= Duration::from_millis(200),
@@ -39,7 +42,7 @@ async fn child_without_files() {
 }
 
 #[test]
-fn without_a_free_file_the_server_waits_and_comes_back() {
+fn without_a_free_file_the_server_waits_and_recovers() {
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",

@@ -1,4 +1,4 @@
-//! A server that runs, and clients of it that speak HTTP byte by byte.
+//! A running server, and clients that write HTTP byte by byte.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct ServerFixture {
     pub(super) metrics: ServerMetrics,
     /// What `/slow` waits for.
     pub(super) go: Arc<Semaphore>,
-    /// What `/slow` says when it is asked.
+    /// Notified when `/slow` is requested.
     pub(super) asked: Arc<Notify>,
     /// Upgraded connections, each with its permit.
     pub(super) upgraded: tokio::sync::mpsc::Receiver<(hyper::upgrade::Upgraded, Arc<ConnectionPermit>)>,
@@ -164,7 +164,7 @@ pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.expect("not in time")
 }
 
-/// Waits until `is_so`: the one place that lets time pass.
+/// Waits until `is_so`. The only place that lets time pass.
 pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));

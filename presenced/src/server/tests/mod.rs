@@ -1,4 +1,4 @@
-//! The server with real sockets: who gets in, who is turned away, who is cut off, and how it ends.
+//! The server with real sockets: admission, time limits, stopping.
 
 mod admission;
 mod files;

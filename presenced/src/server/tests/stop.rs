@@ -1,4 +1,4 @@
-//! How a server ends.
+//! How a server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::limits::Limits;
 use crate::server::Drained;
 
 #[tokio::test]
-async fn a_stop_answers_what_is_under_way_and_nothing_new() {
+async fn a_stop_finishes_requests_in_progress_and_accepts_none() {
     // No other time limit ends the idle ones first.
     let server = ServerFixture::start(times(60_000, 60_000));
     let address = server.server.local_addr();
@@ -30,7 +30,7 @@ async fn a_stop_answers_what_is_under_way_and_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_ever() {
+async fn a_stop_drops_requests_that_take_too_long() {
     let server = ServerFixture::start(Limits::default());
     let mut busy = server.connect().await;
     busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;

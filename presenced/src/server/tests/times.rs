@@ -1,4 +1,4 @@
-//! How long a client may take, and how much it may send, before anybody looks at its request.
+//! Limits of time and size before a request is handled.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
 #[tokio::test]
-async fn whoever_does_not_finish_a_request_head_is_cut_off() {
+async fn a_client_that_never_finishes_a_request_head_is_dropped() {
     let server = ServerFixture::start(times(300, 10_000));
     let begun = Stopwatch::start();
     let (mut silent, mut half, mut idle) = (server.connect().await, server.connect().await, server.connect().await);
@@ -32,7 +32,7 @@ async fn whoever_does_not_finish_a_request_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn heads_that_are_too_large_or_have_too_many_headers_are_refused() {
+async fn a_request_head_has_a_limit_of_bytes_and_headers() {
     let server = ServerFixture::start(Limits::default());
     let with_headers = |count: usize| {
         let headers: String = (0..count - 1).map(|index| format!("h{index}: x\r\n")).collect();
@@ -54,7 +54,7 @@ async fn heads_that_are_too_large_or_have_too_many_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn whoever_takes_no_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_response_is_dropped() {
     let server = ServerFixture::start(times(100, 300));
     let mut client = server.connect().await;
     client.send("GET /big HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -65,7 +65,7 @@ async fn whoever_takes_no_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_slow_handler_is_not_taken_for_a_client_that_takes_no_answer() {
+async fn a_slow_handler_does_not_count_as_a_client_that_reads_nothing() {
     let server = ServerFixture::start(times(50, 50));
     let mut client = server.connect().await;
     client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;

@@ -1,13 +1,13 @@
-//! Health, readiness and figures.
+//! Health, readiness, metrics.
 
 use axum::body::Body;
 
-use super::fixture::{ApiFixture, STRANGER, ask};
+use super::fixture::{ApiFixture, UNTRUSTED, ask};
 use crate::api::{HealthCheck, routes};
 use crate::config::limits::Limits;
 
 #[tokio::test]
-async fn readiness_says_what_is_wrong() {
+async fn readiness_lists_the_problems() {
     let api = ApiFixture::new().await;
     let ready = api.ask("GET /readyz", &[], "").await;
     assert_eq!(
@@ -22,12 +22,12 @@ async fn readiness_says_what_is_wrong() {
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
     };
-    let broken = ApiFixture::with(Limits::default(), health_check).await;
-    let reply = broken.ask("GET /readyz", &[], "").await;
+    let unhealthy = ApiFixture::with(Limits::default(), health_check).await;
+    let reply = unhealthy.ask("GET /readyz", &[], "").await;
     assert_eq!(reply.status, 503);
     assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);
-    assert_eq!(broken.ask("GET /healthz", &[], "").await.status, 200);
-    let stats = broken.internal("GET /api/stats").await.json();
+    assert_eq!(unhealthy.ask("GET /healthz", &[], "").await.status, 200);
+    let stats = unhealthy.internal("GET /api/stats").await.json();
     assert_eq!(stats["store"]["writable"], false);
     assert_eq!(stats["store"]["error"], "the disk is full");
 }
@@ -57,14 +57,14 @@ async fn metrics_name_routes_and_never_users() {
 }
 
 #[tokio::test]
-async fn every_call_has_its_figure_before_it_is_made() {
+async fn every_call_has_its_metric_before_the_first_request() {
     let api = ApiFixture::new().await;
-    let figures = api.ask("GET /metrics", &[], "").await.text;
+    let metrics_text = api.ask("GET /metrics", &[], "").await.text;
     for (method, route) in routes::CALLS {
         for status in ["2xx", "4xx", "5xx"] {
-            let figure =
+            let sample =
                 format!("http_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}} 0\n");
-            assert!(figures.contains(&figure), "{figure}{figures}");
+            assert!(metrics_text.contains(&sample), "{sample}{metrics_text}");
         }
         let path = route.replace("{userId}", "somebody");
         let reply = api.internal(&format!("{method} {path}")).await;
@@ -73,23 +73,23 @@ async fn every_call_has_its_figure_before_it_is_made() {
 }
 
 #[tokio::test]
-async fn metrics_can_move_to_a_listener_of_their_own() {
+async fn metrics_can_move_to_a_separate_listener() {
     let api = ApiFixture::new().await;
     let (main, metrics) = api.with_metrics_elsewhere();
-    ask(&main, STRANGER, "GET /metrics", &[], Body::empty())
+    ask(&main, UNTRUSTED, "GET /metrics", &[], Body::empty())
         .await
-        .refused(404, "not_found");
+        .assert_error(404, "not_found");
     let named = [("host", "metrics.internal:9100")];
     assert_eq!(
-        ask(&metrics, STRANGER, "GET /metrics", &named, Body::empty())
+        ask(&metrics, UNTRUSTED, "GET /metrics", &named, Body::empty())
             .await
             .status,
         200
     );
-    ask(&metrics, STRANGER, "GET /healthz", &named, Body::empty())
+    ask(&metrics, UNTRUSTED, "GET /healthz", &named, Body::empty())
         .await
-        .refused(404, "not_found");
-    ask(&metrics, STRANGER, "PUT /metrics", &named, Body::empty())
+        .assert_error(404, "not_found");
+    ask(&metrics, UNTRUSTED, "PUT /metrics", &named, Body::empty())
         .await
-        .refused(405, "method_not_allowed");
+        .assert_error(405, "method_not_allowed");
 }
