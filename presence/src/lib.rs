@@ -9,7 +9,9 @@
 //! whether it must be published. The rule between them stands once, in [`rule`].
 
 pub mod bucket;
+pub mod durable;
 pub mod explain;
+pub mod node_name;
 pub mod profile;
 pub mod report;
 pub mod revision;
@@ -22,7 +24,9 @@ pub mod user_id;
 pub mod wire;
 
 pub use bucket::{Bucket, Rate};
-pub use profile::{Audience, Preference, Profile, Published};
+pub use durable::{DurablePart, Preference, Version};
+pub use node_name::NodeName;
+pub use profile::{Audience, Freshness, Profile, Published};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Cursor, Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};

@@ -59,7 +59,7 @@ impl Record {
     /// The record of a user never seen.
     #[must_use]
     pub fn never_seen(user_id: UserId, viewer: Viewer) -> Self {
-        crate::Profile::default().record(&user_id, &[], viewer)
+        crate::Profile::default().record(&user_id, &[], viewer, crate::Freshness::Current)
     }
 }
 
