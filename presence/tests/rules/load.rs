@@ -206,8 +206,10 @@ fn a_report_that_expired_stays_ended_though_the_store_still_has_it() {
         ..report("a", CustomStatus::Idle, 1)
     };
     let mut one = Connected::without_the_store();
-    one.profile
-        .handle_durable(durable(CustomStatus::Online, 0, &[short.clone()]), at(1).wall);
+    one.profile.handle_durable(
+        durable(CustomStatus::Online, 0, std::slice::from_ref(&short)),
+        at(1).wall,
+    );
     one.profile.on_deadline(Mono::from_millis(1_000));
     assert!(one.profile.reports().is_empty());
     // The wall clock went back meanwhile, so the stored time lies ahead again.
@@ -215,8 +217,10 @@ fn a_report_that_expired_stays_ended_though_the_store_still_has_it() {
         expires: Some(Mono::from_millis(5_000)),
         ..short
     };
-    one.profile
-        .handle_durable(durable(CustomStatus::Idle, 2, &[revived.clone()]), at(1_001).wall);
+    one.profile.handle_durable(
+        durable(CustomStatus::Idle, 2, std::slice::from_ref(&revived)),
+        at(1_001).wall,
+    );
     assert!(one.profile.reports().is_empty());
     let refreshed = Report {
         version: Version::new(3),

@@ -38,7 +38,6 @@ fn stored(status: Status, preference: Preference) -> Stored {
         last_seen: Some(wall(900_000)),
         last_active: Some(wall(800_000)),
         revision: Revision::new(7),
-        ..Stored::default()
     }
 }
 
