@@ -5,18 +5,18 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 use rusqlite::ffi::SQLITE_BUSY;
 
-use super::Store;
+use super::SqliteStore;
 use super::health::Step;
 
 /// While it lives, something of the store stands still.
 #[must_use]
-pub(crate) struct Held<'a> {
+pub(in crate::store) struct SqliteHold<'a> {
     _guard: MutexGuard<'a, ()>,
 }
 
-impl Store {
+impl SqliteStore {
     /// Makes every read fail as if the file were locked, until told otherwise.
-    pub(crate) fn fail_reads(&self, is_failing: bool) {
+    pub(in crate::store) fn fail_reads(&self, is_failing: bool) {
         self.inner
             .health
             .seam
@@ -24,7 +24,7 @@ impl Store {
     }
 
     /// Makes every write fail as if the file were locked, until told otherwise.
-    pub(crate) fn fail_writes(&self, is_failing: bool) {
+    pub(in crate::store) fn fail_writes(&self, is_failing: bool) {
         self.inner
             .health
             .seam
@@ -32,19 +32,19 @@ impl Store {
     }
 
     /// No read is answered while it is held.
-    pub(crate) fn hold_reads(&self) -> Held<'_> {
+    pub(in crate::store) fn hold_reads(&self) -> SqliteHold<'_> {
         let _guard = self.inner.health.seam.reads.lock();
-        Held { _guard }
+        SqliteHold { _guard }
     }
 
     /// How many reads were made, answered or not.
-    pub(crate) fn read_count(&self) -> u64 {
+    pub(in crate::store) fn read_count(&self) -> u64 {
         self.inner.health.seam.read_count.load(Ordering::SeqCst)
     }
 
     /// Nothing is committed while it is held.
-    pub(crate) fn hold_commits(&self) -> Held<'_> {
+    pub(in crate::store) fn hold_commits(&self) -> SqliteHold<'_> {
         let _guard = self.inner.health.seam.commits.lock();
-        Held { _guard }
+        SqliteHold { _guard }
     }
 }

@@ -1,103 +1,74 @@
-//! Who was forgotten lately, so that a write that was under way meanwhile doesn't bring the user back.
-//!
-//! In memory only: a write can be late only within one life of the process, and a forgotten user's id on disk would
-//! not be forgotten.
+//! The tombstones of forgotten users: a write that was under way when its user was forgotten must not bring the user back,
+//! whichever handle it comes from and whenever the process was started. A tombstone has the hash of the id in place of
+//! the id, because nothing of a forgotten user may stay on disk.
 
-use std::collections::{HashMap, VecDeque};
+use presence::{Revision, UserId, Wall};
+use rusqlite::{Connection, named_params};
+use sha2::{Digest as _, Sha256};
 
-use presence::{Revision, UserId};
+use super::write::stored;
+use crate::store::TOMBSTONE_KEPT;
 
-/// How many are remembered. A late write was made before its user was forgotten and is queued at most a write-behind
-/// interval (100 ms) after that, in which nobody forgets as many.
-const REMEMBERED_MAX: usize = 16_384;
-
-/// The users forgotten, and by which revision.
-#[derive(Debug, Default)]
+/// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tombstones {
-    revisions: HashMap<UserId, Revision>,
-    /// In the order in which they were forgotten, oldest first.
-    order: VecDeque<UserId>,
-    /// Those of the transaction under way. They count within it, and are dropped with it.
-    staged: Vec<(UserId, Revision)>,
+    /// Then no write needs a look-up: almost always, because users are seldom forgotten.
+    is_empty: bool,
 }
 
 impl Tombstones {
-    /// Whether a write of this revision comes too late.
-    pub(super) fn is_late(&self, user: &UserId, revision: Revision) -> bool {
-        let committed = self.revisions.get(user).is_some_and(|forgotten| revision <= *forgotten);
-        let mut staged = self.staged.iter();
-        committed || staged.any(|(one, forgotten)| one == user && revision <= *forgotten)
+    /// Looks whether there are any. To be called once in each transaction, before its first write.
+    pub(super) fn look(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM tombstone)")?;
+        let is_empty = statement.query_row([], |row| row.get(0))?;
+        Ok(Self { is_empty })
     }
 
-    /// The user is forgotten, if the transaction under way is committed.
-    pub(super) fn stage(&mut self, user: UserId, revision: Revision) {
-        self.staged.push((user, revision));
-    }
-
-    /// The transaction was committed.
-    pub(super) fn commit(&mut self) {
-        for (user, revision) in std::mem::take(&mut self.staged) {
-            let before = self.revisions.insert(user.clone(), revision);
-            match before {
-                Some(before) => {
-                    self.revisions.insert(user, before.max(revision));
-                }
-                None => self.order.push_back(user),
-            }
+    /// Whether the user was forgotten at this revision or a higher one.
+    pub(super) fn covers(self, connection: &Connection, user: &UserId, revision: Revision) -> rusqlite::Result<bool> {
+        if self.is_empty {
+            return Ok(false);
         }
-        while self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.revisions.remove(&oldest);
-        }
+        let mut statement = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM tombstone WHERE user_hash = :user_hash AND revision >= :revision)",
+        )?;
+        let parameters = named_params! { ":user_hash": hash(user), ":revision": stored(revision.get())? };
+        statement.query_row(parameters, |row| row.get(0))
     }
 
-    /// The transaction was not committed.
-    pub(super) fn roll_back(&mut self) {
-        self.staged.clear();
+    /// Adds one, or raises the one there is.
+    pub(super) fn add(
+        &mut self,
+        connection: &Connection,
+        user: &UserId,
+        revision: Revision,
+        now: Wall,
+    ) -> rusqlite::Result<()> {
+        prune(connection, now)?;
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO tombstone (user_hash, revision, forgotten_at) VALUES (:user_hash, :revision, :now)
+             ON CONFLICT (user_hash) DO UPDATE SET
+               revision = max(revision, excluded.revision), forgotten_at = max(forgotten_at, excluded.forgotten_at)",
+        )?;
+        statement.execute(named_params! {
+            ":user_hash": hash(user),
+            ":revision": stored(revision.get())?,
+            ":now": now.as_millis(),
+        })?;
+        // It stays so if the request is rolled back, which costs look-ups and nothing else.
+        self.is_empty = false;
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Deletes the tombstones that have been kept for long enough.
+pub(super) fn prune(connection: &Connection, now: Wall) -> rusqlite::Result<()> {
+    let kept = i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached("DELETE FROM tombstone WHERE forgotten_at < :before")?;
+    statement.execute(named_params! { ":before": now.as_millis().saturating_sub(kept) })?;
+    Ok(())
+}
 
-    fn user(number: usize) -> UserId {
-        UserId::new(&format!("user-{number}")).unwrap()
-    }
-
-    #[test]
-    fn a_write_is_late_up_to_the_revision_that_forgot_its_user() {
-        let mut tombstones = Tombstones::default();
-        tombstones.stage(user(1), Revision::new(10));
-        assert!(
-            tombstones.is_late(&user(1), Revision::new(10)),
-            "within the transaction"
-        );
-        tombstones.commit();
-        assert!(tombstones.is_late(&user(1), Revision::new(10)));
-        assert!(!tombstones.is_late(&user(1), Revision::new(11)));
-        assert!(!tombstones.is_late(&user(2), Revision::new(1)));
-    }
-
-    #[test]
-    fn a_transaction_that_failed_forgot_nobody() {
-        let mut tombstones = Tombstones::default();
-        tombstones.stage(user(1), Revision::new(10));
-        tombstones.roll_back();
-        tombstones.commit();
-        assert!(!tombstones.is_late(&user(1), Revision::new(10)));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
-        let mut tombstones = Tombstones::default();
-        for number in 0..=REMEMBERED_MAX {
-            tombstones.stage(user(number), Revision::new(10));
-            tombstones.commit();
-        }
-        assert!(!tombstones.is_late(&user(0), Revision::new(1)));
-        assert!(tombstones.is_late(&user(1), Revision::new(1)));
-        assert_eq!(tombstones.revisions.len(), REMEMBERED_MAX);
-    }
+fn hash(user: &UserId) -> [u8; 32] {
+    Sha256::digest(user.as_str()).into()
 }

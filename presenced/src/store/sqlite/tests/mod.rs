@@ -3,25 +3,27 @@
 mod durable;
 mod faults;
 mod opening;
-mod rows;
 mod sealing;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Actor, CustomStatus, Preference, Revision, Status, UserId, Wall};
+use presence::{Actor, CustomStatus, NodeName, Revision, Status, UserId, Version, Wall};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Heartbeat, OpenOptions, ReportRow, ReportTimes, Startup, StatusRow, Store, StoreError, StoreMetrics};
+use super::{
+    NewPreference, NewReport, OpenOptions, ReportTimes, SqliteStore, Startup, StatusRow, StoreError, StoreMetrics,
+};
 
 /// A directory with a database, removed at the end.
-struct Place {
+struct DatabaseDir {
     directory: TempDir,
 }
 
-impl Place {
+impl DatabaseDir {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self { directory }
@@ -31,25 +33,25 @@ impl Place {
         self.directory.path().join("presence.db")
     }
 
-    fn open(&self) -> Store {
+    fn open(&self) -> SqliteStore {
         self.start().0
     }
 
-    fn start(&self) -> (Store, Startup) {
+    fn start(&self) -> (SqliteStore, Startup) {
         self.start_with(&OpenOptions::default())
     }
 
-    fn start_with(&self, options: &OpenOptions) -> (Store, Startup) {
-        Store::open(&self.path(), options, metrics()).unwrap()
+    fn start_with(&self, options: &OpenOptions) -> (SqliteStore, Startup) {
+        SqliteStore::open(&self.path(), options, metrics()).unwrap()
     }
 
     /// What a start finds, and why if it refuses.
-    fn try_open(&self) -> Result<(Store, Startup), super::OpenError> {
+    fn try_open(&self) -> Result<(SqliteStore, Startup), super::OpenError> {
         let options = OpenOptions {
             busy_timeout: Duration::from_millis(50),
             ..OpenOptions::default()
         };
-        Store::open(&self.path(), &options, metrics())
+        SqliteStore::open(&self.path(), &options, metrics())
     }
 
     /// As another program opens it.
@@ -93,21 +95,20 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn preference(custom: CustomStatus, set_at: i64) -> Preference {
-    Preference {
+fn preference(custom: CustomStatus, set_at: i64) -> NewPreference {
+    NewPreference {
         custom,
-        set_at: Some(wall(set_at)),
-        set_by: Some(Actor::User),
+        set_at: wall(set_at),
+        set_by: Actor::User,
     }
 }
 
-fn report(source: &str, heard: i64) -> ReportRow {
-    ReportRow {
+fn report(source: &str, heard: i64) -> NewReport {
+    NewReport {
         source: source.parse().unwrap(),
         status: CustomStatus::Online,
         since: wall(heard),
         heard: wall(heard),
-        order: wall(heard),
         last_active: None,
         expires_at: None,
     }
@@ -125,26 +126,29 @@ fn status(name: &str, status: Status, revision: u64) -> StatusRow {
         user: user(name),
         status,
         since: Some(wall(1_000)),
-        connected: status != Status::Offline,
+        connected_on: match status {
+            Status::Offline => Arc::default(),
+            _ => [NodeName::new("here")].into(),
+        },
         last_seen: Some(wall(1_000)),
         last_active: None,
         revision: Revision::new(revision),
     }
 }
 
-impl Store {
-    async fn choose(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
+impl SqliteStore {
+    /// Sets a custom status at a moment that is the revision too.
+    async fn set_custom(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
         let revision = Revision::new(u64::try_from(set_at).unwrap());
-        self.save_preference(&user(name), preference(custom, set_at), revision)
-            .await
+        let (user, preference) = (user(name), preference(custom, set_at));
+        let saved = self.save_preference(&user, preference, Version::NONE, revision).await;
+        saved.map(|_| ())
     }
 
     /// The custom status on disk; none, if the user is unknown.
-    async fn chosen(&self, name: &str) -> Option<CustomStatus> {
-        self.load(&user(name))
-            .await
-            .unwrap()
-            .map(|row| row.stored.preference.custom)
+    async fn custom(&self, name: &str) -> Option<CustomStatus> {
+        let row = self.load(&user(name)).await.unwrap();
+        row.map(|row| row.durable.preference.custom)
     }
 }
 
@@ -161,11 +165,11 @@ async fn wait_until(mut holds: impl FnMut() -> bool) {
 
 /// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
 /// returned lets go.
-async fn hold_writer(place: &Place, store: &Store) -> impl Future<Output = ()> + use<> {
-    let holder = place.connect();
+async fn hold_writer(dir: &DatabaseDir, store: &SqliteStore) -> impl Future<Output = ()> + use<> {
+    let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = store.clone();
-    let first = tokio::spawn(async move { waiting.choose("holder", CustomStatus::Idle, 1).await });
+    let first = tokio::spawn(async move { waiting.set_custom("holder", CustomStatus::Idle, 1).await });
     wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
     async move {
         holder.execute_batch("ROLLBACK").unwrap();

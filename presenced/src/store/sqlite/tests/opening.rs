@@ -6,6 +6,7 @@ use presence::CustomStatus::Idle;
 
 use super::super::{OpenError, migration};
 use super::*;
+use presence::Preference;
 
 fn schema(connection: &Connection) -> Vec<[String; 4]> {
     let mut statement = connection
@@ -29,7 +30,7 @@ const BARE: &str = "CREATE TABLE profile(user_id TEXT PRIMARY KEY, status TEXT N
 
 #[tokio::test]
 async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
-    let old = Place::new();
+    let old = DatabaseDir::new();
     let before = old.connect();
     before.execute_batch(BARE).unwrap();
     before
@@ -50,20 +51,20 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
     let seen = async |name: &str| {
         let row = store.load(&user(name)).await.unwrap().unwrap();
         assert_eq!(
-            (row.stored.status, row.stored.preference),
+            (row.status, row.durable.preference),
             (Status::Offline, Preference::default())
         );
-        row.stored.last_seen.map(Wall::as_millis)
+        row.last_seen.map(Wall::as_millis)
     };
     assert_eq!(seen("alice").await, Some(1_700_000_000_123));
     assert_eq!(seen("bob").await, None, "0 was never");
     assert_eq!(seen("carol").await, Some(1_700_000_000_456));
     assert_eq!(seen("dave").await, None);
     assert_eq!(seen("erin").await, None);
-    store.choose("alice", Idle, 10).await.unwrap();
+    store.set_custom("alice", Idle, 10).await.unwrap();
     store.close();
 
-    let new = Place::new();
+    let new = DatabaseDir::new();
     new.open().close();
     let (old, new) = (old.connect(), new.connect());
     assert_eq!(schema(&old), schema(&new));
@@ -80,7 +81,7 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
 
 #[tokio::test]
 async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
-    let running = Place::new();
+    let running = DatabaseDir::new();
     let before = running.connect();
     before.execute_batch(BARE).unwrap();
     let rows = "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 5000)
@@ -89,20 +90,20 @@ async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
     before
         .execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE profile SET last_seen = 8")
         .unwrap();
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     for (name, bytes) in running.bytes() {
-        std::fs::write(place.directory.path().join(name), bytes).unwrap();
+        std::fs::write(dir.directory.path().join(name), bytes).unwrap();
     }
-    assert_eq!(place.bytes().len(), 2, "the table and what it was before");
-    let row = place.open().load(&user("user-1")).await.unwrap().unwrap();
-    assert_eq!(row.stored.last_seen, Some(wall(7)));
+    assert_eq!(dir.bytes().len(), 2, "the table and what it was before");
+    let row = dir.open().load(&user("user-1")).await.unwrap().unwrap();
+    assert_eq!(row.last_seen, Some(wall(7)));
 }
 
 #[test]
 fn the_schema_carries_its_version_and_our_mark() {
-    let place = Place::new();
-    place.open().close();
-    let connection = place.connect();
+    let dir = DatabaseDir::new();
+    dir.open().close();
+    let connection = dir.connect();
     assert_eq!(
         pragma(&connection, "user_version"),
         format!("Integer({})", migration::VERSION)
@@ -120,50 +121,51 @@ fn the_schema_carries_its_version_and_our_mark() {
         .unwrap();
     assert_eq!(
         columns,
-        "user_id status since connected custom_status custom_set_at custom_set_by last_seen last_active revision"
+        "user_id status since connected_on custom_status custom_set_at custom_set_by custom_version version last_seen \
+         last_active revision"
     );
 }
 
 #[tokio::test]
 async fn a_file_without_tables_is_made_a_database() {
-    let place = Place::new();
-    place.connect().execute_batch("VACUUM").unwrap();
-    let store = place.open();
-    store.choose("alice", Idle, 1).await.unwrap();
-    assert_eq!(store.chosen("alice").await, Some(Idle));
+    let dir = DatabaseDir::new();
+    dir.connect().execute_batch("VACUUM").unwrap();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(Idle));
 }
 
 /// A database with a choice in it, whose log was not folded in, as `kill -9` leaves it.
-async fn killed() -> Place {
-    let running = Place::new();
+async fn killed() -> DatabaseDir {
+    let running = DatabaseDir::new();
     let store = running.open();
-    store.choose("alice", Idle, 1).await.unwrap();
-    let place = Place::new();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    let dir = DatabaseDir::new();
     for (name, bytes) in running.bytes() {
-        std::fs::write(place.directory.path().join(name), bytes).unwrap();
+        std::fs::write(dir.directory.path().join(name), bytes).unwrap();
     }
-    assert_eq!(place.bytes().len(), 3, "the database, its log and the index of that");
-    place
+    assert_eq!(dir.bytes().len(), 3, "the database, its log and the index of that");
+    dir
 }
 
-async fn closed() -> Place {
-    let place = Place::new();
-    let store = place.open();
+async fn closed() -> DatabaseDir {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
     for number in 0..2_000 {
         let line = status(&format!("user-{number:04}"), Status::Online, 1);
         store.save_statuses(vec![line; 1]).await.unwrap();
     }
     store.close();
-    assert_eq!(place.bytes().len(), 1, "the log is folded in and gone");
-    place
+    assert_eq!(dir.bytes().len(), 1, "the log is folded in and gone");
+    dir
 }
 
 /// Refuses to open, and leaves every byte and every name as it was.
-fn refused(place: &Place) -> OpenError {
-    let before = place.bytes();
-    let error = place.try_open().map(|_| ()).unwrap_err();
-    assert_eq!(names(&before), names(&place.bytes()));
-    assert!(before == place.bytes(), "the bytes changed: {error}");
+fn refused(dir: &DatabaseDir) -> OpenError {
+    let before = dir.bytes();
+    let error = dir.try_open().map(|_| ()).unwrap_err();
+    assert_eq!(names(&before), names(&dir.bytes()));
+    assert!(before == dir.bytes(), "the bytes changed: {error}");
     let line = error.to_string();
     assert!(line.contains("presence.db") && !line.contains('\n'), "{line}");
     error
@@ -175,27 +177,27 @@ fn names(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
 
 #[tokio::test]
 async fn a_log_that_a_crash_left_is_read() {
-    let place = killed().await;
-    assert_eq!(place.open().chosen("alice").await, Some(Idle));
+    let dir = killed().await;
+    assert_eq!(dir.open().custom("alice").await, Some(Idle));
 }
 
 #[tokio::test]
 async fn a_newer_file_is_refused_and_left_as_it_is() {
-    let place = closed().await;
-    place.connect().pragma_update(None, "user_version", 2).unwrap();
-    assert!(matches!(refused(&place), OpenError::Newer { found: 2, known: 1, .. }));
+    let dir = closed().await;
+    dir.connect().pragma_update(None, "user_version", 3).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 3, known: 2, .. }));
 }
 
 #[tokio::test]
 async fn a_newer_file_is_known_by_its_log_as_well() {
-    let place = killed().await;
-    let connection = place.connect();
+    let dir = killed().await;
+    let connection = dir.connect();
     super::super::connection::leave_log(&connection);
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
-    let header = std::fs::read(place.path()).unwrap();
-    assert_eq!(header[60..64], [0, 0, 0, 1], "the new version stands in the log alone");
-    assert!(matches!(refused(&place), OpenError::Newer { found: 7, .. }));
+    let header = std::fs::read(dir.path()).unwrap();
+    assert_eq!(header[60..64], [0, 0, 0, 2], "the new version stands in the log alone");
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 7, .. }));
 }
 
 #[tokio::test]
@@ -203,9 +205,9 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
     let whole = closed().await;
     let bytes = std::fs::read(whole.path()).unwrap();
     let damage = |damaged: Vec<u8>| {
-        let place = Place::new();
-        std::fs::write(place.path(), damaged).unwrap();
-        let error = refused(&place);
+        let dir = DatabaseDir::new();
+        std::fs::write(dir.path(), damaged).unwrap();
+        let error = refused(&dir);
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     };
     damage(Vec::new());
@@ -237,20 +239,20 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
 
 #[tokio::test]
 async fn a_damaged_file_with_a_log_is_left_as_it_is_with_all_beside_it() {
-    let place = killed().await;
-    let mut bytes = std::fs::read(place.path()).unwrap();
+    let dir = killed().await;
+    let mut bytes = std::fs::read(dir.path()).unwrap();
     bytes.truncate(4_096);
     bytes[20..].fill(0xa5);
-    std::fs::write(place.path(), bytes).unwrap();
-    std::fs::remove_file(place.directory.path().join("presence.db-shm")).unwrap();
-    let _ = refused(&place);
+    std::fs::write(dir.path(), bytes).unwrap();
+    std::fs::remove_file(dir.directory.path().join("presence.db-shm")).unwrap();
+    let _ = refused(&dir);
 }
 
 #[tokio::test]
 async fn a_log_without_its_database_is_not_lost() {
-    let place = killed().await;
-    std::fs::remove_file(place.path()).unwrap();
-    assert!(matches!(refused(&place), OpenError::Damaged { .. }));
+    let dir = killed().await;
+    std::fs::remove_file(dir.path()).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Damaged { .. }));
 }
 
 #[tokio::test]
@@ -263,19 +265,19 @@ async fn another_programs_database_is_refused_and_left_as_it_is() {
         "PRAGMA application_id = 7; CREATE TABLE bookmarks (url TEXT)",
         "PRAGMA journal_mode = wal; CREATE TABLE bookmarks (url TEXT)",
     ] {
-        let place = Place::new();
-        place.connect().execute_batch(sql).unwrap();
-        assert!(matches!(refused(&place), OpenError::Foreign { .. }), "{sql}");
+        let dir = DatabaseDir::new();
+        dir.connect().execute_batch(sql).unwrap();
+        assert!(matches!(refused(&dir), OpenError::Foreign { .. }), "{sql}");
     }
 }
 
 #[tokio::test]
 async fn a_file_that_another_process_has_locked_is_named() {
-    let place = closed().await;
-    let holder = place.connect();
+    let dir = closed().await;
+    let holder = dir.connect();
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
         holder.execute_batch(lock).unwrap();
-        let error = place.try_open().map(|_| ()).unwrap_err();
+        let error = dir.try_open().map(|_| ()).unwrap_err();
         assert!(matches!(error, OpenError::Locked { .. }), "{lock}: {error}");
         assert!(error.to_string().contains("presence.db"), "{error}");
         holder.execute_batch("ROLLBACK").unwrap();
@@ -283,58 +285,58 @@ async fn a_file_that_another_process_has_locked_is_named() {
     holder
         .execute_batch("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE; COMMIT")
         .unwrap();
-    assert!(matches!(place.try_open(), Err(OpenError::Locked { .. })));
+    assert!(matches!(dir.try_open(), Err(OpenError::Locked { .. })));
     drop(holder);
-    place.try_open().unwrap();
+    dir.try_open().unwrap();
 }
 
 #[tokio::test]
 async fn the_bare_table_of_a_program_that_still_writes_is_locked() {
-    let place = Place::new();
-    let holder = place.connect();
+    let dir = DatabaseDir::new();
+    let holder = dir.connect();
     holder.execute_batch(BARE).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    assert!(matches!(place.try_open(), Err(OpenError::Locked { .. })));
+    assert!(matches!(dir.try_open(), Err(OpenError::Locked { .. })));
 }
 
 #[tokio::test]
 async fn a_shell_that_only_has_it_open_does_not_keep_it_from_starting() {
-    let place = killed().await;
-    let shell = place.connect();
+    let dir = killed().await;
+    let shell = dir.connect();
     shell.query_row("SELECT count(*) FROM profile", [], |_| Ok(())).unwrap();
-    assert_eq!(place.open().chosen("alice").await, Some(Idle));
+    assert_eq!(dir.open().custom("alice").await, Some(Idle));
 }
 
 #[tokio::test]
 async fn nobody_else_may_read_the_files() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let modes = async || -> Vec<u32> {
-        let store = place.open();
-        store.choose("alice", Idle, 1).await.unwrap();
-        let entries = std::fs::read_dir(place.directory.path()).unwrap();
+        let store = dir.open();
+        store.set_custom("alice", Idle, 1).await.unwrap();
+        let entries = std::fs::read_dir(dir.directory.path()).unwrap();
         let mode = |entry: std::fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o7777;
         let modes = entries.map(|entry| mode(entry.unwrap())).collect();
         store.close();
         modes
     };
     assert_eq!(modes().await, [0o600; 3], "a new one");
-    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(modes().await, [0o600; 3], "one that others could read");
 }
 
 #[test]
 fn a_start_that_was_interrupted_leaves_no_damaged_file() {
-    let place = Place::new();
-    std::fs::write(place.directory.path().join("presence.db.new"), b"half").unwrap();
-    place.open().close();
-    assert_eq!(place.bytes().len(), 1);
+    let dir = DatabaseDir::new();
+    std::fs::write(dir.directory.path().join("presence.db.new"), b"half").unwrap();
+    dir.open().close();
+    assert_eq!(dir.bytes().len(), 1);
 }
 
 #[test]
 fn a_directory_that_is_not_there_is_named() {
-    let place = Place::new();
-    let path = place.directory.path().join("none/presence.db");
-    let error = Store::open(&path, &OpenOptions::default(), metrics())
+    let dir = DatabaseDir::new();
+    let path = dir.directory.path().join("none/presence.db");
+    let error = SqliteStore::open(&path, &OpenOptions::default(), metrics())
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");

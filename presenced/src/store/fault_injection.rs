@@ -1,0 +1,46 @@
+//! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
+
+use super::Store;
+use super::sqlite::SqliteHold;
+
+/// While it lives, some operation of the store stands still.
+#[must_use]
+pub(crate) struct Held<'a> {
+    _sqlite: SqliteHold<'a>,
+}
+
+impl Store {
+    /// Makes every read fail in a way that passes, until told otherwise.
+    pub(crate) fn fail_reads(&self, is_failing: bool) {
+        let Self::Sqlite(store) = self;
+        store.fail_reads(is_failing);
+    }
+
+    /// Makes every write fail in a way that passes, until told otherwise.
+    pub(crate) fn fail_writes(&self, is_failing: bool) {
+        let Self::Sqlite(store) = self;
+        store.fail_writes(is_failing);
+    }
+
+    /// No read is answered while the result lives.
+    pub(crate) fn hold_reads(&self) -> Held<'_> {
+        let Self::Sqlite(store) = self;
+        Held {
+            _sqlite: store.hold_reads(),
+        }
+    }
+
+    /// How many reads were made, answered or not.
+    pub(crate) fn read_count(&self) -> u64 {
+        let Self::Sqlite(store) = self;
+        store.read_count()
+    }
+
+    /// Nothing is committed while the result lives.
+    pub(crate) fn hold_commits(&self) -> Held<'_> {
+        let Self::Sqlite(store) = self;
+        Held {
+            _sqlite: store.hold_commits(),
+        }
+    }
+}
