@@ -1,12 +1,16 @@
 //! The directory of a node that is alone: its contribution is all there is, and its own clock gives the revisions.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use presence::wire::record::{Record, Viewer};
-use presence::{Contribution, Now, Profile, Published, Revision, RevisionClock, UserId, Wall};
+use presence::{Contribution, Freshness, NodeName, Now, Profile, Published, Revision, RevisionClock, UserId, Wall};
 
 /// Turns contributions into records.
 pub(crate) struct Alone {
-    node: Box<str>,
+    node: NodeName,
+    /// The node as a list of one, to be shared by rows of the store.
+    own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
     /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
     floor: Revision,
@@ -20,8 +24,10 @@ impl Alone {
         } else {
             Revision::new(stored_ceiling)
         };
+        let node = NodeName::new(node);
         Self {
-            node: node.into(),
+            own_nodes: Arc::from([node.clone()]),
+            node,
             revisions: Mutex::new(RevisionClock::new(stored_ceiling)),
             floor,
         }
@@ -29,7 +35,16 @@ impl Alone {
 
     /// The node's name.
     pub(crate) fn node(&self) -> &str {
+        self.node.as_str()
+    }
+
+    pub(crate) fn node_name(&self) -> &NodeName {
         &self.node
+    }
+
+    /// The nodes where a user with a connection or grace period is connected.
+    pub(crate) fn own_nodes(&self) -> Arc<[NodeName]> {
+        Arc::clone(&self.own_nodes)
     }
 
     /// The revision at which to show what was stored: after a crash above everything told before it, because what was
@@ -54,7 +69,7 @@ impl Alone {
 
     /// The record as `viewer` may see it.
     pub(crate) fn record(&self, user: &UserId, profile: &Profile, mine: Contribution, viewer: Viewer) -> Record {
-        profile.record(user, &[(&self.node, mine)], viewer)
+        profile.record(user, &[(self.node.as_str(), mine)], viewer, Freshness::Current)
     }
 
     /// The ceiling to store now.

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use presence::{Now, Profile, Report, Status, UserId};
+use presence::{DurablePart, Now, Profile, Report, Status, UserId};
 
-use super::lifecycle::Ending;
 use super::shard::Shard;
 use super::{Engine, EngineError};
 use crate::connection::outbox::UserRef;
-use crate::store::{ReportRow, Row, StoreError};
+use crate::store::{DurableRow, ReportRow, Row, StoreError};
 
 /// For how long a connect waits for the store.
 const CONNECT_WAITS: Duration = Duration::from_millis(150);
@@ -161,8 +160,7 @@ impl Engine {
             if late.is_empty() {
                 continue;
             }
-            // Writes are done in the order in which they were queued, so when this one is answered those are over.
-            if self.save_heartbeat(Ending::Running).await.is_err() {
+            if self.store.settle_unknown_outcomes().await.is_err() {
                 self.late.lock().extend(late);
                 continue;
             }
@@ -218,7 +216,7 @@ impl Engine {
         let mut stored = self.stored_of(user, row, now);
         // Whoever is present, or has a report that holds, came into memory at the start.
         stored.status = Status::Offline;
-        stored.reports = Vec::new();
+        stored.durable.reports = Box::default();
         Profile::restore(stored, now.wall)
     }
 
@@ -250,13 +248,28 @@ impl Engine {
 
     /// What was stored, as this run may tell it. Reports whose time is up are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> presence::profile::Stored {
-        let mut stored = row.stored;
-        stored.revision = self.cluster.restored(stored.revision);
-        stored.reports = row.reports.into_iter().map(|report| restored(report, now)).collect();
+        let stored = presence::profile::Stored {
+            durable: durable_part(row.durable, now),
+            status: row.status,
+            since: row.since,
+            last_seen: row.last_seen,
+            last_active: row.last_active,
+            revision: self.cluster.restored(row.revision),
+        };
         if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
         }
         stored
+    }
+}
+
+/// What the store has of custom status and reports, with deadlines on the monotonic clock. After a write, `now` is the
+/// moment from which the written deadline was computed: it then comes back as it was, however the wall clock jumped.
+pub(super) fn durable_part(row: DurableRow, now: Now) -> DurablePart {
+    DurablePart {
+        version: row.version,
+        preference: row.preference,
+        reports: row.reports.into_iter().map(|report| restored(report, now)).collect(),
     }
 }
 
@@ -268,7 +281,7 @@ fn restored(row: ReportRow, now: Now) -> Report {
         status: row.status,
         since: row.since,
         heard: row.heard,
-        order: row.order,
+        version: row.version,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(TTL_MAX))),
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, Preference, Revision, UserId};
+use presence::{Actor, CustomStatus, Revision, UserId};
 
-use super::cache::UnknownOutcome;
+use super::cache::{UnknownOutcome, durable_part};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
+use crate::store::NewPreference;
 
 /// How many users' limits are kept before those that are over are dropped.
 const WINDOWS_KEPT: usize = 1024;
@@ -64,11 +65,10 @@ impl Engine {
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
         let (_pinned, at) = self.pin_known(user).await?;
-        let (preference, revision) = {
+        let (preference, proposed, revision) = {
             let shard = self.shards.of_ref(at);
             let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
             let now = self.clock.wall();
-            let moment = entry.profile.preference_time(now);
             let current = entry.profile.revision();
             let revision = if entry.profile.preference().custom == custom && current != Revision::NEVER {
                 // No revision of its own: a status that waits to be written must not look older than this.
@@ -78,26 +78,31 @@ impl Engine {
                 self.cluster.next_revision(current, now)
             };
             (
-                Preference {
+                NewPreference {
                     custom,
-                    set_at: Some(moment),
-                    set_by: Some(by),
+                    set_at: now,
+                    set_by: by,
                 },
+                entry.profile.version(),
                 revision,
             )
         };
-        let saved = self.store.save_preference(user, preference, revision).await;
-        if let Err(error) = saved {
-            self.refresh_after(&error, at, UnknownOutcome::Change);
-            return Err(EngineError::StoreUnavailable);
-        }
+        let saved = match self.store.save_preference(user, preference, proposed, revision).await {
+            Ok(saved) => saved,
+            Err(error) => {
+                self.refresh_after(&error, at, UnknownOutcome::Change);
+                return Err(EngineError::StoreUnavailable);
+            }
+        };
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
         let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
         // Whose time is up is not there any more to be active.
         entry.sessions.on_deadline(now.mono);
         self.expire_reports(entry, now);
-        entry.profile.handle_preference(preference);
+        let before = entry.profile.reports().len();
+        entry.profile.handle_durable(durable_part(saved, now), now.wall);
+        self.count_reports(before, entry.profile.reports().len());
         if by == Actor::User && entry.is_present() {
             entry.sessions.handle_preference(now, &self.options.timers);
             entry.profile.note_activity(now.wall);

@@ -83,22 +83,22 @@ impl Engine {
     pub(super) async fn save_heartbeat(&self, ending: Ending) -> Result<(), StoreError> {
         let wall = self.clock.wall();
         let ceiling = self.cluster.wanted_ceiling(wall);
-        self.store
-            .save_heartbeat(Heartbeat {
-                wall,
-                ceiling,
-                clean: ending == Ending::Clean,
-            })
-            .await?;
+        let heartbeat = Heartbeat {
+            wall,
+            ceiling,
+            clean: ending == Ending::Clean,
+        };
+        self.store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
         self.cluster.raise_ceiling(ceiling);
         Ok(())
     }
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
-        let was_connected = row.connected;
+        // The only node takes over everybody, under whatever name it ran then.
+        let was_connected = !row.connected_on.is_empty();
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
-        self.count_reports(0, stored.reports.len());
+        self.count_reports(0, stored.durable.reports.len());
         let mut shard = self.shards.of_user(user);
         let at = shard.insert(user, || Profile::restore(stored, now.wall), self.changes.last());
         if let (Some(entry), Some(until)) = (shard.entry(at), grace_until.filter(|_| was_connected)) {

@@ -105,7 +105,7 @@ impl Engine {
             .profile
             .reports()
             .iter()
-            .map(|report| (report.source.clone(), report.heard))
+            .map(|report| (report.source.clone(), report.version))
             .collect();
         entry.profile.on_deadline(now.mono);
         let left = entry.profile.reports();
@@ -114,10 +114,10 @@ impl Engine {
         let gone = before
             .into_iter()
             .filter(|(source, _)| !left.iter().any(|report| report.source == *source));
-        self.behind.expire_reports(gone.map(|(source, heard)| ExpiredReport {
+        self.behind.expire_reports(gone.map(|(source, version)| ExpiredReport {
             user: user.clone(),
             source,
-            heard,
+            version,
         }));
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use presence::{Audience, Profile, Revision, Sessions, UserId};
+use presence::{Audience, Profile, Revision, Sessions, UserId, Version};
 
-use super::cache::UnknownOutcome;
+use super::cache::{UnknownOutcome, durable_part};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
@@ -30,25 +30,36 @@ impl Engine {
     async fn kick_now(&self, user: &UserId) -> Result<u64, EngineError> {
         let _lock = self.user_lock(user).lock().await;
         // Whoever is present is in memory, so the store need not be asked who this is.
-        let (at, may_have_reports) = {
+        let (at, may_have_reports, proposed) = {
             let mut shard = self.shards.of_user(user);
             let Some(at) = shard.find(user) else { return Ok(0) };
             let Some(entry) = shard.entry(at) else { return Ok(0) };
             entry.pins += 1;
-            (at, entry.late > 0 || !entry.profile.reports().is_empty())
+            let may_have_reports = entry.late > 0 || !entry.profile.reports().is_empty();
+            (at, may_have_reports, entry.profile.version())
         };
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
-        if may_have_reports && let Err(error) = self.store.end_reports(user).await {
-            self.refresh_after(&error, at, UnknownOutcome::Change);
-            self.unpin(at);
-            return Err(EngineError::StoreUnavailable);
-        }
+        let ended_on_disk = match may_have_reports {
+            true => self.store.end_reports(user, proposed).await.map(Some),
+            false => Ok(None),
+        };
+        let ended_on_disk = match ended_on_disk {
+            Ok(ended_on_disk) => ended_on_disk,
+            Err(error) => {
+                self.refresh_after(&error, at, UnknownOutcome::Change);
+                self.unpin(at);
+                return Err(EngineError::StoreUnavailable);
+            }
+        };
         let mut shard = self.shards.of_ref(at);
         let now = self.clock.now();
         let mut ended = 0;
         if let Some(entry) = shard.entry(at) {
             let reports = entry.profile.handle_kick();
             self.count_reports(reports, 0);
+            if let Some(durable) = ended_on_disk {
+                entry.profile.handle_durable(durable_part(durable, now), now.wall);
+            }
             ended = entry.sessions.handle_kick() + reports;
             close_with(&mut entry.conns, CloseReason::Kicked);
         }
@@ -62,7 +73,7 @@ impl Engine {
         let pinned = self.pin_loaded(std::slice::from_ref(user)).await?;
         let at = pinned.refs().first().copied().ok_or(EngineError::StoreUnavailable)?;
         let revision = self.removal_revision(at);
-        if let Err(error) = self.store.forget(user, revision).await {
+        if let Err(error) = self.store.forget(user, revision, self.clock.wall()).await {
             self.refresh_after(&error, at, UnknownOutcome::Forget);
             return Err(EngineError::StoreUnavailable);
         }
@@ -79,17 +90,16 @@ impl Engine {
             .load(&user)
             .await
             .map_err(|_| EngineError::StoreUnavailable)?;
-        let chosen = self
+        let known = self
             .shards
             .of_ref(at)
             .peek(at)
-            .and_then(|entry| entry.profile.preference().set_at);
-        // A custom status is on disk before it is shown. If the disk knows no such custom status any more, only the status was written
-        // since, perhaps.
-        let is_done = row.is_none_or(|row| row.stored.preference.set_at < chosen);
+            .map_or(Version::NONE, |entry| entry.profile.version());
+        // Versions are on disk before they are here. If the disk has a lower one, only the status was written since, perhaps.
+        let is_done = row.is_none_or(|row| row.durable.version < known);
         if is_done {
             let revision = self.removal_revision(at);
-            let forgotten = self.store.forget(&user, revision).await;
+            let forgotten = self.store.forget(&user, revision, self.clock.wall()).await;
             forgotten.map_err(|_| EngineError::StoreUnavailable)?;
             self.forget_here(&user, at, revision).await?;
             return Ok(());
@@ -146,7 +156,7 @@ impl Engine {
 
     /// What changed while the store was forgetting may have been written after that.
     async fn forget_again(&self, user: &UserId, at: UserRef, removed_at: Revision) -> Result<(), EngineError> {
-        let forgotten = self.store.forget(user, removed_at).await;
+        let forgotten = self.store.forget(user, removed_at, self.clock.wall()).await;
         // Who is back already was written in between, perhaps.
         if let Some(entry) = self.shards.of_ref(at).entry(at)
             && entry.profile.revision() > removed_at

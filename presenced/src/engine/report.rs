@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Now, Report, ReportInput, UserId};
+use presence::{Now, Report, ReportInput, UserId, Version};
 
-use super::cache::UnknownOutcome;
+use super::cache::{UnknownOutcome, durable_part};
 use super::{Engine, EngineError};
 use crate::connection::outbox::UserRef;
-use crate::store::{ReportRow, ReportTimes};
+use crate::store::{NewReport, ReportTimes};
 
 impl Engine {
     /// Opens, refreshes or ends a report. The record for internal callers. A caller that goes away does not stop it
@@ -24,38 +24,49 @@ impl Engine {
         let _lock = self.user_lock(user).lock().await;
         let (_pinned, at) = self.pin_known(user).await?;
         let now = self.clock.now();
-        let report = self.begin_report(at, now, input)?;
+        let (report, proposed) = self.begin_report(at, now, input)?;
         let times = ReportTimes {
             last_seen: now.wall,
             last_active: input.update_last_active.then_some(now.wall),
         };
         let saved = match &report {
-            Some(report) => self.store.save_report(user, row_of(report, now), times).await,
-            None => self.store.end_report(user, &input.source, times).await,
+            Some(report) => {
+                self.store
+                    .save_report(user, new_report(report, now), times, proposed)
+                    .await
+            }
+            None => self.store.end_report(user, &input.source, times, proposed).await,
         };
         let mut shard = self.shards.of_ref(at);
         let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
         entry.is_refreshing = false;
-        if let Err(error) = saved {
-            // Whose time was up meanwhile ends now.
-            self.recompute(&mut shard, at, self.clock.now());
-            drop(shard);
-            self.refresh_after(&error, at, UnknownOutcome::Change);
-            return Err(EngineError::StoreUnavailable);
-        }
+        let saved = match saved {
+            Ok(saved) => saved,
+            Err(error) => {
+                // Reports whose deadline has passed meanwhile end now.
+                self.recompute(&mut shard, at, self.clock.now());
+                drop(shard);
+                self.refresh_after(&error, at, UnknownOutcome::Change);
+                return Err(EngineError::StoreUnavailable);
+            }
+        };
         let before = entry.profile.reports().len();
-        entry
-            .profile
-            .handle_report(now, &input.source, report, input.update_last_active);
+        entry.profile.handle_durable(durable_part(saved, now), now.wall);
+        entry.profile.note_report(now.wall, input);
         self.count_reports(before, entry.profile.reports().len());
         self.recompute(&mut shard, at, self.clock.now());
         let entry = shard.peek(at).ok_or(EngineError::StoreUnavailable)?;
         Ok(self.record_of(entry, Viewer::Internal))
     }
 
-    /// The report that is to be on disk before it is shown, or none if one is to end. One that is refreshed in time holds
-    /// until the disk has answered, however long that takes.
-    fn begin_report(&self, at: UserRef, now: Now, input: &ReportInput) -> Result<Option<Report>, EngineError> {
+    /// The report that is to be on disk before it is shown, or none if one is to end, and the version to propose. One that is
+    /// refreshed in time holds until the disk has answered, however long that takes.
+    fn begin_report(
+        &self,
+        at: UserRef,
+        now: Now,
+        input: &ReportInput,
+    ) -> Result<(Option<Report>, Version), EngineError> {
         let mut shard = self.shards.of_ref(at);
         let entry = shard.entry(at).ok_or(EngineError::StoreUnavailable)?;
         let reports = entry.profile.reports();
@@ -65,7 +76,7 @@ impl Engine {
             return Err(EngineError::TooManyReports);
         }
         entry.is_refreshing = report.is_some() && !is_new;
-        Ok(report)
+        Ok((report, entry.profile.version()))
     }
 
     /// Keeps the count of reports in step.
@@ -79,13 +90,12 @@ impl Engine {
     }
 }
 
-fn row_of(report: &Report, now: Now) -> ReportRow {
-    ReportRow {
+fn new_report(report: &Report, now: Now) -> NewReport {
+    NewReport {
         source: report.source.clone(),
         status: report.status,
         since: report.since,
         heard: report.heard,
-        order: report.order,
         last_active: report.last_active,
         expires_at: report.expires.map(|at| now.wall_at(at)),
     }

@@ -144,7 +144,10 @@ impl Engine {
             user: entry.user.clone(),
             status: entry.profile.decision().status,
             since: entry.profile.since(),
-            connected: entry.sessions.is_present(),
+            connected_on: match entry.sessions.is_present() {
+                true => self.cluster.own_nodes(),
+                false => Arc::default(),
+            },
             last_seen: entry.profile.last_seen(),
             last_active: entry.profile.last_active(),
             revision: entry.profile.revision(),

@@ -209,7 +209,7 @@ async fn after_a_long_absence_nobody_is_in_grace() {
     alice.choose("IDLE").await;
     daemon.written().await;
     daemon.kill();
-    edit(&daemon, "UPDATE mark SET wall = wall - 290000");
+    edit(&daemon, "UPDATE heartbeat SET wall = wall - 290000");
     daemon.start_again().await;
     assert_eq!(
         daemon.rest().record("alice").await.status,
@@ -217,7 +217,7 @@ async fn after_a_long_absence_nobody_is_in_grace() {
         "less than five minutes"
     );
     daemon.kill();
-    edit(&daemon, "UPDATE mark SET wall = wall - 310000");
+    edit(&daemon, "UPDATE heartbeat SET wall = wall - 310000");
     daemon.start_again().await;
     let record = daemon.rest().record("alice").await;
     assert_eq!(
