@@ -22,6 +22,12 @@ impl Store {
         store.fail_writes(is_failing);
     }
 
+    /// Makes every commit fail in a way that passes, until told otherwise.
+    pub(crate) fn fail_commits(&self, is_failing: bool) {
+        let Self::Sqlite(store) = self;
+        store.fail_commits(is_failing);
+    }
+
     /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
         let Self::Sqlite(store) = self;

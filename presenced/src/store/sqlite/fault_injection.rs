@@ -1,9 +1,9 @@
-//! How tests of other modules let the store fail or hang. Outside tests there is nothing here.
+//! How tests make SQLite fail or hang. Outside tests there is nothing here.
 
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
-use rusqlite::ffi::SQLITE_BUSY;
+use rusqlite::ffi::{SQLITE_BUSY, SQLITE_FULL};
 
 use super::SqliteStore;
 use super::health::Step;
@@ -29,6 +29,14 @@ impl SqliteStore {
             .health
             .seam
             .fail(is_failing.then_some((Step::Begin, SQLITE_BUSY)));
+    }
+
+    /// Makes every commit fail as if the disk were full, until told otherwise.
+    pub(in crate::store) fn fail_commits(&self, is_failing: bool) {
+        self.inner
+            .health
+            .seam
+            .fail(is_failing.then_some((Step::Commit, SQLITE_FULL)));
     }
 
     /// No read is answered while it is held.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use presence::CustomStatus::{DoNotDisturb, Idle, Online};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use super::*;
 

@@ -1,22 +1,22 @@
-//! Tests of the store as its callers see it, on real files.
+//! Tests of what is SQLite's own, on real files. What every implementation guarantees is tested in `store/tests/contract`.
 
 mod durable;
 mod faults;
+mod migration;
 mod opening;
+mod rows;
 mod sealing;
+mod tombstones;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Actor, CustomStatus, NodeName, Revision, Status, UserId, Version, Wall};
-use prometheus_client::registry::Registry;
+use presence::{CustomStatus, Revision, Status, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{
-    NewPreference, NewReport, OpenOptions, ReportTimes, SqliteStore, Startup, StatusRow, StoreError, StoreMetrics,
-};
+use super::{OpenOptions, SqliteStore, Startup, StoreError, StoreMetrics};
+use crate::store::tests::fixture::{metrics, preference, report, status, times, user, wall};
 
 /// A directory with a database, removed at the end.
 struct DatabaseDir {
@@ -80,59 +80,6 @@ impl DatabaseDir {
             .collect();
         files.sort();
         files
-    }
-}
-
-fn metrics() -> StoreMetrics {
-    StoreMetrics::register(&mut Registry::default())
-}
-
-fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-fn wall(millis: i64) -> Wall {
-    Wall::from_millis(millis)
-}
-
-fn preference(custom: CustomStatus, set_at: i64) -> NewPreference {
-    NewPreference {
-        custom,
-        set_at: wall(set_at),
-        set_by: Actor::User,
-    }
-}
-
-fn report(source: &str, heard: i64) -> NewReport {
-    NewReport {
-        source: source.parse().unwrap(),
-        status: CustomStatus::Online,
-        since: wall(heard),
-        heard: wall(heard),
-        last_active: None,
-        expires_at: None,
-    }
-}
-
-fn times(last_seen: i64) -> ReportTimes {
-    ReportTimes {
-        last_seen: wall(last_seen),
-        last_active: None,
-    }
-}
-
-fn status(name: &str, status: Status, revision: u64) -> StatusRow {
-    StatusRow {
-        user: user(name),
-        status,
-        since: Some(wall(1_000)),
-        connected_on: match status {
-            Status::Offline => Arc::default(),
-            _ => [NodeName::new("here")].into(),
-        },
-        last_seen: Some(wall(1_000)),
-        last_active: None,
-        revision: Revision::new(revision),
     }
 }
 
