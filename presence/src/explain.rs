@@ -58,7 +58,7 @@ pub fn explain(
         }),
         choice: ExplainPreference {
             custom_status: preference.custom,
-            // Its place among the reports may lie ahead of a clock that went back; people are not shown that.
+            // It lies ahead of a clock that was set back since.
             set_at: preference.set_at.map(|set_at| set_at.min(now.wall)),
             set_by: preference.set_by,
         },
@@ -96,7 +96,7 @@ fn why(reason: Reason, status: &str) -> String {
         Reason::NoSession => "the last session or grace ends",
         Reason::Custom => "the custom status alone decides",
         Reason::Reported => "a report decides",
-        Reason::Inactive => "all sessions that speak of activity are idle by then",
+        Reason::Inactive => "all sessions with known activity are idle by then",
         Reason::Active => "nothing that says otherwise is left",
     };
     format!("{status}: {cause}")

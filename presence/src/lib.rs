@@ -8,7 +8,9 @@
 //! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and says
 //! whether it must be published. The rule between them stands once, in [`rule`].
 
+pub mod durable;
 pub mod explain;
+pub mod node_name;
 pub mod profile;
 pub mod rate_limit;
 pub mod report;
@@ -20,7 +22,9 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use profile::{Audience, Preference, Profile, Published};
+pub use durable::{DurablePart, Preference, Version};
+pub use node_name::NodeName;
+pub use profile::{Audience, Freshness, Profile, Published};
 pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Cursor, Revision, RevisionClock};

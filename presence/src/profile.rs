@@ -1,7 +1,8 @@
 //! The second half: all contributions, the reports and the custom status become the record that is told, and whether it must
 //! be published. Where contributions come from (this node, or every node through Redis) is not known here.
 
-use crate::report::{Report, ReportInput, Source};
+use crate::durable::{DurablePart, Preference, Version};
+use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
 use crate::sessions::{Activity, Contribution};
@@ -10,17 +11,6 @@ use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
 use crate::wire::record::{Record, Viewer};
 
-/// What the user wants to be shown as, since when, and who said so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Preference {
-    /// The custom status.
-    pub custom: CustomStatus,
-    /// When it was set; never, if none.
-    pub set_at: Option<Wall>,
-    /// Who set it.
-    pub set_by: Option<Actor>,
-}
-
 /// Who is told of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
@@ -28,6 +18,15 @@ pub enum Audience {
     Inner,
     /// Everyone who watches.
     Everyone,
+}
+
+/// Whether a record may be behind what other nodes know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// The node knows all that the cluster knows; a node that is alone always does.
+    Current,
+    /// The cluster can't be reached: the record is marked `stale`.
+    Stale,
 }
 
 /// A change with a new revision.
@@ -46,8 +45,7 @@ pub struct Published {
 /// Everything about one user that does not belong to one node's sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Profile {
-    preference: Preference,
-    reports: Vec<Report>,
+    durable: DurablePart,
     decision: Decision,
     since: Option<Wall>,
     last_seen: Option<Wall>,
@@ -61,10 +59,8 @@ pub struct Profile {
 /// A profile as it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// The custom status.
-    pub preference: Preference,
-    /// The reports that still hold.
-    pub reports: Vec<Report>,
+    /// Custom status and reports.
+    pub durable: DurablePart,
     /// The status last written.
     pub status: Status,
     /// Since when.
@@ -82,14 +78,15 @@ impl Stored {
     /// what it was, and nobody whose client knows nothing of activity is held idle by a guess.
     #[must_use]
     pub fn activity_in_grace(&self) -> Activity {
-        // The custom status is on disk before the status that follows from it, and is activity of whoever was present.
-        let is_since_chosen = self.preference.set_by == Some(Actor::User) && self.preference.set_at > self.since;
-        let is_idle_without_sessions = || decide(&[], &self.reports, &self.preference).status == Status::Idle;
+        let DurablePart {
+            preference, reports, ..
+        } = &self.durable;
+        // The custom status is on disk before the status that follows from it, and is activity of a user who was present.
+        let is_since_chosen = preference.set_by == Some(Actor::User) && preference.set_at > self.since;
+        let is_idle_without_sessions = || decide(&[], reports, preference).status == Status::Idle;
         match self.status {
             Status::Online => Activity::Active,
-            Status::Idle if self.preference.custom == CustomStatus::Idle || is_idle_without_sessions() => {
-                Activity::Unknown
-            }
+            Status::Idle if preference.custom == CustomStatus::Idle || is_idle_without_sessions() => Activity::Unknown,
             Status::Idle if is_since_chosen => Activity::Active,
             Status::Idle => Activity::Idle,
             Status::DoNotDisturb | Status::Offline => Activity::Unknown,
@@ -98,20 +95,14 @@ impl Stored {
 }
 
 impl Profile {
-    /// What the store knew. Times from the future are clamped to `now`; only the order of custom statuses and reports stays as it
-    /// is, because the disk would take a custom status with an earlier moment for an older one.
+    /// Builds the profile from what is stored. Times from the future are taken as `now`.
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
-        for report in &mut stored.reports {
-            report.since = report.since.min(now);
-            report.heard = report.heard.min(now);
-            report.last_active = clamp(report.last_active);
-        }
+        clamp_reports(&mut stored.durable, now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
-            preference: stored.preference,
-            reports: stored.reports,
+            durable: stored.durable,
             decision: Decision {
                 status: stored.status,
                 ..Decision::default()
@@ -125,7 +116,7 @@ impl Profile {
         }
     }
 
-    /// A profile made without the store's answer. [`Self::handle_load`] puts it right.
+    /// A profile made without the store's answer, of version 0: [`Self::handle_load`] takes what the store gives.
     #[must_use]
     pub fn fallback() -> Self {
         Self {
@@ -134,25 +125,10 @@ impl Profile {
         }
     }
 
-    /// The store answered at last. What happened meanwhile stays; what the store knows is taken: of the custom status and of each
-    /// source's report the later one holds. A report is on disk before it is shown, so one that is not there is over.
+    /// Merges what the store answered: a newer durable part, later times, a higher revision. The record is no longer degraded.
     pub fn handle_load(&mut self, stored: Stored, now: Wall) {
-        let loaded = Self::restore(stored, now);
-        if loaded.preference.set_at >= self.preference.set_at {
-            if self.preference.custom != loaded.preference.custom {
-                self.publish_to(Audience::Inner);
-            }
-            self.preference = loaded.preference;
-        }
-        let is_stored = |known: &Report| loaded.reports.iter().any(|one| one.source == known.source);
-        self.reports.retain(is_stored);
-        for report in loaded.reports {
-            match self.reports.iter_mut().find(|one| one.source == report.source) {
-                Some(known) if known.order > report.order => {}
-                Some(known) => *known = report,
-                None => self.reports.push(report),
-            }
-        }
+        let mut loaded = Self::restore(stored, now);
+        self.handle_durable(std::mem::take(&mut loaded.durable), now);
         self.since = self.since.or(loaded.since);
         self.last_seen = self.last_seen.max(loaded.last_seen);
         self.last_active = self.last_active.max(loaded.last_active);
@@ -162,30 +138,21 @@ impl Profile {
         }
     }
 
-    /// The moment to write down for a custom status made now: after every report there is, so that it is the latest word.
-    #[must_use]
-    pub fn preference_time(&self, now: Wall) -> Wall {
-        let latest = self
-            .reports
-            .iter()
-            .map(|report| report.order)
-            .chain(self.preference.set_at)
-            .max();
-        latest.map_or(now, |latest| now.max(latest))
-    }
-
-    /// A custom status is on disk. One that is older than what holds changes nothing.
-    pub fn handle_preference(&mut self, preference: Preference) {
-        if preference.set_at < self.preference.set_at {
+    /// Takes a durable part that the store returned; one with a lower version changes nothing. Report times from the future
+    /// are taken as `now`.
+    pub fn handle_durable(&mut self, mut part: DurablePart, now: Wall) {
+        if part.version < self.durable.version {
             return;
         }
-        if preference.custom != self.preference.custom {
+        if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        self.preference = preference;
+        clamp_reports(&mut part, now);
+        self.durable.replace_with(part);
     }
 
-    /// What a report made now would be, or none if it ends one.
+    /// The report that `input` opens or refreshes, or none if it ends one. The store gives it its version; until then it has
+    /// the next one.
     #[must_use]
     pub fn report(&self, now: Now, input: &ReportInput) -> Option<Report> {
         let status = match input.status {
@@ -196,20 +163,16 @@ impl Profile {
         };
         let holds = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
         let before = self
-            .reports
+            .reports()
             .iter()
             .filter(holds)
             .find(|report| report.source == input.source);
-        let just_after = |preference: Wall| Wall::from_millis(preference.as_millis().saturating_add(1));
         Some(Report {
             source: input.source.clone(),
             status,
             since: before.map_or(now.wall, |report| report.since),
             heard: now.wall,
-            order: self
-                .preference
-                .set_at
-                .map_or(now.wall, |set_at| now.wall.max(just_after(set_at))),
+            version: self.version().next(),
             last_active: match input.update_last_active {
                 true => Some(now.wall),
                 false => before.and_then(|report| report.last_active),
@@ -218,34 +181,33 @@ impl Profile {
         })
     }
 
-    /// A report is on disk: it opens or refreshes its source's, or ends it if there is none.
-    pub fn handle_report(&mut self, now: Now, source: &Source, report: Option<Report>, active: bool) {
-        self.reports.retain(|one| one.source != *source);
-        if report.is_some() && self.reports.len() == self.reports.capacity() {
-            // Most users have one, and a vector that grows by itself begins with room for four.
-            self.reports.reserve_exact(self.reports.len().max(1));
-        }
-        self.reports.extend(report);
-        self.last_seen = self.last_seen.max(Some(now.wall));
-        if active {
-            self.last_active = self.last_active.max(Some(now.wall));
+    /// Moves the times by a report that was opened, refreshed or ended at `now`.
+    pub fn note_report(&mut self, now: Wall, input: &ReportInput) {
+        self.last_seen = self.last_seen.max(Some(now));
+        if input.update_last_active {
+            self.last_active = self.last_active.max(Some(now));
         }
     }
 
-    /// The operator ends the reports. Says how many there were.
+    /// The operator ends the reports. Returns how many there were.
     pub fn handle_kick(&mut self) -> usize {
-        std::mem::take(&mut self.reports).len()
+        std::mem::take(&mut self.durable.reports).len()
     }
 
-    /// Reports whose time is up end.
+    /// Reports whose deadline has passed end.
     pub fn on_deadline(&mut self, now: Mono) {
-        self.reports.retain(|report| report.expires.is_none_or(|at| at > now));
+        let is_over = |report: &Report| report.expires.is_some_and(|at| at <= now);
+        if self.durable.reports.iter().any(is_over) {
+            let mut reports = std::mem::take(&mut self.durable.reports).into_vec();
+            reports.retain(|report| !is_over(report));
+            self.durable.reports = reports.into_boxed_slice();
+        }
     }
 
     /// The next moment at which [`Self::on_deadline`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.reports.iter().filter_map(|report| report.expires).min()
+        self.reports().iter().filter_map(|report| report.expires).min()
     }
 
     /// Applies the rule to what there is now. If something must be told, takes the next revision from `next`, which is
@@ -262,7 +224,7 @@ impl Profile {
         }
         self.last_seen = self.last_seen.max(self.last_active);
         let from = self.decision.status;
-        self.decision = decide(contributions, &self.reports, &self.preference);
+        self.decision = decide(contributions, self.reports(), self.preference());
         let to = self.decision.status;
         if from != to {
             self.since = Some(now);
@@ -297,11 +259,17 @@ impl Profile {
 
     /// The record as `viewer` may see it.
     #[must_use]
-    pub fn record(&self, user_id: &UserId, contributions: &[(&str, Contribution)], viewer: Viewer) -> Record {
+    pub fn record(
+        &self,
+        user_id: &UserId,
+        contributions: &[(&str, Contribution)],
+        viewer: Viewer,
+        freshness: Freshness,
+    ) -> Record {
         let inner = viewer != Viewer::Public;
         let internal = viewer == Viewer::Internal;
         let connections: u32 = contributions.iter().map(|(_, one)| one.connections).sum();
-        let sessions = connections.saturating_add(u32::try_from(self.reports.len()).unwrap_or(u32::MAX));
+        let sessions = connections.saturating_add(u32::try_from(self.reports().len()).unwrap_or(u32::MAX));
         Record {
             user_id: user_id.clone(),
             status: self.decision.status,
@@ -310,8 +278,8 @@ impl Profile {
             last_active: self.last_active,
             revision: self.revision,
             degraded: self.degraded,
-            stale: false,
-            custom_status: inner.then_some(self.preference.custom),
+            stale: freshness == Freshness::Stale,
+            custom_status: inner.then_some(self.preference().custom),
             sessions: inner.then_some(sessions),
             reason: internal.then_some(self.decision.reason),
             nodes: internal.then(|| {
@@ -330,13 +298,19 @@ impl Profile {
     /// The custom status that holds.
     #[must_use]
     pub const fn preference(&self) -> &Preference {
-        &self.preference
+        &self.durable.preference
     }
 
     /// The reports that hold.
     #[must_use]
     pub fn reports(&self) -> &[Report] {
-        &self.reports
+        &self.durable.reports
+    }
+
+    /// The version of the durable part: what a write proposes to the store.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.durable.version
     }
 
     /// The revision last published.
@@ -371,5 +345,13 @@ impl Profile {
 
     fn publish_to(&mut self, audience: Audience) {
         self.pending_publication = self.pending_publication.max(Some(audience));
+    }
+}
+
+fn clamp_reports(part: &mut DurablePart, now: Wall) {
+    for report in &mut part.reports {
+        report.since = report.since.min(now);
+        report.heard = report.heard.min(now);
+        report.last_active = report.last_active.map(|time| time.min(now));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Preference;
+use crate::durable::{Preference, Version};
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
@@ -86,9 +86,8 @@ pub struct Report {
     pub since: Wall,
     /// When it was last made or refreshed.
     pub heard: Wall,
-    /// Its place in the order of reports and custom statuses: after a custom status with a smaller `set_at`. The moment it was
-    /// made, except that it is pushed past a custom status of the same millisecond.
-    pub order: Wall,
+    /// The version of the write that made or refreshed it: it is newer than a custom status with a lower one.
+    pub version: Version,
     /// Whether, and when, it last said that the user did something.
     pub last_active: Option<Wall>,
     /// When it ends by itself.
@@ -99,7 +98,7 @@ impl Report {
     /// Whether it is newer than the custom status; an older one abstains, so the latest word wins.
     #[must_use]
     pub fn counts_after(&self, preference: &Preference) -> bool {
-        preference.set_at.is_none_or(|set_at| self.order > set_at)
+        self.version > preference.version
     }
 
     /// What it says of activity.

@@ -40,9 +40,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Resul
     let address = listener.local_addr()?;
     let auth = Arc::new(build_auth(&config, &data_dir, address)?);
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let Startup { heartbeat, present, .. } = startup;
     let running = engine
-        .start(heartbeat, present)
+        .start(startup.latest_heartbeat(), startup.present)
         .await
         .context("can't write to the database")?;
     let options = ListenerOptions {
@@ -124,7 +123,7 @@ fn build_engine(
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
     let (ceiling, was_clean) = startup
-        .heartbeat
+        .latest_heartbeat()
         .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {

@@ -59,7 +59,7 @@ impl Record {
     /// Makes the record of a user that was never seen: OFFLINE, null times, revision 0.
     #[must_use]
     pub fn never_seen(user_id: UserId, viewer: Viewer) -> Self {
-        crate::Profile::default().record(&user_id, &[], viewer)
+        crate::Profile::default().record(&user_id, &[], viewer, crate::Freshness::Current)
     }
 }
 

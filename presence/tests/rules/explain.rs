@@ -64,8 +64,8 @@ fn every_field_is_there_as_the_contract_names_it() {
              "lastActive": time(3_000), "idle": false, "source": "gateway-0", "endsAt": time(63_000)},
         ],
         "grace": {"until": time(7_000), "idle": true},
-        "choice": {"customStatus": "ONLINE", "setAt": time(3_000), "setBy": "operator"},
-        "next": [{"at": time(301_000), "why": "IDLE: all sessions that speak of activity are idle by then"}],
+        "choice": {"customStatus": "ONLINE", "setAt": time(2_500), "setBy": "operator"},
+        "next": [{"at": time(301_000), "why": "IDLE: all sessions with known activity are idle by then"}],
     });
     assert_eq!(json, expected);
 }

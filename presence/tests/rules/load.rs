@@ -3,8 +3,8 @@
 use presence::profile::Stored;
 use presence::wire::record::Viewer;
 use presence::{
-    Actor, Audience, CustomStatus, Mono, Now, Preference, Profile, Published, Report, Revision, RevisionClock,
-    SessionId, Sessions, Source, Status, UserId, Wall,
+    Actor, Audience, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, Published, Report, Revision,
+    RevisionClock, SessionId, Sessions, Source, Status, UserId, Version, Wall,
 };
 
 fn at(millis: u64) -> Now {
@@ -18,11 +18,31 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn chose(custom: CustomStatus, at: i64) -> Preference {
-    Preference {
-        custom,
-        set_at: Some(wall(at)),
-        set_by: Some(Actor::User),
+/// The durable part after a custom status was set by the write of this version, with these reports.
+fn durable(custom: CustomStatus, version: u64, reports: &[Report]) -> DurablePart {
+    let newest = reports.iter().map(|report| report.version).max();
+    DurablePart {
+        version: newest.unwrap_or_default().max(Version::new(version)),
+        preference: Preference {
+            custom,
+            // As clocks are: no help.
+            set_at: Some(wall(1_000_000 - i64::try_from(version).unwrap())),
+            set_by: Some(Actor::User),
+            version: Version::new(version),
+        },
+        reports: reports.into(),
+    }
+}
+
+fn report(source: &str, status: CustomStatus, version: u64) -> Report {
+    Report {
+        source: source.parse::<Source>().unwrap(),
+        status,
+        since: wall(10),
+        heard: wall(10),
+        version: Version::new(version),
+        last_active: None,
+        expires: None,
     }
 }
 
@@ -55,7 +75,7 @@ impl Connected {
 
     fn is_degraded_on_the_wire(&self) -> bool {
         let id = UserId::new("u").unwrap();
-        let record = self.profile.record(&id, &[], Viewer::Public);
+        let record = self.profile.record(&id, &[], Viewer::Public, Freshness::Current);
         serde_json::to_string(&record).unwrap().contains("\"degraded\":true")
     }
 }
@@ -71,7 +91,7 @@ fn without_the_store_the_user_is_shown_online_and_the_record_says_that_it_is_deg
 fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
     let mut one = Connected::without_the_store();
     let stored = Stored {
-        preference: chose(CustomStatus::DoNotDisturb, 5),
+        durable: durable(CustomStatus::DoNotDisturb, 5, &[]),
         last_active: Some(wall(7)),
         last_seen: Some(wall(8)),
         revision: Revision::new(1 << 52),
@@ -105,51 +125,108 @@ fn the_end_of_degraded_is_told_even_if_nothing_else_changes() {
 }
 
 #[test]
-fn a_choice_made_meanwhile_is_not_overwritten_by_an_older_one() {
+fn a_stored_custom_status_with_a_lower_version_does_not_replace_a_newer_one() {
     let mut one = Connected::without_the_store();
-    one.profile.handle_preference(chose(CustomStatus::Idle, 2_000_000));
+    one.profile
+        .handle_durable(durable(CustomStatus::Idle, 6, &[]), at(5).wall);
     one.recompute(5);
     let stored = Stored {
-        preference: chose(CustomStatus::DoNotDisturb, 5),
+        durable: durable(CustomStatus::DoNotDisturb, 5, &[]),
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
     one.recompute(10);
     assert_eq!(one.profile.decision().status, Status::Idle);
     one.profile
-        .handle_preference(chose(CustomStatus::DoNotDisturb, 1_999_999));
-    assert_eq!(one.recompute(11), None, "an older choice changes nothing");
+        .handle_durable(durable(CustomStatus::DoNotDisturb, 5, &[]), at(11).wall);
+    assert_eq!(one.recompute(11), None, "an older version changes nothing");
     assert_eq!(one.profile.preference().custom, CustomStatus::Idle);
 }
 
 #[test]
-fn of_each_source_the_later_report_holds_and_none_that_is_not_on_disk() {
-    let report = |name: &str, status, order| Report {
-        source: name.parse::<Source>().unwrap(),
-        status,
-        since: wall(order),
-        heard: wall(order),
-        order: wall(order),
-        last_active: None,
-        expires: None,
-    };
+fn the_durable_part_of_the_highest_version_replaces_all_reports() {
     let (idle, online) = (CustomStatus::Idle, CustomStatus::Online);
-    let mut one = Connected::without_the_store();
-    for (name, status, order) in [("a", idle, 20), ("b", idle, 20), ("over", idle, 20)] {
-        let report = report(name, status, order);
-        one.profile
-            .handle_report(at(1), &report.source.clone(), Some(report), false);
-    }
-    let stored = Stored {
-        reports: vec![report("a", online, 10), report("b", online, 30), report("c", online, 1)],
-        ..Stored::default()
+    let held = |one: &Connected| -> Vec<_> {
+        let reports = one.profile.reports().iter();
+        reports
+            .map(|one| (one.source.to_string(), one.status, one.version.get()))
+            .collect()
     };
-    one.profile.handle_load(stored, at(10).wall);
-    let held: Vec<_> = one
-        .profile
-        .reports()
-        .iter()
-        .map(|one| (one.source.as_str(), one.status))
-        .collect();
-    assert_eq!(held, [("a", idle), ("b", online), ("c", online)]);
+    let mut one = Connected::without_the_store();
+    let before = durable(online, 1, &[report("a", idle, 20), report("over", idle, 21)]);
+    one.profile.handle_durable(before.clone(), at(1).wall);
+    let newer = durable(
+        online,
+        1,
+        &[report("a", idle, 20), report("b", online, 30), report("c", online, 22)],
+    );
+    one.profile.handle_load(
+        Stored {
+            durable: newer,
+            ..Stored::default()
+        },
+        at(10).wall,
+    );
+    let expected = [
+        ("a".to_owned(), idle, 20),
+        ("b".to_owned(), online, 30),
+        ("c".to_owned(), online, 22),
+    ];
+    assert_eq!(held(&one), expected);
+    one.profile.handle_durable(before, at(11).wall);
+    assert_eq!(held(&one), expected, "an older part brings nothing back");
+}
+
+#[test]
+fn a_known_report_keeps_its_deadline_when_the_wall_clock_jumps() {
+    let until = |millis| Report {
+        expires: Some(Mono::from_millis(millis)),
+        ..report("a", CustomStatus::Idle, 1)
+    };
+    let mut one = Connected::without_the_store();
+    one.profile
+        .handle_durable(durable(CustomStatus::Online, 0, &[until(60_000)]), at(1).wall);
+    // The same report as computed from the stored wall time after a jump; the custom status alone is new.
+    one.profile
+        .handle_durable(durable(CustomStatus::Online, 2, &[until(3_660_000)]), at(2).wall);
+    assert_eq!(one.profile.next_deadline(), Some(Mono::from_millis(60_000)));
+    let refreshed = Report {
+        version: Version::new(3),
+        ..until(90_000)
+    };
+    one.profile
+        .handle_durable(durable(CustomStatus::Online, 2, &[refreshed]), at(3).wall);
+    assert_eq!(one.profile.next_deadline(), Some(Mono::from_millis(90_000)));
+}
+
+#[test]
+fn a_report_that_expired_stays_ended_though_the_store_still_has_it() {
+    let short = Report {
+        expires: Some(Mono::from_millis(1_000)),
+        ..report("a", CustomStatus::Idle, 1)
+    };
+    let mut one = Connected::without_the_store();
+    one.profile.handle_durable(
+        durable(CustomStatus::Online, 0, std::slice::from_ref(&short)),
+        at(1).wall,
+    );
+    one.profile.on_deadline(Mono::from_millis(1_000));
+    assert!(one.profile.reports().is_empty());
+    // The wall clock went back meanwhile, so the stored time lies ahead again.
+    let revived = Report {
+        expires: Some(Mono::from_millis(5_000)),
+        ..short
+    };
+    one.profile.handle_durable(
+        durable(CustomStatus::Idle, 2, std::slice::from_ref(&revived)),
+        at(1_001).wall,
+    );
+    assert!(one.profile.reports().is_empty());
+    let refreshed = Report {
+        version: Version::new(3),
+        ..revived
+    };
+    one.profile
+        .handle_durable(durable(CustomStatus::Idle, 2, &[refreshed]), at(1_002).wall);
+    assert_eq!(one.profile.reports().len(), 1, "refreshed, it holds again");
 }

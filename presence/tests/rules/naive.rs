@@ -179,12 +179,6 @@ impl Past {
         moments
     }
 
-    /// When the last custom status was really made.
-    pub(crate) fn chosen_at(&self) -> Option<Wall> {
-        let chosen = |entry: &&Entry| matches!(entry.event, Event::Preference { .. });
-        self.entries.iter().rfind(chosen).map(|entry| entry.wall)
-    }
-
     fn custom(&self) -> CustomStatus {
         let chosen = self.entries.iter().rev().find_map(|entry| match entry.event {
             Event::Preference { custom, .. } => Some(custom),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Actor, CustomStatus, EndReason, Mono, Now, Preference, Profile, Published, ReportInput, RevisionClock, SessionId,
-    Sessions, Source, Status, Timers, UserId,
+    Actor, CustomStatus, DurablePart, EndReason, Freshness, Mono, Now, Preference, Profile, Published, Report,
+    ReportInput, RevisionClock, SessionId, Sessions, Source, Status, Timers, UserId,
 };
 
 /// The node's name in these tests.
@@ -69,11 +69,19 @@ impl Person {
 
     pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         self.meet_deadlines(now.mono);
-        self.profile.handle_preference(Preference {
+        let version = self.profile.version().next();
+        let preference = Preference {
             custom,
-            set_at: Some(self.profile.preference_time(now.wall)),
+            set_at: Some(now.wall),
             set_by: Some(by),
-        });
+            version,
+        };
+        let stored = DurablePart {
+            version,
+            preference,
+            ..self.durable()
+        };
+        self.profile.handle_durable(stored, now.wall);
         let is_present = self.sessions.is_present() || !self.profile.reports().is_empty();
         if by == Actor::User && is_present {
             self.sessions.handle_preference(now, &self.timers);
@@ -83,8 +91,25 @@ impl Person {
 
     pub(crate) fn report(&mut self, now: Now, input: &ReportInput) {
         let report = self.profile.report(now, input);
-        self.profile
-            .handle_report(now, &input.source, report, input.update_last_active);
+        let stored = self.durable();
+        let others = stored.reports.into_vec().into_iter();
+        let others = others.filter(|one| one.source != input.source);
+        let stored = DurablePart {
+            version: stored.version.next(),
+            reports: others.chain(report).collect::<Vec<Report>>().into_boxed_slice(),
+            ..stored
+        };
+        self.profile.handle_durable(stored, now.wall);
+        self.profile.note_report(now.wall, input);
+    }
+
+    /// The durable part as the store would have it.
+    fn durable(&self) -> DurablePart {
+        DurablePart {
+            version: self.profile.version(),
+            preference: *self.profile.preference(),
+            reports: self.profile.reports().into(),
+        }
     }
 
     pub(crate) fn kick(&mut self) -> usize {
@@ -94,8 +119,7 @@ impl Person {
     /// The daemon is gone; what is on disk comes back at `now`.
     pub(crate) fn restart(&mut self, now: Now) {
         let stored = Stored {
-            preference: *self.profile.preference(),
-            reports: self.profile.reports().to_vec(),
+            durable: self.durable(),
             status: self.profile.decision().status,
             since: self.profile.since(),
             last_seen: self.profile.last_seen(),
@@ -126,8 +150,12 @@ impl Person {
     }
 
     pub(crate) fn record(&self, viewer: Viewer) -> Record {
-        self.profile
-            .record(&self.id, &[(NODE, self.sessions.contribution())], viewer)
+        self.profile.record(
+            &self.id,
+            &[(NODE, self.sessions.contribution())],
+            viewer,
+            Freshness::Current,
+        )
     }
 
     pub(crate) fn status(&self) -> Status {

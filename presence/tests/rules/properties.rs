@@ -74,9 +74,6 @@ impl Pair {
                 self.past.add(now, Event::Kick);
             }
             Input::WallStands { millis } => self.now.mono = now.mono.after(Duration::from_millis(millis)),
-            // Several words within one millisecond push the custom status's moment ahead of the status that follows from it; what
-            // that says about idleness is lost on disk, and a restart then guesses.
-            Input::Restart { .. } if self.machine.profile.preference().set_at > self.past.chosen_at() => return,
             Input::Restart { down_millis } => {
                 self.recompute();
                 self.move_clocks(down_millis);

@@ -2,12 +2,12 @@
 
 use presence::{
     Activity, CustomStatus, Decision, EndReason, Mono, Now, Preference, Reason, Report, SessionId, Sessions, Source,
-    Status, Timers, Wall, decide,
+    Status, Timers, Version, Wall, decide,
 };
 use std::time::Duration;
 
-/// When the custom status of these tests was made, if one was.
-const CHOSEN_AT: i64 = 10_000;
+/// The version of the custom status of these tests, if there is one.
+const CUSTOM_VERSION: Version = Version::new(10);
 
 const TIMERS: Timers = Timers {
     grace: Duration::from_secs(5),
@@ -96,13 +96,13 @@ fn sessions_of(connections: &[Option<KnownActivity>], grace: Option<Option<Known
     sessions
 }
 
-fn report(name: &str, status: CustomStatus, order: i64) -> Report {
+fn report(name: &str, status: CustomStatus, version: Version) -> Report {
     Report {
         source: name.parse::<Source>().unwrap(),
         status,
         since: Wall::from_millis(0),
         heard: Wall::from_millis(0),
-        order: Wall::from_millis(order),
+        version,
         last_active: None,
         expires: None,
     }
@@ -122,11 +122,15 @@ fn lists<T: Copy>(of: &[T], most: usize) -> Vec<Vec<T>> {
     all
 }
 
-fn all_reports() -> Vec<(CustomStatus, i64)> {
-    let orders = [CHOSEN_AT - 1, CHOSEN_AT, CHOSEN_AT + 1];
+fn all_reports() -> Vec<(CustomStatus, Version)> {
+    let versions = [
+        Version::new(CUSTOM_VERSION.get() - 1),
+        CUSTOM_VERSION,
+        CUSTOM_VERSION.next(),
+    ];
     CUSTOM
         .iter()
-        .flat_map(|status| orders.iter().map(move |order| (*status, *order)))
+        .flat_map(|status| versions.iter().map(move |version| (*status, *version)))
         .collect()
 }
 
@@ -138,22 +142,25 @@ fn every_combination_is_decided_as_the_table_says() {
     for connections in lists(&SPOKEN, 3) {
         for grace in &graces {
             let contribution = sessions_of(&connections, *grace).contribution();
-            for (custom, set_at) in CUSTOM.iter().flat_map(|one| [(*one, None), (*one, Some(CHOSEN_AT))]) {
+            let all_custom = CUSTOM
+                .iter()
+                .flat_map(|one| [(*one, Version::NONE), (*one, CUSTOM_VERSION)]);
+            for (custom, version) in all_custom {
                 let preference = Preference {
                     custom,
-                    set_at: set_at.map(Wall::from_millis),
-                    set_by: None,
+                    version,
+                    ..Preference::default()
                 };
                 for list in &report_lists {
                     let reports: Vec<Report> = list
                         .iter()
-                        .map(|(status, order)| report("r", *status, *order))
+                        .map(|(status, version)| report("r", *status, *version))
                         .collect();
                     let aged: Vec<(CustomStatus, Age)> = list
                         .iter()
-                        .map(|(status, order)| match set_at {
-                            Some(set_at) if *order <= set_at => (*status, Age::Older),
-                            _ => (*status, Age::Newer),
+                        .map(|(status, reported)| match *reported > version {
+                            true => (*status, Age::Newer),
+                            false => (*status, Age::Older),
                         })
                         .collect();
                     let decided = decide(&[contribution], &reports, &preference);
@@ -199,12 +206,11 @@ fn sessions_of_several_nodes_are_taken_together() {
 #[test]
 fn a_report_that_abstains_still_keeps_the_user_present() {
     let preference = Preference {
-        custom: CustomStatus::Online,
-        set_at: Some(Wall::from_millis(CHOSEN_AT)),
-        set_by: None,
+        version: CUSTOM_VERSION,
+        ..Preference::default()
     };
     for status in CUSTOM {
-        let older = report("r", status, CHOSEN_AT);
+        let older = report("r", status, CUSTOM_VERSION);
         let decided = decide(&[], std::slice::from_ref(&older), &preference);
         assert_eq!(
             (decided.status, decided.reason),

@@ -5,7 +5,7 @@ use presence::wire::code::Code;
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::wire::server::frame::SnapshotHeader;
 use presence::wire::server::{ServerMessage, frame};
-use presence::{Cursor, Profile, Revision, UserId, Wall};
+use presence::{Cursor, Freshness, Profile, Revision, UserId, Wall};
 use serde_json::Value;
 
 const CURSOR: Cursor = Cursor {
@@ -29,6 +29,7 @@ fn updates() -> Vec<Update> {
         &UserId::new("degraded").unwrap(),
         &[],
         Viewer::Public,
+        Freshness::Current,
     )));
     updates.push(Update::Removed(Removed {
         user_id: UserId::new("gone").unwrap(),

@@ -3,8 +3,8 @@
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Contribution, CustomStatus, Mono, Now, Preference, Profile, ReportInput, Revision, SessionId, Sessions, Source,
-    Status, UserId, Wall,
+    Contribution, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, ReportInput, Revision,
+    SessionId, Sessions, Source, Status, UserId, Version, Wall,
 };
 use serde_json::{Value, json};
 
@@ -23,12 +23,18 @@ fn profile() -> (Profile, Contribution) {
     let mut sessions = Sessions::default();
     sessions.handle_connect(NOW, SessionId(1));
     sessions.handle_connect(NOW, SessionId(2));
-    let stored = Stored {
+    let mut durable = DurablePart {
+        version: Version::new(1),
         preference: Preference {
             custom: CustomStatus::Idle,
             set_at: Some(Wall::from_millis(1)),
             set_by: None,
+            version: Version::new(1),
         },
+        ..DurablePart::default()
+    };
+    let stored = Stored {
+        durable: durable.clone(),
         last_active: Some(Wall::from_millis(0)),
         ..Stored::default()
     };
@@ -39,8 +45,10 @@ fn profile() -> (Profile, Contribution) {
         ttl: None,
         update_last_active: false,
     };
-    let report = profile.report(NOW, &input);
-    profile.handle_report(NOW, &input.source, report, false);
+    durable.version = durable.version.next();
+    durable.reports = profile.report(NOW, &input).into_iter().collect();
+    profile.handle_durable(durable, NOW.wall);
+    profile.note_report(NOW.wall, &input);
     profile.recompute(NOW.wall, &[sessions.contribution()], |_| Revision::new(42));
     (profile, sessions.contribution())
 }
@@ -48,7 +56,7 @@ fn profile() -> (Profile, Contribution) {
 fn record_for(viewer: Viewer) -> Value {
     let (profile, mine) = profile();
     let nodes = [("n1", mine), ("n2", Contribution::default())];
-    serde_json::to_value(profile.record(&ann(), &nodes, viewer)).unwrap()
+    serde_json::to_value(profile.record(&ann(), &nodes, viewer, Freshness::Current)).unwrap()
 }
 
 #[test]
@@ -101,8 +109,7 @@ fn a_user_never_seen_has_null_times_and_revision_0() {
 
 #[test]
 fn degraded_and_stale_are_absent_unless_true() {
-    let mut record = Profile::fallback().record(&ann(), &[], Viewer::Public);
-    record.stale = true;
+    let record = Profile::fallback().record(&ann(), &[], Viewer::Public, Freshness::Stale);
     let json = serde_json::to_value(&record).unwrap();
     assert_eq!((&json["degraded"], &json["stale"]), (&json!(true), &json!(true)));
     assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
@@ -116,7 +123,7 @@ fn degraded_and_stale_are_absent_unless_true() {
 fn a_record_round_trips_and_ignores_unknown_fields() {
     let (profile, mine) = profile();
     for viewer in [Viewer::Public, Viewer::Own, Viewer::Internal] {
-        let record = profile.record(&ann(), &[("n1", mine)], viewer);
+        let record = profile.record(&ann(), &[("n1", mine)], viewer, Freshness::Current);
         let mut json = serde_json::to_value(&record).unwrap();
         json["mood"] = json!({"of": "later"});
         assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);

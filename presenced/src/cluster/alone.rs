@@ -1,11 +1,15 @@
 //! A node that is alone: its contribution is all there is, and its own clock gives the revisions.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
-use presence::{Revision, RevisionClock, Wall};
+use presence::{NodeName, Revision, RevisionClock, Wall};
 
 /// Gives the revisions of a node that is alone.
 pub(crate) struct Alone {
-    node: Box<str>,
+    node: NodeName,
+    /// The node as a list of one, to be shared by rows of the store.
+    own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
     /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
     floor: Revision,
@@ -19,8 +23,10 @@ impl Alone {
         } else {
             Revision::new(stored_ceiling)
         };
+        let node = NodeName::new(node);
         Self {
-            node: node.into(),
+            own_nodes: Arc::from([node.clone()]),
+            node,
             revisions: Mutex::new(RevisionClock::new(stored_ceiling)),
             floor,
         }
@@ -28,7 +34,16 @@ impl Alone {
 
     /// The node's name.
     pub(crate) fn node(&self) -> &str {
+        self.node.as_str()
+    }
+
+    pub(crate) fn node_name(&self) -> &NodeName {
         &self.node
+    }
+
+    /// The nodes where a user with a connection or grace period is connected.
+    pub(crate) fn own_nodes(&self) -> Arc<[NodeName]> {
+        Arc::clone(&self.own_nodes)
     }
 
     /// The revision at which to show what was stored: after a crash above everything told before it, because what was

@@ -6,14 +6,14 @@ mod alone;
 
 use std::sync::Arc;
 
-use presence::{Contribution, Revision, UserId, Wall};
+use presence::{Contribution, Freshness, NodeName, Revision, UserId, Wall};
 
 pub(crate) use alone::Alone;
 
 /// What the sessions of one user on another node add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeContribution {
-    pub(crate) node: Arc<str>,
+    pub(crate) node: NodeName,
     pub(crate) contribution: Contribution,
 }
 
@@ -28,6 +28,27 @@ impl Cluster {
     pub(crate) fn node(&self) -> &str {
         match self {
             Self::Alone(alone) => alone.node(),
+        }
+    }
+
+    /// The name of this node, as the store keeps it.
+    pub(crate) fn node_name(&self) -> &NodeName {
+        match self {
+            Self::Alone(alone) => alone.node_name(),
+        }
+    }
+
+    /// The nodes where a user is connected that has a connection or a grace period here.
+    pub(crate) fn nodes_connected(&self) -> Arc<[NodeName]> {
+        match self {
+            Self::Alone(alone) => alone.own_nodes(),
+        }
+    }
+
+    /// Whether this node knows all that the cluster knows.
+    pub(crate) fn freshness(&self) -> Freshness {
+        match self {
+            Self::Alone(_) => Freshness::Current,
         }
     }
 

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use presence::profile::Stored;
-use presence::{Now, Profile, Report, Status, UserId};
+use presence::{DurablePart, Now, Profile, Report, Status, UserId};
 
 use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock, UserState};
 use super::{Engine, EngineError};
 use crate::connection::user_pin::UserPin;
-use crate::store::{ReportRow, Row, StoreError};
+use crate::store::{DurableRow, ReportRow, Row, StoreError};
 
 /// For how long a connect waits for the store.
 const CONNECT_WAITS: Duration = Duration::from_millis(150);
@@ -108,7 +108,7 @@ impl Engine {
         }
         #[cfg(test)]
         self.persistence.unknown_outcomes.begin();
-        if self.settle_late_writes().await.is_err() {
+        if self.persistence.store.settle_unknown_outcomes().await.is_err() {
             return;
         }
         for _ in 0..count {
@@ -135,9 +135,14 @@ impl Engine {
 
     /// What was stored, as this run may tell it. Reports whose time is up are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
-        let mut stored = row.stored;
-        stored.revision = self.cluster.restored(stored.revision);
-        stored.reports = row.reports.into_iter().map(|report| restored(report, now)).collect();
+        let stored = Stored {
+            durable: durable_part(row.durable, now),
+            status: row.status,
+            since: row.since,
+            last_seen: row.last_seen,
+            last_active: row.last_active,
+            revision: self.cluster.restored(row.revision),
+        };
         if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
         }
@@ -168,10 +173,20 @@ impl Engine {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.
             stored.status = Status::Offline;
-            stored.reports = Vec::new();
+            stored.durable.reports = Box::default();
             Profile::restore(stored, now.wall)
         });
         UserState::new(profile, self.cluster.contributions_of(user))
+    }
+}
+
+/// What the store has of custom status and reports, with deadlines on the monotonic clock. After a write, `now` is the
+/// moment from which the written deadline was computed: it then comes back as it was, however the wall clock jumped.
+pub(super) fn durable_part(row: DurableRow, now: Now) -> DurablePart {
+    DurablePart {
+        version: row.version,
+        preference: row.preference,
+        reports: row.reports.into_iter().map(|report| restored(report, now)).collect(),
     }
 }
 
@@ -183,7 +198,7 @@ fn restored(row: ReportRow, now: Now) -> Report {
         status: row.status,
         since: row.since,
         heard: row.heard,
-        order: row.order,
+        version: row.version,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(TTL_MAX))),
     }

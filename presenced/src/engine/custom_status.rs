@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, Preference, Revision, UserId};
+use presence::{Actor, CustomStatus, Revision, UserId, Version};
 
+use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
-use crate::store::StoreError;
+use crate::store::{NewPreference, StoreError};
 
 impl Engine {
     /// Sets a user's custom status. The record as `viewer` may see it.
@@ -56,20 +57,20 @@ impl Engine {
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
-        let (preference, revision) = self.next_preference(&self.users.lock(&pin), custom, actor);
-        let saved = self
-            .persistence
-            .store
-            .save_preference(lock.user(), preference, revision)
-            .await;
-        if let Err(error) = saved {
-            self.note_failed_write(&error, &pin, UnknownOutcome::Change);
-            return Err(error.into());
-        }
+        let preference = NewPreference {
+            custom,
+            set_at: self.clock.wall(),
+            set_by: actor,
+        };
+        let (proposed, revision) = self.proposal(&self.users.lock(&pin), custom);
+        let store = &self.persistence.store;
+        let saved = store.save_preference(lock.user(), preference, proposed, revision).await;
+        let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
         let mut entry = self.users.lock(&pin);
         let now = self.clock.now();
         self.expire(&mut entry, now);
-        entry.state.set_preference(now, preference, actor, &self.options.timers);
+        let part = durable_part(saved, now);
+        entry.state.set_preference(now, part, actor, &self.options.timers);
         if actor == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }
@@ -77,9 +78,8 @@ impl Engine {
         Ok(self.record_of(&entry, viewer))
     }
 
-    /// The preference to store, and the revision to store it with.
-    fn next_preference(&self, entry: &LockedEntry<'_>, custom: CustomStatus, actor: Actor) -> (Preference, Revision) {
-        let now = self.clock.wall();
+    /// The version to propose to the store, and the revision to store the custom status with.
+    fn proposal(&self, entry: &LockedEntry<'_>, custom: CustomStatus) -> (Version, Revision) {
         let profile = entry.state.profile();
         let current = profile.revision();
         let revision = if profile.preference().custom == custom && current != Revision::NEVER {
@@ -87,13 +87,8 @@ impl Engine {
             current
         } else {
             // Above a removal, if there was one: what lies below that is dropped as late.
-            self.cluster.next_revision(current, now)
+            self.cluster.next_revision(current, self.clock.wall())
         };
-        let preference = Preference {
-            custom,
-            set_at: Some(profile.preference_time(now)),
-            set_by: Some(actor),
-        };
-        (preference, revision)
+        (profile.version(), revision)
     }
 }

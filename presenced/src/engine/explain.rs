@@ -66,6 +66,6 @@ impl Engine {
     }
 
     pub(super) fn record_of(&self, entry: &LockedEntry<'_>, viewer: Viewer) -> Record {
-        entry.state.record(entry.user(), self.node(), viewer)
+        entry.state.record(entry.user(), &self.cluster, viewer)
     }
 }

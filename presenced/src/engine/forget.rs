@@ -30,7 +30,12 @@ impl Engine {
     async fn forget_locked(&self, lock: &UserLock) -> Result<u64, EngineError> {
         let pin = self.load_one(lock.user()).await?;
         let revision = self.removal_revision(&pin);
-        if let Err(error) = self.persistence.store.forget(lock.user(), revision).await {
+        if let Err(error) = self
+            .persistence
+            .store
+            .forget(lock.user(), revision, self.clock.wall())
+            .await
+        {
             self.note_failed_write(&error, &pin, UnknownOutcome::Forget);
             return Err(error.into());
         }
@@ -43,13 +48,16 @@ impl Engine {
         let user = self.users.lock(pin).user().clone();
         let lock = self.user_locks.lock(&user).await;
         let row = self.persistence.store.load(&user).await?;
-        let set_at = self.users.lock(pin).state.profile().preference().set_at;
-        // A custom status is on disk before it is shown. If the disk does not know the one that is shown any more, the
-        // removal was done, and at most the status was written since.
-        let is_done = row.is_none_or(|row| row.stored.preference.set_at < set_at);
+        let known = self.users.lock(pin).state.profile().version();
+        // A version is on disk before it is in memory. If the disk has a lower one, the removal was done, and at most the
+        // status was written since.
+        let is_done = row.is_none_or(|row| row.durable.version < known);
         if is_done {
             let revision = self.removal_revision(pin);
-            self.persistence.store.forget(&user, revision).await?;
+            self.persistence
+                .store
+                .forget(&user, revision, self.clock.wall())
+                .await?;
             self.finish_forget(&lock, pin, revision).await?;
             return Ok(());
         }
@@ -100,7 +108,11 @@ impl Engine {
 
     /// What changed while the store was forgetting may have been written after that.
     async fn forget_again(&self, lock: &UserLock, pin: &UserPin, removed_at: Revision) -> Result<(), EngineError> {
-        let forgotten = self.persistence.store.forget(lock.user(), removed_at).await;
+        let forgotten = self
+            .persistence
+            .store
+            .forget(lock.user(), removed_at, self.clock.wall())
+            .await;
         let mut entry = self.users.lock(pin);
         if entry.state.profile().revision() > removed_at {
             // The user is back already, and may have been written in between.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use presence::UserId;
 
+use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
 use super::{Engine, EngineError};
 use crate::connection::close_reason::CloseReason;
 use crate::connection::user_pin::UserPin;
-use crate::store::StoreError;
+use crate::store::{DurableRow, StoreError};
 
 impl Engine {
     /// Ends connections (4003), reports and grace periods. How many connections and reports there were.
@@ -23,20 +24,31 @@ impl Engine {
             return Ok(0);
         };
         // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
-        let has_reports = !self.users.lock(&pin).state.profile().reports().is_empty();
-        if (has_reports || self.persistence.unknown_outcomes.concerns(&pin))
-            && let Err(error) = self.persistence.store.end_reports(lock.user()).await
-        {
-            self.note_failed_write(&error, &pin, UnknownOutcome::Change);
-            return Err(error.into());
-        }
+        let reports_ended = self.end_reports(lock, &pin).await?;
         let mut entry = self.users.lock(&pin);
-        let ended = entry.state.kick();
+        let now = self.clock.now();
+        let ended = entry.state.kick(now, reports_ended.map(|row| durable_part(row, now)));
         for conn in entry.take_connections() {
             conn.close_with(CloseReason::Kicked);
         }
-        self.recompute(&mut entry, self.clock.now());
+        self.recompute(&mut entry, now);
         Ok(ended as u64)
+    }
+
+    /// Takes reports off the disk, if there may be any. What the store has then.
+    async fn end_reports(&self, lock: &UserLock, pin: &UserPin) -> Result<Option<DurableRow>, StoreError> {
+        let (has_reports, proposed) = {
+            let entry = self.users.lock(pin);
+            let profile = entry.state.profile();
+            (!profile.reports().is_empty(), profile.version())
+        };
+        if !has_reports && !self.persistence.unknown_outcomes.concerns(pin) {
+            return Ok(None);
+        }
+        let ended = self.persistence.store.end_reports(lock.user(), proposed).await;
+        ended
+            .inspect_err(|error| self.note_failed_write(error, pin, UnknownOutcome::Change))
+            .map(Some)
     }
 
     /// The user in memory, if it may be present. On a node that is alone everyone who is present is in memory, so the store

@@ -62,7 +62,10 @@ impl Engine {
         threads.extend(spawn("delivery", move || engine.run_delivery()));
         let engine = Arc::clone(self);
         let writing = tokio::spawn(vital(async move {
-            engine.persistence.run_write_behind(&engine.users).await;
+            engine
+                .persistence
+                .run_write_behind(&engine.users, &engine.cluster)
+                .await;
         }));
         let engine = Arc::clone(self);
         let loading = tokio::spawn(vital(async move {
@@ -124,26 +127,20 @@ impl Engine {
     async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
         let wall = self.clock.wall();
         let ceiling = self.cluster.wanted_ceiling(wall);
-        self.persistence
-            .store
-            .save_heartbeat(Heartbeat {
-                wall,
-                ceiling,
-                clean: end == RunEnd::Clean,
-            })
-            .await?;
+        let heartbeat = Heartbeat {
+            wall,
+            ceiling,
+            clean: end == RunEnd::Clean,
+        };
+        let store = &self.persistence.store;
+        store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
         self.cluster.raise_ceiling(ceiling);
         Ok(())
     }
 
-    /// Every write whose outcome was unknown before this call is done, or has failed.
-    pub(super) async fn settle_late_writes(&self) -> Result<(), StoreError> {
-        // Writes are done in the order in which they were queued, so when this one is answered those are over.
-        self.save_heartbeat(RunEnd::Running).await
-    }
-
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
-        let was_connected = row.connected;
+        // The only node takes over everybody, under whatever name it ran then.
+        let was_connected = !row.connected_on.is_empty();
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
         let mut entry = self.users.insert(user, || {
@@ -184,7 +181,11 @@ impl Running {
         for thread in self.threads {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        let written = self.engine.persistence.write_out(&self.engine.users).await;
+        let written = self
+            .engine
+            .persistence
+            .write_out(&self.engine.users, &self.engine.cluster)
+            .await;
         let is_all = written.is_ok() && self.engine.all_written();
         let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
         if let Err(error) = self.engine.save_heartbeat(end).await {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use presence::wire::record::{Record, Viewer};
 use presence::{Now, Report, ReportInput, UserId};
 
+use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
 use super::{Engine, EngineError};
-use crate::store::{ReportRow, ReportTimes};
+use crate::store::{NewReport, ReportTimes};
 
 impl Engine {
     /// Opens, refreshes or ends a report. The record for internal callers.
@@ -22,11 +23,12 @@ impl Engine {
     async fn save_report(&self, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
         let now = self.clock.now();
-        let report = {
+        let (report, proposed) = {
             let mut entry = self.users.lock(&pin);
-            entry
+            let report = entry
                 .state
-                .begin_report_write(now, input, self.options.reports_per_user)
+                .begin_report_write(now, input, self.options.reports_per_user);
+            (report, entry.state.profile().version())
         };
         let report = report.map_err(|_| EngineError::TooManyReports)?;
         let times = ReportTimes {
@@ -35,30 +37,32 @@ impl Engine {
         };
         let store = &self.persistence.store;
         let saved = match &report {
-            Some(report) => store.save_report(lock.user(), row_of(report, now), times).await,
-            None => store.end_report(lock.user(), &input.source, times).await,
+            Some(report) => {
+                let report = new_report(report, now);
+                store.save_report(lock.user(), report, times, proposed).await
+            }
+            None => store.end_report(lock.user(), &input.source, times, proposed).await,
         };
         let mut entry = self.users.lock(&pin);
         entry.state.end_report_write();
-        if let Err(error) = saved {
+        let saved = saved.inspect_err(|error| {
             // A report whose time was up meanwhile ends now.
             self.recompute(&mut entry, self.clock.now());
-            self.note_failed_write(&error, &pin, UnknownOutcome::Change);
-            return Err(error.into());
-        }
-        entry.state.set_report(now, input, report);
+            self.note_failed_write(error, &pin, UnknownOutcome::Change);
+        })?;
+        // With the moment from which the deadline on disk was computed: it comes back as it was.
+        entry.state.set_report(now, input, durable_part(saved, now));
         self.recompute(&mut entry, self.clock.now());
         Ok(self.record_of(&entry, Viewer::Internal))
     }
 }
 
-fn row_of(report: &Report, now: Now) -> ReportRow {
-    ReportRow {
+fn new_report(report: &Report, now: Now) -> NewReport {
+    NewReport {
         source: report.source.clone(),
         status: report.status,
         since: report.since,
         heard: report.heard,
-        order: report.order,
         last_active: report.last_active,
         expires_at: report.expires.map(|at| now.wall_at(at)),
     }

@@ -1,50 +1,52 @@
-//! How tests of other modules let the store fail or hang. Outside tests there is nothing here.
-
-use std::sync::atomic::Ordering;
-
-use parking_lot::MutexGuard;
-use rusqlite::ffi::SQLITE_BUSY;
+//! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
 
 use super::Store;
-use super::health::Step;
+use super::sqlite::SqliteHold;
 
-/// While it lives, something of the store stands still.
+/// While it lives, some operation of the store stands still.
 #[must_use]
 pub(crate) struct Held<'a> {
-    _guard: MutexGuard<'a, ()>,
+    _sqlite: SqliteHold<'a>,
 }
 
 impl Store {
-    /// Makes every read fail as if the file were locked, until told otherwise.
+    /// Makes every read fail in a way that passes, until told otherwise.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
-        self.inner
-            .health
-            .seam
-            .fail(is_failing.then_some((Step::Read, SQLITE_BUSY)));
+        let Self::Sqlite(store) = self;
+        store.fail_reads(is_failing);
     }
 
-    /// Makes every write fail as if the file were locked, until told otherwise.
+    /// Makes every write fail in a way that passes, until told otherwise.
     pub(crate) fn fail_writes(&self, is_failing: bool) {
-        self.inner
-            .health
-            .seam
-            .fail(is_failing.then_some((Step::Begin, SQLITE_BUSY)));
+        let Self::Sqlite(store) = self;
+        store.fail_writes(is_failing);
     }
 
-    /// No read is answered while it is held.
+    /// Makes every commit fail in a way that passes, until told otherwise.
+    pub(crate) fn fail_commits(&self, is_failing: bool) {
+        let Self::Sqlite(store) = self;
+        store.fail_commits(is_failing);
+    }
+
+    /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
-        let _guard = self.inner.health.seam.reads.lock();
-        Held { _guard }
+        let Self::Sqlite(store) = self;
+        Held {
+            _sqlite: store.hold_reads(),
+        }
     }
 
     /// How many reads were made, answered or not.
     pub(crate) fn read_count(&self) -> u64 {
-        self.inner.health.seam.read_count.load(Ordering::SeqCst)
+        let Self::Sqlite(store) = self;
+        store.read_count()
     }
 
-    /// Nothing is committed while it is held.
+    /// Nothing is committed while the result lives.
     pub(crate) fn hold_commits(&self) -> Held<'_> {
-        let _guard = self.inner.health.seam.commits.lock();
-        Held { _guard }
+        let Self::Sqlite(store) = self;
+        Held {
+            _sqlite: store.hold_commits(),
+        }
     }
 }

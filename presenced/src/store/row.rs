@@ -1,93 +1,128 @@
-//! What the store keeps of a user, as values. No SQL lives here.
+//! What the store keeps of users and nodes, as values. No SQL lives here.
 
-use presence::profile::Stored;
-use presence::{CustomStatus, Revision, Source, Status, UserId, Wall};
+use std::sync::Arc;
 
-/// All that is on disk about one user.
+use presence::{Actor, CustomStatus, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
+
+/// All that is stored of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Row {
-    /// The profile. Its `reports` are left empty: deadlines of reports on disk are on the wall clock.
-    pub(crate) stored: Stored,
-    /// The reports, by source.
-    pub(crate) reports: Vec<ReportRow>,
-    /// Whether the user had a connection or a grace when this was written.
-    pub(crate) connected: bool,
+    pub(crate) durable: DurableRow,
+    pub(crate) status: Status,
+    pub(crate) since: Option<Wall>,
+    /// The nodes where the user had a connection or a grace period when the status was written.
+    pub(crate) connected_on: Arc<[NodeName]>,
+    pub(crate) last_seen: Option<Wall>,
+    pub(crate) last_active: Option<Wall>,
+    /// Of which revision `status`, `since` and `connected_on` are.
+    pub(crate) revision: Revision,
 }
 
-/// A report as it is on disk. See [`presence::Report`], which differs in running its end on the monotonic clock.
+/// Custom status and reports as one write left them: [`presence::DurablePart`] with deadlines on the wall clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct DurableRow {
+    /// The version of the last write; 0 if there was none.
+    pub(crate) version: Version,
+    pub(crate) preference: Preference,
+    /// Ordered by source.
+    pub(crate) reports: Vec<ReportRow>,
+}
+
+/// A stored report. See [`presence::Report`], which differs in having its deadline on the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReportRow {
-    /// Whose word it is.
     pub(crate) source: Source,
-    /// What it says.
     pub(crate) status: CustomStatus,
     /// When the source opened it.
     pub(crate) since: Wall,
     /// When it was last made or refreshed.
     pub(crate) heard: Wall,
-    /// Its place in the order of reports and custom statuses.
-    pub(crate) order: Wall,
-    /// When it last said that the user did something, if ever.
+    /// The version of the write that made or refreshed it.
+    pub(crate) version: Version,
     pub(crate) last_active: Option<Wall>,
     /// When it ends by itself; never, if none.
+    pub(crate) expires_at: Option<Wall>,
+}
+
+/// A custom status to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NewPreference {
+    pub(crate) custom: CustomStatus,
+    pub(crate) set_at: Wall,
+    pub(crate) set_by: Actor,
+}
+
+/// A report to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewReport {
+    pub(crate) source: Source,
+    pub(crate) status: CustomStatus,
+    pub(crate) since: Wall,
+    pub(crate) heard: Wall,
+    pub(crate) last_active: Option<Wall>,
     pub(crate) expires_at: Option<Wall>,
 }
 
 /// The times of the user that a report moves. They only ever move forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReportTimes {
-    /// The moment of the report.
+    /// When the report was received.
     pub(crate) last_seen: Wall,
-    /// The same, if it says that the user did something.
+    /// The same, if it reports that the user did something.
     pub(crate) last_active: Option<Wall>,
 }
 
-/// A report whose time was up.
+/// A report whose deadline has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExpiredReport {
-    /// Whose.
     pub(crate) user: UserId,
-    /// Of which source.
     pub(crate) source: Source,
-    /// When it was last heard: one that was refreshed after that is not the one that expired, and stays.
-    pub(crate) heard: Wall,
+    /// The version that expired: a report that was refreshed since has a higher one, and stays.
+    pub(crate) version: Version,
 }
 
-/// The part of a profile that is written behind.
+/// The part of a row that is written behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatusRow {
-    /// Whose.
     pub(crate) user: UserId,
-    /// The status.
     pub(crate) status: Status,
-    /// Since when.
     pub(crate) since: Option<Wall>,
-    /// Whether there is a connection or a grace.
-    pub(crate) connected: bool,
-    /// When last heard. Moves forward only, whatever the revision.
+    /// All nodes where the user has a connection or a grace period. Shared, so that rows of one node need no allocation.
+    pub(crate) connected_on: Arc<[NodeName]>,
+    /// Moves forward only, whatever the revision.
     pub(crate) last_seen: Option<Wall>,
-    /// When last active. Moves forward only, whatever the revision.
+    /// Moves forward only, whatever the revision.
     pub(crate) last_active: Option<Wall>,
-    /// Of which revision this is; a row on disk with a higher one keeps its status.
+    /// A stored row with a higher one keeps its status, since and nodes.
     pub(crate) revision: Revision,
 }
 
-/// What the daemon leaves for its next start.
+/// What a running node leaves for its next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
-    /// When the daemon was last alive.
+    /// When the node was last alive.
     pub(crate) wall: Wall,
-    /// No revision above this was ever given. Never goes down on disk.
+    /// The node gave no revision above this. Never goes down in the store.
     pub(crate) ceiling: u64,
-    /// Whether the daemon wrote this as its last word before it ended.
+    /// Whether the node ended with this heartbeat and had written everything.
     pub(crate) clean: bool,
 }
 
-/// What a start finds.
+/// What a start needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Startup {
-    /// The last heartbeat; none in a new file.
-    pub(crate) heartbeat: Option<Heartbeat>,
-    /// Everyone with `connected` or with a report, by user id.
+    /// The last heartbeat of each node, ordered by name; none in a new store.
+    pub(crate) heartbeats: Vec<(NodeName, Heartbeat)>,
+    /// Every user that was connected on some node or has a report, ordered by id.
     pub(crate) present: Vec<(UserId, Row)>,
+}
+
+impl Startup {
+    /// The heartbeat that a node without a cluster continues from, whatever name it had then: the one with the highest
+    /// ceiling. A run begins above all ceilings and raises its own with every heartbeat, so the last run's is the highest
+    /// even if the clock was set back since.
+    pub(crate) fn latest_heartbeat(&self) -> Option<Heartbeat> {
+        let heartbeats = self.heartbeats.iter().map(|(_, heartbeat)| *heartbeat);
+        heartbeats.max_by_key(|heartbeat| (heartbeat.ceiling, heartbeat.wall))
+    }
 }

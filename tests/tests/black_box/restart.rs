@@ -211,7 +211,7 @@ async fn after_a_long_downtime_no_user_is_in_grace() {
     alice.set_custom_status("IDLE").await;
     daemon.flushed().await;
     daemon.kill();
-    edit(&daemon, "UPDATE mark SET wall = wall - 290000");
+    edit(&daemon, "UPDATE heartbeat SET wall = wall - 290000");
     daemon.start_again().await;
     assert_eq!(
         daemon.rest().record("alice").await.status,
@@ -219,7 +219,7 @@ async fn after_a_long_downtime_no_user_is_in_grace() {
         "less than five minutes"
     );
     daemon.kill();
-    edit(&daemon, "UPDATE mark SET wall = wall - 310000");
+    edit(&daemon, "UPDATE heartbeat SET wall = wall - 310000");
     daemon.start_again().await;
     let record = daemon.rest().record("alice").await;
     assert_eq!(

@@ -224,7 +224,7 @@ async fn engine(
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine
-        .start(startup.heartbeat, startup.present)
+        .start(startup.latest_heartbeat(), startup.present)
         .await
         .expect("a running engine");
     (engine, running)

@@ -124,7 +124,7 @@ impl Persistence {
         let of_user = |expired: ExpiredSource| ExpiredReport {
             user: entry.user().clone(),
             source: expired.source,
-            heard: expired.heard,
+            version: expired.version,
         };
         if !expired.is_empty() {
             self.write_behind.expire_reports(expired.into_iter().map(of_user));

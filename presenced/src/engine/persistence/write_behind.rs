@@ -1,6 +1,7 @@
 //! Statuses and times are written behind, in batches: what is not yet on disk is a set of users, and each is written as it
 //! is when its turn comes. A write that fails is tried again; custom statuses and reports do not go through here.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use presence::SessionId;
 use tokio::sync::Notify;
 
 use super::{OnDisk, Persistence};
+use crate::cluster::Cluster;
 use crate::connection::user_pin::UserRef;
 use crate::engine::users::{LockedEntry, Users};
 use crate::store::{ExpiredReport, StatusRow, StoreError};
@@ -84,7 +86,7 @@ impl WriteBehind {
 
 impl Persistence {
     /// Writes batch after batch, until it is stopped.
-    pub(in crate::engine) async fn run_write_behind(&self, users: &Users) {
+    pub(in crate::engine) async fn run_write_behind(&self, users: &Users, cluster: &Cluster) {
         let write_behind = &self.write_behind;
         while !write_behind.is_stopping.load(Ordering::SeqCst) {
             let is_soon = tokio::time::timeout(TIMES_BATCH_EVERY, write_behind.soon.notified())
@@ -93,7 +95,7 @@ impl Persistence {
             if is_soon {
                 tokio::time::sleep(BATCH_EVERY).await;
             }
-            if self.write_out(users).await.is_err() {
+            if self.write_out(users, cluster).await.is_err() {
                 tokio::time::sleep(RETRY_AFTER).await;
                 write_behind.soon.notify_one();
             }
@@ -101,7 +103,7 @@ impl Persistence {
     }
 
     /// Writes everything that waits.
-    pub(in crate::engine) async fn write_out(&self, users: &Users) -> Result<(), StoreError> {
+    pub(in crate::engine) async fn write_out(&self, users: &Users, cluster: &Cluster) -> Result<(), StoreError> {
         let reports = std::mem::take(&mut *self.write_behind.reports.lock());
         if !reports.is_empty()
             && let Err(error) = self.store.expire_reports(reports.clone()).await
@@ -118,14 +120,14 @@ impl Persistence {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.write_batch(users, batch).await?;
+            self.write_batch(users, cluster, batch).await?;
         }
     }
 
-    async fn write_batch(&self, users: &Users, batch: Vec<UserRef>) -> Result<(), StoreError> {
+    async fn write_batch(&self, users: &Users, cluster: &Cluster, batch: Vec<UserRef>) -> Result<(), StoreError> {
         let rows: Vec<StatusRow> = batch
             .iter()
-            .filter_map(|at| begin_write(&mut users.lock_at(*at)))
+            .filter_map(|at| begin_write(&mut users.lock_at(*at), cluster))
             .collect();
         let written = if rows.is_empty() {
             Ok(())
@@ -147,7 +149,7 @@ impl Persistence {
 
 /// The row to write. None for a profile that was made up without the store, which is never written back, and for a user
 /// that was removed, who has no row.
-fn begin_write(entry: &mut LockedEntry<'_>) -> Option<StatusRow> {
+fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusRow> {
     entry.disk.on_disk = OnDisk::Writing;
     let profile = entry.state.profile();
     if profile.is_degraded() || entry.publication.removed_at().is_some() {
@@ -157,7 +159,10 @@ fn begin_write(entry: &mut LockedEntry<'_>) -> Option<StatusRow> {
         user: entry.user().clone(),
         status: profile.decision().status,
         since: profile.since(),
-        connected: entry.state.is_connected(),
+        connected_on: match entry.state.is_connected() {
+            true => cluster.nodes_connected(),
+            false => Arc::default(),
+        },
         last_seen: profile.last_seen(),
         last_active: profile.last_active(),
         revision: profile.revision(),

@@ -81,7 +81,7 @@ impl EncodeCache {
         if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
             return Rc::clone(known);
         }
-        let record = entry.state.record(entry.user(), cluster.node(), viewer);
+        let record = entry.state.record(entry.user(), cluster, viewer);
         let encoded = EncodedUpdate::new(revision, &Update::Record(record));
         self.0.insert(key, Rc::clone(&encoded));
         encoded

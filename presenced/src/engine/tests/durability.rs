@@ -235,7 +235,7 @@ async fn a_running_daemon_says_so_on_disk_every_second() {
     let fixture = Fixture::new().await;
     let mark = || {
         let wall = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-        Fixture::database(fixture.dir()).query_row("SELECT wall FROM mark", [], wall)
+        Fixture::database(fixture.dir()).query_row("SELECT wall FROM heartbeat", [], wall)
     };
     let first = mark().expect("a mark");
     fixture
@@ -249,7 +249,7 @@ async fn the_restart_grace_counts_from_the_start_and_not_from_the_end_before() {
     let _ann = fixture.connect("ann").await;
     let dir = fixture.stop().await;
     // Down for 100 seconds, which is more than the grace of 30 and less than the absence after which there is none.
-    let changed = Fixture::database(&dir).execute("UPDATE mark SET wall = wall - 100000", []);
+    let changed = Fixture::database(&dir).execute("UPDATE heartbeat SET wall = wall - 100000", []);
     assert_eq!(changed, Ok(1));
     let fixture = Fixture::on(dir).await;
     let explained = fixture.engine.explain(&user("ann")).await.expect("an explanation");
@@ -294,7 +294,7 @@ async fn what_changes_while_it_is_written_is_written_again() {
     fixture.engine.activity(&ann.conn).expect("a session");
     drop(held);
     fixture.written().await;
-    let stored = fixture.stored("ann").await.expect("a row").stored;
+    let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!(stored.status, Status::Online);
 }
 

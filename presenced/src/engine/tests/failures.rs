@@ -32,11 +32,16 @@ async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_
     watcher.snapshot().await;
     fixture.store.fail_reads(true);
     let on_disk = || {
-        let row =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?));
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+            ))
+        };
         Fixture::database(fixture.dir())
             .query_row(
-                "SELECT status, connected, revision FROM profile WHERE user_id = 'ann'",
+                "SELECT status, connected_on, revision FROM profile WHERE user_id = 'ann'",
                 [],
                 row,
             )
@@ -132,7 +137,7 @@ async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
         let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
         assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
         let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
-        let stored = fixture.stored("ann").await.expect("a row").stored.preference.custom;
+        let stored = fixture.stored("ann").await.expect("a row").durable.preference.custom;
         assert_eq!(shown, stored);
     }
 }
@@ -158,7 +163,7 @@ async fn however_reports_and_kicks_meet_what_is_shown_is_what_is_on_disk() {
         );
         assert!(idle.is_ok() && online.is_ok() && kicked.is_ok());
         let shown = fixture.status("ann").await;
-        let reports = fixture.stored("ann").await.expect("a row").reports;
+        let reports = fixture.stored("ann").await.expect("a row").durable.reports;
         let stored = match reports.first().map(|report| report.status) {
             Some(CustomStatus::Idle) => Status::Idle,
             Some(_) => Status::Online,
@@ -228,14 +233,14 @@ async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
         .until("ann is read", |_| fixture.store.read_count() > reads)
         .await;
     // Somebody else has her in memory, changes her, and needs her no more.
-    let preference = presence::Preference {
+    let preference = crate::store::NewPreference {
         custom: CustomStatus::DoNotDisturb,
-        set_at: Some(fixture.engine.clock.wall().after(Duration::from_secs(1))),
-        set_by: Some(Actor::User),
+        set_at: fixture.engine.clock.wall(),
+        set_by: Actor::User,
     };
     let saved = fixture
         .store
-        .save_preference(&ann, preference, presence::Revision::new(1))
+        .save_preference(&ann, preference, presence::Version::NONE, presence::Revision::new(1))
         .await;
     assert!(saved.is_ok());
     drop(fixture.engine.users.insert(&ann, || {
@@ -255,6 +260,6 @@ async fn a_choice_of_whom_the_store_could_not_tell_about_is_kept_even_if_the_clo
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
-    let stored = fixture.stored("ann").await.expect("a row").stored.preference.custom;
+    let stored = fixture.stored("ann").await.expect("a row").durable.preference.custom;
     assert_eq!(stored, CustomStatus::DoNotDisturb);
 }

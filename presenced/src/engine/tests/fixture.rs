@@ -198,7 +198,9 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let (ceiling, clean) = startup.heartbeat.map_or((0, true), |mark| (mark.ceiling, mark.clean));
+        let (ceiling, clean) = startup
+            .latest_heartbeat()
+            .map_or((0, true), |mark| (mark.ceiling, mark.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -207,7 +209,7 @@ impl Fixture {
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
         let running = engine
-            .start(startup.heartbeat, startup.present)
+            .start(startup.latest_heartbeat(), startup.present)
             .await
             .expect("a running engine");
         Self {

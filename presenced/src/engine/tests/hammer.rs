@@ -154,9 +154,13 @@ async fn compare_with_disk(fixture: &Fixture) {
     });
     for (user, preference, reports, status, connected) in shown {
         let row = fixture.stored(user.as_str()).await.unwrap_or_default();
-        let stored: Vec<_> = row.reports.iter().map(|one| one.source.clone()).collect();
-        assert_eq!((row.stored.preference, stored), (preference, reports), "{user}");
-        assert_eq!((row.stored.status, row.connected), (status, connected), "{user}");
+        let stored: Vec<_> = row.durable.reports.iter().map(|one| one.source.clone()).collect();
+        assert_eq!((row.durable.preference, stored), (preference, reports), "{user}");
+        assert_eq!(
+            (row.status, !row.connected_on.is_empty()),
+            (status, connected),
+            "{user}"
+        );
     }
 }
 

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Actor, CustomStatus, EndReason, Preference, ReportInput, Revision, Source, Status};
+use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Source, Status, Version};
 
 use super::fixture::{Fixture, user};
 use crate::connection::close_reason::CloseReason;
 use crate::engine::lifecycle::spawn;
 use crate::engine::{Engine, EngineError};
-use crate::store::StoreError;
+use crate::store::{NewPreference, StoreError};
 
 fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
     ReportInput {
@@ -80,7 +80,12 @@ async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_us
     fixture
         .until("ann is out of memory", |engine| !engine.is_in_memory(&ann))
         .await;
-    assert!(fixture.stored("ann").await.is_none_or(|row| row.reports.is_empty()));
+    assert!(
+        fixture
+            .stored("ann")
+            .await
+            .is_none_or(|row| row.durable.reports.is_empty())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,20 +241,28 @@ async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_dis
     let lock = fixture.engine.user_locks.lock(&ann).await;
     drop(held);
     while fixture.stored("ann").await.is_some() {}
-    let preference = Preference {
+    let preference = NewPreference {
         custom: CustomStatus::Idle,
-        set_at: Some(fixture.engine.clock.wall()),
-        set_by: Some(Actor::User),
+        set_at: fixture.engine.clock.wall(),
+        set_by: Actor::User,
     };
     let revision = fixture
         .engine
         .cluster
         .next_revision(Revision::NEVER, fixture.engine.clock.wall());
-    let chosen = fixture.store.save_preference(&ann, preference, revision).await;
+    let chosen = fixture
+        .store
+        .save_preference(&ann, preference, Version::NONE, revision)
+        .await;
     assert!(chosen.is_ok());
     drop(lock);
     let is_followed_up = |engine: &Engine| engine.persistence.unknown_outcomes.len() == 0;
     fixture.until("what was late is followed up", is_followed_up).await;
     fixture.written().await;
-    assert!(fixture.stored("ann").await.is_some_and(|row| row.connected));
+    assert!(
+        fixture
+            .stored("ann")
+            .await
+            .is_some_and(|row| !row.connected_on.is_empty())
+    );
 }

@@ -91,7 +91,7 @@ async fn a_kick_is_nobodys_activity() {
     assert_eq!((kicked.status, times(&kicked)), (Status::Offline, times(&before)));
     assert!(kicked.since > kicked.last_seen, "the status changed all the same");
     fixture.written().await;
-    let stored = fixture.stored("ann").await.expect("a row").stored;
+    let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!((stored.since, stored.last_seen), (kicked.since, kicked.last_seen));
 }
 
@@ -114,7 +114,7 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
     let seen = record(&fixture, "ann").await.last_seen;
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
-    assert_eq!(stored.stored.last_seen, seen);
+    assert_eq!(stored.last_seen, seen);
     assert!(usual.contains(&due_in(&fixture)), "and again");
 }
 
@@ -128,7 +128,7 @@ async fn times_that_no_event_follows_are_written_all_the_same() {
     fixture.choose("ann", CustomStatus::Online).await;
     let chose = record(&fixture, "ann").await;
     fixture.written().await;
-    let stored = fixture.stored("ann").await.expect("a row").stored;
+    let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!((stored.last_active, stored.last_seen), times(&chose));
     fixture.a_moment().await;
     leaves.end(&fixture, EndReason::Closed);
@@ -136,7 +136,7 @@ async fn times_that_no_event_follows_are_written_all_the_same() {
     assert!(left.last_active > chose.last_active);
     assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
     fixture.written().await;
-    let stored = fixture.stored("ann").await.expect("a row").stored;
+    let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!((stored.last_active, stored.last_seen), times(&left));
 }
 

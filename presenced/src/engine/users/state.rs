@@ -7,17 +7,16 @@ use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
-    Activity, Actor, Contribution, EndReason, Mono, Now, Preference, Profile, Published, Report, ReportInput, Revision,
-    SessionId, Sessions, Source, Timers, UserId, Wall,
+    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
+    Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
 };
 
-use crate::cluster::NodeContribution;
+use crate::cluster::{Cluster, NodeContribution};
 
 /// A report whose time was up.
 pub(in crate::engine) struct ExpiredSource {
     pub(in crate::engine) source: Source,
-    /// When the report was last made or refreshed.
-    pub(in crate::engine) heard: Wall,
+    pub(in crate::engine) version: Version,
 }
 
 /// What the rules know of one user.
@@ -96,15 +95,10 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// A custom status is on disk. Expire deadlines first: a session whose time is up is not active by it.
-    pub(in crate::engine) fn set_preference(
-        &mut self,
-        now: Now,
-        preference: Preference,
-        actor: Actor,
-        timers: &Timers,
-    ) {
-        self.profile.handle_preference(preference);
+    /// A custom status is on disk; `part` is what the store has now. Expire deadlines first: a session whose time is up is
+    /// not active by it.
+    pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart, actor: Actor, timers: &Timers) {
+        self.profile.handle_durable(part, now.wall);
         if actor == Actor::User && self.is_present() {
             self.sessions.handle_preference(now, timers);
             self.profile.note_activity(now.wall);
@@ -134,15 +128,20 @@ impl UserState {
         self.is_refreshing_report = false;
     }
 
-    /// A report is on disk, or off it.
-    pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, report: Option<Report>) {
-        self.profile
-            .handle_report(now, &input.source, report, input.update_last_active);
+    /// A report is on disk, or off it; `part` is what the store has now.
+    pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
+        self.profile.note_report(now.wall, input);
     }
 
-    /// Ends connections, reports and grace periods. How many connections and reports there were.
-    pub(in crate::engine) fn kick(&mut self) -> usize {
-        self.profile.handle_kick() + self.sessions.handle_kick()
+    /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many
+    /// connections and reports there were.
+    pub(in crate::engine) fn kick(&mut self, now: Now, part: Option<DurablePart>) -> usize {
+        let reports = self.profile.handle_kick();
+        if let Some(part) = part {
+            self.profile.handle_durable(part, now.wall);
+        }
+        reports + self.sessions.handle_kick()
     }
 
     /// Back to a user never seen. How many connections and reports there were.
@@ -180,7 +179,7 @@ impl UserState {
             .iter()
             .map(|report| ExpiredSource {
                 source: report.source.clone(),
-                heard: report.heard,
+                version: report.version,
             })
             .collect();
         self.profile.on_deadline(now.mono);
@@ -212,15 +211,19 @@ impl UserState {
         self.profile.recompute(now, &all, next)
     }
 
-    /// The record as `viewer` may see it; `node` is the name of this node.
-    pub(in crate::engine) fn record(&self, user: &UserId, node: &str, viewer: Viewer) -> Record {
+    /// The record as `viewer` may see it.
+    pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
+        let (node, freshness) = (cluster.node(), cluster.freshness());
         let own = (node, self.sessions.contribution());
         if self.remote.is_empty() {
-            return self.profile.record(user, &[own], viewer);
+            return self.profile.record(user, &[own], viewer, freshness);
         }
-        let remote = self.remote.iter().map(|remote| (&*remote.node, remote.contribution));
+        let remote = self
+            .remote
+            .iter()
+            .map(|remote| (remote.node.as_str(), remote.contribution));
         let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
-        self.profile.record(user, &all, viewer)
+        self.profile.record(user, &all, viewer, freshness)
     }
 
     pub(in crate::engine) fn explain(

@@ -219,6 +219,6 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         cluster: Cluster::Alone(Alone::new("here", 0, true)),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup.heartbeat, startup.present).await;
+    let running = engine.start(startup.latest_heartbeat(), startup.present).await;
     (engine, running.expect("a running engine"))
 }

@@ -14,13 +14,14 @@ use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
 use super::health::Health;
-use super::identity::Identity;
+use super::identity::FileIdentity;
 use super::inspect::{Found, find, io_error, sql_error};
 use super::queue::Queue;
-use super::writer::Writer;
-use super::{Inner, OpenError, OpenOptions, Startup, StoreMetrics, Threads, migration, read};
+use super::writer::StoreWriter;
+use super::{Inner, OpenOptions, Threads, migration, read};
+use crate::store::{OpenError, Startup, StoreMetrics};
 
-/// Nobody but the owner.
+/// Readable and writable by the owner alone.
 const PRIVATE: u32 = 0o600;
 
 /// Opens the file, or makes it; brings an older one up to date; starts the threads.
@@ -33,7 +34,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = read::load_startup(&connection).map_err(sql)?;
-    let identity = Identity::of(path).map_err(|error| io_error(path, &error))?;
+    let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
     let readers: Result<Vec<Connection>, _> = (0..options.readers.max(1))
         .map(|_| open_reader(path, options.busy_timeout))
         .collect();
@@ -42,7 +43,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
     let reads = Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
-    let writer = Writer::new(
+    let writer = StoreWriter::new(
         (connection, identity),
         writes.clone(),
         health.clone(),
@@ -61,7 +62,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     Ok((inner, startup))
 }
 
-fn start_threads(inner: &Inner, writer: Writer, readers: Vec<Connection>) -> std::io::Result<()> {
+fn start_threads(inner: &Inner, writer: StoreWriter, readers: Vec<Connection>) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
     for (number, connection) in readers.into_iter().enumerate() {
         let (queue, health) = (inner.reads.clone(), inner.health.clone());

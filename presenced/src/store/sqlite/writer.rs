@@ -11,32 +11,58 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::durable::DurableWrite;
 use super::health::{Health, Step};
-use super::identity::Identity;
-use super::metrics::{FailureKind, StoreMetrics};
+use super::identity::FileIdentity;
 use super::queue::Queue;
 use super::tombstones::Tombstones;
-use super::write::{Failure, Write};
+use super::write::{PlainWrite, WriteFailure};
 use crate::clock::Stopwatch;
+use crate::store::metrics::{FailureKind, StoreMetrics};
+use crate::store::{DurableRow, StoreError};
 
 /// Pages by which the log grows before it is folded into the database: 4 MiB, SQLite's own figure. It is done after
-/// the answers, so nobody waits for it.
+/// the answers, so no caller waits for it.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
-/// What a caller is answered.
-pub(super) type Answer = Result<(), StoreError>;
+/// Where the answer to a request goes.
+pub(super) type Caller<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A request that waits.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) write: Write,
-    pub(super) answer: oneshot::Sender<Answer>,
+pub(super) struct WriteJob {
+    pub(super) request: WriteRequest,
     pub(super) ticket: Arc<Ticket>,
 }
 
-/// Who has a request: its caller may withdraw it until the writer takes it. Dropping the caller's future is no
-/// withdrawal.
+#[derive(Debug)]
+pub(super) enum WriteRequest {
+    Durable(DurableWrite, Caller<DurableRow>),
+    Plain(PlainWrite, Caller<()>),
+}
+
+impl WriteRequest {
+    /// How much of a transaction it takes up.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Durable(..) => 1,
+            Self::Plain(write, _) => write.rows(),
+        }
+    }
+
+    fn refuse(self, error: StoreError) {
+        // A caller that has given up needs no answer.
+        match self {
+            Self::Durable(_, caller) => drop(caller.send(Err(error))),
+            Self::Plain(_, caller) => drop(caller.send(Err(error))),
+        }
+    }
+}
+
+/// Answers one request of a transaction once it is known whether that was committed.
+type HeldAnswer = Box<dyn FnOnce(Result<(), StoreError>)>;
+
+/// A caller may withdraw its request until the writer takes it. Dropping the caller's future is no withdrawal.
 #[derive(Debug, Default)]
 pub(super) struct Ticket(AtomicU8);
 
@@ -61,37 +87,33 @@ impl Ticket {
     }
 }
 
-/// The writer's side of the store.
-pub(super) struct Writer {
+/// The state of the thread.
+pub(super) struct StoreWriter {
     connection: Connection,
-    identity: Identity,
-    queue: Arc<Queue<Job>>,
+    identity: FileIdentity,
+    queue: Arc<Queue<WriteJob>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
-    tombstones: Tombstones,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
-    /// Pages in the log after the last commit, as SQLite told.
+    /// Pages in the log after the last commit, as SQLite reported.
     log_pages: Arc<AtomicU32>,
     /// Pages in the log when it was last folded in.
     folded_pages: u32,
 }
 
-/// The answers of one transaction, held back until its commit.
-type Batch = Vec<(oneshot::Sender<Answer>, Answer)>;
-
-impl Writer {
+impl StoreWriter {
     pub(super) fn new(
-        (mut connection, identity): (Connection, Identity),
-        queue: Arc<Queue<Job>>,
+        (mut connection, identity): (Connection, FileIdentity),
+        queue: Arc<Queue<WriteJob>>,
         health: Arc<Health>,
         batch_max: usize,
     ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
-        let told = log_pages.clone();
-        // This takes the place of SQLite's own checkpoints, whose errors nobody would ever see.
+        let reported = log_pages.clone();
+        // This takes the place of SQLite's own checkpoints, whose errors would never be seen.
         connection.wal_hook(Some(move |_: &mut Wal, pages: std::ffi::c_int| {
-            told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            reported.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
         Ok(Self {
@@ -100,7 +122,6 @@ impl Writer {
             queue,
             metrics: health.metrics().clone(),
             health,
-            tombstones: Tombstones::default(),
             batch_max,
             log_pages,
             folded_pages: 0,
@@ -109,7 +130,7 @@ impl Writer {
 
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let _ended = Ended(self.queue.clone(), self.health.clone());
+        let _guard = PanicGuard(self.queue.clone(), self.health.clone());
         while let Some(job) = self.queue.pop() {
             self.write(job);
         }
@@ -117,51 +138,50 @@ impl Writer {
     }
 
     /// One transaction, beginning with this request.
-    fn write(&mut self, first: Job) {
+    fn write(&mut self, first: WriteJob) {
         if let Some(sealed) = self.health.sealed() {
-            let _ = first.answer.send(Err(sealed));
+            first.request.refuse(sealed);
             return;
         }
         let watch = Stopwatch::start();
-        if let Err(error) = self.begin() {
-            // It waited for as long as anyone may wait, so everyone who waits behind it is told as well.
-            let error = self.health.write_failed(&error);
-            let waiting: VecDeque<Job> = self.queue.drain();
-            for job in std::iter::once(first).chain(waiting) {
-                let _ = job.answer.send(Err(error.clone()));
+        let tombstones = match self.begin() {
+            Ok(tombstones) => tombstones,
+            Err(error) => {
+                // It waited for as long as any request may wait, so all that wait behind it are answered as well.
+                let error = self.health.write_failed(&error);
+                self.roll_back();
+                let waiting: VecDeque<WriteJob> = self.queue.drain();
+                for job in std::iter::once(first).chain(waiting) {
+                    job.request.refuse(error.clone());
+                }
+                return;
             }
-            return;
-        }
-        let mut batch = Batch::new();
-        match self.fill(first, &mut batch).and_then(|()| self.commit()) {
+        };
+        let mut batch = Vec::new();
+        match self.fill(first, tombstones, &mut batch).and_then(|()| self.commit()) {
             Ok(()) => {
-                self.tombstones.commit();
                 self.health.written();
                 self.metrics.commit_requests.observe(batch.len() as f64);
                 self.metrics.commit_seconds.observe(watch.elapsed().as_secs_f64());
+                batch.into_iter().for_each(|answer| answer(Ok(())));
             }
             Err(error) => {
-                self.tombstones.roll_back();
                 let error = self.health.write_failed(&error);
                 self.roll_back();
-                for (_, answer) in &mut batch {
-                    *answer = Err(error.clone());
-                }
+                batch.into_iter().for_each(|answer| answer(Err(error.clone())));
             }
-        }
-        for (caller, answer) in batch {
-            let _ = caller.send(answer);
         }
         self.fold_if_due();
     }
 
-    fn begin(&self) -> rusqlite::Result<()> {
+    fn begin(&self) -> rusqlite::Result<Tombstones> {
         // Nothing to do, unless the last attempt at that failed.
         self.roll_back();
         self.identity.check()?;
         self.health.seam.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
-        self.execute("BEGIN IMMEDIATE")
+        self.execute("BEGIN IMMEDIATE")?;
+        Tombstones::look(&self.connection)
     }
 
     fn commit(&self) -> rusqlite::Result<()> {
@@ -178,19 +198,14 @@ impl Writer {
         }
     }
 
-    /// Does the first request and whatever waits by now. An error ends the whole transaction.
-    fn fill(&mut self, first: Job, batch: &mut Batch) -> rusqlite::Result<()> {
+    /// Does the first request and those that wait by now. An error ends the whole transaction.
+    fn fill(&self, first: WriteJob, mut tombstones: Tombstones, batch: &mut Vec<HeldAnswer>) -> rusqlite::Result<()> {
         let mut next = Some(first);
         let mut rows = 0;
-        while let Some(job) = next {
-            if job.ticket.take() {
-                rows += job.write.rows();
-                let (answer, outcome) = match self.apply(job.write) {
-                    Ok(answer) => (answer, Ok(())),
-                    Err(error) => (Ok(()), Err(error)),
-                };
-                batch.push((job.answer, answer));
-                outcome?;
+        while let Some(WriteJob { request, ticket }) = next {
+            if ticket.take() {
+                rows += request.rows();
+                self.apply(request, &mut tombstones, batch)?;
             }
             next = match rows < self.batch_max {
                 true => self.queue.try_pop(),
@@ -200,16 +215,37 @@ impl Writer {
         Ok(())
     }
 
-    /// One request. An error is the transaction's, an answer the request's own.
-    fn apply(&mut self, write: Write) -> rusqlite::Result<Answer> {
-        self.execute("SAVEPOINT request")?;
-        let error = match write.apply(&self.connection, &mut self.tombstones) {
-            Ok(()) => {
-                self.execute("RELEASE request")?;
-                return Ok(Ok(()));
+    fn apply(
+        &self,
+        request: WriteRequest,
+        tombstones: &mut Tombstones,
+        batch: &mut Vec<HeldAnswer>,
+    ) -> rusqlite::Result<()> {
+        match request {
+            WriteRequest::Durable(write, caller) => {
+                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                hold(caller, answer, batch)
             }
-            Err(Failure::Forgotten) => StoreError::Forgotten,
-            Err(Failure::Sql(error)) => {
+            WriteRequest::Plain(write, caller) => {
+                let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                hold(caller, answer, batch)
+            }
+        }
+    }
+
+    /// The outer error is the transaction's, the inner one the request's own.
+    fn in_savepoint<T>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, WriteFailure>,
+    ) -> rusqlite::Result<Result<T, StoreError>> {
+        self.execute("SAVEPOINT request")?;
+        let error = match write(&self.connection) {
+            Ok(answer) => {
+                self.execute("RELEASE request")?;
+                return Ok(Ok(answer));
+            }
+            Err(WriteFailure::Forgotten) => StoreError::Forgotten,
+            Err(WriteFailure::Sql(error)) => {
                 // Some errors have rolled everything back already, whatever they look like.
                 if FailureKind::of(&error) != FailureKind::Request || self.connection.is_autocommit() {
                     return Err(error);
@@ -252,7 +288,7 @@ impl Writer {
         }
     }
 
-    /// The last of the thread. A sealed file is left alone: closing must not fold its log in either.
+    /// Closes the file. A sealed one is left alone: closing must not fold its log in either.
     fn finish(self) {
         if self.health.sealed().is_none() {
             self.fold("TRUNCATE");
@@ -266,10 +302,32 @@ impl Writer {
     }
 }
 
-/// If the thread ends by a panic, callers are refused rather than left waiting.
-struct Ended(Arc<Queue<Job>>, Arc<Health>);
+/// Adds the answer of one request to the batch. If the transaction failed with it, the commit's error is the answer.
+fn hold<T: 'static>(
+    caller: Caller<T>,
+    answer: rusqlite::Result<Result<T, StoreError>>,
+    batch: &mut Vec<HeldAnswer>,
+) -> rusqlite::Result<()> {
+    let (answer, outcome) = match answer {
+        Ok(answer) => (Some(answer), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    batch.push(Box::new(move |commit| {
+        let answer = match commit {
+            Ok(()) => answer,
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(answer) = answer {
+            let _ = caller.send(answer);
+        }
+    }));
+    outcome
+}
 
-impl Drop for Ended {
+/// If the thread ends by a panic, callers are refused rather than left waiting.
+struct PanicGuard(Arc<Queue<WriteJob>>, Arc<Health>);
+
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.1.writer_ended();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use presence::CustomStatus::{DoNotDisturb, Idle, Online};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use super::*;
 
@@ -18,15 +19,15 @@ fn figure(registry: &Registry, name: &str) -> f64 {
 
 #[tokio::test]
 async fn the_log_is_synced_at_every_commit() {
-    let place = Place::new();
-    let writer = super::super::connection::open_writer(&place.path_made(), Duration::from_secs(1)).unwrap();
+    let dir = DatabaseDir::new();
+    let writer = super::super::connection::open_writer(&dir.path_made(), Duration::from_secs(1)).unwrap();
     let full = writer.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
     assert_eq!(full, Ok(2));
     let mode = writer.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
     assert_eq!(mode, Ok("wal".to_owned()));
 }
 
-impl Place {
+impl DatabaseDir {
     fn path_made(&self) -> PathBuf {
         self.open().close();
         self.path()
@@ -36,15 +37,15 @@ impl Place {
 #[tokio::test]
 async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
     const CALLERS: usize = 64;
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
-    let (store, _) = Store::open(&place.path(), &OpenOptions::default(), metrics).unwrap();
-    let unlocked = hold_writer(&place, &store).await;
+    let (store, _) = SqliteStore::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
+    let unlocked = hold_writer(&dir, &store).await;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{caller}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{caller}"), Idle, 1).await })
         })
         .collect();
     wait_until(|| store.inner.writes.waiting() == CALLERS).await;
@@ -69,19 +70,19 @@ async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
 
 #[tokio::test]
 async fn a_commit_is_shared_by_no_more_than_may() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
     let options = OpenOptions {
         batch_max: 10,
         ..OpenOptions::default()
     };
-    let (store, _) = Store::open(&place.path(), &options, metrics).unwrap();
-    let unlocked = hold_writer(&place, &store).await;
+    let (store, _) = SqliteStore::open(&dir.path(), &options, metrics).unwrap();
+    let unlocked = hold_writer(&dir, &store).await;
     let callers: Vec<_> = (0..29)
         .map(|caller| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{caller}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{caller}"), Idle, 1).await })
         })
         .collect();
     wait_until(|| store.inner.writes.waiting() == 29).await;
@@ -97,22 +98,25 @@ async fn a_commit_is_shared_by_no_more_than_may() {
 /// takes), so the database stands still, and its log only grows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acknowledged_is_in_a_copy_of_the_files() {
-    let place = Place::new();
-    let store = place.open();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
     let acknowledged = Arc::new(AtomicI64::new(0));
     let (writing, told) = (store.clone(), acknowledged.clone());
     let writer = tokio::spawn(async move {
         for number in 1..=300 {
-            writing.choose(&format!("user-{number}"), Idle, number).await.unwrap();
+            writing
+                .set_custom(&format!("user-{number}"), Idle, number)
+                .await
+                .unwrap();
             told.store(number, Ordering::SeqCst);
         }
     });
     for copy in 0..15 {
         wait_until(|| acknowledged.load(Ordering::SeqCst) >= copy * 20).await;
         let pending_publication = acknowledged.load(Ordering::SeqCst);
-        let crashed = Place::new();
+        let crashed = DatabaseDir::new();
         for name in ["presence.db", "presence.db-wal"] {
-            let [from, to] = [&place, &crashed].map(|place| place.directory.path().join(name));
+            let [from, to] = [&dir, &crashed].map(|dir| dir.directory.path().join(name));
             std::fs::copy(from, to).unwrap();
         }
         let names: Vec<_> = (1..=pending_publication)
@@ -126,28 +130,28 @@ async fn whatever_was_acknowledged_is_in_a_copy_of_the_files() {
 
 #[tokio::test]
 async fn dropping_the_caller_does_not_undo_a_write_that_is_queued() {
-    let place = Place::new();
-    let store = place.open();
-    let holder = place.connect();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let asking = store.clone();
-    let caller = tokio::spawn(async move { asking.choose("alice", DoNotDisturb, 1).await });
+    let caller = tokio::spawn(async move { asking.set_custom("alice", DoNotDisturb, 1).await });
     wait_until(|| store.inner.writes.pushed() == 1).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     holder.execute_batch("ROLLBACK").unwrap();
-    store.choose("bob", Online, 1).await.unwrap();
-    assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
+    store.set_custom("bob", Online, 1).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
 }
 
 #[tokio::test]
 async fn closing_writes_what_is_queued_and_leaves_one_file() {
-    let place = Place::new();
-    let store = place.open();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
     let writes: Vec<_> = (0..200)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
     wait_until(|| store.inner.writes.pushed() == 200).await;
@@ -155,8 +159,8 @@ async fn closing_writes_what_is_queued_and_leaves_one_file() {
     for write in writes {
         write.await.unwrap().unwrap();
     }
-    assert_eq!(place.bytes().len(), 1);
-    let rows = place
+    assert_eq!(dir.bytes().len(), 1);
+    let rows = dir
         .connect()
         .query_row("SELECT count(*) FROM profile", [], |row| row.get(0));
     assert_eq!(rows, Ok(200));
@@ -164,19 +168,19 @@ async fn closing_writes_what_is_queued_and_leaves_one_file() {
 
 #[tokio::test]
 async fn the_log_is_folded_in_as_it_grows() {
-    let place = Place::new();
-    let store = place.open();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
     for number in 1..=3_000 {
         store
-            .choose(&format!("user-{}", number % 400), Idle, number)
+            .set_custom(&format!("user-{}", number % 400), Idle, number)
             .await
             .unwrap();
     }
-    let log = std::fs::metadata(place.directory.path().join("presence.db-wal"))
+    let log = std::fs::metadata(dir.directory.path().join("presence.db-wal"))
         .unwrap()
         .len();
     assert!(log < 6 * 1024 * 1024, "{log}");
-    assert!(std::fs::metadata(place.path()).unwrap().len() > 8 * 4_096);
+    assert!(std::fs::metadata(dir.path()).unwrap().len() > 8 * 4_096);
 }
 
 /// `PRESENCED_BENCH=1 cargo test --release -p presenced -- one_caller_and_64 --nocapture` prints durable rows a second;
@@ -189,8 +193,8 @@ async fn one_caller_and_64_find_all_they_wrote() {
         1
     };
     for (callers, each) in [(1, 50), (8, 50), (64, 30)].map(|(callers, each)| (callers, each * scale)) {
-        let place = Place::new();
-        let store = place.open();
+        let dir = DatabaseDir::new();
+        let store = dir.open();
         let watch = crate::clock::Stopwatch::start();
         let tasks: Vec<_> = (0..callers)
             .map(|caller| {
@@ -198,7 +202,7 @@ async fn one_caller_and_64_find_all_they_wrote() {
                 tokio::spawn(async move {
                     for number in 1..=each {
                         store
-                            .choose(&format!("user-{caller}-{number}"), Idle, number)
+                            .set_custom(&format!("user-{caller}-{number}"), Idle, number)
                             .await
                             .unwrap();
                     }
@@ -211,7 +215,7 @@ async fn one_caller_and_64_find_all_they_wrote() {
         let rate = (callers * each) as f64 / watch.elapsed().as_secs_f64();
         println!("{callers:3} callers: {rate:8.0} durable rows/s");
         store.close();
-        let rows = place
+        let rows = dir
             .connect()
             .query_row("SELECT count(*) FROM profile", [], |row| row.get(0));
         assert_eq!(rows, Ok(callers * each));

@@ -11,7 +11,7 @@ use rusqlite::ffi;
 use super::connection::Beside;
 
 /// The database and its log, as they were opened.
-pub(super) struct Identity([OpenedFile; 2]);
+pub(super) struct FileIdentity([OpenedFile; 2]);
 
 struct OpenedFile {
     /// For strangers too, so no path.
@@ -21,7 +21,7 @@ struct OpenedFile {
     file: (u64, u64),
 }
 
-impl Identity {
+impl FileIdentity {
     /// Those that lie there now. The log must have been opened, which reading does.
     pub(super) fn of(database: &Path) -> io::Result<Self> {
         let opened = |name, path: PathBuf| -> io::Result<OpenedFile> {

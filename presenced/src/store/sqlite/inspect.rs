@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
-use super::OpenError;
 use super::connection::{Beside, open_alone, open_reader, open_unlocked, open_writable};
-use super::metrics::FailureKind;
 use super::migration::{APPLICATION_ID, VERSION, version};
+use crate::store::OpenError;
+use crate::store::metrics::FailureKind;
 
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

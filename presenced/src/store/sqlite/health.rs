@@ -10,8 +10,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rusqlite::ffi;
 
-use super::metrics::{FailureKind, StoreMetrics};
-use super::{StoreError, StoreHealth};
+use crate::store::metrics::{FailureKind, StoreMetrics};
+use crate::store::{StoreError, StoreHealth};
 
 impl FailureKind {
     /// What the error means.
@@ -64,13 +64,13 @@ pub(super) struct Health {
     path: PathBuf,
     schema_version: i64,
     metrics: StoreMetrics,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
     /// Where tests make the disk fail.
     pub(super) seam: Seam,
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum HealthState {
     /// The last write went through.
     Writable,
     /// The last write did not, for this reason; the next may.
@@ -85,7 +85,7 @@ impl Health {
             path: path.to_owned(),
             schema_version,
             metrics,
-            state: Mutex::new(State::Writable),
+            state: Mutex::new(HealthState::Writable),
             seam: Seam::default(),
         }
     }
@@ -98,17 +98,17 @@ impl Health {
     /// Why nothing may be written until a restart, if that is so.
     pub(super) fn sealed(&self) -> Option<StoreError> {
         match &*self.state.lock() {
-            State::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
-            State::Writable | State::Failing(_) => None,
+            HealthState::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
+            HealthState::Writable | HealthState::Failing(_) => None,
         }
     }
 
     /// A commit went through.
     pub(super) fn written(&self) {
         let mut state = self.state.lock();
-        if let State::Failing(_) = *state {
+        if let HealthState::Failing(_) = *state {
             tracing::info!(file = ?self.path, "the store takes writes again");
-            *state = State::Writable;
+            *state = HealthState::Writable;
         }
     }
 
@@ -122,11 +122,11 @@ impl Health {
         let reason: Arc<str> = self.describe(kind, error).into();
         let mut state = self.state.lock();
         match &*state {
-            State::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            State::Writable => tracing::error!("the store takes no writes: {reason}"),
-            State::Failing(_) => {}
+            HealthState::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
+            HealthState::Writable => tracing::error!("the store takes no writes: {reason}"),
+            HealthState::Failing(_) => {}
         }
-        *state = State::Failing(reason.clone());
+        *state = HealthState::Failing(reason.clone());
         StoreError::Unavailable { reason }
     }
 
@@ -169,36 +169,36 @@ impl Health {
         }
     }
 
-    /// A caller gave up waiting; the commit under way, if it ends well, puts this right.
-    pub(super) fn late(&self) {
+    /// A caller gave up waiting. The commit under way, if it succeeds, makes the store writable again.
+    pub(super) fn answer_overdue(&self) {
         self.metrics.failed(FailureKind::Late);
         let mut state = self.state.lock();
-        if let State::Writable = *state {
+        if let HealthState::Writable = *state {
             let reason = format!(
                 "{:?}: the disk does not answer: {}",
                 self.path,
                 FailureKind::Late.advice()
             );
             tracing::error!("the store takes no writes: {reason}");
-            *state = State::Failing(reason.into());
+            *state = HealthState::Failing(reason.into());
         }
     }
 
     /// Nothing will take writes any more.
     pub(super) fn writer_ended(&self) {
         let reason = format!("{:?}: restart needed: the writer ended unexpectedly", self.path);
-        *self.state.lock() = State::Sealed(reason.into());
+        *self.state.lock() = HealthState::Sealed(reason.into());
     }
 
-    /// For people and `/readyz`.
-    pub(super) fn told(&self) -> StoreHealth {
+    /// The health as people and `/readyz` are shown it.
+    pub(super) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();
         StoreHealth {
-            writable: matches!(state, State::Writable),
-            restart_needed: matches!(state, State::Sealed(_)),
+            writable: matches!(state, HealthState::Writable),
+            restart_needed: matches!(state, HealthState::Sealed(_)),
             error: match state {
-                State::Writable => None,
-                State::Failing(reason) | State::Sealed(reason) => Some(reason),
+                HealthState::Writable => None,
+                HealthState::Failing(reason) | HealthState::Sealed(reason) => Some(reason),
             },
             schema_version: self.schema_version,
         }
@@ -206,12 +206,12 @@ impl Health {
 
     fn seal(&self, kind: FailureKind, error: &rusqlite::Error) -> StoreError {
         let mut state = self.state.lock();
-        if let State::Sealed(reason) = &*state {
+        if let HealthState::Sealed(reason) = &*state {
             return StoreError::Sealed { reason: reason.clone() };
         }
         let reason: Arc<str> = self.describe(kind, error).into();
         tracing::error!("the store takes no more writes: {reason}");
-        *state = State::Sealed(reason.clone());
+        *state = HealthState::Sealed(reason.clone());
         StoreError::Sealed { reason }
     }
 
@@ -292,9 +292,9 @@ mod tests {
 
     /// Log lines, for a test to look at.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Lines {
+    impl io::Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().write(bytes)
         }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn the_log_says_once_what_sqlite_said() {
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
-            let lines = Lines::default();
+            let lines = CapturedLog::default();
             let writer = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
             let health = Health::new(

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
+use super::super::FailureKind;
 use super::super::health::Step;
-use super::super::metrics::FailureKind;
 use super::*;
 
 /// What a stuck store may cost its callers at most: a wait for the lock, behind another one, and some slack.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-fn is_unavailable(result: &Result<(), StoreError>) -> bool {
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable { .. }))
 }
 
@@ -51,39 +51,38 @@ fn every_error_of_the_disk_is_known_for_what_it_is() {
 
 #[tokio::test]
 async fn one_request_that_fails_does_not_fail_the_others() {
-    let place = Place::new();
-    let store = place.open();
-    place
-        .connect()
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    dir.connect()
         .execute_batch(
             "CREATE TRIGGER bad BEFORE INSERT ON report WHEN NEW.source = 'bad'
              BEGIN SELECT RAISE(FAIL, 'this one fails'); END",
         )
         .unwrap();
     let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
-    let unlocked = hold_writer(&place, &store).await;
+    let unlocked = hold_writer(&dir, &store).await;
     let (first, failing, beyond, last, ()) = tokio::join!(
-        store.save_preference(&alice, preference(Idle, 1), Revision::new(1)),
-        store.save_report(&bob, report("bad", 1), times(1)),
-        store.save_preference(&carol, preference(Idle, 1), Revision::new(u64::MAX)),
-        store.save_report(&carol, report("good", 1), times(1)),
+        store.save_preference(&alice, preference(Idle, 1), Version::NONE, Revision::new(1)),
+        store.save_report(&bob, report("bad", 1), times(1), Version::NONE),
+        store.save_preference(&carol, preference(Idle, 1), Version::NONE, Revision::new(u64::MAX)),
+        store.save_report(&carol, report("good", 1), times(1), Version::NONE),
         unlocked,
     );
-    assert_eq!((first, last), (Ok(()), Ok(())));
+    assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
     assert!(matches!(failing, Err(StoreError::Refused { .. })), "{failing:?}");
     assert!(matches!(beyond, Err(StoreError::Refused { .. })), "{beyond:?}");
     assert_eq!(store.load(&bob).await, Ok(None), "not even half of it is stored");
-    assert_eq!(store.load(&carol).await.unwrap().unwrap().reports.len(), 1);
-    assert_eq!(store.chosen("alice").await, Some(Idle));
+    assert_eq!(store.load(&carol).await.unwrap().unwrap().durable.reports.len(), 1);
+    assert_eq!(store.custom("alice").await, Some(Idle));
     assert!(store.health().writable);
 }
 
 #[tokio::test]
 async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
-    let place = Place::new();
-    let store = place.open();
-    store.choose("alice", Idle, 1).await.unwrap();
-    let holder = place.connect();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    let holder = dir.connect();
     holder
         .execute_batch("BEGIN IMMEDIATE; UPDATE profile SET custom_status = 'ONLINE'")
         .unwrap();
@@ -91,10 +90,10 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     let writes: Vec<_> = (0..3_000)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
-    assert_eq!(store.chosen("alice").await, Some(Idle), "a reader waits for nobody");
+    assert_eq!(store.custom("alice").await, Some(Idle), "a reader waits for nobody");
     let answered = async {
         for write in writes {
             assert!(is_unavailable(&write.await.unwrap()));
@@ -109,26 +108,26 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     assert_eq!(store.load(&user("user-1")).await, Ok(None));
 
     holder.execute_batch("ROLLBACK").unwrap();
-    store.choose("alice", DoNotDisturb, 2).await.unwrap();
-    assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
+    store.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
     assert!(store.health().writable, "it resumes by itself");
 }
 
 #[tokio::test]
 async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let options = OpenOptions {
         busy_timeout: Duration::from_millis(400),
         answer_within: Duration::from_secs(60),
         ..OpenOptions::default()
     };
-    let (store, _) = place.start_with(&options);
-    let holder = place.connect();
+    let (store, _) = dir.start_with(&options);
+    let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let writes: Vec<_> = (0..20)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
     let answered = async {
@@ -149,79 +148,84 @@ async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_r
         (Step::Begin, ffi::SQLITE_READONLY),
         (Step::Begin, ffi::SQLITE_NOMEM),
     ] {
-        let place = Place::new();
-        let store = place.open();
-        store.choose("alice", Idle, 1).await.unwrap();
+        let dir = DatabaseDir::new();
+        let store = dir.open();
+        store.set_custom("alice", Idle, 1).await.unwrap();
         store.inner.health.seam.fail(Some((step, code)));
-        let (one, other) = tokio::join!(store.choose("alice", DoNotDisturb, 2), store.choose("bob", Idle, 2));
+        let (one, other) = tokio::join!(
+            store.set_custom("alice", DoNotDisturb, 2),
+            store.set_custom("bob", Idle, 2)
+        );
         assert!(is_unavailable(&one) && is_unavailable(&other), "{one:?} {other:?}");
-        assert_eq!(store.chosen("alice").await, Some(Idle));
-        assert_eq!(store.chosen("bob").await, None);
+        assert_eq!(store.custom("alice").await, Some(Idle));
+        assert_eq!(store.custom("bob").await, None);
         assert!(!store.health().writable);
         store.inner.health.seam.fail(None);
-        store.choose("bob", Idle, 3).await.unwrap();
+        store.set_custom("bob", Idle, 3).await.unwrap();
         assert!(store.health().writable);
     }
 }
 
 #[tokio::test]
 async fn a_forget_that_failed_drops_no_later_choice() {
-    let place = Place::new();
-    let store = place.open();
-    store.choose("alice", Idle, 1).await.unwrap();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
     store.inner.health.seam.fail(Some((Step::Commit, ffi::SQLITE_FULL)));
-    assert!(is_unavailable(&store.forget(&user("alice"), Revision::new(9)).await));
+    assert!(is_unavailable(
+        &store.forget(&user("alice"), Revision::new(9), wall(1)).await
+    ));
     store.inner.health.seam.fail(None);
-    store.choose("alice", DoNotDisturb, 5).await.unwrap();
-    assert_eq!(store.chosen("alice").await, Some(DoNotDisturb));
+    store.set_custom("alice", DoNotDisturb, 5).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let options = OpenOptions {
         queue_max: 4,
         ..OpenOptions::default()
     };
-    let (store, _) = place.start_with(&options);
-    let unlocked = hold_writer(&place, &store).await;
+    let (store, _) = dir.start_with(&options);
+    let unlocked = hold_writer(&dir, &store).await;
     let waiting: Vec<_> = (0..4)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.choose(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
     wait_until(|| store.inner.writes.waiting() == 4).await;
-    assert_eq!(store.choose("alice", Idle, 1).await, Err(StoreError::Overloaded));
+    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Overloaded));
     unlocked.await;
     for write in waiting {
         write.await.unwrap().unwrap();
     }
-    store.choose("alice", Idle, 1).await.unwrap();
+    store.set_custom("alice", Idle, 1).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_caller_is_answered_even_if_the_disk_hangs() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let options = OpenOptions {
         busy_timeout: Duration::from_secs(60),
         answer_within: Duration::from_millis(100),
         ..OpenOptions::default()
     };
-    let (store, _) = place.start_with(&options);
-    let holder = place.connect();
+    let (store, _) = dir.start_with(&options);
+    let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(
-        is_unavailable(&store.choose("alice", Idle, 1).await),
+        is_unavailable(&store.set_custom("alice", Idle, 1).await),
         "not taken, so withdrawn"
     );
     assert!(!store.health().writable);
     holder.execute_batch("ROLLBACK").unwrap();
     wait_until(|| store.inner.writes.waiting() == 0).await;
     let store_again = store.clone();
-    store_again.choose("bob", Idle, 1).await.unwrap();
+    store_again.set_custom("bob", Idle, 1).await.unwrap();
     assert_eq!(
-        store.chosen("alice").await,
+        store.custom("alice").await,
         None,
         "what was withdrawn is not stored later"
     );
@@ -230,30 +234,30 @@ async fn a_caller_is_answered_even_if_the_disk_hangs() {
 
 #[tokio::test]
 async fn a_write_that_is_under_way_when_its_caller_gives_up_is_told_as_such() {
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     let options = OpenOptions {
         answer_within: Duration::from_millis(50),
         ..OpenOptions::default()
     };
-    let (store, _) = place.start_with(&options);
+    let (store, _) = dir.start_with(&options);
     let slow = "CREATE TRIGGER slow BEFORE INSERT ON profile WHEN NEW.user_id = 'slow' BEGIN
                   INSERT OR IGNORE INTO profile (user_id)
                   WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 1500000)
                   SELECT 'counted' FROM counted WHERE n % 1500000 = 0;
                 END";
-    place.connect().execute_batch(slow).unwrap();
-    assert_eq!(store.choose("slow", Idle, 1).await, Err(StoreError::UnknownOutcome));
+    dir.connect().execute_batch(slow).unwrap();
+    assert_eq!(store.set_custom("slow", Idle, 1).await, Err(StoreError::UnknownOutcome));
     assert!(!store.health().writable);
     wait_until(|| store.health().writable).await;
-    assert_eq!(store.chosen("slow").await, Some(Idle), "it may still be done, and was");
+    assert_eq!(store.custom("slow").await, Some(Idle), "it may still be done, and was");
 }
 
 #[tokio::test]
 async fn a_closed_store_refuses() {
-    let place = Place::new();
-    let store = place.open();
+    let dir = DatabaseDir::new();
+    let store = dir.open();
     store.close();
-    assert_eq!(store.choose("alice", Idle, 1).await, Err(StoreError::Closed));
+    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Closed));
     assert_eq!(store.load(&user("alice")).await, Err(StoreError::Closed));
     store.close();
 }
@@ -265,17 +269,17 @@ async fn a_full_disk_stops_writes_alone() {
     if let Some(directory) = std::env::var_os(CHILD) {
         return fill_disk(Arc::from(std::path::PathBuf::from(directory))).await;
     }
-    let place = Place::new();
+    let dir = DatabaseDir::new();
     // The signal of a file that would grow too large is ignored, so that SQLite sees an error, as on a full disk.
     let mut child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "store::tests::faults::a_full_disk_stops_writes_alone",
+            "store::sqlite::tests::faults::a_full_disk_stops_writes_alone",
             "--nocapture",
         ])
-        .env(CHILD, place.directory.path())
+        .env(CHILD, dir.directory.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -283,13 +287,13 @@ async fn a_full_disk_stops_writes_alone() {
     let lines: Vec<_> = output.lines().map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success(), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("resumed")), "{lines:?}");
-    assert_eq!(place.open().chosen("alice").await, Some(DoNotDisturb));
+    assert_eq!(dir.open().custom("alice").await, Some(DoNotDisturb));
 }
 
 async fn fill_disk(directory: Arc<std::path::Path>) {
     let path = directory.join("presence.db");
-    let (store, _) = Store::open(&path, &OpenOptions::default(), metrics()).unwrap();
-    store.choose("alice", Idle, 1).await.unwrap();
+    let (store, _) = SqliteStore::open(&path, &OpenOptions::default(), metrics()).unwrap();
+    store.set_custom("alice", Idle, 1).await.unwrap();
     let unlimited = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     let limit = |current| {
         let limit = rustix::process::Rlimit { current, ..unlimited };
@@ -300,13 +304,13 @@ async fn fill_disk(directory: Arc<std::path::Path>) {
             .map(|log| Some(log.len()))
             .unwrap(),
     );
-    let failed = store.choose("alice", DoNotDisturb, 2).await;
+    let failed = store.set_custom("alice", DoNotDisturb, 2).await;
     assert!(is_unavailable(&failed), "{failed:?}");
     assert!(!store.health().writable);
-    assert_eq!(store.chosen("alice").await, Some(Idle), "reads go on");
+    assert_eq!(store.custom("alice").await, Some(Idle), "reads go on");
     assert_eq!(store.load(&user("never")).await, Ok(None));
     limit(unlimited.current);
-    store.choose("alice", DoNotDisturb, 3).await.unwrap();
+    store.set_custom("alice", DoNotDisturb, 3).await.unwrap();
     assert!(store.health().writable);
     store.close();
     println!("resumed");

@@ -3,12 +3,15 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// The whole schema, with its version and the mark of our files.
-pub(super) const SCHEMA: &str = include_str!("../../../schema.sql");
+/// The whole schema, with its version and application id.
+pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 1;
-/// The heartbeat of our files: "pres".
+pub(super) const VERSION: i64 = 2;
+/// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
+
+/// The whole schema of version 1.
+pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
 
 /// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -23,6 +26,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         match version(&transaction)? {
             0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
             0 => transaction.execute_batch(SCHEMA)?,
+            1 => add_versions_and_nodes(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -37,7 +41,7 @@ fn leave_bare_profile(transaction: &Transaction) -> rusqlite::Result<()> {
         "CREATE TABLE bare_profile AS SELECT user_id, last_seen FROM profile;
          DROP TABLE profile;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_1)?;
     let kept = transaction.execute(
         "INSERT INTO profile (user_id, last_seen)
          SELECT user_id, CASE WHEN typeof(last_seen) = 'integer' AND last_seen > 0 THEN last_seen END
@@ -60,5 +64,37 @@ fn leave_bare_profile(transaction: &Transaction) -> rusqlite::Result<()> {
             "dropped rows of the old table whose user id was no text"
         );
     }
+    Ok(())
+}
+
+/// 1 to 2. Milliseconds ordered custom statuses and reports until then: they become the versions, so the order is kept.
+/// Nodes had no names until then: whoever was connected was so on the node with the empty name.
+fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE profile RENAME TO profile_1;
+         ALTER TABLE report RENAME TO report_1;
+         ALTER TABLE mark RENAME TO mark_1;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    let users = transaction.execute(
+        "INSERT INTO profile (user_id, status, since, connected_on, custom_status, custom_set_at, custom_set_by,
+           custom_version, version, last_seen, last_active, revision)
+         SELECT user_id, status, since, iif(connected, '[\"\"]', '[]'), custom_status, custom_set_at, custom_set_by,
+           max(ifnull(custom_set_at, 0), 0),
+           max(ifnull(custom_set_at, 0),
+               ifnull((SELECT max(max(ordered_at, 1)) FROM report_1 WHERE report_1.user_id = profile_1.user_id), 0)),
+           last_seen, last_active, revision
+         FROM profile_1",
+        [],
+    )?;
+    transaction.execute_batch(
+        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at)
+         SELECT user_id, source, status, since, heard, max(ordered_at, 1), last_active, expires_at FROM report_1;
+         INSERT INTO heartbeat (node, wall, ceiling, clean) SELECT '', wall, ceiling, clean FROM mark_1;
+         DROP TABLE report_1;
+         DROP TABLE profile_1;
+         DROP TABLE mark_1;",
+    )?;
+    tracing::info!(users, "brought a database from before versions up to date");
     Ok(())
 }

@@ -8,26 +8,25 @@ use prometheus_client::metrics::gauge::Gauge;
 /// Why something was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// As many wait as may.
+    /// As many wait as the bound allows.
     Full,
-    /// Nobody takes anything from it any more.
+    /// The queue was closed.
     Closed,
 }
 
-/// First in, first out.
+/// First in, first out, with a bound.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
-    /// Told whenever something was pushed or the queue was closed.
+    state: Mutex<QueueState<T>>,
+    /// Notified of each push and of the close.
     changed: Condvar,
-    /// The bound.
     max: usize,
     /// How many wait, for `/metrics`.
     waiting: Gauge,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
     open: bool,
     #[cfg(test)]
@@ -35,9 +34,8 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// An empty one.
     pub(super) fn new(max: usize, waiting: Gauge) -> Self {
-        let state = State {
+        let state = QueueState {
             items: VecDeque::new(),
             open: true,
             #[cfg(test)]
@@ -51,7 +49,6 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds to the end.
     pub(super) fn push(&self, item: T) -> Result<(), Rejected> {
         let mut state = self.state.lock();
         if !state.open {
@@ -100,7 +97,6 @@ impl<T> Queue<T> {
         items
     }
 
-    /// How many wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.state.lock().items.len()

@@ -1,0 +1,85 @@
+//! Rows of SQLite as values. A value that can't be understood is an error of its row.
+
+use std::sync::Arc;
+
+use presence::{NodeName, Preference, Version, Wall};
+use rusqlite::Row as SqlRow;
+use rusqlite::types::{FromSqlError, ValueRef};
+
+use crate::store::{DurableRow, ReportRow};
+
+/// The columns of the durable part that stand in `profile`, as [`durable_part`] expects them.
+macro_rules! durable_columns {
+    () => {
+        "profile.version, custom_status, custom_set_at, custom_set_by, custom_version"
+    };
+}
+/// The columns of a report, as [`report`] expects them.
+macro_rules! report_columns {
+    () => {
+        "source, report.status, report.since, heard, report.version, report.last_active, expires_at"
+    };
+}
+pub(super) use {durable_columns, report_columns};
+
+/// The durable part without its reports, from `durable_columns!` beginning at `first`.
+pub(super) fn durable_part(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<DurableRow> {
+    let set_by: Option<String> = row.get(first + 3)?;
+    Ok(DurableRow {
+        version: version(row, first)?,
+        preference: Preference {
+            custom: parsed(row, first + 1)?,
+            set_at: time(row, first + 2)?,
+            set_by: set_by.map(|_| parsed(row, first + 3)).transpose()?,
+            version: version(row, first + 4)?,
+        },
+        reports: Vec::new(),
+    })
+}
+
+/// A report from `report_columns!` beginning at `first`; none where an outer join found none.
+pub(super) fn report(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Option<ReportRow>> {
+    if row.get_ref(first)? == ValueRef::Null {
+        return Ok(None);
+    }
+    Ok(Some(ReportRow {
+        source: parsed(row, first)?,
+        status: parsed(row, first + 1)?,
+        since: Wall::from_millis(row.get(first + 2)?),
+        heard: Wall::from_millis(row.get(first + 3)?),
+        version: version(row, first + 4)?,
+        last_active: time(row, first + 5)?,
+        expires_at: time(row, first + 6)?,
+    }))
+}
+
+pub(super) fn time(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Wall>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Wall::from_millis))
+}
+
+pub(super) fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+pub(super) fn version(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Version> {
+    number(row, column).map(Version::new)
+}
+
+pub(super) fn parsed<T>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let value = row.get_ref(column)?;
+    let text = value.as_str()?;
+    text.parse().map_err(|error| FromSqlError::other(error).into())
+}
+
+/// A JSON array of names.
+pub(super) fn nodes(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Arc<[NodeName]>> {
+    let value = row.get_ref(column)?;
+    match value.as_str()? {
+        "[]" => Ok(Arc::default()),
+        text => serde_json::from_str(text).map_err(|error| FromSqlError::other(error).into()),
+    }
+}

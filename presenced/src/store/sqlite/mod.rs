@@ -1,0 +1,297 @@
+//! The store in one SQLite file: one thread writes, a few read.
+//!
+//! This file is the handle. A write is answered after its commit and never before; reads never wait for the writer.
+
+mod connection;
+mod decode;
+mod durable;
+#[cfg(test)]
+mod fault_injection;
+mod health;
+mod identity;
+mod inspect;
+mod migration;
+mod open;
+mod queue;
+mod read;
+#[cfg(test)]
+mod tests;
+mod tombstones;
+mod write;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use presence::{NodeName, Revision, Source, UserId, Version, Wall};
+use tokio::sync::oneshot;
+
+use super::metrics::FailureKind;
+use super::{
+    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, OpenError, ReportTimes, Row, Startup, StatusRow,
+    StoreError, StoreHealth, StoreMetrics,
+};
+#[cfg(test)]
+pub(super) use fault_injection::SqliteHold;
+
+use durable::{DurableChange, DurableWrite};
+use health::Health;
+use queue::{Queue, Rejected};
+use read::ReadJob;
+use write::PlainWrite;
+use writer::{Caller, Ticket, WriteJob, WriteRequest};
+
+/// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
+/// milliseconds at most.
+const ROWS_AT_ONCE: usize = 512;
+
+/// How the store works. Every bound has its reason beside its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpenOptions {
+    /// Threads that read, each with its own connection.
+    pub(crate) readers: usize,
+    /// For how long a transaction waits for a lock that another process holds.
+    pub(crate) busy_timeout: Duration,
+    /// Requests that may wait for the writer, and as many again for the readers: refused at once beyond.
+    pub(crate) queue_max: usize,
+    /// Rows that share one commit, at most.
+    pub(crate) batch_max: usize,
+    /// After how long a caller is answered even if the disk has not.
+    pub(crate) answer_within: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            // A read takes some 10 µs: two threads keep one long list from holding up everyone.
+            readers: 2,
+            // A request behind a transaction that waits for the lock is answered with it, so none waits for longer.
+            busy_timeout: Duration::from_secs(1),
+            // A quarter of a second of writing, at 60,000 rows a second; some 10 MiB.
+            queue_max: 16_384,
+            // The gain of sharing a commit is used up by then, and a transaction takes some 20 ms.
+            batch_max: 1_024,
+            // Twice the wait for a lock: only a disk that hangs takes longer.
+            answer_within: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A handle on the file; clones share it.
+#[derive(Clone)]
+pub(crate) struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+/// What the handles share with the threads.
+struct Inner {
+    writes: Arc<Queue<WriteJob>>,
+    reads: Arc<Queue<ReadJob>>,
+    health: Arc<Health>,
+    /// After how long a caller is answered even if the disk has not.
+    answer_within: Duration,
+    threads: Mutex<Threads>,
+}
+
+/// Empty once the store was closed.
+#[derive(Default)]
+struct Threads {
+    readers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // No handle is left; the threads end by themselves when they have done what waits.
+        self.reads.close();
+        self.writes.close();
+    }
+}
+
+impl SqliteStore {
+    pub(super) fn open(
+        path: &Path,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Startup), OpenError> {
+        let (inner, startup) = open::open(path, options, metrics)?;
+        let inner = Arc::new(inner);
+        Ok((Self { inner }, startup))
+    }
+
+    pub(super) async fn load(&self, user: &UserId) -> Result<Option<Row>, StoreError> {
+        let rows = self.read(vec![user.clone()]).await?;
+        Ok(rows.into_iter().next().flatten())
+    }
+
+    pub(super) async fn load_many(&self, users: &[UserId]) -> Result<Vec<Option<Row>>, StoreError> {
+        let mut rows = Vec::with_capacity(users.len());
+        for part in users.chunks(ROWS_AT_ONCE) {
+            rows.extend(self.read(part.to_vec()).await?);
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn save_preference(
+        &self,
+        user: &UserId,
+        preference: NewPreference,
+        proposed: Version,
+        revision: Revision,
+    ) -> Result<DurableRow, StoreError> {
+        self.write_durable(user, proposed, DurableChange::Preference { preference, revision })
+            .await
+    }
+
+    pub(super) async fn save_report(
+        &self,
+        user: &UserId,
+        report: NewReport,
+        times: ReportTimes,
+        proposed: Version,
+    ) -> Result<DurableRow, StoreError> {
+        self.write_durable(user, proposed, DurableChange::Report { report, times })
+            .await
+    }
+
+    pub(super) async fn end_report(
+        &self,
+        user: &UserId,
+        source: &Source,
+        times: ReportTimes,
+        proposed: Version,
+    ) -> Result<DurableRow, StoreError> {
+        let source = source.clone();
+        self.write_durable(user, proposed, DurableChange::EndReport { source, times })
+            .await
+    }
+
+    pub(super) async fn end_reports(&self, user: &UserId, proposed: Version) -> Result<DurableRow, StoreError> {
+        self.write_durable(user, proposed, DurableChange::EndReports).await
+    }
+
+    pub(super) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(PlainWrite::Forget { user, revision, now }).await
+    }
+
+    pub(super) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
+        for part in rows.chunks(ROWS_AT_ONCE) {
+            self.write(PlainWrite::Statuses(part.to_vec())).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn expire_reports(&self, expired: Vec<ExpiredReport>) -> Result<(), StoreError> {
+        for part in expired.chunks(ROWS_AT_ONCE) {
+            self.write(PlainWrite::Expired(part.to_vec())).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
+        let node = node.clone();
+        self.write(PlainWrite::Heartbeat { node, heartbeat }).await
+    }
+
+    /// Writes are done in the order in which they were queued: when one that does nothing is answered, those before it are
+    /// over.
+    pub(super) async fn settle_unknown_outcomes(&self) -> Result<(), StoreError> {
+        self.write(PlainWrite::Barrier).await
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        self.inner.health.snapshot()
+    }
+
+    /// Does what is queued, folds the log into the database and ends the threads. Blocks; later calls are refused.
+    pub(super) fn close(&self) {
+        let mut threads = self.inner.threads.lock();
+        // The readers first: the last connection to close is the one that removes the log.
+        self.inner.reads.close();
+        let readers = std::mem::take(&mut threads.readers);
+        join(readers);
+        self.inner.writes.close();
+        join(threads.writer.take());
+    }
+
+    async fn write_durable(
+        &self,
+        user: &UserId,
+        proposed: Version,
+        change: DurableChange,
+    ) -> Result<DurableRow, StoreError> {
+        let user = user.clone();
+        let write = DurableWrite { user, proposed, change };
+        self.queue(|caller| WriteRequest::Durable(write, caller)).await
+    }
+
+    async fn write(&self, write: PlainWrite) -> Result<(), StoreError> {
+        self.queue(|caller| WriteRequest::Plain(write, caller)).await
+    }
+
+    /// Queues a request and waits for its answer. Queued is queued: dropping the future undoes nothing.
+    async fn queue<T>(&self, request: impl FnOnce(Caller<T>) -> WriteRequest) -> Result<T, StoreError> {
+        let inner = &*self.inner;
+        if let Some(sealed) = inner.health.sealed() {
+            return Err(sealed);
+        }
+        let (caller, answer) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        let job = WriteJob {
+            request: request(caller),
+            ticket: ticket.clone(),
+        };
+        inner.writes.push(job).map_err(|rejected| self.rejected(rejected))?;
+        match tokio::time::timeout(inner.answer_within, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
+            Err(_) => {
+                inner.health.answer_overdue();
+                Err(match ticket.withdraw() {
+                    true => unanswered(),
+                    false => StoreError::UnknownOutcome,
+                })
+            }
+        }
+    }
+
+    async fn read(&self, users: Vec<UserId>) -> Result<Vec<Option<Row>>, StoreError> {
+        let inner = &*self.inner;
+        let (caller, answer) = oneshot::channel();
+        let job = ReadJob { users, caller };
+        inner.reads.push(job).map_err(|rejected| self.rejected(rejected))?;
+        match tokio::time::timeout(inner.answer_within, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
+            Err(_) => Err(unanswered()),
+        }
+    }
+
+    fn rejected(&self, rejected: Rejected) -> StoreError {
+        match rejected {
+            Rejected::Full => {
+                self.inner.health.metrics().failed(FailureKind::Overloaded);
+                StoreError::Overloaded
+            }
+            Rejected::Closed => self.inner.health.sealed().unwrap_or(StoreError::Closed),
+        }
+    }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::Unavailable {
+        reason: "the disk did not answer in time".into(),
+    }
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the store ended by a panic");
+        }
+    }
+}

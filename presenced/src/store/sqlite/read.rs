@@ -1,0 +1,126 @@
+//! The threads that read, each with a connection of its own that can't write. They never wait for the writer.
+
+use presence::{NodeName, Revision, UserId, Wall};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::decode::{self, durable_columns, report_columns};
+use super::health::{Health, Step};
+use super::queue::Queue;
+use crate::store::{Heartbeat, Row, Startup, StoreError};
+
+/// Where the columns of the durable part begin in `select!`.
+const DURABLE: usize = 7;
+/// Where the columns of the report begin.
+const REPORT: usize = 12;
+
+/// A user and one of its reports: as many rows as there are reports, one if there is none.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT profile.user_id, profile.status, profile.since, connected_on, last_seen, profile.last_active, revision, ",
+            durable_columns!(),
+            ", ",
+            report_columns!(),
+            " FROM profile LEFT JOIN report ON report.user_id = profile.user_id ",
+            $rest
+        )
+    };
+}
+
+/// A request that waits: the rows of these users, in their order, none for those that are not stored.
+#[derive(Debug)]
+pub(super) struct ReadJob {
+    pub(super) users: Vec<UserId>,
+    pub(super) caller: oneshot::Sender<Result<Vec<Option<Row>>, StoreError>>,
+}
+
+/// Runs one thread: reads until the queue is closed and empty.
+pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Health) {
+    while let Some(job) = queue.pop() {
+        // A caller that has given up is not worth the disk's time.
+        if job.caller.is_closed() {
+            continue;
+        }
+        let all = || {
+            job.users
+                .iter()
+                .map(|user| load(connection, user))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let rows = health.seam.pass(Step::Read).and_then(|()| all());
+        health.seam.answer();
+        let _ = job.caller.send(rows.map_err(|error| health.read_failed(&error)));
+    }
+}
+
+/// One statement, so that profile and reports are of one moment.
+fn load(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Row>> {
+    let mut statement = connection.prepare_cached(select!("WHERE profile.user_id = ?1 ORDER BY source"))?;
+    let mut rows = statement.query([user.as_str()])?;
+    let mut found: Option<Row> = None;
+    while let Some(row) = rows.next()? {
+        let known = match found.take() {
+            Some(known) => known,
+            None => decode_profile(row)?,
+        };
+        let known = found.insert(known);
+        known.durable.reports.extend(decode::report(row, REPORT)?);
+    }
+    Ok(found)
+}
+
+/// A row that can't be understood is left out and logged: it must not keep everyone else waiting.
+pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup> {
+    let mut statement = connection.prepare(select!(
+        "WHERE connected_on <> '[]' OR report.user_id IS NOT NULL ORDER BY profile.user_id, source"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut present: Vec<(UserId, Row)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(error) = add_present(row, &mut present) {
+            tracing::warn!(user = ?row.get_ref(0)?, %error, "left out a row of the database that can't be understood");
+        }
+    }
+    Ok(Startup {
+        heartbeats: load_heartbeats(connection)?,
+        present,
+    })
+}
+
+fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rusqlite::Result<()> {
+    let user: UserId = decode::parsed(row, 0)?;
+    if present.last().is_none_or(|(last, _)| *last != user) {
+        present.push((user, decode_profile(row)?));
+    }
+    if let Some((_, last)) = present.last_mut() {
+        last.durable.reports.extend(decode::report(row, REPORT)?);
+    }
+    Ok(())
+}
+
+fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
+    let mut statement = connection.prepare("SELECT node, wall, ceiling, clean FROM heartbeat ORDER BY node")?;
+    let heartbeats = statement.query_map([], |row| {
+        let node: String = row.get(0)?;
+        let heartbeat = Heartbeat {
+            wall: Wall::from_millis(row.get(1)?),
+            ceiling: decode::number(row, 2)?,
+            clean: row.get(3)?,
+        };
+        Ok((NodeName::new(&node), heartbeat))
+    })?;
+    heartbeats.collect()
+}
+
+fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        durable: decode::durable_part(row, DURABLE)?,
+        status: decode::parsed(row, 1)?,
+        since: decode::time(row, 2)?,
+        connected_on: decode::nodes(row, 3)?,
+        last_seen: decode::time(row, 4)?,
+        last_active: decode::time(row, 5)?,
+        revision: Revision::new(decode::number(row, 6)?),
+    })
+}

@@ -1,0 +1,225 @@
+//! New, older, newer, damaged, foreign and locked files.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use presence::CustomStatus::Idle;
+
+use super::super::OpenError;
+use super::migration::BARE;
+use super::*;
+
+#[tokio::test]
+async fn a_file_without_tables_is_made_a_database() {
+    let dir = DatabaseDir::new();
+    dir.connect().execute_batch("VACUUM").unwrap();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(Idle));
+}
+
+/// A database with a choice in it, whose log was not folded in, as `kill -9` leaves it.
+async fn killed() -> DatabaseDir {
+    let running = DatabaseDir::new();
+    let store = running.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    let dir = DatabaseDir::new();
+    for (name, bytes) in running.bytes() {
+        std::fs::write(dir.directory.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(dir.bytes().len(), 3, "the database, its log and the index of that");
+    dir
+}
+
+async fn closed() -> DatabaseDir {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    for number in 0..2_000 {
+        let line = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![line; 1]).await.unwrap();
+    }
+    store.close();
+    assert_eq!(dir.bytes().len(), 1, "the log is folded in and gone");
+    dir
+}
+
+/// Refuses to open, and leaves every byte and every name as it was.
+fn refused(dir: &DatabaseDir) -> OpenError {
+    let before = dir.bytes();
+    let error = dir.try_open().map(|_| ()).unwrap_err();
+    assert_eq!(names(&before), names(&dir.bytes()));
+    assert!(before == dir.bytes(), "the bytes changed: {error}");
+    let line = error.to_string();
+    assert!(line.contains("presence.db") && !line.contains('\n'), "{line}");
+    error
+}
+
+fn names(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
+    files.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect()
+}
+
+#[tokio::test]
+async fn a_log_that_a_crash_left_is_read() {
+    let dir = killed().await;
+    assert_eq!(dir.open().custom("alice").await, Some(Idle));
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_left_as_it_is() {
+    let dir = closed().await;
+    dir.connect().pragma_update(None, "user_version", 3).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 3, known: 2, .. }));
+}
+
+#[tokio::test]
+async fn a_newer_file_is_known_by_its_log_as_well() {
+    let dir = killed().await;
+    let connection = dir.connect();
+    super::super::connection::leave_log(&connection);
+    connection.pragma_update(None, "user_version", 7).unwrap();
+    drop(connection);
+    let header = std::fs::read(dir.path()).unwrap();
+    assert_eq!(header[60..64], [0, 0, 0, 2], "the new version stands in the log alone");
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 7, .. }));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_left_as_it_is() {
+    let whole = closed().await;
+    let bytes = std::fs::read(whole.path()).unwrap();
+    let damage = |damaged: Vec<u8>| {
+        let dir = DatabaseDir::new();
+        std::fs::write(dir.path(), damaged).unwrap();
+        let error = refused(&dir);
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    };
+    damage(Vec::new());
+    damage(b"not a database".to_vec());
+    damage(vec![0xa5; bytes.len()]);
+    for length in [
+        16,
+        99,
+        100,
+        4_096,
+        bytes.len() / 2,
+        bytes.len() - 1,
+        bytes.len() - 4_096,
+    ] {
+        damage(bytes[..length].to_vec());
+    }
+    // A page that is neither in use nor free is met by nobody who only reads rows.
+    let mut lost = bytes.clone();
+    lost[36] ^= 1;
+    damage(lost);
+    for page in 1..bytes.len() / 4_096 {
+        let mut flipped = bytes.clone();
+        for byte in &mut flipped[page * 4_096..page * 4_096 + 12] {
+            *byte ^= 0xff;
+        }
+        damage(flipped);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_with_a_log_is_left_as_it_is_with_all_beside_it() {
+    let dir = killed().await;
+    let mut bytes = std::fs::read(dir.path()).unwrap();
+    bytes.truncate(4_096);
+    bytes[20..].fill(0xa5);
+    std::fs::write(dir.path(), bytes).unwrap();
+    std::fs::remove_file(dir.directory.path().join("presence.db-shm")).unwrap();
+    let _ = refused(&dir);
+}
+
+#[tokio::test]
+async fn a_log_without_its_database_is_not_lost() {
+    let dir = killed().await;
+    std::fs::remove_file(dir.path()).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused_and_left_as_it_is() {
+    for sql in [
+        "CREATE TABLE bookmarks (url TEXT)",
+        "CREATE TABLE profile (user_id TEXT, bio TEXT)",
+        "CREATE TABLE profile(user_id TEXT PRIMARY KEY, status TEXT, last_seen INTEGER); CREATE TABLE more (x)",
+        "CREATE TABLE bookmarks (url TEXT); PRAGMA user_version = 1",
+        "PRAGMA application_id = 7; CREATE TABLE bookmarks (url TEXT)",
+        "PRAGMA journal_mode = wal; CREATE TABLE bookmarks (url TEXT)",
+    ] {
+        let dir = DatabaseDir::new();
+        dir.connect().execute_batch(sql).unwrap();
+        assert!(matches!(refused(&dir), OpenError::Foreign { .. }), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_has_locked_is_named() {
+    let dir = closed().await;
+    let holder = dir.connect();
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        holder.execute_batch(lock).unwrap();
+        let error = dir.try_open().map(|_| ()).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { .. }), "{lock}: {error}");
+        assert!(error.to_string().contains("presence.db"), "{error}");
+        holder.execute_batch("ROLLBACK").unwrap();
+    }
+    holder
+        .execute_batch("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE; COMMIT")
+        .unwrap();
+    assert!(matches!(dir.try_open(), Err(OpenError::Locked { .. })));
+    drop(holder);
+    dir.try_open().unwrap();
+}
+
+#[tokio::test]
+async fn the_bare_table_of_a_program_that_still_writes_is_locked() {
+    let dir = DatabaseDir::new();
+    let holder = dir.connect();
+    holder.execute_batch(BARE).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(matches!(dir.try_open(), Err(OpenError::Locked { .. })));
+}
+
+#[tokio::test]
+async fn a_shell_that_only_has_it_open_does_not_keep_it_from_starting() {
+    let dir = killed().await;
+    let shell = dir.connect();
+    shell.query_row("SELECT count(*) FROM profile", [], |_| Ok(())).unwrap();
+    assert_eq!(dir.open().custom("alice").await, Some(Idle));
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    let dir = DatabaseDir::new();
+    let modes = async || -> Vec<u32> {
+        let store = dir.open();
+        store.set_custom("alice", Idle, 1).await.unwrap();
+        let entries = std::fs::read_dir(dir.directory.path()).unwrap();
+        let mode = |entry: std::fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o7777;
+        let modes = entries.map(|entry| mode(entry.unwrap())).collect();
+        store.close();
+        modes
+    };
+    assert_eq!(modes().await, [0o600; 3], "a new one");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(modes().await, [0o600; 3], "one that others could read");
+}
+
+#[test]
+fn a_start_that_was_interrupted_leaves_no_damaged_file() {
+    let dir = DatabaseDir::new();
+    std::fs::write(dir.directory.path().join("presence.db.new"), b"half").unwrap();
+    dir.open().close();
+    assert_eq!(dir.bytes().len(), 1);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let dir = DatabaseDir::new();
+    let path = dir.directory.path().join("none/presence.db");
+    let error = SqliteStore::open(&path, &OpenOptions::default(), metrics())
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}

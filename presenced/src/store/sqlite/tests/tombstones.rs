@@ -1,0 +1,64 @@
+//! Tombstones within one transaction, and what they leave on disk.
+
+use presence::CustomStatus::{DoNotDisturb, Idle};
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+
+#[tokio::test]
+async fn a_tombstone_holds_within_the_transaction_that_writes_it() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    let unlocked = hold_writer(&dir, &store).await;
+    let alice = user("alice");
+    let (forgotten, late, statuses, later, ()) = tokio::join!(
+        store.forget(&alice, Revision::new(10), wall(1)),
+        store.set_custom("alice", Idle, 10),
+        store.save_statuses(vec![status("alice", Status::Online, 10)]),
+        store.set_custom("alice", DoNotDisturb, 11),
+        unlocked,
+    );
+    assert_eq!((forgotten, late), (Ok(()), Err(StoreError::Forgotten)));
+    assert_eq!((statuses, later), (Ok(()), Ok(())));
+    let row = store.load(&alice).await.unwrap().unwrap();
+    assert_eq!((row.status, row.durable.version), (Status::Offline, Version::new(1)));
+}
+
+#[tokio::test]
+async fn a_refused_forget_leaves_no_tombstone_in_its_transaction() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    let trigger = "CREATE TRIGGER bad BEFORE INSERT ON tombstone BEGIN SELECT RAISE(FAIL, 'this one fails'); END";
+    dir.connect().execute_batch(trigger).unwrap();
+    let unlocked = hold_writer(&dir, &store).await;
+    let alice = user("alice");
+    let (forgotten, saved, ()) = tokio::join!(
+        store.forget(&alice, Revision::new(10), wall(1)),
+        store.set_custom("alice", Idle, 5),
+        unlocked,
+    );
+    assert!(matches!(forgotten, Err(StoreError::Refused { .. })), "{forgotten:?}");
+    assert_eq!(saved, Ok(()));
+}
+
+#[tokio::test]
+async fn a_tombstone_holds_the_hash_of_the_id_and_not_the_id() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    store
+        .forget(&user("alice"), Revision::new(10), wall(123))
+        .await
+        .unwrap();
+    store.close();
+    let row = dir
+        .connect()
+        .query_row("SELECT user_hash, revision, forgotten_at FROM tombstone", [], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+    assert_eq!(row, Ok((Sha256::digest("alice").to_vec(), 10, 123)));
+    let users = dir
+        .connect()
+        .query_row("SELECT count(*) FROM profile", [], |row| row.get(0));
+    assert_eq!(users, Ok(0));
+}

@@ -1,0 +1,74 @@
+//! The tombstones of forgotten users: a write that was under way when its user was forgotten must not bring the user back,
+//! whichever handle it comes from and whenever the process was started. A tombstone has the hash of the id in place of
+//! the id, because nothing of a forgotten user may stay on disk.
+
+use presence::{Revision, UserId, Wall};
+use rusqlite::{Connection, named_params};
+use sha2::{Digest as _, Sha256};
+
+use super::write::stored;
+use crate::store::TOMBSTONE_KEPT;
+
+/// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tombstones {
+    /// Then no write needs a look-up: almost always, because users are seldom forgotten.
+    is_empty: bool,
+}
+
+impl Tombstones {
+    /// Looks whether there are any. To be called once in each transaction, before its first write.
+    pub(super) fn look(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM tombstone)")?;
+        let is_empty = statement.query_row([], |row| row.get(0))?;
+        Ok(Self { is_empty })
+    }
+
+    /// Whether the user was forgotten at this revision or a higher one.
+    pub(super) fn covers(self, connection: &Connection, user: &UserId, revision: Revision) -> rusqlite::Result<bool> {
+        if self.is_empty {
+            return Ok(false);
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM tombstone WHERE user_hash = :user_hash AND revision >= :revision)",
+        )?;
+        let parameters = named_params! { ":user_hash": hash(user), ":revision": stored(revision.get())? };
+        statement.query_row(parameters, |row| row.get(0))
+    }
+
+    /// Adds one, or raises the one there is.
+    pub(super) fn add(
+        &mut self,
+        connection: &Connection,
+        user: &UserId,
+        revision: Revision,
+        now: Wall,
+    ) -> rusqlite::Result<()> {
+        prune(connection, now)?;
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO tombstone (user_hash, revision, forgotten_at) VALUES (:user_hash, :revision, :now)
+             ON CONFLICT (user_hash) DO UPDATE SET
+               revision = max(revision, excluded.revision), forgotten_at = max(forgotten_at, excluded.forgotten_at)",
+        )?;
+        statement.execute(named_params! {
+            ":user_hash": hash(user),
+            ":revision": stored(revision.get())?,
+            ":now": now.as_millis(),
+        })?;
+        // It stays so if the request is rolled back, which costs look-ups and nothing else.
+        self.is_empty = false;
+        Ok(())
+    }
+}
+
+/// Deletes the tombstones that have been kept for long enough.
+pub(super) fn prune(connection: &Connection, now: Wall) -> rusqlite::Result<()> {
+    let kept = i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached("DELETE FROM tombstone WHERE forgotten_at < :before")?;
+    statement.execute(named_params! { ":before": now.as_millis().saturating_sub(kept) })?;
+    Ok(())
+}
+
+fn hash(user: &UserId) -> [u8; 32] {
+    Sha256::digest(user.as_str()).into()
+}

@@ -1,0 +1,143 @@
+//! A write that comes after its user was forgotten does not bring the user back, whatever handle it comes from.
+
+use presence::CustomStatus::{DoNotDisturb, Idle, Online};
+use presence::{Revision, Status};
+
+use super::on_every_backend;
+use crate::store::tests::fixture::{Backend, heartbeat, status, user, wall};
+use crate::store::{Store, StoreError, TOMBSTONE_KEPT};
+
+on_every_backend! {
+    a_forgotten_user_has_no_row,
+    a_late_write_does_not_bring_a_forgotten_user_back,
+    a_tombstone_holds_for_other_handles_and_after_a_restart,
+    a_user_forgotten_twice_keeps_the_higher_revision,
+    a_user_forgotten_again_after_a_return_stays_forgotten,
+    a_tombstone_is_kept_for_an_hour_and_no_longer,
+    a_heartbeat_removes_old_tombstones,
+    a_forget_that_failed_leaves_no_tombstone,
+}
+
+async fn forget(store: &Store, name: &str, revision: u64, now: i64) {
+    let forgotten = store.forget(&user(name), Revision::new(revision), wall(now)).await;
+    forgotten.unwrap();
+}
+
+/// How long tombstones are kept, in milliseconds.
+fn kept() -> i64 {
+    i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap()
+}
+
+async fn a_forgotten_user_has_no_row(backend: Backend) {
+    let store = backend.open();
+    store.report("alice", "app").await;
+    store.set_custom("alice", Idle, 10).await.unwrap();
+    store.set_custom("bob", Idle, 10).await.unwrap();
+    forget(&store, "alice", 20, 1).await;
+    assert_eq!(store.row("alice").await, None);
+    assert_eq!(store.custom("bob").await, Some(Idle));
+    let (_, startup) = backend.restart(&store);
+    assert_eq!(startup.present, [], "and no report");
+    forget(&backend.open(), "never seen", 1, 1).await;
+}
+
+async fn a_late_write_does_not_bring_a_forgotten_user_back(backend: Backend) {
+    let store = backend.open();
+    store.set_custom("alice", Idle, 10).await.unwrap();
+    forget(&store, "alice", 20, 1).await;
+    for revision in [1, 19, 20] {
+        let late = store.set_custom("alice", Idle, revision).await;
+        assert_eq!(late, Err(StoreError::Forgotten), "{revision}");
+    }
+    let mixed = vec![status("alice", Status::Online, 20), status("bob", Status::Online, 20)];
+    store.save_statuses(mixed).await.unwrap();
+    assert_eq!(store.row("alice").await, None);
+    assert_eq!(
+        store.custom("bob").await,
+        Some(Online),
+        "the others of the list are stored"
+    );
+
+    store.set_custom("alice", DoNotDisturb, 21).await.unwrap();
+    let anew = store.row("alice").await.unwrap();
+    assert_eq!(anew.durable.preference.custom, DoNotDisturb);
+    assert_eq!((anew.durable.reports.len(), anew.last_seen), (0, None));
+    store
+        .save_statuses(vec![status("alice", Status::Idle, 22)])
+        .await
+        .unwrap();
+    assert_eq!(store.row("alice").await.unwrap().status, Status::Idle);
+}
+
+async fn a_tombstone_holds_for_other_handles_and_after_a_restart(backend: Backend) {
+    let (store, other) = (backend.open(), backend.open());
+    // The other one has written already, and knows of no tombstone then.
+    other.set_custom("alice", Idle, 10).await.unwrap();
+    forget(&store, "alice", 20, 1).await;
+    let late = async |store: &Store| {
+        assert_eq!(store.set_custom("alice", Idle, 20).await, Err(StoreError::Forgotten));
+        store
+            .save_statuses(vec![status("alice", Status::Online, 20)])
+            .await
+            .unwrap();
+        assert_eq!(store.row("alice").await, None);
+    };
+    late(&other).await;
+    other.close();
+    let (store, _) = backend.restart(&store);
+    late(&store).await;
+    store.set_custom("alice", Idle, 21).await.unwrap();
+}
+
+async fn a_user_forgotten_twice_keeps_the_higher_revision(backend: Backend) {
+    let store = backend.open();
+    for (revision, highest) in [(20, 20), (10, 20), (30, 30)] {
+        forget(&store, "alice", revision, 1).await;
+        assert_eq!(
+            store.set_custom("alice", Idle, highest).await,
+            Err(StoreError::Forgotten)
+        );
+    }
+    store.set_custom("alice", Idle, 31).await.unwrap();
+}
+
+async fn a_user_forgotten_again_after_a_return_stays_forgotten(backend: Backend) {
+    let store = backend.open();
+    forget(&store, "alice", 10, 1).await;
+    store.set_custom("alice", Idle, 11).await.unwrap();
+    forget(&store, "alice", 12, 2).await;
+    assert_eq!(store.set_custom("alice", Idle, 12).await, Err(StoreError::Forgotten));
+    assert_eq!(store.row("alice").await, None);
+}
+
+async fn a_tombstone_is_kept_for_an_hour_and_no_longer(backend: Backend) {
+    let store = backend.open();
+    forget(&store, "alice", 20, 0).await;
+    forget(&store, "bob", 20, kept()).await;
+    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Forgotten));
+    forget(&store, "carol", 20, kept() + 1).await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    assert_eq!(store.set_custom("bob", Idle, 1).await, Err(StoreError::Forgotten));
+}
+
+async fn a_heartbeat_removes_old_tombstones(backend: Backend) {
+    let store = backend.open();
+    let node = presence::NodeName::new("here");
+    forget(&store, "alice", 20, 0).await;
+    for (wall, expected) in [(kept(), Err(StoreError::Forgotten)), (kept() + 1, Ok(()))] {
+        store.save_heartbeat(&node, heartbeat(wall, 1, false)).await.unwrap();
+        assert_eq!(store.set_custom("alice", Idle, 1).await.map(|_| ()), expected);
+    }
+}
+
+async fn a_forget_that_failed_leaves_no_tombstone(backend: Backend) {
+    let store = backend.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.fail_commits(true);
+    let failed = store.forget(&user("alice"), Revision::new(9), wall(1)).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable { .. })), "{failed:?}");
+    store.fail_commits(false);
+    assert_eq!(store.custom("alice").await, Some(Idle));
+    store.set_custom("alice", DoNotDisturb, 5).await.unwrap();
+    assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
+}

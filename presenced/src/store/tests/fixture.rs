@@ -1,0 +1,156 @@
+//! Databases of every implementation, and values to store in them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::{Actor, CustomStatus, NodeName, Revision, Status, UserId, Version, Wall};
+use prometheus_client::registry::Registry;
+use tempfile::TempDir;
+
+use crate::store::{
+    DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, ReportTimes, Row, Startup, StatusRow, Store,
+    StoreError, StoreMetrics,
+};
+
+/// A database of one implementation, removed at the end.
+pub(in crate::store) enum Backend {
+    Sqlite(TempDir),
+}
+
+impl Backend {
+    pub(in crate::store) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    /// A handle of its own, as another process or another node has one.
+    pub(in crate::store) fn open(&self) -> Store {
+        self.start().0
+    }
+
+    pub(in crate::store) fn start(&self) -> (Store, Startup) {
+        self.start_with(OpenOptions::default().answer_within)
+    }
+
+    /// A handle whose callers give up after `answer_within`.
+    pub(in crate::store) fn start_with(&self, answer_within: Duration) -> (Store, Startup) {
+        let options = OpenOptions {
+            answer_within,
+            ..OpenOptions::default()
+        };
+        match self {
+            Self::Sqlite(directory) => Store::open(&database(directory), &options, metrics()).unwrap(),
+        }
+    }
+
+    /// Closes a handle and opens the database again.
+    pub(in crate::store) fn restart(&self, store: &Store) -> (Store, Startup) {
+        store.close();
+        self.start()
+    }
+}
+
+fn database(directory: &TempDir) -> PathBuf {
+    directory.path().join("presence.db")
+}
+
+pub(in crate::store) fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&mut Registry::default())
+}
+
+pub(in crate::store) fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+pub(in crate::store) fn wall(millis: i64) -> Wall {
+    Wall::from_millis(millis)
+}
+
+pub(in crate::store) fn preference(custom: CustomStatus, set_at: i64) -> NewPreference {
+    NewPreference {
+        custom,
+        set_at: wall(set_at),
+        set_by: Actor::User,
+    }
+}
+
+pub(in crate::store) fn report(source: &str, heard: i64) -> NewReport {
+    NewReport {
+        source: source.parse().unwrap(),
+        status: CustomStatus::Online,
+        since: wall(heard),
+        heard: wall(heard),
+        last_active: None,
+        expires_at: None,
+    }
+}
+
+pub(in crate::store) fn times(last_seen: i64) -> ReportTimes {
+    ReportTimes {
+        last_seen: wall(last_seen),
+        last_active: None,
+    }
+}
+
+/// A status row that has the user connected on the node "here", unless it is OFFLINE.
+pub(in crate::store) fn status(name: &str, status: Status, revision: u64) -> StatusRow {
+    StatusRow {
+        user: user(name),
+        status,
+        since: Some(wall(1_000)),
+        connected_on: match status {
+            Status::Offline => Arc::default(),
+            _ => nodes(&["here"]),
+        },
+        last_seen: Some(wall(1_000)),
+        last_active: None,
+        revision: Revision::new(revision),
+    }
+}
+
+pub(in crate::store) fn nodes(names: &[&str]) -> Arc<[NodeName]> {
+    names.iter().map(|name| NodeName::new(name)).collect()
+}
+
+pub(in crate::store) fn heartbeat(wall: i64, ceiling: u64, clean: bool) -> Heartbeat {
+    Heartbeat {
+        wall: self::wall(wall),
+        ceiling,
+        clean,
+    }
+}
+
+impl Store {
+    /// Sets a custom status of this revision, without knowing a version.
+    pub(in crate::store) async fn set_custom(
+        &self,
+        name: &str,
+        custom: CustomStatus,
+        revision: u64,
+    ) -> Result<DurableRow, StoreError> {
+        let (user, revision) = (user(name), Revision::new(revision));
+        self.save_preference(&user, preference(custom, 1_000), Version::NONE, revision)
+            .await
+    }
+
+    /// Makes a report, without knowing a version.
+    pub(in crate::store) async fn report(&self, name: &str, source: &str) -> DurableRow {
+        let user = user(name);
+        let reported = self.save_report(&user, report(source, 1_000), times(1_000), Version::NONE);
+        reported.await.unwrap()
+    }
+
+    pub(in crate::store) async fn row(&self, name: &str) -> Option<Row> {
+        self.load(&user(name)).await.unwrap()
+    }
+
+    /// The stored durable part; empty, if the user is not stored.
+    pub(in crate::store) async fn durable(&self, name: &str) -> DurableRow {
+        self.row(name).await.unwrap_or_default().durable
+    }
+
+    /// The stored custom status; none, if the user is not stored.
+    pub(in crate::store) async fn custom(&self, name: &str) -> Option<CustomStatus> {
+        self.row(name).await.map(|row| row.durable.preference.custom)
+    }
+}
