@@ -17,7 +17,6 @@ const STEP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Most bytes of a request that are read and discarded.
 const DISCARD_MAX_BYTES: usize = 64 * 1024;
 
-/// Rejects connections.
 #[derive(Debug, Clone)]
 pub(super) struct Rejector {
     graceful: Arc<Semaphore>,

@@ -33,7 +33,6 @@ pub(super) const PROXY: &str = "192.0.2.1:40000";
 /// What internal callers send.
 pub(super) const SECRET: (&str, &str) = ("x-secret-token", "test-secret");
 
-/// A user.
 pub(super) const ANNA: (&str, &str) = ("authorization", "Bearer token-of-anna");
 /// A body that sets a custom status.
 pub(super) const CUSTOM_STATUS_BODY: &str = r#"{"customStatus":"IDLE"}"#;
