@@ -34,6 +34,16 @@ impl Engine {
         last_heartbeat: Option<Heartbeat>,
         present: Vec<(UserId, Row)>,
     ) -> Result<Running, StoreError> {
+        self.take_over(last_heartbeat, present).await?;
+        Ok(self.run())
+    }
+
+    /// Takes up who was there when the last run ended.
+    pub(super) async fn take_over(
+        &self,
+        last_heartbeat: Option<Heartbeat>,
+        present: Vec<(UserId, Row)>,
+    ) -> Result<(), StoreError> {
         self.save_heartbeat(RunEnd::Running).await?;
         let now = self.clock.now();
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
@@ -51,7 +61,7 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "took up who was there before"
         );
-        Ok(self.run())
+        Ok(())
     }
 
     fn run(self: &Arc<Self>) -> Running {

@@ -59,7 +59,7 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
-fn engine_options(grace: Duration) -> EngineOptions {
+pub(super) fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
             grace,

@@ -8,5 +8,7 @@ mod figures;
 mod fixture;
 mod hammer;
 mod interleavings;
+mod own_time;
 mod races;
+pub(super) mod stepped;
 mod times;

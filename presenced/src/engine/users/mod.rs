@@ -5,6 +5,8 @@
 mod entry;
 mod shard;
 mod state;
+#[cfg(test)]
+mod tests;
 mod user_lock;
 
 use std::ops::{Deref, DerefMut};
