@@ -79,7 +79,7 @@ mod tests {
     const CEILING: u64 = 1_000_000;
 
     #[test]
-    fn after_a_crash_everything_is_told_above_what_was_told_before_it() {
+    fn revisions_after_a_crash_are_above_those_before() {
         let crashed = Alone::new("here", CEILING, false);
         assert_eq!(crashed.restored(Revision::new(5)), Revision::new(CEILING));
         assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_clean_end_everything_is_told_as_it_was() {
+    fn revisions_after_a_clean_stop_continue() {
         let clean = Alone::new("here", CEILING, true);
         assert_eq!(clean.restored(Revision::new(5)), Revision::new(5));
         assert!(clean.next_revision(Revision::new(5), Wall::from_millis(0)) > Revision::new(CEILING));

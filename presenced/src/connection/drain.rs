@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_come_back_one_by_one_and_within_the_spread() {
+    fn reconnect_delays_are_spread_over_the_interval() {
         let drain = Drain::new(Duration::from_secs(10));
         let delays: BTreeSet<Duration> = (1..=1000).map(|id| drain.delay_of(SessionId(id))).collect();
         assert!(delays.len() > 900, "{} different ones", delays.len());

@@ -117,7 +117,7 @@ fn a_change_that_a_turn_told_already_is_not_told_again() {
 }
 
 #[test]
-fn what_a_turn_leaves_keeps_the_number_of_the_later_change() {
+fn a_user_left_by_a_turn_keeps_the_later_change_number() {
     let (entries, mut outbox) = (Entries::default(), open());
     entries.mark(&mut outbox, 1, 3);
     let turn = outbox.begin_turn().expect("a turn");
@@ -146,7 +146,7 @@ fn one_turn_at_a_time_and_frames_meanwhile_are_appended() {
 }
 
 #[test]
-fn what_the_socket_did_not_take_goes_first_and_keeps_its_moment() {
+fn unsent_bytes_go_first_and_keep_their_blocked_since() {
     let mut outbox = open();
     assert_eq!(outbox.accept(b"abcd"), Accepted::WriteNow);
     assert_eq!(outbox.accept(b"ef"), Accepted::Waits);

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_of_status_has_its_figure_before_it_happens() {
+    fn every_transition_has_a_counter_from_the_start() {
         let mut registry = Registry::default();
         let _metrics = EngineMetrics::register(&mut registry);
         let mut figures = String::new();

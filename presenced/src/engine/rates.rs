@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_lags_are_of_the_last_ten_seconds() {
+    fn rates_and_lags_cover_the_last_ten_seconds() {
         let rates = Rates::default();
         assert_eq!(rates.stats(), RateStats::default());
         rates.sample(at(0));

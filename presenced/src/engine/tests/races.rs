@@ -38,7 +38,7 @@ async fn watch(fixture: &Fixture, client: &Client, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
+async fn a_user_forgotten_during_a_batch_is_delivered_as_removed() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
@@ -66,7 +66,7 @@ async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told_as_itself() {
+async fn a_reused_slot_is_delivered_as_its_new_user() {
     let fixture = Fixture::new().await;
     let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
     let between = fixture.connect("between").await;
@@ -91,7 +91,7 @@ async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told
 }
 
 #[tokio::test]
-async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+async fn a_status_change_during_a_forget_does_not_restore_the_user() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -115,7 +115,7 @@ async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_us
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_chooses_again_what_holds_is_in_grace_after_a_restart_like_everyone() {
+async fn an_unchanged_custom_status_does_not_hide_connected_on_disk() {
     let fixture = Fixture::new().await;
     fixture.stop_writing();
     let _ann = fixture.connect("ann").await;
@@ -125,7 +125,7 @@ async fn who_chooses_again_what_holds_is_in_grace_after_a_restart_like_everyone(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_the_start() {
+async fn an_observer_resuming_on_a_failing_store_gets_a_full_snapshot() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let _bob = fixture.connect("bob").await;
@@ -151,7 +151,7 @@ async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
+async fn an_unreadable_row_keeps_no_other_user_degraded() {
     let fixture = Fixture::new().await;
     fixture.choose("bad", CustomStatus::Idle).await;
     fixture.written().await;
@@ -166,7 +166,7 @@ async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_the_end() {
+async fn a_custom_status_with_unknown_outcome_is_shown_once_stored() {
     let fixture = Fixture::impatient().await;
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -194,7 +194,7 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_that_change_all_the_time_do_not_keep_a_slow_reader_from_the_others() {
+async fn a_slow_reader_gets_every_user_despite_constant_changes() {
     const USERS: usize = 900;
     let fixture = Fixture::new().await;
     let names: Vec<UserId> = (0..USERS).map(|number| user(&format!("{number:0>100}"))).collect();

@@ -18,7 +18,7 @@ fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
+async fn a_lost_connections_last_seen_is_its_last_frame() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let came = record(&fixture, "ann").await;
@@ -39,7 +39,7 @@ async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_servers_end_of_a_connection_is_no_activity() {
+async fn a_close_by_the_server_moves_no_last_active() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.engine.activity(&ann.conn).expect("a session");
@@ -52,7 +52,7 @@ async fn the_servers_end_of_a_connection_is_no_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operators_choice_moves_no_time() {
+async fn an_operators_custom_status_moves_no_time() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     fixture.choose("ann", CustomStatus::Idle).await;
@@ -74,7 +74,7 @@ async fn an_operators_choice_moves_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kick_is_nobodys_activity() {
+async fn a_kick_moves_no_time() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let report = ReportInput {
@@ -96,7 +96,7 @@ async fn a_kick_is_nobodys_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
+async fn last_seen_of_a_present_user_is_written_once_a_minute() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -119,7 +119,7 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_that_no_event_follows_are_written_all_the_same() {
+async fn times_without_an_event_are_written_too() {
     let fixture = Fixture::new().await;
     let (_stays, leaves) = (fixture.connect("ann").await, fixture.connect("ann").await);
     fixture.written().await;
@@ -141,7 +141,7 @@ async fn times_that_no_event_follows_are_written_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whose_answer_lies_in_the_socket_is_not_given_up() {
+async fn a_client_with_unread_bytes_is_not_timed_out() {
     let fixture = Fixture::new().await;
     let mut ann = fixture.connect("ann").await;
     let start = fixture.engine.clock.now();

@@ -83,7 +83,7 @@ async fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
 }
 
 #[tokio::test]
-async fn what_was_loaded_before_its_user_was_in_memory_is_not_taken() {
+async fn a_load_from_before_its_user_was_in_memory_is_rejected() {
     let (users, stepped) = users().await;
     let before = users.pin(&user("ann")).expect_err("not in memory");
     // Meanwhile somebody has the user in memory, and needs it no more.
@@ -123,7 +123,7 @@ async fn a_reference_that_nothing_keeps_is_a_bug() {
 }
 
 #[tokio::test]
-async fn a_user_lock_is_held_until_it_is_dropped_and_by_its_user_alone() {
+async fn a_user_lock_is_held_until_dropped_and_leaves_others_free() {
     let locks = UserLocks::new();
     let lock = locks.lock(&user("ann")).await;
     assert_eq!(lock.user(), &user("ann"));

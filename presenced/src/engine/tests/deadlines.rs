@@ -37,7 +37,7 @@ async fn a_user_is_idle_after_the_time_without_activity() {
 }
 
 #[tokio::test]
-async fn a_step_of_the_wall_clock_ends_no_grace_and_makes_nobody_idle() {
+async fn a_wall_clock_step_ends_no_grace_and_idles_no_user() {
     let stepped = Stepped::new().await;
     let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
     stepped.engine.activity(&bob.conn).expect("a session");
@@ -160,7 +160,7 @@ async fn a_slow_client_gets_the_latest_record_when_it_reads_again() {
 }
 
 #[tokio::test]
-async fn after_a_crash_users_are_in_grace_for_exactly_the_restart_grace() {
+async fn after_a_crash_the_restart_grace_ends_on_its_tick() {
     let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;
     stepped.write().await;

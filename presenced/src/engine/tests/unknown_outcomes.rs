@@ -31,7 +31,7 @@ async fn reported(fixture: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_the_end() {
+async fn a_report_ended_on_disk_with_unknown_outcome_ends() {
     let (fixture, ann) = (Fixture::impatient().await, user("ann"));
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
@@ -45,7 +45,7 @@ async fn a_report_that_was_ended_on_disk_after_its_caller_was_told_no_ends_in_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_the_end() {
+async fn reports_kicked_on_disk_with_unknown_outcome_end() {
     let (fixture, ann) = (Fixture::impatient().await, user("ann"));
     reported(&fixture).await;
     let held = fixture.store.hold_commits();
@@ -60,7 +60,7 @@ async fn reports_that_a_kick_ended_on_disk_after_its_caller_was_told_no_end_in_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_user_back() {
+async fn a_report_stored_after_a_kick_does_not_restore_the_user() {
     let fixture = Fixture::impatient().await;
     let ann = user("ann");
     let held = fixture.store.hold_commits();
@@ -89,7 +89,7 @@ async fn a_report_that_is_stored_after_its_user_was_kicked_does_not_bring_the_us
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgotten_in_the_end() {
+async fn a_forget_with_unknown_outcome_is_completed() {
     let fixture = Fixture::impatient().await;
     let ann = fixture.connect("ann").await;
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
@@ -111,7 +111,7 @@ async fn a_user_that_was_forgotten_on_disk_after_the_caller_was_told_no_is_forgo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() {
+async fn a_report_refreshed_in_time_holds_while_the_disk_is_slow() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     let short = report(Status::Online, Some(Duration::from_secs(1)));
@@ -140,7 +140,7 @@ async fn a_report_that_is_refreshed_in_time_holds_however_long_the_disk_takes() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grace_does_not_end_while_the_door_is_closed() {
+async fn a_grace_period_does_not_end_while_draining() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     ann.end(&fixture, EndReason::Lost);
@@ -156,7 +156,7 @@ async fn a_grace_does_not_end_while_the_door_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
+async fn a_report_ended_early_leaves_no_distant_deadline() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     let long = report(Status::Online, Some(Duration::from_secs(86_400)));
@@ -172,14 +172,14 @@ async fn a_report_that_ends_long_before_its_time_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_loop_that_panics_takes_the_process_along() {
+async fn a_panicking_loop_aborts_the_process() {
     const CHILD: &str = "PRESENCED_TEST_PANICS";
     if std::env::var_os(CHILD).is_some() {
         let running = spawn("loop", || panic!("on purpose"));
         let _ = running.expect("a thread").join();
         return;
     }
-    let test = "engine::tests::interleavings::a_loop_that_panics_takes_the_process_along";
+    let test = "engine::tests::interleavings::a_panicking_loop_aborts_the_process";
     let child = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", test])
         .env(CHILD, "1")
@@ -189,7 +189,7 @@ async fn a_loop_that_panics_takes_the_process_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+async fn a_custom_status_queued_behind_a_forget_is_refused() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -214,7 +214,7 @@ async fn a_choice_that_waits_while_its_user_is_forgotten_does_not_bring_the_user
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even_if_the_clock_was_set_back() {
+async fn a_report_of_a_degraded_user_is_newest_after_a_clock_step() {
     let fixture = Fixture::new().await;
     fixture.choose("ann", CustomStatus::Online).await;
     let fixture = fixture.restart_an_hour_earlier().await;
@@ -228,7 +228,7 @@ async fn a_report_of_whom_the_store_could_not_tell_about_is_the_latest_word_even
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_chose_after_having_been_forgotten_on_disk_alone_stays_and_is_on_disk() {
+async fn a_custom_status_after_a_forget_on_disk_alone_is_kept() {
     let fixture = Fixture::impatient().await;
     let ann = user("ann");
     let _ann = fixture.connect("ann").await;

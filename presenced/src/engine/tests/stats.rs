@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 use super::fixture::{DEADLINE, Fixture};
 
 #[tokio::test]
-async fn every_gauge_is_explained_in_a_whole_sentence() {
+async fn every_gauge_has_a_help_sentence() {
     let fixture = Fixture::new().await;
     let mut registry = Registry::default();
     fixture.engine.register_gauges(&mut registry);
@@ -19,7 +19,7 @@ async fn every_gauge_is_explained_in_a_whole_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_delivered_has_a_lag_in_the_numbers() {
+async fn stats_contain_the_delivery_lag() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.engine.stats().rates.delivery_lag_max_seconds, 0.0);
     let mut observer = fixture.observe().await;

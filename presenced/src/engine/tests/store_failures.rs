@@ -16,7 +16,7 @@ fn is_unavailable<T>(result: &Result<T, EngineError>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_answers() {
+async fn a_user_is_online_and_degraded_until_the_store_answers() {
     let viewer = Viewer::Internal;
     let fixture = Fixture::new().await;
     fixture.choose("ann", CustomStatus::DoNotDisturb).await;
@@ -74,7 +74,7 @@ async fn without_the_stores_answer_a_user_is_shown_online_and_degraded_until_it_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
+async fn a_watch_of_unreadable_users_fails_and_adds_nothing() {
     let fixture = Fixture::new().await;
     let watcher = fixture.connect("watcher").await;
     fixture.store.fail_reads(true);
@@ -84,7 +84,7 @@ async fn a_watch_of_users_that_cant_be_read_is_refused_and_adds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_could_not_write_everything_counts_as_a_crash() {
+async fn a_stop_that_could_not_write_everything_counts_as_a_crash() {
     let viewer = Viewer::Internal;
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
@@ -127,7 +127,7 @@ async fn a_connect_does_not_wait_for_a_store_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_choices_meet_what_is_shown_is_what_is_on_disk() {
+async fn concurrent_custom_statuses_leave_memory_and_disk_equal() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     let _ann = fixture.connect("ann").await;
@@ -152,7 +152,7 @@ fn report(status: Status, ttl: Option<Duration>) -> ReportInput {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_reports_and_kicks_meet_what_is_shown_is_what_is_on_disk() {
+async fn concurrent_reports_and_kicks_leave_memory_and_disk_equal() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     for _ in 0..100 {
@@ -174,7 +174,7 @@ async fn however_reports_and_kicks_meet_what_is_shown_is_what_is_on_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_ended_that_the_store_would_bring_back() {
+async fn a_kick_that_the_store_refuses_ends_nothing() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     let reported = fixture.engine.report(&ann, report(Status::Idle, None)).await;
@@ -194,7 +194,7 @@ async fn nothing_is_ended_that_the_store_would_bring_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_whose_time_was_up_leaves_the_disk_once_it_can() {
+async fn an_expired_report_leaves_the_disk_once_writes_succeed() {
     let fixture = Fixture::new().await;
     let short = report(Status::Idle, Some(Duration::from_secs(1)));
     fixture.engine.report(&user("ann"), short).await.expect("a report");
@@ -216,7 +216,7 @@ async fn a_report_whose_time_was_up_leaves_the_disk_once_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
+async fn a_load_that_a_change_overtook_is_repeated() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
     fixture.choose("ann", CustomStatus::Idle).await;
@@ -252,7 +252,7 @@ async fn what_was_read_before_a_change_and_comes_after_it_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_of_whom_the_store_could_not_tell_about_is_kept_even_if_the_clock_was_set_back() {
+async fn a_custom_status_of_a_degraded_user_is_kept_after_a_clock_step() {
     let fixture = Fixture::new().await;
     fixture.choose("ann", CustomStatus::Idle).await;
     let fixture = fixture.restart_an_hour_earlier().await;

@@ -205,7 +205,7 @@ async fn compare_with_told(fixture: &Fixture, client: &mut Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn nothing_is_wrong_or_left_of_all_that_met() {
+async fn concurrent_operations_on_a_failing_store_leave_nothing_wrong() {
     let settings = Settings {
         grace: Duration::from_millis(20),
         answer_within: Duration::from_millis(30),
