@@ -39,7 +39,7 @@ impl Drain {
         self.begins.notified()
     }
 
-    /// When a client should come back: spread by its session, so that no chance is needed.
+    /// When a client should come back: spread by its session, so that no randomness is needed.
     pub(super) fn delay_of(&self, id: SessionId) -> Duration {
         const EARLIEST: Duration = Duration::from_millis(500);
         let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);

@@ -24,7 +24,7 @@ async fn a_watcher_gets_each_named_user_in_order_then_each_change() {
         ("ann".to_owned(), Some(Status::Online)),
     ];
     assert_eq!(statuses(&users), expected);
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let (users, _) = watcher.event().await;
     assert_eq!(statuses(&users), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
     let _never = fixture.connect("never").await;
@@ -49,7 +49,7 @@ async fn a_custom_status_set_while_offline_reaches_observers_only() {
         .await
         .expect("a watch");
     observer.snapshot().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let (users, _) = observer.event().await;
     let [Update::Record(record)] = users.as_slice() else {
         panic!("{users:?}")
@@ -86,7 +86,7 @@ async fn a_watch_during_changes_misses_none() {
                     engine
                         .set_custom_status(name, custom, Actor::User, Viewer::Own)
                         .await
-                        .expect("a choice");
+                        .expect("a custom status");
                 }
             }
         })
@@ -130,7 +130,7 @@ async fn a_cursor_resumes_with_the_changes_since_and_nothing_else() {
         .expect("a watch");
     let (_, _, cursor) = first.snapshot().await;
     first.end(&fixture, EndReason::Lost);
-    fixture.choose("bob", CustomStatus::Idle).await;
+    fixture.set_status("bob", CustomStatus::Idle).await;
     let mut second = fixture.connect("second").await;
     fixture
         .engine
@@ -293,7 +293,7 @@ async fn a_snapshots_cursor_does_not_cover_changes_not_yet_sent() {
             is_quiet
         })
         .await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     fixture
         .engine
         .watch(&watcher.conn, None, vec![user("bob")], None)

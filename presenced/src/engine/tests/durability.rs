@@ -8,7 +8,7 @@ use super::fixture::{DEADLINE, Fixture, Settings, user};
 async fn a_connected_user_is_in_grace_after_a_restart() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let gone = fixture.connect("gone").await;
     gone.end(&fixture, EndReason::Closed);
     let before = fixture
@@ -37,7 +37,7 @@ async fn a_connected_user_is_in_grace_after_a_restart() {
 async fn an_unneeded_user_leaves_memory_and_reloads_unchanged() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     ann.end(&fixture, EndReason::Closed);
     let left = fixture
         .engine
@@ -61,7 +61,7 @@ async fn a_forgotten_user_starts_over_with_a_higher_revision() {
     let fixture = Fixture::new().await;
     let viewer = presence::wire::record::Viewer::Internal;
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     assert_eq!(fixture.engine.forget(&user("ann")).await, Ok(1));
     let forgotten = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
@@ -135,9 +135,9 @@ async fn a_lost_connection_is_in_grace_and_then_offline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_custom_status_set_after_a_forget_is_kept() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     fixture.engine.forget(&user("ann")).await.expect("forgotten");
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let fixture = fixture.restart().await;
     assert_eq!(
         fixture.engine.custom_status(&user("ann")).await,
@@ -188,12 +188,12 @@ async fn a_grace_period_is_not_ended_by_a_connect_or_a_clean_close() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_custom_status_set_after_the_clock_went_back_is_kept() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let dir = fixture.stop().await;
     let changed = Fixture::database(&dir).execute("UPDATE profile SET custom_set_at = custom_set_at + 3600000", []);
     assert_eq!(changed, Ok(1));
     let fixture = Fixture::on(dir).await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let fixture = fixture.restart().await;
     assert_eq!(
         fixture.engine.custom_status(&user("ann")).await,
@@ -233,13 +233,13 @@ async fn a_connection_ends_once_and_with_it_its_watches() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_heartbeat_is_written_every_second() {
     let fixture = Fixture::new().await;
-    let mark = || {
+    let heartbeat = || {
         let wall = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
         Fixture::database(fixture.dir()).query_row("SELECT wall FROM heartbeat", [], wall)
     };
-    let first = mark().expect("a mark");
+    let first = heartbeat().expect("a heartbeat");
     fixture
-        .until("the mark moves", |_| mark().is_ok_and(|wall| wall > first))
+        .until("the heartbeat moves", |_| heartbeat().is_ok_and(|wall| wall > first))
         .await;
 }
 
@@ -286,7 +286,7 @@ async fn a_user_that_changes_while_being_written_is_written_again() {
     let held = fixture.store.hold_commits();
     fixture.engine.away(&ann.conn).expect("a session");
     fixture
-        .until("her status is being written", |engine| {
+        .until("the status is being written", |engine| {
             let entry = engine.users.find(&user("ann"));
             entry.is_some_and(|entry| entry.disk.is_writing())
         })

@@ -200,7 +200,7 @@ impl Fixture {
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
         let (ceiling, clean) = startup
             .latest_heartbeat()
-            .map_or((0, true), |mark| (mark.ceiling, mark.clean));
+            .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -251,13 +251,13 @@ impl Fixture {
         client
     }
 
-    pub(super) async fn choose(&self, name: &str, custom: CustomStatus) {
-        let chosen = self
+    pub(super) async fn set_status(&self, name: &str, custom: CustomStatus) {
+        let set = self
             .engine
             .set_custom_status(&user(name), custom, Actor::User, Viewer::Own)
             .await
-            .expect("a choice");
-        assert_eq!(chosen.custom_status, Some(custom));
+            .expect("a custom status");
+        assert_eq!(set.custom_status, Some(custom));
     }
 
     pub(super) async fn status(&self, name: &str) -> Status {

@@ -55,7 +55,7 @@ async fn a_user_forgotten_during_a_batch_is_delivered_as_removed() {
         })
         .await;
     gather(&[&first, &between, &second]);
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let stopped = deliver(&fixture, &first, &between, &second);
     let (told, _) = first.event().await;
     assert_eq!(statuses(&told), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
@@ -119,7 +119,7 @@ async fn an_unchanged_custom_status_does_not_hide_connected_on_disk() {
     let fixture = Fixture::new().await;
     fixture.stop_writing();
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Online).await;
+    fixture.set_status("ann", CustomStatus::Online).await;
     let fixture = fixture.restart().await;
     assert_eq!(fixture.status("ann").await, Status::Online);
 }
@@ -153,7 +153,7 @@ async fn an_observer_resuming_on_a_failing_store_gets_a_full_snapshot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreadable_row_keeps_no_other_user_degraded() {
     let fixture = Fixture::new().await;
-    fixture.choose("bad", CustomStatus::Idle).await;
+    fixture.set_status("bad", CustomStatus::Idle).await;
     fixture.written().await;
     Fixture::database(fixture.dir())
         .execute_batch("UPDATE profile SET revision = -1 WHERE user_id = 'bad'")
@@ -178,7 +178,7 @@ async fn a_custom_status_with_unknown_outcome_is_shown_once_stored() {
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     // Whoever waited to be read again before bob has been by the time bob is.
     fixture
-        .until("the choice is looked after", |engine| {
+        .until("settling begins", |engine| {
             engine.persistence.unknown_outcomes.was_begun()
         })
         .await;
@@ -189,7 +189,9 @@ async fn a_custom_status_with_unknown_outcome_is_shown_once_stored() {
     assert_eq!(fixture.counts().do_not_disturb, 0);
     drop(held);
     fixture
-        .until("the choice is shown", |engine| engine.stats().users.do_not_disturb == 1)
+        .until("the custom status is shown", |engine| {
+            engine.stats().users.do_not_disturb == 1
+        })
         .await;
 }
 

@@ -19,7 +19,7 @@ fn is_unavailable<T>(result: &Result<T, EngineError>) -> bool {
 async fn a_user_is_online_and_degraded_until_the_store_answers() {
     let viewer = Viewer::Internal;
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     fixture
         .until("ann is out of memory", |engine| !engine.is_in_memory(&user("ann")))
         .await;
@@ -133,10 +133,10 @@ async fn concurrent_custom_statuses_leave_memory_and_disk_equal() {
     let _ann = fixture.connect("ann").await;
     let viewer = Viewer::Own;
     for _ in 0..100 {
-        let choose = |custom| fixture.engine.set_custom_status(&ann, custom, Actor::User, viewer);
-        let (first, second) = tokio::join!(choose(CustomStatus::Idle), choose(CustomStatus::DoNotDisturb));
+        let set_status = |custom| fixture.engine.set_custom_status(&ann, custom, Actor::User, viewer);
+        let (first, second) = tokio::join!(set_status(CustomStatus::Idle), set_status(CustomStatus::DoNotDisturb));
         assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
-        let shown = fixture.engine.custom_status(&ann).await.expect("a choice");
+        let shown = fixture.engine.custom_status(&ann).await.expect("a custom status");
         let stored = fixture.stored("ann").await.expect("a row").durable.preference.custom;
         assert_eq!(shown, stored);
     }
@@ -219,7 +219,7 @@ async fn an_expired_report_leaves_the_disk_once_writes_succeed() {
 async fn a_load_that_a_change_overtook_is_repeated() {
     let fixture = Fixture::new().await;
     let ann = user("ann");
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     fixture
         .until("ann is out of memory", |engine| !engine.is_in_memory(&ann))
         .await;
@@ -254,12 +254,12 @@ async fn a_load_that_a_change_overtook_is_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_custom_status_of_a_degraded_user_is_kept_after_a_clock_step() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let fixture = fixture.restart_an_hour_earlier().await;
     fixture.store.fail_reads(true);
     let _ann = fixture.connect("ann").await;
     fixture.store.fail_reads(false);
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let stored = fixture.stored("ann").await.expect("a row").durable.preference.custom;
     assert_eq!(stored, CustomStatus::DoNotDisturb);
 }

@@ -1,4 +1,4 @@
-//! Everything at once, by chance, on a store that fails and hangs now and then. When it is over, what watchers were told
+//! Everything at once, at random, on a store that fails and hangs now and then. When it is over, what watchers were told
 //! is how things are, what is shown is on disk, and nothing is left in memory or in the counts.
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ const USERS: usize = 8;
 const ACTORS: u64 = 8;
 const STEPS: usize = 200;
 
-/// Numbers by chance (xorshift64*), the same for the same seed.
-struct Chance(u64);
+/// Numbers at random (xorshift64*), the same for the same seed.
+struct Rng(u64);
 
-impl Chance {
+impl Rng {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -63,26 +63,26 @@ fn each<T>(engine: &Engine, look: impl Fn(&LockedEntry<'_>) -> T) -> Vec<T> {
 }
 
 /// Something happens to a user.
-async fn act_on_user(fixture: &Fixture, chance: &mut Chance) {
-    let (engine, who) = (&fixture.engine, chance.user());
-    match chance.below(8) {
+async fn act_on_user(fixture: &Fixture, rng: &mut Rng) {
+    let (engine, who) = (&fixture.engine, rng.user());
+    match rng.below(8) {
         0 => drop(engine.kick(&who).await),
         1 => drop(engine.forget(&who).await),
         2 | 3 => {
-            let custom = chance.pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
+            let custom = rng.pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
             drop(engine.set_custom_status(&who, custom, Actor::User, Viewer::Own).await);
         }
-        4..=6 => drop(engine.report(&who, chance.report()).await),
+        4..=6 => drop(engine.report(&who, rng.report()).await),
         _ => drop(engine.record(&who, Viewer::Internal).await),
     }
 }
 
 /// Something happens on a connection.
-async fn act_on(fixture: &Fixture, chance: &mut Chance, client: &Client) {
+async fn act_on(fixture: &Fixture, rng: &mut Rng, client: &Client) {
     let (engine, conn) = (&fixture.engine, &client.conn);
-    match chance.below(8) {
-        0..=2 => drop(engine.watch(conn, None, chance.users(), None).await),
-        3 | 4 => engine.unwatch(conn, &chance.users()),
+    match rng.below(8) {
+        0..=2 => drop(engine.watch(conn, None, rng.users(), None).await),
+        3 | 4 => engine.unwatch(conn, &rng.users()),
         5 if conn.user().is_none() => engine.watch_all(conn, None, None).await,
         6 => drop(engine.away(conn)),
         _ => drop(engine.activity(conn)),
@@ -91,19 +91,19 @@ async fn act_on(fixture: &Fixture, chance: &mut Chance, client: &Client) {
 
 /// Who is left of those who came.
 async fn act(fixture: Arc<Fixture>, seed: u64) -> Vec<Client> {
-    let mut chance = Chance(seed);
+    let mut rng = Rng(seed);
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..STEPS {
-        let picked = chance.below(clients.len().max(1));
-        match chance.below(8) {
-            0 => clients.extend(fixture.try_connect(chance.user().as_str()).await),
+        let picked = rng.below(clients.len().max(1));
+        match rng.below(8) {
+            0 => clients.extend(fixture.try_connect(rng.user().as_str()).await),
             1 => clients.push(fixture.observe().await),
             2 if !clients.is_empty() => {
-                let end = chance.pick(&[EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Dropped]);
+                let end = rng.pick(&[EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Dropped]);
                 clients.swap_remove(picked).end(&fixture, end);
             }
-            3 | 4 if !clients.is_empty() => act_on(&fixture, &mut chance, &clients[picked]).await,
-            _ => act_on_user(&fixture, &mut chance).await,
+            3 | 4 if !clients.is_empty() => act_on(&fixture, &mut rng, &clients[picked]).await,
+            _ => act_on_user(&fixture, &mut rng).await,
         }
     }
     clients
@@ -111,16 +111,16 @@ async fn act(fixture: Arc<Fixture>, seed: u64) -> Vec<Client> {
 
 /// The store fails and hangs, until everyone is done.
 async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
-    let mut chance = Chance(77);
+    let mut rng = Rng(77);
     while !is_over() {
         let mut held = None;
-        match chance.below(4) {
+        match rng.below(4) {
             0 => fixture.store.fail_reads(true),
             1 => fixture.store.fail_writes(true),
             2 => held = Some(fixture.store.hold_commits()),
             _ => {}
         }
-        for _ in 0..chance.below(30) {
+        for _ in 0..rng.below(30) {
             fixture.a_moment().await;
         }
         fixture.store.fail_reads(false);
@@ -129,14 +129,14 @@ async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
 }
 
 /// Waits until nothing more follows from what was.
-async fn settled(fixture: &Fixture) {
-    let is_settled = |engine: &Engine| {
+async fn until_quiet(fixture: &Fixture) {
+    let is_quiet = |engine: &Engine| {
         let is_calm = |entry: &LockedEntry<'_>| !entry.state.is_degraded() && !entry.state.has_ends_ahead();
         engine.persistence.unknown_outcomes.len() == 0
             && engine.persistence.write_behind.pending() == 0
             && each(engine, is_calm).iter().all(|is_calm| *is_calm)
     };
-    fixture.until("nothing is under way", is_settled).await;
+    fixture.until("nothing is under way", is_quiet).await;
 }
 
 /// What is shown is on disk.
@@ -219,7 +219,7 @@ async fn concurrent_operations_on_a_failing_store_leave_nothing_wrong() {
     for actor in actors {
         clients.extend(actor.await.expect("no panic"));
     }
-    settled(&fixture).await;
+    until_quiet(&fixture).await;
     compare_with_disk(&fixture).await;
     for client in clients.iter_mut().filter(|client| client.conn.close_reason().is_none()) {
         compare_with_told(&fixture, client).await;
@@ -227,7 +227,7 @@ async fn concurrent_operations_on_a_failing_store_leave_nothing_wrong() {
     for client in &clients {
         client.end(&fixture, EndReason::Closed);
     }
-    settled(&fixture).await;
+    until_quiet(&fixture).await;
     fixture
         .until("nobody is in memory", |engine| each(engine, |_| ()).is_empty())
         .await;

@@ -31,7 +31,7 @@ async fn a_lost_connections_last_seen_is_its_last_frame() {
     ann.end(&fixture, EndReason::Lost);
     let lost = record(&fixture, "ann").await;
     assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
-    assert_eq!(lost.last_active, heard.last_seen, "it never spoke of activity");
+    assert_eq!(lost.last_active, heard.last_seen, "it never reported activity");
     fixture
         .until("the grace ends", |engine| engine.stats().users.total() == 0)
         .await;
@@ -55,11 +55,11 @@ async fn a_close_by_the_server_moves_no_last_active() {
 async fn an_operators_custom_status_moves_no_time() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let before = record(&fixture, "ann").await;
-    assert!(before.last_active.is_some(), "the own choice is activity");
+    assert!(before.last_active.is_some(), "setting one is activity");
     fixture.a_moment().await;
-    let chosen = fixture
+    let set = fixture
         .engine
         .set_custom_status(
             &user("ann"),
@@ -68,9 +68,9 @@ async fn an_operators_custom_status_moves_no_time() {
             Viewer::Internal,
         )
         .await
-        .expect("a choice");
-    assert_eq!(chosen.status, Status::DoNotDisturb);
-    assert_eq!(times(&chosen), times(&before));
+        .expect("a custom status");
+    assert_eq!(set.status, Status::DoNotDisturb);
+    assert_eq!(times(&set), times(&before));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,16 +125,16 @@ async fn times_without_an_event_are_written_too() {
     fixture.written().await;
     fixture.a_moment().await;
     // She is ONLINE already, so nobody is told of anything.
-    fixture.choose("ann", CustomStatus::Online).await;
-    let chose = record(&fixture, "ann").await;
+    fixture.set_status("ann", CustomStatus::Online).await;
+    let after_set = record(&fixture, "ann").await;
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
-    assert_eq!((stored.last_active, stored.last_seen), times(&chose));
+    assert_eq!((stored.last_active, stored.last_seen), times(&after_set));
     fixture.a_moment().await;
     leaves.end(&fixture, EndReason::Closed);
     let left = record(&fixture, "ann").await;
-    assert!(left.last_active > chose.last_active);
-    assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
+    assert!(left.last_active > after_set.last_active);
+    assert_eq!((left.status, left.revision), (Status::Online, after_set.revision));
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!((stored.last_active, stored.last_seen), times(&left));

@@ -92,7 +92,7 @@ async fn a_report_stored_after_a_kick_does_not_restore_the_user() {
 async fn a_forget_with_unknown_outcome_is_completed() {
     let fixture = Fixture::impatient().await;
     let ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
     let late = fixture.engine.forget(&user("ann")).await;
@@ -200,7 +200,9 @@ async fn a_custom_status_queued_behind_a_forget_is_refused() {
         async move { engine.set_own_custom_status(&conn, CustomStatus::Idle).await }
     });
     fixture
-        .until("the choice waits", |engine| engine.limits.has_counted(&user("ann")))
+        .until("the custom status waits", |engine| {
+            engine.limits.has_counted(&user("ann"))
+        })
         .await;
     drop(held);
     assert_eq!(forgetting.await.expect("an answer"), Ok(1));
@@ -216,7 +218,7 @@ async fn a_custom_status_queued_behind_a_forget_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_of_a_degraded_user_is_newest_after_a_clock_step() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Online).await;
+    fixture.set_status("ann", CustomStatus::Online).await;
     let fixture = fixture.restart_an_hour_earlier().await;
     fixture.store.fail_reads(true);
     let _ann = fixture.connect("ann").await;
@@ -250,11 +252,11 @@ async fn a_custom_status_after_a_forget_on_disk_alone_is_kept() {
         .engine
         .cluster
         .next_revision(Revision::NEVER, fixture.engine.clock.wall());
-    let chosen = fixture
+    let set = fixture
         .store
         .save_preference(&ann, preference, Version::NONE, revision)
         .await;
-    assert!(chosen.is_ok());
+    assert!(set.is_ok());
     drop(lock);
     let is_followed_up = |engine: &Engine| engine.persistence.unknown_outcomes.len() == 0;
     fixture.until("what was late is followed up", is_followed_up).await;

@@ -175,7 +175,7 @@ pub(super) fn shard_of(user: &UserId) -> usize {
     hash(user) as usize % SHARDS
 }
 
-/// FNV-1a over the id, the same in every run. It does not withstand chosen ids, which at worst share a lock.
+/// FNV-1a over the id, the same in every run. It does not withstand hostile ids, which at worst share a lock.
 fn hash(user: &UserId) -> u64 {
     let bytes = user.as_str().bytes();
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
