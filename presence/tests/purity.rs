@@ -47,7 +47,7 @@ fn code(line: &str) -> &str {
 }
 
 #[test]
-fn no_source_names_a_clock_chance_a_thread_a_socket_or_a_file() {
+fn no_source_names_clocks_randomness_threads_sockets_or_files() {
     let mut found = Vec::new();
     sources(&root().join("src"), &mut found);
     assert!(found.len() > 10, "the sources were not found");
@@ -67,7 +67,7 @@ fn no_source_names_a_clock_chance_a_thread_a_socket_or_a_file() {
 }
 
 #[test]
-fn the_manifest_has_nothing_but_what_is_listed_here() {
+fn the_manifest_has_only_the_listed_dependencies() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let sections: Vec<&str> = manifest.lines().filter(|line| line.starts_with('[')).collect();
     assert_eq!(

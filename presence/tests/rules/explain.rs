@@ -71,7 +71,7 @@ fn every_field_is_there_as_the_contract_names_it() {
 }
 
 #[test]
-fn a_session_tells_its_timers_only_where_there_are_some() {
+fn a_session_shows_only_the_timers_that_it_has() {
     let mut ann = ann();
     let (silent, active, away) = (ann.connect(at(0)), ann.connect(at(0)), ann.connect(at(0)));
     ann.activity(at(1_000), active);
@@ -103,7 +103,7 @@ fn a_session_tells_its_timers_only_where_there_are_some() {
 }
 
 #[test]
-fn an_explanation_of_an_older_daemon_tells_no_timers_of_sessions() {
+fn an_explanation_without_session_timers_is_read() {
     let mut ann = ann();
     let id = ann.connect(at(0));
     ann.activity(at(0), id);
@@ -116,7 +116,7 @@ fn an_explanation_of_an_older_daemon_tells_no_timers_of_sessions() {
 }
 
 #[test]
-fn what_comes_next_is_lived_through_to_the_end() {
+fn all_changes_by_deadlines_are_listed_in_order() {
     let mut ann = ann();
     ann.report(at(0), &report_input(0, Status::DoNotDisturb, Some(10_000), false));
     let one = ann.connect(at(0));
@@ -143,7 +143,7 @@ fn what_comes_next_is_lived_through_to_the_end() {
 }
 
 #[test]
-fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
+fn all_deadlines_that_a_user_can_have_are_searched() {
     let mut ann = ann();
     for index in 0..32_u64 {
         let id = ann.connect(at(0));
@@ -161,7 +161,7 @@ fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
 }
 
 #[test]
-fn a_choice_from_ahead_of_the_clock_is_shown_as_now() {
+fn a_custom_status_set_in_the_future_is_shown_as_now() {
     let mut ann = ann();
     ann.choose(at(9_000_000), CustomStatus::Idle, Actor::User);
     let told = explain(

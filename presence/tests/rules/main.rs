@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod choices;
+mod custom_status;
 mod explain;
 mod inputs;
 mod load;

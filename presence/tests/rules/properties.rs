@@ -229,7 +229,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_life_is_shown_as_its_whole_past_says(timers in timers(), life in inputs(60)) {
+    fn any_sequence_of_inputs_matches_the_naive_model(timers in timers(), life in inputs(60)) {
         let mut pair = Pair::new(timers);
         for input in life {
             pair.live(input);

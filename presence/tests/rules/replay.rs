@@ -151,7 +151,7 @@ fn life_of(seed: u64) -> String {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_life_to_the_byte_and_another_seed_another() {
+fn a_seed_replays_byte_for_byte_and_another_seed_differs() {
     let first = life_of(0x5eed);
     assert!(first == life_of(0x5eed), "the same seed gave a different life");
     assert!(first != life_of(0x5eed + 1), "another seed gave the same life");

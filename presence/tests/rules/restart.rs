@@ -70,7 +70,7 @@ fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
 }
 
 #[test]
-fn a_restart_shows_everyone_as_before_and_tells_nobody() {
+fn a_restart_restores_every_status_without_an_event() {
     let cases = [
         (Status::Online, Preference::default()),
         (Status::Idle, Preference::default()),
@@ -101,7 +101,7 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
 }
 
 #[test]
-fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
+fn a_user_who_stays_away_is_offline_with_the_stored_times() {
     let (mut sessions, mut profile) = take_up(stored(Status::Online, Preference::default()));
     recompute(&sessions, &mut profile, NOW);
     let over = Now {
@@ -119,7 +119,7 @@ fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
 }
 
 #[test]
-fn who_comes_back_idle_stays_idle_until_the_first_activity() {
+fn a_user_who_was_idle_stays_idle_until_the_first_activity() {
     let (mut sessions, mut profile) = take_up(stored(Status::Idle, Preference::default()));
     recompute(&sessions, &mut profile, NOW);
     sessions.handle_connect(NOW, SessionId(1));
@@ -130,7 +130,7 @@ fn who_comes_back_idle_stays_idle_until_the_first_activity() {
 }
 
 #[test]
-fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
+fn a_custom_status_stored_before_its_status_is_shown() {
     let chosen = chose(CustomStatus::Online, 600_000, Actor::User);
     assert_eq!(stored(Status::Idle, chosen).activity_in_grace(), Activity::Active);
     let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
@@ -139,7 +139,7 @@ fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
 }
 
 #[test]
-fn nobody_is_held_idle_by_a_guess() {
+fn a_restart_holds_no_user_idle_by_a_guess() {
     // A report alone explains the status: the connections may never have spoken of activity.
     let mut by_report = stored(Status::Idle, Preference::default());
     by_report.durable.reports = [report(CustomStatus::Idle)].into();
@@ -201,7 +201,7 @@ fn stored_times_from_the_future_are_taken_as_now() {
 }
 
 #[test]
-fn last_seen_is_never_before_last_active_even_if_the_disk_says_so() {
+fn a_stored_last_seen_before_last_active_is_raised() {
     let mut odd = stored(Status::Offline, Preference::default());
     odd.last_seen = Some(wall(100));
     let profile = Profile::restore(odd, NOW.wall);

@@ -204,7 +204,7 @@ fn sessions_of_several_nodes_are_taken_together() {
 }
 
 #[test]
-fn a_report_that_abstains_still_keeps_the_user_present() {
+fn a_report_older_than_the_custom_status_keeps_the_user_present() {
     let preference = Preference {
         version: CUSTOM_VERSION,
         ..Preference::default()
@@ -221,7 +221,7 @@ fn a_report_that_abstains_still_keeps_the_user_present() {
 }
 
 #[test]
-fn voices_join_in_any_order_and_grouping() {
+fn activities_join_in_any_order_and_grouping() {
     let activities = [Activity::Unknown, Activity::Idle, Activity::Active];
     for a in activities {
         assert_eq!(Activity::Unknown.and(a), a);
@@ -235,7 +235,7 @@ fn voices_join_in_any_order_and_grouping() {
 }
 
 #[test]
-fn of_a_user_never_seen_the_first_rule_speaks() {
+fn the_first_rule_decides_for_a_user_never_seen() {
     let nothing = decide(&[], &[], &Preference::default());
     assert_eq!(nothing, Decision::default());
     assert_eq!(

@@ -12,7 +12,8 @@ use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
 use super::durable::DurableWrite;
-use super::health::{Health, Step};
+use super::fault_injection::Step;
+use super::health::Health;
 use super::identity::FileIdentity;
 use super::queue::Queue;
 use super::tombstones::Tombstones;
@@ -178,14 +179,14 @@ impl StoreWriter {
         // Nothing to do, unless the last attempt at that failed.
         self.roll_back();
         self.identity.check()?;
-        self.health.seam.pass(Step::Begin)?;
+        self.health.faults.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")?;
         Tombstones::look(&self.connection)
     }
 
     fn commit(&self) -> rusqlite::Result<()> {
-        self.health.seam.pass(Step::Commit)?;
+        self.health.faults.pass(Step::Commit)?;
         self.execute("COMMIT")
     }
 
@@ -279,7 +280,7 @@ impl StoreWriter {
 
     fn fold(&self, mode: &str) {
         let fold = || {
-            self.health.seam.pass(Step::Checkpoint)?;
+            self.health.faults.pass(Step::Checkpoint)?;
             let sql = format!("PRAGMA wal_checkpoint({mode})");
             self.connection.query_row(&sql, [], |_| Ok(()))
         };

@@ -7,7 +7,7 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
 use super::super::connection::Beside;
-use super::super::health::Step;
+use super::super::fault_injection::Step;
 use super::*;
 
 fn is_sealed(result: &Result<(), StoreError>) -> bool {
@@ -15,19 +15,19 @@ fn is_sealed(result: &Result<(), StoreError>) -> bool {
 }
 
 #[tokio::test]
-async fn a_disk_that_lost_what_it_took_is_never_written_again() {
+async fn a_failed_fsync_seals_the_store() {
     for step in [Step::Commit, Step::Checkpoint] {
         let dir = DatabaseDir::new();
         let store = dir.open();
         store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.seam.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
+        store.inner.health.faults.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
         let mut number = 2;
         while !store.health().restart_needed && number < 4_000 {
             let _ = store.set_custom(&format!("user-{number}"), DoNotDisturb, number).await;
             number += 1;
         }
         assert!(store.health().error.unwrap().contains("restart needed"), "{step:?}");
-        store.inner.health.seam.fail(None);
+        store.inner.health.faults.fail(None);
         let before = dir.data();
         assert!(is_sealed(&store.set_custom("alice", DoNotDisturb, number).await));
         assert_eq!(store.custom("alice").await, Some(Idle), "reads go on");
@@ -38,7 +38,7 @@ async fn a_disk_that_lost_what_it_took_is_never_written_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
+async fn a_file_damaged_while_open_is_named_and_left_alone() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..500 {
@@ -64,7 +64,7 @@ async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_or_another_one_takes_no_writes() {
+async fn a_removed_or_replaced_file_takes_no_writes() {
     type Harm = fn(&DatabaseDir);
     let harms: [(&str, Harm); 4] = [
         ("removed", |dir| std::fs::remove_file(dir.path()).unwrap()),

@@ -35,7 +35,7 @@ impl DatabaseDir {
 }
 
 #[tokio::test]
-async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
+async fn requests_that_wait_for_the_writer_share_its_next_commit() {
     const CALLERS: usize = 64;
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
@@ -69,7 +69,7 @@ async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
 }
 
 #[tokio::test]
-async fn a_commit_is_shared_by_no_more_than_may() {
+async fn a_commit_is_shared_by_at_most_batch_max_rows() {
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
@@ -97,7 +97,7 @@ async fn a_commit_is_shared_by_no_more_than_may() {
 /// As a `kill -9` would leave the files, at many moments: no commit is folded in meanwhile (there are fewer than that
 /// takes), so the database stands still, and its log only grows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_was_acknowledged_is_in_a_copy_of_the_files() {
+async fn acknowledged_writes_are_in_any_later_copy_of_the_files() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     let acknowledged = Arc::new(AtomicI64::new(0));
@@ -186,7 +186,7 @@ async fn the_log_is_folded_in_as_it_grows() {
 /// `PRESENCED_BENCH=1 cargo test --release -p presenced -- one_caller_and_64 --nocapture` prints durable rows a second;
 /// without that it does the same on a small scale.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_caller_and_64_find_all_they_wrote() {
+async fn one_caller_and_64_find_all_their_writes() {
     let scale = if std::env::var_os("PRESENCED_BENCH").is_some() {
         100
     } else {
