@@ -1,4 +1,4 @@
-//! The rate limiter: exact, whatever the pieces in which one asks.
+//! The rate limiter is exact, however a request is split.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -1,4 +1,5 @@
-//! What must not be in this crate, looked for: clocks, chance, threads, sockets, files, and order that depends on hashing.
+//! Searches this crate for what must not be in it: clocks, randomness, threads, sockets, files, and order that depends on
+//! hashing.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -12,9 +13,9 @@ const BANNED: [(&str, &str); 15] = [
     ("Zoned", "time comes in"),
     ("HashMap", "its order differs from run to run"),
     ("HashSet", "its order differs from run to run"),
-    ("RandomState", "it is chance"),
-    ("rand::", "chance comes in"),
-    ("getrandom", "chance comes in"),
+    ("RandomState", "it is random"),
+    ("rand::", "randomness comes in"),
+    ("getrandom", "randomness comes in"),
     ("tokio", "no runtime"),
     ("std::net", "no I/O"),
     ("std::fs", "no I/O"),
@@ -54,10 +55,10 @@ fn no_source_names_clocks_randomness_threads_sockets_or_files() {
     for path in found {
         let text = std::fs::read_to_string(&path).unwrap();
         for (number, line) in text.lines().enumerate() {
-            for (word, why) in BANNED {
+            for (name, why) in BANNED {
                 assert!(
-                    !code(line).contains(word),
-                    "{}:{}: {word}: {why}",
+                    !code(line).contains(name),
+                    "{}:{}: {name}: {why}",
                     path.display(),
                     number + 1
                 );

@@ -1,4 +1,4 @@
-//! Custom statuses and reports: whose word is the latest, what it is told to whom, and which times it moves.
+//! Custom statuses and reports: which is the latest, which change is published to whom, and which times it moves.
 
 use presence::wire::record::Viewer;
 use presence::{Actor, Audience, CustomStatus, EndReason, Status};
@@ -15,7 +15,7 @@ fn users_own_custom_status_is_activity_and_an_operators_is_not() {
         let mut story = Story::new();
         let one = story.connect(0);
         story.away(10, one);
-        story.choose(100, CustomStatus::Online, by);
+        story.set_custom(100, CustomStatus::Online, by);
         assert_eq!(
             (story.status(), story.times()),
             (status, (wall(100).filter(|_| by == Actor::User).or(wall(10)), active))
@@ -31,7 +31,7 @@ fn a_custom_status_ends_idleness_from_the_grace_period() {
     story.end(20, one, EndReason::Left);
     story.connect(30);
     assert_eq!(
-        story.choose(40, CustomStatus::Online, Actor::User).unwrap().to,
+        story.set_custom(40, CustomStatus::Online, Actor::User).unwrap().to,
         Status::Online
     );
     assert_eq!(story.recompute(20 + GRACE), None, "not only for the rest of the grace");
@@ -41,35 +41,31 @@ fn a_custom_status_ends_idleness_from_the_grace_period() {
 #[test]
 fn a_custom_status_set_while_offline_changes_only_the_revision() {
     let mut story = Story::new();
-    let told = story.choose(100, CustomStatus::Idle, Actor::User).unwrap();
-    assert_eq!((told.audience, told.to), (Audience::Inner, Status::Offline));
+    let published = story.set_custom(100, CustomStatus::Idle, Actor::User).unwrap();
+    assert_eq!((published.audience, published.to), (Audience::Inner, Status::Offline));
     let record = story.user.record(Viewer::Public);
     assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
     story.connect(200);
-    assert_eq!(story.status(), Status::Idle, "shown as chosen at once");
+    assert_eq!(story.status(), Status::Idle, "the custom status is shown at once");
 }
 
 #[test]
 fn repeating_the_custom_status_publishes_nothing_but_is_newer() {
     let mut story = Story::new();
     story.connect(0);
-    assert_eq!(story.choose(10, CustomStatus::Online, Actor::User), None);
+    assert_eq!(story.set_custom(10, CustomStatus::Online, Actor::User), None);
     assert_eq!(
         story.report(20, Status::DoNotDisturb, None).unwrap().to,
         Status::DoNotDisturb
     );
-    let told = story.choose(30, CustomStatus::Online, Actor::User).unwrap();
+    let published = story.set_custom(30, CustomStatus::Online, Actor::User).unwrap();
     assert_eq!(
-        (told.audience, told.to),
+        (published.audience, published.to),
         (Audience::Everyone, Status::Online),
         "the status changes by that"
     );
-    assert_eq!(story.choose(40, CustomStatus::Online, Actor::User), None);
-    assert_eq!(
-        story.user.profile.preference().set_at,
-        wall(40),
-        "the time of the choice moves"
-    );
+    assert_eq!(story.set_custom(40, CustomStatus::Online, Actor::User), None);
+    assert_eq!(story.user.profile.preference().set_at, wall(40), "its time moves");
 }
 
 #[test]
@@ -78,7 +74,7 @@ fn the_later_of_two_writes_in_one_millisecond_wins() {
     for round in 0..3 {
         story.report(50, Status::Idle, None);
         assert_eq!(story.status(), Status::Idle, "round {round}");
-        story.choose(50, CustomStatus::Online, Actor::Operator);
+        story.set_custom(50, CustomStatus::Online, Actor::Operator);
         assert_eq!(story.status(), Status::Online, "round {round}");
     }
 }

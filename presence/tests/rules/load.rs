@@ -61,8 +61,8 @@ impl Connected {
             clock: RevisionClock::new(0),
         };
         one.sessions.handle_connect(at(0), SessionId(1));
-        let told = one.recompute(0).unwrap();
-        assert_eq!((told.audience, told.to), (Audience::Everyone, Status::Online));
+        let published = one.recompute(0).unwrap();
+        assert_eq!((published.audience, published.to), (Audience::Everyone, Status::Online));
         one
     }
 
@@ -98,12 +98,15 @@ fn a_late_answer_of_the_store_is_shown_and_published() {
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
-    let told = one.recompute(10).unwrap();
-    assert_eq!((told.audience, told.to), (Audience::Everyone, Status::DoNotDisturb));
+    let published = one.recompute(10).unwrap();
+    assert_eq!(
+        (published.audience, published.to),
+        (Audience::Everyone, Status::DoNotDisturb)
+    );
     assert!(!one.is_degraded_on_the_wire());
     assert!(
         one.profile.revision() > Revision::new(1 << 52),
-        "above everything told before"
+        "above everything published before"
     );
     assert_eq!(
         (one.profile.last_seen(), one.profile.last_active()),
@@ -115,9 +118,9 @@ fn a_late_answer_of_the_store_is_shown_and_published() {
 fn the_end_of_degraded_is_published_if_nothing_else_changes() {
     let mut one = Connected::without_the_store();
     one.profile.handle_load(Stored::default(), at(10).wall);
-    let told = one.recompute(10).unwrap();
+    let published = one.recompute(10).unwrap();
     assert_eq!(
-        (told.audience, told.from, told.to),
+        (published.audience, published.from, published.to),
         (Audience::Everyone, Status::Online, Status::Online)
     );
     assert_eq!(one.profile.since(), Some(at(0).wall), "the status holds since it did");

@@ -1,4 +1,4 @@
-//! The clock of revisions: it grows whatever the wall clock does, and a restart begins above everything told before.
+//! The clock of revisions: it grows whatever the wall clock does, and a restart begins above all revisions given before.
 
 use presence::revision::CEILING_AHEAD_MICROS;
 use presence::{Cursor, Revision, RevisionClock, Wall};
@@ -25,7 +25,7 @@ fn any_wall() -> impl Strategy<Value = i64> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Runs of the daemon, each of which stores ceilings when it can and dies without a word.
+    /// Runs of the daemon, each of which stores ceilings when it can and then crashes.
     #[test]
     fn no_revision_is_given_twice_despite_clock_jumps_and_crashes(
         runs in proptest::collection::vec(proptest::collection::vec((any_wall(), any::<bool>()), 0..40), 1..6)
@@ -34,9 +34,9 @@ proptest! {
         let mut last = Revision::NEVER;
         for run in runs {
             let mut clock = RevisionClock::new(on_disk);
-            prop_assert!(clock.last() >= last, "a run begins above everything told before");
+            prop_assert!(clock.last() >= last, "a run begins above all revisions given before");
             for (index, (millis, is_stored)) in run.into_iter().enumerate() {
-                // The daemon stores a ceiling before it tells anything.
+                // The daemon stores a ceiling before it publishes anything.
                 if index == 0 || is_stored {
                     on_disk = clock.wanted_ceiling(wall(millis));
                     clock.raise(on_disk);

@@ -15,9 +15,9 @@ fn a_second_session_keeps_the_user_present() {
     let (one, other) = (story.connect(0), story.connect(1));
     assert_eq!(story.end(10, one, EndReason::Closed), None);
     assert_eq!(story.status(), Status::Online);
-    let told = story.end(20, other, EndReason::Closed).unwrap();
+    let published = story.end(20, other, EndReason::Closed).unwrap();
     assert_eq!(
-        (told.from, told.to, told.audience),
+        (published.from, published.to, published.audience),
         (Status::Online, Status::Offline, Audience::Everyone)
     );
 }
@@ -115,7 +115,7 @@ fn a_late_close_of_an_old_connection_ends_only_that_one() {
         assert_eq!(story.end(millis, old, end), None, "once more, and too late");
     }
     assert_eq!((story.status(), story.sessions()), (Status::Online, 1));
-    assert_eq!(story.times().0, wall(10), "nobody was heard by that");
+    assert_eq!(story.times().0, wall(10), "it is no frame of the user");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn without_a_grace_period_a_lost_user_is_offline_at_once() {
     let one = story.connect(0);
     assert_eq!(story.end(10, one, EndReason::Lost).unwrap().to, Status::Offline);
 
-    // Nor does it speak in a grace that was left from before.
+    // Nor does it join a grace period that was left from before.
     let timers = story.user.timers;
     story
         .user
@@ -232,8 +232,8 @@ fn a_connection_is_idle_to_the_millisecond_after_idle_after() {
     story.activity(1_000, one);
     story.activity(31_000, one);
     assert_eq!(story.recompute(31_000 + IDLE_AFTER - 1), None);
-    let told = story.recompute(31_000 + IDLE_AFTER).unwrap();
-    assert_eq!((told.to, told.reason.as_str()), (Status::Idle, "inactive"));
+    let published = story.recompute(31_000 + IDLE_AFTER).unwrap();
+    assert_eq!((published.to, published.reason.as_str()), (Status::Idle, "inactive"));
     assert_eq!(story.times().1, wall(31_000), "growing idle is no activity");
 }
 
@@ -245,7 +245,7 @@ fn one_active_device_is_enough_and_unknown_ones_do_not_count() {
     assert_eq!(
         story.away(10, one).unwrap().to,
         Status::Idle,
-        "the others never spoke of activity"
+        "the others never reported activity"
     );
     assert_eq!(story.activity(20, other).unwrap().to, Status::Online);
     assert_eq!(story.end(30, other, EndReason::Closed).unwrap().to, Status::Idle);
