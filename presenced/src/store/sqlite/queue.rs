@@ -1,4 +1,4 @@
-//! A bounded queue between async callers and a thread. Pushing never waits: a full queue says so.
+//! A bounded queue between async callers and a thread. A push never waits: a full queue refuses it.
 
 use std::collections::VecDeque;
 

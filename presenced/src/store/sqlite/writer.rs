@@ -77,7 +77,7 @@ impl Ticket {
         self.claim(Self::TAKEN)
     }
 
-    /// The caller gives up. False: it is too late for that.
+    /// The caller withdraws it. False: the writer has taken it.
     pub(super) fn withdraw(&self) -> bool {
         self.claim(Self::WITHDRAWN)
     }
@@ -247,7 +247,7 @@ impl StoreWriter {
             }
             Err(WriteFailure::Forgotten) => StoreError::Forgotten,
             Err(WriteFailure::Sql(error)) => {
-                // Some errors have rolled everything back already, whatever they look like.
+                // Some errors have rolled everything back already, whatever their code.
                 if FailureKind::of(&error) != FailureKind::Request || self.connection.is_autocommit() {
                     return Err(error);
                 }
@@ -264,7 +264,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Folds the log into the database when it has grown by enough, waiting for nobody.
+    /// Folds the log into the database when it has grown by enough, without waiting for readers.
     fn fold_if_due(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.folded_pages {

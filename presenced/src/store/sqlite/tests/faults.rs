@@ -12,7 +12,7 @@ use super::super::FailureKind;
 use super::super::fault_injection::Step;
 use super::*;
 
-/// What a stuck store may cost its callers at most: a wait for the lock, behind another one, and some slack.
+/// The longest that a stuck store may keep its callers waiting: a wait for the lock, behind another one, and some slack.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
@@ -93,7 +93,11 @@ async fn a_lock_of_another_process_fails_writes_and_no_reads() {
             tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
-    assert_eq!(store.custom("alice").await, Some(Idle), "a reader waits for nobody");
+    assert_eq!(
+        store.custom("alice").await,
+        Some(Idle),
+        "a read does not wait for the lock"
+    );
     let answered = async {
         for write in writes {
             assert!(is_unavailable(&write.await.unwrap()));
@@ -101,7 +105,7 @@ async fn a_lock_of_another_process_fails_writes_and_no_reads() {
     };
     tokio::time::timeout(PATIENCE, answered)
         .await
-        .expect("nobody waits for longer");
+        .expect("no request waits for longer");
     let health = store.health();
     assert!(!health.writable && !health.restart_needed);
     assert!(health.error.unwrap().contains("presence.db"));

@@ -45,7 +45,7 @@ async fn the_oldest_table_becomes_equal_to_a_new_file() {
     assert_eq!(
         startup,
         Startup::default(),
-        "nobody is connected to a daemon that is just starting"
+        "no user is connected to a daemon that is just starting"
     );
     let seen = async |name: &str| {
         let row = store.load(&user(name)).await.unwrap().unwrap();
@@ -243,7 +243,7 @@ async fn a_failed_migration_leaves_the_old_version() {
     version_1(&dir, ROWS_1);
     // A row that the new schema can't hold makes the step fail in the middle.
     let broken =
-        "PRAGMA ignore_check_constraints = on; UPDATE profile SET custom_set_by = 'nobody' WHERE user_id = 'bob'";
+        "PRAGMA ignore_check_constraints = on; UPDATE profile SET custom_set_by = 'gateway' WHERE user_id = 'bob'";
     dir.connect().execute_batch(broken).unwrap();
     assert!(dir.try_open().is_err());
     let connection = dir.connect();

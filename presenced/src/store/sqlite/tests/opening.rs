@@ -17,7 +17,7 @@ async fn an_empty_database_gets_the_schema() {
     assert_eq!(store.custom("alice").await, Some(Idle));
 }
 
-/// A database with a choice in it, whose log was not folded in, as `kill -9` leaves it.
+/// A database with one custom status, whose log was not folded in, as `kill -9` leaves it.
 async fn killed() -> DatabaseDir {
     let running = DatabaseDir::new();
     let store = running.open();
@@ -34,15 +34,15 @@ async fn closed() -> DatabaseDir {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..2_000 {
-        let line = status(&format!("user-{number:04}"), Status::Online, 1);
-        store.save_statuses(vec![line; 1]).await.unwrap();
+        let row = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![row]).await.unwrap();
     }
     store.close();
     assert_eq!(dir.bytes().len(), 1, "the log is folded in and gone");
     dir
 }
 
-/// Refuses to open, and leaves every byte and every name as it was.
+/// Fails to open, and checks that every byte and every name is as before.
 fn refused(dir: &DatabaseDir) -> OpenError {
     let before = dir.bytes();
     let error = dir.try_open().map(|_| ()).unwrap_err();
@@ -106,7 +106,7 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
     ] {
         damage(bytes[..length].to_vec());
     }
-    // A page that is neither in use nor free is met by nobody who only reads rows.
+    // A page that is neither in use nor free is not found by reading rows.
     let mut lost = bytes.clone();
     lost[36] ^= 1;
     damage(lost);

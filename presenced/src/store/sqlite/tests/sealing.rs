@@ -1,5 +1,5 @@
-//! What ends writing until a restart: a disk that lost what it took, a file that rots, is removed or replaced. It is named
-//! and left alone, and reads go on where they can.
+//! What seals the store until a restart: a failed fsync, a file that is damaged, removed or replaced. It is named and left
+//! alone, and reads go on where they can.
 
 use std::io::Write as _;
 
@@ -42,8 +42,8 @@ async fn a_file_damaged_while_open_is_named_and_left_alone() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..500 {
-        let line = status(&format!("user-{number:04}"), Status::Online, 1);
-        store.save_statuses(vec![line]).await.unwrap();
+        let row = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![row]).await.unwrap();
     }
     store.close();
     let store = dir.open();
@@ -85,8 +85,8 @@ async fn a_removed_or_replaced_file_takes_no_writes() {
         let store = dir.open();
         store.set_custom("alice", Idle, 1).await.unwrap();
         harm(&dir);
-        let chosen = store.set_custom("alice", DoNotDisturb, 2).await;
-        assert!(is_sealed(&chosen), "{what}: {chosen:?}");
+        let saved = store.set_custom("alice", DoNotDisturb, 2).await;
+        assert!(is_sealed(&saved), "{what}: {saved:?}");
         let error = store.health().error.unwrap();
         assert!(
             error.contains("presence.db") && error.contains("restart needed"),
@@ -95,6 +95,10 @@ async fn a_removed_or_replaced_file_takes_no_writes() {
         let names = |dir: &DatabaseDir| std::fs::read_dir(dir.directory.path()).map_or(0, Iterator::count);
         let before = names(&dir);
         store.close();
-        assert_eq!(names(&dir), before, "{what}: closing takes away what it does not know");
+        assert_eq!(
+            names(&dir),
+            before,
+            "{what}: closing removes nothing that is not its own"
+        );
     }
 }
