@@ -197,9 +197,8 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let (ceiling, clean) = startup
-            .latest_heartbeat()
-            .map_or((0, true), |mark| (mark.ceiling, mark.clean));
+        let last = startup.latest_heartbeat();
+        let (ceiling, clean) = last.map_or((0, true), |last| (last.ceiling, last.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -207,10 +206,7 @@ impl Fixture {
             cluster: Cluster::new("here", ceiling, clean),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine
-            .start(startup.latest_heartbeat(), startup.present)
-            .await
-            .expect("a running engine");
+        let running = engine.start(last, startup.present).await.expect("a running engine");
         Self {
             engine,
             running: Some(running),
