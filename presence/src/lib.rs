@@ -1,12 +1,12 @@
-//! The rules of presence, without the world: words, state machine and wire messages.
+//! The rules of presence: types, state machine and wire messages, without I/O.
 //!
-//! Everything here is a function of its arguments. Time, ids and chance come in as values; what changed goes
-//! out as values. There is no clock, no randomness, no I/O and no runtime in this crate, and none may be added:
-//! that is what lets a test replay a day in a millisecond, byte for byte.
+//! Everything here is a function of its arguments. Time, ids and randomness come in as values; changes go out as values.
+//! There is no clock, no randomness, no I/O and no runtime in this crate, and none may be added: that is what lets a test
+//! replay a day in a millisecond, byte for byte.
 //!
 //! Two halves meet here. [`sessions`] turns the sessions of one user on *this node* into one [`Contribution`].
-//! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and says
-//! whether it must be published. The rule between them stands once, in [`rule`].
+//! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and decides
+//! whether it must be published. The rule between them exists once, in [`rule`].
 
 pub mod durable;
 pub mod explain;

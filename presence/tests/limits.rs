@@ -1,4 +1,4 @@
-//! The rate limiter: exact, whatever the pieces in which one asks.
+//! The rate limiter is exact, however a request is split.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -35,7 +35,7 @@ fn upper(wait: Duration) -> u64 {
 }
 
 #[test]
-fn a_burst_fits_to_the_last_unit_and_not_one_more() {
+fn a_burst_is_allowed_to_the_last_unit_and_no_further() {
     for rate in limits() {
         let mut whole = TokenBucket::default();
         assert!(
@@ -94,7 +94,7 @@ fn a_wait_is_never_a_fraction_of_a_microsecond_short() {
 }
 
 #[test]
-fn what_is_refused_takes_nothing() {
+fn a_refused_request_uses_up_nothing() {
     let rate = rate(20, 10_000, 20);
     let mut bucket = TokenBucket::default();
     bucket.take(rate, at(0), 20).unwrap();
@@ -106,7 +106,7 @@ fn what_is_refused_takes_nothing() {
 }
 
 #[test]
-fn a_key_may_be_forgotten_once_nothing_of_it_is_used_up() {
+fn a_bucket_is_full_once_its_use_was_refilled() {
     for rate in limits() {
         let mut bucket = TokenBucket::default();
         assert!(bucket.is_full(at(0)));
@@ -118,7 +118,7 @@ fn a_key_may_be_forgotten_once_nothing_of_it_is_used_up() {
 }
 
 #[test]
-fn odd_rates_and_the_end_of_time_are_no_panic() {
+fn extreme_rates_and_times_do_not_panic() {
     for rate in [
         rate(0, 0, 0),
         rate(u64::MAX, u64::MAX, u64::MAX),
@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn never_more_than_the_burst_and_the_refill_in_any_stretch_of_time(
+    fn burst_and_refill_bound_every_stretch_of_time(
         which in 0..5_usize,
         asked in proptest::collection::vec((0..3_000_u64, 1..200_u64), 1..60),
     ) {
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn the_wait_told_is_exact(which in 0..5_usize, used in 1..=200_u64, part in 1..=200_u64, start in 0..100_000_u64) {
+    fn the_returned_wait_is_exact(which in 0..5_usize, used in 1..=200_u64, part in 1..=200_u64, start in 0..100_000_u64) {
         let rate = limits()[which];
         let mut bucket = TokenBucket::default();
         bucket.take(rate, at(start), (rate.burst * used / 200).max(1)).unwrap();

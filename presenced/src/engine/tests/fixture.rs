@@ -198,9 +198,8 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let (ceiling, clean) = startup
-            .latest_heartbeat()
-            .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+        let last = startup.latest_heartbeat();
+        let (ceiling, clean) = last.map_or((0, true), |last| (last.ceiling, last.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -208,10 +207,7 @@ impl Fixture {
             cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine
-            .start(startup.latest_heartbeat(), startup.present)
-            .await
-            .expect("a running engine");
+        let running = engine.start(last, startup.present).await.expect("a running engine");
         Self {
             engine,
             running: Some(running),

@@ -1,6 +1,6 @@
-//! Which files the store has open. Whoever may write in the directory may remove or replace a file that is open; what is
-//! written to it then is gone with the process. So before each transaction it is looked whether the names still lead to
-//! the files that were opened.
+//! Which files the store has open. A process that may write in the directory may remove or replace an open file; what is
+//! written to that afterwards is lost with the process. So each transaction first checks that the names still lead to the
+//! files that were opened.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,15 +14,15 @@ use super::connection::Beside;
 pub(super) struct FileIdentity([OpenedFile; 2]);
 
 struct OpenedFile {
-    /// For strangers too, so no path.
+    /// Shown to API callers too, so it is no path.
     name: &'static str,
     path: PathBuf,
-    /// What the name led to: the device, and the number of the file on it.
+    /// Device and inode number.
     file: (u64, u64),
 }
 
 impl FileIdentity {
-    /// Those that lie there now. The log must have been opened, which reading does.
+    /// Takes the files that are there now. The log must have been opened, which reading does.
     pub(super) fn of(database: &Path) -> io::Result<Self> {
         let opened = |name, path: PathBuf| -> io::Result<OpenedFile> {
             Ok(OpenedFile {
@@ -37,7 +37,7 @@ impl FileIdentity {
         ]))
     }
 
-    /// Fails as SQLite would if it looked, which it does for files without a log alone.
+    /// Fails as SQLite itself would; it checks only files without a log.
     pub(super) fn check(&self) -> rusqlite::Result<()> {
         let is_there = |opened: &OpenedFile| file_of(&opened.path).is_ok_and(|file| file == opened.file);
         match self.0.iter().find(|opened| !is_there(opened)) {

@@ -1,9 +1,9 @@
 //! Looking at a database file before anything may change it: a file that is newer, damaged or another program's is
 //! refused, and it and its log stay as they are, byte for byte.
 //!
-//! SQLite itself is no neutral reader: opening a file with a log makes files beside it, and closing folds the log in. So
-//! how to look depends on what lies there. Only a file that its last writer left in the middle of a rollback has to be
-//! put right before it can be read at all.
+//! SQLite changes what it reads: opening a file with a log makes files beside it, and closing folds the log in. So the way
+//! to look depends on what is there. Only a file that its last writer left in the middle of a rollback has to be repaired
+//! before it can be read at all.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -17,25 +17,24 @@ use super::migration::{APPLICATION_ID, VERSION, version};
 use crate::store::OpenError;
 use crate::store::metrics::FailureKind;
 
-/// What every SQLite file begins with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Where the header says how the file is written: 2 with a log.
+/// Where the header has the journal mode: 2 with a log.
 const JOURNAL_BYTE: usize = 18;
-/// Where it says how large a page is.
+/// Where it has the page size.
 const PAGE_SIZE_BYTES: std::ops::Range<usize> = 16..18;
 const HEADER_BYTES: u64 = 100;
 
-/// What is there to open.
+/// What there is to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing.
+pub(super) enum FoundFile {
     Nothing,
     /// A sound file that is ours, of this version or an older one.
     Ours,
 }
 
-/// Looks at what is there.
-pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<Found, OpenError> {
+/// Inspects the file and its log.
+pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<FoundFile, OpenError> {
     let (header, length) = match read_header(path) {
         Ok(Some(found)) => found,
         Ok(None) => return find_no_orphan(path),
@@ -55,7 +54,7 @@ pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<Found, OpenErr
     let judge = |connection: rusqlite::Result<Connection>| connection.and_then(|connection| Facts::of(&connection));
     let facts = match (with_log, Beside::Log.path(path).exists()) {
         (true, false) => judge(open_unlocked(path)),
-        // Not alone: then whoever has it open has made the files beside it, and one more reader changes nothing.
+        // Another process has it open and has made the files beside it: one more reader changes nothing.
         (true, true) => match judge(open_alone(path)) {
             Err(error) if FailureKind::of(&error) == FailureKind::Locked => judge(open_reader(path, busy_timeout)),
             other => other,
@@ -71,15 +70,15 @@ pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<Found, OpenErr
 }
 
 /// A log without its database holds acknowledged writes. SQLite would delete it.
-fn find_no_orphan(path: &Path) -> Result<Found, OpenError> {
+fn find_no_orphan(path: &Path) -> Result<FoundFile, OpenError> {
     let log = Beside::Log.path(path);
     match log.metadata() {
         Ok(metadata) if metadata.len() > 0 => Err(damaged(path, &format!("it is gone, but its log {log:?} is there"))),
-        _ => Ok(Found::Nothing),
+        _ => Ok(FoundFile::Nothing),
     }
 }
 
-/// What a file says of itself.
+/// What the file contains, as far as it identifies it.
 struct Facts {
     version: i64,
     application_id: i64,
@@ -114,7 +113,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// How one can tell that it is another program's.
+    /// What shows that it is another program's, if it is.
     fn foreign(&self) -> Option<String> {
         let bare = self.others == 0 && self.columns == ["user_id", "status", "last_seen"];
         match (self.application_id, self.version) {
@@ -126,7 +125,7 @@ impl Facts {
         }
     }
 
-    fn judge(self, path: &Path) -> Result<Found, OpenError> {
+    fn judge(self, path: &Path) -> Result<FoundFile, OpenError> {
         if let Some(what) = self.foreign() {
             let path = path.to_owned();
             return Err(OpenError::Foreign { path, what });
@@ -140,13 +139,13 @@ impl Facts {
         }
         match self.damage {
             Some(what) => Err(damaged(path, &what)),
-            None => Ok(Found::Ours),
+            None => Ok(FoundFile::Ours),
         }
     }
 }
 
-/// The beginning of the file and its length; nothing if there is none. This must not happen while a connection of this process is
-/// open: closing any descriptor of a file gives up all of the process's locks on it.
+/// Reads the beginning of the file and its length; none if there is no file. Not while a connection of this process is open:
+/// closing any descriptor of a file gives up all of the process's locks on it.
 fn read_header(path: &Path) -> std::io::Result<Option<(Vec<u8>, u64)>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -159,11 +158,11 @@ fn read_header(path: &Path) -> std::io::Result<Option<(Vec<u8>, u64)>> {
     Ok(Some((header, length)))
 }
 
-/// Whether the file ends where a page does. SQLite takes what is missing of the last page for zeros. (It puts that right
-/// itself where a log or a journal says what belongs there.)
+/// Whether the file ends where a page does. SQLite takes the missing rest of a page for zeros. (It repairs that itself where
+/// a log or a journal has the page.)
 fn is_whole(header: &[u8], length: u64) -> bool {
     match header.get(PAGE_SIZE_BYTES) {
-        // 1 stands for 65,536, which two bytes can't hold; 0 is what SQLite will complain of.
+        // 1 stands for 65,536, which two bytes can't hold; 0 is an error that SQLite reports.
         Some(&[high, low]) => match u64::from(u16::from_be_bytes([high, low])) {
             0 => true,
             1 => length.is_multiple_of(65_536),

@@ -5,7 +5,6 @@
 mod connection;
 mod decode;
 mod durable;
-#[cfg(test)]
 mod fault_injection;
 mod health;
 mod identity;

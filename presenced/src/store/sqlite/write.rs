@@ -27,7 +27,7 @@ pub(super) enum PlainWrite {
         node: NodeName,
         heartbeat: Heartbeat,
     },
-    /// Writes nothing: its answer tells that the writes queued before it are over.
+    /// Writes nothing: once it is answered, the writes queued before it are over.
     Barrier,
 }
 

@@ -9,8 +9,8 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 
-/// The value of a figure of `/metrics`.
-fn figure(registry: &Registry, name: &str) -> f64 {
+/// The value of a metric.
+fn metric(registry: &Registry, name: &str) -> f64 {
     let mut text = String::new();
     encode(&mut text, registry).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -35,7 +35,7 @@ impl DatabaseDir {
 }
 
 #[tokio::test]
-async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
+async fn requests_that_wait_for_the_writer_share_its_next_commit() {
     const CALLERS: usize = 64;
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
@@ -49,7 +49,7 @@ async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
         })
         .collect();
     wait_until(|| store.inner.writes.waiting() == CALLERS).await;
-    assert_eq!(figure(&registry, "store_writes_waiting"), CALLERS as f64);
+    assert_eq!(metric(&registry, "store_writes_waiting"), CALLERS as f64);
     unlocked.await;
     for caller in callers {
         caller.await.unwrap().unwrap();
@@ -58,18 +58,18 @@ async fn whoever_waits_while_the_writer_is_busy_shares_its_next_commit() {
     let rows = store.load_many(&names).await.unwrap();
     assert_eq!(rows.iter().flatten().count(), CALLERS);
     store.close();
-    assert_eq!(figure(&registry, "store_commit_requests_sum"), (CALLERS + 1) as f64);
+    assert_eq!(metric(&registry, "store_commit_requests_sum"), (CALLERS + 1) as f64);
     assert_eq!(
-        figure(&registry, "store_commit_requests_count"),
+        metric(&registry, "store_commit_requests_count"),
         1.0,
         "one commit for all of them"
     );
-    assert_eq!(figure(&registry, "store_commit_seconds_count"), 1.0);
-    assert_eq!(figure(&registry, "store_writes_waiting"), 0.0);
+    assert_eq!(metric(&registry, "store_commit_seconds_count"), 1.0);
+    assert_eq!(metric(&registry, "store_writes_waiting"), 0.0);
 }
 
 #[tokio::test]
-async fn a_commit_is_shared_by_no_more_than_may() {
+async fn a_commit_is_shared_by_at_most_batch_max_rows() {
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
@@ -91,37 +91,35 @@ async fn a_commit_is_shared_by_no_more_than_may() {
         caller.await.unwrap().unwrap();
     }
     store.close();
-    assert_eq!(figure(&registry, "store_commit_requests_count"), 3.0);
+    assert_eq!(metric(&registry, "store_commit_requests_count"), 3.0);
 }
 
-/// As a `kill -9` would leave the files, at many moments: no commit is folded in meanwhile (there are fewer than that
-/// takes), so the database stands still, and its log only grows.
+/// Copies the files as `kill -9` would leave them, at many moments: there are too few commits for a checkpoint, so the
+/// database does not change meanwhile and its log only grows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_was_acknowledged_is_in_a_copy_of_the_files() {
+async fn acknowledged_writes_are_in_any_later_copy_of_the_files() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     let acknowledged = Arc::new(AtomicI64::new(0));
-    let (writing, told) = (store.clone(), acknowledged.clone());
+    let (writing, count) = (store.clone(), acknowledged.clone());
     let writer = tokio::spawn(async move {
         for number in 1..=300 {
             writing
                 .set_custom(&format!("user-{number}"), Idle, number)
                 .await
                 .unwrap();
-            told.store(number, Ordering::SeqCst);
+            count.store(number, Ordering::SeqCst);
         }
     });
     for copy in 0..15 {
         wait_until(|| acknowledged.load(Ordering::SeqCst) >= copy * 20).await;
-        let pending_publication = acknowledged.load(Ordering::SeqCst);
+        let written = acknowledged.load(Ordering::SeqCst);
         let crashed = DatabaseDir::new();
         for name in ["presence.db", "presence.db-wal"] {
             let [from, to] = [&dir, &crashed].map(|dir| dir.directory.path().join(name));
             std::fs::copy(from, to).unwrap();
         }
-        let names: Vec<_> = (1..=pending_publication)
-            .map(|number| user(&format!("user-{number}")))
-            .collect();
+        let names: Vec<_> = (1..=written).map(|number| user(&format!("user-{number}"))).collect();
         let found = crashed.open().load_many(&names).await.unwrap();
         assert_eq!(found.iter().flatten().count(), names.len());
     }
@@ -184,9 +182,9 @@ async fn the_log_is_folded_in_as_it_grows() {
 }
 
 /// `PRESENCED_BENCH=1 cargo test --release -p presenced -- one_caller_and_64 --nocapture` prints durable rows a second;
-/// without that it does the same on a small scale.
+/// otherwise the test does the same on a small scale.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_caller_and_64_find_all_they_wrote() {
+async fn one_caller_and_64_find_all_their_writes() {
     let scale = if std::env::var_os("PRESENCED_BENCH").is_some() {
         100
     } else {

@@ -1,4 +1,4 @@
-//! Custom statuses and reports: whose word is the latest, what it is told to whom, and which times it moves.
+//! Custom statuses and reports: which is the latest, which change is published to whom, and which times it moves.
 
 use presence::wire::record::Viewer;
 use presence::{Actor, Audience, CustomStatus, EndReason, Status};
@@ -7,7 +7,7 @@ use crate::person::report_input;
 use crate::story::{GRACE, IDLE_AFTER, Story, at, wall};
 
 #[test]
-fn the_users_own_choice_is_activity_and_an_operators_is_not() {
+fn users_own_custom_status_is_activity_and_an_operators_is_not() {
     for (by, status, active) in [
         (Actor::User, Status::Online, wall(100)),
         (Actor::Operator, Status::Idle, None),
@@ -15,7 +15,7 @@ fn the_users_own_choice_is_activity_and_an_operators_is_not() {
         let mut story = Story::new();
         let one = story.connect(0);
         story.away(10, one);
-        story.choose(100, CustomStatus::Online, by);
+        story.set_custom(100, CustomStatus::Online, by);
         assert_eq!(
             (story.status(), story.times()),
             (status, (wall(100).filter(|_| by == Actor::User).or(wall(10)), active))
@@ -24,14 +24,14 @@ fn the_users_own_choice_is_activity_and_an_operators_is_not() {
 }
 
 #[test]
-fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
+fn a_custom_status_ends_idleness_from_the_grace_period() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
     story.end(20, one, EndReason::Left);
     story.connect(30);
     assert_eq!(
-        story.choose(40, CustomStatus::Online, Actor::User).unwrap().to,
+        story.set_custom(40, CustomStatus::Online, Actor::User).unwrap().to,
         Status::Online
     );
     assert_eq!(story.recompute(20 + GRACE), None, "not only for the rest of the grace");
@@ -39,52 +39,48 @@ fn a_choice_wakes_what_took_over_from_an_idle_grace_for_good() {
 }
 
 #[test]
-fn a_choice_made_while_offline_changes_nothing_but_the_revision() {
+fn a_custom_status_set_while_offline_changes_only_the_revision() {
     let mut story = Story::new();
-    let told = story.choose(100, CustomStatus::Idle, Actor::User).unwrap();
-    assert_eq!((told.audience, told.to), (Audience::Inner, Status::Offline));
+    let published = story.set_custom(100, CustomStatus::Idle, Actor::User).unwrap();
+    assert_eq!((published.audience, published.to), (Audience::Inner, Status::Offline));
     let record = story.user.record(Viewer::Public);
     assert_eq!((record.since, record.last_seen, record.last_active), (None, None, None));
     story.connect(200);
-    assert_eq!(story.status(), Status::Idle, "shown as chosen at once");
+    assert_eq!(story.status(), Status::Idle, "the custom status is shown at once");
 }
 
 #[test]
-fn choosing_what_already_holds_tells_nobody_but_is_the_latest_word() {
+fn repeating_the_custom_status_publishes_nothing_but_is_newer() {
     let mut story = Story::new();
     story.connect(0);
-    assert_eq!(story.choose(10, CustomStatus::Online, Actor::User), None);
+    assert_eq!(story.set_custom(10, CustomStatus::Online, Actor::User), None);
     assert_eq!(
         story.report(20, Status::DoNotDisturb, None).unwrap().to,
         Status::DoNotDisturb
     );
-    let told = story.choose(30, CustomStatus::Online, Actor::User).unwrap();
+    let published = story.set_custom(30, CustomStatus::Online, Actor::User).unwrap();
     assert_eq!(
-        (told.audience, told.to),
+        (published.audience, published.to),
         (Audience::Everyone, Status::Online),
         "the status changes by that"
     );
-    assert_eq!(story.choose(40, CustomStatus::Online, Actor::User), None);
-    assert_eq!(
-        story.user.profile.preference().set_at,
-        wall(40),
-        "the time of the choice moves"
-    );
+    assert_eq!(story.set_custom(40, CustomStatus::Online, Actor::User), None);
+    assert_eq!(story.user.profile.preference().set_at, wall(40), "its time moves");
 }
 
 #[test]
-fn within_one_millisecond_the_latest_word_wins_as_well() {
+fn the_later_of_two_writes_in_one_millisecond_wins() {
     let mut story = Story::new();
     for round in 0..3 {
         story.report(50, Status::Idle, None);
         assert_eq!(story.status(), Status::Idle, "round {round}");
-        story.choose(50, CustomStatus::Online, Actor::Operator);
+        story.set_custom(50, CustomStatus::Online, Actor::Operator);
         assert_eq!(story.status(), Status::Online, "round {round}");
     }
 }
 
 #[test]
-fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
+fn a_report_ends_by_ttl_or_by_its_source_not_with_a_connection() {
     let mut story = Story::new();
     story.report(0, Status::Online, Some(60_000));
     let one = story.connect(10);
@@ -109,7 +105,7 @@ fn a_report_ends_with_its_ttl_with_its_source_and_not_with_a_connection() {
 }
 
 #[test]
-fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
+fn a_report_moves_last_active_only_if_it_is_activity() {
     let mut story = Story::new();
     story.report(100, Status::Online, None);
     assert_eq!(story.times(), (wall(100), None));
@@ -126,7 +122,7 @@ fn a_report_moves_last_seen_and_only_if_it_says_so_last_active() {
 }
 
 #[test]
-fn a_choice_finds_nobody_where_nobody_is_even_if_the_timer_is_late() {
+fn a_custom_status_after_an_overdue_grace_period_is_no_activity() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
