@@ -6,7 +6,8 @@ use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Status, UserId};
 
-use super::fixture::{Client, Fixture, statuses, user};
+use super::client::Client;
+use super::fixture::{Fixture, statuses, user};
 use crate::connection::outbox::Outbox;
 use crate::engine::users::shard_of;
 use crate::engine::{Engine, EngineError};

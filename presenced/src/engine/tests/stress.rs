@@ -10,7 +10,8 @@ use presence::wire::rest::SessionStats;
 use presence::wire::server::ServerMessage;
 use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, UserId};
 
-use super::fixture::{Client, Fixture, Settings, user};
+use super::client::Client;
+use super::fixture::{Fixture, Settings, user};
 use crate::engine::Engine;
 use crate::engine::users::LockedEntry;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use presence::wire::record::{Record, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
 
-use super::fixture::{Client, Fixture, user};
+use super::client::Client;
+use super::fixture::{Fixture, user};
 use crate::connection::close_reason::CloseReason;
 
 async fn record(fixture: &Fixture, name: &str) -> Record {

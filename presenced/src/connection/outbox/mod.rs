@@ -4,53 +4,22 @@
 //! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. Whoever writes to the socket
 //! holds the right to do so ([`WriteState::Writing`]) and not the lock.
 
+#[cfg(test)]
+mod tests;
+mod turn;
+
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-use presence::wire::client::MessageId;
-use presence::{Mono, Revision, UserId};
+use presence::Mono;
 
+use self::turn::drop_told;
+pub(crate) use self::turn::{DeliveryResult, DeliveryTurn, DirtyUsers, Rest, Snapshot};
 use super::user_pin::{UserPin, UserRef};
 
 /// Replies that may wait, in bytes, before nothing more is read from the connection: four of the longest frames.
 pub(crate) const BACKLOG_MAX_BYTES: usize = 256 * 1024;
 /// Snapshots that may wait before nothing more is read from the connection.
 pub(crate) const SNAPSHOTS_WAITING_MAX: usize = 4;
-
-/// A snapshot that is still being sent.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    /// The id of the request that it answers.
-    pub(crate) id: Option<MessageId>,
-    /// Whether users that are not listed are unchanged since the client's cursor.
-    pub(crate) resumed: bool,
-    /// What is left to list.
-    pub(crate) rest: Rest,
-}
-
-/// What is left of a snapshot.
-#[derive(Debug)]
-pub(crate) enum Rest {
-    /// These users, last first.
-    Named(Vec<UserPin>),
-    /// Everyone present, from there on.
-    Everyone {
-        /// The shard to go on in.
-        shard: usize,
-        /// The last user of it that was listed.
-        after: Option<UserId>,
-    },
-    /// What changed for an observer that resumes: users that exist, and users that were removed.
-    Changed {
-        /// Last first.
-        users: Vec<UserPin>,
-        /// With the revision of their removal.
-        removed: Vec<(UserId, Revision)>,
-    },
-}
-
-/// The dirty users, each with the number of its last change.
-pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
 
 /// How far a connection's life has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,37 +108,6 @@ pub(crate) enum Marked {
     Conflated,
     /// The connection is not told any more.
     Gone,
-}
-
-/// One turn of the delivery: what was taken out of the outbox. It ends with [`Outbox::finish_turn`].
-#[derive(Debug)]
-pub(crate) struct DeliveryTurn {
-    /// The snapshot that is first in line.
-    pub(crate) snapshot: Option<Snapshot>,
-    /// The users that are dirty.
-    pub(crate) dirty: DirtyUsers,
-    /// Up to which change everything has been sent.
-    pub(crate) complete_to: u64,
-    /// Whether more snapshots wait, or are being prepared: until they were sent the cursor stays.
-    pub(crate) has_more_snapshots: bool,
-}
-
-impl DeliveryTurn {
-    /// Takes out the dirty users that were told, each up to the change with this number.
-    pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
-        drop_told(&mut self.dirty, told);
-    }
-}
-
-/// What a turn came to.
-#[derive(Debug, Default)]
-pub(crate) struct DeliveryResult {
-    /// The rest of the snapshot.
-    pub(crate) snapshot: Option<Snapshot>,
-    /// Dirty users that did not fit into the frame.
-    pub(crate) left: DirtyUsers,
-    /// Up to which change everything has been sent with the frame.
-    pub(crate) complete_to: u64,
 }
 
 /// What one connection is still to be sent.
@@ -444,20 +382,3 @@ impl Outbox {
         }
     }
 }
-
-fn drop_told(dirty: &mut DirtyUsers, told: &[(UserRef, u64)]) -> u64 {
-    let mut dropped = 0;
-    if !dirty.is_empty() {
-        for (user, number) in told {
-            if dirty.get(user).is_some_and(|marked| marked <= number) {
-                dirty.remove(user);
-                dropped += 1;
-            }
-        }
-    }
-    dropped
-}
-
-#[cfg(test)]
-#[path = "outbox_tests.rs"]
-mod tests;
