@@ -1,7 +1,6 @@
 //! `presencectl`: the operator's tool for presenced. Parses the arguments, runs one command, and turns how it ended into
 //! an exit code. What a command does is in `commands`; nothing else is decided here.
 
-mod chance;
 mod cli;
 mod client;
 mod clock;
@@ -10,6 +9,7 @@ mod context;
 mod duration;
 mod failure;
 mod output;
+mod rng;
 mod tui;
 mod words;
 

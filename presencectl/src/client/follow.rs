@@ -17,8 +17,8 @@ use super::backoff::Backoff;
 use super::discover::{Credential, Finder, Target};
 use super::messages;
 use super::stream::{ConnectError, Identity, Incoming, Lost, Stream};
-use crate::chance::Chance;
 use crate::failure::{Exit, Failure};
+use crate::rng::Rng;
 
 /// On top of two pings, how long the server may be silent before the connection counts as lost.
 const SILENCE_SPARE: Duration = Duration::from_secs(15);
@@ -158,7 +158,7 @@ impl Follower {
         now: &Notify,
         mut tell: impl AsyncFnMut(Event) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut chance = Chance::new();
+        let mut rng = Rng::new();
         let mut connected = first.map(|first| (first, false));
         loop {
             let why = match connected.take() {
@@ -182,7 +182,7 @@ impl Follower {
                 .impatience
                 .map_or(Duration::MAX, |impatience| impatience.retry_within);
             let asked = self.asked_delay.take().map(|asked| asked.min(longest));
-            let retry_in = self.backoff.next(asked, &mut chance);
+            let retry_in = self.backoff.next(asked, &mut rng);
             tell(Event::Lost { why, retry_in }).await?;
             tokio::select! {
                 () = sleep(retry_in) => {}

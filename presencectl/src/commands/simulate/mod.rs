@@ -22,12 +22,12 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep_until, timeout};
 
 use super::Session;
-use crate::chance::Chance;
 use crate::cli::Simulate;
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
+use crate::rng::Rng;
 use identities::{Identities, Tried};
 use ledger::Ledger;
 use person::{Person, Phase};
@@ -118,7 +118,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         users: args.users,
         watch_per_user: args.watch_per_user,
         mean_wait: mean_wait(args.users, args.rate),
-        seed: Chance::new().number(),
+        seed: Rng::new().next_u64(),
         door: Semaphore::new(ARRIVING_AT_ONCE),
         arrived: Cell::new(0),
         ledger: RefCell::new(Ledger::default()),

@@ -13,11 +13,11 @@ use tokio::time::{sleep, sleep_until};
 
 use super::World;
 use super::identities::Tried;
-use crate::chance::Chance;
 use crate::client::backoff::Backoff;
 use crate::client::messages;
 use crate::client::stream::{ConnectError, Incoming, Lost, Stream};
 use crate::clock;
+use crate::rng::Rng;
 
 /// A change without an answer for so long is an error.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ enum Left {
 pub(super) struct Person {
     world: Rc<World>,
     number: u64,
-    chance: Chance,
+    rng: Rng,
     phase: watch::Receiver<Phase>,
     chosen: CustomStatus,
     /// The change without an answer yet, and when it was sent.
@@ -61,7 +61,7 @@ impl Person {
     /// Person `number` of the world.
     pub(super) fn new(world: Rc<World>, number: u64, phase: watch::Receiver<Phase>) -> Self {
         Self {
-            chance: Chance::seeded(world.seed.wrapping_add(number)),
+            rng: Rng::from_seed(world.seed.wrapping_add(number)),
             world,
             number,
             phase,
@@ -93,7 +93,7 @@ impl Person {
             };
             let away = match left {
                 Left::Back(away) => away,
-                Left::Lost(asked) => backoff.next(asked, &mut self.chance),
+                Left::Lost(asked) => backoff.next(asked, &mut self.rng),
                 Left::ForGood => return,
             };
             tokio::select! {
@@ -185,12 +185,12 @@ impl Person {
             + self
                 .world
                 .mean_wait
-                .map_or(Duration::ZERO, |mean| self.chance.wait(mean))
+                .map_or(Duration::ZERO, |mean| self.rng.exponential(mean))
     }
 
     /// Does something; whoever leaves takes the connection along.
     async fn act(&mut self, mut stream: Stream) -> Result<Stream, Left> {
-        let sent = match self.chance.below(100) {
+        let sent = match self.rng.below(100) {
             0..45 => self.switch_status(&mut stream).await,
             45..70 => self.say(&mut stream, messages::activity()).await,
             70..86 => self.say(&mut stream, messages::away()).await,
@@ -233,11 +233,7 @@ impl Person {
             .into_iter()
             .filter(|choice| *choice != self.chosen)
             .collect();
-        self.chosen = if self.chance.below(2) == 0 {
-            others[0]
-        } else {
-            others[1]
-        };
+        self.chosen = if self.rng.below(2) == 0 { others[0] } else { others[1] };
         self.next_change += 1;
         self.unanswered = Some((self.next_change, now));
         self.world.ledger.borrow_mut().change_sent(self.number, now);
@@ -291,6 +287,6 @@ impl Person {
     }
 
     fn between_millis(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(least + self.chance.below(most - least + 1))
+        Duration::from_millis(least + self.rng.below(most - least + 1))
     }
 }

@@ -10,7 +10,7 @@ use super::column::Column;
 use super::order::Order;
 use super::roster::{LEFT_MAX, Roster, Slot};
 use super::table::Table;
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 const NOW: Wall = Wall::from_millis(1_000_000);
 
@@ -113,41 +113,39 @@ fn has_in_order(text: &str, wanted: &str) -> bool {
     wanted.chars().all(|c| rest.any(|other| other == c))
 }
 
-fn random_update(chance: &mut Chance, revision: u64) -> Update {
-    let name = format!("user-{:02}", chance.below(60));
-    if chance.below(20) == 0 {
+fn random_update(rng: &mut Rng, revision: u64) -> Update {
+    let name = format!("user-{:02}", rng.below(60));
+    if rng.below(20) == 0 {
         return removed(&name, revision);
     }
-    let status = Status::ALL[usize::try_from(chance.below(4)).unwrap()];
+    let status = Status::ALL[usize::try_from(rng.below(4)).unwrap()];
     let mut record = record(&name, status, revision);
-    record.last_active = (chance.below(3) > 0).then(|| Wall::from_millis(i64::try_from(chance.below(5)).unwrap()));
-    record.sessions = Some(u32::try_from(chance.below(3)).unwrap());
+    record.last_active = (rng.below(3) > 0).then(|| Wall::from_millis(i64::try_from(rng.below(5)).unwrap()));
+    record.sessions = Some(u32::try_from(rng.below(3)).unwrap());
     Update::Record(record)
 }
 
 #[test]
 fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
     for seed in 0..40 {
-        let mut chance = Chance::seeded(seed);
+        let mut rng = Rng::from_seed(seed);
         let (mut roster, mut table) = (started(vec![]), Table::default());
         let mut is_held = false;
         for revision in 1..400_u64 {
-            let users = (0..chance.below(4))
-                .map(|_| random_update(&mut chance, revision))
-                .collect();
+            let users = (0..rng.below(4)).map(|_| random_update(&mut rng, revision)).collect();
             roster.apply(users, NOW);
-            match chance.below(40) {
-                0 => table.sort(Column::ALL[usize::try_from(chance.below(8)).unwrap()]),
+            match rng.below(40) {
+                0 => table.sort(Column::ALL[usize::try_from(rng.below(8)).unwrap()]),
                 1 => table.reverse(),
                 2 => table.set_filter(
                     &roster,
-                    Filter::Only(Status::ALL[usize::try_from(chance.below(4)).unwrap()]),
+                    Filter::Only(Status::ALL[usize::try_from(rng.below(4)).unwrap()]),
                 ),
                 3 => table.set_filter(&roster, Filter::Present),
-                4 => table.select(&roster, usize::try_from(chance.below(60)).unwrap(), 10),
+                4 => table.select(&roster, usize::try_from(rng.below(60)).unwrap(), 10),
                 5 => table.deselect(),
                 6 => {
-                    table.set_query(["", "user-1", "-2"][usize::try_from(chance.below(3)).unwrap()]);
+                    table.set_query(["", "user-1", "-2"][usize::try_from(rng.below(3)).unwrap()]);
                     table.set_order(Order::of(Column::User));
                 }
                 7 | 8 => {
@@ -172,10 +170,10 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
 
 #[test]
 fn the_counts_are_those_of_the_rows() {
-    let mut chance = Chance::seeded(7);
+    let mut rng = Rng::from_seed(7);
     let (mut roster, mut table) = (started(vec![]), Table::default());
     for revision in 1..2_000_u64 {
-        roster.apply(vec![random_update(&mut chance, revision)], NOW);
+        roster.apply(vec![random_update(&mut rng, revision)], NOW);
         if revision % 500 == 0 {
             roster.begin_snapshot();
             roster.apply(vec![update("user-01", Status::Online, revision)], NOW);
