@@ -9,7 +9,7 @@ use presence::{CustomStatus, Status, UserId};
 
 use crate::duration;
 use crate::output::Format;
-use crate::words::{custom_status, present_status, rate, user_id};
+use crate::value_parsers::{custom_status, present_status, rate, user_id};
 
 const AFTER_HELP: &str = "\
 Finding the daemon: without configuration it is the daemon of this machine, found through its data directory \

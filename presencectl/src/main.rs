@@ -11,7 +11,7 @@ mod failure;
 mod output;
 mod rng;
 mod tui;
-mod words;
+mod value_parsers;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
+use super::format;
 use super::pen::{Pen, span, wrap};
-use super::words;
 use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
 use crate::output::time;
@@ -64,11 +64,11 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
     let since = row.and_then(|(_, row)| row.since.filter(|_| row.status == explain.status));
     let rule = format!("  rule {}, {}", explain.rule, explain.reason.as_str());
     let mut first = vec![
-        span(words::status(explain.status), theme.status(explain.status)),
+        span(format::status(explain.status), theme.status(explain.status)),
         span(rule, theme.faint()),
     ];
     if since.is_some() {
-        first.push(span(format!("  since {}", words::moment(model, since)), theme.faint()));
+        first.push(span(format!("  since {}", format::moment(model, since)), theme.faint()));
     }
     lines.push(Line::from(first));
     let why = format!("because {}", because(explain));
@@ -85,7 +85,7 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
         span(by, Style::new()),
     ];
     if let Some(at) = choice.set_at {
-        chosen.push(span(format!(" {}", words::past(model, at)), theme.faint()));
+        chosen.push(span(format!(" {}", format::past(model, at)), theme.faint()));
     }
     lines.push(Line::from(chosen));
 }
@@ -105,7 +105,7 @@ fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line
         ))];
     }
     let told = |name: &str, at: Option<Wall>| match at {
-        Some(at) => format!("last {name} {}", words::past(model, at)),
+        Some(at) => format!("last {name} {}", format::past(model, at)),
         None => format!("never {name}"),
     };
     let (active, seen) = (told("active", active), told("seen", seen));

@@ -3,6 +3,7 @@
 
 mod detail;
 mod footer;
+mod format;
 mod header;
 mod help;
 mod menu;
@@ -14,7 +15,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod users;
-mod words;
 
 use ratatui::buffer::Buffer;
 

@@ -11,9 +11,9 @@ use super::super::geometry::Area;
 use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
+use super::format::{count, counted, lag, rate, sign};
 use super::pen::{Pen, cut, span};
 use super::sparkline::{bar, sparkline, trend};
-use super::words::{count, counted, lag, rate, sign};
 use crate::output::escape::escape;
 
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];

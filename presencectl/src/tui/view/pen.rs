@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
 use super::super::theme::Theme;
-use super::words::count;
+use super::format::count;
 
 /// A picture that is being drawn.
 pub(super) struct Pen<'a> {

@@ -7,8 +7,8 @@ use ratatui::text::{Line, Span};
 use super::super::layout::Layout;
 use super::super::model::feed::Change;
 use super::super::model::{Model, Panel};
+use super::format;
 use super::pen::{Pen, columns, cut, span};
-use super::words;
 use crate::output::escape::escape;
 use crate::output::time;
 
@@ -58,11 +58,11 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
     if model.roster.is_started() {
-        let total = words::counted(model.feed.total(), "change");
+        let total = format::counted(model.feed.total(), "change");
         pieces.push(span(format!("{total} "), theme.faint()));
     }
     if !model.feed.is_following() {
-        let unseen = words::count(model.feed.unseen());
+        let unseen = format::count(model.feed.unseen());
         let why = if model.paused_since.is_some() { "held; " } else { "" };
         pieces.push(span(format!("{why}{unseen} newer below "), theme.unusual()));
     }
@@ -121,18 +121,18 @@ fn told(change: &Change, width: usize, pen: &Pen) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let mut pieces = match change.to {
         None => vec![span("forgotten", theme.unusual())],
-        Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(words::sign(to), theme.status(to))],
-        Some(to) if to == change.from => vec![span(words::status(to), theme.status(to))],
+        Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(format::sign(to), theme.status(to))],
+        Some(to) if to == change.from => vec![span(format::status(to), theme.status(to))],
         Some(to) => {
             let from = match width {
                 // As wide as the longest, so that the arrows stand below each other.
-                WORDS_COLUMNS.. => format!("{:<16}", words::status(change.from)),
-                _ => words::sign(change.from).to_owned(),
+                WORDS_COLUMNS.. => format!("{:<16}", format::status(change.from)),
+                _ => format::sign(change.from).to_owned(),
             };
             vec![
                 span(from, theme.status(change.from)),
                 span(" → ", theme.faint()),
-                span(words::status(to), theme.status(to)),
+                span(format::status(to), theme.status(to)),
             ]
         }
     };

@@ -10,8 +10,8 @@ use super::super::layout::{self, ColumnPlace, Layout};
 use super::super::model::column::Column;
 use super::super::model::roster::Row;
 use super::super::model::{Link, Model, Panel};
+use super::format;
 use super::pen::{Pen, cut, end, span};
-use super::words;
 use crate::output::escape::{escape, escape_each};
 
 pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
@@ -54,7 +54,7 @@ fn place(model: &Model, layout: &Layout, pen: &mut Pen) {
     let rows = usize::from(layout.users_rows().height);
     match table.cursor().filter(|_| table.len() > 1) {
         Some(cursor) => {
-            let (at, all) = (words::count(cursor as u64 + 1), words::count(table.len() as u64));
+            let (at, all) = (format::count(cursor as u64 + 1), format::count(table.len() as u64));
             pen.foot(layout.users, &format!(" {at} of {all} "), has_focus);
         }
         None => pen.part(layout.users, (table.top(), rows, table.len()), has_focus),
@@ -66,18 +66,18 @@ fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
     let theme = pen.theme;
     let (table, total) = (&model.table, model.roster.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
-    let listed = words::count(table.fitting(&model.roster) as u64);
+    let listed = format::count(table.fitting(&model.roster) as u64);
     match table.filter() {
         // Before the first picture nobody is counted.
         Filter::Present if !model.roster.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
-            format!("{listed} of {} present ", words::count(total)),
+            format!("{listed} of {} present ", format::count(total)),
             theme.faint(),
         )),
         Filter::Only(status) => {
             pieces.push(span(format!("{listed} "), theme.faint()));
-            pieces.push(span(format!("{} only ", words::status(status)), theme.status(status)));
+            pieces.push(span(format!("{} only ", format::status(status)), theme.status(status)));
         }
     }
     let used: usize = pieces.iter().map(Span::width).sum();
@@ -97,7 +97,10 @@ fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
     }
     if model.paused_since.is_some() {
         let moved = model.roster.untaken() as u64;
-        pieces.push(span(format!("held; {} changed ", words::count(moved)), theme.unusual()));
+        pieces.push(span(
+            format!("held; {} changed ", format::count(moved)),
+            theme.unusual(),
+        ));
     }
     Line::from(pieces)
 }
@@ -153,17 +156,17 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen)
             return;
         }
         Column::Sessions => {
-            let count = words::count(row.sessions.into());
+            let count = format::count(row.sessions.into());
             return pen.text_right(at, place.width, &count, Style::new());
         }
-        Column::Status => (words::status(row.status), status),
+        Column::Status => (format::status(row.status), status),
         Column::Why => match (row.note, row.reason) {
             (Some(note), _) => (note.to_owned(), theme.unusual()),
             (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
         },
-        Column::Since => (words::moment(model, row.since), Style::new()),
-        Column::LastActive => (words::moment(model, row.last_active), theme.faint()),
-        Column::LastSeen => (words::moment(model, row.last_seen), theme.faint()),
+        Column::Since => (format::moment(model, row.since), Style::new()),
+        Column::LastActive => (format::moment(model, row.last_active), theme.faint()),
+        Column::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
         Column::Node => (escape(model.roster.node_name(row)).into_owned(), theme.faint()),
     };
     pen.text(at, place.width, &text, style);

@@ -11,7 +11,7 @@ pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
 }
 
 /// A status in any case, with `-` or `_`, and `dnd`.
-fn wire_word(text: &str) -> String {
+fn normalized(text: &str) -> String {
     let word = text.trim().to_ascii_uppercase().replace(['-', ' '], "_");
     if word == "DND" {
         "DO_NOT_DISTURB".to_owned()
@@ -25,7 +25,7 @@ fn wire_word(text: &str) -> String {
 /// # Errors
 /// Says what there is.
 pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
-    wire_word(text)
+    normalized(text)
         .parse()
         .map_err(|_| "choose ONLINE, IDLE or DO_NOT_DISTURB (dnd)".to_owned())
 }
@@ -35,7 +35,7 @@ pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
 /// # Errors
 /// Says what there is.
 pub(crate) fn present_status(text: &str) -> Result<Status, String> {
-    match wire_word(text).parse() {
+    match normalized(text).parse() {
         Ok(Status::Offline) => Err("OFFLINE users aren't present; ask for them with `presencectl get`".to_owned()),
         Ok(status) => Ok(status),
         Err(_) => Err("choose ONLINE, IDLE or DO_NOT_DISTURB (dnd)".to_owned()),
