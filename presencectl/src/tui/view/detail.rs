@@ -8,36 +8,36 @@ use ratatui::text::{Line, Span};
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
 use super::format;
-use super::pen::{Pen, span, wrap};
+use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
 use crate::output::time;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let Some(detail) = model.detail.as_ref().filter(|_| !layout.detail.is_empty()) else {
         return;
     };
     let has_focus = model.panel == Panel::Detail;
     let title = Line::from(vec![
-        span(" Detail ", pen.theme.title(has_focus)),
-        span(format!("{} ", escape(detail.user.as_str())), pen.theme.strong()),
+        span(" Detail ", painter.theme.title(has_focus)),
+        span(format!("{} ", escape(detail.user.as_str())), painter.theme.strong()),
     ]);
-    pen.panel(layout.detail, &title, has_focus);
+    painter.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
     let columns = usize::from(inside.width.saturating_sub(2));
-    let lines = lines(model, detail, (columns, pen));
+    let lines = lines(model, detail, (columns, painter));
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
     detail.drawn_lines.set(lines.len());
     let rows = usize::from(inside.height);
     let top = detail.top.min(lines.len().saturating_sub(rows));
-    pen.part(layout.detail, (top, rows, lines.len()), has_focus);
+    painter.part(layout.detail, (top, rows, lines.len()), has_focus);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
-        pen.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
+        painter.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
     }
 }
 
-fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
-    let theme = pen.theme;
+fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
+    let theme = painter.theme;
     let mut lines = Vec::new();
     if let Some(error) = &detail.error {
         lines.push(Line::from(span(escape(error).into_owned(), theme.unusual())));
@@ -45,11 +45,11 @@ fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Lin
     match &detail.explain {
         Some(explain) => {
             // What matters most first: a small panel shows no more.
-            shown(model, explain, pen, &mut lines);
-            next(model, explain, pen, &mut lines);
-            lines.extend(last(model, detail, (width, pen)));
+            shown(model, explain, painter, &mut lines);
+            next(model, explain, painter, &mut lines);
+            lines.extend(last(model, detail, (width, painter)));
             lines.push(Line::default());
-            sessions(model, explain, (width, pen), &mut lines);
+            sessions(model, explain, (width, painter), &mut lines);
         }
         None if detail.error.is_none() => lines.push(Line::from(span("asking…", theme.faint()))),
         None => {}
@@ -58,8 +58,8 @@ fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Lin
 }
 
 /// The status, the rule behind it, and what was chosen.
-fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
     let row = model.roster.find(&explain.user_id);
     let since = row.and_then(|(_, row)| row.since.filter(|_| row.status == explain.status));
     let rule = format!("  rule {}, {}", explain.rule, explain.reason.as_str());
@@ -91,7 +91,7 @@ fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'stat
 }
 
 /// When the user was last active and last seen; nothing before that was told.
-fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
+fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
     let row = model.roster.find(&detail.user).map(|(_, row)| row);
     let (active, seen) = match (row, &detail.record) {
         (Some(row), _) => (row.last_active, row.last_seen),
@@ -101,7 +101,7 @@ fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line
     if row.is_none() && seen.is_none() {
         return vec![Line::from(span(
             "never seen: is this the whole id?",
-            pen.theme.unusual(),
+            painter.theme.unusual(),
         ))];
     }
     let told = |name: &str, at: Option<Wall>| match at {
@@ -121,8 +121,8 @@ fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line
         .collect()
 }
 
-fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn sessions(model: &Model, explain: &Explain, (width, painter): (usize, &Painter), lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
     let heading = match explain.sessions.len() {
         0 => "no session".to_owned(),
         1 => "1 session".to_owned(),
@@ -140,12 +140,17 @@ fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines
     }
     lines.push(Line::from(first));
     for session in &explain.sessions {
-        session_lines(model, session, (width, pen), lines);
+        session_lines(model, session, (width, painter), lines);
     }
 }
 
-fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn session_lines(
+    model: &Model,
+    session: &ExplainSession,
+    (width, painter): (usize, &Painter),
+    lines: &mut Vec<Line<'static>>,
+) {
+    let theme = painter.theme;
     let place = match (&session.source, &session.node) {
         (Some(_), _) => "report".to_owned(),
         (None, Some(node)) => format!("connection on {}", escape(node)),
@@ -183,8 +188,8 @@ fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, 
     lines.push(Line::from(span(times, theme.faint())));
 }
 
-fn next(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn next(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
     if explain.next.is_empty() {
         let nothing = "next  no timer will change that by itself";
         return lines.push(Line::from(span(nothing, theme.faint())));

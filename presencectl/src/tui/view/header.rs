@@ -5,27 +5,27 @@ use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
 use super::super::model::{Link, Model};
-use super::pen::{Pen, span};
+use super::painter::{Painter, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
 /// From so many columns on the clock is shown even while the daemon is lost.
 const CLOCK_COLUMNS: u16 = 110;
 
-pub(super) fn draw(model: &Model, area: Area, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     if area.is_empty() {
         return;
     }
-    let right = right(model, area.width, pen);
+    let right = right(model, area.width, painter);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_width = area.width.saturating_sub(right_width + 1);
-    pen.line((area.x, area.y), left_width, &left(model, pen));
-    pen.line((area.x + area.width - right_width, area.y), right_width, &right);
+    painter.line((area.x, area.y), left_width, &left(model, painter));
+    painter.line((area.x + area.width - right_width, area.y), right_width, &right);
 }
 
 /// Who answers; while nobody does, why. What happens next stands where nothing is cut: at the right, or in the bottom line.
-fn left(model: &Model, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn left(model: &Model, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let name = span("presenced", theme.strong());
     let mut pieces = vec![name];
     match &model.link {
@@ -33,13 +33,13 @@ fn left(model: &Model, pen: &Pen) -> Line<'static> {
             pieces.push(span(format!("  {}", escape(why)), theme.unusual()));
         }
         Link::Connecting => {}
-        Link::Loading | Link::Live => pieces.extend(daemon(model, pen)),
+        Link::Loading | Link::Live => pieces.extend(daemon(model, painter)),
     }
     Line::from(pieces)
 }
 
-fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn daemon(model: &Model, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let daemon = &model.daemon;
     let mut pieces = vec![
         span(format!(" {}", escape(&daemon.version)), theme.faint()),
@@ -58,8 +58,8 @@ fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
     pieces
 }
 
-fn right(model: &Model, width: u16, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let mut pieces = Vec::new();
     if model.paused_since.is_some() {
         pieces.push(span(" PAUSED ", theme.unusual().add_modifier(Modifier::REVERSED)));

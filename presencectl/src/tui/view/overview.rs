@@ -12,7 +12,7 @@ use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
 use super::format::{count, counted, lag, rate, sign};
-use super::pen::{Pen, cut, span};
+use super::painter::{Painter, cut, span};
 use super::sparkline::{bar, sparkline, trend};
 use crate::output::escape::escape;
 
@@ -28,34 +28,34 @@ const PENDING_USUAL: f64 = 50.0;
 /// Fewer say nothing.
 const CHANGES_COLUMNS_MIN: usize = 6;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let area = layout.overview;
     match area.height {
         0 => {}
         1 => {
-            let mut line = statuses(model, pen);
+            let mut line = statuses(model, painter);
             let used: usize = line.iter().map(Span::width).sum();
-            line.extend(figures(model, usize::from(area.width).saturating_sub(used), pen));
-            pen.line((area.x, area.y), area.width, &Line::from(line));
+            line.extend(figures(model, usize::from(area.width).saturating_sub(used), painter));
+            painter.line((area.x, area.y), area.width, &Line::from(line));
         }
         _ => {
-            pen.panel(area, &title(model, pen), false);
+            painter.panel(area, &title(model, painter), false);
             for (index, status) in (0..).zip(STATUSES) {
-                status_line(model, status, layout.status_line(index), pen);
+                status_line(model, status, layout.status_line(index), painter);
             }
             let last = layout.status_line(3);
             let width = last.width.saturating_sub(2);
-            let line = Line::from(figures(model, width.into(), pen));
-            pen.line((last.x + 1, last.y), width, &line);
+            let line = Line::from(figures(model, width.into(), painter));
+            painter.line((last.x + 1, last.y), width, &line);
         }
     }
 }
 
-fn title(model: &Model, pen: &Pen) -> Line<'static> {
-    let mut pieces = vec![span(" Overview ", pen.theme.title(false))];
+fn title(model: &Model, painter: &Painter) -> Line<'static> {
+    let mut pieces = vec![span(" Overview ", painter.theme.title(false))];
     if is_known(model) {
         let present = count(model.roster.counts().total());
-        pieces.push(span(format!("{present} present "), pen.theme.faint()));
+        pieces.push(span(format!("{present} present "), painter.theme.faint()));
     }
     Line::from(pieces)
 }
@@ -79,10 +79,10 @@ fn of(mut counts: Counts, status: Status) -> u64 {
 }
 
 /// `● 12  ◐ 3  ⊘ 1`, where there is one line for all.
-fn statuses(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
+fn statuses(model: &Model, painter: &Painter) -> Vec<Span<'static>> {
     let piece = |status| {
         let text = format!(" {} {} ", sign(status), shown(model, status));
-        span(text, pen.theme.status(status))
+        span(text, painter.theme.status(status))
     };
     let mut pieces = STATUSES.map(piece).to_vec();
     pieces.push(span(" ", Style::new()));
@@ -90,11 +90,11 @@ fn statuses(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
 }
 
 /// One status: how many, which share, and the last minutes.
-fn status_line(model: &Model, status: Status, area: Area, pen: &mut Pen) {
+fn status_line(model: &Model, status: Status, area: Area, painter: &mut Painter) {
     if area.is_empty() {
         return;
     }
-    let (counts, style) = (model.roster.counts(), pen.theme.status(status));
+    let (counts, style) = (model.roster.counts(), painter.theme.status(status));
     let (number, whole) = (of(counts, status), counts.total());
     let share = match whole {
         0 => String::new(),
@@ -106,16 +106,16 @@ fn status_line(model: &Model, status: Status, area: Area, pen: &mut Pen) {
         status.as_str(),
         shown(model, status)
     );
-    let x = pen.text((area.x, area.y), area.width, &text, style);
+    let x = painter.text((area.x, area.y), area.width, &text, style);
     // One blank before the border.
     let room = area.width.saturating_sub(NUMBERS_COLUMNS + 1);
     let bar_columns = (room / 3).min(BAR_COLUMNS_MAX);
     let bar = bar(number, whole, bar_columns);
-    pen.text((x, area.y), bar_columns.min(room), &bar, style);
+    painter.text((x, area.y), bar_columns.min(room), &bar, style);
     let seconds = room.saturating_sub(bar_columns + 1);
     let sample = |sample: &Sample| sample.is_known.then(|| of(sample.users, status));
     let numbers: Vec<_> = model.history.last(usize::from(seconds)).map(sample).collect();
-    pen.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
+    painter.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
 }
 
 /// How much is told, by the room there is.
@@ -127,11 +127,11 @@ enum Words {
 }
 
 /// What is wrong first, then how much happens and how fast it is told; the changes of the last seconds take what room is left.
-fn figures(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
+fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let width_of = |pieces: &[Span]| pieces.iter().map(Span::width).sum::<usize>();
-    let troubles = troubles(model, width, pen);
+    let troubles = troubles(model, width, painter);
     let room = width.saturating_sub(width_of(&troubles));
-    let told = |words| (changes(model, words, pen), of_daemon(model, words, pen));
+    let told = |words| (changes(model, words, painter), of_daemon(model, words, painter));
     let fits = |words: &Words| {
         let (changes, rest) = told(*words);
         width_of(&[changes]) + width_of(&rest) + CHANGES_COLUMNS_MIN < room
@@ -147,15 +147,15 @@ fn figures(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
         let sample = |sample: &Sample| sample.is_known.then_some(sample.changes);
         let numbers: Vec<_> = model.history.last(left.min(CHANGES_COLUMNS)).map(sample).collect();
         let blank = if numbers.is_empty() { "" } else { " " };
-        pieces.push(span(format!("{blank}{}", sparkline(&numbers)), pen.theme.accent()));
+        pieces.push(span(format!("{blank}{}", sparkline(&numbers)), painter.theme.accent()));
     }
     pieces.extend(rest);
     pieces
 }
 
 /// What an operator must see before anything else. What is told of it takes at most half of the line.
-fn troubles(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn troubles(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let store = model.stats.as_ref().map(|stats| &stats.store);
     let error = store.and_then(|store| store.error.clone());
     // Without numbers the last error is an old one.
@@ -169,7 +169,7 @@ fn troubles(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
     pieces
 }
 
-fn changes(model: &Model, words: Words, pen: &Pen) -> Span<'static> {
+fn changes(model: &Model, words: Words, painter: &Painter) -> Span<'static> {
     let rate = model
         .stats
         .as_ref()
@@ -178,11 +178,11 @@ fn changes(model: &Model, words: Words, pen: &Pen) -> Span<'static> {
         Words::All | Words::Most => format!("{rate} changes"),
         Words::Short => rate,
     };
-    span(text, pen.theme.strong())
+    span(text, painter.theme.strong())
 }
 
-fn of_daemon(model: &Model, words: Words, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn of_daemon(model: &Model, words: Words, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let Some(stats) = &model.stats else {
         return Vec::new();
     };

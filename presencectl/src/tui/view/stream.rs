@@ -8,7 +8,7 @@ use super::super::layout::Layout;
 use super::super::model::feed::Change;
 use super::super::model::{Model, Panel};
 use super::format;
-use super::pen::{Pen, columns, cut, span};
+use super::painter::{Painter, columns, cut, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
@@ -29,23 +29,23 @@ const USER_COLUMNS_MAX: usize = 36;
 /// So much of an id mostly tells it from others.
 const USER_COLUMNS_TELLING: usize = 12;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let area = layout.stream;
     if area.is_empty() {
         return;
     }
-    pen.panel(area, &title(model, pen), model.panel == Panel::Stream);
+    painter.panel(area, &title(model, painter), model.panel == Panel::Stream);
     let inside = area.inside();
     let mut is_empty = true;
     for (change, y) in model.feed.window(usize::from(inside.height)).zip(inside.y..) {
         let width = inside.width.saturating_sub(2);
-        let line = line(model, change, (width.into(), pen));
-        pen.line((inside.x + 1, y), width, &line);
+        let line = line(model, change, (width.into(), painter));
+        painter.line((inside.x + 1, y), width, &line);
         is_empty = false;
     }
     if is_empty && model.feed.total() == 0 && !inside.is_empty() {
-        let style = pen.theme.faint();
-        pen.text(
+        let style = painter.theme.faint();
+        painter.text(
             (inside.x + 1, inside.y),
             inside.width.saturating_sub(1),
             "no change yet",
@@ -54,8 +54,8 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     }
 }
 
-fn title(model: &Model, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn title(model: &Model, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
     if model.roster.is_started() {
         let total = format::counted(model.feed.total(), "change");
@@ -69,9 +69,9 @@ fn title(model: &Model, pen: &Pen) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'static> {
-    let theme = pen.theme;
-    let told = told(change, width, pen);
+fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> Line<'static> {
+    let theme = painter.theme;
+    let told = told(change, width, painter);
     let told_columns: usize = told.iter().map(Span::width).sum();
     // Below each other where there is room, else as much of the id as the change leaves.
     let (user_columns, change_columns) = match width {
@@ -117,8 +117,8 @@ fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> us
 }
 
 /// From what to what, what was chosen, and what is odd about it.
-fn told(change: &Change, width: usize, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let mut pieces = match change.to {
         None => vec![span("forgotten", theme.unusual())],
         Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(format::sign(to), theme.status(to))],

@@ -11,16 +11,20 @@ use super::super::model::column::Column;
 use super::super::model::roster::Row;
 use super::super::model::{Link, Model, Panel};
 use super::format;
-use super::pen::{Pen, cut, end, span};
+use super::painter::{Painter, cut, end, span};
 use crate::output::escape::{escape, escape_each};
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     if layout.users.is_empty() {
         return;
     }
-    pen.panel(layout.users, &title(model, layout, pen), model.panel == Panel::Users);
+    painter.panel(
+        layout.users,
+        &title(model, layout, painter),
+        model.panel == Panel::Users,
+    );
     let columns = layout::columns(layout.users_head(), model.times, model.table.sorted_by());
-    headings(model, &columns, pen);
+    headings(model, &columns, painter);
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));
     if rows.is_empty() {
@@ -28,9 +32,9 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
         return;
     }
     if window.is_empty() {
-        empty(model, rows, pen);
+        empty(model, rows, painter);
     }
-    place(model, layout, pen);
+    place(model, layout, painter);
     let cursor = model
         .table
         .cursor()
@@ -38,32 +42,32 @@ pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
     for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
         if let Some(row) = model.roster.row(*slot) {
             for place in &columns {
-                cell(model, row, (*place, y), pen);
+                cell(model, row, (*place, y), painter);
             }
         }
         if cursor == Some(index) {
-            pen.restyle(Area { y, height: 1, ..rows }, pen.theme.marked());
-            pen.cell((rows.x, y), "▶", pen.theme.marked());
+            painter.restyle(Area { y, height: 1, ..rows }, painter.theme.marked());
+            painter.cell((rows.x, y), "▶", painter.theme.marked());
         }
     }
 }
 
 /// Where one is in a list that is longer than the screen: the row with the cursor, else the rows in sight.
-fn place(model: &Model, layout: &Layout, pen: &mut Pen) {
+fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
     let (table, has_focus) = (&model.table, model.panel == Panel::Users);
     let rows = usize::from(layout.users_rows().height);
     match table.cursor().filter(|_| table.len() > 1) {
         Some(cursor) => {
             let (at, all) = (format::count(cursor as u64 + 1), format::count(table.len() as u64));
-            pen.foot(layout.users, &format!(" {at} of {all} "), has_focus);
+            painter.foot(layout.users, &format!(" {at} of {all} "), has_focus);
         }
-        None => pen.part(layout.users, (table.top(), rows, table.len()), has_focus),
+        None => painter.part(layout.users, (table.top(), rows, table.len()), has_focus),
     }
 }
 
 /// What is listed, by what it is sorted, and what is searched.
-fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let (table, total) = (&model.table, model.roster.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
     let listed = format::count(table.fitting(&model.roster) as u64);
@@ -105,7 +109,7 @@ fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn headings(model: &Model, columns: &[ColumnPlace], pen: &mut Pen) {
+fn headings(model: &Model, columns: &[ColumnPlace], painter: &mut Painter) {
     let (order, y) = (model.table.order(), Layout::of(model).users_head().y);
     for place in columns {
         let is_sorted = order.filter(|order| order.column == place.column);
@@ -115,19 +119,19 @@ fn headings(model: &Model, columns: &[ColumnPlace], pen: &mut Pen) {
             None => "",
         };
         let style = match is_sorted {
-            Some(_) => pen.theme.sorted(),
-            None => pen.theme.heading(),
+            Some(_) => painter.theme.sorted(),
+            None => painter.theme.heading(),
         };
         let text = format!("{}{arrow}", place.column.heading());
         if place.column == Column::Sessions {
-            pen.text_right((place.x, y), place.width, &text, style);
+            painter.text_right((place.x, y), place.width, &text, style);
         } else {
-            pen.text((place.x, y), place.width, &text, style);
+            painter.text((place.x, y), place.width, &text, style);
         }
     }
 }
 
-fn empty(model: &Model, rows: Area, pen: &mut Pen) {
+fn empty(model: &Model, rows: Area, painter: &mut Painter) {
     let text = match (&model.link, &model.search) {
         (Link::Connecting | Link::Loading, _) => "reading who is here…",
         (_, Some(_)) => "nobody listed matches; Enter asks for exactly this id",
@@ -138,26 +142,26 @@ fn empty(model: &Model, rows: Area, pen: &mut Pen) {
             Filter::Only(_) => "nobody is shown so; 0 shows everyone present",
         },
     };
-    pen.text(
+    painter.text(
         (rows.x + 1, rows.y),
         rows.width.saturating_sub(1),
         text,
-        pen.theme.faint(),
+        painter.theme.faint(),
     );
 }
 
-fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen) {
+fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), painter: &mut Painter) {
     let at = (place.x, y);
-    let theme = pen.theme;
+    let theme = painter.theme;
     let status = theme.status(row.status);
     let (text, style) = match place.column {
         Column::User => {
-            pen.line(at, place.width, &user(model, row, pen));
+            painter.line(at, place.width, &user(model, row, painter));
             return;
         }
         Column::Sessions => {
             let count = format::count(row.sessions.into());
-            return pen.text_right(at, place.width, &count, Style::new());
+            return painter.text_right(at, place.width, &count, Style::new());
         }
         Column::Status => (format::status(row.status), status),
         Column::Why => match (row.note, row.reason) {
@@ -169,11 +173,11 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen)
         Column::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
         Column::Node => (escape(model.roster.node_name(row)).into_owned(), theme.faint()),
     };
-    pen.text(at, place.width, &text, style);
+    painter.text(at, place.width, &text, style);
 }
 
 /// The id with what matches the search in another style.
-fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
+fn user(model: &Model, row: &Row, painter: &Painter) -> Line<'static> {
     let matched = model.table.matched(&row.user);
     let mut spans: Vec<Span> = Vec::new();
     let mut was_match = false;
@@ -184,7 +188,14 @@ fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
         match spans.last_mut() {
             Some(last) if is_mark || was_match == is_match => last.content.to_mut().push_str(&piece),
             _ => {
-                spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() }));
+                spans.push(span(
+                    piece,
+                    if is_match {
+                        painter.theme.matched()
+                    } else {
+                        Style::new()
+                    },
+                ));
                 was_match = is_match;
             }
         }

@@ -358,8 +358,8 @@ fn a_store_in_trouble_and_a_record_that_was_made_up() {
 #[test]
 fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
     let mut buffer = Buffer::empty(Rect::new(0, 0, 1, 1));
-    let pen = super::super::pen::Pen::new(&mut buffer, Theme::plain());
-    let lines = super::super::help::lines(&pen);
+    let painter = super::super::painter::Painter::new(&mut buffer, Theme::plain());
+    let lines = super::super::help::lines(&painter);
     assert_eq!(lines.len(), layout::help_rows());
     let mut model = empty(80, 24);
     press(&mut model, "?");

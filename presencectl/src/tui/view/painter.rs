@@ -13,13 +13,13 @@ use super::super::theme::Theme;
 use super::format::count;
 
 /// A picture that is being drawn.
-pub(super) struct Pen<'a> {
+pub(super) struct Painter<'a> {
     buffer: &'a mut Buffer,
     /// Its colours.
     pub(super) theme: Theme,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> Painter<'a> {
     pub(super) const fn new(buffer: &'a mut Buffer, theme: Theme) -> Self {
         Self { buffer, theme }
     }
@@ -308,7 +308,7 @@ mod tests {
     fn a_mark_without_a_letter_is_spelled_out_and_one_with_a_letter_is_not() {
         let drawn = |text: &str| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 16, 1));
-            Pen::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
+            Painter::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
             let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
             cells.collect::<String>().trim_end().to_owned()
         };
@@ -339,7 +339,7 @@ mod tests {
         let drawn = |width| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 1));
             let line = Line::from(vec![span("abc", Style::new()), span("def", Style::new())]);
-            Pen::new(&mut buffer, theme).line((0, 0), width, &line);
+            Painter::new(&mut buffer, theme).line((0, 0), width, &line);
             let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
             cells.collect::<String>().trim_end().to_owned()
         };
