@@ -3,7 +3,7 @@
 use presence::wire::record::Record;
 use presence::{CustomStatus, UserId, Wall};
 
-use super::model::feed::Change;
+use super::model::change_log::Change;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::effect::{ExportFormat, Exported};
 use super::message::Answer;
-use super::model::feed::Change;
+use super::model::change_log::Change;
 use crate::output::{Sheet, changes, json, number, records};
 
 /// How many files of the same second there may be.

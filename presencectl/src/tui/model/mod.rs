@@ -1,8 +1,8 @@
 //! The state of the dashboard: everything a picture is made from. It knows no drawing library, no terminal, no network and no
 //! clock; only `update` changes it.
 
+pub(crate) mod change_log;
 pub(crate) mod column;
-pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod line;
 mod nodes;
@@ -24,7 +24,7 @@ use presence::{Mono, Now, UserId, Wall};
 
 use super::geometry::Size;
 use super::keymap::{self, Place};
-use feed::Feed;
+use change_log::ChangeLog;
 use history::History;
 use line::Line;
 use overlay::Overlay;
@@ -192,7 +192,7 @@ pub(crate) struct Model {
     pub(crate) daemon: Daemon,
     pub(crate) roster: Roster,
     pub(crate) table: Table,
-    pub(crate) feed: Feed,
+    pub(crate) change_log: ChangeLog,
     pub(crate) history: History,
     /// The daemon's numbers, as they were last.
     pub(crate) stats: Option<Box<Stats>>,
@@ -239,7 +239,7 @@ impl Model {
             daemon: Daemon::default(),
             roster: Roster::default(),
             table: Table::default(),
-            feed: Feed::default(),
+            change_log: ChangeLog::default(),
             history: History::default(),
             stats: None,
             stats_error: None,
@@ -364,7 +364,7 @@ impl Model {
     /// How to get back to what is live, where one is not.
     fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
         let is_lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
-        let is_back = self.place() == Place::Stream && !self.feed.is_following() && self.paused_since.is_none();
+        let is_back = self.place() == Place::Stream && !self.change_log.is_following() && self.paused_since.is_none();
         let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
         let newest = is_back.then_some((keymap::Action::Last, "to the newest"));
         reconnect.into_iter().chain(newest).collect()

@@ -7,7 +7,7 @@ use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
 use presence::{Reason, Status, UserId, Wall};
 
-use super::feed::Change;
+use super::change_log::Change;
 use super::nodes::Nodes;
 pub(crate) use super::row::Row;
 use super::row::{blank, change_of, change_of_record, fill};

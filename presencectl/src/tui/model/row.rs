@@ -3,7 +3,7 @@
 use presence::wire::record::Record;
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
-use super::feed::Change;
+use super::change_log::Change;
 
 /// One user.
 #[derive(Debug, Clone, PartialEq)]

@@ -117,13 +117,13 @@ fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
             model.table.set_held(false);
-            model.feed.release();
+            model.change_log.release();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
             settle(model);
             model.table.set_held(true);
-            model.feed.hold();
+            model.change_log.hold();
         }
     }
 }

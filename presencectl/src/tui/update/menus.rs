@@ -128,7 +128,7 @@ fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
         (Ask::Forget(user), Choice::Yes) => Effect::Forget(user),
         (Ask::ExportUsers, Choice::Format(format)) => export_users(model, format),
         (Ask::ExportChanges, Choice::Format(format)) => Effect::Export {
-            what: Exported::Changes(model.feed.all().cloned().collect()),
+            what: Exported::Changes(model.change_log.all().cloned().collect()),
             format,
             now: model.now,
         },

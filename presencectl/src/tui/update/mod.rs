@@ -58,7 +58,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
 pub(crate) fn settle(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
     model.table.settle(&mut model.roster, rows);
-    model.feed.settle();
+    model.change_log.settle();
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {

@@ -114,7 +114,10 @@ fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
     if !rows.holds(x, y) {
         return;
     }
-    let change = model.feed.drawn(usize::from(rows.height)).nth(usize::from(y - rows.y));
+    let change = model
+        .change_log
+        .drawn(usize::from(rows.height))
+        .nth(usize::from(y - rows.y));
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
         if model.table.select_user(&model.roster, &user, rows) {

@@ -76,13 +76,13 @@ pub(super) fn follow_selection(model: &mut Model) {
 pub(super) fn scroll_stream(model: &mut Model, by: Move) {
     let rows = Layout::of(model).rows_of(Panel::Stream);
     match by {
-        Move::First => model.feed.scroll_to_oldest(rows),
-        Move::Last => model.feed.follow(),
-        by => model.feed.scroll(by.lines(rows), rows),
+        Move::First => model.change_log.scroll_to_oldest(rows),
+        Move::Last => model.change_log.follow(),
+        by => model.change_log.scroll(by.lines(rows), rows),
     }
     // While all stands still, so does the bottom.
-    if model.paused_since.is_some() && model.feed.is_following() {
-        model.feed.hold();
+    if model.paused_since.is_some() && model.change_log.is_following() {
+        model.change_log.hold();
     }
 }
 

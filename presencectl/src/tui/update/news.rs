@@ -7,7 +7,7 @@ use presence::{Mono, Wall};
 
 use super::super::effect::Effect;
 use super::super::message::News;
-use super::super::model::feed::Change;
+use super::super::model::change_log::Change;
 use super::super::model::{Asked, Daemon, Link, Model};
 use super::ticks::hear_clock;
 use super::{settle, tell};
@@ -110,6 +110,6 @@ fn mark_detail(model: &mut Model, users: &[Update]) {
 
 fn push(model: &mut Model, changes: Vec<Change>) {
     for change in changes {
-        model.feed.push(change);
+        model.change_log.push(change);
     }
 }

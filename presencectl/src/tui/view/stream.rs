@@ -5,7 +5,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
-use super::super::model::feed::Change;
+use super::super::model::change_log::Change;
 use super::super::model::{Model, Panel};
 use super::format;
 use super::painter::{Painter, columns, cut, span};
@@ -37,13 +37,13 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     painter.panel(area, &title(model, painter), model.panel == Panel::Stream);
     let inside = area.inside();
     let mut is_empty = true;
-    for (change, y) in model.feed.window(usize::from(inside.height)).zip(inside.y..) {
+    for (change, y) in model.change_log.window(usize::from(inside.height)).zip(inside.y..) {
         let width = inside.width.saturating_sub(2);
         let line = line(model, change, (width.into(), painter));
         painter.line((inside.x + 1, y), width, &line);
         is_empty = false;
     }
-    if is_empty && model.feed.total() == 0 && !inside.is_empty() {
+    if is_empty && model.change_log.total() == 0 && !inside.is_empty() {
         let style = painter.theme.faint();
         painter.text(
             (inside.x + 1, inside.y),
@@ -58,11 +58,11 @@ fn title(model: &Model, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
     if model.roster.is_started() {
-        let total = format::counted(model.feed.total(), "change");
+        let total = format::counted(model.change_log.total(), "change");
         pieces.push(span(format!("{total} "), theme.faint()));
     }
-    if !model.feed.is_following() {
-        let unseen = format::count(model.feed.unseen());
+    if !model.change_log.is_following() {
+        let unseen = format::count(model.change_log.unseen());
         let why = if model.paused_since.is_some() { "held; " } else { "" };
         pieces.push(span(format!("{why}{unseen} newer below "), theme.unusual()));
     }

@@ -69,7 +69,7 @@ fn model(place: Place, variant: u16) -> Model {
             drawn_lines: std::cell::Cell::new(100),
             ..Detail::new(user("user-07"))
         });
-        model.feed.scroll(-40, 10);
+        model.change_log.scroll(-40, 10);
         model.times = Times::Relative;
         model
             .table

@@ -74,7 +74,7 @@ fn the_wheel_scrolls_what_lies_under_it_and_leaves_the_selection() {
         );
     }
     mouse(&mut model, Gesture::WheelUp, layout.stream.x + 1, layout.stream.y + 1);
-    assert_eq!(model.feed.unseen(), 3);
+    assert_eq!(model.change_log.unseen(), 3);
     assert_eq!(model.panel, Panel::Users);
 }
 

@@ -78,7 +78,7 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
     settle(&mut model);
     assert_eq!((listed(&model), model.stale_for()), (vec!["bob".to_owned()], None));
     let told: Vec<_> = model
-        .feed
+        .change_log
         .all()
         .map(|change| (change.user.to_string(), change.to))
         .collect();
@@ -131,11 +131,11 @@ fn a_pause_holds_still_what_is_looked_at_and_loses_no_count() {
     update(&mut model, changed("ann", Status::Online, 20));
     settle(&mut model);
     assert_eq!(listed(&model), ["bob"]);
-    assert_eq!((model.feed.unseen(), model.feed.total()), (10, 11));
-    assert_eq!(model.feed.window(5).count(), 1);
+    assert_eq!((model.change_log.unseen(), model.change_log.total()), (10, 11));
+    assert_eq!(model.change_log.window(5).count(), 1);
     type_text(&mut model, " ");
     assert_eq!(listed(&model), ["ann", "bob"]);
-    assert_eq!(model.feed.unseen(), 0);
+    assert_eq!(model.change_log.unseen(), 0);
 }
 
 #[test]

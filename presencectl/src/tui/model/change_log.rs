@@ -9,7 +9,7 @@ pub(crate) const KEPT_MAX: usize = 10_000;
 
 /// The changes.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Feed {
+pub(crate) struct ChangeLog {
     /// Oldest first.
     kept: VecDeque<Change>,
     /// How many came in all.
@@ -26,7 +26,7 @@ pub(crate) struct Feed {
     drawn: u64,
 }
 
-impl Feed {
+impl ChangeLog {
     /// One more came. What is being looked at stays where it is.
     pub(crate) fn push(&mut self, change: Change) {
         if self.kept.len() == KEPT_MAX {
@@ -162,40 +162,40 @@ mod tests {
         }
     }
 
-    fn shown(feed: &Feed, rows: usize) -> Vec<i64> {
-        feed.window(rows).map(|change| change.at.as_millis()).collect()
+    fn shown(change_log: &ChangeLog, rows: usize) -> Vec<i64> {
+        change_log.window(rows).map(|change| change.at.as_millis()).collect()
     }
 
-    fn feed(count: usize) -> Feed {
-        let mut feed = Feed::default();
-        (1..=count).for_each(|number| feed.push(change(number)));
-        feed
+    fn change_log(count: usize) -> ChangeLog {
+        let mut change_log = ChangeLog::default();
+        (1..=count).for_each(|number| change_log.push(change(number)));
+        change_log
     }
 
     #[test]
     fn the_newest_is_followed_until_one_scrolls_and_again_at_the_end() {
-        let mut feed = feed(10);
-        assert_eq!(shown(&feed, 3), [8, 9, 10]);
-        feed.scroll(-2, 3);
-        assert_eq!(shown(&feed, 3), [6, 7, 8]);
-        feed.push(change(11));
-        assert_eq!((shown(&feed, 3), feed.unseen()), (vec![6, 7, 8], 3));
-        feed.scroll(2, 3);
-        assert!(!feed.is_following());
-        feed.scroll(1, 3);
-        assert!(feed.is_following());
-        assert_eq!((shown(&feed, 3), feed.unseen()), (vec![9, 10, 11], 0));
+        let mut change_log = change_log(10);
+        assert_eq!(shown(&change_log, 3), [8, 9, 10]);
+        change_log.scroll(-2, 3);
+        assert_eq!(shown(&change_log, 3), [6, 7, 8]);
+        change_log.push(change(11));
+        assert_eq!((shown(&change_log, 3), change_log.unseen()), (vec![6, 7, 8], 3));
+        change_log.scroll(2, 3);
+        assert!(!change_log.is_following());
+        change_log.scroll(1, 3);
+        assert!(change_log.is_following());
+        assert_eq!((shown(&change_log, 3), change_log.unseen()), (vec![9, 10, 11], 0));
     }
 
     #[test]
     fn nobody_scrolls_beyond_the_oldest() {
-        let mut feed = feed(5);
-        feed.scroll(-100, 3);
-        assert_eq!(shown(&feed, 3), [1, 2, 3]);
-        let mut few = super::tests::feed(2);
+        let mut change_log = change_log(5);
+        change_log.scroll(-100, 3);
+        assert_eq!(shown(&change_log, 3), [1, 2, 3]);
+        let mut few = super::tests::change_log(2);
         few.scroll(-1, 3);
         assert_eq!(shown(&few, 3), [1, 2]);
-        let mut none = Feed::default();
+        let mut none = ChangeLog::default();
         none.scroll(-1, 3);
         none.scroll(1, 3);
         assert_eq!(shown(&none, 3), Vec::<i64>::new());
@@ -203,55 +203,58 @@ mod tests {
 
     #[test]
     fn a_pause_before_the_first_change_holds_that_back_too() {
-        let mut feed = Feed::default();
-        feed.hold();
-        feed.push(change(1));
-        assert_eq!((shown(&feed, 3), feed.unseen()), (vec![], 1));
-        feed.follow();
-        assert_eq!(shown(&feed, 3), [1]);
+        let mut change_log = ChangeLog::default();
+        change_log.hold();
+        change_log.push(change(1));
+        assert_eq!((shown(&change_log, 3), change_log.unseen()), (vec![], 1));
+        change_log.follow();
+        assert_eq!(shown(&change_log, 3), [1]);
     }
 
     #[test]
     fn a_pause_holds_still_and_loses_no_count_even_beyond_what_is_kept() {
-        let mut feed = feed(4);
-        feed.hold();
+        let mut change_log = change_log(4);
+        change_log.hold();
         let more = 2 * KEPT_MAX + 100;
-        (5..5 + more).for_each(|number| feed.push(change(number)));
-        assert_eq!((feed.unseen(), feed.total()), (more as u64, more as u64 + 4));
-        assert_eq!(shown(&feed, 3), [2, 3, 4], "what is looked at stays");
-        feed.scroll(1, 3);
-        let oldest = feed.total() as i64 - KEPT_MAX as i64 + 1;
-        assert_eq!(shown(&feed, 3), [3, 4, oldest], "what came between is not kept");
-        feed.scroll(1, 3);
-        assert_eq!(shown(&feed, 3), [4, oldest, oldest + 1]);
-        feed.scroll_to_oldest(3);
-        assert_eq!(shown(&feed, 3), [1, 2, 3]);
-        feed.scroll(i64::from(i32::MAX), 3);
-        assert!(feed.is_following());
-        feed.release();
-        assert_eq!(feed.all().count(), KEPT_MAX);
+        (5..5 + more).for_each(|number| change_log.push(change(number)));
+        assert_eq!(
+            (change_log.unseen(), change_log.total()),
+            (more as u64, more as u64 + 4)
+        );
+        assert_eq!(shown(&change_log, 3), [2, 3, 4], "what is looked at stays");
+        change_log.scroll(1, 3);
+        let oldest = change_log.total() as i64 - KEPT_MAX as i64 + 1;
+        assert_eq!(shown(&change_log, 3), [3, 4, oldest], "what came between is not kept");
+        change_log.scroll(1, 3);
+        assert_eq!(shown(&change_log, 3), [4, oldest, oldest + 1]);
+        change_log.scroll_to_oldest(3);
+        assert_eq!(shown(&change_log, 3), [1, 2, 3]);
+        change_log.scroll(i64::from(i32::MAX), 3);
+        assert!(change_log.is_following());
+        change_log.release();
+        assert_eq!(change_log.all().count(), KEPT_MAX);
     }
 
     #[test]
     fn what_is_read_in_a_pause_after_it_began_stays_as_long_as_it_is_kept() {
-        let mut feed = feed(4);
-        feed.hold();
-        (5..=KEPT_MAX).for_each(|number| feed.push(change(number)));
-        feed.scroll(6, 3);
-        assert_eq!(shown(&feed, 3), [8, 9, 10]);
-        (1..=6).for_each(|number| feed.push(change(KEPT_MAX + number)));
-        assert_eq!(shown(&feed, 3), [8, 9, 10]);
-        feed.push(change(0));
-        (1..=6).for_each(|number| feed.push(change(KEPT_MAX + number)));
-        assert_eq!(feed.window(3).count(), 3, "what is still there");
+        let mut change_log = change_log(4);
+        change_log.hold();
+        (5..=KEPT_MAX).for_each(|number| change_log.push(change(number)));
+        change_log.scroll(6, 3);
+        assert_eq!(shown(&change_log, 3), [8, 9, 10]);
+        (1..=6).for_each(|number| change_log.push(change(KEPT_MAX + number)));
+        assert_eq!(shown(&change_log, 3), [8, 9, 10]);
+        change_log.push(change(0));
+        (1..=6).for_each(|number| change_log.push(change(KEPT_MAX + number)));
+        assert_eq!(change_log.window(3).count(), 3, "what is still there");
     }
 
     #[test]
     fn scrolled_back_without_a_pause_the_oldest_that_is_kept_is_the_end() {
-        let mut feed = feed(KEPT_MAX);
-        feed.scroll_to_oldest(3);
-        assert_eq!(shown(&feed, 3), [1, 2, 3]);
-        (1..=10).for_each(|number| feed.push(change(KEPT_MAX + number)));
-        assert_eq!(shown(&feed, 3), [11]);
+        let mut change_log = change_log(KEPT_MAX);
+        change_log.scroll_to_oldest(3);
+        assert_eq!(shown(&change_log, 3), [1, 2, 3]);
+        (1..=10).for_each(|number| change_log.push(change(KEPT_MAX + number)));
+        assert_eq!(shown(&change_log, 3), [11]);
     }
 }
