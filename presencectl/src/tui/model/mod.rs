@@ -4,12 +4,12 @@
 pub(crate) mod change_log;
 pub(crate) mod column;
 pub(crate) mod history;
+pub(crate) mod known_users;
 pub(crate) mod line;
 mod nodes;
 pub(crate) mod order;
 pub(crate) mod overlay;
 mod query;
-pub(crate) mod roster;
 mod row;
 pub(crate) mod table;
 #[cfg(test)]
@@ -26,9 +26,9 @@ use super::geometry::Size;
 use super::keymap::{self, Place};
 use change_log::ChangeLog;
 use history::History;
+use known_users::KnownUsers;
 use line::Line;
 use overlay::Overlay;
-use roster::Roster;
 use table::Table;
 
 /// For how long a notice stands.
@@ -190,7 +190,7 @@ pub(crate) struct Model {
     pub(crate) size: Size,
     pub(crate) link: Link,
     pub(crate) daemon: Daemon,
-    pub(crate) roster: Roster,
+    pub(crate) known_users: KnownUsers,
     pub(crate) table: Table,
     pub(crate) change_log: ChangeLog,
     pub(crate) history: History,
@@ -237,7 +237,7 @@ impl Model {
             size,
             link: Link::Connecting,
             daemon: Daemon::default(),
-            roster: Roster::default(),
+            known_users: KnownUsers::default(),
             table: Table::default(),
             change_log: ChangeLog::default(),
             history: History::default(),

@@ -3,7 +3,7 @@
 use presence::Wall;
 
 use super::column::Column;
-use super::roster::{Roster, Row};
+use super::known_users::{KnownUsers, Row};
 
 /// By what the rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Order {
     }
 
     /// What a row is ordered by. Rows whose keys are alike stand by user id.
-    pub(crate) fn key(self, roster: &Roster, row: &Row) -> i64 {
+    pub(crate) fn key(self, known_users: &KnownUsers, row: &Row) -> i64 {
         let key = match self.column {
             Column::User => return 0,
             Column::Since => return time_key(row.since, self.is_descending),
@@ -34,7 +34,7 @@ impl Order {
             Column::Status => row.status as i64,
             Column::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
             Column::Sessions => i64::from(row.sessions),
-            Column::Node => roster.node_rank(row),
+            Column::Node => known_users.node_rank(row),
         };
         if self.is_descending { key.saturating_neg() } else { key }
     }

@@ -4,7 +4,7 @@ use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use presence::UserId;
 
-use super::roster::Slot;
+use super::known_users::Slot;
 
 /// What one searches: characters that an id has in this order, words in any.
 #[derive(Debug)]

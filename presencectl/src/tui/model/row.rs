@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) last_active: Option<Wall>,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) sessions: u32,
-    /// A number for each distinct list of nodes; [`node_name`](super::roster::Roster::node_name) has the words.
+    /// A number for each distinct list of nodes; [`node_name`](super::known_users::KnownUsers::node_name) has the words.
     pub(crate) node: u16,
     pub(crate) choice: Option<CustomStatus>,
     pub(crate) note: Option<&'static str>,

@@ -7,9 +7,9 @@ use presence::{Status, UserId};
 
 use super::super::keymap::Filter;
 use super::column::Column;
+use super::known_users::{KnownUsers, Row, Slot};
 use super::order::Order;
 use super::query::Query;
-use super::roster::{Roster, Row, Slot};
 
 /// The table.
 #[derive(Debug, Default)]
@@ -84,10 +84,10 @@ impl Table {
     }
 
     /// Lists others, from the first. Whoever is selected stays so if it is one of them.
-    pub(crate) fn set_filter(&mut self, roster: &Roster, filter: Filter) {
+    pub(crate) fn set_filter(&mut self, known_users: &KnownUsers, filter: Filter) {
         self.filter = filter;
         self.is_changed = true;
-        let row = self.selected.as_ref().and_then(|user| roster.find(user));
+        let row = self.selected.as_ref().and_then(|user| known_users.find(user));
         if !row.is_some_and(|(_, row)| self.fits(row)) {
             self.deselect();
             (self.cursor, self.top) = (0, 0);
@@ -123,8 +123,8 @@ impl Table {
     }
 
     /// How many of them are listed for what they are, and not because they are selected.
-    pub(crate) fn fitting(&self, roster: &Roster) -> usize {
-        let row = self.listed.get(self.cursor).and_then(|slot| roster.row(*slot));
+    pub(crate) fn fitting(&self, known_users: &KnownUsers) -> usize {
+        let row = self.listed.get(self.cursor).and_then(|slot| known_users.row(*slot));
         let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.fits(row));
         self.listed.len() - usize::from(is_kept)
     }
@@ -161,33 +161,33 @@ impl Table {
     }
 
     /// Selects a row, the nearest there is, and shows it.
-    pub(crate) fn select(&mut self, roster: &Roster, index: usize, rows: usize) {
+    pub(crate) fn select(&mut self, known_users: &KnownUsers, index: usize, rows: usize) {
         self.cursor = index.min(self.listed.len().saturating_sub(1));
         self.deselect();
         self.selected = self
             .listed
             .get(self.cursor)
-            .and_then(|slot| roster.row(*slot))
+            .and_then(|slot| known_users.row(*slot))
             .map(|row| row.user.clone());
         self.show_cursor(rows);
     }
 
     /// Moves the selection by so many rows; the first step selects the first row shown.
-    pub(crate) fn step(&mut self, roster: &Roster, by: i64, rows: usize) {
+    pub(crate) fn step(&mut self, known_users: &KnownUsers, by: i64, rows: usize) {
         let from = match self.cursor() {
             Some(cursor) => cursor.saturating_add_signed(isize::try_from(by).unwrap_or(0)),
             None => self.top,
         };
-        self.select(roster, from, rows);
+        self.select(known_users, from, rows);
     }
 
     /// Selects a user, if it is listed. Whether it is.
-    pub(crate) fn select_user(&mut self, roster: &Roster, user: &UserId, rows: usize) -> bool {
-        let at = roster
+    pub(crate) fn select_user(&mut self, known_users: &KnownUsers, user: &UserId, rows: usize) -> bool {
+        let at = known_users
             .find(user)
             .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
         if let Some(at) = at {
-            self.select(roster, at, rows);
+            self.select(known_users, at, rows);
         }
         at.is_some()
     }
@@ -231,39 +231,39 @@ impl Table {
     }
 
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
-    pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
+    pub(crate) fn settle(&mut self, known_users: &mut KnownUsers, rows: usize) {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
-        roster.forget_surplus(self.selected.as_ref());
+        known_users.forget_surplus(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
         }
         for user in std::mem::take(&mut self.deselected) {
-            roster.touch_user(&user);
+            known_users.touch_user(&user);
         }
-        let touched = roster.take_touched();
+        let touched = known_users.take_touched();
         if touched.is_empty() && !self.is_changed {
             return;
         }
         let line = self.is_in_sight().then(|| self.cursor - self.top);
-        let heir = self.heir(roster);
-        self.keep_by_user(roster, &touched);
+        let heir = self.heir(known_users);
+        self.keep_by_user(known_users, &touched);
         if std::mem::take(&mut self.is_changed) {
-            self.list_anew(roster);
+            self.list_anew(known_users);
         } else {
-            self.merge(roster, &touched);
+            self.merge(known_users, &touched);
         }
-        touched.iter().for_each(|slot| roster.drop_row(*slot));
-        self.find_cursor(roster, line, heir, rows);
+        touched.iter().for_each(|slot| known_users.drop_row(*slot));
+        self.find_cursor(known_users, line, heir, rows);
     }
 
-    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, heir: Option<Slot>, rows: usize) {
+    fn find_cursor(&mut self, known_users: &KnownUsers, line: Option<usize>, heir: Option<Slot>, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self.top.min(last);
         let Some(user) = &self.selected else {
             return;
         };
-        let at = roster
+        let at = known_users
             .find(user)
             .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
         match at {
@@ -278,15 +278,15 @@ impl Table {
             None => {
                 let place = |heir| self.listed.iter().position(|listed| *listed == heir);
                 let at = heir.map_or(usize::MAX, |heir| place(heir).unwrap_or(self.cursor));
-                self.select(roster, at, rows);
+                self.select(known_users, at, rows);
             }
         }
     }
 
     /// Who stands below the selected one and stays.
-    fn heir(&self, roster: &Roster) -> Option<Slot> {
+    fn heir(&self, known_users: &KnownUsers) -> Option<Slot> {
         let below = self.listed.get(self.cursor..).unwrap_or_default();
-        below.iter().copied().find(|slot| !roster.is_gone(*slot))
+        below.iter().copied().find(|slot| !known_users.is_gone(*slot))
     }
 
     /// Whoever is selected stays listed until the selection moves on.

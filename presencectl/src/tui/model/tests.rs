@@ -7,8 +7,8 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
 use super::column::Column;
+use super::known_users::{KnownUsers, LEFT_MAX, Slot};
 use super::order::Order;
-use super::roster::{LEFT_MAX, Roster, Slot};
 use super::table::Table;
 use crate::rng::Rng;
 
@@ -48,37 +48,37 @@ pub(crate) fn removed(name: &str, revision: u64) -> Update {
     })
 }
 
-fn started(users: Vec<Update>) -> Roster {
-    let mut roster = Roster::default();
-    roster.begin_snapshot();
-    assert_eq!(roster.apply(users, NOW), [], "the first picture is no change");
-    assert_eq!(roster.end_snapshot(true, NOW), []);
-    roster
+fn started(users: Vec<Update>) -> KnownUsers {
+    let mut known_users = KnownUsers::default();
+    known_users.begin_snapshot();
+    assert_eq!(known_users.apply(users, NOW), [], "the first picture is no change");
+    assert_eq!(known_users.end_snapshot(true, NOW), []);
+    known_users
 }
 
-fn names(roster: &Roster, slots: &[Slot]) -> Vec<String> {
-    let name = |slot: &Slot| roster.row(*slot).unwrap().user.to_string();
+fn names(known_users: &KnownUsers, slots: &[Slot]) -> Vec<String> {
+    let name = |slot: &Slot| known_users.row(*slot).unwrap().user.to_string();
     slots.iter().map(name).collect()
 }
 
 #[test]
 fn what_is_older_than_what_is_known_changes_nothing() {
-    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+    let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     for late in [update("ann", Status::Online, 4), removed("ann", 4)] {
-        assert_eq!(roster.apply(vec![late], NOW), []);
+        assert_eq!(known_users.apply(vec![late], NOW), []);
     }
-    roster.refresh(vec![record("ann", Status::Online, 4)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![record("ann", Status::Online, 4)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.status, row.revision.get()), (Status::Idle, 5));
-    assert_eq!((roster.counts().online, roster.counts().idle), (0, 1));
+    assert_eq!((known_users.counts().online, known_users.counts().idle), (0, 1));
 }
 
 /// As the table should list them, found the simple way.
-fn naive(roster: &Roster, table: &Table) -> Vec<String> {
+fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
     let order = table.order().unwrap();
-    let mut rows: Vec<_> = (0..u32::try_from(roster.slots()).unwrap())
-        .filter_map(|slot| roster.row(slot))
-        .filter(|row| roster.find(&row.user).is_some())
+    let mut rows: Vec<_> = (0..u32::try_from(known_users.slots()).unwrap())
+        .filter_map(|slot| known_users.row(slot))
+        .filter(|row| known_users.find(&row.user).is_some())
         .filter(|row| match table.filter() {
             Filter::Present => row.status != Status::Offline || table.selected() == Some(&row.user),
             Filter::Only(status) => row.status == status || table.selected() == Some(&row.user),
@@ -129,20 +129,20 @@ fn random_update(rng: &mut Rng, revision: u64) -> Update {
 fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
     for seed in 0..40 {
         let mut rng = Rng::from_seed(seed);
-        let (mut roster, mut table) = (started(vec![]), Table::default());
+        let (mut known_users, mut table) = (started(vec![]), Table::default());
         let mut is_held = false;
         for revision in 1..400_u64 {
             let users = (0..rng.below(4)).map(|_| random_update(&mut rng, revision)).collect();
-            roster.apply(users, NOW);
+            known_users.apply(users, NOW);
             match rng.below(40) {
                 0 => table.sort(Column::ALL[usize::try_from(rng.below(8)).unwrap()]),
                 1 => table.reverse(),
                 2 => table.set_filter(
-                    &roster,
+                    &known_users,
                     Filter::Only(Status::ALL[usize::try_from(rng.below(4)).unwrap()]),
                 ),
-                3 => table.set_filter(&roster, Filter::Present),
-                4 => table.select(&roster, usize::try_from(rng.below(60)).unwrap(), 10),
+                3 => table.set_filter(&known_users, Filter::Present),
+                4 => table.select(&known_users, usize::try_from(rng.below(60)).unwrap(), 10),
                 5 => table.deselect(),
                 6 => {
                     table.set_query(["", "user-1", "-2"][usize::try_from(rng.below(3)).unwrap()]);
@@ -154,13 +154,13 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
                 }
                 _ => {}
             }
-            table.settle(&mut roster, 10);
+            table.settle(&mut known_users, 10);
             if is_held {
                 continue;
             }
             assert_eq!(
-                names(&roster, table.listed()),
-                naive(&roster, &table),
+                names(&known_users, table.listed()),
+                naive(&known_users, &table),
                 "seed {seed}, step {revision}"
             );
             assert!(table.top() <= table.len(), "seed {seed}");
@@ -171,17 +171,17 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
 #[test]
 fn the_counts_are_those_of_the_rows() {
     let mut rng = Rng::from_seed(7);
-    let (mut roster, mut table) = (started(vec![]), Table::default());
+    let (mut known_users, mut table) = (started(vec![]), Table::default());
     for revision in 1..2_000_u64 {
-        roster.apply(vec![random_update(&mut rng, revision)], NOW);
+        known_users.apply(vec![random_update(&mut rng, revision)], NOW);
         if revision % 500 == 0 {
-            roster.begin_snapshot();
-            roster.apply(vec![update("user-01", Status::Online, revision)], NOW);
-            roster.end_snapshot(true, NOW);
-            assert_eq!(roster.counts().total(), 1);
+            known_users.begin_snapshot();
+            known_users.apply(vec![update("user-01", Status::Online, revision)], NOW);
+            known_users.end_snapshot(true, NOW);
+            assert_eq!(known_users.counts().total(), 1);
         }
-        table.settle(&mut roster, 10);
-        assert_eq!(roster.counts().total(), table.len() as u64);
+        table.settle(&mut known_users, 10);
+        assert_eq!(known_users.counts().total(), table.len() as u64);
     }
 }
 
@@ -190,15 +190,15 @@ fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
     let users = (0..50)
         .map(|number| update(&format!("m-{number:02}"), Status::Online, 1))
         .collect();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 20, 10);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 20, 10);
     let line = table.cursor().unwrap() - table.top();
     let early = (0..30)
         .map(|number| update(&format!("a-{number:02}"), Status::Online, 2))
         .collect();
-    roster.apply(early, NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(early, NOW);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-20")));
     assert_eq!(table.cursor(), Some(50));
     assert_eq!(table.cursor().unwrap() - table.top(), line);
@@ -209,15 +209,15 @@ fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 1, 10);
-    roster.apply(vec![update("bob", Status::Offline, 2)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
-    table.select(&roster, 2, 10);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "cid"]);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
+    known_users.apply(vec![update("bob", Status::Offline, 2)], NOW);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
+    table.select(&known_users, 2, 10);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "cid"]);
     assert_eq!(table.selected(), Some(&user("cid")));
 }
 
@@ -226,34 +226,34 @@ fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 1, 10);
-    let changes = roster.apply(vec![removed("bob", 2)], NOW);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
+    let changes = known_users.apply(vec![removed("bob", 2)], NOW);
     assert_eq!((changes[0].from, changes[0].to), (Status::Online, None));
-    table.settle(&mut roster, 10);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("cid")));
     assert_eq!(
-        roster.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
+        known_users.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
         Status::Offline
     );
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
 }
 
 #[test]
 fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
     let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
     table.set_held(true);
-    roster.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["bob", "cid"]);
-    assert_eq!(roster.untaken(), 2);
+    known_users.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["bob", "cid"]);
+    assert_eq!(known_users.untaken(), 2);
     table.set_held(false);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob"]);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
 
 #[test]
@@ -261,18 +261,18 @@ fn the_best_match_comes_first_until_a_column_is_chosen() {
     let users = ["a-n-n", "ann", "hannah", "bob"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
+    let (mut known_users, mut table) = (started(users), Table::default());
     table.set_query("ann");
-    table.settle(&mut roster, 10);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.len(), 3);
-    assert_eq!(names(&roster, table.listed())[0], "ann");
+    assert_eq!(names(&known_users, table.listed())[0], "ann");
     assert_eq!(table.matched(&user("hannah")), [1, 2, 3]);
-    roster.apply(vec![update("anne", Status::Online, 2)], NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(vec![update("anne", Status::Online, 2)], NOW);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.len(), 4);
     table.sort(Column::User);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
 }
 
 #[test]
@@ -281,48 +281,48 @@ fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in
         let status = [Status::Online, Status::Idle][number % 2];
         update(&format!("user-{number:02}"), status, 1)
     });
-    let (mut roster, mut table) = (started(users.collect()), Table::default());
-    table.settle(&mut roster, 5);
-    table.select(&roster, 37, 5);
-    table.set_filter(&roster, Filter::Only(Status::Idle));
-    table.settle(&mut roster, 5);
+    let (mut known_users, mut table) = (started(users.collect()), Table::default());
+    table.settle(&mut known_users, 5);
+    table.select(&known_users, 37, 5);
+    table.set_filter(&known_users, Filter::Only(Status::Idle));
+    table.settle(&mut known_users, 5);
     assert_eq!((table.len(), table.selected()), (20, Some(&user("user-37"))));
-    table.set_filter(&roster, Filter::Only(Status::Online));
-    table.settle(&mut roster, 5);
+    table.set_filter(&known_users, Filter::Only(Status::Online));
+    table.settle(&mut known_users, 5);
     assert_eq!((table.len(), table.selected(), table.top()), (20, None, 0));
 }
 
 #[test]
 fn who_left_is_remembered_and_not_for_ever() {
-    let (mut roster, mut table) = (started(vec![]), Table::default());
-    table.set_filter(&roster, Filter::Only(Status::Offline));
+    let (mut known_users, mut table) = (started(vec![]), Table::default());
+    table.set_filter(&known_users, Filter::Only(Status::Offline));
     for number in 0..LEFT_MAX + 10 {
         let name = format!("user-{number:05}");
-        roster.apply(vec![update(&name, Status::Online, 1)], NOW);
-        roster.apply(vec![update(&name, Status::Offline, 2)], NOW);
+        known_users.apply(vec![update(&name, Status::Online, 1)], NOW);
+        known_users.apply(vec![update(&name, Status::Offline, 2)], NOW);
     }
-    table.settle(&mut roster, 10);
-    table.settle(&mut roster, 10);
+    table.settle(&mut known_users, 10);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.len(), LEFT_MAX);
-    assert!(roster.find(&user("user-00000")).is_none());
-    roster.apply(vec![update("user-00000", Status::Online, 3)], NOW);
-    assert_eq!(roster.slots(), LEFT_MAX + 10, "its place is used again");
+    assert!(known_users.find(&user("user-00000")).is_none());
+    known_users.apply(vec![update("user-00000", Status::Online, 3)], NOW);
+    assert_eq!(known_users.slots(), LEFT_MAX + 10, "its place is used again");
 }
 
 #[test]
 fn answers_bring_times_and_never_undo_what_the_stream_told() {
-    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+    let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     let mut fresh = record("ann", Status::Idle, 5);
     fresh.last_seen = Some(Wall::from_millis(9_000));
     fresh.sessions = Some(3);
-    roster.refresh(vec![fresh, record("bob", Status::Online, 9)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![fresh, record("bob", Status::Online, 9)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.last_seen, row.sessions), (Some(Wall::from_millis(9_000)), 3));
-    roster.refresh(vec![record("ann", Status::Online, 4), record("ann", Status::Online, 6)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![record("ann", Status::Online, 4), record("ann", Status::Online, 6)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.status, row.sessions), (Status::Idle, 3));
     assert!(
-        roster.find(&user("bob")).is_none(),
+        known_users.find(&user("bob")).is_none(),
         "whom the stream did not tell of is not present"
     );
 }

@@ -54,7 +54,7 @@ impl Running {
                     Show::Picture(model) => Shown::Picture {
                         at: clock::instant(),
                         has_overlay: model.overlay.is_some(),
-                        users: model.roster.counts().online,
+                        users: model.known_users.counts().online,
                         stats_error: model.stats_error.clone(),
                     },
                     Show::Anew => Shown::Anew,

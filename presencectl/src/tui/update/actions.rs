@@ -148,7 +148,7 @@ fn next_filter(filter: Filter) -> Filter {
 
 /// Lists others, and shows the table if it was out of sight.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
-    model.table.set_filter(&model.roster, filter);
+    model.table.set_filter(&model.known_users, filter);
     if Layout::of(model).users.is_empty() {
         focus(model, Panel::Users);
     }
@@ -204,7 +204,7 @@ fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
 
 /// The custom status of a user, as it was told last.
 fn present_choice(model: &Model, user: &UserId) -> Option<CustomStatus> {
-    let listed = model.roster.find(user).and_then(|(_, row)| row.choice);
+    let listed = model.known_users.find(user).and_then(|(_, row)| row.choice);
     let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
     listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
 }

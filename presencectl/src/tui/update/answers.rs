@@ -26,7 +26,7 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 let found = records.iter().find(|record| record.user_id == detail.user);
                 detail.record = found.cloned().map(Box::new).or_else(|| detail.record.take());
             }
-            model.roster.refresh(records);
+            model.known_users.refresh(records);
         }
         Answer::NotFresh => model.asked.records = false,
         Answer::Explained { user, result } => {

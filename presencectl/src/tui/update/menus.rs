@@ -6,8 +6,8 @@ use super::super::effect::{Effect, ExportFormat, Exported};
 use super::super::keymap::{Action, Binding};
 use super::super::layout::{self, Layout};
 use super::super::model::Model;
+use super::super::model::known_users::{KnownUsers, Row};
 use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
-use super::super::model::roster::{Roster, Row};
 use super::actions;
 use super::moves::Move;
 use super::settle;
@@ -139,16 +139,24 @@ fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
 
 fn export_users(model: &mut Model, format: ExportFormat) -> Effect {
     settle(model);
-    let rows = model.table.listed().iter().filter_map(|slot| model.roster.row(*slot));
+    let rows = model
+        .table
+        .listed()
+        .iter()
+        .filter_map(|slot| model.known_users.row(*slot));
     Effect::Export {
-        what: Exported::Users(rows.map(|row| record(&model.roster, row)).collect()),
+        what: Exported::Users(rows.map(|row| record(&model.known_users, row)).collect()),
         format,
         now: model.now,
     }
 }
 
-fn record(roster: &Roster, row: &Row) -> Record {
-    let nodes = roster.node_name(row).split_whitespace().map(str::to_owned).collect();
+fn record(known_users: &KnownUsers, row: &Row) -> Record {
+    let nodes = known_users
+        .node_name(row)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     Record {
         user_id: row.user.clone(),
         status: row.status,

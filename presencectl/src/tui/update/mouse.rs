@@ -100,7 +100,7 @@ fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
             return;
         }
         let is_again = model.table.cursor() == Some(index);
-        model.table.select(&model.roster, index, usize::from(rows.height));
+        model.table.select(&model.known_users, index, usize::from(rows.height));
         if is_again {
             actions::act(model, Action::Open);
         } else {
@@ -120,7 +120,7 @@ fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
         .nth(usize::from(y - rows.y));
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
-        if model.table.select_user(&model.roster, &user, rows) {
+        if model.table.select_user(&model.known_users, &user, rows) {
             moves::follow_selection(model);
         }
     }

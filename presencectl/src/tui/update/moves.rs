@@ -57,9 +57,9 @@ pub(super) fn select(model: &mut Model, by: Move) {
     settle(model);
     let rows = Layout::of(model).rows_of(Panel::Users);
     match by {
-        Move::First => model.table.select(&model.roster, 0, rows),
-        Move::Last => model.table.select(&model.roster, usize::MAX, rows),
-        by => model.table.step(&model.roster, by.lines(rows), rows),
+        Move::First => model.table.select(&model.known_users, 0, rows),
+        Move::Last => model.table.select(&model.known_users, usize::MAX, rows),
+        by => model.table.step(&model.known_users, by.lines(rows), rows),
     }
     follow_selection(model);
 }

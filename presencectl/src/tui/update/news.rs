@@ -21,12 +21,12 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
     match news {
         News::Connected { server, node, version } => {
             model.daemon = Daemon { server, node, version };
-            model.roster.begin_snapshot();
+            model.known_users.begin_snapshot();
             model.asked = Asked::default();
             model.is_clock_new = true;
             match &mut model.link {
-                Link::Lost { retry_at, .. } if model.roster.is_started() => *retry_at = None,
-                _ if model.roster.is_started() => {}
+                Link::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
+                _ if model.known_users.is_started() => {}
                 link => *link = Link::Loading,
             }
             Vec::new()
@@ -41,7 +41,7 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
             hear_clock(model, now);
             mark_detail(model, &users);
             model.changes += users.len() as u64;
-            let changes = model.roster.apply(users, now);
+            let changes = model.known_users.apply(users, now);
             push(model, changes);
             Vec::new()
         }
@@ -59,12 +59,12 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
 
 fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bool, done: bool) -> Vec<Effect> {
     hear_clock(model, now);
-    let changes = model.roster.apply(users, now);
+    let changes = model.known_users.apply(users, now);
     push(model, changes);
     if !done {
         return Vec::new();
     }
-    let changes = model.roster.end_snapshot(!resumed, now);
+    let changes = model.known_users.end_snapshot(!resumed, now);
     push(model, changes);
     if model.link.stale_since().is_some() {
         tell(model, "the daemon is back; all is as it now is", false);
@@ -76,7 +76,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
     if let Some(user) = model.wanted.take() {
         settle(model);
         let rows = Layout::of(model).rows_of(Panel::Users);
-        model.table.select_user(&model.roster, &user, rows);
+        model.table.select_user(&model.known_users, &user, rows);
     }
     model.asked.stats = true;
     vec![Effect::AskStats]

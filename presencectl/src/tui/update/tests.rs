@@ -79,6 +79,6 @@ fn press_code(model: &mut Model, code: Code) -> Vec<Effect> {
 }
 
 fn listed(model: &Model) -> Vec<String> {
-    let name = |slot: &u32| model.roster.row(*slot).unwrap().user.to_string();
+    let name = |slot: &u32| model.known_users.row(*slot).unwrap().user.to_string();
     model.table.listed().iter().map(name).collect()
 }

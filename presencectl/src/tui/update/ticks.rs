@@ -45,7 +45,7 @@ pub(super) fn hear_clock(model: &mut Model, server: Wall) {
 
 fn count_seconds(model: &mut Model, seconds: usize) {
     let sample = Sample {
-        users: model.roster.counts(),
+        users: model.known_users.counts(),
         changes: std::mem::take(&mut model.changes),
         is_known: matches!(model.link, Link::Live),
     };
@@ -76,7 +76,7 @@ fn refresh(model: &mut Model) -> Option<Effect> {
     let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX - 1);
     let in_sight = model.table.window(rows).iter();
     let mut users: Vec<UserId> = in_sight
-        .filter_map(|slot| model.roster.row(*slot))
+        .filter_map(|slot| model.known_users.row(*slot))
         .map(|row| row.user.clone())
         .collect();
     // Whoever is explained may be out of sight, or not listed at all.

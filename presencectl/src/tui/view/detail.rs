@@ -60,7 +60,7 @@ fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) ->
 /// The status, the rule behind it, and what was chosen.
 fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
     let theme = painter.theme;
-    let row = model.roster.find(&explain.user_id);
+    let row = model.known_users.find(&explain.user_id);
     let since = row.and_then(|(_, row)| row.since.filter(|_| row.status == explain.status));
     let rule = format!("  rule {}, {}", explain.rule, explain.reason.as_str());
     let mut first = vec![
@@ -92,7 +92,7 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
 
 /// When the user was last active and last seen; nothing before that was told.
 fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
-    let row = model.roster.find(&detail.user).map(|(_, row)| row);
+    let row = model.known_users.find(&detail.user).map(|(_, row)| row);
     let (active, seen) = match (row, &detail.record) {
         (Some(row), _) => (row.last_active, row.last_seen),
         (None, Some(record)) => (record.last_active, record.last_seen),

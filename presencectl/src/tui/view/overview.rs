@@ -54,7 +54,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
 fn title(model: &Model, painter: &Painter) -> Line<'static> {
     let mut pieces = vec![span(" Overview ", painter.theme.title(false))];
     if is_known(model) {
-        let present = count(model.roster.counts().total());
+        let present = count(model.known_users.counts().total());
         pieces.push(span(format!("{present} present "), painter.theme.faint()));
     }
     Line::from(pieces)
@@ -62,13 +62,13 @@ fn title(model: &Model, painter: &Painter) -> Line<'static> {
 
 /// Whether anything was told of users: before that they are not none.
 const fn is_known(model: &Model) -> bool {
-    model.roster.is_started() || model.roster.slots() > 0
+    model.known_users.is_started() || model.known_users.slots() > 0
 }
 
 /// How many users are shown so, `–` while that is not known.
 fn shown(model: &Model, status: Status) -> String {
     if is_known(model) {
-        count(of(model.roster.counts(), status))
+        count(of(model.known_users.counts(), status))
     } else {
         "–".to_owned()
     }
@@ -94,7 +94,7 @@ fn status_line(model: &Model, status: Status, area: Area, painter: &mut Painter)
     if area.is_empty() {
         return;
     }
-    let (counts, style) = (model.roster.counts(), painter.theme.status(status));
+    let (counts, style) = (model.known_users.counts(), painter.theme.status(status));
     let (number, whole) = (of(counts, status), counts.total());
     let share = match whole {
         0 => String::new(),

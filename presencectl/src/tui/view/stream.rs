@@ -57,7 +57,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
 fn title(model: &Model, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
-    if model.roster.is_started() {
+    if model.known_users.is_started() {
         let total = format::counted(model.change_log.total(), "change");
         pieces.push(span(format!("{total} "), theme.faint()));
     }

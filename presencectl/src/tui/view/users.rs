@@ -8,7 +8,7 @@ use super::super::geometry::Area;
 use super::super::keymap::Filter;
 use super::super::layout::{self, ColumnPlace, Layout};
 use super::super::model::column::Column;
-use super::super::model::roster::Row;
+use super::super::model::known_users::Row;
 use super::super::model::{Link, Model, Panel};
 use super::format;
 use super::painter::{Painter, cut, end, span};
@@ -40,7 +40,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
         .cursor()
         .and_then(|cursor| cursor.checked_sub(model.table.top()));
     for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
-        if let Some(row) = model.roster.row(*slot) {
+        if let Some(row) = model.known_users.row(*slot) {
             for place in &columns {
                 cell(model, row, (*place, y), painter);
             }
@@ -68,12 +68,12 @@ fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
 /// What is listed, by what it is sorted, and what is searched.
 fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
-    let (table, total) = (&model.table, model.roster.counts().total());
+    let (table, total) = (&model.table, model.known_users.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
-    let listed = format::count(table.fitting(&model.roster) as u64);
+    let listed = format::count(table.fitting(&model.known_users) as u64);
     match table.filter() {
         // Before the first picture nobody is counted.
-        Filter::Present if !model.roster.is_started() && table.len() == 0 => {}
+        Filter::Present if !model.known_users.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
             format!("{listed} of {} present ", format::count(total)),
@@ -100,7 +100,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         pieces.push(span("best match first ", theme.faint()));
     }
     if model.paused_since.is_some() {
-        let moved = model.roster.untaken() as u64;
+        let moved = model.known_users.untaken() as u64;
         pieces.push(span(
             format!("held; {} changed ", format::count(moved)),
             theme.unusual(),
@@ -171,7 +171,7 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), painter: &mut 
         Column::Since => (format::moment(model, row.since), Style::new()),
         Column::LastActive => (format::moment(model, row.last_active), theme.faint()),
         Column::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
-        Column::Node => (escape(model.roster.node_name(row)).into_owned(), theme.faint()),
+        Column::Node => (escape(model.known_users.node_name(row)).into_owned(), theme.faint()),
     };
     painter.text(at, place.width, &text, style);
 }

@@ -2,158 +2,158 @@
 
 use super::*;
 
-fn leave(roster: &mut Roster, name: &str, revision: u64) {
-    roster.apply(vec![update(name, Status::Online, revision)], NOW);
-    roster.apply(vec![update(name, Status::Offline, revision + 1)], NOW);
+fn leave(known_users: &mut KnownUsers, name: &str, revision: u64) {
+    known_users.apply(vec![update(name, Status::Online, revision)], NOW);
+    known_users.apply(vec![update(name, Status::Offline, revision + 1)], NOW);
 }
 
-fn crowd_leaves(roster: &mut Roster, count: usize) {
+fn crowd_leaves(known_users: &mut KnownUsers, count: usize) {
     for number in 0..count {
-        leave(roster, &format!("user-{number:05}"), 10);
+        leave(known_users, &format!("user-{number:05}"), 10);
     }
 }
 
 fn offline() -> Table {
     let mut table = Table::default();
-    table.set_filter(&Roster::default(), Filter::Only(Status::Offline));
+    table.set_filter(&KnownUsers::default(), Filter::Only(Status::Offline));
     table
 }
 
 #[test]
 fn who_was_forgotten_and_came_back_is_found_however_many_leave_meanwhile() {
-    let (mut roster, mut table) = (started(vec![]), Table::default());
-    leave(&mut roster, "ann", 1);
-    roster.apply(vec![removed("ann", 3)], NOW);
-    roster.apply(vec![update("ann", Status::Online, 4)], NOW);
-    crowd_leaves(&mut roster, LEFT_MAX);
-    table.settle(&mut roster, 10);
-    assert!(roster.find(&user("ann")).is_some());
-    roster.apply(vec![update("ann", Status::Idle, 5)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann"]);
-    assert_eq!(roster.counts().total(), 1);
+    let (mut known_users, mut table) = (started(vec![]), Table::default());
+    leave(&mut known_users, "ann", 1);
+    known_users.apply(vec![removed("ann", 3)], NOW);
+    known_users.apply(vec![update("ann", Status::Online, 4)], NOW);
+    crowd_leaves(&mut known_users, LEFT_MAX);
+    table.settle(&mut known_users, 10);
+    assert!(known_users.find(&user("ann")).is_some());
+    known_users.apply(vec![update("ann", Status::Idle, 5)], NOW);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann"]);
+    assert_eq!(known_users.counts().total(), 1);
 }
 
 #[test]
 fn a_choice_of_somebody_who_left_keeps_nobody_for_ever() {
-    let (mut roster, mut table) = (started(vec![]), offline());
-    leave(&mut roster, "ann", 1);
+    let (mut known_users, mut table) = (started(vec![]), offline());
+    leave(&mut known_users, "ann", 1);
     let mut chosen = record("ann", Status::Offline, 3);
     chosen.custom_status = Some(CustomStatus::Idle);
-    roster.apply(vec![Update::Record(chosen)], NOW);
-    crowd_leaves(&mut roster, LEFT_MAX);
-    table.settle(&mut roster, 10);
-    assert!(roster.find(&user("ann")).is_none());
+    known_users.apply(vec![Update::Record(chosen)], NOW);
+    crowd_leaves(&mut known_users, LEFT_MAX);
+    table.settle(&mut known_users, 10);
+    assert!(known_users.find(&user("ann")).is_none());
     assert_eq!(table.len(), LEFT_MAX);
 }
 
 #[test]
 fn who_comes_and_goes_all_day_pushes_nobody_else_out() {
-    let (mut roster, mut table) = (started(vec![]), offline());
-    leave(&mut roster, "bob", 1);
+    let (mut known_users, mut table) = (started(vec![]), offline());
+    leave(&mut known_users, "bob", 1);
     for number in 0..3 * LEFT_MAX as u64 {
-        leave(&mut roster, "ann", 2 * number + 1);
+        leave(&mut known_users, "ann", 2 * number + 1);
     }
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob"]);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
 
 #[test]
 fn who_is_selected_stays_in_the_table_however_many_leave_after() {
-    let (mut roster, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 0, 10);
-    roster.apply(vec![update("ann", Status::Offline, 2)], NOW);
-    table.settle(&mut roster, 10);
-    crowd_leaves(&mut roster, LEFT_MAX + 10);
-    table.settle(&mut roster, 10);
+    let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 0, 10);
+    known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
+    table.settle(&mut known_users, 10);
+    crowd_leaves(&mut known_users, LEFT_MAX + 10);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("ann")));
-    assert_eq!(names(&roster, table.listed()), ["ann"]);
+    assert_eq!(names(&known_users, table.listed()), ["ann"]);
     table.deselect();
-    table.settle(&mut roster, 10);
-    leave(&mut roster, "bob", 1);
-    table.settle(&mut roster, 10);
+    table.settle(&mut known_users, 10);
+    leave(&mut known_users, "bob", 1);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.len(), 0);
 }
 
 #[test]
 fn who_left_while_nobody_listened_is_told_of_as_soon_as_it_is_asked_for() {
-    let mut roster = started(vec![update("ann", Status::Online, 5)]);
-    roster.begin_snapshot();
-    roster.end_snapshot(true, NOW);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    let mut known_users = started(vec![update("ann", Status::Online, 5)]);
+    known_users.begin_snapshot();
+    known_users.end_snapshot(true, NOW);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!(
         (row.status, row.since),
         (Status::Offline, None),
         "since when is not known"
     );
     let fresh = record("ann", Status::Offline, 7);
-    roster.refresh(vec![fresh.clone()]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![fresh.clone()]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.since, row.last_seen), (fresh.since, fresh.last_seen));
 }
 
 #[test]
 fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
-    let (mut roster, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut roster, 10);
+    let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
+    table.settle(&mut known_users, 10);
     table.set_held(true);
     for batch in 0..20 {
         for number in 0..1_000 {
-            leave(&mut roster, &format!("user-{batch}-{number}"), 10);
+            leave(&mut known_users, &format!("user-{batch}-{number}"), 10);
         }
-        table.settle(&mut roster, 10);
-        assert_eq!(names(&roster, table.listed()), ["ann"]);
+        table.settle(&mut known_users, 10);
+        assert_eq!(names(&known_users, table.listed()), ["ann"]);
     }
-    assert!(roster.slots() <= LEFT_MAX + 2_000, "{}", roster.slots());
+    assert!(known_users.slots() <= LEFT_MAX + 2_000, "{}", known_users.slots());
     table.set_held(false);
-    table.set_filter(&roster, Filter::Only(Status::Offline));
-    table.settle(&mut roster, 10);
+    table.set_filter(&known_users, Filter::Only(Status::Offline));
+    table.settle(&mut known_users, 10);
     assert_eq!(table.len(), LEFT_MAX);
 }
 
 #[test]
 fn only_what_the_stream_told_is_counted_as_changed() {
-    let (mut roster, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut roster, 10);
+    let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
+    table.settle(&mut known_users, 10);
     table.set_held(true);
     let mut fresh = record("ann", Status::Online, 1);
     fresh.last_seen = Some(NOW);
-    roster.refresh(vec![fresh]);
+    known_users.refresh(vec![fresh]);
     // As after a restart of the daemon: as before, with another revision.
-    roster.apply(vec![update("ann", Status::Online, 2)], NOW);
-    assert_eq!(roster.untaken(), 0, "nobody changed");
-    roster.apply(vec![update("ann", Status::Idle, 2)], NOW);
-    roster.apply(
+    known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
+    assert_eq!(known_users.untaken(), 0, "nobody changed");
+    known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
+    known_users.apply(
         vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
         NOW,
     );
-    assert_eq!(roster.untaken(), 2);
+    assert_eq!(known_users.untaken(), 2);
     table.set_held(false);
-    table.settle(&mut roster, 10);
-    assert_eq!(roster.untaken(), 0);
+    table.settle(&mut known_users, 10);
+    assert_eq!(known_users.untaken(), 0);
 }
 
 #[test]
 fn who_is_listed_only_because_it_is_selected_is_not_counted() {
     let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 0, 10);
-    roster.apply(vec![update("ann", Status::Offline, 2)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!((table.len(), table.fitting(&roster)), (2, 1));
-    table.set_filter(&roster, Filter::Only(Status::Offline));
-    table.settle(&mut roster, 10);
-    assert_eq!((table.len(), table.fitting(&roster)), (1, 1));
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 0, 10);
+    known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
+    table.settle(&mut known_users, 10);
+    assert_eq!((table.len(), table.fitting(&known_users)), (2, 1));
+    table.set_filter(&known_users, Filter::Only(Status::Offline));
+    table.settle(&mut known_users, 10);
+    assert_eq!((table.len(), table.fitting(&known_users)), (1, 1));
 }
 
 #[test]
 fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_did_not_leave() {
-    let (mut roster, mut table) = (started(vec![]), offline());
+    let (mut known_users, mut table) = (started(vec![]), offline());
     let mut flash = record("flash", Status::Offline, 5);
     flash.since = Some(NOW.after(std::time::Duration::from_secs(1)));
-    let changes = roster.apply(vec![Update::Record(flash)], NOW);
+    let changes = known_users.apply(vec![Update::Record(flash)], NOW);
     assert_eq!((changes.len(), changes[0].chose), (1, None));
     let mut away = record("away", Status::Offline, 6);
     away.since = Some(Wall::from_millis(NOW.as_millis() - 1));
@@ -161,11 +161,11 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
     let mut never = away.clone();
     (never.user_id, never.since) = (user("never"), None);
     for record in [away, never] {
-        let changes = roster.apply(vec![Update::Record(record)], NOW);
+        let changes = known_users.apply(vec![Update::Record(record)], NOW);
         assert_eq!((changes.len(), changes[0].chose), (1, Some(CustomStatus::Idle)));
     }
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["flash"]);
+    table.settle(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["flash"]);
 }
 
 #[test]
@@ -173,14 +173,14 @@ fn after_a_forgotten_one_the_next_is_selected_whoever_comes_at_the_same_time() {
     let users = ["m-1", "m-2", "m-3"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 1, 10);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.settle(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
     let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
-    roster.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-3")));
-    roster.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
+    table.settle(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-1")), "after the last one the last one");
 }

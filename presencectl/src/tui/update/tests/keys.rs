@@ -63,7 +63,7 @@ fn model(place: Place, variant: u16) -> Model {
     model.size = size(100, 15 + variant * 10);
     model.clock = at(5_000);
     if variant > 0 {
-        model.table.select(&model.roster, 50, 10);
+        model.table.select(&model.known_users, 50, 10);
         model.detail = Some(Detail {
             top: 5,
             drawn_lines: std::cell::Cell::new(100),
@@ -73,7 +73,7 @@ fn model(place: Place, variant: u16) -> Model {
         model.times = Times::Relative;
         model
             .table
-            .set_filter(&model.roster, keymap::Filter::Only(Status::Idle));
+            .set_filter(&model.known_users, keymap::Filter::Only(Status::Idle));
     }
     if variant == 2 {
         let lost = News::Lost {

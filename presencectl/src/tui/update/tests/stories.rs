@@ -117,7 +117,7 @@ fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
     update(&mut model, snapshot(vec![user_update("bob", Status::Idle, 2)], true));
     settle(&mut model);
     assert_eq!(listed(&model), ["ann", "bob"]);
-    assert_eq!(model.roster.counts().idle, 1);
+    assert_eq!(model.known_users.counts().idle, 1);
 }
 
 #[test]

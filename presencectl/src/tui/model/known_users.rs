@@ -20,7 +20,7 @@ pub(crate) type Slot = u32;
 
 /// Everyone.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Roster {
+pub(crate) struct KnownUsers {
     slots: Vec<Option<Row>>,
     free: Vec<Slot>,
     /// Free too, but still among those that changed.
@@ -44,7 +44,7 @@ pub(crate) struct Roster {
     untaken: usize,
 }
 
-impl Roster {
+impl KnownUsers {
     /// Everyone present by status.
     pub(crate) const fn counts(&self) -> Counts {
         self.counts
