@@ -1,12 +1,12 @@
 //! `simulate`: N people over real WebSockets. Sets the scene, runs the phases and ends them, whatever happens; what one
 //! person does is in `person`, what is counted in `ledger`, how it is told in `summary`.
 
+mod capacity;
 mod identities;
 mod latency;
 mod ledger;
 mod person;
 mod progress;
-mod room;
 mod summary;
 
 use std::cell::{Cell, RefCell};
@@ -106,9 +106,9 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
             Failure::usage("--forget needs the daemon's secret").next("add --secret-file FILE, or leave --forget out")
         );
     }
-    room::make(args.users)?;
+    capacity::reserve_open_files(args.users)?;
     if by_secret {
-        room::daemon_has(&rest.stats().await?, args.users)?;
+        capacity::check_daemon(&rest.stats().await?, args.users)?;
     }
     let (identities, first) = Identities::choose(&session.finder, &target, args.duration).await?;
     let world = Rc::new(World {

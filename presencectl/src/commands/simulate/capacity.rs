@@ -14,7 +14,7 @@ const PORTS_USUAL: u64 = 28_232;
 ///
 /// # Errors
 /// When so many people don't fit.
-pub(super) fn make(users: u64) -> Result<(), Failure> {
+pub(super) fn reserve_open_files(users: u64) -> Result<(), Failure> {
     let needed = users + FILES_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|hard| hard < needed) {
@@ -35,10 +35,10 @@ pub(super) fn make(users: u64) -> Result<(), Failure> {
         setrlimit(Resource::Nofile, raised)
             .map_err(|error| Failure::refused(format_args!("can't raise the limit on open files: {error}")))?;
     }
-    ports_suffice(users)
+    check_ports(users)
 }
 
-fn ports_suffice(users: u64) -> Result<(), Failure> {
+fn check_ports(users: u64) -> Result<(), Failure> {
     let ports = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()
         .and_then(|range| port_count(&range))
@@ -62,7 +62,7 @@ fn port_count(range: &str) -> Option<u64> {
 ///
 /// # Errors
 /// When it does not.
-pub(super) fn daemon_has(stats: &Stats, users: u64) -> Result<(), Failure> {
+pub(super) fn check_daemon(stats: &Stats, users: u64) -> Result<(), Failure> {
     let open = stats.sessions.connections + stats.sessions.observers;
     let free = stats.limits.max_connections.saturating_sub(open);
     if users <= free {
@@ -87,7 +87,12 @@ mod tests {
 
     #[test]
     fn more_people_than_files_is_said_before_anything_is_opened() {
-        assert!(make(u64::MAX / 2).unwrap_err().report().contains("simulate fewer"));
-        assert!(make(1).is_ok());
+        assert!(
+            reserve_open_files(u64::MAX / 2)
+                .unwrap_err()
+                .report()
+                .contains("simulate fewer")
+        );
+        assert!(reserve_open_files(1).is_ok());
     }
 }
