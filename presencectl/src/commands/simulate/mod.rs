@@ -1,10 +1,10 @@
 //! `simulate`: N people over real WebSockets. Sets the scene, runs the phases and ends them, whatever happens; what one
-//! person does is in `person`, what is counted in `ledger`, how it is told in `summary`.
+//! person does is in `person`, what is counted in `counters`, how it is told in `summary`.
 
 mod capacity;
+mod counters;
 mod identities;
 mod latency;
-mod ledger;
 mod person;
 mod progress;
 mod summary;
@@ -28,8 +28,8 @@ use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
 use crate::rng::Rng;
+use counters::Counters;
 use identities::{Identities, Tried};
-use ledger::Ledger;
 use person::{Person, Phase};
 use progress::Progress;
 
@@ -59,7 +59,7 @@ struct World {
     door: Semaphore,
     /// How many have tried to connect at least once.
     arrived: Cell<u64>,
-    ledger: RefCell<Ledger>,
+    counters: RefCell<Counters>,
 }
 
 impl World {
@@ -73,8 +73,8 @@ impl World {
 
     /// Changes and deliveries up to now.
     fn so_far(&self) -> (u64, u64) {
-        let ledger = self.ledger.borrow();
-        (ledger.changes, ledger.deliveries)
+        let counters = self.counters.borrow();
+        (counters.changes, counters.deliveries)
     }
 
     /// The person of this id, if it is one of ours.
@@ -121,13 +121,13 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         seed: Rng::new().next_u64(),
         door: Semaphore::new(ARRIVING_AT_ONCE),
         arrived: Cell::new(0),
-        ledger: RefCell::new(Ledger::default()),
+        counters: RefCell::new(Counters::default()),
     });
     let times = LocalSet::new().run_until(phases(&world, args)).await?;
     if args.forget {
         forget(&rest, &world).await;
     }
-    summary::show(session, args, &world.ledger.borrow(), times)
+    summary::show(session, args, &world.counters.borrow(), times)
 }
 
 /// With R things a second from N people, each does one every N/R seconds.
@@ -158,7 +158,7 @@ async fn phases(world: &Rc<World>, args: &Simulate) -> Result<Times, Failure> {
         stopped = &mut asked_to_stop => Some(stopped),
     };
     times.arriving = begun.elapsed();
-    times.arrived = world.ledger.borrow().connects;
+    times.arrived = world.counters.borrow().connects;
     if stopped.is_none() {
         let (changes, deliveries) = world.so_far();
         phase.send_replace(Phase::Living);
@@ -201,7 +201,7 @@ async fn forget(rest: &Rest, world: &World) {
         .buffer_unordered(FORGET_AT_ONCE);
     while let Some(result) = forgotten.next().await {
         if let Err(failure) = result {
-            world.ledger.borrow_mut().error(format!("forget: {failure}"));
+            world.counters.borrow_mut().error(format!("forget: {failure}"));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! One simulated person: arrives, watches others, does things at random moments, leaves in one of several ways, comes
-//! back, and goes for good when the run ends. It only knows its own connection and the ledger.
+//! back, and goes for good when the run ends. It only knows its own connection and the counters.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Person {
                 Some(stream) => {
                     backoff.reset();
                     let left = self.stay(stream).await;
-                    self.world.ledger.borrow_mut().open -= 1;
+                    self.world.counters.borrow_mut().open -= 1;
                     left
                 }
                 None => Left::Lost(None),
@@ -108,7 +108,7 @@ impl Person {
         if self.number == 0
             && let Some(Tried { stream, took }) = world.first.take()
         {
-            world.ledger.borrow_mut().attempts += 1;
+            world.counters.borrow_mut().attempts += 1;
             return Some(self.connected(stream, took));
         }
         // At the end nobody comes any more, and the waiting ones are let through to see that.
@@ -121,7 +121,7 @@ impl Person {
             Err(_) => return self.failed_to_connect("the token can't be signed".into()),
         };
         let begun = clock::instant();
-        world.ledger.borrow_mut().attempts += 1;
+        world.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
         match Box::pin(Stream::connect(&world.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
@@ -133,15 +133,15 @@ impl Person {
     }
 
     fn connected(&self, stream: Stream, took: Duration) -> Stream {
-        let mut ledger = self.world.ledger.borrow_mut();
-        ledger.connects += 1;
-        ledger.open += 1;
-        ledger.connect.record(took);
+        let mut counters = self.world.counters.borrow_mut();
+        counters.connects += 1;
+        counters.open += 1;
+        counters.connect.record(took);
         stream
     }
 
     fn failed_to_connect(&self, why: String) -> Option<Stream> {
-        self.world.ledger.borrow_mut().error(why);
+        self.world.counters.borrow_mut().error(why);
         None
     }
 
@@ -195,17 +195,17 @@ impl Person {
             45..70 => self.say(&mut stream, messages::activity()).await,
             70..86 => self.say(&mut stream, messages::away()).await,
             86..92 => {
-                self.world.ledger.borrow_mut().reloads += 1;
+                self.world.counters.borrow_mut().reloads += 1;
                 stream.close(1001).await;
                 return Err(Left::Back(self.between_millis(50, 500)));
             }
             92..96 => {
-                self.world.ledger.borrow_mut().crashes += 1;
+                self.world.counters.borrow_mut().crashes += 1;
                 drop(stream);
                 return Err(Left::Back(self.between_millis(300, 3000)));
             }
             _ => {
-                self.world.ledger.borrow_mut().leaves += 1;
+                self.world.counters.borrow_mut().leaves += 1;
                 stream.close(1000).await;
                 return Err(Left::Back(self.between_millis(1000, 5000)));
             }
@@ -217,7 +217,7 @@ impl Person {
     }
 
     async fn say(&self, stream: &mut Stream, message: String) -> Result<(), Lost> {
-        self.world.ledger.borrow_mut().activities += 1;
+        self.world.counters.borrow_mut().activities += 1;
         stream.send(message).await
     }
 
@@ -226,7 +226,11 @@ impl Person {
         let now = clock::instant();
         match self.unanswered {
             Some((_, sent)) if now.saturating_duration_since(sent) < ANSWER_TIMEOUT => return Ok(()),
-            Some(_) => self.world.ledger.borrow_mut().error("a change was not answered".into()),
+            Some(_) => self
+                .world
+                .counters
+                .borrow_mut()
+                .error("a change was not answered".into()),
             None => {}
         }
         let others: Vec<_> = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]
@@ -236,13 +240,13 @@ impl Person {
         self.chosen = if self.rng.below(2) == 0 { others[0] } else { others[1] };
         self.next_change += 1;
         self.unanswered = Some((self.next_change, now));
-        self.world.ledger.borrow_mut().change_sent(self.number, now);
+        self.world.counters.borrow_mut().change_sent(self.number, now);
         stream.send(messages::set_status(self.next_change, self.chosen)).await
     }
 
     fn on_message(&mut self, message: ServerMessage) {
         let now = clock::instant();
-        let mut ledger = self.world.ledger.borrow_mut();
+        let mut counters = self.world.counters.borrow_mut();
         match message {
             ServerMessage::Presence { users, .. } => {
                 for update in &users {
@@ -251,18 +255,18 @@ impl Person {
                         .number_of(update.user_id().as_str())
                         .filter(|n| *n != self.number)
                     {
-                        ledger.delivered(person, update.revision(), now);
+                        counters.delivered(person, update.revision(), now);
                     }
                 }
             }
             ServerMessage::Ok { id: Some(id), user } if id.as_u64() == self.unanswered.map(|(id, _)| id) => {
                 self.unanswered = None;
                 let revision = user.map(|record| Update::Record(record).revision());
-                ledger.change_answered(self.number, revision, now);
+                counters.change_answered(self.number, revision, now);
             }
             ServerMessage::Error { code, .. } => {
                 self.unanswered = None;
-                ledger.error(format!("{code:?}"));
+                counters.error(format!("{code:?}"));
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
                 self.asked_delay = reconnect_after_ms.map(Duration::from_millis);
@@ -279,7 +283,7 @@ impl Person {
             Some(code) => format!("closed by the server with {code}"),
             None => format!("lost: {}", lost.why),
         };
-        self.world.ledger.borrow_mut().error(kind);
+        self.world.counters.borrow_mut().error(kind);
         match lost.code {
             Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Left::ForGood,
             _ => Left::Lost(self.asked_delay.take()),

@@ -1,4 +1,4 @@
-//! How far the simulation is, as a bar on stderr if that is a terminal. It looks at the ledger now and then; nobody waits
+//! How far the simulation is, as a bar on stderr if that is a terminal. It looks at the counters now and then; nobody waits
 //! for it.
 
 use std::io::IsTerminal;
@@ -51,7 +51,7 @@ impl Progress {
         wait_until(until, || {
             self.bar.set_position(world.arrived.get());
             self.bar
-                .set_message(format!("{} errors", world.ledger.borrow().error_count()));
+                .set_message(format!("{} errors", world.counters.borrow().error_count()));
             world.arrived.get() >= world.users
         })
         .await;
@@ -64,13 +64,13 @@ impl Progress {
         wait_until(until, || {
             self.bar
                 .set_position(clock::instant().saturating_duration_since(from).as_secs());
-            let ledger = world.ledger.borrow();
+            let counters = world.counters.borrow();
             self.tell(&format!(
                 "{} here, {} changes, {} deliveries, {} errors",
-                ledger.open,
-                ledger.changes,
-                ledger.deliveries,
-                ledger.error_count()
+                counters.open,
+                counters.changes,
+                counters.deliveries,
+                counters.error_count()
             ));
             false
         })

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Times;
+use super::counters::Counters;
 use super::latency::Percentiles;
-use super::ledger::Ledger;
 use crate::cli::Simulate;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
@@ -51,29 +51,29 @@ struct Document<'a> {
 }
 
 /// Shows it, and fails if too much went wrong.
-pub(super) fn show(session: &mut Session, args: &Simulate, ledger: &Ledger, times: Times) -> Result<(), Failure> {
+pub(super) fn show(session: &mut Session, args: &Simulate, counters: &Counters, times: Times) -> Result<(), Failure> {
     let document = Document {
-        ok: ledger.is_good(),
+        ok: counters.is_good(),
         users: args.users,
         watch_per_user: args.watch_per_user.min(args.users - 1),
         arriving_seconds: times.arriving.as_secs_f64(),
         living_seconds: times.living.as_secs_f64(),
-        attempts: ledger.attempts,
-        connects: ledger.connects,
+        attempts: counters.attempts,
+        connects: counters.connects,
         connects_per_second: per_second(times.arrived, times.arriving),
         changes: times.changes,
         changes_per_second: per_second(times.changes, times.living),
         deliveries: times.deliveries,
         deliveries_per_second: per_second(times.deliveries, times.living),
-        activities: ledger.activities,
-        reloads: ledger.reloads,
-        crashes: ledger.crashes,
-        leaves: ledger.leaves,
-        connect: ledger.connect.percentiles(),
-        change_to_ack: ledger.ack.percentiles(),
-        change_to_delivery: ledger.delivery.percentiles(),
-        error_count: ledger.error_count(),
-        errors: &ledger.errors,
+        activities: counters.activities,
+        reloads: counters.reloads,
+        crashes: counters.crashes,
+        leaves: counters.leaves,
+        connect: counters.connect.percentiles(),
+        change_to_ack: counters.ack.percentiles(),
+        change_to_delivery: counters.delivery.percentiles(),
+        error_count: counters.error_count(),
+        errors: &counters.errors,
     };
     let report = Report {
         items: &[&document],

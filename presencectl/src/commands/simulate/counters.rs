@@ -17,7 +17,7 @@ const ERRORS_MAX_PERCENT: u64 = 1;
 
 /// A change of status on its way.
 #[derive(Debug)]
-struct Change {
+struct PendingChange {
     sent: Instant,
     /// Known with the answer.
     revision: Option<Revision>,
@@ -27,7 +27,7 @@ struct Change {
 
 /// All counts of a run.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Counters {
     /// Connections tried.
     pub(super) attempts: u64,
     /// Connections made.
@@ -54,14 +54,14 @@ pub(super) struct Ledger {
     pub(super) delivery: Latencies,
     /// What went wrong, by kind.
     pub(super) errors: BTreeMap<String, u64>,
-    in_flight: BTreeMap<u64, Change>,
+    in_flight: BTreeMap<u64, PendingChange>,
 }
 
-impl Ledger {
+impl Counters {
     /// A person sends a change.
     pub(super) fn change_sent(&mut self, person: u64, at: Instant) {
         self.changes += 1;
-        let change = Change {
+        let change = PendingChange {
             sent: at,
             revision: None,
             early: Vec::new(),
@@ -127,43 +127,43 @@ mod tests {
     fn a_delivery_counts_for_its_change_whether_it_comes_before_or_after_the_answer() {
         let start = crate::clock::instant();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut ledger = Ledger::default();
-        ledger.change_sent(1, at(0));
-        ledger.delivered(1, Revision::new(7), at(2));
-        ledger.delivered(1, Revision::new(6), at(1));
-        ledger.change_answered(1, Some(Revision::new(7)), at(3));
-        ledger.delivered(1, Revision::new(7), at(5));
-        ledger.delivered(1, Revision::new(9), at(100));
-        ledger.delivered(2, Revision::new(1), at(100));
-        assert_eq!(ledger.deliveries, 5);
-        let told = ledger.delivery.percentiles();
+        let mut counters = Counters::default();
+        counters.change_sent(1, at(0));
+        counters.delivered(1, Revision::new(7), at(2));
+        counters.delivered(1, Revision::new(6), at(1));
+        counters.change_answered(1, Some(Revision::new(7)), at(3));
+        counters.delivered(1, Revision::new(7), at(5));
+        counters.delivered(1, Revision::new(9), at(100));
+        counters.delivered(2, Revision::new(1), at(100));
+        assert_eq!(counters.deliveries, 5);
+        let told = counters.delivery.percentiles();
         assert_eq!((told.count, told.max_ms), (2, 5.0));
-        assert_eq!(ledger.ack.percentiles().max_ms, 3.0);
+        assert_eq!(counters.ack.percentiles().max_ms, 3.0);
     }
 
     #[test]
     fn one_error_in_a_hundred_is_borne_and_more_is_not() {
-        let mut ledger = Ledger {
+        let mut counters = Counters {
             attempts: 50,
             connects: 50,
             changes: 50,
-            ..Ledger::default()
+            ..Counters::default()
         };
-        assert!(ledger.is_good());
-        ledger.error("lost".into());
-        assert!(ledger.is_good());
-        ledger.error("lost".into());
-        assert!(!ledger.is_good());
-        assert!(!Ledger::default().is_good());
+        assert!(counters.is_good());
+        counters.error("lost".into());
+        assert!(counters.is_good());
+        counters.error("lost".into());
+        assert!(!counters.is_good());
+        assert!(!Counters::default().is_good());
     }
 
     #[test]
     fn kinds_of_errors_are_bounded() {
-        let mut ledger = Ledger::default();
+        let mut counters = Counters::default();
         for kind in 0..1000 {
-            ledger.error(kind.to_string());
+            counters.error(kind.to_string());
         }
-        assert_eq!(ledger.errors.len(), ERROR_KINDS_MAX + 1);
-        assert_eq!(ledger.error_count(), 1000);
+        assert_eq!(counters.errors.len(), ERROR_KINDS_MAX + 1);
+        assert_eq!(counters.error_count(), 1000);
     }
 }
