@@ -22,8 +22,8 @@ use crate::tui::effect::Effect;
 use crate::tui::geometry::Size;
 use crate::tui::link::Link;
 use crate::tui::model::Model;
-use crate::tui::once;
 use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, on, start_reading};
+use crate::tui::snapshot;
 use crate::tui::terminal::{Screen, leave};
 use crate::tui::theme::Theme;
 
@@ -89,11 +89,11 @@ fn refuse_a_token(target: &Target) -> Result<(), Failure> {
 }
 
 async fn print(session: &Session, args: &Watch, ways: Ways) -> Result<(), Failure> {
-    let size = once::size(terminal_size(), |name| std::env::var(name).ok());
+    let size = snapshot::size(terminal_size(), |name| std::env::var(name).ok());
     let clock = Clock::new();
     let theme = theme();
     let colour = session.output.colour;
-    once::print(
+    snapshot::print(
         model(args, size, clock),
         (&theme, colour),
         clock,
