@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::effect::Effect;
 use super::export;
-use super::message::{Answer, Message, News};
+use super::message::{Answer, Message, StreamEvent};
 use super::run::{Input, no_answer};
 use crate::client::discover::{Finder, Target};
 use crate::client::follow::{Attached, Event, Follower, Impatience};
@@ -98,7 +98,8 @@ impl Link {
                 () = self.retry_now.notified() => {}
                 () = std::future::ready(()) => {}
             }
-            self.tell(Message::News(News::Ended { why, next: advice })).await;
+            self.tell(Message::Stream(StreamEvent::Ended { why, next: advice }))
+                .await;
             if self.inputs.is_closed() {
                 return;
             }
@@ -107,29 +108,29 @@ impl Link {
     }
 
     async fn on_event(&self, event: Event) -> Result<(), Failure> {
-        let news = match event {
+        let event = match event {
             Event::Attached {
                 target, node, version, ..
             } => {
                 let server = target.server.shown();
                 *self.rest.write().await = Arc::new(Rest::new(*target)?);
-                News::Connected { server, node, version }
+                StreamEvent::Connected { server, node, version }
             }
             Event::Snapshot {
                 now,
                 users,
                 resumed,
                 done,
-            } => News::Snapshot {
+            } => StreamEvent::Snapshot {
                 now,
                 users,
                 resumed,
                 done,
             },
-            Event::Changed { now, users } => News::Changed { now, users },
-            Event::Lost { why, retry_in } => News::Lost { why, retry_in },
+            Event::Changed { now, users } => StreamEvent::Changed { now, users },
+            Event::Lost { why, retry_in } => StreamEvent::Lost { why, retry_in },
         };
-        self.tell(Message::News(news)).await;
+        self.tell(Message::Stream(event)).await;
         Ok(())
     }
 

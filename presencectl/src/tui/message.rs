@@ -23,14 +23,14 @@ pub(crate) enum Message {
     /// So late is it, by the clocks of this machine. At least once a second, and before every picture.
     Tick(Now),
     /// From the change stream.
-    News(News),
+    Stream(StreamEvent),
     /// To something asked.
     Answer(Answer),
 }
 
 /// What the change stream tells, in the order it happened.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum News {
+pub(crate) enum StreamEvent {
     /// A daemon answers. What was known still stands; a snapshot follows.
     Connected {
         /// Where it listens, for people.

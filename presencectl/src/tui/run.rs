@@ -25,10 +25,10 @@ use crate::clock;
 use crate::failure::Failure;
 
 /// Between two answers to keys at least: thirty a second.
-const ANSWER_EVERY: Duration = Duration::from_micros(33_400);
-/// News wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
+const INPUT_PICTURE_INTERVAL: Duration = Duration::from_micros(33_400);
+/// StreamEvent wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
 /// answers that lie closer there is none of news, and between others one.
-const NEWS_EVERY: Duration = Duration::from_micros(66_800);
+const STREAM_PICTURE_INTERVAL: Duration = Duration::from_micros(66_800);
 /// For how long input is taken before the next picture is looked at.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
 /// Inputs that wait at most; then the stream waits, and the daemon conflates. A key stands behind so many frames of at most 64 KiB, some
@@ -163,7 +163,7 @@ impl Wanted {
     const fn of(message: &Message) -> Self {
         match message {
             Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Answer,
-            Message::Tick(_) | Message::News(_) | Message::Answer(_) => Self::Picture,
+            Message::Tick(_) | Message::Stream(_) | Message::Answer(_) => Self::Picture,
         }
     }
 }
@@ -188,8 +188,8 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
         let mut wanted = Wanted::Nothing;
         loop {
             let wait = match wanted {
-                Wanted::Answer => ANSWER_EVERY.saturating_sub(answered.elapsed()),
-                Wanted::Picture => NEWS_EVERY.saturating_sub(drawn.elapsed()),
+                Wanted::Answer => INPUT_PICTURE_INTERVAL.saturating_sub(answered.elapsed()),
+                Wanted::Picture => STREAM_PICTURE_INTERVAL.saturating_sub(drawn.elapsed()),
                 Wanted::Nothing => self.until_next_second(),
             };
             let first = timeout(wait, inputs.recv()).await;
@@ -206,8 +206,8 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 Err(_) => {}
             }
             let is_due = match wanted {
-                Wanted::Answer => answered.elapsed() >= ANSWER_EVERY,
-                _ => drawn.elapsed() >= NEWS_EVERY,
+                Wanted::Answer => answered.elapsed() >= INPUT_PICTURE_INTERVAL,
+                _ => drawn.elapsed() >= STREAM_PICTURE_INTERVAL,
             };
             if is_due {
                 drawn = clock::instant();

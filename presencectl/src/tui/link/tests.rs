@@ -43,9 +43,9 @@ impl Linked {
         }
     }
 
-    async fn news(&mut self, is_such: impl Fn(&News) -> bool) -> News {
+    async fn stream_event(&mut self, is_such: impl Fn(&StreamEvent) -> bool) -> StreamEvent {
         self.until(|message| match message {
-            Message::News(news) if is_such(&news) => Some(news),
+            Message::Stream(event) if is_such(&event) => Some(event),
             _ => None,
         })
         .await
@@ -81,7 +81,7 @@ fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing()
         assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
         // The stream goes on, and so do other orders.
         socket.say_nobody("7.1").await;
-        link.news(|news| matches!(news, News::Snapshot { done: true, .. }))
+        link.stream_event(|event| matches!(event, StreamEvent::Snapshot { done: true, .. }))
             .await;
         link.order(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
@@ -144,18 +144,20 @@ fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
         let (mut link, socket) = Linked::new(&peer).await;
         drop(socket);
         refuse(peer.connection().await, 401).await;
-        link.news(|news| matches!(news, News::Ended { next: Some(_), .. }))
+        link.stream_event(|event| matches!(event, StreamEvent::Ended { next: Some(_), .. }))
             .await;
         link.order(Effect::Reconnect).await;
         refuse(peer.connection().await, 503).await;
-        link.news(|news| matches!(news, News::Lost { .. })).await;
+        link.stream_event(|event| matches!(event, StreamEvent::Lost { .. }))
+            .await;
         let mut socket = peer.socket().await;
-        link.news(|news| matches!(news, News::Connected { node, .. } if node == "n1"))
+        link.stream_event(|event| matches!(event, StreamEvent::Connected { node, .. } if node == "n1"))
             .await;
         socket
             .say(&json!({"type": "presence", "cursor": "7.2", "now": "2026-11-23T05:00:00.000Z", "users": []}))
             .await;
-        link.news(|news| matches!(news, News::Changed { .. })).await;
+        link.stream_event(|event| matches!(event, StreamEvent::Changed { .. }))
+            .await;
     });
 }
 
@@ -208,9 +210,11 @@ fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
         let (mut link, mut socket) = Linked::new(&peer).await;
         link.order(Effect::Reconnect).await;
         socket.say_nobody("7.1").await;
-        link.news(|news| matches!(news, News::Snapshot { .. })).await;
+        link.stream_event(|event| matches!(event, StreamEvent::Snapshot { .. }))
+            .await;
         socket.close(4008).await;
-        link.news(|news| matches!(news, News::Ended { .. })).await;
+        link.stream_event(|event| matches!(event, StreamEvent::Ended { .. }))
+            .await;
         link.order(Effect::Kick(user("bob"))).await;
         assert!(head(&mut peer.connection().await).await.starts_with("DELETE "));
     });

@@ -93,7 +93,7 @@ impl KnownUsers {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// News of users: what changed by them. What is known already changes nothing.
+    /// StreamEvent of users: what changed by them. What is known already changes nothing.
     pub(crate) fn apply(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
         let is_started = self.is_started();
         users

@@ -8,7 +8,7 @@ use presence::wire::record::Update;
 use tokio::sync::mpsc::channel;
 
 use super::super::key::{Code, Key};
-use super::super::message::News;
+use super::super::message::StreamEvent;
 use super::super::model::tests::{record, user};
 use super::*;
 use presence::Status;
@@ -107,7 +107,7 @@ impl Running {
 
 fn snapshot(users: &[&str]) -> Message {
     let users = users.iter().map(|user| Update::Record(record(user, Status::Online, 1)));
-    Message::News(News::Snapshot {
+    Message::Stream(StreamEvent::Snapshot {
         now: Wall::from_millis(1_000),
         users: users.collect(),
         resumed: false,
@@ -117,7 +117,7 @@ fn snapshot(users: &[&str]) -> Message {
 
 fn connected() -> Message {
     let word = || "n1".to_owned();
-    Message::News(News::Connected {
+    Message::Stream(StreamEvent::Connected {
         server: word(),
         node: word(),
         version: word(),

@@ -6,8 +6,8 @@ mod answers;
 mod menus;
 mod mouse;
 mod moves;
-mod news;
 mod search;
+mod stream_events;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -39,7 +39,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Tick(now) => ticks::on_tick(model, now),
-        Message::News(news) => news::on_news(model, news),
+        Message::Stream(event) => stream_events::on_stream_event(model, event),
         Message::Answer(answer) => answers::on_answer(model, answer),
     };
     let is_over = matches!(

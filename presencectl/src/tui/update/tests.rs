@@ -13,7 +13,7 @@ use presence::{Mono, Now, Status, Wall};
 use super::super::effect::Effect;
 use super::super::geometry::Size;
 use super::super::key::{Code, Key};
-use super::super::message::{Message, News};
+use super::super::message::{Message, StreamEvent};
 use super::super::model::tests::{update as user_update, user};
 use super::super::model::{Link, Model};
 use super::{settle, update};
@@ -30,7 +30,7 @@ fn empty() -> Model {
 }
 
 fn connected() -> Message {
-    Message::News(News::Connected {
+    Message::Stream(StreamEvent::Connected {
         server: "http://127.0.0.1:7420".to_owned(),
         node: "here".to_owned(),
         version: "1".to_owned(),
@@ -38,7 +38,7 @@ fn connected() -> Message {
 }
 
 fn snapshot(users: Vec<Update>, resumed: bool) -> Message {
-    Message::News(News::Snapshot {
+    Message::Stream(StreamEvent::Snapshot {
         now: at(0).wall,
         users,
         resumed,
@@ -47,7 +47,7 @@ fn snapshot(users: Vec<Update>, resumed: bool) -> Message {
 }
 
 fn changed(name: &str, status: Status, revision: u64) -> Message {
-    Message::News(News::Changed {
+    Message::Stream(StreamEvent::Changed {
         now: at(0).wall,
         users: vec![user_update(name, status, revision)],
     })

@@ -16,7 +16,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::geometry::Size;
-use super::super::message::{Answer, Message, News};
+use super::super::message::{Answer, Message, StreamEvent};
 use super::super::model::Model;
 use super::super::model::tests::{record, user};
 use super::super::theme::Theme;
@@ -47,12 +47,12 @@ fn empty(width: u16, height: u16) -> Model {
 }
 
 fn connect(model: &mut Model) {
-    let connected = News::Connected {
+    let connected = StreamEvent::Connected {
         server: "http://127.0.0.1:7420".to_owned(),
         node: "here".to_owned(),
         version: "0.1.0".to_owned(),
     };
-    tell(model, Message::News(connected));
+    tell(model, Message::Stream(connected));
 }
 
 /// Connected, with these users and the daemon's numbers.
@@ -60,13 +60,13 @@ fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>)
     let mut model = empty(width, height);
     connect(&mut model);
     let users = users.into_iter().map(presence::wire::record::Update::Record).collect();
-    let snapshot = News::Snapshot {
+    let snapshot = StreamEvent::Snapshot {
         now: WALL,
         users,
         resumed: false,
         done: true,
     };
-    tell(&mut model, Message::News(snapshot));
+    tell(&mut model, Message::Stream(snapshot));
     tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats())))));
     tell(
         &mut model,
@@ -108,11 +108,11 @@ fn crowd(width: u16, height: u16) -> Model {
             } else {
                 Reason::Custom
             });
-            let news = News::Changed {
+            let event = StreamEvent::Changed {
                 now: at(second).wall,
                 users: vec![presence::wire::record::Update::Record(changed)],
             };
-            tell(&mut model, Message::News(news));
+            tell(&mut model, Message::Stream(event));
         }
         tell(&mut model, Message::Tick(at(second)));
     }

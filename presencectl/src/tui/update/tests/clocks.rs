@@ -21,7 +21,7 @@ fn heard(millis: i64) -> Message {
 }
 
 fn picture(millis: i64, resumed: bool) -> Message {
-    Message::News(News::Snapshot {
+    Message::Stream(StreamEvent::Snapshot {
         now: Wall::from_millis(millis),
         users: vec![],
         resumed,
@@ -76,7 +76,7 @@ fn what_a_daemon_that_hangs_left_behind_is_as_old_as_its_last_word() {
     update(&mut model, Message::Tick(at(28_000)));
     let why = "it has been silent for 8 s".to_owned();
     let retry_in = Duration::from_secs(1);
-    update(&mut model, Message::News(News::Lost { why, retry_in }));
+    update(&mut model, Message::Stream(StreamEvent::Lost { why, retry_in }));
     assert_eq!(model.stale_for(), Some(Duration::from_secs(8)));
     update(&mut model, Message::Tick(at(30_000)));
     assert_eq!(model.stale_for(), Some(Duration::from_secs(10)));

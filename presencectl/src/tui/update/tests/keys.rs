@@ -76,11 +76,11 @@ fn model(place: Place, variant: u16) -> Model {
             .set_filter(&model.known_users, keymap::Filter::Only(Status::Idle));
     }
     if variant == 2 {
-        let lost = News::Lost {
+        let lost = StreamEvent::Lost {
             why: "gone".to_owned(),
             retry_in: Duration::from_secs(1),
         };
-        update(&mut model, Message::News(lost));
+        update(&mut model, Message::Stream(lost));
     }
     settle(&mut model);
     to_place(&mut model, place, variant);

@@ -131,11 +131,11 @@ fn a_question_that_outlived_the_connection_changes_nothing() {
         let mut model = crowd();
         press_code(&mut model, Code::Down);
         type_text(&mut model, &keys[..1]);
-        let lost = News::Lost {
+        let lost = StreamEvent::Lost {
             why: "gone".to_owned(),
             retry_in: Duration::from_secs(1),
         };
-        update(&mut model, Message::News(lost));
+        update(&mut model, Message::Stream(lost));
         assert_eq!(type_text(&mut model, &keys[1..]), [], "{keys}");
         assert!(model.overlay.is_none() && model.notice.as_ref().unwrap().is_error);
     }
@@ -153,7 +153,7 @@ fn a_question_is_about_the_user_it_was_asked_of() {
     });
     let now = at(0).wall;
     let users = vec![removed];
-    update(&mut model, Message::News(News::Changed { now, users }));
+    update(&mut model, Message::Stream(StreamEvent::Changed { now, users }));
     settle(&mut model);
     assert_eq!(model.table.selected(), Some(&user("user-01")));
     assert_eq!(type_text(&mut model, "y"), [Effect::Kick(user("user-00"))]);

@@ -14,7 +14,7 @@ use super::super::super::model::{Detail, Panel, Times};
 use super::*;
 
 fn lost() -> Message {
-    Message::News(News::Lost {
+    Message::Stream(StreamEvent::Lost {
         why: "connection reset".to_owned(),
         retry_in: Duration::from_millis(250),
     })
@@ -93,11 +93,11 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
 fn whoever_asks_for_an_attempt_sees_that_it_is_made() {
     let mut model = with(&["ann"]);
     update(&mut model, lost());
-    let ended = News::Ended {
+    let ended = StreamEvent::Ended {
         why: "kicked".to_owned(),
         next: None,
     };
-    for end in [None, Some(Message::News(ended))] {
+    for end in [None, Some(Message::Stream(ended))] {
         update(&mut model, Message::Tick(at(10_000)));
         end.into_iter().for_each(|end| drop(update(&mut model, end)));
         assert_eq!(type_text(&mut model, "R"), [Effect::Reconnect]);
@@ -357,7 +357,10 @@ fn the_status_one_has_is_marked_first() {
     let mut ann = record("ann", Status::DoNotDisturb, 2);
     ann.custom_status = Some(CustomStatus::DoNotDisturb);
     let users = vec![Update::Record(ann)];
-    update(&mut model, Message::News(News::Changed { now: at(0).wall, users }));
+    update(
+        &mut model,
+        Message::Stream(StreamEvent::Changed { now: at(0).wall, users }),
+    );
     type_text(&mut model, "jc");
     let Some(Overlay::Menu(menu)) = &model.overlay else {
         panic!("{:?}", model.overlay)

@@ -47,7 +47,7 @@ fn model(width: u16, height: u16) -> Model {
     let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
     for (revision, text) in (2..).zip(&texts) {
         let users: Vec<Update> = update_of(text, revision).into_iter().collect();
-        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     }
     let worst = texts.concat();
     let mut stats = stats();
@@ -72,16 +72,16 @@ fn model(width: u16, height: u16) -> Model {
 fn states(width: u16, height: u16) -> Vec<Model> {
     let worst = hostile().concat();
     let mut all: Vec<Model> = (0..5).map(|_| model(width, height)).collect();
-    let lost = News::Lost {
+    let lost = StreamEvent::Lost {
         why: worst.clone(),
         retry_in: Duration::from_secs(1),
     };
-    tell(&mut all[1], Message::News(lost));
-    let ended = News::Ended {
+    tell(&mut all[1], Message::Stream(lost));
+    let ended = StreamEvent::Ended {
         why: worst.clone(),
         next: Some(worst.clone()),
     };
-    tell(&mut all[2], Message::News(ended));
+    tell(&mut all[2], Message::Stream(ended));
     for c in "/漢e".chars() {
         tell(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
     }
@@ -186,7 +186,7 @@ fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
                 worst.sessions = Some(u32::MAX);
                 worst.revision = presence::Revision::new(u64::MAX);
                 let users = vec![Update::Record(worst)];
-                tell(&mut model, Message::News(News::Changed { now: far, users }));
+                tell(&mut model, Message::Stream(StreamEvent::Changed { now: far, users }));
                 tell(&mut model, Message::Key(Key::char('G')));
                 tell(&mut model, Message::Key(Key::plain(Code::Enter)));
                 let mut explain = explain("bob");

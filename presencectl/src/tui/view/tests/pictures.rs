@@ -25,11 +25,11 @@ fn shown(model: &Model) -> String {
 }
 
 fn lost(model: &mut Model) {
-    let lost = News::Lost {
+    let lost = StreamEvent::Lost {
         why: "lost the daemon: connection reset by peer".to_owned(),
         retry_in: Duration::from_millis(1200),
     };
-    tell(model, Message::News(lost));
+    tell(model, Message::Stream(lost));
 }
 
 #[test]
@@ -154,11 +154,11 @@ fn a_lost_daemon_is_told_and_the_last_picture_stays() {
     tell(&mut model, Message::Tick(at(72)));
     check("stale-80x24", &shown(&model));
     check("stale-80x24-styles", &styles(&picture(&model, &Theme::rich())));
-    let ended = News::Ended {
+    let ended = StreamEvent::Ended {
         why: "the secret is wrong (forbidden)".to_owned(),
         next: Some("see `presencectl doctor`".to_owned()),
     };
-    tell(&mut model, Message::News(ended));
+    tell(&mut model, Message::Stream(ended));
     check("ended-80x24", &shown(&model));
 }
 
@@ -166,11 +166,11 @@ fn a_lost_daemon_is_told_and_the_last_picture_stays() {
 fn what_to_do_next_is_never_cut_off_by_why() {
     let why = "the daemon says no, ".repeat(9);
     let mut model = crowd(80, 24);
-    let lost = News::Lost {
+    let lost = StreamEvent::Lost {
         why: why.clone(),
         retry_in: Duration::from_millis(1200),
     };
-    tell(&mut model, Message::News(lost));
+    tell(&mut model, Message::Stream(lost));
     assert!(
         shown(&model)
             .lines()
@@ -179,11 +179,11 @@ fn what_to_do_next_is_never_cut_off_by_why() {
             .ends_with(" STALE 0s  next try in 1.2 s")
     );
     let next = "start the daemon with `presenced`, or name another server".to_owned();
-    let ended = News::Ended {
+    let ended = StreamEvent::Ended {
         why,
         next: Some(next.clone()),
     };
-    tell(&mut model, Message::News(ended));
+    tell(&mut model, Message::Stream(ended));
     let bottom = shown(&model).lines().last().unwrap().to_owned();
     assert!(bottom.starts_with("R try now") && bottom.ends_with(&next), "{bottom}");
 }
@@ -216,11 +216,11 @@ fn held_still() {
     press(&mut model, " ");
     let mut record = record("person-001", Status::DoNotDisturb, 9_000);
     record.since = Some(at(61).wall);
-    let news = News::Changed {
+    let event = StreamEvent::Changed {
         now: at(61).wall,
         users: vec![presence::wire::record::Update::Record(record)],
     };
-    tell(&mut model, Message::News(news));
+    tell(&mut model, Message::Stream(event));
     check("paused-120x40", &shown(&model));
 }
 
@@ -251,13 +251,13 @@ fn however_long_the_id_its_change_is_seen_in_the_stream() {
         let mut model = live((width, height), vec![]);
         let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
         let users = vec![presence::wire::record::Update::Record(uuid)];
-        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
         // A choice that changes nothing now is told as well.
         let mut chosen = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
         chosen.custom_status = Some(presence::CustomStatus::Idle);
         let users = vec![presence::wire::record::Update::Record(chosen)];
-        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains(" chose IDLE"), "{}", shown(&model));
     }
 }
@@ -269,7 +269,7 @@ fn a_choice_that_changes_the_status_is_told_with_its_reason() {
     (chosen.reason, chosen.since) = (Some(Reason::Custom), Some(WALL));
     chosen.custom_status = Some(CustomStatus::Idle);
     let users = vec![presence::wire::record::Update::Record(chosen)];
-    tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+    tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     assert!(shown(&model).contains("alice ● → ◐ IDLE  custom"), "{}", shown(&model));
 }
 

@@ -6,7 +6,7 @@ use presence::wire::record::Update;
 use presence::{Mono, Wall};
 
 use super::super::effect::Effect;
-use super::super::message::News;
+use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
 use super::super::model::{Asked, Daemon, Link, Model};
 use super::ticks::hear_clock;
@@ -17,9 +17,9 @@ use crate::tui::model::Panel;
 /// A daemon that is well is never silent for so long.
 const SILENCE: Duration = Duration::from_secs(3);
 
-pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
-    match news {
-        News::Connected { server, node, version } => {
+pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effect> {
+    match event {
+        StreamEvent::Connected { server, node, version } => {
             model.daemon = Daemon { server, node, version };
             model.known_users.begin_snapshot();
             model.asked = Asked::default();
@@ -31,13 +31,13 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
             }
             Vec::new()
         }
-        News::Snapshot {
+        StreamEvent::Snapshot {
             now,
             users,
             resumed,
             done,
         } => on_snapshot(model, (now, users), resumed, done),
-        News::Changed { now, users } => {
+        StreamEvent::Changed { now, users } => {
             hear_clock(model, now);
             mark_detail(model, &users);
             model.changes += users.len() as u64;
@@ -45,11 +45,11 @@ pub(super) fn on_news(model: &mut Model, news: News) -> Vec<Effect> {
             push(model, changes);
             Vec::new()
         }
-        News::Lost { why, retry_in } => {
+        StreamEvent::Lost { why, retry_in } => {
             on_lost(model, why, retry_in);
             Vec::new()
         }
-        News::Ended { why, next } => {
+        StreamEvent::Ended { why, next } => {
             let since = stale_since(model);
             model.link = Link::Ended { since, why, next };
             Vec::new()
