@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::effect::Effect;
+use super::event_loop::{Input, no_answer};
 use super::export;
 use super::message::{Answer, Message, StreamEvent};
-use super::run::{Input, no_answer};
 use crate::client::discover::{Finder, Target};
 use crate::client::follow::{Attached, Event, Follower, Impatience};
 use crate::client::rest::Rest;

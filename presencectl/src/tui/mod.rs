@@ -2,6 +2,7 @@
 //! Everything that touches a terminal, a clock or a network is in `terminal`, `link` and `run`, and in nothing else.
 
 pub(crate) mod effect;
+pub(crate) mod event_loop;
 mod export;
 pub(crate) mod geometry;
 pub(crate) mod key;
@@ -10,7 +11,6 @@ pub(crate) mod layout;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod model;
-pub(crate) mod run;
 pub(crate) mod snapshot;
 pub(crate) mod terminal;
 pub(crate) mod theme;

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use unicode_width::UnicodeWidthStr;
 
 use super::effect::Effect;
+use super::event_loop::{Clock, Input};
 use super::geometry::Size;
 use super::message::Message;
 use super::model::{Link, Model};
-use super::run::{Clock, Input};
 use super::theme::Theme;
 use super::update::{settle, update};
 use super::view;

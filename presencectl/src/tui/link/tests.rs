@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::channel;
 use tokio::task::spawn_local;
 
-use super::super::run::{INPUTS_MAX, ORDERS_MAX};
+use super::super::event_loop::{INPUTS_MAX, ORDERS_MAX};
 use super::*;
 use crate::client::follow::tests::{Peer, Socket, in_time, refuse, run};
 
