@@ -18,10 +18,10 @@ use crate::client::discover::{Credential, Target};
 use crate::client::follow::Attached;
 use crate::failure::Failure;
 use crate::output::{Format, terminal};
+use crate::tui::backend::Backend;
 use crate::tui::effect::Effect;
 use crate::tui::event_loop::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, on, start_reading};
 use crate::tui::geometry::Size;
-use crate::tui::link::Link;
 use crate::tui::model::Model;
 use crate::tui::snapshot;
 use crate::tui::terminal::{Screen, leave};
@@ -46,7 +46,7 @@ pub(super) async fn run(session: &mut Session, args: &Watch) -> Result<(), Failu
         .map_err(|error| error.failure(&target))?;
     let (input, inputs) = mpsc::channel(INPUTS_MAX);
     let (orders, carried_out) = mpsc::channel(ORDERS_MAX);
-    let link = Arc::new(Link::new(session.finder.clone(), target, input.clone())?);
+    let backend = Arc::new(Backend::new(session.finder.clone(), target, input.clone())?);
     let ways = Ways { inputs, orders };
     let shown = async {
         match args.once {
@@ -55,7 +55,7 @@ pub(super) async fn run(session: &mut Session, args: &Watch) -> Result<(), Failu
         }
     };
     let served = async {
-        link.serve(first, carried_out).await;
+        backend.serve(first, carried_out).await;
         // What is left is up to the dashboard.
         std::future::pending::<Infallible>().await
     };

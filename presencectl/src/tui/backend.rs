@@ -57,7 +57,7 @@ impl Question {
 }
 
 /// One end of the way, on the side of the daemon.
-pub(crate) struct Link {
+pub(crate) struct Backend {
     finder: Finder,
     inputs: Sender<Input>,
     /// Which daemon is asked: a restarted one may have moved.
@@ -65,7 +65,7 @@ pub(crate) struct Link {
     retry_now: Notify,
 }
 
-impl Link {
+impl Backend {
     /// To a daemon that was found.
     ///
     /// # Errors
@@ -147,18 +147,18 @@ impl Link {
             let (question, changed) = (Question::of(&order), changed_by(&order));
             under_way.retain(|_, task| !task.is_finished());
             let before = changed.as_ref().and_then(|user| under_way.remove(user));
-            let link = Arc::clone(self);
+            let backend = Arc::clone(self);
             let task = tokio::spawn(async move {
                 if let Some(before) = before {
                     // Whether it was done is told by itself.
                     let _ = before.await;
                 }
                 let answer = match question {
-                    Some(_) => link.answer_soon(order, QUESTION_PATIENCE).await,
-                    None => link.answer(order).await,
+                    Some(_) => backend.answer_soon(order, QUESTION_PATIENCE).await,
+                    None => backend.answer(order).await,
                 };
                 if let Some(answer) = answer {
-                    link.tell(Message::Answer(answer)).await;
+                    backend.tell(Message::Answer(answer)).await;
                 }
             });
             match (question, changed) {

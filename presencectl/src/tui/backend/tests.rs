@@ -11,19 +11,19 @@ use super::super::event_loop::{INPUTS_MAX, ORDERS_MAX};
 use super::*;
 use crate::client::follow::tests::{Peer, Socket, in_time, refuse, run};
 
-/// A link that is served, and what is on its two ends.
-struct Linked {
+/// A backend that is served, and what is on its two ends.
+struct ServedBackend {
     orders: Sender<Effect>,
     inputs: Receiver<Input>,
 }
 
-impl Linked {
+impl ServedBackend {
     async fn new(peer: &Peer) -> (Self, Socket) {
         let (target, first, socket) = peer.attached().await;
         let (input, inputs) = channel(INPUTS_MAX);
         let (orders, carried_out) = channel(ORDERS_MAX);
-        let link = Arc::new(Link::new(peer.finder(), target, input).unwrap());
-        spawn_local(link.serve(first, carried_out));
+        let backend = Arc::new(Backend::new(peer.finder(), target, input).unwrap());
+        spawn_local(backend.serve(first, carried_out));
         (Self { orders, inputs }, socket)
     }
 
@@ -75,27 +75,28 @@ async fn head(tcp: &mut TcpStream) -> String {
 fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing() {
     run(async {
         let peer = Peer::new().await;
-        let (mut link, mut socket) = Linked::new(&peer).await;
-        link.order(Effect::AskExplain(user("ann"))).await;
+        let (mut backend, mut socket) = ServedBackend::new(&peer).await;
+        backend.order(Effect::AskExplain(user("ann"))).await;
         let mut older = peer.connection().await;
         assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
         // The stream goes on, and so do other orders.
         socket.say_nobody("7.1").await;
-        link.stream_event(|event| matches!(event, StreamEvent::Snapshot { done: true, .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Snapshot { done: true, .. }))
             .await;
-        link.order(Effect::Kick(user("bob"))).await;
+        backend.order(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         assert_eq!(
-            link.answer().await,
+            backend.answer().await,
             Answer::Failed("\"bob\": said no (some_code)".into())
         );
-        link.order(Effect::AskExplain(user("bob"))).await;
+        backend.order(Effect::AskExplain(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         let expected = Answer::Explained {
             user: user("bob"),
             result: Err("said no (some_code)".into()),
         };
-        assert_eq!(link.answer().await, expected);
+        assert_eq!(backend.answer().await, expected);
         assert_eq!(
             in_time(older.read(&mut [0; 8])).await.unwrap(),
             0,
@@ -108,13 +109,13 @@ fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing()
 fn orders_are_never_taken_back_by_newer_ones() {
     run(async {
         let peer = Peer::new().await;
-        let (mut link, _socket) = Linked::new(&peer).await;
-        link.order(Effect::Kick(user("ann"))).await;
+        let (mut backend, _socket) = ServedBackend::new(&peer).await;
+        backend.order(Effect::Kick(user("ann"))).await;
         let first = peer.connection().await;
-        link.order(Effect::Kick(user("bob"))).await;
+        backend.order(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         refuse(first, 503).await;
-        let mut answers = [link.answer().await, link.answer().await].map(|answer| match answer {
+        let mut answers = [backend.answer().await, backend.answer().await].map(|answer| match answer {
             Answer::Failed(text) => text,
             other => panic!("{other:?}"),
         });
@@ -127,11 +128,11 @@ fn orders_are_never_taken_back_by_newer_ones() {
 fn numbers_come_with_the_time_they_took() {
     run(async {
         let peer = Peer::new().await;
-        let (mut link, _socket) = Linked::new(&peer).await;
-        link.order(Effect::AskStats).await;
+        let (mut backend, _socket) = ServedBackend::new(&peer).await;
+        backend.order(Effect::AskStats).await;
         refuse(peer.connection().await, 503).await;
         assert!(
-            matches!(link.answer().await, Answer::Stats(Err(_))),
+            matches!(backend.answer().await, Answer::Stats(Err(_))),
             "of none there is no time"
         );
     });
@@ -141,22 +142,26 @@ fn numbers_come_with_the_time_they_took() {
 fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
     run(async {
         let peer = Peer::new().await;
-        let (mut link, socket) = Linked::new(&peer).await;
+        let (mut backend, socket) = ServedBackend::new(&peer).await;
         drop(socket);
         refuse(peer.connection().await, 401).await;
-        link.stream_event(|event| matches!(event, StreamEvent::Ended { next: Some(_), .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Ended { next: Some(_), .. }))
             .await;
-        link.order(Effect::Reconnect).await;
+        backend.order(Effect::Reconnect).await;
         refuse(peer.connection().await, 503).await;
-        link.stream_event(|event| matches!(event, StreamEvent::Lost { .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Lost { .. }))
             .await;
         let mut socket = peer.socket().await;
-        link.stream_event(|event| matches!(event, StreamEvent::Connected { node, .. } if node == "n1"))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Connected { node, .. } if node == "n1"))
             .await;
         socket
             .say(&json!({"type": "presence", "cursor": "7.2", "now": "2026-11-23T05:00:00.000Z", "users": []}))
             .await;
-        link.stream_event(|event| matches!(event, StreamEvent::Changed { .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Changed { .. }))
             .await;
     });
 }
@@ -167,9 +172,9 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
         let peer = Peer::new().await;
         let (target, _first, _socket) = peer.attached().await;
         let (input, _inputs) = channel(INPUTS_MAX);
-        let link = Link::new(peer.finder(), target, input).unwrap();
+        let backend = Backend::new(peer.finder(), target, input).unwrap();
         let patience = Duration::from_millis(50);
-        let asked = link.answer_soon(Effect::AskStats, patience);
+        let asked = backend.answer_soon(Effect::AskStats, patience);
         let hung = async {
             let mut hung = peer.connection().await;
             head(&mut hung).await;
@@ -187,14 +192,14 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
 fn orders_about_one_user_are_carried_out_one_after_the_other() {
     run(async {
         let peer = Peer::new().await;
-        let (link, _socket) = Linked::new(&peer).await;
+        let (backend, _socket) = ServedBackend::new(&peer).await;
         for choice in [CustomStatus::Idle, CustomStatus::Online] {
             let user = user("ann");
-            link.order(Effect::SetStatus { user, choice }).await;
+            backend.order(Effect::SetStatus { user, choice }).await;
         }
         let mut first = peer.connection().await;
         assert!(head(&mut first).await.contains("IDLE"));
-        link.order(Effect::Kick(user("bob"))).await;
+        backend.order(Effect::Kick(user("bob"))).await;
         let mut other = peer.connection().await;
         assert!(head(&mut other).await.starts_with("DELETE /api/presence/bob/"));
         drop(first);
@@ -207,15 +212,17 @@ fn orders_about_one_user_are_carried_out_one_after_the_other() {
 fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
     run(async {
         let peer = Peer::new().await;
-        let (mut link, mut socket) = Linked::new(&peer).await;
-        link.order(Effect::Reconnect).await;
+        let (mut backend, mut socket) = ServedBackend::new(&peer).await;
+        backend.order(Effect::Reconnect).await;
         socket.say_nobody("7.1").await;
-        link.stream_event(|event| matches!(event, StreamEvent::Snapshot { .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Snapshot { .. }))
             .await;
         socket.close(4008).await;
-        link.stream_event(|event| matches!(event, StreamEvent::Ended { .. }))
+        backend
+            .stream_event(|event| matches!(event, StreamEvent::Ended { .. }))
             .await;
-        link.order(Effect::Kick(user("bob"))).await;
+        backend.order(Effect::Kick(user("bob"))).await;
         assert!(head(&mut peer.connection().await).await.starts_with("DELETE "));
     });
 }
