@@ -15,7 +15,7 @@ use super::effect::Effect;
 use super::event_loop::{Clock, Input};
 use super::geometry::Size;
 use super::message::Message;
-use super::model::{Link, Model};
+use super::model::{ConnectionState, Model};
 use super::theme::Theme;
 use super::update::{settle, update};
 use super::view;
@@ -64,10 +64,10 @@ pub(crate) async fn print(
         }
     };
     let _ = timeout(PATIENCE, waiting).await;
-    if let Link::Ended { why, .. } | Link::Lost { why, .. } = &model.link {
+    if let ConnectionState::Ended { why, .. } | ConnectionState::Lost { why, .. } = &model.connection {
         return Err(Failure::unreachable(why));
     }
-    if !matches!(model.link, Link::Live) {
+    if !matches!(model.connection, ConnectionState::Live) {
         return Err(Failure::unreachable(format_args!(
             "the daemon has told no whole picture in {} s",
             PATIENCE.as_secs()
@@ -87,10 +87,10 @@ fn is_whole(model: &Model) -> bool {
     let is_known = model.stats.is_some() || model.stats_error.is_some();
     let detail = model.detail.as_ref();
     let is_explained = detail.is_none_or(|detail| detail.explain.is_some() || detail.error.is_some());
-    match model.link {
-        Link::Live => is_known && is_explained,
-        Link::Lost { .. } | Link::Ended { .. } => true,
-        Link::Connecting | Link::Loading => false,
+    match model.connection {
+        ConnectionState::Live => is_known && is_explained,
+        ConnectionState::Lost { .. } | ConnectionState::Ended { .. } => true,
+        ConnectionState::Connecting | ConnectionState::Loading => false,
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
         let mut model = Model::new(USUAL, Clock::new().now());
         model.stats_error = Some("no numbers, and that is told".to_owned());
         assert!(!is_whole(&model), "nobody was told of");
-        model.link = Link::Live;
+        model.connection = ConnectionState::Live;
         assert!(is_whole(&model));
         model.stats_error = None;
         assert!(!is_whole(&model), "the numbers may still come");

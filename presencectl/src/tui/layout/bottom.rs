@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::super::key::Key;
-use super::super::model::{Link, Model};
+use super::super::model::{ConnectionState, Model};
 use super::Layout;
 use crate::output::escape::escape;
 
@@ -23,8 +23,8 @@ pub(crate) struct HintPlace {
 
 /// What to do next where the daemon is not tried any more, as it stands behind the keys of the bottom line.
 pub(crate) fn next_step(model: &Model) -> Option<String> {
-    match &model.link {
-        Link::Ended { next: Some(next), .. } if model.overlay.is_none() && model.search.is_none() => {
+    match &model.connection {
+        ConnectionState::Ended { next: Some(next), .. } if model.overlay.is_none() && model.search.is_none() => {
             Some(format!("→ {}", escape(next)))
         }
         _ => None,

@@ -36,7 +36,7 @@ pub(crate) const NOTICE_STANDS: Duration = Duration::from_secs(6);
 
 /// How the daemon is reached.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Link {
+pub(crate) enum ConnectionState {
     /// Not yet.
     Connecting,
     /// Connected; the first whole picture is on its way.
@@ -63,7 +63,7 @@ pub(crate) enum Link {
     },
 }
 
-impl Link {
+impl ConnectionState {
     /// Since when what is shown is stale; none if it is not.
     pub(crate) const fn stale_since(&self) -> Option<Mono> {
         match self {
@@ -188,7 +188,7 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) size: Size,
-    pub(crate) link: Link,
+    pub(crate) connection: ConnectionState,
     pub(crate) daemon: Daemon,
     pub(crate) known_users: KnownUsers,
     pub(crate) table: Table,
@@ -235,7 +235,7 @@ impl Model {
     pub(crate) fn new(size: Size, clock: Now) -> Self {
         Self {
             size,
-            link: Link::Connecting,
+            connection: ConnectionState::Connecting,
             daemon: Daemon::default(),
             known_users: KnownUsers::default(),
             table: Table::default(),
@@ -293,12 +293,12 @@ impl Model {
 
     /// Whether the daemon can be asked.
     pub(crate) const fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Live | Link::Loading)
+        matches!(self.connection, ConnectionState::Live | ConnectionState::Loading)
     }
 
     /// For how long what is shown has been stale.
     pub(crate) fn stale_for(&self) -> Option<Duration> {
-        self.link.stale_since().map(|since| self.clock.mono.since(since))
+        self.connection.stale_since().map(|since| self.clock.mono.since(since))
     }
 
     /// The keys worth knowing right now, with what they do: for the bottom line.
@@ -363,7 +363,7 @@ impl Model {
 
     /// How to get back to what is live, where one is not.
     fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
-        let is_lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
+        let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
         let is_back = self.place() == Place::Stream && !self.change_log.is_following() && self.paused_since.is_none();
         let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
         let newest = is_back.then_some((keymap::Action::Last, "to the newest"));

@@ -8,7 +8,7 @@ use super::super::layout::Layout;
 use super::super::model::line::Line;
 use super::super::model::order::Order;
 use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
-use super::super::model::{Detail, Link, Model, Panel, Times};
+use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
 use super::moves::{self, Move};
 use super::{settle, tell};
 use crate::output::escape::quote;
@@ -165,18 +165,18 @@ fn sort(model: &mut Model, action: Action) {
 }
 
 fn reconnect(model: &mut Model) -> Vec<Effect> {
-    if matches!(model.link, Link::Live | Link::Loading) {
+    if matches!(model.connection, ConnectionState::Live | ConnectionState::Loading) {
         tell(model, "the daemon is reached already", false);
         return Vec::new();
     }
     // It is seen that it is tried.
     let now = model.clock.mono;
-    match &mut model.link {
-        Link::Lost { retry_at: Some(at), .. } => *at = now,
-        Link::Ended { since, why, .. } => {
+    match &mut model.connection {
+        ConnectionState::Lost { retry_at: Some(at), .. } => *at = now,
+        ConnectionState::Ended { since, why, .. } => {
             let (since, why) = (*since, std::mem::take(why));
             let retry_at = Some(now);
-            model.link = Link::Lost { since, why, retry_at };
+            model.connection = ConnectionState::Lost { since, why, retry_at };
         }
         _ => {}
     }

@@ -8,7 +8,7 @@ use presence::{Mono, Wall};
 use super::super::effect::Effect;
 use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
-use super::super::model::{Asked, Daemon, Link, Model};
+use super::super::model::{Asked, ConnectionState, Daemon, Model};
 use super::ticks::hear_clock;
 use super::{settle, tell};
 use crate::tui::layout::Layout;
@@ -24,10 +24,10 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             model.known_users.begin_snapshot();
             model.asked = Asked::default();
             model.is_clock_new = true;
-            match &mut model.link {
-                Link::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
+            match &mut model.connection {
+                ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
                 _ if model.known_users.is_started() => {}
-                link => *link = Link::Loading,
+                link => *link = ConnectionState::Loading,
             }
             Vec::new()
         }
@@ -51,7 +51,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
         }
         StreamEvent::Ended { why, next } => {
             let since = stale_since(model);
-            model.link = Link::Ended { since, why, next };
+            model.connection = ConnectionState::Ended { since, why, next };
             Vec::new()
         }
     }
@@ -66,10 +66,10 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
     }
     let changes = model.known_users.end_snapshot(!resumed, now);
     push(model, changes);
-    if model.link.stale_since().is_some() {
+    if model.connection.stale_since().is_some() {
         tell(model, "the daemon is back; all is as it now is", false);
     }
-    model.link = Link::Live;
+    model.connection = ConnectionState::Live;
     if let Some(detail) = &mut model.detail {
         detail.is_outdated = true;
     }
@@ -84,7 +84,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
 
 fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
     let since = stale_since(model);
-    model.link = Link::Lost {
+    model.connection = ConnectionState::Lost {
         since,
         why,
         retry_at: Some(model.clock.mono.after(retry_in)),
@@ -99,7 +99,7 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
 fn stale_since(model: &Model) -> Mono {
     let (now, word_at) = (model.clock.mono, model.word_at);
     let lost_at = if now.since(word_at) > SILENCE { word_at } else { now };
-    model.link.stale_since().unwrap_or(lost_at)
+    model.connection.stale_since().unwrap_or(lost_at)
 }
 
 fn mark_detail(model: &mut Model, users: &[Update]) {

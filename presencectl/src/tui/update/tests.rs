@@ -15,7 +15,7 @@ use super::super::geometry::Size;
 use super::super::key::{Code, Key};
 use super::super::message::{Message, StreamEvent};
 use super::super::model::tests::{update as user_update, user};
-use super::super::model::{Link, Model};
+use super::super::model::{ConnectionState, Model};
 use super::{settle, update};
 
 fn at(millis: u64) -> Now {
@@ -60,7 +60,7 @@ fn with(names: &[&str]) -> Model {
     let users = names.iter().map(|name| user_update(name, Status::Online, 1)).collect();
     assert_eq!(update(&mut model, snapshot(users, false)), [Effect::AskStats]);
     settle(&mut model);
-    assert_eq!(model.link, Link::Live);
+    assert_eq!(model.connection, ConnectionState::Live);
     model
 }
 

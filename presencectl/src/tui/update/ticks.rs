@@ -7,7 +7,7 @@ use presence::{Now, UserId, Wall};
 use super::super::effect::Effect;
 use super::super::layout::Layout;
 use super::super::model::history::{SECONDS_MAX, Sample};
-use super::super::model::{Link, Model, Panel};
+use super::super::model::{ConnectionState, Model, Panel};
 
 /// How often the rows on the screen are asked for: their times and sessions ride along with changes and cause none.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ fn count_seconds(model: &mut Model, seconds: usize) {
     let sample = Sample {
         users: model.known_users.counts(),
         changes: std::mem::take(&mut model.changes),
-        is_known: matches!(model.link, Link::Live),
+        is_known: matches!(model.connection, ConnectionState::Live),
     };
     // If this program itself was stopped, nobody knows what was when; the changes came some time in between.
     for _ in 1..seconds {
@@ -61,7 +61,7 @@ fn count_seconds(model: &mut Model, seconds: usize) {
 }
 
 fn ask(model: &mut Model) -> Vec<Effect> {
-    if !matches!(model.link, Link::Live) {
+    if !matches!(model.connection, ConnectionState::Live) {
         return Vec::new();
     }
     let mut effects = Vec::new();

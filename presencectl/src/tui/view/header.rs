@@ -4,7 +4,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
-use super::super::model::{Link, Model};
+use super::super::model::{ConnectionState, Model};
 use super::painter::{Painter, span};
 use crate::output::escape::escape;
 use crate::output::time;
@@ -28,12 +28,12 @@ fn left(model: &Model, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let name = span("presenced", theme.strong());
     let mut pieces = vec![name];
-    match &model.link {
-        Link::Lost { why, .. } | Link::Ended { why, .. } => {
+    match &model.connection {
+        ConnectionState::Lost { why, .. } | ConnectionState::Ended { why, .. } => {
             pieces.push(span(format!("  {}", escape(why)), theme.unusual()));
         }
-        Link::Connecting => {}
-        Link::Loading | Link::Live => pieces.extend(daemon(model, painter)),
+        ConnectionState::Connecting => {}
+        ConnectionState::Loading | ConnectionState::Live => pieces.extend(daemon(model, painter)),
     }
     Line::from(pieces)
 }
@@ -65,13 +65,13 @@ fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
         pieces.push(span(" PAUSED ", theme.unusual().add_modifier(Modifier::REVERSED)));
         pieces.push(span(" ", theme.faint()));
     }
-    pieces.push(match (&model.link, model.stale_for()) {
+    pieces.push(match (&model.connection, model.stale_for()) {
         (_, Some(age)) => span(format!(" STALE {}s ", age.as_secs()), theme.bad()),
-        (Link::Live, None) => span("● live", theme.good()),
-        (Link::Connecting, None) => span("○ connecting", theme.unusual()),
+        (ConnectionState::Live, None) => span("● live", theme.good()),
+        (ConnectionState::Connecting, None) => span("○ connecting", theme.unusual()),
         _ => span("○ loading", theme.unusual()),
     });
-    if let Link::Lost { retry_at, .. } = &model.link {
+    if let ConnectionState::Lost { retry_at, .. } = &model.connection {
         let next = match retry_at.map(|at| at.since(model.clock.mono)) {
             Some(wait) if wait.is_zero() => " trying…".to_owned(),
             Some(wait) => format!(" next try in {:.1} s", wait.as_secs_f64()),
@@ -80,8 +80,8 @@ fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
         pieces.push(span(next, theme.unusual()));
     }
     // Without a word from the daemon its clock is not known, and while it is lost other things are worth the room.
-    let has_room = model.link.stale_since().is_none() || width >= CLOCK_COLUMNS;
-    if has_room && !matches!(model.link, Link::Connecting) {
+    let has_room = model.connection.stale_since().is_none() || width >= CLOCK_COLUMNS;
+    if has_room && !matches!(model.connection, ConnectionState::Connecting) {
         let clock = time::time_or_date(model.now, model.now);
         pieces.push(span(format!("  {clock}"), theme.faint()));
     }

@@ -32,7 +32,7 @@ pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     users::draw(model, &layout, &mut painter);
     detail::draw(model, &layout, &mut painter);
     stream::draw(model, &layout, &mut painter);
-    if model.link.stale_since().is_some() {
+    if model.connection.stale_since().is_some() {
         for area in [layout.overview, layout.users, layout.detail, layout.stream] {
             painter.restyle(area, theme.stale());
         }

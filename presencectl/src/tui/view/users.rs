@@ -9,7 +9,7 @@ use super::super::keymap::Filter;
 use super::super::layout::{self, ColumnPlace, Layout};
 use super::super::model::column::Column;
 use super::super::model::known_users::Row;
-use super::super::model::{Link, Model, Panel};
+use super::super::model::{ConnectionState, Model, Panel};
 use super::format;
 use super::painter::{Painter, cut, end, span};
 use crate::output::escape::{escape, escape_each};
@@ -132,8 +132,8 @@ fn headings(model: &Model, columns: &[ColumnPlace], painter: &mut Painter) {
 }
 
 fn empty(model: &Model, rows: Area, painter: &mut Painter) {
-    let text = match (&model.link, &model.search) {
-        (Link::Connecting | Link::Loading, _) => "reading who is here…",
+    let text = match (&model.connection, &model.search) {
+        (ConnectionState::Connecting | ConnectionState::Loading, _) => "reading who is here…",
         (_, Some(_)) => "nobody listed matches; Enter asks for exactly this id",
         _ if !model.table.query().is_empty() => "nobody listed matches; Esc shows everyone",
         _ => match model.table.filter() {

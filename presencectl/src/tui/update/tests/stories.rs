@@ -101,11 +101,12 @@ fn whoever_asks_for_an_attempt_sees_that_it_is_made() {
         update(&mut model, Message::Tick(at(10_000)));
         end.into_iter().for_each(|end| drop(update(&mut model, end)));
         assert_eq!(type_text(&mut model, "R"), [Effect::Reconnect]);
-        let is_tried = |model: &Model, at| matches!(model.link, Link::Lost { retry_at, .. } if retry_at == at);
-        assert!(is_tried(&model, Some(at(10_000).mono)), "{:?}", model.link);
+        let is_tried =
+            |model: &Model, at| matches!(model.connection, ConnectionState::Lost { retry_at, .. } if retry_at == at);
+        assert!(is_tried(&model, Some(at(10_000).mono)), "{:?}", model.connection);
         update(&mut model, connected());
-        assert!(is_tried(&model, None), "{:?}", model.link);
-        assert_eq!(model.link.stale_since(), Some(at(0).mono), "stale as before");
+        assert!(is_tried(&model, None), "{:?}", model.connection);
+        assert_eq!(model.connection.stale_since(), Some(at(0).mono), "stale as before");
     }
 }
 
