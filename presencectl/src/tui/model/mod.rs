@@ -5,7 +5,6 @@ pub(crate) mod change_log;
 pub(crate) mod column;
 pub(crate) mod history;
 pub(crate) mod known_users;
-pub(crate) mod line;
 mod nodes;
 pub(crate) mod order;
 pub(crate) mod overlay;
@@ -14,6 +13,7 @@ mod row;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod text_input;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -27,9 +27,9 @@ use super::keymap::{self, Place};
 use change_log::ChangeLog;
 use history::History;
 use known_users::KnownUsers;
-use line::Line;
 use overlay::Overlay;
 use table::Table;
+use text_input::TextInput;
 
 /// For how long a notice stands.
 pub(crate) const NOTICE_STANDS: Duration = Duration::from_secs(6);
@@ -209,7 +209,7 @@ pub(crate) struct Model {
     /// Table and stream stand still since then.
     pub(crate) paused_since: Option<Mono>,
     /// The line in which one searches, while it is open.
-    pub(crate) search: Option<Line>,
+    pub(crate) search: Option<TextInput>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
     pub(crate) times: Times,

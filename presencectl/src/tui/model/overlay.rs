@@ -4,7 +4,7 @@ use presence::{CustomStatus, UserId};
 
 use super::super::effect::ExportFormat;
 use super::super::keymap::{self, Binding, Place};
-use super::line::Line;
+use super::text_input::TextInput;
 
 /// What lies over the panels.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub(crate) struct Palette {
     /// The panel it was opened from.
     pub(crate) panel: Place,
     /// What is typed.
-    pub(crate) line: Line,
+    pub(crate) input: TextInput,
     /// Which of those found is marked.
     pub(crate) chosen: usize,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Palette {
 impl Palette {
     /// The commands whose names have all the words typed, in the order of the help.
     pub(crate) fn found(&self) -> Vec<&'static Binding> {
-        let text = self.line.text().to_lowercase();
+        let text = self.input.text().to_lowercase();
         let fits = |binding: &&Binding| {
             text.split_whitespace()
                 .all(|word| binding.help.to_lowercase().contains(word))

@@ -5,9 +5,9 @@ use presence::{CustomStatus, Status, UserId};
 use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
-use super::super::model::line::Line;
 use super::super::model::order::Order;
 use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
+use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
 use super::moves::{self, Move};
 use super::{settle, tell};
@@ -33,7 +33,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Times => model.times = next_times(model.times),
         Action::Back => back(model),
         Action::Search => {
-            model.search = Some(Line::new(model.table.query()));
+            model.search = Some(TextInput::new(model.table.query()));
             focus(model, Panel::Users);
         }
         Action::NextFilter => filter(model, next_filter(model.table.filter())),
@@ -186,7 +186,7 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
 fn open_palette(model: &mut Model) {
     model.overlay = Some(Overlay::Palette(Palette {
         panel: model.panel.place(),
-        line: Line::default(),
+        input: TextInput::default(),
         chosen: 0,
     }));
 }

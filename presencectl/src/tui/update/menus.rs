@@ -88,9 +88,9 @@ fn in_palette(palette: &mut Palette, action: Action) -> Option<&'static Binding>
         Action::Accept => return found.get(palette.chosen).copied(),
         Action::Up => palette.chosen = palette.chosen.saturating_sub(1),
         Action::Down => palette.chosen = (palette.chosen + 1).min(last),
-        Action::Erase => palette.line.erase(),
-        Action::EraseWord => palette.line.erase_word(),
-        Action::EraseAll => palette.line.clear(),
+        Action::Erase => palette.input.erase(),
+        Action::EraseWord => palette.input.erase_word(),
+        Action::EraseAll => palette.input.clear(),
         _ => {}
     }
     if matches!(action, Action::Erase | Action::EraseWord | Action::EraseAll) {

@@ -80,11 +80,11 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
 fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
     match (&mut model.overlay, &mut model.search) {
         (Some(Overlay::Palette(palette)), _) => {
-            palette.line.insert(text);
+            palette.input.insert(text);
             palette.chosen = 0;
         }
-        (None, Some(line)) => {
-            line.insert(text);
+        (None, Some(input)) => {
+            input.insert(text);
             search::look(model);
         }
         _ => {}

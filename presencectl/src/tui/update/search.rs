@@ -4,6 +4,7 @@ use presence::UserId;
 
 use super::super::effect::Effect;
 use super::super::keymap::Action;
+use super::super::model::text_input::TextInput;
 use super::super::model::{Model, Panel};
 use super::moves::{self, Move};
 use super::{actions, settle, tell};
@@ -20,9 +21,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.search = None;
             model.table.set_query("");
         }
-        Action::Erase => edit(model, super::super::model::line::Line::erase),
-        Action::EraseWord => edit(model, super::super::model::line::Line::erase_word),
-        Action::EraseAll => edit(model, super::super::model::line::Line::clear),
+        Action::Erase => edit(model, TextInput::erase),
+        Action::EraseWord => edit(model, TextInput::erase_word),
+        Action::EraseAll => edit(model, TextInput::clear),
         other => return actions::act(model, other),
     }
     Vec::new()
@@ -30,14 +31,14 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 
 /// The table shows who matches what is typed.
 pub(super) fn look(model: &mut Model) {
-    if let Some(line) = &model.search {
-        model.table.set_query(line.text());
+    if let Some(input) = &model.search {
+        model.table.set_query(input.text());
     }
 }
 
-fn edit(model: &mut Model, change: impl Fn(&mut super::super::model::line::Line)) {
-    if let Some(line) = &mut model.search {
-        change(line);
+fn edit(model: &mut Model, change: impl Fn(&mut TextInput)) {
+    if let Some(input) = &mut model.search {
+        change(input);
     }
     look(model);
 }
@@ -45,11 +46,11 @@ fn edit(model: &mut Model, change: impl Fn(&mut super::super::model::line::Line)
 /// Keeps what was found and selects the best of it. If nobody was, the daemon is asked for exactly this user, who may not be
 /// present at all.
 fn accept(model: &mut Model) {
-    let Some(line) = model.search.take() else {
+    let Some(input) = model.search.take() else {
         return;
     };
     settle(model);
-    if line.text().is_empty() {
+    if input.text().is_empty() {
         return;
     }
     if model.table.len() > 0 {
@@ -58,13 +59,13 @@ fn accept(model: &mut Model) {
         }
         return;
     }
-    ask_for(model, line.text());
+    ask_for(model, input.text());
 }
 
 /// Whoever is typed is asked for, though others were found by it: who is not present is not among them.
 fn ask_exactly(model: &mut Model) {
-    if let Some(line) = model.search.take_if(|line| !line.text().is_empty()) {
-        ask_for(model, line.text());
+    if let Some(input) = model.search.take_if(|input| !input.text().is_empty()) {
+        ask_for(model, input.text());
     }
 }
 

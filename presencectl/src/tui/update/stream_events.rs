@@ -27,7 +27,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             match &mut model.connection {
                 ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
                 _ if model.known_users.is_started() => {}
-                link => *link = ConnectionState::Loading,
+                state => *state = ConnectionState::Loading,
             }
             Vec::new()
         }

@@ -20,7 +20,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
     let room = usize::from(inside.width).saturating_sub(2);
     let typed = Line::from(vec![
         span(":", theme.key()),
-        span(end(&escape(palette.line.text()), room), Style::new()),
+        span(end(&escape(palette.input.text()), room), Style::new()),
         span("▏", theme.key()),
     ]);
     painter.line((inside.x, inside.y), inside.width, &typed);

@@ -88,9 +88,9 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
     // Beside the borders, the sign before it and the caret behind it.
     let room = usize::from(layout.users.width).saturating_sub(used + 7);
     match (&model.search, table.query()) {
-        (Some(line), _) => {
+        (Some(input), _) => {
             pieces.push(span("/", theme.key()));
-            pieces.push(span(end(&escape(line.text()), room), theme.matched()));
+            pieces.push(span(end(&escape(input.text()), room), theme.matched()));
             pieces.push(span("▏ ", theme.key()));
         }
         (None, "") => {}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::super::keymap::{self, BINDINGS, Place};
 use super::super::super::layout::size;
-use super::super::super::model::line::Line;
 use super::super::super::model::overlay::{Ask, Menu, Overlay, Palette};
+use super::super::super::model::text_input::TextInput;
 use super::super::super::model::{Detail, Panel, Times};
 use super::*;
 
@@ -97,14 +97,14 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
             detail.drawn_lines.set(100);
         }
         Place::Search => {
-            model.search = Some(Line::new("user 0"));
+            model.search = Some(TextInput::new("user 0"));
             model.table.set_query("user 0");
             settle(model);
         }
         Place::Palette => {
             model.overlay = Some(Overlay::Palette(Palette {
                 panel: Place::Users,
-                line: Line::new("sort by"),
+                input: TextInput::new("sort by"),
                 chosen: 2,
             }));
         }

@@ -334,8 +334,8 @@ fn every_word_of_the_bottom_line_finds_its_command_and_the_first_is_never_to_qui
         assert_ne!(palette.found()[0].action, Action::Quit);
         // What Esc does and the palette itself need no command.
         for (_, word) in hints.iter().filter(|(_, word)| !["close", "commands"].contains(word)) {
-            palette.line.clear();
-            palette.line.insert(word);
+            palette.input.clear();
+            palette.input.insert(word);
             assert!(!palette.found().is_empty(), "{panel:?}: {word}");
         }
     }

@@ -1,20 +1,20 @@
-//! One line of text that is typed at its end: what one searches, what one looks for in the palette.
+//! One input of text that is typed at its end: what one searches, what one looks for in the palette.
 
 /// As much as a user id can have, in characters.
 const CHARS_MAX: usize = presence::USER_ID_MAX_BYTES;
 
-/// The line.
+/// The input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Line {
+pub(crate) struct TextInput {
     text: String,
 }
 
-impl Line {
-    /// A line that begins so.
+impl TextInput {
+    /// A input that begins so.
     pub(crate) fn new(text: &str) -> Self {
-        let mut line = Self::default();
-        line.insert(text);
-        line
+        let mut input = Self::default();
+        input.insert(text);
+        input
     }
 
     /// What is typed.
@@ -52,15 +52,15 @@ mod tests {
 
     #[test]
     fn a_line_takes_what_is_typed_and_nothing_that_acts() {
-        let mut line = Line::new("ann\u{1b}[31m\n bob");
-        assert_eq!(line.text(), "ann[31m bob");
-        line.erase_word();
-        assert_eq!(line.text(), "ann[31m ");
-        line.erase_word();
-        assert_eq!(line.text(), "");
-        line.insert(&"é".repeat(500));
-        assert_eq!(line.text().chars().count(), CHARS_MAX);
-        line.erase();
-        assert_eq!(line.text().chars().count(), CHARS_MAX - 1);
+        let mut input = TextInput::new("ann\u{1b}[31m\n bob");
+        assert_eq!(input.text(), "ann[31m bob");
+        input.erase_word();
+        assert_eq!(input.text(), "ann[31m ");
+        input.erase_word();
+        assert_eq!(input.text(), "");
+        input.insert(&"é".repeat(500));
+        assert_eq!(input.text().chars().count(), CHARS_MAX);
+        input.erase();
+        assert_eq!(input.text().chars().count(), CHARS_MAX - 1);
     }
 }
