@@ -204,9 +204,9 @@ impl Backend {
                     .map_err(|failure| failure.to_string());
                 Answer::Explained { user, result }
             }
-            Effect::SetStatus { user, choice } => {
-                done(&user, rest.set_custom_status(Some(&user), choice).await, |record| {
-                    format!("custom status is now {}; others see {}", choice.as_str(), record.status)
+            Effect::SetStatus { user, status } => {
+                done(&user, rest.set_custom_status(Some(&user), status).await, |record| {
+                    format!("custom status is now {}; others see {}", status.as_str(), record.status)
                 })
             }
             Effect::Kick(user) => done(&user, rest.kick(&user).await, |ended| {

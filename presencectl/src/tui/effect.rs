@@ -16,18 +16,18 @@ pub(crate) enum Effect {
     Repaint,
     /// Don't wait with the next attempt to connect.
     Reconnect,
-    /// Ask for the daemon's numbers.
+    /// Prompt for the daemon's numbers.
     AskStats,
-    /// Ask for records as they are now: at most 1000.
+    /// Prompt for records as they are now: at most 1000.
     AskRecords(Vec<UserId>),
-    /// Ask why a user is shown so.
+    /// Prompt why a user is shown so.
     AskExplain(UserId),
     /// Set what a user is shown as while present.
     SetStatus {
         /// Whose.
         user: UserId,
         /// As what.
-        choice: CustomStatus,
+        status: CustomStatus,
     },
     /// End every session of a user.
     Kick(UserId),

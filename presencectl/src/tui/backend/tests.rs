@@ -193,9 +193,9 @@ fn orders_about_one_user_are_carried_out_one_after_the_other() {
     run(async {
         let peer = Peer::new().await;
         let (backend, _socket) = ServedBackend::new(&peer).await;
-        for choice in [CustomStatus::Idle, CustomStatus::Online] {
+        for status in [CustomStatus::Idle, CustomStatus::Online] {
             let user = user("ann");
-            backend.order(Effect::SetStatus { user, choice }).await;
+            backend.order(Effect::SetStatus { user, status }).await;
         }
         let mut first = peer.connection().await;
         assert!(head(&mut first).await.contains("IDLE"));

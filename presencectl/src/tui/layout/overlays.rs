@@ -77,6 +77,6 @@ pub(crate) fn overlay_entries(model: &Model) -> Area {
 }
 
 /// Which entries of the palette are shown, if that many fit: the marked one is always among them.
-pub(crate) fn palette_top(chosen: usize, rows: usize) -> usize {
-    (chosen + 1).saturating_sub(rows.max(1))
+pub(crate) fn palette_top(highlighted: usize, rows: usize) -> usize {
+    (highlighted + 1).saturating_sub(rows.max(1))
 }

@@ -230,17 +230,17 @@ impl KnownUsers {
             return None;
         }
         let is_news = record.revision > row.revision;
-        let (from, chosen, note) = (row.status, row.choice, row.note);
+        let (from, custom_status, note) = (row.status, row.custom_status, row.note);
         let row = fill(row, &record, node);
         // A snapshot repeats what is as it was, after a restart with a higher revision.
-        let differs = from != row.status || chosen != row.choice || note != row.note;
+        let differs = from != row.status || custom_status != row.custom_status || note != row.note;
         let change = (is_news && differs).then(|| Change {
             at: if from == row.status {
                 now
             } else {
                 row.since.unwrap_or(now)
             },
-            chose: row.choice.filter(|_| row.choice != chosen),
+            chose: row.custom_status.filter(|_| row.custom_status != custom_status),
             ..change_of_record(row, from)
         });
         self.count(slot, from, record.status);
@@ -260,13 +260,17 @@ impl KnownUsers {
         let has_left = row
             .since
             .is_some_and(|since| self.started_at.is_some_and(|at| since > at));
-        let is_choice = !is_present && !has_left;
+        let only_custom_status = !is_present && !has_left;
         let change = Change {
-            at: if is_choice { now } else { row.since.unwrap_or(now) },
-            chose: row.choice.filter(|_| is_choice),
+            at: if only_custom_status {
+                now
+            } else {
+                row.since.unwrap_or(now)
+            },
+            chose: row.custom_status.filter(|_| only_custom_status),
             ..change_of_record(&row, Status::Offline)
         };
-        if is_choice {
+        if only_custom_status {
             return Some(change);
         }
         let spent = self.spent.pop();

@@ -1,4 +1,4 @@
-//! What lies over the panels and takes the keys: help, the palette, menus, questions. Only what is chosen; nothing is done here.
+//! What lies over the panels and takes the keys: help, the palette, menus, questions. Only what is highlighted; nothing is done here.
 
 use presence::{CustomStatus, UserId};
 
@@ -28,7 +28,7 @@ pub(crate) struct Palette {
     /// What is typed.
     pub(crate) input: TextInput,
     /// Which of those found is marked.
-    pub(crate) chosen: usize,
+    pub(crate) highlighted: usize,
 }
 
 impl Palette {
@@ -45,7 +45,7 @@ impl Palette {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Ask {
+pub(crate) enum Prompt {
     /// As what a user is to be shown while present.
     Status(UserId),
     /// Whether to end a user's sessions.
@@ -60,7 +60,7 @@ pub(crate) enum Ask {
 
 /// What is taken from a menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum MenuItem {
     /// Nothing is done.
     No,
     /// It is done.
@@ -75,80 +75,80 @@ pub(crate) enum Choice {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Menu {
     /// What is asked.
-    pub(crate) ask: Ask,
+    pub(crate) prompt: Prompt,
     /// Which entry is marked.
-    pub(crate) chosen: usize,
+    pub(crate) highlighted: usize,
     /// Which entry is as it is now, if that is known.
-    pub(crate) present: Option<usize>,
+    pub(crate) current: Option<usize>,
 }
 
 impl Menu {
     /// Nothing that hurts is marked first.
-    pub(crate) const fn new(ask: Ask) -> Self {
+    pub(crate) const fn new(prompt: Prompt) -> Self {
         Self {
-            ask,
-            chosen: 0,
-            present: None,
+            prompt,
+            highlighted: 0,
+            current: None,
         }
     }
 
-    /// The same where this is chosen now, if that is known: it is marked first, so that taking it at once changes nothing.
-    pub(crate) fn with_present(mut self, choice: Option<Choice>) -> Self {
-        self.present = self.entries().iter().position(|(entry, _)| Some(*entry) == choice);
-        self.chosen = self.present.unwrap_or(self.chosen);
+    /// The same where this is highlighted now, if that is known: it is marked first, so that taking it at once changes nothing.
+    pub(crate) fn with_current(mut self, item: Option<MenuItem>) -> Self {
+        self.current = self.entries().iter().position(|(entry, _)| Some(*entry) == item);
+        self.highlighted = self.current.unwrap_or(self.highlighted);
         self
     }
 
     /// Whether it is answered by yes or no.
     pub(crate) const fn is_question(&self) -> bool {
-        matches!(self.ask, Ask::Kick(_) | Ask::Forget(_))
+        matches!(self.prompt, Prompt::Kick(_) | Prompt::Forget(_))
     }
 
     /// What there is, in order, as it is written.
-    pub(crate) const fn entries(&self) -> &'static [(Choice, &'static str)] {
-        match self.ask {
-            Ask::Status(_) => &[
-                (Choice::Status(CustomStatus::Online), "ONLINE: as the sessions say"),
+    pub(crate) const fn entries(&self) -> &'static [(MenuItem, &'static str)] {
+        match self.prompt {
+            Prompt::Status(_) => &[
+                (MenuItem::Status(CustomStatus::Online), "ONLINE: as the sessions say"),
                 (
-                    Choice::Status(CustomStatus::Idle),
+                    MenuItem::Status(CustomStatus::Idle),
                     "IDLE: away, whatever the sessions say",
                 ),
                 (
-                    Choice::Status(CustomStatus::DoNotDisturb),
+                    MenuItem::Status(CustomStatus::DoNotDisturb),
                     "DO_NOT_DISTURB: not to be disturbed",
                 ),
             ],
-            Ask::Kick(_) => &[
-                (Choice::No, "No, leave the user alone"),
-                (Choice::Yes, "Yes, end every session: OFFLINE now"),
+            Prompt::Kick(_) => &[
+                (MenuItem::No, "No, leave the user alone"),
+                (MenuItem::Yes, "Yes, end every session: OFFLINE now"),
             ],
-            Ask::Forget(_) => &[
-                (Choice::No, "No, keep the user"),
-                (Choice::Yes, "Yes, forget the user; this can't be undone"),
+            Prompt::Forget(_) => &[
+                (MenuItem::No, "No, keep the user"),
+                (MenuItem::Yes, "Yes, forget the user; this can't be undone"),
             ],
-            Ask::ExportUsers | Ask::ExportChanges => &[
-                (Choice::Format(ExportFormat::Csv), "CSV"),
-                (Choice::Format(ExportFormat::Json), "JSON"),
+            Prompt::ExportUsers | Prompt::ExportChanges => &[
+                (MenuItem::Format(ExportFormat::Csv), "CSV"),
+                (MenuItem::Format(ExportFormat::Json), "JSON"),
             ],
         }
     }
 
     /// Whom it is about, as it is: to be escaped.
     pub(crate) const fn user(&self) -> Option<&UserId> {
-        match &self.ask {
-            Ask::Status(user) | Ask::Kick(user) | Ask::Forget(user) => Some(user),
-            Ask::ExportUsers | Ask::ExportChanges => None,
+        match &self.prompt {
+            Prompt::Status(user) | Prompt::Kick(user) | Prompt::Forget(user) => Some(user),
+            Prompt::ExportUsers | Prompt::ExportChanges => None,
         }
     }
 
     /// What is asked, without the user.
     pub(crate) const fn title(&self) -> &'static str {
-        match self.ask {
-            Ask::Status(_) => "Custom status of",
-            Ask::Kick(_) => "Kick",
-            Ask::Forget(_) => "Forget",
-            Ask::ExportUsers => "Write the table into a file",
-            Ask::ExportChanges => "Write the stream into a file",
+        match self.prompt {
+            Prompt::Status(_) => "Custom status of",
+            Prompt::Kick(_) => "Kick",
+            Prompt::Forget(_) => "Forget",
+            Prompt::ExportUsers => "Write the table into a file",
+            Prompt::ExportChanges => "Write the stream into a file",
         }
     }
 }

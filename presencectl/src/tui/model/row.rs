@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) sessions: u32,
     /// A number for each distinct list of nodes; [`node_name`](super::known_users::KnownUsers::node_name) has the words.
     pub(crate) node: u16,
-    pub(crate) choice: Option<CustomStatus>,
+    pub(crate) custom_status: Option<CustomStatus>,
     pub(crate) note: Option<&'static str>,
     pub(crate) revision: Revision,
     /// The snapshot that listed it last.
@@ -47,7 +47,7 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
         last_seen: None,
         sessions: 0,
         node: 0,
-        choice: None,
+        custom_status: None,
         note: None,
         revision: Revision::new(0),
         generation,
@@ -69,7 +69,7 @@ pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row 
     row.last_seen = record.last_seen;
     row.sessions = record.sessions.unwrap_or(0);
     row.node = node;
-    row.choice = record.custom_status;
+    row.custom_status = record.custom_status;
     row.note = crate::output::records::note(record);
     row.revision = record.revision;
     row.is_presumed = false;

@@ -6,7 +6,7 @@ use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
 use super::super::model::order::Order;
-use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
+use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
 use super::moves::{self, Move};
@@ -40,15 +40,15 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Filter(wanted) => filter(model, wanted),
         Action::Open => open(model),
         Action::NextSort | Action::PreviousSort | Action::Reverse | Action::Sort(_) => sort(model, action),
-        Action::SetStatus => ask_about(model, Ask::Status),
-        Action::Kick => ask_about(model, Ask::Kick),
-        Action::Forget => ask_about(model, Ask::Forget),
+        Action::SetStatus => open_prompt(model, Prompt::Status),
+        Action::Kick => open_prompt(model, Prompt::Kick),
+        Action::Forget => open_prompt(model, Prompt::Forget),
         Action::Export => {
-            let ask = match model.panel {
-                Panel::Stream => Ask::ExportChanges,
-                Panel::Users | Panel::Detail => Ask::ExportUsers,
+            let prompt = match model.panel {
+                Panel::Stream => Prompt::ExportChanges,
+                Panel::Users | Panel::Detail => Prompt::ExportUsers,
             };
-            model.overlay = Some(Overlay::Menu(Menu::new(ask)));
+            model.overlay = Some(Overlay::Menu(Menu::new(prompt)));
         }
         _ => {}
     }
@@ -187,24 +187,24 @@ fn open_palette(model: &mut Model) {
     model.overlay = Some(Overlay::Palette(Palette {
         panel: model.panel.place(),
         input: TextInput::default(),
-        chosen: 0,
+        highlighted: 0,
     }));
 }
 
-fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
+fn open_prompt(model: &mut Model, prompt: impl Fn(UserId) -> Prompt) {
     let Some(user) = model.subject().cloned() else {
         return tell(model, "select a user first: ↓, or / to search", true);
     };
     if !can_change(model) {
         return;
     }
-    let present = present_choice(model, &user).map(Choice::Status);
-    model.overlay = Some(Overlay::Menu(Menu::new(ask(user)).with_present(present)));
+    let current = current_status(model, &user).map(MenuItem::Status);
+    model.overlay = Some(Overlay::Menu(Menu::new(prompt(user)).with_current(current)));
 }
 
 /// The custom status of a user, as it was told last.
-fn present_choice(model: &Model, user: &UserId) -> Option<CustomStatus> {
-    let listed = model.known_users.find(user).and_then(|(_, row)| row.choice);
+fn current_status(model: &Model, user: &UserId) -> Option<CustomStatus> {
+    let listed = model.known_users.find(user).and_then(|(_, row)| row.custom_status);
     let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
     listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
 }

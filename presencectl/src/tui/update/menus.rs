@@ -7,7 +7,7 @@ use super::super::keymap::{Action, Binding};
 use super::super::layout::{self, Layout};
 use super::super::model::Model;
 use super::super::model::known_users::{KnownUsers, Row};
-use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
+use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::actions;
 use super::moves::Move;
 use super::settle;
@@ -24,17 +24,17 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Some(Overlay::Palette(palette)) => {
-            if let Some(binding) = in_palette(palette, action) {
+            if let Some(binding) = command_for(palette, action) {
                 model.overlay = None;
                 return actions::act(model, binding.action);
             }
             always(model, action)
         }
-        Some(Overlay::Menu(menu)) => match in_menu(menu, action) {
-            Some(choice) => {
+        Some(Overlay::Menu(menu)) => match item_for(menu, action) {
+            Some(item) => {
                 let menu = menu.clone();
                 model.overlay = None;
-                take(model, menu.ask, choice)
+                take(model, menu.prompt, item)
             }
             None => always(model, action),
         },
@@ -47,11 +47,11 @@ pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     let rows = usize::from(layout::overlay_entries(model).height);
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => {
-            let chosen = layout::palette_top(palette.chosen, rows) + index;
-            if chosen >= palette.found().len() {
+            let highlighted = layout::palette_top(palette.highlighted, rows) + index;
+            if highlighted >= palette.found().len() {
                 return Vec::new();
             }
-            palette.chosen = chosen;
+            palette.highlighted = highlighted;
             act(model, Action::Accept)
         }
         Some(Overlay::Menu(_)) => act(model, Action::Choose(u8::try_from(index + 1).unwrap_or(u8::MAX))),
@@ -81,53 +81,53 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
 }
 
 /// The command taken, if one is.
-fn in_palette(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
+fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
     let found = palette.found();
     let last = found.len().saturating_sub(1);
     match action {
-        Action::Accept => return found.get(palette.chosen).copied(),
-        Action::Up => palette.chosen = palette.chosen.saturating_sub(1),
-        Action::Down => palette.chosen = (palette.chosen + 1).min(last),
+        Action::Accept => return found.get(palette.highlighted).copied(),
+        Action::Up => palette.highlighted = palette.highlighted.saturating_sub(1),
+        Action::Down => palette.highlighted = (palette.highlighted + 1).min(last),
         Action::Erase => palette.input.erase(),
         Action::EraseWord => palette.input.erase_word(),
         Action::EraseAll => palette.input.clear(),
         _ => {}
     }
     if matches!(action, Action::Erase | Action::EraseWord | Action::EraseAll) {
-        palette.chosen = 0;
+        palette.highlighted = 0;
     }
     None
 }
 
 /// What is taken, if something is.
-fn in_menu(menu: &mut Menu, action: Action) -> Option<Choice> {
+fn item_for(menu: &mut Menu, action: Action) -> Option<MenuItem> {
     let entries = menu.entries();
     match action {
-        Action::Accept => return entries.get(menu.chosen).map(|(choice, _)| *choice),
+        Action::Accept => return entries.get(menu.highlighted).map(|(item, _)| *item),
         Action::Choose(number) => {
             let index = usize::from(number).checked_sub(1)?;
-            return entries.get(index).map(|(choice, _)| *choice);
+            return entries.get(index).map(|(item, _)| *item);
         }
-        Action::Yes if menu.is_question() => return Some(Choice::Yes),
-        Action::Up => menu.chosen = menu.chosen.saturating_sub(1),
-        Action::Down => menu.chosen = (menu.chosen + 1).min(entries.len() - 1),
+        Action::Yes if menu.is_question() => return Some(MenuItem::Yes),
+        Action::Up => menu.highlighted = menu.highlighted.saturating_sub(1),
+        Action::Down => menu.highlighted = (menu.highlighted + 1).min(entries.len() - 1),
         _ => {}
     }
     None
 }
 
-fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
+fn take(model: &mut Model, prompt: Prompt, item: MenuItem) -> Vec<Effect> {
     // The daemon may have been lost since it was asked; an order now would be carried out who knows when.
-    let is_order = matches!(ask, Ask::Status(_) | Ask::Kick(_) | Ask::Forget(_)) && choice != Choice::No;
-    if is_order && !actions::can_change(model) {
+    let is_change = matches!(prompt, Prompt::Status(_) | Prompt::Kick(_) | Prompt::Forget(_)) && item != MenuItem::No;
+    if is_change && !actions::can_change(model) {
         return Vec::new();
     }
-    let effect = match (ask, choice) {
-        (Ask::Status(user), Choice::Status(choice)) => Effect::SetStatus { user, choice },
-        (Ask::Kick(user), Choice::Yes) => Effect::Kick(user),
-        (Ask::Forget(user), Choice::Yes) => Effect::Forget(user),
-        (Ask::ExportUsers, Choice::Format(format)) => export_users(model, format),
-        (Ask::ExportChanges, Choice::Format(format)) => Effect::Export {
+    let effect = match (prompt, item) {
+        (Prompt::Status(user), MenuItem::Status(status)) => Effect::SetStatus { user, status },
+        (Prompt::Kick(user), MenuItem::Yes) => Effect::Kick(user),
+        (Prompt::Forget(user), MenuItem::Yes) => Effect::Forget(user),
+        (Prompt::ExportUsers, MenuItem::Format(format)) => export_users(model, format),
+        (Prompt::ExportChanges, MenuItem::Format(format)) => Effect::Export {
             what: Exported::Changes(model.change_log.all().cloned().collect()),
             format,
             now: model.now,
@@ -166,7 +166,7 @@ fn record(known_users: &KnownUsers, row: &Row) -> Record {
         revision: row.revision,
         degraded: row.note.is_some_and(|note| note.contains("degraded")),
         stale: row.note.is_some_and(|note| note.contains("stale")),
-        custom_status: row.choice,
+        custom_status: row.custom_status,
         sessions: Some(row.sessions),
         reason: row.reason,
         nodes: Some(nodes),

@@ -81,7 +81,7 @@ fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
     match (&mut model.overlay, &mut model.search) {
         (Some(Overlay::Palette(palette)), _) => {
             palette.input.insert(text);
-            palette.chosen = 0;
+            palette.highlighted = 0;
         }
         (None, Some(input)) => {
             input.insert(text);

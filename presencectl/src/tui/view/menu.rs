@@ -35,15 +35,15 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter
         .enumerate()
         .zip(entries.y..entries.y + entries.height)
     {
-        let sign = if index == menu.chosen { "▶" } else { " " };
-        let now = if menu.present == Some(index) { " (now)" } else { "" };
+        let sign = if index == menu.highlighted { "▶" } else { " " };
+        let now = if menu.current == Some(index) { " (now)" } else { "" };
         painter.text(
             (entries.x, y),
             entries.width,
             &format!("{sign} {} {text}{now}", index + 1),
             Style::new(),
         );
-        if index == menu.chosen {
+        if index == menu.highlighted {
             painter.restyle(
                 Area {
                     y,

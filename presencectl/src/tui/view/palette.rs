@@ -26,7 +26,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
     painter.line((inside.x, inside.y), inside.width, &typed);
     let entries = layout::overlay_entries(model);
     let found = palette.found();
-    let top = layout::palette_top(palette.chosen, usize::from(entries.height));
+    let top = layout::palette_top(palette.highlighted, usize::from(entries.height));
     for ((index, binding), y) in found
         .iter()
         .enumerate()
@@ -35,7 +35,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
     {
         let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
         let keys = keys.join(" ");
-        let sign = if index == palette.chosen { "▶" } else { " " };
+        let sign = if index == palette.highlighted { "▶" } else { " " };
         painter.text(
             (entries.x, y),
             entries.width,
@@ -47,7 +47,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);
         painter.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());
-        if index == palette.chosen {
+        if index == palette.highlighted {
             painter.restyle(
                 Area {
                     y,

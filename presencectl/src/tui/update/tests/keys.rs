@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::super::keymap::{self, BINDINGS, Place};
 use super::super::super::layout::size;
-use super::super::super::model::overlay::{Ask, Menu, Overlay, Palette};
+use super::super::super::model::overlay::{Menu, Overlay, Palette, Prompt};
 use super::super::super::model::text_input::TextInput;
 use super::super::super::model::{Detail, Panel, Times};
 use super::*;
@@ -105,20 +105,20 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
             model.overlay = Some(Overlay::Palette(Palette {
                 panel: Place::Users,
                 input: TextInput::new("sort by"),
-                chosen: 2,
+                highlighted: 2,
             }));
         }
         Place::Menu => {
             let user = user("user-07");
-            let ask = if variant.is_multiple_of(2) {
-                Ask::Kick(user)
+            let prompt = if variant.is_multiple_of(2) {
+                Prompt::Kick(user)
             } else {
-                Ask::Status(user)
+                Prompt::Status(user)
             };
-            let chosen = usize::from(variant > 1);
+            let highlighted = usize::from(variant > 1);
             model.overlay = Some(Overlay::Menu(Menu {
-                chosen,
-                ..Menu::new(ask)
+                highlighted,
+                ..Menu::new(prompt)
             }));
         }
         Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),

@@ -6,7 +6,7 @@ use super::super::super::keymap::Filter;
 use super::super::super::layout::{self, Layout};
 use super::super::super::model::Panel;
 use super::super::super::model::column::Column;
-use super::super::super::model::overlay::{Ask, Menu, Overlay};
+use super::super::super::model::overlay::{Menu, Overlay, Prompt};
 use super::*;
 
 fn mouse(model: &mut Model, gesture: Gesture, x: u16, y: u16) -> Vec<Effect> {
@@ -106,13 +106,13 @@ fn a_click_on_a_status_of_the_overview_lists_it_and_again_all() {
 #[test]
 fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
     let mut model = crowd();
-    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
     let entries = layout::overlay_entries(&model);
     assert_eq!(mouse(&mut model, Gesture::Click, 0, 0), []);
     assert_eq!(model.overlay, None);
-    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
     assert_eq!(click(&mut model, entries, 0), [], "the first is no");
-    model.overlay = Some(Overlay::Menu(Menu::new(Ask::Kick(user("user-01")))));
+    model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
     assert_eq!(click(&mut model, entries, 1), [Effect::Kick(user("user-01"))]);
 }
 

@@ -26,12 +26,12 @@ fn a_status_is_set_by_two_keys_and_a_kick_asks_first() {
     assert_eq!(type_text(&mut model, "c"), [], "nobody is selected");
     assert!(model.notice.is_some());
     press_code(&mut model, Code::Down);
-    let choice = CustomStatus::DoNotDisturb;
+    let status = CustomStatus::DoNotDisturb;
     assert_eq!(
         type_text(&mut model, "c3"),
         [Effect::SetStatus {
             user: user("ann"),
-            choice
+            status
         }]
     );
     type_text(&mut model, "K");
@@ -366,7 +366,7 @@ fn the_status_one_has_is_marked_first() {
     let Some(Overlay::Menu(menu)) = &model.overlay else {
         panic!("{:?}", model.overlay)
     };
-    assert_eq!((menu.chosen, menu.present), (2, Some(2)));
+    assert_eq!((menu.highlighted, menu.current), (2, Some(2)));
 }
 
 #[test]
