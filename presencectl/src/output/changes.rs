@@ -20,8 +20,9 @@ pub(crate) struct Change {
     pub(crate) to: Option<Status>,
     /// Why.
     pub(crate) reason: Option<Reason>,
-    /// The choice, if that is what changed.
-    pub(crate) chose: Option<CustomStatus>,
+    /// The new custom status, if it changed.
+    #[serde(rename = "chose")]
+    pub(crate) custom_status: Option<CustomStatus>,
     /// `degraded`, `stale`.
     pub(crate) note: Option<&'static str>,
     /// Of the user.
@@ -50,7 +51,7 @@ pub(crate) fn sheet(changes: &[Change]) -> Sheet {
             Cell::Status(change.from),
             word(Some(change.to.map_or("forgotten", Status::as_str))),
             word(change.reason.map(Reason::as_str)),
-            word(change.chose.map(CustomStatus::as_str)),
+            word(change.custom_status.map(CustomStatus::as_str)),
             word(change.note),
             Cell::Number(change.revision.get()),
         ]);

@@ -133,7 +133,7 @@ mod tests {
             from: Status::Online,
             to: None,
             reason: None,
-            chose: None,
+            custom_status: None,
             note: None,
             revision: presence::Revision::new(3),
         }])

@@ -61,7 +61,7 @@ impl Changes {
                 self.listed.insert(update.user_id().clone());
             }
             let change = self.apply(update, now);
-            let differs = |change: &Change| change.to != Some(change.from) || change.chose.is_some();
+            let differs = |change: &Change| change.to != Some(change.from) || change.custom_status.is_some();
             changes.extend(change.filter(|change| self.started && differs(change)));
         }
         changes
@@ -80,7 +80,7 @@ impl Changes {
                         from: known.status,
                         to: Some(Status::Offline),
                         reason: Some(Reason::NoSession),
-                        chose: None,
+                        custom_status: None,
                         note: None,
                         revision: known.revision,
                     });
@@ -113,7 +113,7 @@ impl Changes {
                     from: before.map_or(Status::Offline, |before| before.status),
                     to: None,
                     reason: None,
-                    chose: None,
+                    custom_status: None,
                     note: None,
                     revision: removed.revision,
                 })
@@ -138,7 +138,7 @@ impl Changes {
             from,
             to: Some(after.status),
             reason: record.reason,
-            chose: after
+            custom_status: after
                 .chosen
                 .filter(|_| after.chosen != chosen_before && (before.is_some() || same_status)),
             note: after.note,
@@ -282,6 +282,6 @@ mod tests {
         let mut changes = started(Scope::Everyone, vec![]);
         let news = changes.on_presence(vec![choosing(3)], NOW);
         assert_eq!(shown(&news), ["alice OFFLINE OFFLINE"]);
-        assert_eq!((news[0].chose, news[0].at), (Some(CustomStatus::Idle), NOW));
+        assert_eq!((news[0].custom_status, news[0].at), (Some(CustomStatus::Idle), NOW));
     }
 }

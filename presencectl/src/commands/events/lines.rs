@@ -37,7 +37,7 @@ fn sentence(change: &Change, colour: Colour) -> String {
         Some(to) if to == change.from => from,
         Some(to) => format!("{from} → {}", colour.status(to)),
     };
-    let chose = change.chose.map(|chose| format!("chose {chose}"));
+    let chose = change.custom_status.map(|chose| format!("chose {chose}"));
     let reason = change
         .reason
         .filter(|_| change.to != Some(change.from))
@@ -68,7 +68,7 @@ mod tests {
             from: Status::Online,
             to: Some(Status::Idle),
             reason: Some(Reason::Inactive),
-            chose: None,
+            custom_status: None,
             note: None,
             revision: Revision::new(7),
         }
@@ -88,7 +88,7 @@ mod tests {
         assert!(sentence(&forgotten, Colour::Plain).ends_with("ONLINE → forgotten\n"));
         let chose = Change {
             to: Some(Status::Online),
-            chose: Some(CustomStatus::Idle),
+            custom_status: Some(CustomStatus::Idle),
             ..change()
         };
         assert!(sentence(&chose, Colour::Plain).ends_with("ONLINE  chose IDLE\n"));

@@ -156,7 +156,7 @@ mod tests {
             from: Status::Online,
             to: Some(Status::Idle),
             reason: None,
-            chose: None,
+            custom_status: None,
             note: None,
             revision: Revision::new(1),
         }

@@ -240,7 +240,7 @@ impl KnownUsers {
             } else {
                 row.since.unwrap_or(now)
             },
-            chose: row.custom_status.filter(|_| row.custom_status != custom_status),
+            custom_status: row.custom_status.filter(|_| row.custom_status != custom_status),
             ..change_of_record(row, from)
         });
         self.count(slot, from, record.status);
@@ -267,7 +267,7 @@ impl KnownUsers {
             } else {
                 row.since.unwrap_or(now)
             },
-            chose: row.custom_status.filter(|_| only_custom_status),
+            custom_status: row.custom_status.filter(|_| only_custom_status),
             ..change_of_record(&row, Status::Offline)
         };
         if only_custom_status {

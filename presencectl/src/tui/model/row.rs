@@ -83,7 +83,7 @@ pub(super) fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
         from: row.status,
         to,
         reason: None,
-        chose: None,
+        custom_status: None,
         note: None,
         revision: row.revision,
     }
@@ -96,7 +96,7 @@ pub(super) fn change_of_record(row: &Row, from: Status) -> Change {
         from,
         to: Some(row.status),
         reason: row.reason,
-        chose: None,
+        custom_status: None,
         note: row.note,
         revision: row.revision,
     }

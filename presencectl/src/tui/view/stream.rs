@@ -142,7 +142,7 @@ fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> 
             .to
             .is_some_and(|to| to != change.from && to.as_str() == choice.as_str())
     };
-    if let Some(choice) = change.chose.filter(|choice| !is_said(choice)) {
+    if let Some(choice) = change.custom_status.filter(|choice| !is_said(choice)) {
         pieces.push(span(format!(" chose {}", choice.as_str()), theme.faint()));
     }
     if let Some(note) = change.note {

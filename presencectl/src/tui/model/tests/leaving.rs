@@ -154,7 +154,7 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
     let mut flash = record("flash", Status::Offline, 5);
     flash.since = Some(NOW.after(std::time::Duration::from_secs(1)));
     let changes = known_users.apply(vec![Update::Record(flash)], NOW);
-    assert_eq!((changes.len(), changes[0].chose), (1, None));
+    assert_eq!((changes.len(), changes[0].custom_status), (1, None));
     let mut away = record("away", Status::Offline, 6);
     away.since = Some(Wall::from_millis(NOW.as_millis() - 1));
     away.custom_status = Some(CustomStatus::Idle);
@@ -162,7 +162,7 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
     (never.user_id, never.since) = (user("never"), None);
     for record in [away, never] {
         let changes = known_users.apply(vec![Update::Record(record)], NOW);
-        assert_eq!((changes.len(), changes[0].chose), (1, Some(CustomStatus::Idle)));
+        assert_eq!((changes.len(), changes[0].custom_status), (1, Some(CustomStatus::Idle)));
     }
     table.settle(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["flash"]);
