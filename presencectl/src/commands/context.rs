@@ -10,7 +10,7 @@ use crate::client::server::Server;
 use crate::context::{Context, Contexts, LOCAL, check_name};
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, ForPeople, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("IN USE", "inUse"),
@@ -124,12 +124,12 @@ fn told(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> R
 
 fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option<&str>) -> Result<(), Failure> {
     let shown: Vec<_> = names.iter().map(|name| shown(contexts, name)).collect();
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     for context in &shown {
         let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Hostile(text.to_owned()));
         let path =
             |path: Option<&Path>| path.map_or(Cell::Empty, |path| Cell::Hostile(path.to_string_lossy().into_owned()));
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Word(if context.in_use { "yes" } else { "" }.to_owned()),
             Cell::Hostile(context.name.to_owned()),
             text(context.server.or(Some("this machine's data directory"))),
@@ -141,7 +141,7 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
     let report = Report {
         document: Document { contexts: &shown },
         items: &shown,
-        sheet,
+        dataset,
         people: match text {
             Some(text) => ForPeople::Text(text.to_owned()),
             None => ForPeople::Table {

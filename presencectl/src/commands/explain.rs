@@ -11,7 +11,7 @@ use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
-use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet, time};
+use crate::output::{Cell, Colour, Column, Dataset, ForPeople, Report, time};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("SESSION", "sessionId"),
@@ -31,7 +31,7 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
     let report = Report {
         document: Same(&explain),
         items: &[Same(&explain)],
-        sheet: sheet(&explain.sessions),
+        dataset: dataset(&explain.sessions),
         people: ForPeople::Table {
             above: above(&explain, session.output.colour),
             below: below(&explain),
@@ -43,10 +43,10 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
 #[derive(Serialize)]
 struct Same<'a>(&'a Explain);
 
-fn sheet(sessions: &[ExplainSession]) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+fn dataset(sessions: &[ExplainSession]) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     for session in sessions {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Hostile(session.session_id.clone()),
             Cell::Word(
                 if session.source.is_some() {
@@ -65,7 +65,7 @@ fn sheet(sessions: &[ExplainSession]) -> Sheet {
             session.ends_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
         ]);
     }
-    sheet
+    dataset
 }
 
 fn above(explain: &Explain, colour: Colour) -> String {
@@ -128,7 +128,7 @@ mod tests {
     use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
-    use crate::output::sheet::Moments;
+    use crate::output::dataset::Moments;
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -182,7 +182,7 @@ mod tests {
         };
         let shown = |session| {
             let mut out = Vec::new();
-            let table = sheet(&[session]).table(now, Colour::Plain, Moments::Short);
+            let table = dataset(&[session]).table(now, Colour::Plain, Moments::Short);
             table.write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };

@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure
             users: &answer.users,
         },
         items: &answer.users,
-        sheet: records::sheet(&answer.users),
+        dataset: records::dataset(&answer.users),
         people: ForPeople::Table {
             above: String::new(),
             below,

@@ -36,7 +36,7 @@ pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Fail
     listing.more |= listing.users.len() > limit;
     listing.users.truncate(limit);
     let report = Report {
-        sheet: records::sheet(&listing.users),
+        dataset: records::dataset(&listing.users),
         people: ForPeople::Table {
             above: String::new(),
             below: summary(&listing),

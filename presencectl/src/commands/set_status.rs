@@ -36,7 +36,7 @@ pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), F
     let report = Report {
         document: Document { user: &record },
         items: std::slice::from_ref(&record),
-        sheet: records::sheet(std::slice::from_ref(&record)),
+        dataset: records::dataset(std::slice::from_ref(&record)),
         people: ForPeople::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)

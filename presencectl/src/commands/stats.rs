@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Session;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet, time};
+use crate::output::{Cell, Column, Dataset, ForPeople, Report, time};
 
 const COLUMNS: [Column; 2] = [Column::needed("NUMBER", "name"), Column::needed("VALUE", "value")];
 
@@ -21,7 +21,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let report = Report {
         document: Same(&stats),
         items: &[Same(&stats)],
-        sheet: sheet(&stats),
+        dataset: dataset(&stats),
         people: ForPeople::Table {
             above: above(&stats),
             below: String::new(),
@@ -48,8 +48,8 @@ fn above(stats: &Stats) -> String {
     )
 }
 
-fn sheet(stats: &Stats) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+fn dataset(stats: &Stats) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     let counts = [
         ("users ONLINE", stats.users.online),
         ("users IDLE", stats.users.idle),
@@ -80,13 +80,13 @@ fn sheet(stats: &Stats) -> Sheet {
     ];
     let number = |(name, value): (&str, u64)| vec![Cell::Word(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
-        sheet.push(row);
+        dataset.push(row);
     }
     for (name, value) in rates.into_iter().chain(lags) {
-        sheet.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
+        dataset.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {
-        sheet.push(row);
+        dataset.push(row);
     }
-    sheet
+    dataset
 }

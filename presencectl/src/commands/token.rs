@@ -11,7 +11,7 @@ use super::Session;
 use crate::cli::Token;
 use crate::client::private_file::{self, Secret, shown};
 use crate::failure::Failure;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, ForPeople, Report};
 
 const COLUMNS: [Column; 3] = [
     Column::needed("USER", "userId"),
@@ -132,16 +132,16 @@ fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Res
         expires_at: until,
         token: token.expose(),
     };
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     let user = Cell::Hostile(args.user.as_str().to_owned());
-    sheet.push(vec![
+    dataset.push(vec![
         user,
         Cell::Moment(Some(until)),
         Cell::Word(token.expose().to_owned()),
     ]);
     let report = Report {
         items: &[&document],
-        sheet,
+        dataset,
         people: ForPeople::Text(format!("{}\n", token.expose())),
         document: &document,
     };

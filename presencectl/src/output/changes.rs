@@ -3,7 +3,7 @@
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
 
-use super::{Cell, Column, Sheet};
+use super::{Cell, Column, Dataset};
 
 /// One change of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,12 +40,12 @@ const COLUMNS: [Column; 8] = [
     Column::needed("REVISION", "revision"),
 ];
 
-/// The sheet of a list of changes.
-pub(crate) fn sheet(changes: &[Change]) -> Sheet {
+/// The dataset of a list of changes.
+pub(crate) fn dataset(changes: &[Change]) -> Dataset {
     let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     for change in changes {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Moment(Some(change.at)),
             Cell::Hostile(change.user.as_str().to_owned()),
             Cell::Status(change.from),
@@ -56,5 +56,5 @@ pub(crate) fn sheet(changes: &[Change]) -> Sheet {
             Cell::Number(change.revision.get()),
         ]);
     }
-    sheet
+    dataset
 }

@@ -3,12 +3,12 @@
 
 pub(crate) mod changes;
 pub(crate) mod csv;
+pub(crate) mod dataset;
 pub(crate) mod escape;
 pub(crate) mod json;
 pub(crate) mod number;
 pub(crate) mod reasons;
 pub(crate) mod records;
-pub(crate) mod sheet;
 pub(crate) mod table;
 pub(crate) mod terminal;
 pub(crate) mod time;
@@ -19,8 +19,8 @@ use presence::Wall;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use sheet::Moments;
-pub(crate) use sheet::{Cell, Column, Sheet};
+use dataset::Moments;
+pub(crate) use dataset::{Cell, Column, Dataset};
 use table::Table;
 pub(crate) use terminal::Colour;
 
@@ -40,9 +40,9 @@ pub(crate) enum Format {
 
 /// What people see.
 pub(crate) enum ForPeople {
-    /// Sentences instead of the sheet.
+    /// Sentences instead of the dataset.
     Text(String),
-    /// The sheet as a table, with sentences around it.
+    /// The dataset as a table, with sentences around it.
     Table {
         /// Before it.
         above: String,
@@ -58,7 +58,7 @@ pub(crate) struct Report<'a, D, I> {
     /// The lines of NDJSON; each must serialize as a map.
     pub(crate) items: &'a [I],
     /// The rows of CSV and of the table.
-    pub(crate) sheet: Sheet,
+    pub(crate) dataset: Dataset,
     /// What people see.
     pub(crate) people: ForPeople,
 }
@@ -102,15 +102,15 @@ impl Output {
                 }
             }
             Format::Csv => {
-                report.sheet.write_csv_header(&mut self.out)?;
-                report.sheet.write_csv_rows(&mut self.out)?;
+                report.dataset.write_csv_header(&mut self.out)?;
+                report.dataset.write_csv_rows(&mut self.out)?;
             }
             Format::Table => match &report.people {
                 ForPeople::Text(text) => self.out.write_all(text.as_bytes())?,
                 ForPeople::Table { above, below } => {
                     self.out.write_all(above.as_bytes())?;
-                    if !report.sheet.is_empty() {
-                        self.table(now, &report.sheet).write(&mut self.out, self.width)?;
+                    if !report.dataset.is_empty() {
+                        self.table(now, &report.dataset).write(&mut self.out, self.width)?;
                     }
                     self.out.write_all(below.as_bytes())?;
                 }
@@ -120,10 +120,10 @@ impl Output {
     }
 
     /// A table with moments as long as the terminal has room for.
-    fn table(&self, now: Wall, sheet: &Sheet) -> Table {
-        let full = sheet.table(now, self.colour, Moments::Full);
+    fn table(&self, now: Wall, dataset: &Dataset) -> Table {
+        let full = dataset.table(now, self.colour, Moments::Full);
         match self.width {
-            Some(width) if full.natural_width() > width => sheet.table(now, self.colour, Moments::Short),
+            Some(width) if full.natural_width() > width => dataset.table(now, self.colour, Moments::Short),
             _ => full,
         }
     }

@@ -3,7 +3,7 @@
 use presence::Status;
 use presence::wire::record::Record;
 
-use super::{Cell, Column, Sheet};
+use super::{Cell, Column, Dataset};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("USER", "userId"),
@@ -17,13 +17,13 @@ const COLUMNS: [Column; 9] = [
     Column::extra("NOTE", "note"),
 ];
 
-/// The sheet of a list of records.
-pub(crate) fn sheet(records: &[Record]) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+/// The dataset of a list of records.
+pub(crate) fn dataset(records: &[Record]) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     for record in records {
-        sheet.push(row(record));
+        dataset.push(row(record));
     }
-    sheet
+    dataset
 }
 
 fn row(record: &Record) -> Vec<Cell> {

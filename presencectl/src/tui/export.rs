@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::effect::{ExportFormat, Exported};
 use super::message::Answer;
 use super::model::change_log::Change;
-use crate::output::{Sheet, changes, json, number, records};
+use crate::output::{Dataset, changes, json, number, records};
 
 /// How many files of the same second there may be.
 const SAME_SECOND_MAX: u32 = 100;
@@ -63,9 +63,9 @@ fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
 
 fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
-        (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
+        (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
         (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
-        (Exported::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::sheet(list))?,
+        (Exported::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
         (Exported::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
     }
     out.flush()
@@ -110,9 +110,9 @@ fn stamp(now: Wall) -> String {
     }
 }
 
-fn csv(out: &mut impl Write, sheet: &Sheet) -> io::Result<()> {
-    sheet.write_csv_header(out)?;
-    sheet.write_csv_rows(out)
+fn csv(out: &mut impl Write, dataset: &Dataset) -> io::Result<()> {
+    dataset.write_csv_header(out)?;
+    dataset.write_csv_rows(out)
 }
 
 #[cfg(test)]

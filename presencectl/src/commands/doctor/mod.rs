@@ -12,7 +12,7 @@ use crate::client::rest::Rest;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
 use crate::output::terminal::paint;
-use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Colour, Column, Dataset, ForPeople, Report};
 
 const COLUMNS: [Column; 4] = [
     Column::needed("CHECK", "name"),
@@ -153,9 +153,9 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
 }
 
 fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure> {
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     for check in checks {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Word(check.name.to_owned()),
             Cell::Word(check.result.word().to_owned()),
             Cell::Hostile(check.found.clone()),
@@ -172,7 +172,7 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
     let report = Report {
         document: Document { ok, checks },
         items: checks,
-        sheet,
+        dataset,
         people: ForPeople::Text(format!("{text}\n{summary}")),
     };
     session.output.show(crate::clock::wall(), &report)

@@ -10,7 +10,7 @@ pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     match output.format {
         Format::Csv => {
             let mut text = Vec::new();
-            changes::sheet(&[]).write_csv_header(&mut text)?;
+            changes::dataset(&[]).write_csv_header(&mut text)?;
             output.text(&String::from_utf8_lossy(&text))
         }
         Format::Table | Format::Json | Format::Ndjson => Ok(()),
@@ -51,7 +51,7 @@ fn sentence(change: &Change, colour: Colour) -> String {
 
 fn csv(change: &Change) -> Result<String, Failure> {
     let mut text = Vec::new();
-    changes::sheet(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
+    changes::dataset(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

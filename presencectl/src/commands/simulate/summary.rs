@@ -13,7 +13,7 @@ use crate::cli::Simulate;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, ForPeople, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("LATENCY (ms)", "latency"),
@@ -77,7 +77,7 @@ pub(super) fn show(session: &mut Session, args: &Simulate, counters: &Counters, 
     };
     let report = Report {
         items: &[&document],
-        sheet: sheet(&document),
+        dataset: dataset(&document),
         people: ForPeople::Table {
             above: above(&document),
             below: below(&document),
@@ -101,14 +101,14 @@ fn per_second(count: u64, time: Duration) -> f64 {
     }
 }
 
-fn sheet(document: &Document<'_>) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+fn dataset(document: &Document<'_>) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     for (name, told) in [
         ("connect", document.connect),
         ("change to answer", document.change_to_ack),
         ("change to watcher", document.change_to_delivery),
     ] {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Word(name.to_owned()),
             Cell::Number(told.count),
             Cell::Decimal(told.p50_ms),
@@ -117,7 +117,7 @@ fn sheet(document: &Document<'_>) -> Sheet {
             Cell::Decimal(told.max_ms),
         ]);
     }
-    sheet
+    dataset
 }
 
 fn above(document: &Document<'_>) -> String {

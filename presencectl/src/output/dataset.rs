@@ -71,13 +71,13 @@ pub(crate) enum Moments {
 
 /// Rows of as many cells as there are columns.
 #[derive(Debug, Default)]
-pub(crate) struct Sheet {
+pub(crate) struct Dataset {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
-impl Sheet {
-    /// A sheet with these columns.
+impl Dataset {
+    /// A dataset with these columns.
     pub(crate) fn new(columns: &[Column]) -> Self {
         Self {
             columns: columns.to_vec(),
@@ -178,26 +178,26 @@ fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TableCe
 mod tests {
     use super::*;
 
-    fn sheet() -> Sheet {
-        let mut sheet = Sheet::new(&[
+    fn dataset() -> Dataset {
+        let mut dataset = Dataset::new(&[
             Column::needed("USER", "userId"),
             Column::needed("STATUS", "status"),
             Column::needed("SINCE", "since"),
         ]);
         let at = Wall::from_millis(1_000_000_000_000);
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Hostile("=a\u{1b}".into()),
             Cell::Status(Status::Idle),
             Cell::Moment(Some(at)),
         ]);
-        sheet
+        dataset
     }
 
     #[test]
     fn csv_carries_exact_times_and_escaped_text() {
         let mut out = Vec::new();
-        sheet().write_csv_header(&mut out).unwrap();
-        sheet().write_csv_rows(&mut out).unwrap();
+        dataset().write_csv_header(&mut out).unwrap();
+        dataset().write_csv_rows(&mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "userId,status,since\n'=a\\u{1b},IDLE,2001-09-09T01:46:40.000Z\n"
@@ -209,7 +209,10 @@ mod tests {
         let now = Wall::from_millis(1_000_000_060_000);
         let shown = |colour| {
             let mut out = Vec::new();
-            sheet().table(now, colour, Moments::Full).write(&mut out, None).unwrap();
+            dataset()
+                .table(now, colour, Moments::Full)
+                .write(&mut out, None)
+                .unwrap();
             String::from_utf8(out).unwrap()
         };
         let plain = shown(Colour::Plain);
