@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use anstyle::Style;
 use presence::{Status, Wall};
 
-use super::table::{Align, Fit, Table, TableCell};
 use super::terminal::Colour;
+use super::text_table::{Align, Fit, TextCell, TextTable};
 use super::{csv, escape, time};
 
 /// A column: its heading for people, its name for programs.
@@ -97,7 +97,7 @@ impl Dataset {
     }
 
     /// For people: columns that a narrow terminal does without are left out where nobody has anything in them.
-    pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> Table {
+    pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> TextTable {
         let is_used = |index: &usize| {
             self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
         };
@@ -108,7 +108,7 @@ impl Dataset {
                 .map(|&index| show(&row[index], now, (colour, moments)))
                 .collect()
         };
-        Table::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
+        TextTable::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
     }
 
     /// The names of the columns.
@@ -145,13 +145,13 @@ fn csv_field(cell: &Cell) -> String {
     }
 }
 
-fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TableCell {
-    let left = |text: String, style: Style| TableCell {
+fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCell {
+    let left = |text: String, style: Style| TextCell {
         text,
         style,
         align: Align::Left,
     };
-    let right = |text: String| TableCell {
+    let right = |text: String| TextCell {
         text,
         style: Style::new(),
         align: Align::Right,

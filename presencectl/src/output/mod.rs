@@ -9,8 +9,8 @@ pub(crate) mod json;
 pub(crate) mod number;
 pub(crate) mod reasons;
 pub(crate) mod records;
-pub(crate) mod table;
 pub(crate) mod terminal;
+pub(crate) mod text_table;
 pub(crate) mod time;
 
 use std::io::{self, BufWriter, Stdout, Write};
@@ -21,8 +21,8 @@ use serde::Serialize;
 use crate::failure::Failure;
 use dataset::Moments;
 pub(crate) use dataset::{Cell, Column, Dataset};
-use table::Table;
 pub(crate) use terminal::Colour;
+use text_table::TextTable;
 
 /// How output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -120,7 +120,7 @@ impl Output {
     }
 
     /// A table with moments as long as the terminal has room for.
-    fn table(&self, now: Wall, dataset: &Dataset) -> Table {
+    fn table(&self, now: Wall, dataset: &Dataset) -> TextTable {
         let full = dataset.table(now, self.colour, Moments::Full);
         match self.width {
             Some(width) if full.natural_width() > width => dataset.table(now, self.colour, Moments::Short),

@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{World, wait_until};
 use crate::cli::Simulate;
 use crate::clock;
-use crate::output::table::cut;
 use crate::output::terminal;
+use crate::output::text_table::cut;
 
 /// Columns of a line beside the message, with room for what a terminal echoes of Ctrl-C: a line that is full would wrap
 /// by that and stay behind.

@@ -23,7 +23,7 @@ pub(crate) enum Fit {
 
 /// One cell, ready to show.
 #[derive(Debug, Clone)]
-pub(crate) struct TableCell {
+pub(crate) struct TextCell {
     /// Escaped already.
     pub(crate) text: String,
     /// How it is painted, where there is colour.
@@ -43,14 +43,14 @@ pub(crate) enum Align {
 
 /// A table before it is fitted to a width.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct TextTable {
     headings: Vec<(&'static str, Fit)>,
-    rows: Vec<Vec<TableCell>>,
+    rows: Vec<Vec<TextCell>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with these headings and rows of as many cells.
-    pub(crate) const fn new(headings: Vec<(&'static str, Fit)>, rows: Vec<Vec<TableCell>>) -> Self {
+    pub(crate) const fn new(headings: Vec<(&'static str, Fit)>, rows: Vec<Vec<TextCell>>) -> Self {
         Self { headings, rows }
     }
 
@@ -70,7 +70,7 @@ impl Table {
             let right = self.rows.first().is_some_and(|row| row[index].align == Align::Right);
             let align = if right { Align::Right } else { Align::Left };
             (
-                TableCell {
+                TextCell {
                     text: text.to_owned(),
                     style: Style::new(),
                     align,
@@ -126,7 +126,7 @@ fn total(columns: &[(usize, usize)]) -> usize {
         .saturating_sub(GAP)
 }
 
-fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TableCell, usize)>) -> io::Result<()> {
+fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TextCell, usize)>) -> io::Result<()> {
     let mut line = String::new();
     let mut spaces = 0;
     for (cell, room) in cells {
@@ -165,8 +165,8 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
 mod tests {
     use super::*;
 
-    fn cell(text: &str) -> TableCell {
-        TableCell {
+    fn cell(text: &str) -> TextCell {
+        TextCell {
             text: text.to_owned(),
             style: Style::new(),
             align: if text.parse::<u64>().is_ok() {
@@ -184,7 +184,7 @@ mod tests {
             .map(|row| row.iter().map(|text| cell(text)).collect())
             .collect();
         let mut out = Vec::new();
-        Table::new(headings, rows).write(&mut out, width).unwrap();
+        TextTable::new(headings, rows).write(&mut out, width).unwrap();
         String::from_utf8(out).unwrap()
     }
 
