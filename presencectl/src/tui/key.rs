@@ -110,7 +110,7 @@ pub(crate) enum Gesture {
 pub(crate) struct Mouse {
     /// What.
     pub(crate) gesture: Gesture,
-    /// Column from the left, from 0.
+    /// UserColumn from the left, from 0.
     pub(crate) x: u16,
     /// Row from the top, from 0.
     pub(crate) y: u16,

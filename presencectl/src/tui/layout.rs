@@ -10,7 +10,7 @@ pub(crate) use overlays::{help_rows, menu_user, overlay_entries, palette_top};
 
 use super::geometry::Area;
 
-use super::model::column::Column;
+use super::model::user_column::UserColumn;
 
 use super::model::{Model, Panel, Times};
 
@@ -161,7 +161,7 @@ fn part(length: u16, parts: u16, of: u16) -> u16 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnPlace {
     /// Which.
-    pub(crate) column: Column,
+    pub(crate) column: UserColumn,
     /// The first cell, from the left of the screen.
     pub(crate) x: u16,
     /// How wide; the blank to the next one is not counted.
@@ -169,24 +169,24 @@ pub(crate) struct ColumnPlace {
 }
 
 /// The columns that fit, from the left. What matters least is left out first; by what the rows are sorted is always seen.
-pub(crate) fn columns(area: Area, times: Times, sorted: Option<Column>) -> Vec<ColumnPlace> {
+pub(crate) fn columns(area: Area, times: Times, sorted: Option<UserColumn>) -> Vec<ColumnPlace> {
     /// What matters most first.
-    const BY_WORTH: [Column; 7] = [
-        Column::Status,
-        Column::Since,
-        Column::Why,
-        Column::LastActive,
-        Column::Sessions,
-        Column::LastSeen,
-        Column::Node,
+    const BY_WORTH: [UserColumn; 7] = [
+        UserColumn::Status,
+        UserColumn::Since,
+        UserColumn::Why,
+        UserColumn::LastActive,
+        UserColumn::Sessions,
+        UserColumn::LastSeen,
+        UserColumn::Node,
     ];
     if area.width < 3 || area.is_empty() {
         return Vec::new();
     }
-    let mut shown = vec![Column::User];
+    let mut shown = vec![UserColumn::User];
     // Not up to the borders: on the left stands the mark of the cursor.
     let mut left = area.width.saturating_sub(2);
-    let sorted = sorted.filter(|column| *column != Column::User);
+    let sorted = sorted.filter(|column| *column != UserColumn::User);
     let by_worth = BY_WORTH.into_iter().filter(|column| sorted != Some(*column));
     for column in sorted.into_iter().chain(by_worth) {
         let width = width_of(column, times) + 1;
@@ -197,11 +197,11 @@ pub(crate) fn columns(area: Area, times: Times, sorted: Option<Column>) -> Vec<C
         }
     }
     let mut x = area.x + 1;
-    Column::ALL
+    UserColumn::ALL
         .into_iter()
         .filter(|column| shown.contains(column))
         .map(|column| {
-            let width = if column == Column::User {
+            let width = if column == UserColumn::User {
                 left
             } else {
                 width_of(column, times)
@@ -213,21 +213,21 @@ pub(crate) fn columns(area: Area, times: Times, sorted: Option<Column>) -> Vec<C
         .collect()
 }
 
-const fn width_of(column: Column, times: Times) -> u16 {
+const fn width_of(column: UserColumn, times: Times) -> u16 {
     match column {
-        Column::User => USER_COLUMNS_MIN,
+        UserColumn::User => USER_COLUMNS_MIN,
         // A sign, a blank, the longest word.
-        Column::Status => 16,
-        Column::Why => 10,
-        Column::Since | Column::LastActive | Column::LastSeen => match times {
+        UserColumn::Status => 16,
+        UserColumn::Why => 10,
+        UserColumn::Since | UserColumn::LastActive | UserColumn::LastSeen => match times {
             // "05:37:06Z" or "2026-11-22".
             Times::Absolute => 11,
             // "59m 59s", and the arrow of the sort.
             Times::Relative => 11,
             Times::Both => 19,
         },
-        Column::Sessions => 9,
-        Column::Node => 12,
+        UserColumn::Sessions => 9,
+        UserColumn::Node => 12,
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
             let last = columns.last().unwrap();
             assert!(last.x + last.width <= area.x + width, "{width}: {columns:?}");
         }
-        assert_eq!(before, Column::ALL.len());
+        assert_eq!(before, UserColumn::ALL.len());
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
                 height: 1,
                 y: 0,
             };
-            for sorted in Column::ALL {
+            for sorted in UserColumn::ALL {
                 let columns = columns(area, times, Some(sorted));
                 assert!(
                     columns.iter().any(|place| place.column == sorted),

@@ -3,7 +3,7 @@
 use presence::Status;
 
 use super::super::key::{Code, Key};
-use super::super::model::column::Column;
+use super::super::model::user_column::UserColumn;
 use super::{Action, Binding, Filter, Place};
 
 const fn bind(place: Place, keys: &'static [Key], action: Action, help: &'static str) -> Binding {
@@ -157,24 +157,34 @@ pub(crate) static BINDINGS: &[Binding] = &[
         Action::Reverse,
         "sort the other way round",
     ),
-    bind(Place::Users, &[], Action::Sort(Column::User), "sort by user"),
-    bind(Place::Users, &[], Action::Sort(Column::Status), "sort by status"),
-    bind(Place::Users, &[], Action::Sort(Column::Why), "sort by reason"),
+    bind(Place::Users, &[], Action::Sort(UserColumn::User), "sort by user"),
+    bind(Place::Users, &[], Action::Sort(UserColumn::Status), "sort by status"),
+    bind(Place::Users, &[], Action::Sort(UserColumn::Why), "sort by reason"),
     bind(
         Place::Users,
         &[],
-        Action::Sort(Column::Since),
+        Action::Sort(UserColumn::Since),
         "sort by since when the status holds",
     ),
     bind(
         Place::Users,
         &[],
-        Action::Sort(Column::LastActive),
+        Action::Sort(UserColumn::LastActive),
         "sort by last active",
     ),
-    bind(Place::Users, &[], Action::Sort(Column::LastSeen), "sort by last seen"),
-    bind(Place::Users, &[], Action::Sort(Column::Sessions), "sort by sessions"),
-    bind(Place::Users, &[], Action::Sort(Column::Node), "sort by node"),
+    bind(
+        Place::Users,
+        &[],
+        Action::Sort(UserColumn::LastSeen),
+        "sort by last seen",
+    ),
+    bind(
+        Place::Users,
+        &[],
+        Action::Sort(UserColumn::Sessions),
+        "sort by sessions",
+    ),
+    bind(Place::Users, &[], Action::Sort(UserColumn::Node), "sort by node"),
     bind(
         Place::Users,
         &[Key::char('c')],

@@ -7,7 +7,7 @@ pub(crate) use bindings::BINDINGS;
 use presence::Status;
 
 use super::key::Key;
-use super::model::column::Column;
+use super::model::user_column::UserColumn;
 
 /// Where a key is pressed. An overlay takes all keys; else the panel with the focus comes first, then `Anywhere`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +108,7 @@ pub(crate) enum Action {
     NextSort,
     PreviousSort,
     Reverse,
-    Sort(Column),
+    Sort(UserColumn),
     SetStatus,
     Kick,
     Forget,
@@ -235,7 +235,7 @@ mod tests {
         assert!(
             commands(Place::Users)
                 .iter()
-                .any(|binding| binding.action == Action::Sort(Column::Node))
+                .any(|binding| binding.action == Action::Sort(UserColumn::Node))
         );
     }
 }

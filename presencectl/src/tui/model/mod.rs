@@ -2,7 +2,6 @@
 //! clock; only `update` changes it.
 
 pub(crate) mod change_log;
-pub(crate) mod column;
 pub(crate) mod history;
 pub(crate) mod known_users;
 mod nodes;
@@ -14,6 +13,7 @@ pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod text_input;
+pub(crate) mod user_column;
 
 use std::cell::Cell;
 use std::time::Duration;

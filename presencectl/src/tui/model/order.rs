@@ -2,24 +2,24 @@
 
 use presence::Wall;
 
-use super::column::Column;
 use super::known_users::{KnownUsers, Row};
+use super::user_column::UserColumn;
 
 /// By what the rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     /// Which column.
-    pub(crate) column: Column,
+    pub(crate) column: UserColumn,
     /// Whether the largest, latest or last comes first.
     pub(crate) is_descending: bool,
 }
 
 impl Order {
     /// As a column is looked at first: the latest and the most on top.
-    pub(crate) const fn of(column: Column) -> Self {
+    pub(crate) const fn of(column: UserColumn) -> Self {
         let is_descending = matches!(
             column,
-            Column::Since | Column::LastActive | Column::LastSeen | Column::Sessions
+            UserColumn::Since | UserColumn::LastActive | UserColumn::LastSeen | UserColumn::Sessions
         );
         Self { column, is_descending }
     }
@@ -27,14 +27,14 @@ impl Order {
     /// What a row is ordered by. Rows whose keys are alike stand by user id.
     pub(crate) fn key(self, known_users: &KnownUsers, row: &Row) -> i64 {
         let key = match self.column {
-            Column::User => return 0,
-            Column::Since => return time_key(row.since, self.is_descending),
-            Column::LastActive => return time_key(row.last_active, self.is_descending),
-            Column::LastSeen => return time_key(row.last_seen, self.is_descending),
-            Column::Status => row.status as i64,
-            Column::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
-            Column::Sessions => i64::from(row.sessions),
-            Column::Node => known_users.node_rank(row),
+            UserColumn::User => return 0,
+            UserColumn::Since => return time_key(row.since, self.is_descending),
+            UserColumn::LastActive => return time_key(row.last_active, self.is_descending),
+            UserColumn::LastSeen => return time_key(row.last_seen, self.is_descending),
+            UserColumn::Status => row.status as i64,
+            UserColumn::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
+            UserColumn::Sessions => i64::from(row.sessions),
+            UserColumn::Node => known_users.node_rank(row),
         };
         if self.is_descending { key.saturating_neg() } else { key }
     }

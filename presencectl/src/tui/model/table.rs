@@ -6,10 +6,10 @@ mod listing;
 use presence::{Status, UserId};
 
 use super::super::keymap::Filter;
-use super::column::Column;
 use super::known_users::{KnownUsers, Row, Slot};
 use super::order::Order;
 use super::query::Query;
+use super::user_column::UserColumn;
 
 /// The table.
 #[derive(Debug, Default)]
@@ -44,16 +44,16 @@ impl Table {
     }
 
     /// By which column it is ordered; none while the best match comes first.
-    pub(crate) fn sorted_by(&self) -> Option<Column> {
+    pub(crate) fn sorted_by(&self) -> Option<UserColumn> {
         self.order().map(|order| order.column)
     }
 
     fn column_order(&self) -> Order {
-        self.order.unwrap_or(Order::of(Column::User))
+        self.order.unwrap_or(Order::of(UserColumn::User))
     }
 
     /// Orders by a column; the same again: the other way round.
-    pub(crate) fn sort(&mut self, column: Column) {
+    pub(crate) fn sort(&mut self, column: UserColumn) {
         match self.order() {
             Some(order) if order.column == column => self.reverse(),
             _ => self.set_order(Order::of(column)),

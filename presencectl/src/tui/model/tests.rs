@@ -6,10 +6,10 @@ use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
-use super::column::Column;
 use super::known_users::{KnownUsers, LEFT_MAX, Slot};
 use super::order::Order;
 use super::table::Table;
+use super::user_column::UserColumn;
 use crate::rng::Rng;
 
 const NOW: Wall = Wall::from_millis(1_000_000);
@@ -94,15 +94,15 @@ fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
     };
     let number = |number: i64| (false, if order.is_descending { -number } else { number });
     match order.column {
-        Column::User if order.is_descending => rows.reverse(),
-        Column::User => {}
-        Column::Status => rows.sort_by_key(|row| number(row.status as i64)),
-        Column::Why => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
-        Column::Since => rows.sort_by_key(|row| time(row.since)),
-        Column::LastActive => rows.sort_by_key(|row| time(row.last_active)),
-        Column::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),
-        Column::Sessions => rows.sort_by_key(|row| number(i64::from(row.sessions))),
-        Column::Node => rows.sort_by_key(|row| number(row.node.into())),
+        UserColumn::User if order.is_descending => rows.reverse(),
+        UserColumn::User => {}
+        UserColumn::Status => rows.sort_by_key(|row| number(row.status as i64)),
+        UserColumn::Why => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
+        UserColumn::Since => rows.sort_by_key(|row| time(row.since)),
+        UserColumn::LastActive => rows.sort_by_key(|row| time(row.last_active)),
+        UserColumn::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),
+        UserColumn::Sessions => rows.sort_by_key(|row| number(i64::from(row.sessions))),
+        UserColumn::Node => rows.sort_by_key(|row| number(row.node.into())),
     }
     rows.iter().map(|row| row.user.to_string()).collect()
 }
@@ -135,7 +135,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
             let users = (0..rng.below(4)).map(|_| random_update(&mut rng, revision)).collect();
             known_users.apply(users, NOW);
             match rng.below(40) {
-                0 => table.sort(Column::ALL[usize::try_from(rng.below(8)).unwrap()]),
+                0 => table.sort(UserColumn::ALL[usize::try_from(rng.below(8)).unwrap()]),
                 1 => table.reverse(),
                 2 => table.set_filter(
                     &known_users,
@@ -146,7 +146,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
                 5 => table.deselect(),
                 6 => {
                     table.set_query(["", "user-1", "-2"][usize::try_from(rng.below(3)).unwrap()]);
-                    table.set_order(Order::of(Column::User));
+                    table.set_order(Order::of(UserColumn::User));
                 }
                 7 | 8 => {
                     is_held = !is_held;
@@ -270,7 +270,7 @@ fn the_best_match_comes_first_until_a_column_is_chosen() {
     known_users.apply(vec![update("anne", Status::Online, 2)], NOW);
     table.settle(&mut known_users, 10);
     assert_eq!(table.len(), 4);
-    table.sort(Column::User);
+    table.sort(UserColumn::User);
     table.settle(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
 }

@@ -7,8 +7,8 @@ use unicode_width::UnicodeWidthChar;
 use super::super::geometry::Area;
 use super::super::keymap::Filter;
 use super::super::layout::{self, ColumnPlace, Layout};
-use super::super::model::column::Column;
 use super::super::model::known_users::Row;
+use super::super::model::user_column::UserColumn;
 use super::super::model::{ConnectionState, Model, Panel};
 use super::format;
 use super::painter::{Painter, cut, end, span};
@@ -123,7 +123,7 @@ fn headings(model: &Model, columns: &[ColumnPlace], painter: &mut Painter) {
             None => painter.theme.heading(),
         };
         let text = format!("{}{arrow}", place.column.heading());
-        if place.column == Column::Sessions {
+        if place.column == UserColumn::Sessions {
             painter.text_right((place.x, y), place.width, &text, style);
         } else {
             painter.text((place.x, y), place.width, &text, style);
@@ -155,23 +155,23 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), painter: &mut 
     let theme = painter.theme;
     let status = theme.status(row.status);
     let (text, style) = match place.column {
-        Column::User => {
+        UserColumn::User => {
             painter.line(at, place.width, &user(model, row, painter));
             return;
         }
-        Column::Sessions => {
+        UserColumn::Sessions => {
             let count = format::count(row.sessions.into());
             return painter.text_right(at, place.width, &count, Style::new());
         }
-        Column::Status => (format::status(row.status), status),
-        Column::Why => match (row.note, row.reason) {
+        UserColumn::Status => (format::status(row.status), status),
+        UserColumn::Why => match (row.note, row.reason) {
             (Some(note), _) => (note.to_owned(), theme.unusual()),
             (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
         },
-        Column::Since => (format::moment(model, row.since), Style::new()),
-        Column::LastActive => (format::moment(model, row.last_active), theme.faint()),
-        Column::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
-        Column::Node => (escape(model.known_users.node_name(row)).into_owned(), theme.faint()),
+        UserColumn::Since => (format::moment(model, row.since), Style::new()),
+        UserColumn::LastActive => (format::moment(model, row.last_active), theme.faint()),
+        UserColumn::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
+        UserColumn::Node => (escape(model.known_users.node_name(row)).into_owned(), theme.faint()),
     };
     painter.text(at, place.width, &text, style);
 }

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::super::column::Column;
 use super::super::known_users::{KnownUsers, Slot};
+use super::super::user_column::UserColumn;
 use super::Table;
 
 impl Table {
@@ -72,7 +72,7 @@ impl Table {
 
     fn is_by_user_descending(&self) -> bool {
         self.order()
-            .is_some_and(|order| order.column == Column::User && order.is_descending)
+            .is_some_and(|order| order.column == UserColumn::User && order.is_descending)
     }
 
     /// What a row is ordered by; none if it is not listed. A search is asked here, and its answer remembered.

@@ -5,8 +5,8 @@ use super::super::super::key::{Gesture, Mouse};
 use super::super::super::keymap::Filter;
 use super::super::super::layout::{self, Layout};
 use super::super::super::model::Panel;
-use super::super::super::model::column::Column;
 use super::super::super::model::overlay::{Menu, Overlay, Prompt};
+use super::super::super::model::user_column::UserColumn;
 use super::*;
 
 fn mouse(model: &mut Model, gesture: Gesture, x: u16, y: u16) -> Vec<Effect> {
@@ -56,7 +56,7 @@ fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
             (place.column, !order.is_descending)
         );
     }
-    assert_ne!(model.table.order().unwrap().column, Column::User);
+    assert_ne!(model.table.order().unwrap().column, UserColumn::User);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use presence::CustomStatus;
 use super::super::super::effect::{ExportFormat, Exported};
 use super::super::super::keymap::{Action, Filter};
 use super::super::super::message::Answer;
-use super::super::super::model::column::Column;
 use super::super::super::model::overlay::Overlay;
 use super::super::super::model::tests::record;
+use super::super::super::model::user_column::UserColumn;
 use super::super::super::model::{Detail, Panel, Times};
 use super::*;
 
@@ -291,7 +291,7 @@ fn panels_filters_sorts_and_times_go_round() {
         })
         .collect();
     columns.sort();
-    assert_eq!(columns, Column::ALL);
+    assert_eq!(columns, UserColumn::ALL);
     type_text(&mut model, "fffff");
     assert_eq!(model.table.filter(), Filter::Present);
     type_text(&mut model, "ttt");
@@ -313,7 +313,7 @@ fn the_palette_finds_a_command_by_words_and_does_it() {
     let mut model = with(&["ann"]);
     type_text(&mut model, ":sort seen");
     press_code(&mut model, Code::Enter);
-    assert_eq!(model.table.order().unwrap().column, Column::LastSeen);
+    assert_eq!(model.table.order().unwrap().column, UserColumn::LastSeen);
     type_text(&mut model, ":nothing like it");
     assert_eq!(press_code(&mut model, Code::Enter), []);
     assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "nothing to do");

@@ -3,7 +3,7 @@
 use super::super::super::key::{Code, Key};
 use super::super::super::keymap::Place;
 use super::super::super::layout;
-use super::super::super::model::column::Column;
+use super::super::super::model::user_column::UserColumn;
 use super::*;
 
 const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (40, 10), (1, 1)];
@@ -308,7 +308,7 @@ fn sorted_and_filtered_and_zoomed_and_with_other_times() {
 fn by_whatever_column_one_sorts_it_is_seen_and_marked() {
     for (width, height) in [(80, 24), (120, 40)] {
         let mut model = crowd(width, height);
-        for column in Column::ALL.into_iter().cycle().skip(1).take(Column::ALL.len()) {
+        for column in UserColumn::ALL.into_iter().cycle().skip(1).take(UserColumn::ALL.len()) {
             press(&mut model, "s");
             let marked = ["▲", "▼"].map(|arrow| format!("{}{arrow}", column.heading()));
             let shown = shown(&model);

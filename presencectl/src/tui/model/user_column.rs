@@ -2,7 +2,7 @@
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub(crate) enum Column {
+pub(crate) enum UserColumn {
     #[default]
     User,
     Status,
@@ -14,7 +14,7 @@ pub(crate) enum Column {
     Node,
 }
 
-impl Column {
+impl UserColumn {
     /// Every column, from the left.
     pub(crate) const ALL: [Self; 8] = [
         Self::User,
