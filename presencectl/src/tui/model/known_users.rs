@@ -8,7 +8,7 @@ use presence::wire::rest::Counts;
 use presence::{Reason, Status, UserId, Wall};
 
 use super::change_log::Change;
-use super::nodes::Nodes;
+use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
 use super::row::{blank, change_of, change_of_record, fill};
 
@@ -35,7 +35,7 @@ pub(crate) struct KnownUsers {
     departures: u32,
     /// Rows that changed since the table took them over, each once.
     touched: Vec<Slot>,
-    nodes: Nodes,
+    nodes: NodeNames,
     /// Which snapshot is being read.
     generation: u32,
     /// When the first whole snapshot was there: it is the beginning and no change.

@@ -4,11 +4,11 @@
 pub(crate) mod change_log;
 pub(crate) mod history;
 pub(crate) mod known_users;
-mod nodes;
-pub(crate) mod order;
+mod node_names;
 pub(crate) mod overlay;
-mod query;
 mod row;
+mod search_query;
+pub(crate) mod sort_order;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,8 +7,8 @@ use presence::{Status, UserId};
 
 use super::super::keymap::Filter;
 use super::known_users::{KnownUsers, Row, Slot};
-use super::order::Order;
-use super::query::Query;
+use super::search_query::SearchQuery;
+use super::sort_order::SortOrder;
 use super::user_column::UserColumn;
 
 /// The table.
@@ -18,9 +18,9 @@ pub(crate) struct Table {
     by_user: Vec<Slot>,
     /// Who is listed, as ordered.
     listed: Vec<Slot>,
-    order: Option<Order>,
+    order: Option<SortOrder>,
     filter: Filter,
-    query: Option<Query>,
+    query: Option<SearchQuery>,
     selected: Option<UserId>,
     /// Who was selected since the last picture: they may be listed only for that.
     deselected: Vec<UserId>,
@@ -32,13 +32,13 @@ pub(crate) struct Table {
     rows: usize,
     /// Rows stay where they are.
     is_held: bool,
-    /// Order, filter or search changed: everything is to be listed anew.
+    /// SortOrder, filter or search changed: everything is to be listed anew.
     is_changed: bool,
 }
 
 impl Table {
     /// By what it is ordered; none while the best match comes first.
-    pub(crate) fn order(&self) -> Option<Order> {
+    pub(crate) fn order(&self) -> Option<SortOrder> {
         let is_ranked = self.query.as_ref().is_some_and(|query| query.is_ranked);
         (!is_ranked).then(|| self.column_order())
     }
@@ -48,29 +48,29 @@ impl Table {
         self.order().map(|order| order.column)
     }
 
-    fn column_order(&self) -> Order {
-        self.order.unwrap_or(Order::of(UserColumn::User))
+    fn column_order(&self) -> SortOrder {
+        self.order.unwrap_or(SortOrder::of(UserColumn::User))
     }
 
     /// Orders by a column; the same again: the other way round.
     pub(crate) fn sort(&mut self, column: UserColumn) {
         match self.order() {
             Some(order) if order.column == column => self.reverse(),
-            _ => self.set_order(Order::of(column)),
+            _ => self.set_order(SortOrder::of(column)),
         }
     }
 
     /// The other way round.
     pub(crate) fn reverse(&mut self) {
         let order = self.column_order();
-        self.set_order(Order {
+        self.set_order(SortOrder {
             is_descending: !order.is_descending,
             ..order
         });
     }
 
     /// Orders by a column, as it is looked at first.
-    pub(crate) fn set_order(&mut self, order: Order) {
+    pub(crate) fn set_order(&mut self, order: SortOrder) {
         self.order = Some(order);
         if let Some(query) = &mut self.query {
             query.is_ranked = false;
@@ -104,7 +104,7 @@ impl Table {
         if text == self.query() {
             return;
         }
-        self.query = (!text.is_empty()).then(|| Query::new(text.to_owned()));
+        self.query = (!text.is_empty()).then(|| SearchQuery::new(text.to_owned()));
         if !text.is_empty() {
             self.deselect();
             (self.cursor, self.top) = (0, 0);

@@ -7,7 +7,7 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
 use super::known_users::{KnownUsers, LEFT_MAX, Slot};
-use super::order::Order;
+use super::sort_order::SortOrder;
 use super::table::Table;
 use super::user_column::UserColumn;
 use crate::rng::Rng;
@@ -146,7 +146,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
                 5 => table.deselect(),
                 6 => {
                     table.set_query(["", "user-1", "-2"][usize::try_from(rng.below(3)).unwrap()]);
-                    table.set_order(Order::of(UserColumn::User));
+                    table.set_order(SortOrder::of(UserColumn::User));
                 }
                 7 | 8 => {
                     is_held = !is_held;

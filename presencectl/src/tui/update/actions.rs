@@ -5,8 +5,8 @@ use presence::{CustomStatus, Status, UserId};
 use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
-use super::super::model::order::Order;
 use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
+use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
 use super::moves::{self, Move};
@@ -159,8 +159,10 @@ fn sort(model: &mut Model, action: Action) {
     match action {
         Action::Reverse => model.table.reverse(),
         Action::Sort(column) => model.table.sort(column),
-        Action::NextSort => model.table.set_order(Order::of(column.unwrap_or_default().next())),
-        _ => model.table.set_order(Order::of(column.unwrap_or_default().previous())),
+        Action::NextSort => model.table.set_order(SortOrder::of(column.unwrap_or_default().next())),
+        _ => model
+            .table
+            .set_order(SortOrder::of(column.unwrap_or_default().previous())),
     }
 }
 

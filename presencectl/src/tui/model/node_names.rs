@@ -5,12 +5,12 @@ pub(super) const NODES_MAX: usize = 1024;
 
 /// The names. Number 0 is nobody's.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Nodes {
+pub(super) struct NodeNames {
     names: Vec<String>,
     free: Vec<u16>,
 }
 
-impl Nodes {
+impl NodeNames {
     /// What stands behind a number.
     pub(super) fn name(&self, number: u16) -> &str {
         self.names.get(usize::from(number)).map_or("", String::as_str)
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn names_that_nobody_has_make_room_and_those_in_use_stay() {
-        let mut nodes = Nodes::default();
+        let mut nodes = NodeNames::default();
         let word = |number: usize| [format!("node-{number}")];
         let first = nodes.number(&word(0), std::iter::empty());
         for number in 1..3 * NODES_MAX {

@@ -8,7 +8,7 @@ use super::known_users::Slot;
 
 /// What one searches: characters that an id has in this order, words in any.
 #[derive(Debug)]
-pub(crate) struct Query {
+pub(crate) struct SearchQuery {
     pub(crate) text: String,
     pattern: Pattern,
     matcher: Matcher,
@@ -19,7 +19,7 @@ pub(crate) struct Query {
     pub(crate) is_ranked: bool,
 }
 
-impl Query {
+impl SearchQuery {
     pub(crate) fn new(text: String) -> Self {
         Self {
             pattern: Pattern::new(&text, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy),

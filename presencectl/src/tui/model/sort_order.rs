@@ -7,14 +7,14 @@ use super::user_column::UserColumn;
 
 /// By what the rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct SortOrder {
     /// Which column.
     pub(crate) column: UserColumn,
     /// Whether the largest, latest or last comes first.
     pub(crate) is_descending: bool,
 }
 
-impl Order {
+impl SortOrder {
     /// As a column is looked at first: the latest and the most on top.
     pub(crate) const fn of(column: UserColumn) -> Self {
         let is_descending = matches!(
