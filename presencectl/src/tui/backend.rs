@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::effect::Effect;
-use super::event_loop::{Input, no_answer};
+use super::event_loop::{Input, no_response};
 use super::export;
-use super::message::{Answer, Message, StreamEvent};
+use super::message::{Message, Response, StreamEvent};
 use crate::client::discover::{Finder, Target};
 use crate::client::follow::{Attached, Event, Follower, Impatience};
 use crate::client::rest::Rest;
@@ -153,12 +153,12 @@ impl Backend {
                     // Whether it was done is told by itself.
                     let _ = before.await;
                 }
-                let answer = match question {
-                    Some(_) => backend.answer_soon(order, QUESTION_PATIENCE).await,
-                    None => backend.answer(order).await,
+                let response = match question {
+                    Some(_) => backend.respond_within(order, QUESTION_PATIENCE).await,
+                    None => backend.respond(order).await,
                 };
-                if let Some(answer) = answer {
-                    backend.tell(Message::Answer(answer)).await;
+                if let Some(response) = response {
+                    backend.tell(Message::Response(response)).await;
                 }
             });
             match (question, changed) {
@@ -174,27 +174,27 @@ impl Backend {
         self.retry_now.notify_one();
     }
 
-    async fn answer_soon(&self, order: Effect, patience: Duration) -> Option<Answer> {
-        match timeout(patience, self.answer(order.clone())).await {
-            Ok(answer) => answer,
+    async fn respond_within(&self, order: Effect, patience: Duration) -> Option<Response> {
+        match timeout(patience, self.respond(order.clone())).await {
+            Ok(response) => response,
             Err(_) => {
                 let why = format!("the daemon has not answered for {} s", patience.as_secs());
-                Some(no_answer(order, why))
+                Some(no_response(order, why))
             }
         }
     }
 
-    async fn answer(&self, order: Effect) -> Option<Answer> {
+    async fn respond(&self, order: Effect) -> Option<Response> {
         let rest = Arc::clone(&*self.rest.read().await);
         Some(match order {
             Effect::AskStats => return self.ask_stats(&rest).await,
             Effect::AskRecords(users) => match rest.query(&users).await {
-                Ok(answer) => Answer::Fresh {
+                Ok(answer) => Response::Fresh {
                     now: answer.now,
                     records: answer.users,
                 },
                 // That the daemon does not answer is told by the question for its numbers.
-                Err(_) => Answer::NotFresh,
+                Err(_) => Response::NotFresh,
             },
             Effect::AskExplain(user) => {
                 let result = rest
@@ -202,7 +202,7 @@ impl Backend {
                     .await
                     .map(Box::new)
                     .map_err(|failure| failure.to_string());
-                Answer::Explained { user, result }
+                Response::Explained { user, result }
             }
             Effect::SetStatus { user, status } => {
                 done(&user, rest.set_custom_status(Some(&user), status).await, |record| {
@@ -220,13 +220,13 @@ impl Backend {
         })
     }
 
-    async fn ask_stats(&self, rest: &Rest) -> Option<Answer> {
+    async fn ask_stats(&self, rest: &Rest) -> Option<Response> {
         let asked = clock::instant();
         let stats = rest.stats().await;
         if stats.is_ok() {
-            self.tell(Message::Answer(Answer::RoundTrip(asked.elapsed()))).await;
+            self.tell(Message::Response(Response::RoundTrip(asked.elapsed()))).await;
         }
-        Some(Answer::Stats(
+        Some(Response::Stats(
             stats.map(Box::new).map_err(|failure| failure.to_string()),
         ))
     }
@@ -245,11 +245,11 @@ fn changed_by(order: &Effect) -> Option<UserId> {
     }
 }
 
-fn done<T>(user: &UserId, result: Result<T, Failure>, what: impl Fn(T) -> String) -> Answer {
+fn done<T>(user: &UserId, result: Result<T, Failure>, what: impl Fn(T) -> String) -> Response {
     let user = quote(user.as_str());
     match result {
-        Ok(answer) => Answer::Done(format!("{user}: {}", what(answer))),
-        Err(failure) => Answer::Failed(format!("{user}: {failure}")),
+        Ok(answer) => Response::Done(format!("{user}: {}", what(answer))),
+        Err(failure) => Response::Failed(format!("{user}: {failure}")),
     }
 }
 

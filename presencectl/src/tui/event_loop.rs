@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::effect::Effect;
 use super::geometry::Size;
-use super::message::{Answer, Message};
+use super::message::{Message, Response};
 use super::model::Model;
 use super::terminal::{Screen, input};
 use super::theme::Theme;
@@ -156,14 +156,14 @@ enum Wanted {
     /// Something changed that nobody here asked for.
     Picture,
     /// The operator did something.
-    Answer,
+    Response,
 }
 
 impl Wanted {
     const fn of(message: &Message) -> Self {
         match message {
-            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Answer,
-            Message::Tick(_) | Message::Stream(_) | Message::Answer(_) => Self::Picture,
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Response,
+            Message::Tick(_) | Message::Stream(_) | Message::Response(_) => Self::Picture,
         }
     }
 }
@@ -188,7 +188,7 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
         let mut wanted = Wanted::Nothing;
         loop {
             let wait = match wanted {
-                Wanted::Answer => INPUT_PICTURE_INTERVAL.saturating_sub(answered.elapsed()),
+                Wanted::Response => INPUT_PICTURE_INTERVAL.saturating_sub(answered.elapsed()),
                 Wanted::Picture => STREAM_PICTURE_INTERVAL.saturating_sub(drawn.elapsed()),
                 Wanted::Nothing => self.until_next_second(),
             };
@@ -206,12 +206,12 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 Err(_) => {}
             }
             let is_due = match wanted {
-                Wanted::Answer => answered.elapsed() >= INPUT_PICTURE_INTERVAL,
+                Wanted::Response => answered.elapsed() >= INPUT_PICTURE_INTERVAL,
                 _ => drawn.elapsed() >= STREAM_PICTURE_INTERVAL,
             };
             if is_due {
                 drawn = clock::instant();
-                if wanted == Wanted::Answer {
+                if wanted == Wanted::Response {
                     answered = drawn;
                 }
                 self.draw()?;
@@ -245,11 +245,11 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 }
                 Input::Stop => {
                     (self.show)(Show::Stopped)?;
-                    wanted = Wanted::Answer;
+                    wanted = Wanted::Response;
                 }
                 Input::Continued => {
                     (self.show)(Show::Again)?;
-                    wanted = Wanted::Answer;
+                    wanted = Wanted::Response;
                 }
                 Input::End => return Ok((Going::Over, wanted)),
             }
@@ -277,8 +277,8 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
                 order => {
                     if let Err(refused) = self.orders.try_send(order) {
                         let why = "too much is under way already; try again".to_owned();
-                        let answer = no_answer(refused.into_inner(), why);
-                        effects.extend(update(&mut self.model, Message::Answer(answer)));
+                        let response = no_response(refused.into_inner(), why);
+                        effects.extend(update(&mut self.model, Message::Response(response)));
                     }
                 }
             }
@@ -288,11 +288,11 @@ impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
 }
 
 /// What is told of an order that has no answer: the model must not wait for one that never comes.
-pub(super) fn no_answer(order: Effect, why: String) -> Answer {
+pub(super) fn no_response(order: Effect, why: String) -> Response {
     match order {
-        Effect::AskStats => Answer::Stats(Err(why)),
-        Effect::AskRecords(_) => Answer::NotFresh,
-        Effect::AskExplain(user) => Answer::Explained { user, result: Err(why) },
-        _ => Answer::Failed(why),
+        Effect::AskStats => Response::Stats(Err(why)),
+        Effect::AskRecords(_) => Response::NotFresh,
+        Effect::AskExplain(user) => Response::Explained { user, result: Err(why) },
+        _ => Response::Failed(why),
     }
 }

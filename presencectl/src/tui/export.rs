@@ -10,7 +10,7 @@ use presence::wire::record::Record;
 use serde::Serialize;
 
 use super::effect::{ExportFormat, Exported};
-use super::message::Answer;
+use super::message::Response;
 use super::model::change_log::Change;
 use crate::output::{Dataset, changes, json, number, records};
 
@@ -30,12 +30,12 @@ struct Changes<'a> {
 }
 
 /// Writes, beside everything else that goes on.
-pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Answer {
+pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Response {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
-        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} to {}", path.display())),
-        Ok(Err(error)) => Answer::Failed(format!("nothing was written: {error}")),
-        Err(_) => Answer::Failed("nothing was written".to_owned()),
+        Ok(Ok((count, path))) => Response::Done(format!("wrote {count} to {}", path.display())),
+        Ok(Err(error)) => Response::Failed(format!("nothing was written: {error}")),
+        Err(_) => Response::Failed("nothing was written".to_owned()),
     }
 }
 

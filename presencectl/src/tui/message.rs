@@ -25,7 +25,7 @@ pub(crate) enum Message {
     /// From the change stream.
     Stream(StreamEvent),
     /// To something asked.
-    Answer(Answer),
+    Response(Response),
 }
 
 /// What the change stream tells, in the order it happened.
@@ -76,7 +76,7 @@ pub(crate) enum StreamEvent {
 
 /// The answer to an effect.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     /// The daemon's numbers, or why there are none.
     Stats(Result<Box<Stats>, String>),
     /// How long the daemon took for a question, there and back.

@@ -51,9 +51,9 @@ impl ServedBackend {
         .await
     }
 
-    async fn answer(&mut self) -> Answer {
+    async fn response(&mut self) -> Response {
         self.until(|message| match message {
-            Message::Answer(answer) => Some(answer),
+            Message::Response(response) => Some(response),
             _ => None,
         })
         .await
@@ -87,16 +87,16 @@ fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing()
         backend.order(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         assert_eq!(
-            backend.answer().await,
-            Answer::Failed("\"bob\": said no (some_code)".into())
+            backend.response().await,
+            Response::Failed("\"bob\": said no (some_code)".into())
         );
         backend.order(Effect::AskExplain(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
-        let expected = Answer::Explained {
+        let expected = Response::Explained {
             user: user("bob"),
             result: Err("said no (some_code)".into()),
         };
-        assert_eq!(backend.answer().await, expected);
+        assert_eq!(backend.response().await, expected);
         assert_eq!(
             in_time(older.read(&mut [0; 8])).await.unwrap(),
             0,
@@ -115,12 +115,12 @@ fn orders_are_never_taken_back_by_newer_ones() {
         backend.order(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         refuse(first, 503).await;
-        let mut answers = [backend.answer().await, backend.answer().await].map(|answer| match answer {
-            Answer::Failed(text) => text,
+        let mut responses = [backend.response().await, backend.response().await].map(|response| match response {
+            Response::Failed(text) => text,
             other => panic!("{other:?}"),
         });
-        answers.sort();
-        assert!(answers[0].starts_with("\"ann\"") && answers[1].starts_with("\"bob\""));
+        responses.sort();
+        assert!(responses[0].starts_with("\"ann\"") && responses[1].starts_with("\"bob\""));
     });
 }
 
@@ -132,7 +132,7 @@ fn numbers_come_with_the_time_they_took() {
         backend.order(Effect::AskStats).await;
         refuse(peer.connection().await, 503).await;
         assert!(
-            matches!(backend.answer().await, Answer::Stats(Err(_))),
+            matches!(backend.response().await, Response::Stats(Err(_))),
             "of none there is no time"
         );
     });
@@ -174,16 +174,16 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
         let (input, _inputs) = channel(INPUTS_MAX);
         let backend = Backend::new(peer.finder(), target, input).unwrap();
         let patience = Duration::from_millis(50);
-        let asked = backend.answer_soon(Effect::AskStats, patience);
+        let asked = backend.respond_within(Effect::AskStats, patience);
         let hung = async {
             let mut hung = peer.connection().await;
             head(&mut hung).await;
             hung
         };
-        let (answer, _hung) = tokio::join!(asked, hung);
+        let (response, _hung) = tokio::join!(asked, hung);
         assert!(
-            matches!(&answer, Some(Answer::Stats(Err(why))) if why.contains("not answered")),
-            "{answer:?}"
+            matches!(&response, Some(Response::Stats(Err(why))) if why.contains("not answered")),
+            "{response:?}"
         );
     });
 }

@@ -224,13 +224,16 @@ fn an_order_that_nobody_takes_is_answered_all_the_same() {
     running.until(told);
     running.press(Key::char('q'));
     running.ends();
-    assert_eq!(no_answer(Effect::AskRecords(Vec::new()), "x".into()), Answer::NotFresh);
+    assert_eq!(
+        no_response(Effect::AskRecords(Vec::new()), "x".into()),
+        Response::NotFresh
+    );
     assert!(matches!(
-        no_answer(Effect::AskExplain(user("bob")), "x".into()),
-        Answer::Explained { result: Err(_), .. }
+        no_response(Effect::AskExplain(user("bob")), "x".into()),
+        Response::Explained { result: Err(_), .. }
     ));
     assert!(matches!(
-        no_answer(Effect::Kick(user("bob")), "x".into()),
-        Answer::Failed(_)
+        no_response(Effect::Kick(user("bob")), "x".into()),
+        Response::Failed(_)
     ));
 }

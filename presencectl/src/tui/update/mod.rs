@@ -2,10 +2,10 @@
 //! a file.
 
 mod actions;
-mod answers;
 mod menus;
 mod mouse;
 mod moves;
+mod responses;
 mod search;
 mod stream_events;
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Tick(now) => ticks::on_tick(model, now),
         Message::Stream(event) => stream_events::on_stream_event(model, event),
-        Message::Answer(answer) => answers::on_answer(model, answer),
+        Message::Response(response) => responses::on_response(model, response),
     };
     let is_over = matches!(
         model.place(),

@@ -16,7 +16,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::geometry::Size;
-use super::super::message::{Answer, Message, StreamEvent};
+use super::super::message::{Message, Response, StreamEvent};
 use super::super::model::Model;
 use super::super::model::tests::{record, user};
 use super::super::theme::Theme;
@@ -67,10 +67,10 @@ fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>)
         done: true,
     };
     tell(&mut model, Message::Stream(snapshot));
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats())))));
+    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats())))));
     tell(
         &mut model,
-        Message::Answer(Answer::RoundTrip(Duration::from_micros(640))),
+        Message::Response(Response::RoundTrip(Duration::from_micros(640))),
     );
     model
 }
@@ -201,11 +201,11 @@ fn explain(name: &str) -> Explain {
 }
 
 fn explained(model: &mut Model, explain: Explain) {
-    let answer = Answer::Explained {
+    let answer = Response::Explained {
         user: explain.user_id.clone(),
         result: Ok(Box::new(explain)),
     };
-    tell(model, Message::Answer(answer));
+    tell(model, Message::Response(answer));
 }
 
 fn picture(model: &Model, theme: &Theme) -> Buffer {

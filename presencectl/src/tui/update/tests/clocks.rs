@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::super::message::Answer;
+use super::super::super::message::Response;
 use super::*;
 
 /// This machine's clocks, the wall clock apart from the other.
@@ -14,7 +14,7 @@ const fn here(mono: u64, wall: i64) -> Now {
 }
 
 fn heard(millis: i64) -> Message {
-    Message::Answer(Answer::Fresh {
+    Message::Response(Response::Fresh {
         now: Wall::from_millis(millis),
         records: vec![],
     })

@@ -6,7 +6,7 @@ use presence::CustomStatus;
 
 use super::super::super::effect::{ExportFormat, Exported};
 use super::super::super::keymap::{Action, Filter};
-use super::super::super::message::Answer;
+use super::super::super::message::Response;
 use super::super::super::model::overlay::Overlay;
 use super::super::super::model::tests::record;
 use super::super::super::model::user_column::UserColumn;
@@ -147,7 +147,7 @@ fn an_explanation_is_asked_for_when_its_user_changes_and_every_two_seconds() {
     update(&mut model, Message::Tick(at(500)));
     assert_eq!(update(&mut model, changed("ann", Status::Idle, 2)), [], "one at a time");
     let failed = |why: &str| {
-        Message::Answer(Answer::Explained {
+        Message::Response(Response::Explained {
             user: user("ann"),
             result: Err(why.to_owned()),
         })
@@ -164,13 +164,13 @@ fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
     let mut model = with(&["ann", "bob"]);
     let mut asked = Vec::new();
     for second in 1..=3 {
-        let numbers = Message::Answer(Answer::Stats(Err("none".to_owned())));
+        let numbers = Message::Response(Response::Stats(Err("none".to_owned())));
         update(&mut model, numbers);
-        let fresh = Answer::Fresh {
+        let fresh = Response::Fresh {
             now: at(second * 1000).wall,
             records: vec![],
         };
-        update(&mut model, Message::Answer(fresh));
+        update(&mut model, Message::Response(fresh));
         asked.push(update(&mut model, Message::Tick(at(second * 1000))));
     }
     let rows = Effect::AskRecords(vec![user("ann"), user("bob")]);
@@ -213,18 +213,18 @@ fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
 fn the_clock_of_the_server_counts_and_never_goes_back() {
     let mut model = with(&["ann"]);
     let server = Wall::from_millis(9_000_000);
-    let fresh = Answer::Fresh {
+    let fresh = Response::Fresh {
         now: server,
         records: vec![],
     };
-    update(&mut model, Message::Answer(fresh));
+    update(&mut model, Message::Response(fresh));
     update(&mut model, Message::Tick(at(2_000)));
     assert_eq!(model.now, server.after(Duration::from_secs(2)));
-    let earlier = Answer::Fresh {
+    let earlier = Response::Fresh {
         now: Wall::from_millis(9_000_500),
         records: vec![],
     };
-    update(&mut model, Message::Answer(earlier));
+    update(&mut model, Message::Response(earlier));
     assert_eq!(model.now, server.after(Duration::from_secs(2)));
 }
 
@@ -301,7 +301,7 @@ fn panels_filters_sorts_and_times_go_round() {
 #[test]
 fn a_word_to_the_operator_fades() {
     let mut model = with(&["ann"]);
-    update(&mut model, Message::Answer(Answer::Done("kicked".to_owned())));
+    update(&mut model, Message::Response(Response::Done("kicked".to_owned())));
     update(&mut model, Message::Tick(at(5_900)));
     assert!(model.notice.is_some());
     update(&mut model, Message::Tick(at(6_000)));

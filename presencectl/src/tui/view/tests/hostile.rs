@@ -52,7 +52,7 @@ fn model(width: u16, height: u16) -> Model {
     let worst = texts.concat();
     let mut stats = stats();
     stats.store.error = Some(worst.clone());
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     model.daemon.node.clone_from(&worst);
     model.daemon.version.clone_from(&worst);
     let user = presence::UserId::new(&"漢".repeat(42)).unwrap();
@@ -180,7 +180,7 @@ fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
                 let rates = &mut stats.rates;
                 (rates.changes_per_second, rates.delivery_lag_seconds) = (rate, rate);
                 rates.delivery_lag_max_seconds = rate;
-                tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+                tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
                 let mut worst = record("bob", Status::Idle, 2);
                 (worst.since, worst.last_seen, worst.last_active) = (Some(far), Some(far), Some(far));
                 worst.sessions = Some(u32::MAX);

@@ -110,11 +110,11 @@ fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
         let mut ann = record("ann", Status::Offline, 5);
         ann.last_seen = seen;
         explained(&mut model, explain("ann"));
-        let answer = Answer::Fresh {
+        let answer = Response::Fresh {
             now: WALL,
             records: vec![ann],
         };
-        tell(&mut model, Message::Answer(answer));
+        tell(&mut model, Message::Response(answer));
         assert!(shown(&model).contains(told), "{}", shown(&model));
     }
 }
@@ -194,13 +194,16 @@ fn trouble_comes_first_and_the_rest_is_still_told() {
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("the disk is full, ".repeat(9));
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     let line = shown(&model).lines().nth(5).unwrap().to_owned();
     assert!(
         line.contains("STORE TAKES NO WRITES  the disk is full") && line.contains("12/s"),
         "{line}"
     );
-    tell(&mut model, Message::Answer(Answer::Stats(Err("too slow".to_owned()))));
+    tell(
+        &mut model,
+        Message::Response(Response::Stats(Err("too slow".to_owned()))),
+    );
     assert!(shown(&model).contains("no numbers: too slow"));
 }
 
@@ -351,7 +354,7 @@ fn a_store_in_trouble_and_a_record_that_was_made_up() {
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("presence.db: the disk is full".to_owned());
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     check("trouble-120x40", &shown(&model));
 }
 

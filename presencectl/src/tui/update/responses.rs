@@ -1,14 +1,14 @@
 //! What was asked for came.
 
 use super::super::effect::Effect;
-use super::super::message::Answer;
+use super::super::message::Response;
 use super::super::model::Model;
 use super::tell;
 use super::ticks::hear_clock;
 
-pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
-    match answer {
-        Answer::Stats(result) => {
+pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> {
+    match response {
+        Response::Stats(result) => {
             model.asked.stats = false;
             match result {
                 Ok(stats) => {
@@ -18,8 +18,8 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(why) => model.stats_error = Some(why),
             }
         }
-        Answer::RoundTrip(length) => model.round_trip = Some(length),
-        Answer::Fresh { now, records } => {
+        Response::RoundTrip(length) => model.round_trip = Some(length),
+        Response::Fresh { now, records } => {
             hear_clock(model, now);
             model.asked.records = false;
             if let Some(detail) = &mut model.detail {
@@ -28,8 +28,8 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
             }
             model.known_users.refresh(records);
         }
-        Answer::NotFresh => model.asked.records = false,
-        Answer::Explained { user, result } => {
+        Response::NotFresh => model.asked.records = false,
+        Response::Explained { user, result } => {
             if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
                 detail.is_asked = false;
                 match result {
@@ -38,13 +38,13 @@ pub(super) fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 }
             }
         }
-        Answer::Done(text) => {
+        Response::Done(text) => {
             if let Some(detail) = &mut model.detail {
                 detail.is_outdated = true;
             }
             tell(model, text, false);
         }
-        Answer::Failed(text) => tell(model, text, true),
+        Response::Failed(text) => tell(model, text, true),
     }
     Vec::new()
 }
