@@ -256,7 +256,7 @@ impl KnownUsers {
         let mut row = blank(record.user_id.clone(), self.generation);
         fill(&mut row, &record, node);
         let is_present = row.status != Status::Offline;
-        // Whoever came and went between two words left since, and chose nothing; a choice made while away moves no time.
+        // Whoever came and went between two words left since, and chose nothing; a choice made while away motion no time.
         let has_left = row
             .since
             .is_some_and(|since| self.started_at.is_some_and(|at| since > at));

@@ -289,7 +289,7 @@ impl Table {
         below.iter().copied().find(|slot| !known_users.is_gone(*slot))
     }
 
-    /// Whoever is selected stays listed until the selection moves on.
+    /// Whoever is selected stays listed until the selection motion on.
     fn passes(&self, row: &Row) -> bool {
         self.fits(row) || self.selected.as_ref() == Some(&row.user)
     }

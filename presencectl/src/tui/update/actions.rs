@@ -9,13 +9,13 @@ use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
-use super::moves::{self, Move};
+use super::motion::{self, Motion};
 use super::{settle, tell};
 use crate::output::escape::quote;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Some(by) = Move::of(action) {
-        moves::go(model, by);
+    if let Some(by) = Motion::of(action) {
+        motion::go(model, by);
         return Vec::new();
     }
     match action {
@@ -73,7 +73,7 @@ pub(super) fn explain(model: &mut Model, user: UserId) {
 fn open(model: &mut Model) {
     settle(model);
     if model.table.selected().is_none() {
-        moves::select(model, Move::Lines(0));
+        motion::select(model, Motion::Lines(0));
     }
     let Some(user) = model.table.selected().cloned() else {
         return tell(model, "nobody is listed", false);

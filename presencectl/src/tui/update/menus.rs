@@ -9,7 +9,7 @@ use super::super::model::Model;
 use super::super::model::known_users::{KnownUsers, Row};
 use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::actions;
-use super::moves::Move;
+use super::motion::Motion;
 use super::settle;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -19,7 +19,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
     let help_rows = usize::from(Layout::of(model).overlay.inside().height);
     match &mut model.overlay {
-        Some(Overlay::Help { top }) if Move::of(action).is_some() => {
+        Some(Overlay::Help { top }) if Motion::of(action).is_some() => {
             scroll_help(top, action, help_rows);
             Vec::new()
         }

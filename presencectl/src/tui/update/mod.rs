@@ -3,8 +3,8 @@
 
 mod actions;
 mod menus;
+mod motion;
 mod mouse;
-mod moves;
 mod responses;
 mod search;
 mod stream_events;

@@ -9,7 +9,7 @@ use super::super::keymap::{Action, Filter};
 use super::super::layout::{self, Layout};
 use super::super::model::overlay::Overlay;
 use super::super::model::{Model, Panel};
-use super::moves::{self, Move};
+use super::motion::{self, Motion};
 use super::{actions, menus};
 
 /// How many lines a notch of the wheel is.
@@ -69,8 +69,8 @@ fn scroll(model: &mut Model, panel: Panel, lines: i64) {
             let rows = Layout::of(model).rows_of(Panel::Users);
             model.table.scroll(lines, rows);
         }
-        Panel::Stream => moves::scroll_stream(model, Move::Lines(lines)),
-        Panel::Detail => moves::scroll_detail(model, Move::Lines(lines)),
+        Panel::Stream => motion::scroll_stream(model, Motion::Lines(lines)),
+        Panel::Detail => motion::scroll_detail(model, Motion::Lines(lines)),
     }
 }
 
@@ -104,7 +104,7 @@ fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
         if is_again {
             actions::act(model, Action::Open);
         } else {
-            moves::follow_selection(model);
+            motion::follow_selection(model);
         }
     }
 }
@@ -121,7 +121,7 @@ fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
         if model.table.select_user(&model.known_users, &user, rows) {
-            moves::follow_selection(model);
+            motion::follow_selection(model);
         }
     }
 }

@@ -6,12 +6,12 @@ use super::super::effect::Effect;
 use super::super::keymap::Action;
 use super::super::model::text_input::TextInput;
 use super::super::model::{Model, Panel};
-use super::moves::{self, Move};
+use super::motion::{self, Motion};
 use super::{actions, settle, tell};
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Some(by) = Move::of(action) {
-        moves::select(model, by);
+    if let Some(by) = Motion::of(action) {
+        motion::select(model, by);
         return Vec::new();
     }
     match action {
@@ -55,7 +55,7 @@ fn accept(model: &mut Model) {
     }
     if model.table.len() > 0 {
         if model.table.selected().is_none() {
-            moves::select(model, Move::First);
+            motion::select(model, Motion::First);
         }
         return;
     }

@@ -7,7 +7,7 @@ use super::settle;
 
 /// How far one goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Move {
+pub(super) enum Motion {
     /// By so many lines, up if negative.
     Lines(i64),
     /// By so many pages, up if negative.
@@ -18,7 +18,7 @@ pub(super) enum Move {
     Last,
 }
 
-impl Move {
+impl Motion {
     pub(super) const fn of(action: Action) -> Option<Self> {
         Some(match action {
             Action::Up => Self::Lines(-1),
@@ -44,7 +44,7 @@ impl Move {
 }
 
 /// Goes in the panel with the focus.
-pub(super) fn go(model: &mut Model, by: Move) {
+pub(super) fn go(model: &mut Model, by: Motion) {
     match model.panel {
         Panel::Users => select(model, by),
         Panel::Stream => scroll_stream(model, by),
@@ -53,12 +53,12 @@ pub(super) fn go(model: &mut Model, by: Move) {
 }
 
 /// Moves the selection; what is explained follows it.
-pub(super) fn select(model: &mut Model, by: Move) {
+pub(super) fn select(model: &mut Model, by: Motion) {
     settle(model);
     let rows = Layout::of(model).rows_of(Panel::Users);
     match by {
-        Move::First => model.table.select(&model.known_users, 0, rows),
-        Move::Last => model.table.select(&model.known_users, usize::MAX, rows),
+        Motion::First => model.table.select(&model.known_users, 0, rows),
+        Motion::Last => model.table.select(&model.known_users, usize::MAX, rows),
         by => model.table.step(&model.known_users, by.lines(rows), rows),
     }
     follow_selection(model);
@@ -73,11 +73,11 @@ pub(super) fn follow_selection(model: &mut Model) {
     }
 }
 
-pub(super) fn scroll_stream(model: &mut Model, by: Move) {
+pub(super) fn scroll_stream(model: &mut Model, by: Motion) {
     let rows = Layout::of(model).rows_of(Panel::Stream);
     match by {
-        Move::First => model.change_log.scroll_to_oldest(rows),
-        Move::Last => model.change_log.follow(),
+        Motion::First => model.change_log.scroll_to_oldest(rows),
+        Motion::Last => model.change_log.follow(),
         by => model.change_log.scroll(by.lines(rows), rows),
     }
     // While all stands still, so does the bottom.
@@ -86,7 +86,7 @@ pub(super) fn scroll_stream(model: &mut Model, by: Move) {
     }
 }
 
-pub(super) fn scroll_detail(model: &mut Model, by: Move) {
+pub(super) fn scroll_detail(model: &mut Model, by: Motion) {
     let rows = Layout::of(model).rows_of(Panel::Detail);
     if let Some(detail) = &mut model.detail {
         let lines = isize::try_from(by.lines(rows)).unwrap_or(0);
