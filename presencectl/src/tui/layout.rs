@@ -12,7 +12,7 @@ use super::geometry::Area;
 
 use super::model::user_column::UserColumn;
 
-use super::model::{Model, Panel, Times};
+use super::model::{Model, Panel, TimeDisplay};
 
 /// From this width on, the stream and the detail stand beside the table.
 const WIDE_COLUMNS: u16 = 110;
@@ -169,7 +169,7 @@ pub(crate) struct ColumnPlace {
 }
 
 /// The columns that fit, from the left. What matters least is left out first; by what the rows are sorted is always seen.
-pub(crate) fn columns(area: Area, times: Times, sorted: Option<UserColumn>) -> Vec<ColumnPlace> {
+pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnPlace> {
     /// What matters most first.
     const BY_WORTH: [UserColumn; 7] = [
         UserColumn::Status,
@@ -213,7 +213,7 @@ pub(crate) fn columns(area: Area, times: Times, sorted: Option<UserColumn>) -> V
         .collect()
 }
 
-const fn width_of(column: UserColumn, times: Times) -> u16 {
+const fn width_of(column: UserColumn, times: TimeDisplay) -> u16 {
     match column {
         UserColumn::User => USER_COLUMNS_MIN,
         // A sign, a blank, the longest word.
@@ -221,10 +221,10 @@ const fn width_of(column: UserColumn, times: Times) -> u16 {
         UserColumn::Why => 10,
         UserColumn::Since | UserColumn::LastActive | UserColumn::LastSeen => match times {
             // "05:37:06Z" or "2026-11-22".
-            Times::Absolute => 11,
+            TimeDisplay::Absolute => 11,
             // "59m 59s", and the arrow of the sort.
-            Times::Relative => 11,
-            Times::Both => 19,
+            TimeDisplay::Relative => 11,
+            TimeDisplay::Both => 19,
         },
         UserColumn::Sessions => 9,
         UserColumn::Node => 12,
@@ -308,7 +308,7 @@ mod tests {
                 height: 1,
                 y: 0,
             };
-            let columns = columns(area, Times::Both, None);
+            let columns = columns(area, TimeDisplay::Both, None);
             assert!(columns.len() >= before, "{width}");
             before = columns.len();
             let last = columns.last().unwrap();
@@ -319,7 +319,11 @@ mod tests {
 
     #[test]
     fn by_what_the_rows_are_sorted_is_seen_wherever_one_column_fits_beside_the_user() {
-        for (width, times) in [(38, Times::Both), (68, Times::Both), (78, Times::Relative)] {
+        for (width, times) in [
+            (38, TimeDisplay::Both),
+            (68, TimeDisplay::Both),
+            (78, TimeDisplay::Relative),
+        ] {
             let area = Area {
                 x: 1,
                 width,

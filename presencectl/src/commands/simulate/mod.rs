@@ -85,7 +85,7 @@ impl World {
 
 /// How long the phases took, and what was counted in them.
 #[derive(Debug, Clone, Copy, Default)]
-struct Times {
+struct PhaseTimes {
     arriving: Duration,
     /// Connections made while arriving.
     arrived: u64,
@@ -141,14 +141,14 @@ fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
 }
 
 /// Arriving, living, leaving. Ctrl-C leads to leaving at once, so that nobody stays behind.
-async fn phases(world: &Rc<World>, args: &Simulate) -> Result<Times, Failure> {
+async fn phases(world: &Rc<World>, args: &Simulate) -> Result<PhaseTimes, Failure> {
     let (phase, _) = watch::channel(Phase::Arriving);
     let mut people = JoinSet::new();
     for number in 0..world.users {
         people.spawn_local(Person::new(Rc::clone(world), number, phase.subscribe()).live());
     }
     let progress = Progress::new(args);
-    let mut times = Times::default();
+    let mut times = PhaseTimes::default();
     let mut asked_to_stop = pin!(interrupted());
 
     let begun = clock::instant();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Times;
+use super::PhaseTimes;
 use super::counters::Counters;
 use super::latency::Percentiles;
 use crate::cli::Simulate;
@@ -51,7 +51,12 @@ struct Document<'a> {
 }
 
 /// Shows it, and fails if too much went wrong.
-pub(super) fn show(session: &mut Session, args: &Simulate, counters: &Counters, times: Times) -> Result<(), Failure> {
+pub(super) fn show(
+    session: &mut Session,
+    args: &Simulate,
+    counters: &Counters,
+    times: PhaseTimes,
+) -> Result<(), Failure> {
     let document = Document {
         ok: counters.is_good(),
         users: args.users,

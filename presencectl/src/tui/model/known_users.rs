@@ -120,7 +120,7 @@ impl KnownUsers {
         changes
     }
 
-    /// Times and sessions as a question found them: they ride along with changes and cause none. What is older or newer
+    /// TimeDisplay and sessions as a question found them: they ride along with changes and cause none. What is older or newer
     /// than what the stream told is left to the stream.
     pub(crate) fn refresh(&mut self, records: Vec<Record>) {
         for record in records {

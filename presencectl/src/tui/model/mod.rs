@@ -109,7 +109,7 @@ impl Panel {
 
 /// How times are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Times {
+pub(crate) enum TimeDisplay {
     /// When, and how long ago.
     #[default]
     Both,
@@ -212,7 +212,7 @@ pub(crate) struct Model {
     pub(crate) search: Option<TextInput>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
-    pub(crate) times: Times,
+    pub(crate) times: TimeDisplay,
     pub(crate) asked: Asked,
     /// This machine's clocks, as they were told last.
     pub(crate) clock: Now,
@@ -252,7 +252,7 @@ impl Model {
             search: None,
             overlay: None,
             notice: None,
-            times: Times::default(),
+            times: TimeDisplay::default(),
             asked: Asked::default(),
             clock,
             now: clock.wall,

@@ -8,7 +8,7 @@ use super::super::layout::Layout;
 use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
-use super::super::model::{ConnectionState, Detail, Model, Panel, Times};
+use super::super::model::{ConnectionState, Detail, Model, Panel, TimeDisplay};
 use super::motion::{self, Motion};
 use super::{settle, tell};
 use crate::output::escape::quote;
@@ -128,11 +128,11 @@ fn pause(model: &mut Model) {
     }
 }
 
-const fn next_times(times: Times) -> Times {
+const fn next_times(times: TimeDisplay) -> TimeDisplay {
     match times {
-        Times::Both => Times::Relative,
-        Times::Relative => Times::Absolute,
-        Times::Absolute => Times::Both,
+        TimeDisplay::Both => TimeDisplay::Relative,
+        TimeDisplay::Relative => TimeDisplay::Absolute,
+        TimeDisplay::Absolute => TimeDisplay::Both,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::{Status, Wall};
 
-use super::super::model::{Model, Times};
+use super::super::model::{Model, TimeDisplay};
 use crate::output::{number, time};
 
 /// The sign of a status: each has its own shape, so none depends on its colour.
@@ -28,9 +28,9 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
         return "never".to_owned();
     };
     match model.times {
-        Times::Both => format!("{} {}", time::time_or_date(at, model.now), time::age(at, model.now)),
-        Times::Relative => time::age(at, model.now),
-        Times::Absolute => time::time_or_date(at, model.now),
+        TimeDisplay::Both => format!("{} {}", time::time_or_date(at, model.now), time::age(at, model.now)),
+        TimeDisplay::Relative => time::age(at, model.now),
+        TimeDisplay::Absolute => time::time_or_date(at, model.now),
     }
 }
 
@@ -38,9 +38,9 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
 pub(super) fn past(model: &Model, at: Wall) -> String {
     let (when, age) = (time::time_or_date(at, model.now), time::age(at, model.now));
     match model.times {
-        Times::Both => format!("{when} ({age} ago)"),
-        Times::Relative => format!("{age} ago"),
-        Times::Absolute => when,
+        TimeDisplay::Both => format!("{when} ({age} ago)"),
+        TimeDisplay::Relative => format!("{age} ago"),
+        TimeDisplay::Absolute => when,
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::super::keymap::{self, BINDINGS, Place};
 use super::super::super::layout::size;
 use super::super::super::model::overlay::{Menu, Overlay, Palette, Prompt};
 use super::super::super::model::text_input::TextInput;
-use super::super::super::model::{Detail, Panel, Times};
+use super::super::super::model::{Detail, Panel, TimeDisplay};
 use super::*;
 
 /// Every key there is, as far as a terminal can send it.
@@ -70,7 +70,7 @@ fn model(place: Place, variant: u16) -> Model {
             ..Detail::new(user("user-07"))
         });
         model.change_log.scroll(-40, 10);
-        model.times = Times::Relative;
+        model.times = TimeDisplay::Relative;
         model
             .table
             .set_filter(&model.known_users, keymap::Filter::Only(Status::Idle));

@@ -10,7 +10,7 @@ use super::super::super::message::Response;
 use super::super::super::model::overlay::Overlay;
 use super::super::super::model::tests::record;
 use super::super::super::model::user_column::UserColumn;
-use super::super::super::model::{Detail, Panel, Times};
+use super::super::super::model::{Detail, Panel, TimeDisplay};
 use super::*;
 
 fn lost() -> Message {
@@ -295,7 +295,7 @@ fn panels_filters_sorts_and_times_go_round() {
     type_text(&mut model, "fffff");
     assert_eq!(model.table.filter(), Filter::Present);
     type_text(&mut model, "ttt");
-    assert_eq!(model.times, Times::Both);
+    assert_eq!(model.times, TimeDisplay::Both);
 }
 
 #[test]
