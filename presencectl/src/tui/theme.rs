@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Palette {
+enum ColourDepth {
     /// 256 colours.
     Rich,
     /// The sixteen that every terminal of colour has, as its owner likes them.
@@ -18,26 +18,28 @@ enum Palette {
 /// The colours. Foregrounds only, readable on dark and on light; what is marked is reversed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Theme {
-    palette: Palette,
+    palette: ColourDepth,
 }
 
 impl Theme {
     /// 256 colours.
     pub(crate) const fn rich() -> Self {
-        Self { palette: Palette::Rich }
+        Self {
+            palette: ColourDepth::Rich,
+        }
     }
 
     /// Sixteen colours.
     pub(crate) const fn sixteen() -> Self {
         Self {
-            palette: Palette::Sixteen,
+            palette: ColourDepth::Sixteen,
         }
     }
 
     /// No colours.
     pub(crate) const fn plain() -> Self {
         Self {
-            palette: Palette::Plain,
+            palette: ColourDepth::Plain,
         }
     }
 
@@ -54,9 +56,9 @@ impl Theme {
 
     const fn colour(self, rich: u8, sixteen: Color) -> Style {
         match self.palette {
-            Palette::Rich => Style::new().fg(Color::Indexed(rich)),
-            Palette::Sixteen => Style::new().fg(sixteen),
-            Palette::Plain => Style::new(),
+            ColourDepth::Rich => Style::new().fg(Color::Indexed(rich)),
+            ColourDepth::Sixteen => Style::new().fg(sixteen),
+            ColourDepth::Plain => Style::new(),
         }
     }
 
@@ -73,7 +75,7 @@ impl Theme {
     /// What matters less.
     pub(crate) const fn faint(self) -> Style {
         match self.palette {
-            Palette::Plain => Style::new().add_modifier(Modifier::DIM),
+            ColourDepth::Plain => Style::new().add_modifier(Modifier::DIM),
             _ => self.colour(245, Color::DarkGray),
         }
     }
@@ -91,7 +93,7 @@ impl Theme {
     /// The title of a panel.
     pub(crate) const fn title(self, has_focus: bool) -> Style {
         match (self.palette, has_focus) {
-            (Palette::Plain, true) => self.strong().add_modifier(Modifier::REVERSED),
+            (ColourDepth::Plain, true) => self.strong().add_modifier(Modifier::REVERSED),
             (_, true) => self.accent().add_modifier(Modifier::BOLD),
             (_, false) => self.strong(),
         }
