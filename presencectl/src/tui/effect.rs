@@ -38,7 +38,7 @@ pub(crate) enum Effect {
     /// Write what is shown into a file of the working directory.
     Export {
         /// What.
-        what: Exported,
+        what: ExportData,
         /// How.
         format: ExportFormat,
         /// The server's clock.
@@ -48,7 +48,7 @@ pub(crate) enum Effect {
 
 /// What is exported.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Exported {
+pub(crate) enum ExportData {
     /// The table as filtered and sorted.
     Users(Vec<Record>),
     /// The stream, oldest first.

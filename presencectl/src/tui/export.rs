@@ -9,7 +9,7 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
-use super::effect::{ExportFormat, Exported};
+use super::effect::{ExportData, ExportFormat};
 use super::message::Response;
 use super::model::change_log::Change;
 use crate::output::{Dataset, changes, json, number, records};
@@ -30,7 +30,7 @@ struct Changes<'a> {
 }
 
 /// Writes, beside everything else that goes on.
-pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Response {
+pub(crate) async fn write(what: ExportData, format: ExportFormat, now: Wall) -> Response {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
         Ok(Ok((count, path))) => Response::Done(format!("wrote {count} to {}", path.display())),
@@ -39,10 +39,10 @@ pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Re
     }
 }
 
-fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<(String, PathBuf)> {
+fn write_into(directory: &Path, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<(String, PathBuf)> {
     let (kind, count) = match what {
-        Exported::Users(users) => ("users", counted(users.len(), "user")),
-        Exported::Changes(changes) => ("changes", counted(changes.len(), "change")),
+        ExportData::Users(users) => ("users", counted(users.len(), "user")),
+        ExportData::Changes(changes) => ("changes", counted(changes.len(), "change")),
     };
     let extension = match format {
         ExportFormat::Csv => "csv",
@@ -61,12 +61,12 @@ fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
     })
 }
 
-fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<()> {
+fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
-        (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
-        (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
-        (Exported::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
-        (Exported::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
+        (ExportData::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
+        (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
+        (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
+        (ExportData::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
     }
     out.flush()
 }
@@ -126,8 +126,8 @@ mod tests {
 
     const NOW: Wall = Wall::from_millis(1_795_412_351_999);
 
-    fn changes() -> Exported {
-        Exported::Changes(vec![Change {
+    fn changes() -> ExportData {
+        ExportData::Changes(vec![Change {
             at: NOW,
             user: user("=ann"),
             from: Status::Online,
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_written_is_as_the_commands_write_it_and_for_the_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let users = Exported::Users(vec![record("ann", Status::Idle, 3)]);
+        let users = ExportData::Users(vec![record("ann", Status::Idle, 3)]);
         let (count, path) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
         assert_eq!(
             (count.as_str(), path.file_name().unwrap()),
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn it_is_said_how_much_was_written_and_half_a_file_is_none() {
         let directory = tempfile::tempdir().unwrap();
-        let users = Exported::Users(vec![record("ann", Status::Idle, 3); 1234]);
+        let users = ExportData::Users(vec![record("ann", Status::Idle, 3); 1234]);
         let (count, _) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
         assert_eq!(count, "1,234 users");
         // A device that takes nothing, in place of a full disk.

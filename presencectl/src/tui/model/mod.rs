@@ -173,7 +173,7 @@ pub(crate) struct Notice {
 
 /// What was asked of the daemon, so that it is not asked twice at once.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Asked {
+pub(crate) struct PendingRequests {
     /// Its numbers are to come.
     pub(crate) stats: bool,
     /// Records are to come.
@@ -213,7 +213,7 @@ pub(crate) struct Model {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
     pub(crate) times: TimeDisplay,
-    pub(crate) asked: Asked,
+    pub(crate) asked: PendingRequests,
     /// This machine's clocks, as they were told last.
     pub(crate) clock: Now,
     /// The server's clock, which goes back for no other daemon than a new one.
@@ -253,7 +253,7 @@ impl Model {
             overlay: None,
             notice: None,
             times: TimeDisplay::default(),
-            asked: Asked::default(),
+            asked: PendingRequests::default(),
             clock,
             now: clock.wall,
             heard: (clock.wall, clock.mono),

@@ -2,7 +2,7 @@
 
 use presence::wire::record::Record;
 
-use super::super::effect::{Effect, ExportFormat, Exported};
+use super::super::effect::{Effect, ExportData, ExportFormat};
 use super::super::keymap::{Action, Binding};
 use super::super::layout::{self, Layout};
 use super::super::model::Model;
@@ -128,7 +128,7 @@ fn take(model: &mut Model, prompt: Prompt, item: MenuItem) -> Vec<Effect> {
         (Prompt::Forget(user), MenuItem::Yes) => Effect::Forget(user),
         (Prompt::ExportUsers, MenuItem::Format(format)) => export_users(model, format),
         (Prompt::ExportChanges, MenuItem::Format(format)) => Effect::Export {
-            what: Exported::Changes(model.change_log.all().cloned().collect()),
+            what: ExportData::Changes(model.change_log.all().cloned().collect()),
             format,
             now: model.now,
         },
@@ -145,7 +145,7 @@ fn export_users(model: &mut Model, format: ExportFormat) -> Effect {
         .iter()
         .filter_map(|slot| model.known_users.row(*slot));
     Effect::Export {
-        what: Exported::Users(rows.map(|row| record(&model.known_users, row)).collect()),
+        what: ExportData::Users(rows.map(|row| record(&model.known_users, row)).collect()),
         format,
         now: model.now,
     }

@@ -8,7 +8,7 @@ use presence::{Mono, Wall};
 use super::super::effect::Effect;
 use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
-use super::super::model::{Asked, ConnectionState, Daemon, Model};
+use super::super::model::{ConnectionState, Daemon, Model, PendingRequests};
 use super::ticks::hear_clock;
 use super::{settle, tell};
 use crate::tui::layout::Layout;
@@ -22,7 +22,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
         StreamEvent::Connected { server, node, version } => {
             model.daemon = Daemon { server, node, version };
             model.known_users.begin_snapshot();
-            model.asked = Asked::default();
+            model.asked = PendingRequests::default();
             model.is_clock_new = true;
             match &mut model.connection {
                 ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,

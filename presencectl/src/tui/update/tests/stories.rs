@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::CustomStatus;
 
-use super::super::super::effect::{ExportFormat, Exported};
+use super::super::super::effect::{ExportData, ExportFormat};
 use super::super::super::keymap::{Action, Filter};
 use super::super::super::message::Response;
 use super::super::super::model::overlay::Overlay;
@@ -245,7 +245,7 @@ fn what_is_exported_is_what_is_shown() {
     let effects = type_text(&mut model, "x1");
     let [
         Effect::Export {
-            what: Exported::Users(users),
+            what: ExportData::Users(users),
             format,
             ..
         },
@@ -261,7 +261,7 @@ fn what_is_exported_is_what_is_shown() {
     let effects = type_text(&mut model, "x2");
     let [
         Effect::Export {
-            what: Exported::Changes(changes),
+            what: ExportData::Changes(changes),
             ..
         },
     ] = effects.as_slice()
