@@ -11,7 +11,7 @@ use super::model::user_column::UserColumn;
 
 /// Where a key is pressed. An overlay takes all keys; else the panel with the focus comes first, then `Anywhere`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum KeyContext {
     /// Whatever is on the screen.
     Always,
     /// In every panel, while nothing lies over them.
@@ -32,7 +32,7 @@ pub(crate) enum Place {
     Help,
 }
 
-impl Place {
+impl KeyContext {
     /// Every place, in the order of the help.
     pub(crate) const ALL: [Self; 9] = [
         Self::Always,
@@ -133,7 +133,7 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
     /// Where.
-    pub(crate) place: Place,
+    pub(crate) context: KeyContext,
     /// Any of these; none: it is in the palette only.
     pub(crate) keys: &'static [Key],
     /// What.
@@ -143,41 +143,47 @@ pub(crate) struct Binding {
 }
 
 /// What a key does in a place; none if nothing.
-pub(crate) fn action(place: Place, key: Key) -> Option<Action> {
-    let panels = [Place::Users, Place::Stream, Place::Detail].contains(&place);
-    let places = [Some(Place::Always), Some(place), panels.then_some(Place::Anywhere)];
-    places.into_iter().flatten().find_map(|place| {
+pub(crate) fn action(context: KeyContext, key: Key) -> Option<Action> {
+    let panels = [KeyContext::Users, KeyContext::Stream, KeyContext::Detail].contains(&context);
+    let contexts = [
+        Some(KeyContext::Always),
+        Some(context),
+        panels.then_some(KeyContext::Anywhere),
+    ];
+    contexts.into_iter().flatten().find_map(|context| {
         BINDINGS
             .iter()
-            .find(|binding| binding.place == place && binding.keys.contains(&key))
+            .find(|binding| binding.context == context && binding.keys.contains(&key))
             .map(|binding| binding.action)
     })
 }
 
 /// The first key of an action in a place, for hints.
-pub(crate) fn key_of(place: Place, action: Action) -> Option<Key> {
-    let in_place = |wanted: Place| {
+pub(crate) fn key_of(context: KeyContext, action: Action) -> Option<Key> {
+    let bound_in = |wanted: KeyContext| {
         BINDINGS
             .iter()
-            .find(|binding| binding.place == wanted && binding.action == action)
+            .find(|binding| binding.context == wanted && binding.action == action)
             .and_then(|binding| binding.keys.first().copied())
     };
-    in_place(place)
-        .or_else(|| in_place(Place::Anywhere))
-        .or_else(|| in_place(Place::Always))
+    bound_in(context)
+        .or_else(|| bound_in(KeyContext::Anywhere))
+        .or_else(|| bound_in(KeyContext::Always))
 }
 
 /// What the palette offers while this panel has the focus: each action once, with the place it is done in. What is about the
 /// panel comes first, so that the first is never to quit.
-pub(crate) fn commands(panel: Place) -> Vec<&'static Binding> {
-    let is_offered = |binding: &&Binding| match binding.place {
-        Place::Always | Place::Anywhere => binding.action != Action::Palette && binding.action != Action::Back,
-        place => place == panel && !is_motion(binding.action),
+pub(crate) fn commands(panel: KeyContext) -> Vec<&'static Binding> {
+    let is_offered = |binding: &&Binding| match binding.context {
+        KeyContext::Always | KeyContext::Anywhere => {
+            binding.action != Action::Palette && binding.action != Action::Back
+        }
+        context => context == panel && !is_motion(binding.action),
     };
     let mut wanted: Vec<&Binding> = BINDINGS.iter().filter(is_offered).collect();
-    wanted.sort_by_key(|binding| match binding.place {
-        Place::Always => 2,
-        Place::Anywhere => 1,
+    wanted.sort_by_key(|binding| match binding.context {
+        KeyContext::Always => 2,
+        KeyContext::Anywhere => 1,
         _ => 0,
     });
     let mut offered: Vec<&Binding> = Vec::new();
@@ -208,16 +214,16 @@ mod tests {
         let mut seen = HashSet::new();
         for binding in BINDINGS {
             for key in binding.keys {
-                assert!(seen.insert((binding.place, *key)), "{:?} {key}", binding.place);
-                let is_always = binding.place != Place::Always && action(Place::Always, *key).is_some();
-                assert!(!is_always, "{key} never gets to {:?}", binding.place);
+                assert!(seen.insert((binding.context, *key)), "{:?} {key}", binding.context);
+                let is_always = binding.context != KeyContext::Always && action(KeyContext::Always, *key).is_some();
+                assert!(!is_always, "{key} never gets to {:?}", binding.context);
             }
         }
     }
 
     #[test]
     fn where_text_is_typed_no_letter_is_a_command() {
-        for binding in BINDINGS.iter().filter(|binding| binding.place.takes_text()) {
+        for binding in BINDINGS.iter().filter(|binding| binding.context.takes_text()) {
             for key in binding.keys {
                 assert!(!matches!(key.code, Code::Char(_)) || key.ctrl, "{key}");
             }
@@ -226,14 +232,14 @@ mod tests {
 
     #[test]
     fn the_palette_offers_everything_that_can_be_done_in_a_panel_once() {
-        for panel in [Place::Users, Place::Stream, Place::Detail] {
+        for panel in [KeyContext::Users, KeyContext::Stream, KeyContext::Detail] {
             let offered = commands(panel);
             let actions: HashSet<_> = offered.iter().map(|binding| binding.action).collect();
             assert_eq!(actions.len(), offered.len());
             assert!(actions.contains(&Action::Quit) && actions.contains(&Action::Search));
         }
         assert!(
-            commands(Place::Users)
+            commands(KeyContext::Users)
                 .iter()
                 .any(|binding| binding.action == Action::Sort(UserColumn::Node))
         );

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::super::geometry::Area;
-use super::super::keymap::{BINDINGS, Place};
+use super::super::keymap::{BINDINGS, KeyContext};
 use super::super::model::Model;
 use super::super::model::overlay::{Menu, Overlay};
 use crate::output::escape::escape;
@@ -15,8 +15,8 @@ const MENU_COLUMNS_MAX: u16 = 76;
 
 /// How many lines the help has: a title for each place, its keys, and a blank line between two places.
 pub(crate) fn help_rows() -> usize {
-    let places = Place::ALL.len();
-    places * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
+    let contexts = KeyContext::ALL.len();
+    contexts * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
 }
 
 pub(super) fn overlay(model: &Model) -> Area {

@@ -23,7 +23,7 @@ use presence::wire::rest::{Explain, Stats};
 use presence::{Mono, Now, UserId, Wall};
 
 use super::geometry::Size;
-use super::keymap::{self, Place};
+use super::keymap::{self, KeyContext};
 use change_log::ChangeLog;
 use history::History;
 use known_users::KnownUsers;
@@ -98,11 +98,11 @@ pub(crate) enum Panel {
 
 impl Panel {
     /// Where its keys are.
-    pub(crate) const fn place(self) -> Place {
+    pub(crate) const fn key_context(self) -> KeyContext {
         match self {
-            Self::Users => Place::Users,
-            Self::Stream => Place::Stream,
-            Self::Detail => Place::Detail,
+            Self::Users => KeyContext::Users,
+            Self::Stream => KeyContext::Stream,
+            Self::Detail => KeyContext::Detail,
         }
     }
 }
@@ -213,7 +213,7 @@ pub(crate) struct Model {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
     pub(crate) times: TimeDisplay,
-    pub(crate) asked: PendingRequests,
+    pub(crate) pending: PendingRequests,
     /// This machine's clocks, as they were told last.
     pub(crate) clock: Now,
     /// The server's clock, which goes back for no other daemon than a new one.
@@ -253,7 +253,7 @@ impl Model {
             overlay: None,
             notice: None,
             times: TimeDisplay::default(),
-            asked: PendingRequests::default(),
+            pending: PendingRequests::default(),
             clock,
             now: clock.wall,
             heard: (clock.wall, clock.mono),
@@ -273,13 +273,13 @@ impl Model {
     }
 
     /// Where keys are looked up.
-    pub(crate) const fn place(&self) -> Place {
+    pub(crate) const fn key_context(&self) -> KeyContext {
         match (&self.overlay, &self.search) {
-            (Some(Overlay::Help { .. }), _) => Place::Help,
-            (Some(Overlay::Palette(_)), _) => Place::Palette,
-            (Some(Overlay::Menu(_)), _) => Place::Menu,
-            (None, Some(_)) => Place::Search,
-            (None, None) => self.panel.place(),
+            (Some(Overlay::Help { .. }), _) => KeyContext::Help,
+            (Some(Overlay::Palette(_)), _) => KeyContext::Palette,
+            (Some(Overlay::Menu(_)), _) => KeyContext::Menu,
+            (None, Some(_)) => KeyContext::Search,
+            (None, None) => self.panel.key_context(),
         }
     }
 
@@ -307,8 +307,8 @@ impl Model {
             Accept, Back, Cancel, Copy, Exactly, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open,
             Palette, Pause, Quit, Search, SetStatus, Times, Yes, Zoom,
         };
-        let wanted: &[(keymap::Action, &'static str)] = match self.place() {
-            Place::Users | Place::Always | Place::Anywhere => &[
+        let wanted: &[(keymap::Action, &'static str)] = match self.key_context() {
+            KeyContext::Users | KeyContext::Always | KeyContext::Anywhere => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Search, "search"),
@@ -326,7 +326,7 @@ impl Model {
                 (Zoom, "zoom"),
                 (Times, "times"),
             ],
-            Place::Stream => &[
+            KeyContext::Stream => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Pause, "pause"),
@@ -335,7 +335,7 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            Place::Detail => &[
+            KeyContext::Detail => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Back, "close"),
@@ -347,24 +347,25 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            Place::Search => &[(Accept, "keep"), (Exactly, "exactly this id"), (Cancel, "everyone")],
-            Place::Palette => &[(Accept, "run"), (Cancel, "close")],
-            Place::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
-            Place::Help => &[(Cancel, "close")],
+            KeyContext::Search => &[(Accept, "keep"), (Exactly, "exactly this id"), (Cancel, "everyone")],
+            KeyContext::Palette => &[(Accept, "run"), (Cancel, "close")],
+            KeyContext::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
+            KeyContext::Help => &[(Cancel, "close")],
         };
         let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
         self.way_back()
             .iter()
             .chain(wanted)
             .filter(|(action, _)| *action != Yes || is_question)
-            .filter_map(|(action, text)| Some((keymap::key_of(self.place(), *action)?, *text)))
+            .filter_map(|(action, text)| Some((keymap::key_of(self.key_context(), *action)?, *text)))
             .collect()
     }
 
     /// How to get back to what is live, where one is not.
     fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
         let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
-        let is_back = self.place() == Place::Stream && !self.change_log.is_following() && self.paused_since.is_none();
+        let is_back =
+            self.key_context() == KeyContext::Stream && !self.change_log.is_following() && self.paused_since.is_none();
         let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
         let newest = is_back.then_some((keymap::Action::Last, "to the newest"));
         reconnect.into_iter().chain(newest).collect()

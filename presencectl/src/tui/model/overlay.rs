@@ -3,7 +3,7 @@
 use presence::{CustomStatus, UserId};
 
 use super::super::effect::ExportFormat;
-use super::super::keymap::{self, Binding, Place};
+use super::super::keymap::{self, Binding, KeyContext};
 use super::text_input::TextInput;
 
 /// What lies over the panels.
@@ -24,7 +24,7 @@ pub(crate) enum Overlay {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Palette {
     /// The panel it was opened from.
-    pub(crate) panel: Place,
+    pub(crate) panel: KeyContext,
     /// What is typed.
     pub(crate) input: TextInput,
     /// Which of those found is marked.

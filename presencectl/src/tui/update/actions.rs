@@ -187,7 +187,7 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
 
 fn open_palette(model: &mut Model) {
     model.overlay = Some(Overlay::Palette(Palette {
-        panel: model.panel.place(),
+        panel: model.panel.key_context(),
         input: TextInput::default(),
         highlighted: 0,
     }));

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::effect::Effect;
 use super::key::{Code, Key};
-use super::keymap::{self, Place};
+use super::keymap::{self, KeyContext};
 use super::layout::Layout;
 use super::message::Message;
 use super::model::overlay::Overlay;
@@ -29,7 +29,7 @@ const EXPLAIN_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 
 /// Takes one message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
-    let place = model.place();
+    let context = model.key_context();
     let mut effects = match message {
         Message::Key(key) => on_key(model, key),
         Message::Mouse(mouse) => mouse::on_mouse(model, mouse),
@@ -43,10 +43,10 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Response(response) => responses::on_response(model, response),
     };
     let is_over = matches!(
-        model.place(),
-        Place::Search | Place::Palette | Place::Menu | Place::Help
+        model.key_context(),
+        KeyContext::Search | KeyContext::Palette | KeyContext::Menu | KeyContext::Help
     );
-    if is_over && model.place() != place {
+    if is_over && model.key_context() != context {
         // What opens says in the bottom line which keys it takes.
         model.notice = None;
     }
@@ -62,11 +62,11 @@ pub(crate) fn settle(model: &mut Model) {
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
-    let place = model.place();
-    if let Some(action) = keymap::action(place, key) {
-        return match place {
-            Place::Search => search::act(model, action),
-            Place::Palette | Place::Menu | Place::Help => menus::act(model, action),
+    let context = model.key_context();
+    if let Some(action) = keymap::action(context, key) {
+        return match context {
+            KeyContext::Search => search::act(model, action),
+            KeyContext::Palette | KeyContext::Menu | KeyContext::Help => menus::act(model, action),
             _ => actions::act(model, action),
         };
     }

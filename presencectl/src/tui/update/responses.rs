@@ -9,7 +9,7 @@ use super::ticks::hear_clock;
 pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> {
     match response {
         Response::Stats(result) => {
-            model.asked.stats = false;
+            model.pending.stats = false;
             match result {
                 Ok(stats) => {
                     hear_clock(model, stats.now);
@@ -21,14 +21,14 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
         Response::RoundTrip(length) => model.round_trip = Some(length),
         Response::Fresh { now, records } => {
             hear_clock(model, now);
-            model.asked.records = false;
+            model.pending.records = false;
             if let Some(detail) = &mut model.detail {
                 let found = records.iter().find(|record| record.user_id == detail.user);
                 detail.record = found.cloned().map(Box::new).or_else(|| detail.record.take());
             }
             model.known_users.refresh(records);
         }
-        Response::NotFresh => model.asked.records = false,
+        Response::NotFresh => model.pending.records = false,
         Response::Explained { user, result } => {
             if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
                 detail.is_asked = false;

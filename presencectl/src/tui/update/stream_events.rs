@@ -22,7 +22,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
         StreamEvent::Connected { server, node, version } => {
             model.daemon = Daemon { server, node, version };
             model.known_users.begin_snapshot();
-            model.asked = PendingRequests::default();
+            model.pending = PendingRequests::default();
             model.is_clock_new = true;
             match &mut model.connection {
                 ConnectionState::Lost { retry_at, .. } if model.known_users.is_started() => *retry_at = None,
@@ -78,7 +78,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
         let rows = Layout::of(model).rows_of(Panel::Users);
         model.table.select_user(&model.known_users, &user, rows);
     }
-    model.asked.stats = true;
+    model.pending.stats = true;
     vec![Effect::AskStats]
 }
 

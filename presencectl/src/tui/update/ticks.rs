@@ -65,7 +65,7 @@ fn ask(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = Vec::new();
-    if !std::mem::replace(&mut model.asked.stats, true) {
+    if !std::mem::replace(&mut model.pending.stats, true) {
         effects.push(Effect::AskStats);
     }
     effects.extend(refresh(model));
@@ -82,13 +82,13 @@ fn refresh(model: &mut Model) -> Option<Effect> {
     // Whoever is explained may be out of sight, or not listed at all.
     let explained = model.detail.as_ref().map(|detail| &detail.user);
     users.extend(explained.filter(|user| !users.contains(user)).cloned());
-    let waited = model.asked.records_at.map(|at| model.clock.mono.since(at));
-    let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.asked.records_of;
-    if users.is_empty() || model.asked.records || !is_due {
+    let waited = model.pending.records_at.map(|at| model.clock.mono.since(at));
+    let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.pending.records_of;
+    if users.is_empty() || model.pending.records || !is_due {
         return None;
     }
-    model.asked.records = true;
-    model.asked.records_at = Some(model.clock.mono);
-    model.asked.records_of.clone_from(&users);
+    model.pending.records = true;
+    model.pending.records_at = Some(model.clock.mono);
+    model.pending.records_of.clone_from(&users);
     Some(Effect::AskRecords(users))
 }

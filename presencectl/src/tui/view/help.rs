@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::super::geometry::Area;
-use super::super::keymap::{BINDINGS, Place};
+use super::super::keymap::{BINDINGS, KeyContext};
 use super::painter::{Painter, span};
 
 /// Keys stand in so many columns.
@@ -28,14 +28,14 @@ pub(super) fn draw(top: usize, area: Area, painter: &mut Painter) {
 
 pub(super) fn lines(painter: &Painter) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for place in Place::ALL {
+    for context in KeyContext::ALL {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.push(Line::from(span(place.title(), painter.theme.strong())));
+        lines.push(Line::from(span(context.title(), painter.theme.strong())));
         let bound = BINDINGS
             .iter()
-            .filter(|binding| binding.place == place && !binding.keys.is_empty());
+            .filter(|binding| binding.context == context && !binding.keys.is_empty());
         lines.extend(bound.map(|binding| {
             let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
             Line::from(vec![

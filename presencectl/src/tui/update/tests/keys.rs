@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::super::keymap::{self, BINDINGS, Place};
+use super::super::super::keymap::{self, BINDINGS, KeyContext};
 use super::super::super::layout::size;
 use super::super::super::model::overlay::{Menu, Overlay, Palette, Prompt};
 use super::super::super::model::text_input::TextInput;
@@ -48,11 +48,11 @@ fn every_key() -> BTreeSet<Key> {
 }
 
 /// Models in which the keys of a place are pressed: whatever a key does, it can be seen in one of them.
-fn models(place: Place) -> Vec<Model> {
-    (0..4).map(|variant| model(place, variant)).collect()
+fn models(context: KeyContext) -> Vec<Model> {
+    (0..4).map(|variant| model(context, variant)).collect()
 }
 
-fn model(place: Place, variant: u16) -> Model {
+fn model(context: KeyContext, variant: u16) -> Model {
     let names: Vec<String> = (0..100).map(|number| format!("user-{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut model = with(&names);
@@ -83,32 +83,32 @@ fn model(place: Place, variant: u16) -> Model {
         update(&mut model, Message::Stream(lost));
     }
     settle(&mut model);
-    to_place(&mut model, place, variant);
+    enter_context(&mut model, context, variant);
     model
 }
 
-fn to_place(model: &mut Model, place: Place, variant: u16) {
-    match place {
-        Place::Always | Place::Anywhere | Place::Users => model.panel = Panel::Users,
-        Place::Stream => model.panel = Panel::Stream,
-        Place::Detail => {
+fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
+    match context {
+        KeyContext::Always | KeyContext::Anywhere | KeyContext::Users => model.panel = Panel::Users,
+        KeyContext::Stream => model.panel = Panel::Stream,
+        KeyContext::Detail => {
             model.panel = Panel::Detail;
             let detail = model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
             detail.drawn_lines.set(100);
         }
-        Place::Search => {
+        KeyContext::Search => {
             model.search = Some(TextInput::new("user 0"));
             model.table.set_query("user 0");
             settle(model);
         }
-        Place::Palette => {
+        KeyContext::Palette => {
             model.overlay = Some(Overlay::Palette(Palette {
-                panel: Place::Users,
+                panel: KeyContext::Users,
                 input: TextInput::new("sort by"),
                 highlighted: 2,
             }));
         }
-        Place::Menu => {
+        KeyContext::Menu => {
             let user = user("user-07");
             let prompt = if variant.is_multiple_of(2) {
                 Prompt::Kick(user)
@@ -121,7 +121,7 @@ fn to_place(model: &mut Model, place: Place, variant: u16) {
                 ..Menu::new(prompt)
             }));
         }
-        Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),
+        KeyContext::Help => model.overlay = Some(Overlay::Help { top: 5 }),
     }
 }
 
@@ -133,12 +133,12 @@ fn picture(model: &Model) -> String {
 fn every_key_in_the_help_does_something() {
     for binding in BINDINGS {
         for key in binding.keys {
-            let does_something = models(binding.place).iter_mut().any(|model| {
+            let does_something = models(binding.context).iter_mut().any(|model| {
                 let before = picture(model);
                 let effects = update(model, Message::Key(*key));
                 !effects.is_empty() || picture(model) != before
             });
-            assert!(does_something, "{key} in {:?}: {}", binding.place, binding.help);
+            assert!(does_something, "{key} in {:?}: {}", binding.context, binding.help);
         }
     }
 }
@@ -146,24 +146,24 @@ fn every_key_in_the_help_does_something() {
 #[test]
 fn no_key_that_is_not_in_the_help_does_anything() {
     let keys = every_key();
-    for place in Place::ALL {
+    for context in KeyContext::ALL {
         for key in &keys {
-            let is_text = place.takes_text() && matches!(key.code, Code::Char(_)) && !key.ctrl && !key.alt;
+            let is_text = context.takes_text() && matches!(key.code, Code::Char(_)) && !key.ctrl && !key.alt;
             let stands_in = |wanted| keymap::action(wanted, *key).is_some();
-            let looked_up = if matches!(place, Place::Always | Place::Anywhere) {
-                Place::Users
+            let looked_up = if matches!(context, KeyContext::Always | KeyContext::Anywhere) {
+                KeyContext::Users
             } else {
-                place
+                context
             };
             if is_text || stands_in(looked_up) {
                 continue;
             }
-            let mut model = model(place, 1);
+            let mut model = model(context, 1);
             // What is asked for by itself is no answer to a key.
             model.detail.as_mut().unwrap().is_asked = true;
             let before = picture(&model);
-            assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {place:?}");
-            assert_eq!(picture(&model), before, "{key} in {place:?}");
+            assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {context:?}");
+            assert_eq!(picture(&model), before, "{key} in {context:?}");
         }
     }
 }
@@ -171,8 +171,8 @@ fn no_key_that_is_not_in_the_help_does_anything() {
 #[test]
 fn every_command_of_the_palette_can_be_done_from_it() {
     for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
-        for binding in keymap::commands(panel.place()) {
-            let is_done = models(panel.place()).iter_mut().any(|model| {
+        for binding in keymap::commands(panel.key_context()) {
+            let is_done = models(panel.key_context()).iter_mut().any(|model| {
                 press(model, Key::char(':'));
                 type_text(model, binding.help);
                 let Some(Overlay::Palette(palette)) = &model.overlay else {

@@ -1,7 +1,7 @@
 //! What an operator sees, at several sizes and in several states.
 
 use super::super::super::key::{Code, Key};
-use super::super::super::keymap::Place;
+use super::super::super::keymap::KeyContext;
 use super::super::super::layout;
 use super::super::super::model::user_column::UserColumn;
 use super::*;
@@ -370,7 +370,7 @@ fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
     assert!(lines.iter().all(|line| line.width() <= room), "{lines:?}");
     press(&mut model, "G");
     assert!(shown(&model).contains("to the last line"), "{}", shown(&model));
-    for place in Place::ALL {
+    for place in KeyContext::ALL {
         assert!(lines.iter().any(|line| line.to_string() == place.title()));
     }
 }
@@ -384,7 +384,7 @@ fn a_help_scrolled_to_its_end_fills_a_screen_that_grew() {
     }
     tell(&mut model, Message::Resized(layout::size(80, 200)));
     let shown = shown(&model);
-    assert!(shown.contains(Place::ALL[0].title()), "{shown}");
+    assert!(shown.contains(KeyContext::ALL[0].title()), "{shown}");
 }
 
 #[test]
