@@ -1,10 +1,10 @@
 //! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
 //! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
 
-mod bottom;
+mod hints;
 mod overlays;
 
-pub(crate) use bottom::{HintPlace, hints, next_step};
+pub(crate) use hints::{HintArea, hints, next_step};
 use overlays::overlay;
 pub(crate) use overlays::{help_rows, menu_user, overlay_entries, palette_top};
 
@@ -159,7 +159,7 @@ fn part(length: u16, parts: u16, of: u16) -> u16 {
 
 /// A column and where it lies in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ColumnPlace {
+pub(crate) struct ColumnArea {
     /// Which.
     pub(crate) column: UserColumn,
     /// The first cell, from the left of the screen.
@@ -169,7 +169,7 @@ pub(crate) struct ColumnPlace {
 }
 
 /// The columns that fit, from the left. What matters least is left out first; by what the rows are sorted is always seen.
-pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnPlace> {
+pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnArea> {
     /// What matters most first.
     const BY_WORTH: [UserColumn; 7] = [
         UserColumn::Status,
@@ -206,7 +206,7 @@ pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>
             } else {
                 width_of(column, times)
             };
-            let place = ColumnPlace { column, x, width };
+            let place = ColumnArea { column, x, width };
             x += width + 1;
             place
         })

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::super::geometry::Area;
-use super::super::layout::{self, HintPlace};
+use super::super::layout::{self, HintArea};
 use super::super::model::Model;
 use super::painter::{Painter, span};
 use crate::output::escape::scrub;
@@ -24,7 +24,7 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
 
 /// The keys, and what to do next where that is known.
 fn keys(model: &Model, painter: &Painter) -> Line<'static> {
-    let pieces = |hint: HintPlace| {
+    let pieces = |hint: HintArea| {
         [
             span(hint.key.to_string(), painter.theme.key()),
             span(format!(" {}  ", hint.text), Style::new()),

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::super::geometry::Area;
 use super::super::keymap::Filter;
-use super::super::layout::{self, ColumnPlace, Layout};
+use super::super::layout::{self, ColumnArea, Layout};
 use super::super::model::known_users::Row;
 use super::super::model::user_column::UserColumn;
 use super::super::model::{ConnectionState, Model, Panel};
@@ -109,7 +109,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn headings(model: &Model, columns: &[ColumnPlace], painter: &mut Painter) {
+fn headings(model: &Model, columns: &[ColumnArea], painter: &mut Painter) {
     let (order, y) = (model.table.order(), Layout::of(model).users_head().y);
     for place in columns {
         let is_sorted = order.filter(|order| order.column == place.column);
@@ -150,7 +150,7 @@ fn empty(model: &Model, rows: Area, painter: &mut Painter) {
     );
 }
 
-fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), painter: &mut Painter) {
+fn cell(model: &Model, row: &Row, (place, y): (ColumnArea, u16), painter: &mut Painter) {
     let at = (place.x, y);
     let theme = painter.theme;
     let status = theme.status(row.status);

@@ -12,7 +12,7 @@ const FIRST_KEY_COLUMNS: usize = 11;
 
 /// A key of the bottom line and where it stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HintPlace {
+pub(crate) struct HintArea {
     pub(crate) key: Key,
     pub(crate) text: &'static str,
     /// The first cell, from the left of the screen.
@@ -32,7 +32,7 @@ pub(crate) fn next_step(model: &Model) -> Option<String> {
 }
 
 /// As many keys as fit into the bottom line: half a word helps nobody.
-pub(crate) fn hints(model: &Model) -> Vec<HintPlace> {
+pub(crate) fn hints(model: &Model) -> Vec<HintArea> {
     let footer = Layout::of(model).footer;
     let taken = next_step(model).map_or(0, |next| next.width());
     let room = usize::from(footer.width).saturating_sub(taken).max(FIRST_KEY_COLUMNS);
@@ -41,7 +41,7 @@ pub(crate) fn hints(model: &Model) -> Vec<HintPlace> {
         let width = key.to_string().width() + 1 + text.width();
         let at = used;
         used += width + 2;
-        (at + width <= room).then(|| HintPlace {
+        (at + width <= room).then(|| HintArea {
             key,
             text,
             x: footer.x + u16::try_from(at).unwrap_or(u16::MAX),
