@@ -73,7 +73,7 @@ impl Contexts {
     /// When it can't be written.
     pub(crate) fn save(&self, path: &Path) -> Result<(), Failure> {
         let failed =
-            |error: &dyn std::fmt::Display| Failure::refused(format_args!("can't write {}: {error}", shown(path)));
+            |error: &dyn std::fmt::Display| Failure::failed(format_args!("can't write {}: {error}", shown(path)));
         let text = toml::to_string(self).map_err(|error| failed(&error))?;
         if let Some(directory) = path.parent() {
             DirBuilder::new()

@@ -11,7 +11,7 @@ use crate::output::escape;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The server said no, or something here failed that is nobody's misuse.
-    Refused = 1,
+    Failed = 1,
     /// Wrong use: arguments, files, configuration.
     Usage = 2,
     /// The server can't be reached.
@@ -57,8 +57,8 @@ impl Failure {
     }
 
     /// The server said no, or something failed here.
-    pub(crate) fn refused(message: impl fmt::Display) -> Self {
-        Self::said(Exit::Refused, message)
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::said(Exit::Failed, message)
     }
 
     /// Wrong use.
@@ -122,7 +122,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::PipeClosed
         } else {
-            Self::refused(format_args!("can't write the output: {error}"))
+            Self::failed(format_args!("can't write the output: {error}"))
         }
     }
 }

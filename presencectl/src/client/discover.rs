@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// What one source says: the arguments, or the environment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct TargetOptions {
     /// `--server`, `PRESENCECTL_SERVER`.
     pub(crate) server: Option<String>,
     /// `--secret-file`, `PRESENCECTL_SECRET_FILE`.
@@ -25,7 +25,7 @@ pub(crate) struct Wanted {
     pub(crate) context: Option<String>,
 }
 
-impl Wanted {
+impl TargetOptions {
     /// What the environment says; an empty variable says nothing.
     pub(crate) fn from_environment() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -40,14 +40,14 @@ impl Wanted {
 
 /// Where things are on this machine; none where neither the variable nor `HOME` is set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
+pub(crate) struct DefaultPaths {
     /// The file of contexts.
     pub(crate) config: Option<PathBuf>,
     /// The data directory of a daemon that runs with no configuration.
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-impl Places {
+impl DefaultPaths {
     /// By the XDG variables, else below `HOME`.
     pub(crate) fn from_environment() -> Self {
         let directory = |variable: &str, below_home: &str| {
@@ -84,7 +84,7 @@ pub(crate) enum Credential {
         token: Secret,
     },
     /// None was found.
-    Nothing,
+    None,
 }
 
 /// A daemon, and how to speak to it.
@@ -111,11 +111,11 @@ enum Source {
 #[derive(Debug, Clone)]
 pub(crate) struct Finder {
     /// The arguments.
-    pub(crate) arguments: Wanted,
+    pub(crate) arguments: TargetOptions,
     /// The environment.
-    pub(crate) environment: Wanted,
+    pub(crate) environment: TargetOptions,
     /// This machine.
-    pub(crate) places: Places,
+    pub(crate) default_paths: DefaultPaths,
 }
 
 impl Finder {
@@ -149,7 +149,7 @@ impl Finder {
         };
         Ok(Target {
             server,
-            credential: Credential::Nothing,
+            credential: Credential::None,
             found,
             data_dir,
         })
@@ -172,7 +172,9 @@ impl Finder {
             .or(of_context)
             .or_else(|| self.environment.secret_file.clone());
         let beside = secret_file.and_then(|path| path.parent().map(Path::to_path_buf));
-        beside.or_else(|| self.places.data_dir.clone()).ok_or_else(no_home)
+        beside
+            .or_else(|| self.default_paths.data_dir.clone())
+            .ok_or_else(no_home)
     }
 
     /// What `--user` is if it isn't given: the context's user, else the one who runs this.
@@ -195,7 +197,7 @@ impl Finder {
     /// # Errors
     /// When there is no place for them, or they can't be read.
     pub(crate) fn contexts(&self) -> Result<(PathBuf, Contexts), Failure> {
-        let path = self.places.config.clone().ok_or_else(no_home)?;
+        let path = self.default_paths.config.clone().ok_or_else(no_home)?;
         let contexts = Contexts::load(&path)?;
         Ok((path, contexts))
     }
@@ -212,7 +214,7 @@ impl Finder {
                 return self.context(name);
             }
         }
-        let current = match &self.places.config {
+        let current = match &self.default_paths.config {
             Some(path) => Contexts::load(path)?.current,
             None => None,
         };
@@ -260,7 +262,9 @@ impl Finder {
         let beside = secret_file
             .and_then(|path| path.parent())
             .filter(|directory| directory.join("address").exists());
-        beside.map(Path::to_path_buf).or_else(|| self.places.data_dir.clone())
+        beside
+            .map(Path::to_path_buf)
+            .or_else(|| self.default_paths.data_dir.clone())
     }
 
     fn credential(&self, source: &Source, data_dir: Option<&Path>) -> Result<Credential, Failure> {
@@ -286,7 +290,7 @@ impl Finder {
         }
         match data_dir.map(|directory| directory.join("secret")) {
             Some(path) if path.exists() => read_secret(&path),
-            _ => Ok(Credential::Nothing),
+            _ => Ok(Credential::None),
         }
     }
 }
@@ -344,5 +348,4 @@ fn name_of(uid: u32, passwd: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "discover_tests.rs"]
 mod tests;

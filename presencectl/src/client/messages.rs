@@ -56,7 +56,7 @@ pub(crate) fn watch<'a>(ids: impl IntoIterator<Item = &'a str>, since: Option<&s
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Watch<'a, I: ?Sized> {
+struct WatchMessage<'a, I: ?Sized> {
     r#type: &'a str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ struct Watch<'a, I: ?Sized> {
 }
 
 fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since: Option<&str>) -> String {
-    let message = Watch {
+    let message = WatchMessage {
         r#type: kind,
         id: kind,
         user_ids,

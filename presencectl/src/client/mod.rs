@@ -2,9 +2,9 @@
 
 pub(crate) mod backoff;
 pub(crate) mod discover;
-pub(crate) mod follow;
+pub(crate) mod follower;
 pub(crate) mod messages;
 pub(crate) mod private_file;
 pub(crate) mod rest;
 pub(crate) mod server;
-pub(crate) mod stream;
+pub(crate) mod websocket;

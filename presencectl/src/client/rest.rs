@@ -69,7 +69,7 @@ impl Rest {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .build()
-            .map_err(|error| Failure::refused(format_args!("can't make an HTTP client: {error}")))?;
+            .map_err(|error| Failure::failed(format_args!("can't make an HTTP client: {error}")))?;
         Ok(Self { http, target })
     }
 
@@ -171,9 +171,9 @@ impl Rest {
         let body = self.body(response).await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
-                Failure::refused(format_args!(
+                Failure::failed(format_args!(
                     "the answer of {} isn't understood: {error}",
-                    self.target.server.shown()
+                    self.target.server.display()
                 ))
                 .next("is it a presenced of another version? `presencectl doctor` compares them")
             });
@@ -188,9 +188,9 @@ impl Rest {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-                return Err(Failure::refused(format_args!(
+                return Err(Failure::failed(format_args!(
                     "the answer of {} has no end",
-                    self.target.server.shown()
+                    self.target.server.display()
                 )));
             }
             body.extend_from_slice(&chunk);
@@ -210,11 +210,11 @@ impl Rest {
     fn not_presenced(&self, status: StatusCode) -> Failure {
         let message = format!(
             "{} answered {status}, and not as presenced does",
-            self.target.server.shown()
+            self.target.server.display()
         );
         let failure = match status.as_u16() {
             401 | 403 => Failure::not_allowed(message),
-            _ => Failure::refused(message),
+            _ => Failure::failed(message),
         };
         failure.next("check the URL, and what stands between: another program or a proxy may have answered")
     }
@@ -229,15 +229,13 @@ impl Rest {
         match status.as_u16() {
             401 | 403 => Failure::not_allowed(message).next(self.credential_advice()),
             _ => match (problem.code.as_str(), retry_after) {
-                (_, Some(seconds)) => {
-                    Failure::refused(message).next(format_args!("try again in {} s", escape(seconds)))
-                }
-                ("store_unavailable", _) => Failure::refused(message)
+                (_, Some(seconds)) => Failure::failed(message).next(format_args!("try again in {} s", escape(seconds))),
+                ("store_unavailable", _) => Failure::failed(message)
                     .next("nothing was acknowledged; `presencectl doctor` says what the store's trouble is"),
                 ("misdirected_request", _) => {
-                    Failure::refused(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
+                    Failure::failed(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
                 }
-                _ => Failure::refused(message),
+                _ => Failure::failed(message),
             },
         }
     }
@@ -255,7 +253,7 @@ pub(crate) fn credential_header(credential: &Credential) -> Result<Option<(Heade
     let (name, text) = match credential {
         Credential::Secret { secret, .. } => (SECRET_HEADER, secret.clone()),
         Credential::Token { token, .. } => (AUTHORIZATION, Secret::new(format!("Bearer {}", token.expose()))),
-        Credential::Nothing => return Ok(None),
+        Credential::None => return Ok(None),
     };
     let mut value =
         HeaderValue::from_str(text.expose()).map_err(|_| Failure::usage("the credential fits into no header"))?;
@@ -266,7 +264,7 @@ pub(crate) fn credential_header(credential: &Credential) -> Result<Option<(Heade
 /// What to do after a 401 or 403.
 pub(crate) fn credential_advice(credential: &Credential) -> String {
     match credential {
-        Credential::Nothing => {
+        Credential::None => {
             "give the daemon's secret with --secret-file FILE, or a user's token with --token FILE".to_owned()
         }
         Credential::Secret { path, .. } => {
@@ -286,7 +284,7 @@ pub(crate) fn credential_advice(credential: &Credential) -> String {
 pub(crate) fn unreachable(target: &Target, why: &str) -> Failure {
     let message = format!(
         "can't reach {} ({}): {}",
-        target.server.shown(),
+        target.server.display(),
         target.found,
         escape(why)
     );

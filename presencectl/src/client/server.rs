@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// As it stands in messages.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         crate::output::escape::escape(self.0.as_str().trim_end_matches('/')).into_owned()
     }
 }

@@ -18,7 +18,7 @@ mod watch;
 use std::future::Future;
 
 use crate::cli::{Cli, Command};
-use crate::client::discover::{Finder, Places, Target, Wanted};
+use crate::client::discover::{DefaultPaths, Finder, Target, TargetOptions};
 use crate::client::rest::Rest;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -51,14 +51,14 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let global = &cli.global;
     let mut session = Session {
         finder: Finder {
-            arguments: Wanted {
+            arguments: TargetOptions {
                 server: global.server.clone(),
                 secret_file: global.secret_file.clone(),
                 token: global.token.clone(),
                 context: global.context.clone(),
             },
-            environment: Wanted::from_environment(),
-            places: Places::from_environment(),
+            environment: TargetOptions::from_environment(),
+            default_paths: DefaultPaths::from_environment(),
         },
         output: Output::stdout(global.output),
     };
@@ -87,6 +87,6 @@ fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format_args!("can't start: {error}")))?;
+        .map_err(|error| Failure::failed(format_args!("can't start: {error}")))?;
     runtime.block_on(command)
 }

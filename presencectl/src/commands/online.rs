@@ -78,7 +78,7 @@ async fn collect(rest: &Rest, args: &Online, wanted: usize) -> Result<Listing, F
             }
         }
     }
-    listing.ok_or_else(|| Failure::refused("the listing has no page"))
+    listing.ok_or_else(|| Failure::failed("the listing has no page"))
 }
 
 fn sort(users: &mut [Record], by: Sort) {

@@ -93,6 +93,6 @@ fn confirm(args: &Confirmed, question: &str) -> Result<(), Failure> {
     if asked.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Failure::refused("nothing was done"))
+        Err(Failure::failed("nothing was done"))
     }
 }

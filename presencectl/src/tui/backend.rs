@@ -1,5 +1,6 @@
-//! The way to the daemon: the stream, and the questions and orders of the dashboard over REST. Everything that comes is parsed here,
-//! beside the thread that draws; the way to that one is bounded, so a slow terminal makes the daemon conflate and not us grow.
+//! The connection to the daemon: the change stream, and the dashboard's requests over REST. Everything received is parsed
+//! here, off the thread that draws. The channel to that thread is bounded, so a slow terminal makes the daemon conflate
+//! instead of growing this process.
 
 #[cfg(test)]
 mod tests;
@@ -15,39 +16,39 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::effect::Effect;
-use super::event_loop::{Input, no_response};
+use super::event_loop::{Input, failed_response};
 use super::export;
 use super::message::{Message, Response, StreamEvent};
 use crate::client::discover::{Finder, Target};
-use crate::client::follow::{Attached, Event, Follower, Impatience};
+use crate::client::follower::{Connection, Follower, FollowerEvent, LivenessPolicy};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// After a restart of the daemon all is to be right within two seconds: one to come back in, the other for the whole picture. A daemon that
-/// hangs, or a network that is dead, is noticed within eight.
-const IMPATIENCE: Impatience = Impatience {
-    retry_within: Duration::from_secs(1),
-    ask_after: Duration::from_secs(3),
-    answer_within: Duration::from_secs(5),
+/// After a restart of the daemon the screen is to be current within two seconds: one to reconnect, the other for the
+/// snapshot. A daemon that hangs, or a dead network, is noticed within eight.
+const LIVENESS: LivenessPolicy = LivenessPolicy {
+    max_retry_delay: Duration::from_secs(1),
+    ping_after: Duration::from_secs(3),
+    pong_timeout: Duration::from_secs(5),
 };
-/// A question is given up after this: what it asks for would be of the past. Orders are not, for they may have been carried out.
-const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of a poll: a later response would be out of date. Changes have none of this, since they may have been carried out.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is asked again and again. Of each only the newest is of interest: an older one may hang on a daemon that is gone.
+/// Requests that are repeated. Only the latest of each kind matters: an older one may hang on a daemon that is gone.
 #[derive(Debug, Clone, Copy)]
-enum Question {
+enum Poll {
     Stats,
     Records,
     Explain,
 }
 
-impl Question {
+impl Poll {
     const COUNT: usize = 3;
 
-    const fn of(order: &Effect) -> Option<Self> {
-        match order {
+    const fn of(request: &Effect) -> Option<Self> {
+        match request {
             Effect::AskStats => Some(Self::Stats),
             Effect::AskRecords(_) => Some(Self::Records),
             Effect::AskExplain(_) => Some(Self::Explain),
@@ -56,20 +57,18 @@ impl Question {
     }
 }
 
-/// One end of the way, on the side of the daemon.
+/// The dashboard's client of one daemon.
 pub(crate) struct Backend {
     finder: Finder,
     inputs: Sender<Input>,
-    /// Which daemon is asked: a restarted one may have moved.
+    /// Replaced on each connect: a restarted daemon may have another address.
     rest: RwLock<Arc<Rest>>,
     retry_now: Notify,
 }
 
 impl Backend {
-    /// To a daemon that was found.
-    ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// When the HTTP client can't be built.
     pub(crate) fn new(finder: Finder, target: Target, inputs: Sender<Input>) -> Result<Self, Failure> {
         Ok(Self {
             finder,
@@ -79,26 +78,26 @@ impl Backend {
         })
     }
 
-    /// Follows the stream and carries out what is asked for, until the dashboard is gone.
-    pub(crate) async fn serve(self: Arc<Self>, first: Attached, orders: Receiver<Effect>) {
-        tokio::join!(self.follow(first), self.carry_out(orders));
+    /// Follows the stream and carries out requests until the dashboard is closed.
+    pub(crate) async fn serve(self: Arc<Self>, first: Connection, requests: Receiver<Effect>) {
+        tokio::join!(self.follow(first), self.carry_out(requests));
     }
 
-    /// Follows until it makes no sense any more; then only the operator's word starts it anew.
-    async fn follow(&self, first: Attached) {
-        let mut follower = Follower::new(self.finder.clone(), Vec::new()).impatient(IMPATIENCE);
+    /// Follows the stream; after a permanent failure it waits for the operator to ask for a reconnect.
+    async fn follow(&self, first: Connection) {
+        let mut follower = Follower::new(self.finder.clone(), Vec::new()).with_liveness(LIVENESS);
         let mut next = Some(first);
         loop {
             let following = follower.follow(next.take(), &self.retry_now, async |event| self.on_event(event).await);
             let Err(failure) = following.await else { return };
             let (why, advice) = failure.parts();
-            // What was asked for while it was being tried anyway is no word for later.
+            // A reconnect that was requested while attempts were still being made does not count for later.
             tokio::select! {
                 biased;
                 () = self.retry_now.notified() => {}
                 () = std::future::ready(()) => {}
             }
-            self.tell(Message::Stream(StreamEvent::Ended { why, next: advice }))
+            self.send(Message::Stream(StreamEvent::Ended { why, next: advice }))
                 .await;
             if self.inputs.is_closed() {
                 return;
@@ -107,16 +106,16 @@ impl Backend {
         }
     }
 
-    async fn on_event(&self, event: Event) -> Result<(), Failure> {
+    async fn on_event(&self, event: FollowerEvent) -> Result<(), Failure> {
         let event = match event {
-            Event::Attached {
+            FollowerEvent::Connected {
                 target, node, version, ..
             } => {
-                let server = target.server.shown();
+                let server = target.server.display();
                 *self.rest.write().await = Arc::new(Rest::new(*target)?);
                 StreamEvent::Connected { server, node, version }
             }
-            Event::Snapshot {
+            FollowerEvent::Snapshot {
                 now,
                 users,
                 resumed,
@@ -127,74 +126,74 @@ impl Backend {
                 resumed,
                 done,
             },
-            Event::Changed { now, users } => StreamEvent::Changed { now, users },
-            Event::Lost { why, retry_in } => StreamEvent::Lost { why, retry_in },
+            FollowerEvent::Changed { now, users } => StreamEvent::Changed { now, users },
+            FollowerEvent::Lost { why, retry_in } => StreamEvent::Lost { why, retry_in },
         };
-        self.tell(Message::Stream(event)).await;
+        self.send(Message::Stream(event)).await;
         Ok(())
     }
 
-    /// Each order beside the others, so that none waits for another or for the stream; but what is to change one user is done in the order
-    /// in which it was asked for.
-    async fn carry_out(self: &Arc<Self>, mut orders: Receiver<Effect>) {
-        let mut asked: [Option<JoinHandle<()>>; Question::COUNT] = [const { None }; Question::COUNT];
-        let mut under_way: HashMap<UserId, JoinHandle<()>> = HashMap::new();
-        while let Some(order) = orders.recv().await {
-            if order == Effect::Reconnect {
+    /// Runs requests concurrently, so that none waits for another or for the stream; but changes of one user are made in the
+    /// order in which they were requested.
+    async fn carry_out(self: &Arc<Self>, mut requests: Receiver<Effect>) {
+        let mut polls: [Option<JoinHandle<()>>; Poll::COUNT] = [const { None }; Poll::COUNT];
+        let mut changes: HashMap<UserId, JoinHandle<()>> = HashMap::new();
+        while let Some(request) = requests.recv().await {
+            if request == Effect::Reconnect {
                 self.retry_now.notify_one();
                 continue;
             }
-            let (question, changed) = (Question::of(&order), changed_by(&order));
-            under_way.retain(|_, task| !task.is_finished());
-            let before = changed.as_ref().and_then(|user| under_way.remove(user));
+            let (poll, changed) = (Poll::of(&request), changed_user(&request));
+            changes.retain(|_, task| !task.is_finished());
+            let previous = changed.as_ref().and_then(|user| changes.remove(user));
             let backend = Arc::clone(self);
             let task = tokio::spawn(async move {
-                if let Some(before) = before {
-                    // Whether it was done is told by itself.
-                    let _ = before.await;
+                if let Some(previous) = previous {
+                    // The previous task has sent its own response.
+                    let _ = previous.await;
                 }
-                let response = match question {
-                    Some(_) => backend.respond_within(order, QUESTION_PATIENCE).await,
-                    None => backend.respond(order).await,
+                let response = match poll {
+                    Some(_) => backend.respond_within(request, POLL_TIMEOUT).await,
+                    None => backend.respond(request).await,
                 };
                 if let Some(response) = response {
-                    backend.tell(Message::Response(response)).await;
+                    backend.send(Message::Response(response)).await;
                 }
             });
-            match (question, changed) {
-                (Some(question), _) => {
-                    if let Some(older) = asked[question as usize].replace(task) {
+            match (poll, changed) {
+                (Some(poll), _) => {
+                    if let Some(older) = polls[poll as usize].replace(task) {
                         older.abort();
                     }
                 }
-                (None, Some(user)) => drop(under_way.insert(user, task)),
+                (None, Some(user)) => drop(changes.insert(user, task)),
                 (None, None) => {}
             }
         }
         self.retry_now.notify_one();
     }
 
-    async fn respond_within(&self, order: Effect, patience: Duration) -> Option<Response> {
-        match timeout(patience, self.respond(order.clone())).await {
+    async fn respond_within(&self, request: Effect, limit: Duration) -> Option<Response> {
+        match timeout(limit, self.respond(request.clone())).await {
             Ok(response) => response,
             Err(_) => {
-                let why = format!("the daemon has not answered for {} s", patience.as_secs());
-                Some(no_response(order, why))
+                let why = format!("no response from the daemon within {} s", limit.as_secs());
+                Some(failed_response(request, why))
             }
         }
     }
 
-    async fn respond(&self, order: Effect) -> Option<Response> {
+    async fn respond(&self, request: Effect) -> Option<Response> {
         let rest = Arc::clone(&*self.rest.read().await);
-        Some(match order {
+        Some(match request {
             Effect::AskStats => return self.ask_stats(&rest).await,
             Effect::AskRecords(users) => match rest.query(&users).await {
-                Ok(answer) => Response::Fresh {
+                Ok(answer) => Response::Records {
                     now: answer.now,
                     records: answer.users,
                 },
-                // That the daemon does not answer is told by the question for its numbers.
-                Err(_) => Response::NotFresh,
+                // The poll for statistics reports that the daemon does not respond.
+                Err(_) => Response::RecordsFailed,
             },
             Effect::AskExplain(user) => {
                 let result = rest
@@ -206,7 +205,7 @@ impl Backend {
             }
             Effect::SetStatus { user, status } => {
                 done(&user, rest.set_custom_status(Some(&user), status).await, |record| {
-                    format!("custom status is now {}; others see {}", status.as_str(), record.status)
+                    format!("custom status set to {}; shown as {}", status.as_str(), record.status)
                 })
             }
             Effect::Kick(user) => done(&user, rest.kick(&user).await, |ended| {
@@ -221,25 +220,25 @@ impl Backend {
     }
 
     async fn ask_stats(&self, rest: &Rest) -> Option<Response> {
-        let asked = clock::instant();
+        let start = clock::instant();
         let stats = rest.stats().await;
         if stats.is_ok() {
-            self.tell(Message::Response(Response::RoundTrip(asked.elapsed()))).await;
+            self.send(Message::Response(Response::RoundTrip(start.elapsed()))).await;
         }
         Some(Response::Stats(
             stats.map(Box::new).map_err(|failure| failure.to_string()),
         ))
     }
 
-    async fn tell(&self, message: Message) {
-        // Nobody listens any more once the dashboard is closed.
+    async fn send(&self, message: Message) {
+        // Fails only after the dashboard was closed.
         let _ = self.inputs.send(Input::Message(message)).await;
     }
 }
 
-/// The user that an order is to change.
-fn changed_by(order: &Effect) -> Option<UserId> {
-    match order {
+/// The user that a request changes.
+fn changed_user(request: &Effect) -> Option<UserId> {
+    match request {
         Effect::SetStatus { user, .. } | Effect::Kick(user) | Effect::Forget(user) => Some(user.clone()),
         _ => None,
     }

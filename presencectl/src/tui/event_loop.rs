@@ -1,12 +1,13 @@
-//! The thread that updates and draws: it waits for input, applies it, and shows a picture when something changed. A key is answered with a
-//! picture at once, news gather for one; together at most thirty a second. It waits for nothing else. On what it is shown is not decided
-//! here.
+//! The dashboard's thread: receives input, updates the model and draws frames. Input from the operator is drawn at once,
+//! stream events are collected; together at most thirty frames a second. It blocks on nothing but its input channel. How
+//! a frame reaches the terminal is not decided here.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use presence::{Mono, Now};
@@ -19,54 +20,54 @@ use super::message::{Message, Response};
 use super::model::Model;
 use super::terminal::{Screen, input};
 use super::theme::Theme;
-use super::update::{settle, update};
+use super::update::{apply_pending, update};
 use super::view;
 use crate::clock;
 use crate::failure::Failure;
 
-/// Between two answers to keys at least: thirty a second.
-const INPUT_PICTURE_INTERVAL: Duration = Duration::from_micros(33_400);
-/// StreamEvent wait for so long after any picture. Twice as long as keys, so that both together are thirty a second at most: between two
-/// answers that lie closer there is none of news, and between others one.
-const STREAM_PICTURE_INTERVAL: Duration = Duration::from_micros(66_800);
-/// For how long input is taken before the next picture is looked at.
+/// Between two frames that show operator input: thirty a second.
+const INPUT_FRAME_INTERVAL: Duration = Duration::from_micros(33_400);
+/// Between any frame and one that shows stream events. Twice the interval for input, so that both together stay at thirty a
+/// second: between two input frames that are closer than this there is no stream frame, between others there is one.
+const STREAM_FRAME_INTERVAL: Duration = Duration::from_micros(66_800);
+/// For how long queued input is processed before the next frame is considered.
 const INPUT_BUDGET: Duration = Duration::from_millis(10);
-/// Inputs that wait at most; then the stream waits, and the daemon conflates. A key stands behind so many frames of at most 64 KiB, some
-/// 250 records each, of which every one is applied in about half a millisecond: it is still answered with the next picture.
+/// Capacity of the input channel. When it is full the stream waits, and the daemon conflates. A key is queued behind at most
+/// this many frames of at most 64 KiB, some 250 records each; one takes about half a millisecond to apply, so the key still
+/// shows in the next frame.
 pub(crate) const INPUTS_MAX: usize = 32;
-/// Orders that wait at most: each is an answer to a key, or comes once a second.
-pub(crate) const ORDERS_MAX: usize = 64;
+/// Capacity of the channel to the backend: each request follows from a key, or is sent once a second.
+pub(crate) const REQUESTS_MAX: usize = 64;
 
 /// What reaches the thread.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// For the model.
     Message(Message),
-    /// Somebody wants it to stop until it is continued.
+    /// SIGTSTP: stop until SIGCONT.
     Stop,
-    /// Somebody continued it.
+    /// SIGCONT arrived.
     Continued,
-    /// Somebody outside wants it to end: a signal, or the terminal is gone.
-    End,
+    /// A terminating signal arrived, or the terminal is gone.
+    Terminate,
 }
 
-/// The clocks of this machine, as the model is told them.
+/// The clocks of this machine, as the model receives them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    begun: Instant,
+    start: Instant,
 }
 
 impl Clock {
-    /// Begins now.
+    /// The monotonic time counts from here.
     pub(crate) fn new() -> Self {
         Self {
-            begun: clock::instant(),
+            start: clock::instant(),
         }
     }
 
-    /// Now.
     pub(crate) fn now(self) -> Now {
-        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Now {
             mono: Mono::from_millis(millis),
             wall: clock::wall(),
@@ -74,7 +75,7 @@ impl Clock {
     }
 }
 
-/// Starts to read the terminal. The thread ends with the process: nothing wakes a read that waits.
+/// Starts the thread that reads the terminal. It ends with the process: nothing interrupts a blocking read.
 pub(crate) fn start_reading(inputs: Sender<Input>) {
     std::thread::spawn(move || {
         loop {
@@ -83,9 +84,9 @@ pub(crate) fn start_reading(inputs: Sender<Input>) {
                     Some(message) => Input::Message(message),
                     None => continue,
                 },
-                Err(_) => Input::End,
+                Err(_) => Input::Terminate,
             };
-            let is_end = matches!(input, Input::End);
+            let is_end = matches!(input, Input::Terminate);
             if inputs.blocking_send(input).is_err() || is_end {
                 return;
             }
@@ -93,205 +94,199 @@ pub(crate) fn start_reading(inputs: Sender<Input>) {
     });
 }
 
-/// What is to happen where the dashboard is shown.
-pub(crate) enum Show<'a> {
-    /// A picture of this. It is told how large the picture is, and lists the rows for that.
-    Picture(&'a mut Model),
-    /// All of the next picture, whatever was there before.
-    Anew,
-    /// The shell: it is asked for.
-    Shell,
-    /// The shell, until it brings us back.
-    Stopped,
-    /// What was there before somebody else had the terminal.
-    Again,
-    /// Nothing, but this text is put into the clipboard.
-    Copied(&'a str),
+/// What the event loop asks of the screen.
+pub(crate) enum ScreenCommand<'a> {
+    /// Draw a frame. The model receives the size of the frame and lists its rows for that.
+    Draw(&'a mut Model),
+    /// Write the whole next frame, whatever is on the screen.
+    Repaint,
+    /// Ask for SIGTSTP: stop the job.
+    Suspend,
+    /// Leave the terminal and stop until SIGCONT.
+    Stop,
+    /// Enter the terminal's modes again after SIGCONT.
+    Resume,
+    /// Copy a text to the clipboard.
+    Copy(&'a str),
 }
 
-/// Shows it on a screen.
-pub(crate) fn on(mut screen: Screen, theme: Theme) -> impl FnMut(Show<'_>) -> io::Result<()> {
-    move |show| {
-        match show {
-            Show::Picture(model) => {
+/// Carries out screen commands on a terminal.
+pub(crate) fn screen_handler(mut screen: Screen, theme: Theme) -> impl FnMut(ScreenCommand<'_>) -> io::Result<()> {
+    move |command| {
+        match command {
+            ScreenCommand::Draw(model) => {
                 return screen.draw(|buffer| {
                     model.size = Size {
                         width: buffer.area.width,
                         height: buffer.area.height,
                     };
-                    settle(model);
+                    apply_pending(model);
                     view::draw(model, &theme, buffer);
                 });
             }
-            Show::Anew => screen.repaint(),
-            Show::Shell => return screen.suspend(),
-            Show::Stopped => return screen.stop(),
-            Show::Again => return screen.come_back(),
-            Show::Copied(text) => return screen.copy(text),
+            ScreenCommand::Repaint => screen.repaint(),
+            ScreenCommand::Suspend => return screen.suspend(),
+            ScreenCommand::Stop => return screen.stop(),
+            ScreenCommand::Resume => return screen.resume(),
+            ScreenCommand::Copy(text) => return screen.copy(text),
         }
         Ok(())
     }
 }
 
-/// The dashboard, and where it is shown.
+/// The model with its surroundings.
 pub(crate) struct Dashboard<S> {
     pub(crate) model: Model,
-    pub(crate) show: S,
+    pub(crate) screen: S,
     pub(crate) clock: Clock,
-    pub(crate) orders: Sender<Effect>,
+    /// To the backend.
+    pub(crate) requests: Sender<Effect>,
 }
 
-/// Whether it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Going {
-    On,
-    Over,
-}
-
-/// What the next picture is for, the most urgent last.
+/// Why the next frame is needed, the most urgent reason last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Wanted {
-    /// Nothing changed.
-    Nothing,
-    /// Something changed that nobody here asked for.
-    Picture,
-    /// The operator did something.
-    Response,
+enum Redraw {
+    NotNeeded,
+    /// The stream, a response or the clock changed the model.
+    Update,
+    /// The operator pressed a key, used the mouse or resized the terminal.
+    Input,
 }
 
-impl Wanted {
-    const fn of(message: &Message) -> Self {
+impl Redraw {
+    const fn for_message(message: &Message) -> Self {
         match message {
-            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Response,
-            Message::Tick(_) | Message::Stream(_) | Message::Response(_) => Self::Picture,
+            Message::Key(_) | Message::Mouse(_) | Message::Paste(_) | Message::Resized(_) => Self::Input,
+            Message::Tick(_) | Message::Stream(_) | Message::Response(_) => Self::Update,
         }
     }
 }
 
-impl<S: FnMut(Show<'_>) -> io::Result<()>> Dashboard<S> {
-    /// Runs until the operator or somebody outside ends it, on a runtime of its own.
+impl<S: FnMut(ScreenCommand<'_>) -> io::Result<()>> Dashboard<S> {
+    /// Runs on its own runtime until the operator quits or the process is terminated.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// When the terminal fails.
     pub(crate) fn run(mut self, mut inputs: Receiver<Input>) -> Result<(), Failure> {
-        let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
+        let unusable = |error: io::Error| Failure::failed(format_args!("can't use the terminal: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(broken)?;
-        runtime.block_on(self.serve(&mut inputs)).map_err(broken)
+            .map_err(unusable)?;
+        runtime.block_on(self.serve(&mut inputs)).map_err(unusable)
     }
 
     async fn serve(&mut self, inputs: &mut Receiver<Input>) -> io::Result<()> {
-        let (mut drawn, mut answered) = (clock::instant(), clock::instant());
+        let (mut last_frame, mut last_input_frame) = (clock::instant(), clock::instant());
         self.draw()?;
-        let mut wanted = Wanted::Nothing;
+        let mut redraw = Redraw::NotNeeded;
         loop {
-            let wait = match wanted {
-                Wanted::Response => INPUT_PICTURE_INTERVAL.saturating_sub(answered.elapsed()),
-                Wanted::Picture => STREAM_PICTURE_INTERVAL.saturating_sub(drawn.elapsed()),
-                Wanted::Nothing => self.until_next_second(),
+            let wait = match redraw {
+                Redraw::Input => INPUT_FRAME_INTERVAL.saturating_sub(last_input_frame.elapsed()),
+                Redraw::Update => STREAM_FRAME_INTERVAL.saturating_sub(last_frame.elapsed()),
+                Redraw::NotNeeded => self.until_next_second(),
             };
             let first = timeout(wait, inputs.recv()).await;
-            if self.message(Message::Tick(self.clock.now()))? == Going::Over {
+            if self.apply(Message::Tick(self.clock.now()))?.is_break() {
                 return Ok(());
             }
-            wanted = wanted.max(Wanted::Picture);
+            redraw = redraw.max(Redraw::Update);
             match first {
-                Ok(Some(input)) => match self.take_some(input, inputs)? {
-                    (Going::Over, _) => return Ok(()),
-                    (Going::On, more) => wanted = wanted.max(more),
+                Ok(Some(input)) => match self.take_queued(input, inputs)? {
+                    (ControlFlow::Break(()), _) => return Ok(()),
+                    (ControlFlow::Continue(()), more) => redraw = redraw.max(more),
                 },
                 Ok(None) => return Ok(()),
                 Err(_) => {}
             }
-            let is_due = match wanted {
-                Wanted::Response => answered.elapsed() >= INPUT_PICTURE_INTERVAL,
-                _ => drawn.elapsed() >= STREAM_PICTURE_INTERVAL,
+            let is_due = match redraw {
+                Redraw::Input => last_input_frame.elapsed() >= INPUT_FRAME_INTERVAL,
+                _ => last_frame.elapsed() >= STREAM_FRAME_INTERVAL,
             };
             if is_due {
-                drawn = clock::instant();
-                if wanted == Wanted::Response {
-                    answered = drawn;
+                last_frame = clock::instant();
+                if redraw == Redraw::Input {
+                    last_input_frame = last_frame;
                 }
                 self.draw()?;
-                wanted = Wanted::Nothing;
+                redraw = Redraw::NotNeeded;
             }
         }
     }
 
-    /// Ages and countdowns move once a second.
+    /// Ages and countdowns change once a second.
     fn until_next_second(&self) -> Duration {
         let millis = self.clock.now().mono.as_millis();
         Duration::from_millis(1000 - millis % 1000)
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        (self.show)(Show::Picture(&mut self.model))
+        (self.screen)(ScreenCommand::Draw(&mut self.model))
     }
 
-    /// Takes what waits, for as long as a picture can wait for it.
-    fn take_some(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(Going, Wanted)> {
-        let begun = clock::instant();
-        let mut wanted = Wanted::Picture;
+    /// Processes queued input for at most [`INPUT_BUDGET`].
+    fn take_queued(&mut self, first: Input, inputs: &mut Receiver<Input>) -> io::Result<(ControlFlow<()>, Redraw)> {
+        let start = clock::instant();
+        let mut redraw = Redraw::Update;
         let mut next = Some(first);
         while let Some(input) = next {
             match input {
                 Input::Message(message) => {
-                    wanted = wanted.max(Wanted::of(&message));
-                    if self.message(message)? == Going::Over {
-                        return Ok((Going::Over, wanted));
+                    redraw = redraw.max(Redraw::for_message(&message));
+                    if self.apply(message)?.is_break() {
+                        return Ok((ControlFlow::Break(()), redraw));
                     }
                 }
                 Input::Stop => {
-                    (self.show)(Show::Stopped)?;
-                    wanted = Wanted::Response;
+                    (self.screen)(ScreenCommand::Stop)?;
+                    redraw = Redraw::Input;
                 }
                 Input::Continued => {
-                    (self.show)(Show::Again)?;
-                    wanted = Wanted::Response;
+                    (self.screen)(ScreenCommand::Resume)?;
+                    redraw = Redraw::Input;
                 }
-                Input::End => return Ok((Going::Over, wanted)),
+                Input::Terminate => return Ok((ControlFlow::Break(()), redraw)),
             }
-            next = if begun.elapsed() < INPUT_BUDGET {
+            next = if start.elapsed() < INPUT_BUDGET {
                 inputs.try_recv().ok()
             } else {
                 None
             };
         }
-        Ok((Going::On, wanted))
+        Ok((ControlFlow::Continue(()), redraw))
     }
 
-    fn message(&mut self, message: Message) -> io::Result<Going> {
+    /// Updates the model and carries out the effects.
+    fn apply(&mut self, message: Message) -> io::Result<ControlFlow<()>> {
         if matches!(message, Message::Resized(_)) {
-            // It may have been smaller meanwhile, and have lost what it showed.
-            (self.show)(Show::Anew)?;
+            // The terminal may have been smaller in between and have lost part of the frame.
+            (self.screen)(ScreenCommand::Repaint)?;
         }
         let mut effects = VecDeque::from(update(&mut self.model, message));
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Quit => return Ok(Going::Over),
-                Effect::Suspend => (self.show)(Show::Shell)?,
-                Effect::Repaint => (self.show)(Show::Anew)?,
-                Effect::Copy(text) => (self.show)(Show::Copied(&text))?,
-                order => {
-                    if let Err(refused) = self.orders.try_send(order) {
-                        let why = "too much is under way already; try again".to_owned();
-                        let response = no_response(refused.into_inner(), why);
+                Effect::Quit => return Ok(ControlFlow::Break(())),
+                Effect::Suspend => (self.screen)(ScreenCommand::Suspend)?,
+                Effect::Repaint => (self.screen)(ScreenCommand::Repaint)?,
+                Effect::Copy(text) => (self.screen)(ScreenCommand::Copy(&text))?,
+                request => {
+                    if let Err(full) = self.requests.try_send(request) {
+                        let why = "too many requests are in progress; try again".to_owned();
+                        let response = failed_response(full.into_inner(), why);
                         effects.extend(update(&mut self.model, Message::Response(response)));
                     }
                 }
             }
         }
-        Ok(Going::On)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
-/// What is told of an order that has no answer: the model must not wait for one that never comes.
-pub(super) fn no_response(order: Effect, why: String) -> Response {
-    match order {
+/// The response to a request that was not carried out: the model must not wait for one that never comes.
+pub(super) fn failed_response(request: Effect, why: String) -> Response {
+    match request {
         Effect::AskStats => Response::Stats(Err(why)),
-        Effect::AskRecords(_) => Response::NotFresh,
+        Effect::AskRecords(_) => Response::RecordsFailed,
         Effect::AskExplain(user) => Response::Explained { user, result: Err(why) },
         _ => Response::Failed(why),
     }

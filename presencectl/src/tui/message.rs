@@ -82,14 +82,14 @@ pub(crate) enum Response {
     /// How long the daemon took for a question, there and back.
     RoundTrip(Duration),
     /// Records as they are now, of users that were asked for.
-    Fresh {
+    Records {
         /// The server's clock.
         now: Wall,
         /// Never-seen users come as OFFLINE.
         records: Vec<Record>,
     },
     /// Records that were asked for could not be had: the rows keep their times.
-    NotFresh,
+    RecordsFailed,
     /// Why a user is shown so.
     Explained {
         /// Who.

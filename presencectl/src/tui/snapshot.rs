@@ -17,7 +17,7 @@ use super::geometry::Size;
 use super::message::Message;
 use super::model::{ConnectionState, Model};
 use super::theme::Theme;
-use super::update::{settle, update};
+use super::update::{apply_pending, update};
 use super::view;
 use crate::failure::Failure;
 use crate::output::Colour;
@@ -49,7 +49,7 @@ pub(crate) async fn print(
     mut model: Model,
     (theme, colour): (&Theme, Colour),
     clock: Clock,
-    (mut inputs, orders): (Receiver<Input>, Sender<Effect>),
+    (mut inputs, requests): (Receiver<Input>, Sender<Effect>),
 ) -> Result<(), Failure> {
     let waiting = async {
         while !is_whole(&model) {
@@ -59,7 +59,7 @@ pub(crate) async fn print(
             update(&mut model, Message::Tick(clock.now()));
             for effect in update(&mut model, message) {
                 // Only questions can come of news and answers.
-                let _ = orders.send(effect).await;
+                let _ = requests.send(effect).await;
             }
         }
     };
@@ -73,7 +73,7 @@ pub(crate) async fn print(
             PATIENCE.as_secs()
         )));
     }
-    settle(&mut model);
+    apply_pending(&mut model);
     let area = Rect::new(0, 0, model.size.width, model.size.height);
     let mut buffer = Buffer::empty(area);
     view::draw(&model, theme, &mut buffer);

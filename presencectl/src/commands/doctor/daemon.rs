@@ -8,7 +8,7 @@ use presence::wire::rest::{LimitStats, Stats};
 use super::{Check, Outcome, Reached};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
-use crate::client::stream::{Identity, Stream};
+use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::{Exit, Failure};
 use crate::output::time::length;
 
@@ -167,7 +167,7 @@ fn version(daemon: &str) -> Check {
 }
 
 async fn web_socket(target: &Target) -> Check {
-    match Stream::connect(target, &Identity::Observer).await {
+    match WebSocket::connect(target, &Identity::Observer).await {
         Ok((stream, _)) => {
             stream.close(1000).await;
             Check::ok("websocket", "the change stream answers")

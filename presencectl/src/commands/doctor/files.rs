@@ -27,7 +27,7 @@ pub(super) fn check(finder: &Finder) -> Vec<Check> {
 }
 
 fn contexts(finder: &Finder) -> Check {
-    let Some(path) = finder.places.config.as_deref() else {
+    let Some(path) = finder.default_paths.config.as_deref() else {
         return Check::warn(
             "contexts",
             "neither XDG_CONFIG_HOME nor HOME is set, so there are no contexts",

@@ -122,7 +122,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
         Ok(anonymous) => {
             checks.push(Check::ok(
                 "server",
-                format!("{}, by {}", anonymous.server.shown(), anonymous.found),
+                format!("{}, by {}", anonymous.server.display(), anonymous.found),
             ));
             // A secret that can't be used is a finding; what needs none is checked all the same.
             match session.target() {
@@ -147,7 +147,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     show(session, &checks, !failed)?;
     match (reached, failed) {
         (Reached::No, _) => Err(Failure::Told(Exit::Unreachable)),
-        (Reached::Yes, true) => Err(Failure::Told(Exit::Refused)),
+        (Reached::Yes, true) => Err(Failure::Told(Exit::Failed)),
         (Reached::Yes, false) => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Session;
 use crate::cli;
-use crate::client::follow::{Attached, Event, Follower};
+use crate::client::follower::{Connection, Follower, FollowerEvent};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::output::escape::scrub;
@@ -25,7 +25,7 @@ const LOOK_AT_STDOUT: Duration = Duration::from_secs(1);
 /// Prints changes until the reader goes away, or for ever.
 pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(), Failure> {
     let target = session.target()?;
-    let first = Attached::attach(&target)
+    let first = Connection::open(&target)
         .await
         .map_err(|error| error.failure(&target))?;
     lines::header(&mut session.output)?;
@@ -42,15 +42,15 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
     }
 }
 
-fn print(changes: &mut Changes, event: Event, output: &mut Output) -> Result<(), Failure> {
+fn print(changes: &mut Changes, event: FollowerEvent, output: &mut Output) -> Result<(), Failure> {
     match event {
-        Event::Attached { is_back, .. } => {
+        FollowerEvent::Connected { is_back, .. } => {
             if is_back {
                 tell("the daemon is back");
             }
             changes.begin_snapshot();
         }
-        Event::Snapshot {
+        FollowerEvent::Snapshot {
             now,
             users,
             resumed,
@@ -61,8 +61,10 @@ fn print(changes: &mut Changes, event: Event, output: &mut Output) -> Result<(),
                 lines::print(output, &changes.end_snapshot(resumed, now))?;
             }
         }
-        Event::Changed { now, users } => lines::print(output, &changes.on_presence(users, now))?,
-        Event::Lost { why, retry_in } => tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64())),
+        FollowerEvent::Changed { now, users } => lines::print(output, &changes.on_presence(users, now))?,
+        FollowerEvent::Lost { why, retry_in } => {
+            tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64()))
+        }
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(super) fn reserve_open_files(users: u64) -> Result<(), Failure> {
             ..limit
         };
         setrlimit(Resource::Nofile, raised)
-            .map_err(|error| Failure::refused(format_args!("can't raise the limit on open files: {error}")))?;
+            .map_err(|error| Failure::failed(format_args!("can't raise the limit on open files: {error}")))?;
     }
     check_ports(users)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::UserId;
 
 use crate::client::discover::{Credential, Finder, Target};
-use crate::client::stream::{ConnectError, Identity, Stream};
+use crate::client::websocket::{ConnectError, Identity, WebSocket};
 use crate::clock;
 use crate::commands::token::Signer;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 /// The connection of the first person, made to see whether people can come at all.
 pub(super) struct Tried {
     /// The connection.
-    pub(super) stream: Stream,
+    pub(super) stream: WebSocket,
     /// How long connecting took.
     pub(super) took: Duration,
 }
@@ -84,7 +84,7 @@ impl Identities {
     async fn try_one(&self, target: &Target) -> Result<Result<Tried, ConnectError>, Failure> {
         let identity = self.of(0)?;
         let begun = clock::instant();
-        let connected = Stream::connect(target, &identity).await;
+        let connected = WebSocket::connect(target, &identity).await;
         Ok(connected.map(|(stream, _)| Tried {
             stream,
             took: begun.elapsed(),

@@ -186,7 +186,7 @@ async fn phases(world: &Rc<World>, args: &Simulate) -> Result<PhaseTimes, Failur
 
 async fn interrupted() -> Result<(), Failure> {
     let listen =
-        |kind| signal(kind).map_err(|error| Failure::refused(format_args!("can't listen for signals: {error}")));
+        |kind| signal(kind).map_err(|error| Failure::failed(format_args!("can't listen for signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}

@@ -15,7 +15,7 @@ use super::World;
 use super::identities::Tried;
 use crate::client::backoff::Backoff;
 use crate::client::messages;
-use crate::client::stream::{ConnectError, Incoming, Lost, Stream};
+use crate::client::websocket::{ConnectError, ConnectionLost, Incoming, WebSocket};
 use crate::clock;
 use crate::rng::Rng;
 
@@ -103,7 +103,7 @@ impl Person {
         }
     }
 
-    async fn connect(&mut self) -> Option<Stream> {
+    async fn connect(&mut self) -> Option<WebSocket> {
         let world = Rc::clone(&self.world);
         if self.number == 0
             && let Some(Tried { stream, took }) = world.first.take()
@@ -123,7 +123,7 @@ impl Person {
         let begun = clock::instant();
         world.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
-        match Box::pin(Stream::connect(&world.target, &identity)).await {
+        match Box::pin(WebSocket::connect(&world.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
             Err(ConnectError::Refused { status, .. }) => {
                 self.failed_to_connect(format!("connect refused with HTTP {status}"))
@@ -132,7 +132,7 @@ impl Person {
         }
     }
 
-    fn connected(&self, stream: Stream, took: Duration) -> Stream {
+    fn connected(&self, stream: WebSocket, took: Duration) -> WebSocket {
         let mut counters = self.world.counters.borrow_mut();
         counters.connects += 1;
         counters.open += 1;
@@ -140,13 +140,13 @@ impl Person {
         stream
     }
 
-    fn failed_to_connect(&self, why: String) -> Option<Stream> {
+    fn failed_to_connect(&self, why: String) -> Option<WebSocket> {
         self.world.counters.borrow_mut().error(why);
         None
     }
 
     /// One connection, from the welcome to its end.
-    async fn stay(&mut self, mut stream: Stream) -> Left {
+    async fn stay(&mut self, mut stream: WebSocket) -> Left {
         self.unanswered = None;
         let watched = self.world.watched_by(self.number);
         for request in messages::watch(watched.iter().map(String::as_str), None) {
@@ -166,7 +166,7 @@ impl Person {
                 _ = self.phase.changed() => next_action = self.next_action(),
                 incoming = stream.next() => match incoming {
                     Ok(Incoming::Message(message)) => self.on_message(*message),
-                    Ok(Incoming::Nothing) => {}
+                    Ok(Incoming::Ignored) => {}
                     Err(lost) => return self.on_lost(&lost),
                 },
                 () = sleep_until(next_action.into()), if acts => {
@@ -189,7 +189,7 @@ impl Person {
     }
 
     /// Does something; whoever leaves takes the connection along.
-    async fn act(&mut self, mut stream: Stream) -> Result<Stream, Left> {
+    async fn act(&mut self, mut stream: WebSocket) -> Result<WebSocket, Left> {
         let sent = match self.rng.below(100) {
             0..45 => self.switch_status(&mut stream).await,
             45..70 => self.say(&mut stream, messages::activity()).await,
@@ -216,13 +216,13 @@ impl Person {
         }
     }
 
-    async fn say(&self, stream: &mut Stream, message: String) -> Result<(), Lost> {
+    async fn say(&self, stream: &mut WebSocket, message: String) -> Result<(), ConnectionLost> {
         self.world.counters.borrow_mut().activities += 1;
         stream.send(message).await
     }
 
     /// Chooses something else; one change at a time.
-    async fn switch_status(&mut self, stream: &mut Stream) -> Result<(), Lost> {
+    async fn switch_status(&mut self, stream: &mut WebSocket) -> Result<(), ConnectionLost> {
         let now = clock::instant();
         match self.unanswered {
             Some((_, sent)) if now.saturating_duration_since(sent) < ANSWER_TIMEOUT => return Ok(()),
@@ -278,7 +278,7 @@ impl Person {
         }
     }
 
-    fn on_lost(&mut self, lost: &Lost) -> Left {
+    fn on_lost(&mut self, lost: &ConnectionLost) -> Left {
         let kind = match lost.code {
             Some(code) => format!("closed by the server with {code}"),
             None => format!("lost: {}", lost.why),

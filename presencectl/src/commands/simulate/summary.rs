@@ -93,7 +93,7 @@ pub(super) fn show(
     if document.ok {
         Ok(())
     } else {
-        Err(Failure::Told(Exit::Refused))
+        Err(Failure::Told(Exit::Failed))
     }
 }
 

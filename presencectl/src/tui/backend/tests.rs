@@ -7,28 +7,28 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::channel;
 use tokio::task::spawn_local;
 
-use super::super::event_loop::{INPUTS_MAX, ORDERS_MAX};
+use super::super::event_loop::{INPUTS_MAX, REQUESTS_MAX};
 use super::*;
-use crate::client::follow::tests::{Peer, Socket, in_time, refuse, run};
+use crate::client::follower::tests::{Peer, PeerSocket, in_time, refuse, run};
 
 /// A backend that is served, and what is on its two ends.
 struct ServedBackend {
-    orders: Sender<Effect>,
+    requests: Sender<Effect>,
     inputs: Receiver<Input>,
 }
 
 impl ServedBackend {
-    async fn new(peer: &Peer) -> (Self, Socket) {
+    async fn new(peer: &Peer) -> (Self, PeerSocket) {
         let (target, first, socket) = peer.attached().await;
         let (input, inputs) = channel(INPUTS_MAX);
-        let (orders, carried_out) = channel(ORDERS_MAX);
+        let (requests, carried_out) = channel(REQUESTS_MAX);
         let backend = Arc::new(Backend::new(peer.finder(), target, input).unwrap());
         spawn_local(backend.serve(first, carried_out));
-        (Self { orders, inputs }, socket)
+        (Self { requests, inputs }, socket)
     }
 
-    async fn order(&self, order: Effect) {
-        self.orders.send(order).await.unwrap();
+    async fn request(&self, request: Effect) {
+        self.requests.send(request).await.unwrap();
     }
 
     /// The next message that is such.
@@ -76,21 +76,21 @@ fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing()
     run(async {
         let peer = Peer::new().await;
         let (mut backend, mut socket) = ServedBackend::new(&peer).await;
-        backend.order(Effect::AskExplain(user("ann"))).await;
+        backend.request(Effect::AskExplain(user("ann"))).await;
         let mut older = peer.connection().await;
         assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
-        // The stream goes on, and so do other orders.
-        socket.say_nobody("7.1").await;
+        // The stream goes on, and so do other requests.
+        socket.send_empty_snapshot("7.1").await;
         backend
             .stream_event(|event| matches!(event, StreamEvent::Snapshot { done: true, .. }))
             .await;
-        backend.order(Effect::Kick(user("bob"))).await;
+        backend.request(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         assert_eq!(
             backend.response().await,
             Response::Failed("\"bob\": said no (some_code)".into())
         );
-        backend.order(Effect::AskExplain(user("bob"))).await;
+        backend.request(Effect::AskExplain(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         let expected = Response::Explained {
             user: user("bob"),
@@ -110,9 +110,9 @@ fn orders_are_never_taken_back_by_newer_ones() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, _socket) = ServedBackend::new(&peer).await;
-        backend.order(Effect::Kick(user("ann"))).await;
+        backend.request(Effect::Kick(user("ann"))).await;
         let first = peer.connection().await;
-        backend.order(Effect::Kick(user("bob"))).await;
+        backend.request(Effect::Kick(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         refuse(first, 503).await;
         let mut responses = [backend.response().await, backend.response().await].map(|response| match response {
@@ -129,7 +129,7 @@ fn numbers_come_with_the_time_they_took() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, _socket) = ServedBackend::new(&peer).await;
-        backend.order(Effect::AskStats).await;
+        backend.request(Effect::AskStats).await;
         refuse(peer.connection().await, 503).await;
         assert!(
             matches!(backend.response().await, Response::Stats(Err(_))),
@@ -148,7 +148,7 @@ fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
         backend
             .stream_event(|event| matches!(event, StreamEvent::Ended { next: Some(_), .. }))
             .await;
-        backend.order(Effect::Reconnect).await;
+        backend.request(Effect::Reconnect).await;
         refuse(peer.connection().await, 503).await;
         backend
             .stream_event(|event| matches!(event, StreamEvent::Lost { .. }))
@@ -158,7 +158,7 @@ fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
             .stream_event(|event| matches!(event, StreamEvent::Connected { node, .. } if node == "n1"))
             .await;
         socket
-            .say(&json!({"type": "presence", "cursor": "7.2", "now": "2026-11-23T05:00:00.000Z", "users": []}))
+            .send(&json!({"type": "presence", "cursor": "7.2", "now": "2026-11-23T05:00:00.000Z", "users": []}))
             .await;
         backend
             .stream_event(|event| matches!(event, StreamEvent::Changed { .. }))
@@ -195,11 +195,11 @@ fn orders_about_one_user_are_carried_out_one_after_the_other() {
         let (backend, _socket) = ServedBackend::new(&peer).await;
         for status in [CustomStatus::Idle, CustomStatus::Online] {
             let user = user("ann");
-            backend.order(Effect::SetStatus { user, status }).await;
+            backend.request(Effect::SetStatus { user, status }).await;
         }
         let mut first = peer.connection().await;
         assert!(head(&mut first).await.contains("IDLE"));
-        backend.order(Effect::Kick(user("bob"))).await;
+        backend.request(Effect::Kick(user("bob"))).await;
         let mut other = peer.connection().await;
         assert!(head(&mut other).await.starts_with("DELETE /api/presence/bob/"));
         drop(first);
@@ -213,8 +213,8 @@ fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, mut socket) = ServedBackend::new(&peer).await;
-        backend.order(Effect::Reconnect).await;
-        socket.say_nobody("7.1").await;
+        backend.request(Effect::Reconnect).await;
+        socket.send_empty_snapshot("7.1").await;
         backend
             .stream_event(|event| matches!(event, StreamEvent::Snapshot { .. }))
             .await;
@@ -222,7 +222,7 @@ fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
         backend
             .stream_event(|event| matches!(event, StreamEvent::Ended { .. }))
             .await;
-        backend.order(Effect::Kick(user("bob"))).await;
+        backend.request(Effect::Kick(user("bob"))).await;
         assert!(head(&mut peer.connection().await).await.starts_with("DELETE "));
     });
 }

@@ -1,4 +1,4 @@
-//! The loop without a terminal: what is shown is looked at as the model it is a picture of.
+//! The event loop without a terminal: a test screen records what would be drawn.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -13,71 +13,71 @@ use super::super::model::tests::{record, user};
 use super::*;
 use presence::Status;
 
-/// For what should come at once.
+/// Fails a test that waits longer.
 const DEADLINE: Duration = Duration::from_secs(20);
 const SIZE: Size = Size { width: 80, height: 24 };
 
-/// What was shown.
+/// A screen command, with what a test needs of the model.
 #[derive(Debug, PartialEq)]
-enum Shown {
-    Picture {
+enum Recorded {
+    Draw {
         at: Instant,
         has_overlay: bool,
         users: u64,
         stats_error: Option<String>,
     },
-    Anew,
-    Shell,
-    Stopped,
-    Again,
-    Copied(String),
+    Repaint,
+    Suspend,
+    Stop,
+    Resume,
+    Copy(String),
 }
 
-/// A dashboard that runs.
-struct Running {
+/// A running dashboard whose screen records its commands.
+struct RunningDashboard {
     inputs: Option<Sender<Input>>,
-    orders: Receiver<Effect>,
-    shown: mpsc::Receiver<Shown>,
-    ends: JoinHandle<Result<(), Failure>>,
+    requests: Receiver<Effect>,
+    commands: mpsc::Receiver<Recorded>,
+    thread: JoinHandle<Result<(), Failure>>,
 }
 
-impl Running {
-    fn start(model: impl FnOnce(Model) -> Model, orders_max: usize) -> Self {
+impl RunningDashboard {
+    fn start(model: impl FnOnce(Model) -> Model, requests_max: usize) -> Self {
         let clock = Clock::new();
         let model = model(Model::new(SIZE, clock.now()));
         let (inputs, input) = channel(INPUTS_MAX);
-        let (order, orders) = channel(orders_max);
-        let (tell, shown) = mpsc::channel();
-        let ends = std::thread::spawn(move || {
-            let show = move |show: Show<'_>| {
-                let shown = match show {
-                    Show::Picture(model) => Shown::Picture {
+        let (request, requests) = channel(requests_max);
+        let (record, commands) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let screen = move |command: ScreenCommand<'_>| {
+                let recorded = match command {
+                    ScreenCommand::Draw(model) => Recorded::Draw {
                         at: clock::instant(),
                         has_overlay: model.overlay.is_some(),
                         users: model.known_users.counts().online,
                         stats_error: model.stats_error.clone(),
                     },
-                    Show::Anew => Shown::Anew,
-                    Show::Shell => Shown::Shell,
-                    Show::Stopped => Shown::Stopped,
-                    Show::Again => Shown::Again,
-                    Show::Copied(text) => Shown::Copied(text.to_owned()),
+                    ScreenCommand::Repaint => Recorded::Repaint,
+                    ScreenCommand::Suspend => Recorded::Suspend,
+                    ScreenCommand::Stop => Recorded::Stop,
+                    ScreenCommand::Resume => Recorded::Resume,
+                    ScreenCommand::Copy(text) => Recorded::Copy(text.to_owned()),
                 };
-                tell.send(shown).map_err(io::Error::other)
+                record.send(recorded).map_err(io::Error::other)
             };
             let dashboard = Dashboard {
                 model,
-                show,
+                screen,
                 clock,
-                orders: order,
+                requests: request,
             };
             dashboard.run(input)
         });
         Self {
             inputs: Some(inputs),
-            orders,
-            shown,
-            ends,
+            requests,
+            commands,
+            thread,
         }
     }
 
@@ -90,18 +90,18 @@ impl Running {
         self.send(Message::Key(key));
     }
 
-    /// Waits until something like that is shown.
-    fn until(&self, what: impl Fn(&Shown) -> bool) -> Shown {
+    /// Waits for a matching command.
+    fn until(&self, matches: impl Fn(&Recorded) -> bool) -> Recorded {
         loop {
-            let shown = self.shown.recv_timeout(DEADLINE).unwrap();
-            if what(&shown) {
-                return shown;
+            let command = self.commands.recv_timeout(DEADLINE).unwrap();
+            if matches(&command) {
+                return command;
             }
         }
     }
 
     fn ends(self) {
-        self.ends.join().unwrap().unwrap();
+        self.thread.join().unwrap().unwrap();
     }
 }
 
@@ -116,124 +116,128 @@ fn snapshot(users: &[&str]) -> Message {
 }
 
 fn connected() -> Message {
-    let word = || "n1".to_owned();
+    let text = || "n1".to_owned();
     Message::Stream(StreamEvent::Connected {
-        server: word(),
-        node: word(),
-        version: word(),
+        server: text(),
+        node: text(),
+        version: text(),
     })
 }
 
 #[test]
-fn a_key_is_answered_with_a_picture_and_q_ends_it() {
-    let running = Running::start(|model| model, ORDERS_MAX);
-    running.until(|shown| matches!(shown, Shown::Picture { has_overlay: false, .. }));
+fn a_key_redraws_the_screen_and_q_quits() {
+    let running = RunningDashboard::start(|model| model, REQUESTS_MAX);
+    running.until(|command| matches!(command, Recorded::Draw { has_overlay: false, .. }));
     running.press(Key::char('?'));
-    running.until(|shown| matches!(shown, Shown::Picture { has_overlay: true, .. }));
+    running.until(|command| matches!(command, Recorded::Draw { has_overlay: true, .. }));
     running.press(Key::plain(Code::Esc));
-    running.until(|shown| matches!(shown, Shown::Picture { has_overlay: false, .. }));
+    running.until(|command| matches!(command, Recorded::Draw { has_overlay: false, .. }));
     running.press(Key::char('q'));
     running.ends();
 }
 
 #[test]
-fn it_ends_when_it_is_told_to_and_when_nobody_is_left_to_tell_it_anything() {
-    let running = Running::start(|model| model, ORDERS_MAX);
-    running.inputs.as_ref().unwrap().blocking_send(Input::End).unwrap();
+fn the_loop_ends_on_terminate_and_when_its_input_closes() {
+    let running = RunningDashboard::start(|model| model, REQUESTS_MAX);
+    running
+        .inputs
+        .as_ref()
+        .unwrap()
+        .blocking_send(Input::Terminate)
+        .unwrap();
     running.ends();
-    let mut running = Running::start(|model| model, ORDERS_MAX);
+    let mut running = RunningDashboard::start(|model| model, REQUESTS_MAX);
     running.inputs = None;
     running.ends();
 }
 
-/// However fast this comes, pictures of it are so far apart.
-fn assert_paced(message: impl Fn() -> Message, every: Duration) {
-    const PICTURES: usize = 12;
-    let running = Running::start(|model| model, ORDERS_MAX);
+/// Sends messages without pause and checks the interval between frames.
+fn assert_frame_interval(message: impl Fn() -> Message, interval: Duration) {
+    const FRAMES: usize = 12;
+    let running = RunningDashboard::start(|model| model, REQUESTS_MAX);
     let mut at = Vec::new();
-    let begun = clock::instant();
-    while at.len() < PICTURES && begun.elapsed() < DEADLINE {
+    let start = clock::instant();
+    while at.len() < FRAMES && start.elapsed() < DEADLINE {
         running.send(message());
-        at.extend(running.shown.try_iter().filter_map(|shown| match shown {
-            Shown::Picture { at, .. } => Some(at),
+        at.extend(running.commands.try_iter().filter_map(|command| match command {
+            Recorded::Draw { at, .. } => Some(at),
             _ => None,
         }));
     }
-    assert!(at.len() >= PICTURES, "{} pictures", at.len());
-    // Of the whole, because a test's threads are held up now and then.
+    assert!(at.len() >= FRAMES, "{} frames", at.len());
+    // Over all frames, because single ones may be delayed by the scheduler.
     let took = at[at.len() - 1] - at[0];
-    let least = every.mul_f64((at.len() - 1) as f64) - every / 2;
-    assert!(took >= least, "{} pictures in {took:?}", at.len());
+    let least = interval.mul_f64((at.len() - 1) as f64) - interval / 2;
+    assert!(took >= least, "{} frames in {took:?}", at.len());
     running.press(Key::char('q'));
     running.ends();
 }
 
 #[test]
-fn however_much_is_typed_there_are_at_most_thirty_pictures_a_second() {
-    assert_paced(|| Message::Paste("alice".into()), Duration::from_secs(1) / 30);
+fn input_is_drawn_at_most_thirty_times_a_second() {
+    assert_frame_interval(|| Message::Paste("alice".into()), Duration::from_secs(1) / 30);
 }
 
 #[test]
-fn however_much_the_daemon_tells_there_are_at_most_fifteen_pictures_a_second() {
-    assert_paced(connected, Duration::from_secs(1) / 15);
+fn stream_events_are_drawn_at_most_fifteen_times_a_second() {
+    assert_frame_interval(connected, Duration::from_secs(1) / 15);
 }
 
 #[test]
-fn a_picture_is_shown_every_second_although_nothing_happens() {
-    let running = Running::start(|model| model, ORDERS_MAX);
-    let picture = |shown: &Shown| matches!(shown, Shown::Picture { .. });
+fn an_idle_dashboard_is_redrawn_every_second() {
+    let running = RunningDashboard::start(|model| model, REQUESTS_MAX);
+    let frame = |command: &Recorded| matches!(command, Recorded::Draw { .. });
     for _ in 0..3 {
-        running.until(picture);
+        running.until(frame);
     }
     running.press(Key::char('q'));
     running.ends();
 }
 
 #[test]
-fn what_concerns_the_screen_is_done_there_and_the_rest_is_ordered() {
-    let mut running = Running::start(|model| model, ORDERS_MAX);
+fn screen_effects_go_to_the_screen_and_requests_to_the_backend() {
+    let mut running = RunningDashboard::start(|model| model, REQUESTS_MAX);
     running.send(connected());
     running.send(snapshot(&["alice"]));
-    running.until(|shown| matches!(shown, Shown::Picture { users: 1, .. }));
-    assert_eq!(running.orders.blocking_recv(), Some(Effect::AskStats));
+    running.until(|command| matches!(command, Recorded::Draw { users: 1, .. }));
+    assert_eq!(running.requests.blocking_recv(), Some(Effect::AskStats));
     running.send(Message::Resized(SIZE));
-    running.until(|shown| *shown == Shown::Anew);
+    running.until(|command| *command == Recorded::Repaint);
     running.press(Key::ctrl('l'));
-    running.until(|shown| *shown == Shown::Anew);
+    running.until(|command| *command == Recorded::Repaint);
     running.press(Key::ctrl('z'));
-    running.until(|shown| *shown == Shown::Shell);
-    for (input, shown) in [(Input::Stop, Shown::Stopped), (Input::Continued, Shown::Again)] {
+    running.until(|command| *command == Recorded::Suspend);
+    for (input, expected) in [(Input::Stop, Recorded::Stop), (Input::Continued, Recorded::Resume)] {
         running.inputs.as_ref().unwrap().blocking_send(input).unwrap();
-        running.until(|told| *told == shown);
+        running.until(|command| *command == expected);
     }
     running.press(Key::plain(Code::Down));
     running.press(Key::char('y'));
-    running.until(|shown| *shown == Shown::Copied("alice".into()));
+    running.until(|command| *command == Recorded::Copy("alice".into()));
     running.press(Key::char('q'));
     running.ends();
 }
 
 #[test]
-fn an_order_that_nobody_takes_is_answered_all_the_same() {
-    // The explanation takes the only place, and nobody empties it.
-    let running = Running::start(|model| model.with_user(user("alice")), 1);
+fn a_request_that_does_not_fit_the_queue_gets_a_failed_response() {
+    // The explanation fills the queue, and nothing empties it.
+    let running = RunningDashboard::start(|model| model.with_user(user("alice")), 1);
     running.send(connected());
     running.send(snapshot(&["alice"]));
-    let told =
-        |shown: &Shown| matches!(shown, Shown::Picture { stats_error: Some(why), .. } if why.contains("under way"));
-    running.until(told);
+    let failed = |command: &Recorded| matches!(command, Recorded::Draw { stats_error: Some(why), .. } if why.contains("in progress"));
+    running.until(failed);
     running.press(Key::char('q'));
     running.ends();
     assert_eq!(
-        no_response(Effect::AskRecords(Vec::new()), "x".into()),
-        Response::NotFresh
+        failed_response(Effect::AskRecords(Vec::new()), "x".into()),
+        Response::RecordsFailed
     );
     assert!(matches!(
-        no_response(Effect::AskExplain(user("bob")), "x".into()),
+        failed_response(Effect::AskExplain(user("bob")), "x".into()),
         Response::Explained { result: Err(_), .. }
     ));
     assert!(matches!(
-        no_response(Effect::Kick(user("bob")), "x".into()),
+        failed_response(Effect::Kick(user("bob")), "x".into()),
         Response::Failed(_)
     ));
 }

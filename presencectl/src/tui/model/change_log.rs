@@ -79,7 +79,7 @@ impl ChangeLog {
     }
 
     /// It is about to be drawn.
-    pub(crate) const fn settle(&mut self) {
+    pub(crate) const fn mark_drawn(&mut self) {
         self.drawn = self.total;
     }
 

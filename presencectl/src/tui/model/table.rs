@@ -231,7 +231,7 @@ impl Table {
     }
 
     /// Takes over what changed. The selected user stays on its line of the screen while the others move.
-    pub(crate) fn settle(&mut self, known_users: &mut KnownUsers, rows: usize) {
+    pub(crate) fn apply_pending(&mut self, known_users: &mut KnownUsers, rows: usize) {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
         known_users.forget_surplus(self.selected.as_ref());

@@ -154,7 +154,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
                 }
                 _ => {}
             }
-            table.settle(&mut known_users, 10);
+            table.apply_pending(&mut known_users, 10);
             if is_held {
                 continue;
             }
@@ -180,7 +180,7 @@ fn the_counts_are_those_of_the_rows() {
             known_users.end_snapshot(true, NOW);
             assert_eq!(known_users.counts().total(), 1);
         }
-        table.settle(&mut known_users, 10);
+        table.apply_pending(&mut known_users, 10);
         assert_eq!(known_users.counts().total(), table.len() as u64);
     }
 }
@@ -191,14 +191,14 @@ fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
         .map(|number| update(&format!("m-{number:02}"), Status::Online, 1))
         .collect();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 20, 10);
     let line = table.cursor().unwrap() - table.top();
     let early = (0..30)
         .map(|number| update(&format!("a-{number:02}"), Status::Online, 2))
         .collect();
     known_users.apply(early, NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-20")));
     assert_eq!(table.cursor(), Some(50));
     assert_eq!(table.cursor().unwrap() - table.top(), line);
@@ -210,13 +210,13 @@ fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 1, 10);
     known_users.apply(vec![update("bob", Status::Offline, 2)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
     table.select(&known_users, 2, 10);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "cid"]);
     assert_eq!(table.selected(), Some(&user("cid")));
 }
@@ -227,17 +227,17 @@ fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 1, 10);
     let changes = known_users.apply(vec![removed("bob", 2)], NOW);
     assert_eq!((changes[0].from, changes[0].to), (Status::Online, None));
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("cid")));
     assert_eq!(
         known_users.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
         Status::Offline
     );
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
 }
 
@@ -245,14 +245,14 @@ fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
 fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
     let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.set_held(true);
     known_users.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["bob", "cid"]);
     assert_eq!(known_users.untaken(), 2);
     table.set_held(false);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
 
@@ -263,15 +263,15 @@ fn the_best_match_comes_first_until_a_column_is_chosen() {
         .to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
     table.set_query("ann");
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), 3);
     assert_eq!(names(&known_users, table.listed())[0], "ann");
     assert_eq!(table.matched(&user("hannah")), [1, 2, 3]);
     known_users.apply(vec![update("anne", Status::Online, 2)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), 4);
     table.sort(UserColumn::User);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
 }
 
@@ -282,13 +282,13 @@ fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in
         update(&format!("user-{number:02}"), status, 1)
     });
     let (mut known_users, mut table) = (started(users.collect()), Table::default());
-    table.settle(&mut known_users, 5);
+    table.apply_pending(&mut known_users, 5);
     table.select(&known_users, 37, 5);
     table.set_filter(&known_users, Filter::Only(Status::Idle));
-    table.settle(&mut known_users, 5);
+    table.apply_pending(&mut known_users, 5);
     assert_eq!((table.len(), table.selected()), (20, Some(&user("user-37"))));
     table.set_filter(&known_users, Filter::Only(Status::Online));
-    table.settle(&mut known_users, 5);
+    table.apply_pending(&mut known_users, 5);
     assert_eq!((table.len(), table.selected(), table.top()), (20, None, 0));
 }
 
@@ -301,8 +301,8 @@ fn who_left_is_remembered_and_not_for_ever() {
         known_users.apply(vec![update(&name, Status::Online, 1)], NOW);
         known_users.apply(vec![update(&name, Status::Offline, 2)], NOW);
     }
-    table.settle(&mut known_users, 10);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), LEFT_MAX);
     assert!(known_users.find(&user("user-00000")).is_none());
     known_users.apply(vec![update("user-00000", Status::Online, 3)], NOW);

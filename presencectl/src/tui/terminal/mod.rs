@@ -106,7 +106,7 @@ impl Screen {
     ///
     /// # Errors
     /// What the terminal says.
-    pub(crate) fn come_back(&mut self) -> io::Result<()> {
+    pub(crate) fn resume(&mut self) -> io::Result<()> {
         enter_again()?;
         self.repaint();
         Ok(())

@@ -119,7 +119,7 @@ fn enter_and_end(how: &str) {
             assert!(elsewhere.join().is_err());
             assert!(told.to_string().contains("stands above"), "{told}");
             assert!(
-                screen.stop().is_err() && screen.come_back().is_err(),
+                screen.stop().is_err() && screen.resume().is_err(),
                 "nothing enters again"
             );
             drop(screen);

@@ -10,7 +10,7 @@ use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, TimeDisplay};
 use super::motion::{self, Motion};
-use super::{settle, tell};
+use super::{apply_pending, tell};
 use crate::output::escape::quote;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -71,7 +71,7 @@ pub(super) fn explain(model: &mut Model, user: UserId) {
 }
 
 fn open(model: &mut Model) {
-    settle(model);
+    apply_pending(model);
     if model.table.selected().is_none() {
         motion::select(model, Motion::Lines(0));
     }
@@ -121,7 +121,7 @@ fn pause(model: &mut Model) {
         }
         None => {
             model.paused_since = Some(model.clock.mono);
-            settle(model);
+            apply_pending(model);
             model.table.set_held(true);
             model.change_log.hold();
         }

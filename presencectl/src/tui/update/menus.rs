@@ -9,8 +9,8 @@ use super::super::model::Model;
 use super::super::model::known_users::{KnownUsers, Row};
 use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::actions;
+use super::apply_pending;
 use super::motion::Motion;
-use super::settle;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     if action == Action::Cancel {
@@ -138,7 +138,7 @@ fn take(model: &mut Model, prompt: Prompt, item: MenuItem) -> Vec<Effect> {
 }
 
 fn export_users(model: &mut Model, format: ExportFormat) -> Effect {
-    settle(model);
+    apply_pending(model);
     let rows = model
         .table
         .listed()

@@ -55,10 +55,10 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
 }
 
 /// Lists the users and the changes as they now are: before each picture, and before anything that counts rows.
-pub(crate) fn settle(model: &mut Model) {
+pub(crate) fn apply_pending(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
-    model.table.settle(&mut model.known_users, rows);
-    model.change_log.settle();
+    model.table.apply_pending(&mut model.known_users, rows);
+    model.change_log.mark_drawn();
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {

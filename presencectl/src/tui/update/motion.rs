@@ -3,7 +3,7 @@
 use super::super::keymap::Action;
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
-use super::settle;
+use super::apply_pending;
 
 /// How far one goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) fn go(model: &mut Model, by: Motion) {
 
 /// Moves the selection; what is explained follows it.
 pub(super) fn select(model: &mut Model, by: Motion) {
-    settle(model);
+    apply_pending(model);
     let rows = Layout::of(model).rows_of(Panel::Users);
     match by {
         Motion::First => model.table.select(&model.known_users, 0, rows),

@@ -19,7 +19,7 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
             }
         }
         Response::RoundTrip(length) => model.round_trip = Some(length),
-        Response::Fresh { now, records } => {
+        Response::Records { now, records } => {
             hear_clock(model, now);
             model.pending.records = false;
             if let Some(detail) = &mut model.detail {
@@ -28,7 +28,7 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
             }
             model.known_users.refresh(records);
         }
-        Response::NotFresh => model.pending.records = false,
+        Response::RecordsFailed => model.pending.records = false,
         Response::Explained { user, result } => {
             if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
                 detail.is_asked = false;

@@ -7,7 +7,7 @@ use super::super::keymap::Action;
 use super::super::model::text_input::TextInput;
 use super::super::model::{Model, Panel};
 use super::motion::{self, Motion};
-use super::{actions, settle, tell};
+use super::{actions, apply_pending, tell};
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(by) = Motion::of(action) {
@@ -49,7 +49,7 @@ fn accept(model: &mut Model) {
     let Some(input) = model.search.take() else {
         return;
     };
-    settle(model);
+    apply_pending(model);
     if input.text().is_empty() {
         return;
     }

@@ -10,7 +10,7 @@ use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
 use super::super::model::{ConnectionState, Daemon, Model, PendingRequests};
 use super::ticks::hear_clock;
-use super::{settle, tell};
+use super::{apply_pending, tell};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
 
@@ -74,7 +74,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
         detail.is_outdated = true;
     }
     if let Some(user) = model.wanted.take() {
-        settle(model);
+        apply_pending(model);
         let rows = Layout::of(model).rows_of(Panel::Users);
         model.table.select_user(&model.known_users, &user, rows);
     }

@@ -16,7 +16,7 @@ use super::super::key::{Code, Key};
 use super::super::message::{Message, StreamEvent};
 use super::super::model::tests::{update as user_update, user};
 use super::super::model::{ConnectionState, Model};
-use super::{settle, update};
+use super::{apply_pending, update};
 
 fn at(millis: u64) -> Now {
     Now {
@@ -59,14 +59,14 @@ fn with(names: &[&str]) -> Model {
     update(&mut model, connected());
     let users = names.iter().map(|name| user_update(name, Status::Online, 1)).collect();
     assert_eq!(update(&mut model, snapshot(users, false)), [Effect::AskStats]);
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!(model.connection, ConnectionState::Live);
     model
 }
 
 fn press(model: &mut Model, key: Key) -> Vec<Effect> {
     let effects = update(model, Message::Key(key));
-    settle(model);
+    apply_pending(model);
     effects
 }
 

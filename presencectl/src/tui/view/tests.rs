@@ -20,7 +20,7 @@ use super::super::message::{Message, Response, StreamEvent};
 use super::super::model::Model;
 use super::super::model::tests::{record, user};
 use super::super::theme::Theme;
-use super::super::update::{settle, update};
+use super::super::update::{apply_pending, update};
 
 /// 2026-11-23 05:39:11 UTC.
 const WALL: Wall = Wall::from_millis(1_795_412_351_000);
@@ -39,7 +39,7 @@ fn ago(seconds: i64) -> Wall {
 
 fn tell(model: &mut Model, message: Message) {
     update(model, message);
-    settle(model);
+    apply_pending(model);
 }
 
 fn empty(width: u16, height: u16) -> Model {

@@ -26,10 +26,10 @@ fn who_was_forgotten_and_came_back_is_found_however_many_leave_meanwhile() {
     known_users.apply(vec![removed("ann", 3)], NOW);
     known_users.apply(vec![update("ann", Status::Online, 4)], NOW);
     crowd_leaves(&mut known_users, LEFT_MAX);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert!(known_users.find(&user("ann")).is_some());
     known_users.apply(vec![update("ann", Status::Idle, 5)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann"]);
     assert_eq!(known_users.counts().total(), 1);
 }
@@ -42,7 +42,7 @@ fn a_choice_of_somebody_who_left_keeps_nobody_for_ever() {
     chosen.custom_status = Some(CustomStatus::Idle);
     known_users.apply(vec![Update::Record(chosen)], NOW);
     crowd_leaves(&mut known_users, LEFT_MAX);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert!(known_users.find(&user("ann")).is_none());
     assert_eq!(table.len(), LEFT_MAX);
 }
@@ -54,25 +54,25 @@ fn who_comes_and_goes_all_day_pushes_nobody_else_out() {
     for number in 0..3 * LEFT_MAX as u64 {
         leave(&mut known_users, "ann", 2 * number + 1);
     }
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
 
 #[test]
 fn who_is_selected_stays_in_the_table_however_many_leave_after() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 0, 10);
     known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     crowd_leaves(&mut known_users, LEFT_MAX + 10);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("ann")));
     assert_eq!(names(&known_users, table.listed()), ["ann"]);
     table.deselect();
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     leave(&mut known_users, "bob", 1);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), 0);
 }
 
@@ -96,26 +96,26 @@ fn who_left_while_nobody_listened_is_told_of_as_soon_as_it_is_asked_for() {
 #[test]
 fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.set_held(true);
     for batch in 0..20 {
         for number in 0..1_000 {
             leave(&mut known_users, &format!("user-{batch}-{number}"), 10);
         }
-        table.settle(&mut known_users, 10);
+        table.apply_pending(&mut known_users, 10);
         assert_eq!(names(&known_users, table.listed()), ["ann"]);
     }
     assert!(known_users.slots() <= LEFT_MAX + 2_000, "{}", known_users.slots());
     table.set_held(false);
     table.set_filter(&known_users, Filter::Only(Status::Offline));
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), LEFT_MAX);
 }
 
 #[test]
 fn only_what_the_stream_told_is_counted_as_changed() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.set_held(true);
     let mut fresh = record("ann", Status::Online, 1);
     fresh.last_seen = Some(NOW);
@@ -130,7 +130,7 @@ fn only_what_the_stream_told_is_counted_as_changed() {
     );
     assert_eq!(known_users.untaken(), 2);
     table.set_held(false);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(known_users.untaken(), 0);
 }
 
@@ -138,13 +138,13 @@ fn only_what_the_stream_told_is_counted_as_changed() {
 fn who_is_listed_only_because_it_is_selected_is_not_counted() {
     let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 0, 10);
     known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!((table.len(), table.fitting(&known_users)), (2, 1));
     table.set_filter(&known_users, Filter::Only(Status::Offline));
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!((table.len(), table.fitting(&known_users)), (1, 1));
 }
 
@@ -164,7 +164,7 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
         let changes = known_users.apply(vec![Update::Record(record)], NOW);
         assert_eq!((changes.len(), changes[0].custom_status), (1, Some(CustomStatus::Idle)));
     }
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["flash"]);
 }
 
@@ -174,13 +174,13 @@ fn after_a_forgotten_one_the_next_is_selected_whoever_comes_at_the_same_time() {
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 1, 10);
     let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
     known_users.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-3")));
     known_users.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
-    table.settle(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-1")), "after the last one the last one");
 }

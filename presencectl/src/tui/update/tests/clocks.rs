@@ -14,7 +14,7 @@ const fn here(mono: u64, wall: i64) -> Now {
 }
 
 fn heard(millis: i64) -> Message {
-    Message::Response(Response::Fresh {
+    Message::Response(Response::Records {
         now: Wall::from_millis(millis),
         records: vec![],
     })

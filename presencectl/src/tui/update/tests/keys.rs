@@ -82,7 +82,7 @@ fn model(context: KeyContext, variant: u16) -> Model {
         };
         update(&mut model, Message::Stream(lost));
     }
-    settle(&mut model);
+    apply_pending(&mut model);
     enter_context(&mut model, context, variant);
     model
 }
@@ -99,7 +99,7 @@ fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
         KeyContext::Search => {
             model.search = Some(TextInput::new("user 0"));
             model.table.set_query("user 0");
-            settle(model);
+            apply_pending(model);
         }
         KeyContext::Palette => {
             model.overlay = Some(Overlay::Palette(Palette {

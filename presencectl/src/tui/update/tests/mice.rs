@@ -11,7 +11,7 @@ use super::*;
 
 fn mouse(model: &mut Model, gesture: Gesture, x: u16, y: u16) -> Vec<Effect> {
     let effects = update(model, Message::Mouse(Mouse { gesture, x, y }));
-    settle(model);
+    apply_pending(model);
     effects
 }
 
@@ -82,7 +82,7 @@ fn the_wheel_scrolls_what_lies_under_it_and_leaves_the_selection() {
 fn a_click_on_a_change_selects_its_user() {
     let mut model = crowd();
     update(&mut model, changed("user-42", Status::Idle, 9));
-    settle(&mut model);
+    apply_pending(&mut model);
     let stream = Layout::of(&model).stream.inside();
     click(&mut model, stream, 0);
     assert_eq!(

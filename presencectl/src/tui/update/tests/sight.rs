@@ -17,7 +17,7 @@ fn crowd() -> Model {
 fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let gesture = Gesture::Click;
     let effects = update(model, Message::Mouse(Mouse { gesture, x, y }));
-    settle(model);
+    apply_pending(model);
     effects
 }
 
@@ -41,7 +41,7 @@ fn the_selected_row_stays_in_sight_when_the_screen_or_the_panel_shrinks() {
         press_code(&mut model, Code::Enter);
         assert!(is_in_sight(&model), "beside the detail");
         update(&mut model, Message::Resized(Size { width: 80, height: 20 }));
-        settle(&mut model);
+        apply_pending(&mut model);
         assert!(is_in_sight(&model), "on a smaller screen");
     }
 }
@@ -51,7 +51,7 @@ fn a_screen_that_grows_is_filled_with_rows() {
     let mut model = crowd();
     press_code(&mut model, Code::End);
     update(&mut model, Message::Resized(Size { width: 120, height: 70 }));
-    settle(&mut model);
+    apply_pending(&mut model);
     let rows = Layout::of(&model).rows_of(Panel::Users);
     assert_eq!(model.table.window(rows).len(), rows);
 }
@@ -65,11 +65,11 @@ fn who_scrolled_away_from_the_selected_row_is_not_brought_back_by_news() {
     for _ in 0..5 {
         let (x, y) = (users.x + 5, users.y + 5);
         update(&mut model, Message::Mouse(Mouse { gesture, x, y }));
-        settle(&mut model);
+        apply_pending(&mut model);
     }
     assert_eq!(model.table.top(), 15);
     update(&mut model, changed("user-50", Status::Idle, 9));
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!(model.table.top(), 15);
     press_code(&mut model, Code::Down);
     assert_eq!(model.table.selected(), Some(&user("user-01")));
@@ -97,7 +97,7 @@ fn a_click_on_a_change_is_about_the_change_that_was_seen_there() {
             changed(&format!("user-{number:02}"), Status::Idle, revision),
         );
     }
-    settle(&mut model);
+    apply_pending(&mut model);
     for number in 50..53 {
         update(&mut model, changed(&format!("user-{number:02}"), Status::Idle, 99));
     }
@@ -154,7 +154,7 @@ fn a_question_is_about_the_user_it_was_asked_of() {
     let now = at(0).wall;
     let users = vec![removed];
     update(&mut model, Message::Stream(StreamEvent::Changed { now, users }));
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!(model.table.selected(), Some(&user("user-01")));
     assert_eq!(type_text(&mut model, "y"), [Effect::Kick(user("user-00"))]);
 }
@@ -185,7 +185,7 @@ fn the_table_is_as_it_was_when_another_panel_filled_the_screen() {
     press_code(&mut model, Code::Tab);
     type_text(&mut model, "z");
     update(&mut model, changed("user-50", Status::Idle, 9));
-    settle(&mut model);
+    apply_pending(&mut model);
     type_text(&mut model, "z");
     assert_eq!((model.table.top(), model.table.cursor()), before);
 }

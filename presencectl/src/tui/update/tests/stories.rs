@@ -75,7 +75,7 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
         &mut model,
         snapshot(vec![user_update("bob", Status::Online, 50)], false),
     );
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!((listed(&model), model.stale_for()), (vec!["bob".to_owned()], None));
     let told: Vec<_> = model
         .change_log
@@ -116,7 +116,7 @@ fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
     update(&mut model, lost());
     update(&mut model, connected());
     update(&mut model, snapshot(vec![user_update("bob", Status::Idle, 2)], true));
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!(listed(&model), ["ann", "bob"]);
     assert_eq!(model.known_users.counts().idle, 1);
 }
@@ -130,7 +130,7 @@ fn a_pause_holds_still_what_is_looked_at_and_loses_no_count() {
         update(&mut model, changed("bob", Status::ALL[revision % 2], revision as u64));
     }
     update(&mut model, changed("ann", Status::Online, 20));
-    settle(&mut model);
+    apply_pending(&mut model);
     assert_eq!(listed(&model), ["bob"]);
     assert_eq!((model.change_log.unseen(), model.change_log.total()), (10, 11));
     assert_eq!(model.change_log.window(5).count(), 1);
@@ -166,7 +166,7 @@ fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
     for second in 1..=3 {
         let numbers = Message::Response(Response::Stats(Err("none".to_owned())));
         update(&mut model, numbers);
-        let fresh = Response::Fresh {
+        let fresh = Response::Records {
             now: at(second * 1000).wall,
             records: vec![],
         };
@@ -213,14 +213,14 @@ fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
 fn the_clock_of_the_server_counts_and_never_goes_back() {
     let mut model = with(&["ann"]);
     let server = Wall::from_millis(9_000_000);
-    let fresh = Response::Fresh {
+    let fresh = Response::Records {
         now: server,
         records: vec![],
     };
     update(&mut model, Message::Response(fresh));
     update(&mut model, Message::Tick(at(2_000)));
     assert_eq!(model.now, server.after(Duration::from_secs(2)));
-    let earlier = Response::Fresh {
+    let earlier = Response::Records {
         now: Wall::from_millis(9_000_500),
         records: vec![],
     };

@@ -110,7 +110,7 @@ fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
         let mut ann = record("ann", Status::Offline, 5);
         ann.last_seen = seen;
         explained(&mut model, explain("ann"));
-        let answer = Response::Fresh {
+        let answer = Response::Records {
             now: WALL,
             records: vec![ann],
         };

@@ -62,7 +62,7 @@ pub(crate) enum Incoming {
     /// A message.
     Message(Box<ServerMessage>),
     /// A sign of life, or a message that a newer server knows and we don't.
-    Nothing,
+    Ignored,
 }
 
 /// Why there is no connection.
@@ -81,13 +81,13 @@ pub(crate) enum ConnectError {
     },
     /// The server opened and closed again at once.
     #[error("{0}")]
-    Lost(Lost),
+    Lost(ConnectionLost),
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub(crate) struct Lost {
+pub(crate) struct ConnectionLost {
     /// The close code, if there was one.
     pub(crate) code: Option<u16>,
     /// For people.
@@ -104,18 +104,18 @@ impl ConnectError {
                 status: 401 | 403,
                 detail,
             } => Failure::not_allowed(escape(detail)).next(rest::credential_advice(&target.credential)),
-            Self::Refused { status, detail } => Failure::refused(format_args!("{} (HTTP {status})", escape(detail)))
+            Self::Refused { status, detail } => Failure::failed(format_args!("{} (HTTP {status})", escape(detail)))
                 .next("`presencectl doctor` looks for the cause"),
         }
     }
 }
 
 /// One connection.
-pub(crate) struct Stream {
+pub(crate) struct WebSocket {
     socket: WebSocketStream<TcpStream>,
 }
 
-impl Stream {
+impl WebSocket {
     /// Connects and waits for the welcome.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl Stream {
                     ServerMessage::Goodbye { .. } => {}
                     _ => return Err(ConnectError::Unreachable("its first message is no welcome".into())),
                 },
-                Incoming::Nothing => {}
+                Incoming::Ignored => {}
             }
         }
     }
@@ -168,11 +168,11 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection is over.
-    pub(crate) async fn next(&mut self) -> Result<Incoming, Lost> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, ConnectionLost> {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => Ok(read(&text)),
             Some(Ok(Message::Close(frame))) => Err(closed(frame)),
-            Some(Ok(_)) => Ok(Incoming::Nothing),
+            Some(Ok(_)) => Ok(Incoming::Ignored),
             Some(Err(error)) => Err(broken(&error)),
             None => Err(closed(None)),
         }
@@ -182,7 +182,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection is over.
-    pub(crate) async fn send(&mut self, json: String) -> Result<(), Lost> {
+    pub(crate) async fn send(&mut self, json: String) -> Result<(), ConnectionLost> {
         self.socket
             .send(Message::text(json))
             .await
@@ -273,10 +273,10 @@ fn detail(response: &Response) -> String {
 
 fn read(text: &str) -> Incoming {
     // What isn't understood comes from a newer server; the contract says to ignore it.
-    serde_json::from_str(text).map_or(Incoming::Nothing, |message| Incoming::Message(Box::new(message)))
+    serde_json::from_str(text).map_or(Incoming::Ignored, |message| Incoming::Message(Box::new(message)))
 }
 
-fn closed(frame: Option<CloseFrame>) -> Lost {
+fn closed(frame: Option<CloseFrame>) -> ConnectionLost {
     match frame {
         Some(frame) => {
             let code = u16::from(frame.code);
@@ -285,19 +285,19 @@ fn closed(frame: Option<CloseFrame>) -> Lost {
             } else {
                 format!(": {}", frame.reason)
             };
-            Lost {
+            ConnectionLost {
                 code: Some(code),
                 why: format!("the server closed with code {code}{reason}"),
             }
         }
-        None => Lost {
+        None => ConnectionLost {
             code: None,
             why: "the connection is gone".into(),
         },
     }
 }
 
-fn broken(error: &Error) -> Lost {
+fn broken(error: &Error) -> ConnectionLost {
     let why = match error {
         Error::Io(error) => error.to_string(),
         Error::ConnectionClosed | Error::AlreadyClosed => "the connection is gone".into(),
@@ -306,5 +306,5 @@ fn broken(error: &Error) -> Lost {
         Error::Capacity(error) => error.to_string(),
         _ => "the connection broke".into(),
     };
-    Lost { code: None, why }
+    ConnectionLost { code: None, why }
 }

@@ -6,18 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::failure::Exit;
 
-struct Machine {
+struct DiscoveryFixture {
     directory: tempfile::TempDir,
     finder: Finder,
 }
 
-impl Machine {
+impl DiscoveryFixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let finder = Finder {
-            arguments: Wanted::default(),
-            environment: Wanted::default(),
-            places: Places {
+            arguments: TargetOptions::default(),
+            environment: TargetOptions::default(),
+            default_paths: DefaultPaths {
                 config: Some(directory.path().join("config.toml")),
                 data_dir: Some(directory.path().join("presenced")),
             },
@@ -53,9 +53,9 @@ impl Machine {
             Credential::Secret { secret, .. } | Credential::Token { token: secret, .. } => {
                 Some(secret.expose().to_owned())
             }
-            Credential::Nothing => None,
+            Credential::None => None,
         };
-        (target.server.shown(), secret)
+        (target.server.display(), secret)
     }
 }
 
@@ -65,13 +65,13 @@ fn is(server: &str, secret: Option<&str>) -> (String, Option<String>) {
 
 #[test]
 fn the_local_daemon_is_found_without_configuration() {
-    let machine = Machine::new().with_daemon();
+    let machine = DiscoveryFixture::new().with_daemon();
     assert_eq!(machine.found(), is("http://127.0.0.1:7999", Some("local-secret")));
 }
 
 #[test]
 fn no_daemon_here_says_how_to_start_one() {
-    let failure = Machine::new().finder.find().unwrap_err();
+    let failure = DiscoveryFixture::new().finder.find().unwrap_err();
     assert_eq!(failure.exit(), Some(Exit::Unreachable));
     assert!(
         failure.report().contains("start it with `presenced`"),
@@ -82,7 +82,7 @@ fn no_daemon_here_says_how_to_start_one() {
 
 #[test]
 fn the_local_secret_goes_to_no_other_server() {
-    let mut machine = Machine::new().with_daemon();
+    let mut machine = DiscoveryFixture::new().with_daemon();
     for (server, secret) in [
         ("http://localhost:7999", Some("local-secret")),
         ("http://127.0.0.1:7998", None),
@@ -95,7 +95,7 @@ fn the_local_secret_goes_to_no_other_server() {
 
 #[test]
 fn arguments_come_before_the_environment_and_that_before_the_current_context() {
-    let mut machine = Machine::new().with_daemon();
+    let mut machine = DiscoveryFixture::new().with_daemon();
     machine.config("current = \"a\"\n[contexts.a]\nserver = \"http://a:1\"\n[contexts.b]\nserver = \"http://b:1\"\n");
     assert_eq!(machine.found().0, "http://a:1");
     machine.finder.environment.context = Some("b".into());
@@ -112,7 +112,7 @@ fn arguments_come_before_the_environment_and_that_before_the_current_context() {
 
 #[test]
 fn a_context_brings_its_own_credential_and_never_the_local_one() {
-    let mut machine = Machine::new().with_daemon();
+    let mut machine = DiscoveryFixture::new().with_daemon();
     let secret = machine.private("prod", "prod-secret");
     machine.config(&format!(
         "current = \"a\"\n[contexts.a]\nserver = \"http://127.0.0.1:7999\"\nsecret-file = {secret:?}\n"
@@ -126,7 +126,7 @@ fn a_context_brings_its_own_credential_and_never_the_local_one() {
 
 #[test]
 fn a_secret_file_leads_to_the_daemon_beside_it() {
-    let mut machine = Machine::new();
+    let mut machine = DiscoveryFixture::new();
     let secret = machine.private("secret", "other-secret");
     fs::write(machine.directory.path().join("address"), "http://127.0.0.1:8111").unwrap();
     machine.finder.arguments.secret_file = Some(secret);

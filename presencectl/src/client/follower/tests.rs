@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-use super::super::discover::{Places, Wanted};
+use super::super::discover::{DefaultPaths, TargetOptions};
 use super::*;
 
 /// For what should come at once.
@@ -23,11 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const NOW: &str = "2026-11-23T05:00:00.000Z";
 
 /// Tries again so soon.
-fn again_within(retry_within: Duration) -> Impatience {
-    Impatience {
-        retry_within,
-        ask_after: DEADLINE,
-        answer_within: DEADLINE,
+fn again_within(max_retry_delay: Duration) -> LivenessPolicy {
+    LivenessPolicy {
+        max_retry_delay,
+        ping_after: DEADLINE,
+        pong_timeout: DEADLINE,
     }
 }
 
@@ -64,13 +64,13 @@ impl Peer {
 
     pub(crate) fn finder(&self) -> Finder {
         Finder {
-            arguments: Wanted {
+            arguments: TargetOptions {
                 server: Some(format!("http://{}", self.listener.local_addr().unwrap())),
                 secret_file: Some(self.dir.path().join("secret")),
-                ..Wanted::default()
+                ..TargetOptions::default()
             },
-            environment: Wanted::default(),
-            places: Places::default(),
+            environment: TargetOptions::default(),
+            default_paths: DefaultPaths::default(),
         }
     }
 
@@ -80,23 +80,23 @@ impl Peer {
     }
 
     /// The next connection as a WebSocket, greeted.
-    pub(crate) async fn socket(&self) -> Socket {
-        Socket::upgrade(self.connection().await).await
+    pub(crate) async fn socket(&self) -> PeerSocket {
+        PeerSocket::upgrade(self.connection().await).await
     }
 
     /// The next connection is attached to this.
-    pub(crate) async fn attached(&self) -> (Target, Attached, Socket) {
+    pub(crate) async fn attached(&self) -> (Target, Connection, PeerSocket) {
         let target = self.finder().find().unwrap();
-        let (attached, socket) = tokio::join!(Attached::attach(&target), self.socket());
+        let (attached, socket) = tokio::join!(Connection::open(&target), self.socket());
         let attached = attached.unwrap_or_else(|error| panic!("{error}"));
         (target, attached, socket)
     }
 }
 
 /// One of its WebSockets.
-pub(crate) struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct PeerSocket(WebSocketStream<TcpStream>);
 
-impl Socket {
+impl PeerSocket {
     async fn upgrade(tcp: TcpStream) -> Self {
         Self::upgrade_pinged(tcp, 25.0).await
     }
@@ -111,22 +111,22 @@ impl Socket {
         };
         let mut socket = Self(in_time(accept_hdr_async(tcp, choose)).await.unwrap());
         let welcome = json!({"type": "welcome", "sessionId": "s", "now": NOW, "pingSeconds": ping_seconds, "node": "n1", "version": "9"});
-        socket.say(&welcome).await;
+        socket.send(&welcome).await;
         socket
     }
 
-    pub(crate) async fn say(&mut self, message: &Value) {
+    pub(crate) async fn send(&mut self, message: &Value) {
         in_time(self.0.send(Message::text(message.to_string()))).await.unwrap();
     }
 
     /// The whole picture: nobody is there.
-    pub(crate) async fn say_nobody(&mut self, cursor: &str) {
+    pub(crate) async fn send_empty_snapshot(&mut self, cursor: &str) {
         let snapshot =
             json!({"type": "snapshot", "cursor": cursor, "now": NOW, "users": [], "resumed": false, "done": true});
-        self.say(&snapshot).await;
+        self.send(&snapshot).await;
     }
 
-    async fn hear(&mut self) -> Value {
+    async fn receive(&mut self) -> Value {
         loop {
             if let Message::Text(text) = in_time(self.0.next()).await.unwrap().unwrap() {
                 return serde_json::from_str(&text).unwrap();
@@ -156,14 +156,14 @@ pub(crate) async fn refuse(mut tcp: TcpStream, status: u16) {
 }
 
 /// Follows beside the test, and tells what it is told.
-struct Following {
+struct RunningFollower {
     ended: tokio::task::JoinHandle<Result<(), Failure>>,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<FollowerEvent>,
     now: std::sync::Arc<Notify>,
 }
 
-impl Following {
-    fn start(mut follower: Follower, first: Option<Attached>) -> Self {
+impl RunningFollower {
+    fn start(mut follower: Follower, first: Option<Connection>) -> Self {
         let (tell, events) = unbounded_channel();
         let now = std::sync::Arc::new(Notify::new());
         let told = std::sync::Arc::clone(&now);
@@ -174,14 +174,14 @@ impl Following {
         Self { ended, events, now }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> FollowerEvent {
         in_time(self.events.recv()).await.expect("it goes on")
     }
 
     /// How long it waits before it tries again.
     async fn lost(&mut self) -> Duration {
         loop {
-            if let Event::Lost { retry_in, .. } = self.next().await {
+            if let FollowerEvent::Lost { retry_in, .. } = self.next().await {
                 return retry_in;
             }
         }
@@ -202,21 +202,27 @@ fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
         let longest = Duration::from_millis(500);
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(longest));
-        let mut following = Following::start(follower, Some(attached));
-        let asked = socket.hear().await;
+        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(longest));
+        let mut following = RunningFollower::start(follower, Some(attached));
+        let asked = socket.receive().await;
         assert_eq!((&asked["type"], asked.get("since")), (&json!("watchAll"), None));
         assert!(
-            matches!(following.next().await, Event::Attached { is_back: false, node, version, .. } if node == "n1" && version == "9")
+            matches!(following.next().await, FollowerEvent::Connected { is_back: false, node, version, .. } if node == "n1" && version == "9")
         );
-        socket.say_nobody("7.1").await;
-        assert!(matches!(following.next().await, Event::Snapshot { done: true, .. }));
-        socket.say(&goodbye()).await;
+        socket.send_empty_snapshot("7.1").await;
+        assert!(matches!(
+            following.next().await,
+            FollowerEvent::Snapshot { done: true, .. }
+        ));
+        socket.send(&goodbye()).await;
         socket.close(1012).await;
         assert!(following.lost().await <= longest, "although a minute was asked for");
         let mut socket = peer.socket().await;
-        assert_eq!(socket.hear().await["since"], "7.1");
-        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        assert_eq!(socket.receive().await["since"], "7.1");
+        assert!(matches!(
+            following.next().await,
+            FollowerEvent::Connected { is_back: true, .. }
+        ));
         // Delays grow again from the first one, up to the longest.
         drop(socket);
         for _ in 0..4 {
@@ -232,14 +238,17 @@ fn a_patient_one_waits_as_the_server_asks_unless_it_is_told_to_try_now() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let mut following = Following::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
-        socket.say_nobody("7.1").await;
-        socket.say(&goodbye()).await;
+        let mut following = RunningFollower::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
+        socket.send_empty_snapshot("7.1").await;
+        socket.send(&goodbye()).await;
         socket.close(1012).await;
         assert_eq!(following.lost().await, Duration::from_secs(60));
         following.now.notify_one();
         let _socket = peer.socket().await;
-        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        assert!(matches!(
+            following.next().await,
+            FollowerEvent::Connected { is_back: true, .. }
+        ));
     });
 }
 
@@ -248,15 +257,15 @@ fn a_cursor_counts_only_once_the_whole_picture_was_told() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(Duration::from_millis(50)));
-        let mut following = Following::start(follower, Some(attached));
+        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(Duration::from_millis(50)));
+        let mut following = RunningFollower::start(follower, Some(attached));
         let part =
             json!({"type": "snapshot", "cursor": "7.1", "now": NOW, "users": [], "resumed": false, "done": false});
-        socket.say(&part).await;
+        socket.send(&part).await;
         socket.close(1012).await;
         following.lost().await;
         let mut socket = peer.socket().await;
-        assert_eq!(socket.hear().await.get("since"), None);
+        assert_eq!(socket.receive().await.get("since"), None);
     });
 }
 
@@ -266,13 +275,13 @@ fn it_ends_where_it_makes_no_sense_to_come_back() {
         for code in [4003, 4008, 4010] {
             let peer = Peer::new().await;
             let (_, attached, socket) = peer.attached().await;
-            let following = Following::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
+            let following = RunningFollower::start(Follower::new(peer.finder(), Vec::new()), Some(attached));
             socket.close(code).await;
-            assert_eq!(following.failure().await.exit(), Some(Exit::Refused), "{code}");
+            assert_eq!(following.failure().await.exit(), Some(Exit::Failed), "{code}");
         }
         for status in [401, 403] {
             let peer = Peer::new().await;
-            let following = Following::start(Follower::new(peer.finder(), Vec::new()), None);
+            let following = RunningFollower::start(Follower::new(peer.finder(), Vec::new()), None);
             refuse(peer.connection().await, status).await;
             assert_eq!(following.failure().await.exit(), Some(Exit::NotAllowed), "{status}");
         }
@@ -283,12 +292,15 @@ fn it_ends_where_it_makes_no_sense_to_come_back() {
 fn without_a_connection_it_begins_as_after_a_lost_one() {
     run(async {
         let peer = Peer::new().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(again_within(Duration::from_millis(50)));
-        let mut following = Following::start(follower, None);
+        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(Duration::from_millis(50)));
+        let mut following = RunningFollower::start(follower, None);
         refuse(peer.connection().await, 503).await;
         following.lost().await;
         let _socket = peer.socket().await;
-        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        assert!(matches!(
+            following.next().await,
+            FollowerEvent::Connected { is_back: true, .. }
+        ));
     });
 }
 
@@ -297,27 +309,30 @@ fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_with
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).impatient(Impatience {
-            retry_within: Duration::from_millis(50),
-            ask_after: Duration::from_millis(50),
-            answer_within: Duration::from_millis(500),
+        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(LivenessPolicy {
+            max_retry_delay: Duration::from_millis(50),
+            ping_after: Duration::from_millis(50),
+            pong_timeout: Duration::from_millis(500),
         });
-        let mut following = Following::start(follower, Some(attached));
-        assert_eq!(socket.hear().await["type"], "watchAll");
-        socket.say_nobody("7.1").await;
+        let mut following = RunningFollower::start(follower, Some(attached));
+        assert_eq!(socket.receive().await["type"], "watchAll");
+        socket.send_empty_snapshot("7.1").await;
         for _ in 0..3 {
-            assert_eq!(socket.hear().await["type"], "ping");
-            socket.say(&json!({"type": "pong", "now": NOW})).await;
+            assert_eq!(socket.receive().await["type"], "ping");
+            socket.send(&json!({"type": "pong", "now": NOW})).await;
         }
         // From here on it hangs: the connection stands, and nothing comes.
         let why = loop {
-            if let Event::Lost { why, .. } = following.next().await {
+            if let FollowerEvent::Lost { why, .. } = following.next().await {
                 break why;
             }
         };
         assert!(why.contains("silent"), "{why}");
         let _again = peer.socket().await;
-        assert!(matches!(following.next().await, Event::Attached { is_back: true, .. }));
+        assert!(matches!(
+            following.next().await,
+            FollowerEvent::Connected { is_back: true, .. }
+        ));
         drop(socket);
     });
 }
@@ -328,12 +343,15 @@ fn a_server_that_pings_whenever_it_likes_is_attached_to() {
         for seconds in [-1.0, 0.0, 1e9, 1.5e19, 1e300] {
             let peer = Peer::new().await;
             let target = peer.finder().find().unwrap();
-            let greeted = async { Socket::upgrade_pinged(peer.connection().await, seconds).await };
-            let (attached, mut socket) = tokio::join!(Attached::attach(&target), greeted);
+            let greeted = async { PeerSocket::upgrade_pinged(peer.connection().await, seconds).await };
+            let (attached, mut socket) = tokio::join!(Connection::open(&target), greeted);
             let follower = Follower::new(peer.finder(), Vec::new());
-            let mut following = Following::start(follower, attached.ok());
-            assert_eq!(socket.hear().await["type"], "watchAll", "{seconds}");
-            assert!(matches!(following.next().await, Event::Attached { .. }), "{seconds}");
+            let mut following = RunningFollower::start(follower, attached.ok());
+            assert_eq!(socket.receive().await["type"], "watchAll", "{seconds}");
+            assert!(
+                matches!(following.next().await, FollowerEvent::Connected { .. }),
+                "{seconds}"
+            );
         }
     });
 }

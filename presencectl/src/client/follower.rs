@@ -1,4 +1,4 @@
-//! Following the change stream over lost connections: it attaches as an observer, tells what comes, and when the daemon is lost
+//! RunningFollower the change stream over lost connections: it attaches as an observer, tells what comes, and when the daemon is lost
 //! looks for it anew with growing jittered delays and resumes where it was. What is done with the news is the caller's.
 
 #[cfg(test)]
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::backoff::Backoff;
 use super::discover::{Credential, Finder, Target};
 use super::messages;
-use super::stream::{ConnectError, Identity, Incoming, Lost, Stream};
+use super::websocket::{ConnectError, ConnectionLost, Identity, Incoming, WebSocket};
 use crate::failure::{Exit, Failure};
 use crate::rng::Rng;
 
@@ -25,9 +25,9 @@ const SILENCE_SPARE: Duration = Duration::from_secs(15);
 
 /// What follows.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum FollowerEvent {
     /// A daemon answers; the whole picture, or what was missed, comes next.
-    Attached {
+    Connected {
         /// Which.
         target: Box<Target>,
         /// The node's name.
@@ -65,21 +65,21 @@ pub(crate) enum Event {
 }
 
 /// A connection that stands.
-pub(crate) struct Attached {
+pub(crate) struct Connection {
     target: Target,
-    stream: Stream,
+    stream: WebSocket,
     node: String,
     version: String,
     /// After so long without a sign of life it counts as lost.
     silence: Duration,
 }
 
-impl Attached {
+impl Connection {
     /// Connects as an observer. A token would make the watcher itself appear as present.
     ///
     /// # Errors
     /// Says who refused, or why nobody answers.
-    pub(crate) async fn attach(target: &Target) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
         if matches!(target.credential, Credential::Token { .. }) {
             return Err(ConnectError::Refused {
                 status: 403,
@@ -87,7 +87,7 @@ impl Attached {
                     .into(),
             });
         }
-        let (stream, welcome) = Stream::connect(target, &Identity::Observer).await?;
+        let (stream, welcome) = WebSocket::connect(target, &Identity::Observer).await?;
         Ok(Self {
             target: target.clone(),
             stream,
@@ -100,14 +100,14 @@ impl Attached {
 
 /// How an impatient one follows: somebody looks at a screen and takes what stands there for true.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Impatience {
+pub(crate) struct LivenessPolicy {
     /// It never waits longer than this before it tries again, whatever the server asks for in its goodbye (1012). That one asks so that a
     /// herd of users does not come back all at once; one operator is no herd, and wants to see how the herd comes back.
-    pub(crate) retry_within: Duration,
+    pub(crate) max_retry_delay: Duration,
     /// After so long without a sign of life it asks for one: the server's own pings are too far apart to tell a dead network by them.
-    pub(crate) ask_after: Duration,
+    pub(crate) ping_after: Duration,
     /// It gives the connection up if none comes within this.
-    pub(crate) answer_within: Duration,
+    pub(crate) pong_timeout: Duration,
 }
 
 /// What lives longer than one connection.
@@ -116,7 +116,7 @@ pub(crate) struct Follower {
     users: Vec<UserId>,
     backoff: Backoff,
     /// None for one that waits as the server asks.
-    impatience: Option<Impatience>,
+    liveness: Option<LivenessPolicy>,
     /// Where to resume: everything up to it was told.
     cursor: Option<String>,
     /// Watch requests without their whole snapshot. Until it is 0 a cursor covers only part of the users.
@@ -132,7 +132,7 @@ impl Follower {
             finder,
             users,
             backoff: Backoff::default(),
-            impatience: None,
+            liveness: None,
             cursor: None,
             unanswered: 0,
             asked_delay: None,
@@ -141,9 +141,9 @@ impl Follower {
 
     /// The same, with little patience.
     #[must_use]
-    pub(crate) fn impatient(mut self, impatience: Impatience) -> Self {
-        self.backoff = Backoff::up_to(impatience.retry_within);
-        self.impatience = Some(impatience);
+    pub(crate) fn with_liveness(mut self, liveness: LivenessPolicy) -> Self {
+        self.backoff = Backoff::up_to(liveness.max_retry_delay);
+        self.liveness = Some(liveness);
         self
     }
 
@@ -154,9 +154,9 @@ impl Follower {
     /// What `tell` said, or why it makes no sense.
     pub(crate) async fn follow(
         &mut self,
-        first: Option<Attached>,
+        first: Option<Connection>,
         now: &Notify,
-        mut tell: impl AsyncFnMut(Event) -> Result<(), Failure>,
+        mut tell: impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut rng = Rng::new();
         let mut connected = first.map(|first| (first, false));
@@ -170,7 +170,7 @@ impl Follower {
                     stop_if_told(&lost)?;
                     format!("lost the daemon: {}", lost.why)
                 }
-                None => match self.attach_again().await? {
+                None => match self.reconnect().await? {
                     Ok(attached) => {
                         connected = Some((attached, true));
                         continue;
@@ -178,12 +178,10 @@ impl Follower {
                     Err(why) => format!("the daemon is not back yet: {why}"),
                 },
             };
-            let longest = self
-                .impatience
-                .map_or(Duration::MAX, |impatience| impatience.retry_within);
+            let longest = self.liveness.map_or(Duration::MAX, |liveness| liveness.max_retry_delay);
             let asked = self.asked_delay.take().map(|asked| asked.min(longest));
             let retry_in = self.backoff.next(asked, &mut rng);
-            tell(Event::Lost { why, retry_in }).await?;
+            tell(FollowerEvent::Lost { why, retry_in }).await?;
             tokio::select! {
                 () = sleep(retry_in) => {}
                 () = now.notified() => {}
@@ -192,13 +190,13 @@ impl Follower {
     }
 
     /// Looks for the daemon anew, because it may have come back elsewhere. Only what time won't mend is a failure.
-    async fn attach_again(&self) -> Result<Result<Attached, String>, Failure> {
+    async fn reconnect(&self) -> Result<Result<Connection, String>, Failure> {
         let target = match self.finder.find() {
             Ok(target) => target,
             Err(failure) if failure.exit() == Some(Exit::Unreachable) => return Ok(Err(failure.to_string())),
             Err(failure) => return Err(failure),
         };
-        match Attached::attach(&target).await {
+        match Connection::open(&target).await {
             Ok(attached) => Ok(Ok(attached)),
             Err(error @ ConnectError::Refused { status: 401 | 403, .. }) => Err(error.failure(&target)),
             Err(error) => Ok(Err(error.to_string())),
@@ -208,18 +206,18 @@ impl Follower {
     /// Tells until the connection is over, and says how it ended.
     async fn stay(
         &mut self,
-        attached: Attached,
+        attached: Connection,
         is_back: bool,
-        tell: &mut impl AsyncFnMut(Event) -> Result<(), Failure>,
-    ) -> Result<Lost, Failure> {
-        let Attached {
+        tell: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
+    ) -> Result<ConnectionLost, Failure> {
+        let Connection {
             target,
             mut stream,
             node,
             version,
             silence,
         } = attached;
-        tell(Event::Attached {
+        tell(FollowerEvent::Connected {
             target: Box::new(target),
             node,
             version,
@@ -238,39 +236,39 @@ impl Follower {
             }
         }
         loop {
-            match self.hear(&mut stream, silence).await {
+            match self.receive(&mut stream, silence).await {
                 Err(lost) => return Ok(lost),
-                Ok(Incoming::Nothing) => {}
+                Ok(Incoming::Ignored) => {}
                 Ok(Incoming::Message(message)) => self.on_message(*message, tell).await?,
             }
         }
     }
 
     /// What comes next, or that nothing comes any more.
-    async fn hear(&self, stream: &mut Stream, silence: Duration) -> Result<Incoming, Lost> {
-        let silent = |length: Duration| Lost {
+    async fn receive(&self, stream: &mut WebSocket, silence: Duration) -> Result<Incoming, ConnectionLost> {
+        let silent = |length: Duration| ConnectionLost {
             code: None,
             why: format!("it has been silent for {} s", length.as_secs()),
         };
-        let Some(impatience) = self.impatience else {
+        let Some(liveness) = self.liveness else {
             let next = timeout(silence, stream.next()).await;
             return next.unwrap_or_else(|_| Err(silent(silence)));
         };
-        if let Ok(next) = timeout(impatience.ask_after, stream.next()).await {
+        if let Ok(next) = timeout(liveness.ping_after, stream.next()).await {
             return next;
         }
         let asked = async {
             stream.send(messages::ping()).await?;
             stream.next().await
         };
-        let answered = timeout(impatience.answer_within, asked).await;
-        answered.unwrap_or_else(|_| Err(silent(impatience.ask_after + impatience.answer_within)))
+        let answered = timeout(liveness.pong_timeout, asked).await;
+        answered.unwrap_or_else(|_| Err(silent(liveness.ping_after + liveness.pong_timeout)))
     }
 
     async fn on_message(
         &mut self,
         message: ServerMessage,
-        tell: &mut impl AsyncFnMut(Event) -> Result<(), Failure>,
+        tell: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match message {
             ServerMessage::Snapshot {
@@ -281,7 +279,7 @@ impl Follower {
                 done,
                 ..
             } => {
-                tell(Event::Snapshot {
+                tell(FollowerEvent::Snapshot {
                     now,
                     users,
                     resumed,
@@ -294,7 +292,7 @@ impl Follower {
                 }
             }
             ServerMessage::Presence { cursor, now, users } => {
-                tell(Event::Changed { now, users }).await?;
+                tell(FollowerEvent::Changed { now, users }).await?;
                 self.reached(cursor);
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
@@ -305,7 +303,7 @@ impl Follower {
                     .ok()
                     .and_then(|code| code.as_str().map(str::to_owned))
                     .unwrap_or_default();
-                return Err(Failure::refused(format_args!("{message} ({code})")));
+                return Err(Failure::failed(format_args!("{message} ({code})")));
             }
             ServerMessage::Welcome { .. } | ServerMessage::Ok { .. } | ServerMessage::Pong { .. } => {}
         }
@@ -320,11 +318,11 @@ impl Follower {
 }
 
 /// Some close codes say not to come back.
-fn stop_if_told(lost: &Lost) -> Result<(), Failure> {
+fn stop_if_told(lost: &ConnectionLost) -> Result<(), Failure> {
     let advice = match lost.code {
         Some(close::KICKED | close::FORGOTTEN) => "an operator ended it; start it again if it is still wanted",
         Some(close::ABUSIVE) => "the server takes this for abuse: is this presencectl of another version?",
         _ => return Ok(()),
     };
-    Err(Failure::refused(&lost.why).next(advice))
+    Err(Failure::failed(&lost.why).next(advice))
 }
