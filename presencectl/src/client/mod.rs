@@ -5,6 +5,7 @@ pub(crate) mod discover;
 pub(crate) mod follower;
 pub(crate) mod messages;
 pub(crate) mod private_file;
+mod problem;
 pub(crate) mod rest;
 pub(crate) mod server;
 pub(crate) mod websocket;

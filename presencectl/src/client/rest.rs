@@ -9,11 +9,11 @@ use presence::wire::rest::{Ended, Explain, Health, Page, Query, QueryAnswer, Set
 use presence::{CustomStatus, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::discover::{Credential, Target};
 use super::private_file::{Secret, shown};
+use super::problem::ProblemDetails;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 
@@ -40,14 +40,6 @@ pub(crate) struct PageOf {
     pub(crate) limit: usize,
     /// From there.
     pub(crate) cursor: Option<String>,
-}
-
-/// A refusal, read forgivingly: a newer daemon may know codes that we don't.
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    #[serde(default)]
-    detail: String,
 }
 
 /// A client of one daemon.
@@ -178,7 +170,7 @@ impl Rest {
                 .next("is it a presenced of another version? `presencectl doctor` compares them")
             });
         }
-        match serde_json::from_slice::<Problem>(&body) {
+        match serde_json::from_slice::<ProblemDetails>(&body) {
             Ok(problem) => Err(self.refused(status, &problem, retry_after.as_deref())),
             Err(_) => Err(self.not_presenced(status)),
         }
@@ -219,7 +211,7 @@ impl Rest {
         failure.next("check the URL, and what stands between: another program or a proxy may have answered")
     }
 
-    fn refused(&self, status: StatusCode, problem: &Problem, retry_after: Option<&str>) -> Failure {
+    fn refused(&self, status: StatusCode, problem: &ProblemDetails, retry_after: Option<&str>) -> Failure {
         let detail = if problem.detail.is_empty() {
             status.canonical_reason().unwrap_or("refused")
         } else {

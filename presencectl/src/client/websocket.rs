@@ -7,7 +7,6 @@ use futures_util::{SinkExt, StreamExt};
 use presence::wire::SUBPROTOCOL;
 use presence::wire::server::ServerMessage;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -19,6 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::discover::{Credential, Target};
 use super::private_file::Secret;
+use super::problem::ProblemDetails;
 use super::rest::{self, CONNECT_TIMEOUT, SECRET_HEADER, USER_HEADER};
 use crate::failure::Failure;
 use crate::output::escape::escape;
@@ -253,18 +253,13 @@ fn refusal(error: Error) -> ConnectError {
     }
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    detail: String,
-    code: String,
-}
-
 /// The server's words, if it answered with a problem and its body came along.
 fn detail(response: &Response) -> String {
     let problem = response
         .body()
         .as_deref()
-        .and_then(|body| serde_json::from_slice::<Problem>(body).ok());
+        .and_then(|body| serde_json::from_slice::<ProblemDetails>(body).ok())
+        .filter(|problem| !problem.detail.is_empty());
     match problem {
         Some(problem) => format!("{} ({})", problem.detail, problem.code),
         None => format!("the WebSocket was refused: {}", response.status()),

@@ -10,7 +10,7 @@ use crate::client::server::Server;
 use crate::context::{Context, Contexts, LOCAL, check_name};
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{Cell, Column, Dataset, ForPeople, Report};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("IN USE", "inUse"),
@@ -24,7 +24,7 @@ const COLUMNS: [Column; 6] = [
 /// A context as it is shown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+struct ContextRow<'a> {
     name: &'a str,
     in_use: bool,
     server: Option<&'a str>,
@@ -34,8 +34,8 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    contexts: &'a [Shown<'a>],
+struct ContextsDocument<'a> {
+    contexts: &'a [ContextRow<'a>],
 }
 
 /// Does what was asked.
@@ -53,7 +53,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
             let context = described(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
             contexts.named.insert(name.clone(), context);
             contexts.save(&path)?;
-            told(
+            print_row(
                 session,
                 &contexts,
                 name,
@@ -76,7 +76,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 name => contexts.get(name).map(|_| Some(name.to_owned()))?,
             };
             contexts.save(&path)?;
-            told(session, &contexts, name, &format!("{} is in use\n", quote(name)))
+            print_row(session, &contexts, name, &format!("{} is in use\n", quote(name)))
         }
         ContextAction::Remove { name } => {
             contexts.get(name)?;
@@ -86,7 +86,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 contexts.current = None;
             }
             contexts.save(&path)?;
-            told(session, &removed, name, &format!("{} is removed\n", quote(name)))
+            print_row(session, &removed, name, &format!("{} is removed\n", quote(name)))
         }
         ContextAction::Show { name } => {
             let name = name
@@ -118,7 +118,7 @@ fn described(session: &Session, user: Option<String>) -> Result<Context, Failure
     })
 }
 
-fn told(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> Result<(), Failure> {
+fn print_row(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> Result<(), Failure> {
     show(session, contexts, &[name], Some(text))
 }
 
@@ -139,12 +139,12 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
         ]);
     }
     let report = Report {
-        document: Document { contexts: &shown },
+        document: ContextsDocument { contexts: &shown },
         items: &shown,
         dataset,
-        people: match text {
-            Some(text) => ForPeople::Text(text.to_owned()),
-            None => ForPeople::Table {
+        human: match text {
+            Some(text) => HumanOutput::Text(text.to_owned()),
+            None => HumanOutput::Table {
                 above: String::new(),
                 below: String::new(),
             },
@@ -153,9 +153,9 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
     session.output.show(crate::clock::wall(), &report)
 }
 
-fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> Shown<'a> {
+fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> ContextRow<'a> {
     let context = contexts.named.get(name);
-    Shown {
+    ContextRow {
         name,
         in_use: contexts.current.as_deref().unwrap_or(LOCAL) == name,
         server: context.map(|context| context.server.as_str()),

@@ -4,14 +4,13 @@ use std::fmt::Write;
 
 use presence::Actor;
 use presence::wire::rest::{Explain, ExplainSession};
-use serde::Serialize;
 
 use super::Session;
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
 use crate::output::reasons::{because, says};
-use crate::output::{Cell, Colour, Column, Dataset, ForPeople, Report, time};
+use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report, time};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("SESSION", "sessionId"),
@@ -29,19 +28,16 @@ const COLUMNS: [Column; 9] = [
 pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Failure> {
     let explain = session.rest()?.explain(&args.user).await?;
     let report = Report {
-        document: Same(&explain),
-        items: &[Same(&explain)],
+        document: &explain,
+        items: std::slice::from_ref(&explain),
         dataset: dataset(&explain.sessions),
-        people: ForPeople::Table {
+        human: HumanOutput::Table {
             above: above(&explain, session.output.colour),
             below: below(&explain),
         },
     };
     session.output.show(explain.now, &report)
 }
-
-#[derive(Serialize)]
-struct Same<'a>(&'a Explain);
 
 fn dataset(sessions: &[ExplainSession]) -> Dataset {
     let mut dataset = Dataset::new(&COLUMNS);

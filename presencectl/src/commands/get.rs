@@ -11,10 +11,10 @@ use super::Session;
 use crate::cli::Get;
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{ForPeople, Report, records};
+use crate::output::{HumanOutput, Report, records};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecordsDocument<'a> {
     now: presence::Wall,
     users: &'a [Record],
 }
@@ -38,13 +38,13 @@ pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure
         String::new()
     };
     let report = Report {
-        document: Document {
+        document: RecordsDocument {
             now: answer.now,
             users: &answer.users,
         },
         items: &answer.users,
         dataset: records::dataset(&answer.users),
-        people: ForPeople::Table {
+        human: HumanOutput::Table {
             above: String::new(),
             below,
         },

@@ -6,9 +6,9 @@ mod doctor;
 mod events;
 mod explain;
 mod get;
+mod kick_forget;
 mod man;
 mod online;
-mod remove;
 mod set_status;
 mod simulate;
 mod stats;
@@ -70,8 +70,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(args) => on_runtime(events::run(session, args)),
         Command::Watch(args) => on_runtime(watch::run(session, args)),
         Command::Explain(args) => on_runtime(explain::run(session, args)),
-        Command::Kick(args) => on_runtime(remove::kick(session, args)),
-        Command::Forget(args) => on_runtime(remove::forget(session, args)),
+        Command::Kick(args) => on_runtime(kick_forget::kick(session, args)),
+        Command::Forget(args) => on_runtime(kick_forget::forget(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

@@ -11,7 +11,7 @@ use super::Session;
 use crate::cli::{Online, Sort};
 use crate::client::rest::{PageOf, Rest};
 use crate::failure::Failure;
-use crate::output::{ForPeople, Report, records};
+use crate::output::{HumanOutput, Report, records};
 
 /// What was found.
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Fail
     listing.users.truncate(limit);
     let report = Report {
         dataset: records::dataset(&listing.users),
-        people: ForPeople::Table {
+        human: HumanOutput::Table {
             above: String::new(),
             below: summary(&listing),
         },

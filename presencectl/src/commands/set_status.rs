@@ -9,10 +9,10 @@ use crate::cli::SetStatus;
 use crate::client::discover::Credential;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
-use crate::output::{Colour, ForPeople, Report, records};
+use crate::output::{Colour, HumanOutput, Report, records};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecordDocument<'a> {
     user: &'a Record,
 }
 
@@ -34,10 +34,10 @@ pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), F
     let record = rest.set_custom_status(user.as_ref(), args.status).await?;
     let text = sentence(&record, args.status, session.output.colour);
     let report = Report {
-        document: Document { user: &record },
+        document: RecordDocument { user: &record },
         items: std::slice::from_ref(&record),
         dataset: records::dataset(std::slice::from_ref(&record)),
-        people: ForPeople::Text(text),
+        human: HumanOutput::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)
 }

@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use presence::wire::rest::Stats;
-use serde::Serialize;
 
 use super::Session;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, Dataset, ForPeople, Report, time};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report, time};
 
 const COLUMNS: [Column; 2] = [Column::needed("NUMBER", "name"), Column::needed("VALUE", "value")];
-
-#[derive(Serialize)]
-struct Same<'a>(&'a Stats);
 
 /// Shows them.
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let stats = session.rest()?.stats().await?;
     let report = Report {
-        document: Same(&stats),
-        items: &[Same(&stats)],
+        document: &stats,
+        items: std::slice::from_ref(&stats),
         dataset: dataset(&stats),
-        people: ForPeople::Table {
+        human: HumanOutput::Table {
             above: above(&stats),
             below: String::new(),
         },

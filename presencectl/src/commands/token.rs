@@ -11,7 +11,7 @@ use super::Session;
 use crate::cli::Token;
 use crate::client::private_file::{self, Secret, shown};
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Dataset, ForPeople, Report};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 3] = [
     Column::needed("USER", "userId"),
@@ -120,14 +120,14 @@ pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct TokenDocument<'a> {
     user_id: &'a UserId,
     expires_at: Wall,
     token: &'a str,
 }
 
 fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Result<(), Failure> {
-    let document = Document {
+    let document = TokenDocument {
         user_id: &args.user,
         expires_at: until,
         token: token.expose(),
@@ -142,7 +142,7 @@ fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Res
     let report = Report {
         items: &[&document],
         dataset,
-        people: ForPeople::Text(format!("{}\n", token.expose())),
+        human: HumanOutput::Text(format!("{}\n", token.expose())),
         document: &document,
     };
     session.output.show(crate::clock::wall(), &report)

@@ -39,7 +39,7 @@ pub(crate) enum Format {
 }
 
 /// What people see.
-pub(crate) enum ForPeople {
+pub(crate) enum HumanOutput {
     /// Sentences instead of the dataset.
     Text(String),
     /// The dataset as a table, with sentences around it.
@@ -60,7 +60,7 @@ pub(crate) struct Report<'a, D, I> {
     /// The rows of CSV and of the table.
     pub(crate) dataset: Dataset,
     /// What people see.
-    pub(crate) people: ForPeople,
+    pub(crate) human: HumanOutput,
 }
 
 /// Where output goes, and how.
@@ -105,9 +105,9 @@ impl Output {
                 report.dataset.write_csv_header(&mut self.out)?;
                 report.dataset.write_csv_rows(&mut self.out)?;
             }
-            Format::Table => match &report.people {
-                ForPeople::Text(text) => self.out.write_all(text.as_bytes())?,
-                ForPeople::Table { above, below } => {
+            Format::Table => match &report.human {
+                HumanOutput::Text(text) => self.out.write_all(text.as_bytes())?,
+                HumanOutput::Table { above, below } => {
                     self.out.write_all(above.as_bytes())?;
                     if !report.dataset.is_empty() {
                         self.table(now, &report.dataset).write(&mut self.out, self.width)?;

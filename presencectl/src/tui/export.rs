@@ -18,13 +18,13 @@ use crate::output::{Dataset, changes, json, number, records};
 const SAME_SECOND_MAX: u32 = 100;
 
 #[derive(Serialize)]
-struct Users<'a> {
+struct UsersDocument<'a> {
     now: Wall,
     users: &'a [Record],
 }
 
 #[derive(Serialize)]
-struct Changes<'a> {
+struct ChangesDocument<'a> {
     now: Wall,
     changes: &'a [Change],
 }
@@ -64,9 +64,11 @@ fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
 fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
         (ExportData::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
-        (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
+        (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &UsersDocument { now, users })?,
         (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
-        (ExportData::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
+        (ExportData::Changes(changes), ExportFormat::Json) => {
+            json::write_line(&mut out, &ChangesDocument { now, changes })?
+        }
     }
     out.flush()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::Wall;
 use presence::wire::rest::{LimitStats, Stats};
 
-use super::{Check, Outcome, Reached};
+use super::{Check, Outcome, Reachability};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
@@ -22,25 +22,25 @@ const OPEN_FILES_FEW: u64 = 4096;
 const CONNECTIONS_FULL_PERCENT: u64 = 80;
 
 /// Checks what anyone may ask: whether it answers, and whether it serves.
-pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     match rest.health("healthz").await {
         Ok(_) => checks.push(Check::ok("reachable", "the daemon answers")),
         Err(failure) => {
             let reached = if failure.exit() == Some(Exit::Unreachable) {
-                Reached::No
+                Reachability::No
             } else {
-                Reached::Yes
+                Reachability::Yes
             };
             checks.push(Check::of_failure("reachable", &failure));
             return reached;
         }
     }
     checks.push(ready(rest).await);
-    Reached::Yes
+    Reachability::Yes
 }
 
 /// Checks everything, the most basic things first; what depends on something that failed is left out.
-pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     let reached = check_alive(rest, checks).await;
     if checks
         .iter()
@@ -69,7 +69,7 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
         Outcome::Note,
         "a proxy between users and the daemon that adds no X-Forwarded-For (or the like) can't be seen: name it with --trusted-proxy",
     ));
-    Reached::Yes
+    Reachability::Yes
 }
 
 async fn ready(rest: &Rest) -> Check {

@@ -12,7 +12,7 @@ use crate::client::rest::Rest;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
 use crate::output::terminal::paint;
-use crate::output::{Cell, Colour, Column, Dataset, ForPeople, Report};
+use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 4] = [
     Column::needed("CHECK", "name"),
@@ -103,14 +103,14 @@ impl Check {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DoctorDocument<'a> {
     ok: bool,
     checks: &'a [Check],
 }
 
 /// Whether the daemon answered at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reached {
+enum Reachability {
     Yes,
     No,
 }
@@ -137,18 +137,18 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
         Err(failure) => {
             checks.push(Check::of_failure("server", &failure));
             if failure.exit() == Some(Exit::Unreachable) {
-                Reached::No
+                Reachability::No
             } else {
-                Reached::Yes
+                Reachability::Yes
             }
         }
     };
     let failed = checks.iter().any(|check| check.result == Outcome::Fail);
     show(session, &checks, !failed)?;
     match (reached, failed) {
-        (Reached::No, _) => Err(Failure::Told(Exit::Unreachable)),
-        (Reached::Yes, true) => Err(Failure::Told(Exit::Failed)),
-        (Reached::Yes, false) => Ok(()),
+        (Reachability::No, _) => Err(Failure::Told(Exit::Unreachable)),
+        (Reachability::Yes, true) => Err(Failure::Told(Exit::Failed)),
+        (Reachability::Yes, false) => Ok(()),
     }
 }
 
@@ -170,10 +170,10 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
         (failed, warnings) => format!("{failed} failed, {warnings} to look at\n"),
     };
     let report = Report {
-        document: Document { ok, checks },
+        document: DoctorDocument { ok, checks },
         items: checks,
         dataset,
-        people: ForPeople::Text(format!("{text}\n{summary}")),
+        human: HumanOutput::Text(format!("{text}\n{summary}")),
     };
     session.output.show(crate::clock::wall(), &report)
 }

@@ -1,7 +1,7 @@
 //! `events`: the change stream as lines. Survives lost connections, as `client::follow` does: it says so and prints what it
 //! missed. What is a change is decided in `changes`, how it looks in `lines`.
 
-mod changes;
+mod change_tracker;
 mod lines;
 
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::client::follower::{Connection, Follower, FollowerEvent};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::output::escape::scrub;
-use changes::{Changes, Scope};
+use change_tracker::{ChangeTracker, Scope};
 
 /// How often a closed stdout is looked for: without it, a reader that left is noticed only by the next change.
 const LOOK_AT_STDOUT: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
         .await
         .map_err(|error| error.failure(&target))?;
     lines::header(&mut session.output)?;
-    let mut changes = Changes::new(if args.user.is_empty() {
+    let mut tracker = ChangeTracker::new(if args.user.is_empty() {
         Scope::Everyone
     } else {
         Scope::Named
@@ -37,18 +37,18 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
     let mut follower = Follower::new(session.finder.clone(), args.user.clone());
     let (output, never) = (&mut session.output, Notify::new());
     tokio::select! {
-        ended = follower.follow(Some(first), &never, async |event| print(&mut changes, event, output)) => ended,
+        ended = follower.follow(Some(first), &never, async |event| print(&mut tracker, event, output)) => ended,
         () = reader_is_gone() => Err(Failure::PipeClosed),
     }
 }
 
-fn print(changes: &mut Changes, event: FollowerEvent, output: &mut Output) -> Result<(), Failure> {
+fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output) -> Result<(), Failure> {
     match event {
         FollowerEvent::Connected { is_back, .. } => {
             if is_back {
                 tell("the daemon is back");
             }
-            changes.begin_snapshot();
+            tracker.begin_snapshot();
         }
         FollowerEvent::Snapshot {
             now,
@@ -56,12 +56,12 @@ fn print(changes: &mut Changes, event: FollowerEvent, output: &mut Output) -> Re
             resumed,
             done,
         } => {
-            lines::print(output, &changes.on_snapshot(users, resumed, now))?;
+            lines::print(output, &tracker.on_snapshot(users, resumed, now))?;
             if done {
-                lines::print(output, &changes.end_snapshot(resumed, now))?;
+                lines::print(output, &tracker.end_snapshot(resumed, now))?;
             }
         }
-        FollowerEvent::Changed { now, users } => lines::print(output, &changes.on_presence(users, now))?,
+        FollowerEvent::Changed { now, users } => lines::print(output, &tracker.on_presence(users, now))?,
         FollowerEvent::Lost { why, retry_in } => {
             tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64()))
         }

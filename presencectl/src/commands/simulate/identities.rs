@@ -26,7 +26,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 }
 
 /// The connection of the first person, made to see whether people can come at all.
-pub(super) struct Tried {
+pub(super) struct FirstConnection {
     /// The connection.
     pub(super) stream: WebSocket,
     /// How long connecting took.
@@ -47,10 +47,14 @@ pub(super) enum Identities {
 }
 
 impl Identities {
-    /// Tokens if the daemon's key is here and it takes them, else the secret. Tried with one connection, so that a
+    /// Tokens if the daemon's key is here and it takes them, else the secret. FirstConnection with one connection, so that a
     /// daemon that is not there or does not want us is told before a thousand people find out.
     /// That connection is then the first person's: ended, it would show somebody coming, going and coming again.
-    pub(super) async fn choose(finder: &Finder, target: &Target, duration: Duration) -> Result<(Self, Tried), Failure> {
+    pub(super) async fn choose(
+        finder: &Finder,
+        target: &Target,
+        duration: Duration,
+    ) -> Result<(Self, FirstConnection), Failure> {
         let key = target
             .data_dir
             .is_some()
@@ -64,7 +68,7 @@ impl Identities {
             let ttl = duration + TOKEN_SPARE;
             let signed = Self::Signed { signer, ttl };
             match signed.try_one(target).await? {
-                Ok(tried) => return Ok((signed, tried)),
+                Ok(connection) => return Ok((signed, connection)),
                 Err(ConnectError::Refused { status: 401 | 403, .. }) => {}
                 Err(error) => return Err(error.failure(target)),
             }
@@ -76,16 +80,16 @@ impl Identities {
             );
         }
         match Self::Secret.try_one(target).await? {
-            Ok(tried) => Ok((Self::Secret, tried)),
+            Ok(connection) => Ok((Self::Secret, connection)),
             Err(error) => Err(error.failure(target)),
         }
     }
 
-    async fn try_one(&self, target: &Target) -> Result<Result<Tried, ConnectError>, Failure> {
+    async fn try_one(&self, target: &Target) -> Result<Result<FirstConnection, ConnectError>, Failure> {
         let identity = self.of(0)?;
         let begun = clock::instant();
         let connected = WebSocket::connect(target, &identity).await;
-        Ok(connected.map(|(stream, _)| Tried {
+        Ok(connected.map(|(stream, _)| FirstConnection {
             stream,
             took: begun.elapsed(),
         }))

@@ -5,8 +5,8 @@ mod capacity;
 mod counters;
 mod identities;
 mod latency;
-mod person;
 mod progress;
+mod simulated_user;
 mod summary;
 
 use std::cell::{Cell, RefCell};
@@ -29,9 +29,9 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::rng::Rng;
 use counters::Counters;
-use identities::{Identities, Tried};
-use person::{Person, Phase};
+use identities::{FirstConnection, Identities};
 use progress::Progress;
+use simulated_user::{Phase, SimulatedUser};
 
 /// Handshakes under way at once: enough to keep a daemon busy, few enough that none waits for a lost packet.
 const ARRIVING_AT_ONCE: usize = 64;
@@ -45,24 +45,24 @@ const LEAVING_MAX: Duration = Duration::from_secs(15);
 const FORGET_AT_ONCE: usize = 16;
 
 /// What all simulated people share.
-struct World {
+struct Simulation {
     target: Target,
     identities: Identities,
     /// The first person's connection, until it is taken.
-    first: Cell<Option<Tried>>,
+    first: Cell<Option<FirstConnection>>,
     users: u64,
     watch_per_user: u64,
     /// Between two actions of a person, on average; none: they do nothing.
     mean_wait: Option<Duration>,
     seed: u64,
     /// Lets few through at once.
-    door: Semaphore,
+    handshakes: Semaphore,
     /// How many have tried to connect at least once.
     arrived: Cell<u64>,
     counters: RefCell<Counters>,
 }
 
-impl World {
+impl Simulation {
     /// The ids a person watches: the next ones, around in a circle, so that each is watched by as many.
     fn watched_by(&self, number: u64) -> Vec<String> {
         let others = self.watch_per_user.min(self.users - 1);
@@ -86,10 +86,10 @@ impl World {
 /// How long the phases took, and what was counted in them.
 #[derive(Debug, Clone, Copy, Default)]
 struct PhaseTimes {
-    arriving: Duration,
+    connecting: Duration,
     /// Connections made while arriving.
     arrived: u64,
-    living: Duration,
+    running: Duration,
     /// Changes sent while living.
     changes: u64,
     /// Records of others received while living: neither the arrival nor the departure of the crowd counts.
@@ -111,7 +111,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         capacity::check_daemon(&rest.stats().await?, args.users)?;
     }
     let (identities, first) = Identities::choose(&session.finder, &target, args.duration).await?;
-    let world = Rc::new(World {
+    let simulation = Rc::new(Simulation {
         target,
         identities,
         first: Cell::new(Some(first)),
@@ -119,15 +119,15 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         watch_per_user: args.watch_per_user,
         mean_wait: mean_wait(args.users, args.rate),
         seed: Rng::new().next_u64(),
-        door: Semaphore::new(ARRIVING_AT_ONCE),
+        handshakes: Semaphore::new(ARRIVING_AT_ONCE),
         arrived: Cell::new(0),
         counters: RefCell::new(Counters::default()),
     });
-    let times = LocalSet::new().run_until(phases(&world, args)).await?;
+    let times = LocalSet::new().run_until(phases(&simulation, args)).await?;
     if args.forget {
-        forget(&rest, &world).await;
+        forget(&rest, &simulation).await;
     }
-    summary::show(session, args, &world.counters.borrow(), times)
+    summary::show(session, args, &simulation.counters.borrow(), times)
 }
 
 /// With R things a second from N people, each does one every N/R seconds.
@@ -141,39 +141,39 @@ fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
 }
 
 /// Arriving, living, leaving. Ctrl-C leads to leaving at once, so that nobody stays behind.
-async fn phases(world: &Rc<World>, args: &Simulate) -> Result<PhaseTimes, Failure> {
-    let (phase, _) = watch::channel(Phase::Arriving);
+async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTimes, Failure> {
+    let (phase, _) = watch::channel(Phase::Connecting);
     let mut people = JoinSet::new();
-    for number in 0..world.users {
-        people.spawn_local(Person::new(Rc::clone(world), number, phase.subscribe()).live());
+    for number in 0..simulation.users {
+        people.spawn_local(SimulatedUser::new(Rc::clone(simulation), number, phase.subscribe()).live());
     }
     let progress = Progress::new(args);
     let mut times = PhaseTimes::default();
     let mut asked_to_stop = pin!(interrupted());
 
     let begun = clock::instant();
-    let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(world.users).unwrap_or(u32::MAX));
+    let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(simulation.users).unwrap_or(u32::MAX));
     let mut stopped = tokio::select! {
-        () = progress.arriving(world, begun + ARRIVAL_SPARE + hundredths) => None,
+        () = progress.connecting(simulation, begun + ARRIVAL_SPARE + hundredths) => None,
         stopped = &mut asked_to_stop => Some(stopped),
     };
-    times.arriving = begun.elapsed();
-    times.arrived = world.counters.borrow().connects;
+    times.connecting = begun.elapsed();
+    times.arrived = simulation.counters.borrow().connects;
     if stopped.is_none() {
-        let (changes, deliveries) = world.so_far();
-        phase.send_replace(Phase::Living);
+        let (changes, deliveries) = simulation.so_far();
+        phase.send_replace(Phase::Running);
         let living = clock::instant();
         stopped = tokio::select! {
-            () = progress.living(world, living, living + args.duration) => None,
+            () = progress.running(simulation, living, living + args.duration) => None,
             stopped = &mut asked_to_stop => Some(stopped),
         };
-        times.living = living.elapsed();
-        let (changes_after, deliveries_after) = world.so_far();
+        times.running = living.elapsed();
+        let (changes_after, deliveries_after) = simulation.so_far();
         times.changes = changes_after - changes;
         times.deliveries = deliveries_after - deliveries;
     }
     stopped.transpose()?;
-    phase.send_replace(Phase::Leaving);
+    phase.send_replace(Phase::Disconnecting);
     // A second Ctrl-C, or people that can't say goodbye in time: the sockets close with this process.
     let everyone = async { while people.join_next().await.is_some() {} };
     tokio::select! {
@@ -195,13 +195,13 @@ async fn interrupted() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn forget(rest: &Rest, world: &World) {
-    let ids = (0..world.users).filter_map(|number| UserId::new(&identities::name(number)).ok());
+async fn forget(rest: &Rest, simulation: &Simulation) {
+    let ids = (0..simulation.users).filter_map(|number| UserId::new(&identities::name(number)).ok());
     let mut forgotten = futures_util::stream::iter(ids.map(|id| async move { rest.forget(&id).await }))
         .buffer_unordered(FORGET_AT_ONCE);
     while let Some(result) = forgotten.next().await {
         if let Err(failure) = result {
-            world.counters.borrow_mut().error(format!("forget: {failure}"));
+            simulation.counters.borrow_mut().error(format!("forget: {failure}"));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{World, wait_until};
+use super::{Simulation, wait_until};
 use crate::cli::Simulate;
 use crate::clock;
 use crate::output::terminal;
@@ -46,25 +46,25 @@ impl Progress {
     }
 
     /// Until everyone has tried to connect, at most until then.
-    pub(super) async fn arriving(&self, world: &World, until: Instant) {
+    pub(super) async fn connecting(&self, simulation: &Simulation, until: Instant) {
         self.bar.set_prefix("arriving");
         wait_until(until, || {
-            self.bar.set_position(world.arrived.get());
+            self.bar.set_position(simulation.arrived.get());
             self.bar
-                .set_message(format!("{} errors", world.counters.borrow().error_count()));
-            world.arrived.get() >= world.users
+                .set_message(format!("{} errors", simulation.counters.borrow().error_count()));
+            simulation.arrived.get() >= simulation.users
         })
         .await;
     }
 
     /// Until the time is over.
-    pub(super) async fn living(&self, world: &World, from: Instant, until: Instant) {
+    pub(super) async fn running(&self, simulation: &Simulation, from: Instant, until: Instant) {
         self.bar.set_prefix("living");
         self.bar.set_length(until.saturating_duration_since(from).as_secs());
         wait_until(until, || {
             self.bar
                 .set_position(clock::instant().saturating_duration_since(from).as_secs());
-            let counters = world.counters.borrow();
+            let counters = simulation.counters.borrow();
             self.tell(&format!(
                 "{} here, {} changes, {} deliveries, {} errors",
                 counters.open,

@@ -13,7 +13,7 @@ use crate::cli::Simulate;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, Dataset, ForPeople, Report};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("LATENCY (ms)", "latency"),
@@ -26,7 +26,7 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct SimulationDocument<'a> {
     ok: bool,
     users: u64,
     watch_per_user: u64,
@@ -57,19 +57,19 @@ pub(super) fn show(
     counters: &Counters,
     times: PhaseTimes,
 ) -> Result<(), Failure> {
-    let document = Document {
+    let document = SimulationDocument {
         ok: counters.is_good(),
         users: args.users,
         watch_per_user: args.watch_per_user.min(args.users - 1),
-        arriving_seconds: times.arriving.as_secs_f64(),
-        living_seconds: times.living.as_secs_f64(),
+        arriving_seconds: times.connecting.as_secs_f64(),
+        living_seconds: times.running.as_secs_f64(),
         attempts: counters.attempts,
         connects: counters.connects,
-        connects_per_second: per_second(times.arrived, times.arriving),
+        connects_per_second: per_second(times.arrived, times.connecting),
         changes: times.changes,
-        changes_per_second: per_second(times.changes, times.living),
+        changes_per_second: per_second(times.changes, times.running),
         deliveries: times.deliveries,
-        deliveries_per_second: per_second(times.deliveries, times.living),
+        deliveries_per_second: per_second(times.deliveries, times.running),
         activities: counters.activities,
         reloads: counters.reloads,
         crashes: counters.crashes,
@@ -83,7 +83,7 @@ pub(super) fn show(
     let report = Report {
         items: &[&document],
         dataset: dataset(&document),
-        people: ForPeople::Table {
+        human: HumanOutput::Table {
             above: above(&document),
             below: below(&document),
         },
@@ -106,7 +106,7 @@ fn per_second(count: u64, time: Duration) -> f64 {
     }
 }
 
-fn dataset(document: &Document<'_>) -> Dataset {
+fn dataset(document: &SimulationDocument<'_>) -> Dataset {
     let mut dataset = Dataset::new(&COLUMNS);
     for (name, told) in [
         ("connect", document.connect),
@@ -125,7 +125,7 @@ fn dataset(document: &Document<'_>) -> Dataset {
     dataset
 }
 
-fn above(document: &Document<'_>) -> String {
+fn above(document: &SimulationDocument<'_>) -> String {
     format!(
         "{} people, each watching {} others\n\
          arrived in {:.1} s: {:.0} connects a second\n\
@@ -147,7 +147,7 @@ fn above(document: &Document<'_>) -> String {
     )
 }
 
-fn below(document: &Document<'_>) -> String {
+fn below(document: &SimulationDocument<'_>) -> String {
     if document.error_count == 0 {
         return "\nno errors\n".to_owned();
     }

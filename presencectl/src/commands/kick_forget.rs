@@ -9,13 +9,13 @@ use super::Session;
 use crate::cli::Confirmed;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
-use crate::output::{Cell, Column, Dataset, ForPeople, Report};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 2] = [Column::needed("USER", "userId"), Column::needed("ENDED", "ended")];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Done<'a> {
+struct EndedDocument<'a> {
     user_id: &'a UserId,
     ended: u64,
 }
@@ -62,17 +62,17 @@ fn sessions(count: u64) -> String {
 }
 
 fn show(session: &mut Session, args: &Confirmed, ended: u64, text: String) -> Result<(), Failure> {
-    let done = Done {
+    let document = EndedDocument {
         user_id: &args.user,
         ended,
     };
     let mut dataset = Dataset::new(&COLUMNS);
     dataset.push(vec![Cell::Hostile(args.user.as_str().to_owned()), Cell::Number(ended)]);
     let report = Report {
-        document: &done,
-        items: &[&done],
+        document: &document,
+        items: &[&document],
         dataset,
-        people: ForPeople::Text(text),
+        human: HumanOutput::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)
 }

@@ -11,8 +11,8 @@ use presence::wire::server::ServerMessage;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use super::World;
-use super::identities::Tried;
+use super::Simulation;
+use super::identities::FirstConnection;
 use crate::client::backoff::Backoff;
 use crate::client::messages;
 use crate::client::websocket::{ConnectError, ConnectionLost, Incoming, WebSocket};
@@ -26,15 +26,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// People arrive and do nothing else yet.
-    Arriving,
+    Connecting,
     /// They live.
-    Living,
+    Running,
     /// They leave for good.
-    Leaving,
+    Disconnecting,
 }
 
 /// How a connection ended, for the person.
-enum Left {
+enum Departure {
     /// Back after a while.
     Back(Duration),
     /// Back when the server can have it; it asked for that delay, if any.
@@ -44,8 +44,8 @@ enum Left {
 }
 
 /// A person.
-pub(super) struct Person {
-    world: Rc<World>,
+pub(super) struct SimulatedUser {
+    simulation: Rc<Simulation>,
     number: u64,
     rng: Rng,
     phase: watch::Receiver<Phase>,
@@ -57,12 +57,12 @@ pub(super) struct Person {
     asked_delay: Option<Duration>,
 }
 
-impl Person {
-    /// Person `number` of the world.
-    pub(super) fn new(world: Rc<World>, number: u64, phase: watch::Receiver<Phase>) -> Self {
+impl SimulatedUser {
+    /// SimulatedUser `number` of the simulation.
+    pub(super) fn new(simulation: Rc<Simulation>, number: u64, phase: watch::Receiver<Phase>) -> Self {
         Self {
-            rng: Rng::from_seed(world.seed.wrapping_add(number)),
-            world,
+            rng: Rng::from_seed(simulation.seed.wrapping_add(number)),
+            simulation,
             number,
             phase,
             chosen: CustomStatus::Online,
@@ -80,50 +80,50 @@ impl Person {
             let connected = Box::pin(self.connect()).await;
             if !arrived {
                 arrived = true;
-                self.world.arrived.set(self.world.arrived.get() + 1);
+                self.simulation.arrived.set(self.simulation.arrived.get() + 1);
             }
             let left = match connected {
                 Some(stream) => {
                     backoff.reset();
                     let left = self.stay(stream).await;
-                    self.world.counters.borrow_mut().open -= 1;
+                    self.simulation.counters.borrow_mut().open -= 1;
                     left
                 }
-                None => Left::Lost(None),
+                None => Departure::Lost(None),
             };
             let away = match left {
-                Left::Back(away) => away,
-                Left::Lost(asked) => backoff.next(asked, &mut self.rng),
-                Left::ForGood => return,
+                Departure::Back(away) => away,
+                Departure::Lost(asked) => backoff.next(asked, &mut self.rng),
+                Departure::ForGood => return,
             };
             tokio::select! {
                 () = sleep(away) => {}
-                _ = self.phase.wait_for(|phase| *phase == Phase::Leaving) => return,
+                _ = self.phase.wait_for(|phase| *phase == Phase::Disconnecting) => return,
             }
         }
     }
 
     async fn connect(&mut self) -> Option<WebSocket> {
-        let world = Rc::clone(&self.world);
+        let simulation = Rc::clone(&self.simulation);
         if self.number == 0
-            && let Some(Tried { stream, took }) = world.first.take()
+            && let Some(FirstConnection { stream, took }) = simulation.first.take()
         {
-            world.counters.borrow_mut().attempts += 1;
+            simulation.counters.borrow_mut().attempts += 1;
             return Some(self.connected(stream, took));
         }
         // At the end nobody comes any more, and the waiting ones are let through to see that.
-        let _permit = world.door.acquire().await.ok()?;
-        if *self.phase.borrow() == Phase::Leaving {
+        let _permit = simulation.handshakes.acquire().await.ok()?;
+        if *self.phase.borrow() == Phase::Disconnecting {
             return None;
         }
-        let identity = match world.identities.of(self.number) {
+        let identity = match simulation.identities.of(self.number) {
             Ok(identity) => identity,
             Err(_) => return self.failed_to_connect("the token can't be signed".into()),
         };
         let begun = clock::instant();
-        world.counters.borrow_mut().attempts += 1;
+        simulation.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
-        match Box::pin(WebSocket::connect(&world.target, &identity)).await {
+        match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
             Err(ConnectError::Refused { status, .. }) => {
                 self.failed_to_connect(format!("connect refused with HTTP {status}"))
@@ -133,7 +133,7 @@ impl Person {
     }
 
     fn connected(&self, stream: WebSocket, took: Duration) -> WebSocket {
-        let mut counters = self.world.counters.borrow_mut();
+        let mut counters = self.simulation.counters.borrow_mut();
         counters.connects += 1;
         counters.open += 1;
         counters.connect.record(took);
@@ -141,14 +141,14 @@ impl Person {
     }
 
     fn failed_to_connect(&self, why: String) -> Option<WebSocket> {
-        self.world.counters.borrow_mut().error(why);
+        self.simulation.counters.borrow_mut().error(why);
         None
     }
 
     /// One connection, from the welcome to its end.
-    async fn stay(&mut self, mut stream: WebSocket) -> Left {
+    async fn stay(&mut self, mut stream: WebSocket) -> Departure {
         self.unanswered = None;
-        let watched = self.world.watched_by(self.number);
+        let watched = self.simulation.watched_by(self.number);
         for request in messages::watch(watched.iter().map(String::as_str), None) {
             if let Err(lost) = stream.send(request).await {
                 return self.on_lost(&lost);
@@ -157,11 +157,11 @@ impl Person {
         let mut next_action = self.next_action();
         loop {
             let phase = *self.phase.borrow_and_update();
-            if phase == Phase::Leaving {
+            if phase == Phase::Disconnecting {
                 Box::pin(stream.close(1000)).await;
-                return Left::ForGood;
+                return Departure::ForGood;
             }
-            let acts = phase == Phase::Living && self.world.mean_wait.is_some();
+            let acts = phase == Phase::Running && self.simulation.mean_wait.is_some();
             tokio::select! {
                 _ = self.phase.changed() => next_action = self.next_action(),
                 incoming = stream.next() => match incoming {
@@ -183,31 +183,31 @@ impl Person {
     fn next_action(&mut self) -> Instant {
         clock::instant()
             + self
-                .world
+                .simulation
                 .mean_wait
                 .map_or(Duration::ZERO, |mean| self.rng.exponential(mean))
     }
 
     /// Does something; whoever leaves takes the connection along.
-    async fn act(&mut self, mut stream: WebSocket) -> Result<WebSocket, Left> {
+    async fn act(&mut self, mut stream: WebSocket) -> Result<WebSocket, Departure> {
         let sent = match self.rng.below(100) {
             0..45 => self.switch_status(&mut stream).await,
             45..70 => self.say(&mut stream, messages::activity()).await,
             70..86 => self.say(&mut stream, messages::away()).await,
             86..92 => {
-                self.world.counters.borrow_mut().reloads += 1;
+                self.simulation.counters.borrow_mut().reloads += 1;
                 stream.close(1001).await;
-                return Err(Left::Back(self.between_millis(50, 500)));
+                return Err(Departure::Back(self.between_millis(50, 500)));
             }
             92..96 => {
-                self.world.counters.borrow_mut().crashes += 1;
+                self.simulation.counters.borrow_mut().crashes += 1;
                 drop(stream);
-                return Err(Left::Back(self.between_millis(300, 3000)));
+                return Err(Departure::Back(self.between_millis(300, 3000)));
             }
             _ => {
-                self.world.counters.borrow_mut().leaves += 1;
+                self.simulation.counters.borrow_mut().leaves += 1;
                 stream.close(1000).await;
-                return Err(Left::Back(self.between_millis(1000, 5000)));
+                return Err(Departure::Back(self.between_millis(1000, 5000)));
             }
         };
         match sent {
@@ -217,7 +217,7 @@ impl Person {
     }
 
     async fn say(&self, stream: &mut WebSocket, message: String) -> Result<(), ConnectionLost> {
-        self.world.counters.borrow_mut().activities += 1;
+        self.simulation.counters.borrow_mut().activities += 1;
         stream.send(message).await
     }
 
@@ -227,7 +227,7 @@ impl Person {
         match self.unanswered {
             Some((_, sent)) if now.saturating_duration_since(sent) < ANSWER_TIMEOUT => return Ok(()),
             Some(_) => self
-                .world
+                .simulation
                 .counters
                 .borrow_mut()
                 .error("a change was not answered".into()),
@@ -240,18 +240,18 @@ impl Person {
         self.chosen = if self.rng.below(2) == 0 { others[0] } else { others[1] };
         self.next_change += 1;
         self.unanswered = Some((self.next_change, now));
-        self.world.counters.borrow_mut().change_sent(self.number, now);
+        self.simulation.counters.borrow_mut().change_sent(self.number, now);
         stream.send(messages::set_status(self.next_change, self.chosen)).await
     }
 
     fn on_message(&mut self, message: ServerMessage) {
         let now = clock::instant();
-        let mut counters = self.world.counters.borrow_mut();
+        let mut counters = self.simulation.counters.borrow_mut();
         match message {
             ServerMessage::Presence { users, .. } => {
                 for update in &users {
                     if let Some(person) = self
-                        .world
+                        .simulation
                         .number_of(update.user_id().as_str())
                         .filter(|n| *n != self.number)
                     {
@@ -278,15 +278,15 @@ impl Person {
         }
     }
 
-    fn on_lost(&mut self, lost: &ConnectionLost) -> Left {
+    fn on_lost(&mut self, lost: &ConnectionLost) -> Departure {
         let kind = match lost.code {
             Some(code) => format!("closed by the server with {code}"),
             None => format!("lost: {}", lost.why),
         };
-        self.world.counters.borrow_mut().error(kind);
+        self.simulation.counters.borrow_mut().error(kind);
         match lost.code {
-            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Left::ForGood,
-            _ => Left::Lost(self.asked_delay.take()),
+            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Departure::ForGood,
+            _ => Departure::Lost(self.asked_delay.take()),
         }
     }
 

@@ -28,7 +28,7 @@ struct Known {
 
 /// What was last known of everyone.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct ChangeTracker {
     scope: Scope,
     known: HashMap<UserId, Known>,
     /// Whether there was a whole snapshot before: the first one is the beginning and no change.
@@ -37,7 +37,7 @@ pub(super) struct Changes {
     listed: HashSet<UserId>,
 }
 
-impl Changes {
+impl ChangeTracker {
     /// Nothing known yet.
     pub(super) fn new(scope: Scope) -> Self {
         Self {
@@ -172,8 +172,8 @@ mod tests {
         changes.iter().map(line).collect()
     }
 
-    fn started(scope: Scope, users: Vec<Update>) -> Changes {
-        let mut changes = Changes::new(scope);
+    fn started(scope: Scope, users: Vec<Update>) -> ChangeTracker {
+        let mut changes = ChangeTracker::new(scope);
         changes.begin_snapshot();
         assert_eq!(changes.on_snapshot(users, false, NOW), []);
         assert_eq!(changes.end_snapshot(false, NOW), []);
