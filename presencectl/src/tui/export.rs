@@ -67,7 +67,7 @@ fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: 
         (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &UsersDocument { now, users })?,
         (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
         (ExportData::Changes(changes), ExportFormat::Json) => {
-            json::write_line(&mut out, &ChangesDocument { now, changes })?
+            json::write_line(&mut out, &ChangesDocument { now, changes })?;
         }
     }
     out.flush()

@@ -63,7 +63,7 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
         }
         FollowerEvent::Changed { now, users } => lines::print(output, &tracker.on_presence(users, now))?,
         FollowerEvent::Lost { why, retry_in } => {
-            tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64()))
+            tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64()));
         }
     }
     Ok(())

@@ -182,7 +182,7 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
         };
         let (response, _hung) = tokio::join!(asked, hung);
         assert!(
-            matches!(&response, Some(Response::Stats(Err(why))) if why.contains("not answered")),
+            matches!(&response, Some(Response::Stats(Err(why))) if why.contains("no response")),
             "{response:?}"
         );
     });

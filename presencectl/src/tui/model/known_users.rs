@@ -10,10 +10,10 @@ use presence::{Reason, Status, UserId, Wall};
 use super::change_log::Change;
 use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
-use super::row::{blank, change_of, change_of_record, fill};
+use super::row::{Unapplied, blank, change_of, change_of_record, fill};
 
 /// How many of those who left are remembered.
-pub(crate) const LEFT_MAX: usize = 5_000;
+pub(crate) const DEPARTED_MAX: usize = 5_000;
 
 /// Where a row stands.
 pub(crate) type Slot = u32;
@@ -24,13 +24,13 @@ pub(crate) struct KnownUsers {
     slots: Vec<Option<Row>>,
     free: Vec<Slot>,
     /// Free too, but still among those that changed.
-    spent: Vec<Slot>,
+    reserved: Vec<Slot>,
     index: HashMap<UserId, Slot>,
     counts: Counts,
     /// Who left, in that order, with the number of the leaving: whoever came back meanwhile has another one.
-    left: VecDeque<(Slot, u32)>,
+    departed: VecDeque<(Slot, u32)>,
     /// How many of them are still away.
-    away: usize,
+    departed_count: usize,
     /// The number of the last leaving.
     departures: u32,
     /// Rows that changed since the table took them over, each once.
@@ -41,7 +41,7 @@ pub(crate) struct KnownUsers {
     /// When the first whole snapshot was there: it is the beginning and no change.
     started_at: Option<Wall>,
     /// How many rows the stream told of since the table took them over.
-    untaken: usize,
+    unapplied_changes: usize,
 }
 
 impl KnownUsers {
@@ -98,7 +98,7 @@ impl KnownUsers {
         let is_started = self.is_started();
         users
             .into_iter()
-            .filter_map(|update| self.take(update, now))
+            .filter_map(|update| self.apply_one(update, now))
             .filter(|_| is_started)
             .collect()
     }
@@ -114,7 +114,10 @@ impl KnownUsers {
                 .filter(|(_, row)| row.as_ref().is_some_and(missing))
                 .map(|(slot, _)| slot)
                 .collect();
-            changes = slots.into_iter().filter_map(|slot| self.leave(slot, now)).collect();
+            changes = slots
+                .into_iter()
+                .filter_map(|slot| self.presume_offline(slot, now))
+                .collect();
         }
         self.started_at = self.started_at.or(Some(now));
         changes
@@ -131,8 +134,8 @@ impl KnownUsers {
             let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            let is_known_at_last = row.is_presumed && record.status == Status::Offline;
-            if is_known_at_last && row.revision < record.revision {
+            let is_now_known = row.is_presumed_offline && record.status == Status::Offline;
+            if is_now_known && row.revision < record.revision {
                 fill(row, &record, node);
                 self.touch(slot);
             } else if row.revision == record.revision {
@@ -146,63 +149,63 @@ impl KnownUsers {
     }
 
     /// Lets go of those who left first, if more did than are remembered; never of the one that is looked at.
-    pub(crate) fn forget_surplus(&mut self, looked_at: Option<&UserId>) {
-        while self.away > LEFT_MAX {
-            let Some((slot, departure)) = self.left.pop_front() else {
+    pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
+        while self.departed_count > DEPARTED_MAX {
+            let Some((slot, departure)) = self.departed.pop_front() else {
                 return;
             };
             let row = self.row(slot).filter(|row| row.departure == departure);
             if row.is_some_and(|row| Some(&row.user) == looked_at) {
-                self.left.push_back((slot, departure));
+                self.departed.push_back((slot, departure));
             } else if row.is_some() {
-                self.bury(slot);
+                self.remove(slot);
             }
         }
-        if self.left.len() > 2 * LEFT_MAX {
+        if self.departed.len() > 2 * DEPARTED_MAX {
             let slots = &self.slots;
-            let is_away = |slot: Slot, departure| {
+            let is_departed = |slot: Slot, departure| {
                 let row = slots.get(slot as usize).and_then(Option::as_ref);
                 row.is_some_and(|row| row.departure == departure)
             };
-            self.left.retain(|(slot, departure)| is_away(*slot, *departure));
+            self.departed.retain(|(slot, departure)| is_departed(*slot, *departure));
         }
     }
 
     /// What changed since the last call, each once; rows that are to go are still there.
-    pub(crate) fn take_touched(&mut self) -> Vec<Slot> {
+    pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
         let mut touched = std::mem::take(&mut self.touched);
         let slots = &mut self.slots;
         touched.retain(|slot| {
             let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
             row.is_some_and(|row| {
-                (row.is_touched, row.is_told, row.is_taken) = (false, false, true);
+                (row.unapplied, row.is_in_table) = (Unapplied::Nothing, true);
                 true
             })
         });
-        self.free.append(&mut self.spent);
-        self.untaken = 0;
+        self.free.append(&mut self.reserved);
+        self.unapplied_changes = 0;
         touched
     }
 
     /// Whether a row is to go. [`Self::drop_row`] does it, once nothing points at it.
-    pub(crate) fn is_gone(&self, slot: Slot) -> bool {
-        self.row(slot).is_none_or(|row| row.is_gone)
+    pub(crate) fn is_removed(&self, slot: Slot) -> bool {
+        self.row(slot).is_none_or(|row| row.is_removed)
     }
 
     /// Nothing points at the row any more.
     pub(crate) fn drop_row(&mut self, slot: Slot) {
-        if self.row(slot).is_some_and(|row| row.is_gone) {
+        if self.row(slot).is_some_and(|row| row.is_removed) {
             self.slots[slot as usize] = None;
             self.free.push(slot);
         }
     }
 
     /// How many users changed since the table took them over, by what the stream told.
-    pub(crate) const fn untaken(&self) -> usize {
-        self.untaken
+    pub(crate) const fn unapplied_changes(&self) -> usize {
+        self.unapplied_changes
     }
 
-    fn take(&mut self, update: Update, now: Wall) -> Option<Change> {
+    fn apply_one(&mut self, update: Update, now: Wall) -> Option<Change> {
         let slot = self.index.get(update.user_id().as_str()).copied();
         match (update, slot) {
             (Update::Removed(removed), Some(slot)) => {
@@ -211,8 +214,8 @@ impl KnownUsers {
                     revision: removed.revision,
                     ..change_of(row, None, now)
                 };
-                self.touch_told(slot);
-                self.bury(slot);
+                self.touch_changed(slot);
+                self.remove(slot);
                 Some(change)
             }
             (Update::Removed(_), None) => None,
@@ -229,12 +232,12 @@ impl KnownUsers {
         if record.revision < row.revision {
             return None;
         }
-        let is_news = record.revision > row.revision;
+        let is_newer = record.revision > row.revision;
         let (from, custom_status, note) = (row.status, row.custom_status, row.note);
         let row = fill(row, &record, node);
         // A snapshot repeats what is as it was, after a restart with a higher revision.
         let differs = from != row.status || custom_status != row.custom_status || note != row.note;
-        let change = (is_news && differs).then(|| Change {
+        let change = (is_newer && differs).then(|| Change {
             at: if from == row.status {
                 now
             } else {
@@ -245,7 +248,7 @@ impl KnownUsers {
         });
         self.count(slot, from, record.status);
         match change {
-            Some(_) => self.touch_told(slot),
+            Some(_) => self.touch_changed(slot),
             None => self.touch(slot),
         }
         change
@@ -257,10 +260,10 @@ impl KnownUsers {
         fill(&mut row, &record, node);
         let is_present = row.status != Status::Offline;
         // Whoever came and went between two words left since, and chose nothing; a choice made while away motion no time.
-        let has_left = row
+        let has_departed = row
             .since
             .is_some_and(|since| self.started_at.is_some_and(|at| since > at));
-        let only_custom_status = !is_present && !has_left;
+        let only_custom_status = !is_present && !has_departed;
         let change = Change {
             at: if only_custom_status {
                 now
@@ -273,9 +276,11 @@ impl KnownUsers {
         if only_custom_status {
             return Some(change);
         }
-        let spent = self.spent.pop();
-        row.is_touched = spent.is_some();
-        let slot = spent.or_else(|| self.free.pop()).unwrap_or_else(|| {
+        let reserved = self.reserved.pop();
+        if reserved.is_some() {
+            row.unapplied = Unapplied::Refresh;
+        }
+        let slot = reserved.or_else(|| self.free.pop()).unwrap_or_else(|| {
             self.slots.push(None);
             Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
         });
@@ -283,14 +288,14 @@ impl KnownUsers {
         self.slots[slot as usize] = Some(row);
         self.count(slot, Status::Offline, record.status);
         if !is_present {
-            self.depart(slot);
+            self.record_departure(slot);
         }
-        self.touch_told(slot);
+        self.touch_changed(slot);
         Some(change)
     }
 
     /// Shows a user as gone of whom nothing was told but that it is not present.
-    fn leave(&mut self, slot: Slot, now: Wall) -> Option<Change> {
+    fn presume_offline(&mut self, slot: Slot, now: Wall) -> Option<Change> {
         let row = self.slots.get_mut(slot as usize)?.as_mut()?;
         let change = Change {
             reason: Some(Reason::NoSession),
@@ -298,29 +303,29 @@ impl KnownUsers {
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
         (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
-        (row.sessions, row.node, row.is_presumed) = (0, 0, true);
+        (row.sessions, row.node, row.is_presumed_offline) = (0, 0, true);
         self.count(slot, from, Status::Offline);
-        self.touch_told(slot);
+        self.touch_changed(slot);
         Some(change)
     }
 
     /// Nobody finds the row any more; the table may still hold it.
-    fn bury(&mut self, slot: Slot) {
+    fn remove(&mut self, slot: Slot) {
         let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
-        row.is_gone = true;
-        let (user, is_taken) = (row.user.clone(), row.is_taken);
+        row.is_removed = true;
+        let (user, is_in_table) = (row.user.clone(), row.is_in_table);
         self.index.remove(user.as_str());
         self.count(slot, from, Status::Offline);
-        self.come_back(slot);
-        if is_taken {
+        self.clear_departure(slot);
+        if is_in_table {
             self.touch(slot);
         } else {
             // Nothing ever pointed at it, and nothing may for long: while the table is held.
             self.slots[slot as usize] = None;
-            self.spent.push(slot);
+            self.reserved.push(slot);
         }
     }
 
@@ -334,44 +339,48 @@ impl KnownUsers {
         }
         match (from, to) {
             (Status::Offline, Status::Offline) => {}
-            (_, Status::Offline) => self.depart(slot),
-            (Status::Offline, _) => self.come_back(slot),
+            (_, Status::Offline) => self.record_departure(slot),
+            (Status::Offline, _) => self.clear_departure(slot),
             _ => {}
         }
     }
 
     /// The user is the last one who left.
-    fn depart(&mut self, slot: Slot) {
+    fn record_departure(&mut self, slot: Slot) {
         self.departures = self.departures.wrapping_add(1).max(1);
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
             row.departure = self.departures;
-            self.left.push_back((slot, self.departures));
-            self.away += 1;
+            self.departed.push_back((slot, self.departures));
+            self.departed_count += 1;
         }
     }
 
     /// The user is none of those who left.
-    fn come_back(&mut self, slot: Slot) {
+    fn clear_departure(&mut self, slot: Slot) {
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
             && std::mem::take(&mut row.departure) != 0
         {
-            self.away = self.away.saturating_sub(1);
+            self.departed_count = self.departed_count.saturating_sub(1);
         }
     }
 
-    fn touch_told(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && !std::mem::replace(&mut row.is_told, true)
-        {
-            self.untaken += 1;
+    /// The stream reported a change of the row.
+    fn touch_changed(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            match std::mem::replace(&mut row.unapplied, Unapplied::Change) {
+                Unapplied::Nothing => self.touched.push(slot),
+                Unapplied::Refresh => {}
+                Unapplied::Change => return,
+            }
+            self.unapplied_changes += 1;
         }
-        self.touch(slot);
     }
 
     fn touch(&mut self, slot: Slot) {
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && !std::mem::replace(&mut row.is_touched, true)
+            && row.unapplied == Unapplied::Nothing
         {
+            row.unapplied = Unapplied::Refresh;
             self.touched.push(slot);
         }
     }

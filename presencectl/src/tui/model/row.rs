@@ -5,6 +5,16 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::change_log::Change;
 
+/// What changed in a row since the table applied it, the larger change last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unapplied {
+    Nothing,
+    /// Times or sessions, which a response brought, or the selection.
+    Refresh,
+    /// A change that the stream reported.
+    Change,
+}
+
 /// One user.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
@@ -24,16 +34,14 @@ pub(crate) struct Row {
     pub(super) generation: u32,
     /// The number of its leaving; 0 while it is present.
     pub(super) departure: u32,
-    /// It left while nobody listened: since when is not known.
-    pub(super) is_presumed: bool,
-    /// The table has not taken over what changed.
-    pub(super) is_touched: bool,
-    /// And the stream told of it.
-    pub(super) is_told: bool,
-    /// The table has it.
-    pub(super) is_taken: bool,
-    /// It is to be dropped as soon as the table lets go of it.
-    pub(super) is_gone: bool,
+    /// A complete snapshot lacked the user, so its status is OFFLINE; since when is not known.
+    pub(super) is_presumed_offline: bool,
+    /// What the table has not applied yet.
+    pub(super) unapplied: Unapplied,
+    /// The table has a reference to the row.
+    pub(super) is_in_table: bool,
+    /// The user was removed; the row is dropped once the table has no reference to it.
+    pub(super) is_removed: bool,
 }
 
 /// A user nothing is known of yet.
@@ -52,11 +60,10 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
         revision: Revision::new(0),
         generation,
         departure: 0,
-        is_presumed: false,
-        is_touched: false,
-        is_told: false,
-        is_taken: false,
-        is_gone: false,
+        is_presumed_offline: false,
+        unapplied: Unapplied::Nothing,
+        is_in_table: false,
+        is_removed: false,
     }
 }
 
@@ -72,7 +79,7 @@ pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row 
     row.custom_status = record.custom_status;
     row.note = crate::output::records::note(record);
     row.revision = record.revision;
-    row.is_presumed = false;
+    row.is_presumed_offline = false;
     row
 }
 

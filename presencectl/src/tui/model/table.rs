@@ -88,7 +88,7 @@ impl Table {
         self.filter = filter;
         self.is_changed = true;
         let row = self.selected.as_ref().and_then(|user| known_users.find(user));
-        if !row.is_some_and(|(_, row)| self.fits(row)) {
+        if !row.is_some_and(|(_, row)| self.matches_filter(row)) {
             self.deselect();
             (self.cursor, self.top) = (0, 0);
         }
@@ -123,9 +123,9 @@ impl Table {
     }
 
     /// How many of them are listed for what they are, and not because they are selected.
-    pub(crate) fn fitting(&self, known_users: &KnownUsers) -> usize {
+    pub(crate) fn matching(&self, known_users: &KnownUsers) -> usize {
         let row = self.listed.get(self.cursor).and_then(|slot| known_users.row(*slot));
-        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.fits(row));
+        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.matches_filter(row));
         self.listed.len() - usize::from(is_kept)
     }
 
@@ -234,19 +234,19 @@ impl Table {
     pub(crate) fn apply_pending(&mut self, known_users: &mut KnownUsers, rows: usize) {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
-        known_users.forget_surplus(self.selected.as_ref());
+        known_users.evict_departed(self.selected.as_ref());
         if self.is_held && !self.is_changed {
             return;
         }
         for user in std::mem::take(&mut self.deselected) {
             known_users.touch_user(&user);
         }
-        let touched = known_users.take_touched();
+        let touched = known_users.take_unapplied();
         if touched.is_empty() && !self.is_changed {
             return;
         }
         let line = self.is_in_sight().then(|| self.cursor - self.top);
-        let heir = self.heir(known_users);
+        let successor = self.successor(known_users);
         self.keep_by_user(known_users, &touched);
         if std::mem::take(&mut self.is_changed) {
             self.list_anew(known_users);
@@ -254,10 +254,10 @@ impl Table {
             self.merge(known_users, &touched);
         }
         touched.iter().for_each(|slot| known_users.drop_row(*slot));
-        self.find_cursor(known_users, line, heir, rows);
+        self.find_cursor(known_users, line, successor, rows);
     }
 
-    fn find_cursor(&mut self, known_users: &KnownUsers, line: Option<usize>, heir: Option<Slot>, rows: usize) {
+    fn find_cursor(&mut self, known_users: &KnownUsers, line: Option<usize>, successor: Option<Slot>, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self.top.min(last);
         let Some(user) = &self.selected else {
@@ -276,25 +276,25 @@ impl Table {
             }
             // Forgotten: the row that moved up is next, or the last one.
             None => {
-                let place = |heir| self.listed.iter().position(|listed| *listed == heir);
-                let at = heir.map_or(usize::MAX, |heir| place(heir).unwrap_or(self.cursor));
+                let place = |successor| self.listed.iter().position(|listed| *listed == successor);
+                let at = successor.map_or(usize::MAX, |successor| place(successor).unwrap_or(self.cursor));
                 self.select(known_users, at, rows);
             }
         }
     }
 
     /// Who stands below the selected one and stays.
-    fn heir(&self, known_users: &KnownUsers) -> Option<Slot> {
+    fn successor(&self, known_users: &KnownUsers) -> Option<Slot> {
         let below = self.listed.get(self.cursor..).unwrap_or_default();
-        below.iter().copied().find(|slot| !known_users.is_gone(*slot))
+        below.iter().copied().find(|slot| !known_users.is_removed(*slot))
     }
 
     /// Whoever is selected stays listed until the selection motion on.
-    fn passes(&self, row: &Row) -> bool {
-        self.fits(row) || self.selected.as_ref() == Some(&row.user)
+    fn is_listed_row(&self, row: &Row) -> bool {
+        self.matches_filter(row) || self.selected.as_ref() == Some(&row.user)
     }
 
-    fn fits(&self, row: &Row) -> bool {
+    fn matches_filter(&self, row: &Row) -> bool {
         match self.filter {
             Filter::Present => row.status != Status::Offline,
             Filter::Only(status) => row.status == status,

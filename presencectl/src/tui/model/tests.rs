@@ -6,7 +6,7 @@ use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
-use super::known_users::{KnownUsers, LEFT_MAX, Slot};
+use super::known_users::{DEPARTED_MAX, KnownUsers, Slot};
 use super::sort_order::SortOrder;
 use super::table::Table;
 use super::user_column::UserColumn;
@@ -250,7 +250,7 @@ fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
     known_users.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["bob", "cid"]);
-    assert_eq!(known_users.untaken(), 2);
+    assert_eq!(known_users.unapplied_changes(), 2);
     table.set_held(false);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
@@ -296,17 +296,17 @@ fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in
 fn who_left_is_remembered_and_not_for_ever() {
     let (mut known_users, mut table) = (started(vec![]), Table::default());
     table.set_filter(&known_users, Filter::Only(Status::Offline));
-    for number in 0..LEFT_MAX + 10 {
+    for number in 0..DEPARTED_MAX + 10 {
         let name = format!("user-{number:05}");
         known_users.apply(vec![update(&name, Status::Online, 1)], NOW);
         known_users.apply(vec![update(&name, Status::Offline, 2)], NOW);
     }
     table.apply_pending(&mut known_users, 10);
     table.apply_pending(&mut known_users, 10);
-    assert_eq!(table.len(), LEFT_MAX);
+    assert_eq!(table.len(), DEPARTED_MAX);
     assert!(known_users.find(&user("user-00000")).is_none());
     known_users.apply(vec![update("user-00000", Status::Online, 3)], NOW);
-    assert_eq!(known_users.slots(), LEFT_MAX + 10, "its place is used again");
+    assert_eq!(known_users.slots(), DEPARTED_MAX + 10, "its place is used again");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let (table, total) = (&model.table, model.known_users.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
-    let listed = format::count(table.fitting(&model.known_users) as u64);
+    let listed = format::count(table.matching(&model.known_users) as u64);
     match table.filter() {
         // Before the first picture nobody is counted.
         Filter::Present if !model.known_users.is_started() && table.len() == 0 => {}
@@ -100,7 +100,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         pieces.push(span("best match first ", theme.faint()));
     }
     if model.paused_since.is_some() {
-        let moved = model.known_users.untaken() as u64;
+        let moved = model.known_users.unapplied_changes() as u64;
         pieces.push(span(
             format!("held; {} changed ", format::count(moved)),
             theme.unusual(),

@@ -10,14 +10,14 @@ impl Table {
     /// New users take their places by id, those that go leave theirs.
     pub(super) fn keep_by_user(&mut self, known_users: &KnownUsers, touched: &[Slot]) {
         let id = |slot: &Slot| known_users.row(*slot).map(|row| &row.user);
-        if touched.iter().any(|slot| known_users.is_gone(*slot)) {
-            self.by_user.retain(|slot| !known_users.is_gone(*slot));
+        if touched.iter().any(|slot| known_users.is_removed(*slot)) {
+            self.by_user.retain(|slot| !known_users.is_removed(*slot));
         }
         let is_known = |slot: &Slot| self.by_user.binary_search_by(|other| id(other).cmp(&id(slot))).is_ok();
         let mut new: Vec<Slot> = touched
             .iter()
             .copied()
-            .filter(|slot| !known_users.is_gone(*slot) && !is_known(slot))
+            .filter(|slot| !known_users.is_removed(*slot) && !is_known(slot))
             .collect();
         new.sort_unstable_by(|a, b| id(a).cmp(&id(b)));
         self.by_user = merged(&self.by_user, &new, |a, b| id(a).cmp(&id(b)));
@@ -79,7 +79,7 @@ impl Table {
     fn key(&mut self, known_users: &KnownUsers, slot: Slot) -> Option<i64> {
         let row = known_users
             .row(slot)
-            .filter(|row| !known_users.is_gone(slot) && self.passes(row))?;
+            .filter(|row| !known_users.is_removed(slot) && self.is_listed_row(row))?;
         if let Some(query) = &mut self.query {
             query.ask(slot, &row.user)?;
         }

@@ -25,7 +25,7 @@ fn who_was_forgotten_and_came_back_is_found_however_many_leave_meanwhile() {
     leave(&mut known_users, "ann", 1);
     known_users.apply(vec![removed("ann", 3)], NOW);
     known_users.apply(vec![update("ann", Status::Online, 4)], NOW);
-    crowd_leaves(&mut known_users, LEFT_MAX);
+    crowd_leaves(&mut known_users, DEPARTED_MAX);
     table.apply_pending(&mut known_users, 10);
     assert!(known_users.find(&user("ann")).is_some());
     known_users.apply(vec![update("ann", Status::Idle, 5)], NOW);
@@ -41,17 +41,17 @@ fn a_choice_of_somebody_who_left_keeps_nobody_for_ever() {
     let mut chosen = record("ann", Status::Offline, 3);
     chosen.custom_status = Some(CustomStatus::Idle);
     known_users.apply(vec![Update::Record(chosen)], NOW);
-    crowd_leaves(&mut known_users, LEFT_MAX);
+    crowd_leaves(&mut known_users, DEPARTED_MAX);
     table.apply_pending(&mut known_users, 10);
     assert!(known_users.find(&user("ann")).is_none());
-    assert_eq!(table.len(), LEFT_MAX);
+    assert_eq!(table.len(), DEPARTED_MAX);
 }
 
 #[test]
 fn who_comes_and_goes_all_day_pushes_nobody_else_out() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     leave(&mut known_users, "bob", 1);
-    for number in 0..3 * LEFT_MAX as u64 {
+    for number in 0..3 * DEPARTED_MAX as u64 {
         leave(&mut known_users, "ann", 2 * number + 1);
     }
     table.apply_pending(&mut known_users, 10);
@@ -65,7 +65,7 @@ fn who_is_selected_stays_in_the_table_however_many_leave_after() {
     table.select(&known_users, 0, 10);
     known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
     table.apply_pending(&mut known_users, 10);
-    crowd_leaves(&mut known_users, LEFT_MAX + 10);
+    crowd_leaves(&mut known_users, DEPARTED_MAX + 10);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("ann")));
     assert_eq!(names(&known_users, table.listed()), ["ann"]);
@@ -105,11 +105,11 @@ fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
         table.apply_pending(&mut known_users, 10);
         assert_eq!(names(&known_users, table.listed()), ["ann"]);
     }
-    assert!(known_users.slots() <= LEFT_MAX + 2_000, "{}", known_users.slots());
+    assert!(known_users.slots() <= DEPARTED_MAX + 2_000, "{}", known_users.slots());
     table.set_held(false);
     table.set_filter(&known_users, Filter::Only(Status::Offline));
     table.apply_pending(&mut known_users, 10);
-    assert_eq!(table.len(), LEFT_MAX);
+    assert_eq!(table.len(), DEPARTED_MAX);
 }
 
 #[test]
@@ -122,16 +122,16 @@ fn only_what_the_stream_told_is_counted_as_changed() {
     known_users.refresh(vec![fresh]);
     // As after a restart of the daemon: as before, with another revision.
     known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
-    assert_eq!(known_users.untaken(), 0, "nobody changed");
+    assert_eq!(known_users.unapplied_changes(), 0, "nobody changed");
     known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
     known_users.apply(
         vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
         NOW,
     );
-    assert_eq!(known_users.untaken(), 2);
+    assert_eq!(known_users.unapplied_changes(), 2);
     table.set_held(false);
     table.apply_pending(&mut known_users, 10);
-    assert_eq!(known_users.untaken(), 0);
+    assert_eq!(known_users.unapplied_changes(), 0);
 }
 
 #[test]
@@ -142,10 +142,10 @@ fn who_is_listed_only_because_it_is_selected_is_not_counted() {
     table.select(&known_users, 0, 10);
     known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
     table.apply_pending(&mut known_users, 10);
-    assert_eq!((table.len(), table.fitting(&known_users)), (2, 1));
+    assert_eq!((table.len(), table.matching(&known_users)), (2, 1));
     table.set_filter(&known_users, Filter::Only(Status::Offline));
     table.apply_pending(&mut known_users, 10);
-    assert_eq!((table.len(), table.fitting(&known_users)), (1, 1));
+    assert_eq!((table.len(), table.matching(&known_users)), (1, 1));
 }
 
 #[test]
