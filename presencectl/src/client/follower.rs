@@ -1,5 +1,5 @@
-//! RunningFollower the change stream over lost connections: it attaches as an observer, tells what comes, and when the daemon is lost
-//! looks for it anew with growing jittered delays and resumes where it was. What is done with the news is the caller's.
+//! Follows the change stream as an observer and reconnects: when the connection is lost it runs discovery again, with
+//! growing jittered delays, and resumes from its cursor. What happens with the events is the caller's decision.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,71 +20,58 @@ use super::websocket::{ConnectError, ConnectionLost, Identity, Incoming, WebSock
 use crate::failure::{Exit, Failure};
 use crate::rng::Rng;
 
-/// On top of two pings, how long the server may be silent before the connection counts as lost.
+/// Added to two ping intervals: a connection without traffic for that long counts as lost.
 const SILENCE_SPARE: Duration = Duration::from_secs(15);
 
-/// What follows.
+/// What the caller receives.
 #[derive(Debug)]
 pub(crate) enum FollowerEvent {
-    /// A daemon answers; the whole picture, or what was missed, comes next.
+    /// Connected; a complete snapshot, or the changes since the cursor, follow.
     Connected {
-        /// Which.
         target: Box<Target>,
-        /// The node's name.
         node: String,
-        /// Of the daemon.
+        /// The daemon's version.
         version: String,
-        /// Whether it was lost before.
-        is_back: bool,
+        /// Whether this is a reconnect.
+        is_reconnect: bool,
     },
-    /// A frame of a snapshot.
+    /// One frame of a snapshot.
     Snapshot {
-        /// The server's clock.
         now: Wall,
-        /// Records, and who was removed.
         users: Vec<Update>,
-        /// Whether users not listed are as they were.
+        /// Whether users that are not listed are unchanged.
         resumed: bool,
-        /// Whether it is the last frame.
+        /// Whether this is the last frame.
         done: bool,
     },
-    /// Users changed.
     Changed {
-        /// The server's clock.
         now: Wall,
-        /// Records, and who was removed.
         users: Vec<Update>,
     },
-    /// The daemon is lost, or not back yet.
+    /// The connection was lost, or a reconnect failed.
     Lost {
-        /// Which of both, and why.
         why: String,
-        /// When it is tried again.
         retry_in: Duration,
     },
 }
 
-/// A connection that stands.
+/// An established connection.
 pub(crate) struct Connection {
     target: Target,
     stream: WebSocket,
     node: String,
     version: String,
-    /// After so long without a sign of life it counts as lost.
+    /// The connection counts as lost after this long without traffic.
     silence: Duration,
 }
 
 impl Connection {
-    /// Connects as an observer. A token would make the watcher itself appear as present.
-    ///
-    /// # Errors
-    /// Says who refused, or why nobody answers.
+    /// Connects as an observer. With a token the observer would itself be present, so a token is rejected.
     pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
         if matches!(target.credential, Credential::Token { .. }) {
-            return Err(ConnectError::Refused {
+            return Err(ConnectError::Rejected {
                 status: 403,
-                detail: "this needs the daemon's secret: with a token, whoever listens would be shown as present"
-                    .into(),
+                detail: "this needs the daemon's secret: a connection with a token would make its user present".into(),
             });
         }
         let (stream, welcome) = WebSocket::connect(target, &Identity::Observer).await?;
@@ -98,35 +85,35 @@ impl Connection {
     }
 }
 
-/// How an impatient one follows: somebody looks at a screen and takes what stands there for true.
+/// Liveness checks and retry delays for interactive use, where the screen must not show outdated data unmarked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LivenessPolicy {
-    /// It never waits longer than this before it tries again, whatever the server asks for in its goodbye (1012). That one asks so that a
-    /// herd of users does not come back all at once; one operator is no herd, and wants to see how the herd comes back.
+    /// Bounds the delay between attempts, even where the server requests a longer one in its goodbye (1012). The server
+    /// spreads out the reconnects of many users; a single operator adds no load and wants to see the users return.
     pub(crate) max_retry_delay: Duration,
-    /// After so long without a sign of life it asks for one: the server's own pings are too far apart to tell a dead network by them.
+    /// Sends a ping after this long without traffic: the server's own pings are too far apart to detect a dead network.
     pub(crate) ping_after: Duration,
-    /// It gives the connection up if none comes within this.
+    /// The connection counts as lost if nothing arrives within this time after the ping.
     pub(crate) pong_timeout: Duration,
 }
 
-/// What lives longer than one connection.
+/// State that survives the connection.
 pub(crate) struct Follower {
     finder: Finder,
     users: Vec<UserId>,
     backoff: Backoff,
-    /// None for one that waits as the server asks.
+    /// `None` follows the server's requested delays and pings.
     liveness: Option<LivenessPolicy>,
-    /// Where to resume: everything up to it was told.
+    /// Where to resume: everything up to it was passed on.
     cursor: Option<String>,
-    /// Watch requests without their whole snapshot. Until it is 0 a cursor covers only part of the users.
-    unanswered: usize,
-    /// What the server asked for when it said goodbye.
-    asked_delay: Option<Duration>,
+    /// Watch requests whose snapshot is incomplete. Until it is 0 a cursor covers only some of the users.
+    incomplete_snapshots: usize,
+    /// The delay that the server requested in its goodbye.
+    requested_delay: Option<Duration>,
 }
 
 impl Follower {
-    /// Follows these users; nobody named: everyone.
+    /// Follows these users; an empty list follows everyone.
     pub(crate) fn new(finder: Finder, users: Vec<UserId>) -> Self {
         Self {
             finder,
@@ -134,62 +121,58 @@ impl Follower {
             backoff: Backoff::default(),
             liveness: None,
             cursor: None,
-            unanswered: 0,
-            asked_delay: None,
+            incomplete_snapshots: 0,
+            requested_delay: None,
         }
     }
 
-    /// The same, with little patience.
     #[must_use]
     pub(crate) fn with_liveness(mut self, liveness: LivenessPolicy) -> Self {
-        self.backoff = Backoff::up_to(liveness.max_retry_delay);
+        self.backoff = Backoff::bounded_by(liveness.max_retry_delay);
         self.liveness = Some(liveness);
         self
     }
 
-    /// Follows for ever, or until `tell` has had enough, or it makes no sense to try again. Without a connection it begins as after a
-    /// lost one, at once. `now` ends a wait early.
-    ///
-    /// # Errors
-    /// What `tell` said, or why it makes no sense.
+    /// Follows until `handle` fails or a retry is pointless, which is the error returned. Without a first connection it
+    /// begins with a reconnect. `retry_now` cuts a delay short.
     pub(crate) async fn follow(
         &mut self,
         first: Option<Connection>,
-        now: &Notify,
-        mut tell: impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
+        retry_now: &Notify,
+        mut handle: impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut rng = Rng::new();
         let mut connected = first.map(|first| (first, false));
         loop {
             let why = match connected.take() {
-                Some((attached, is_back)) => {
-                    let lost = self.stay(attached, is_back, &mut tell).await?;
-                    if self.unanswered == 0 {
+                Some((attached, is_reconnect)) => {
+                    let lost = self.stay(attached, is_reconnect, &mut handle).await?;
+                    if self.incomplete_snapshots == 0 {
                         self.backoff.reset();
                     }
-                    stop_if_told(&lost)?;
-                    format!("lost the daemon: {}", lost.why)
+                    check_close_code(&lost)?;
+                    format!("connection to the daemon lost: {}", lost.why)
                 }
                 None => match self.reconnect().await? {
                     Ok(attached) => {
                         connected = Some((attached, true));
                         continue;
                     }
-                    Err(why) => format!("the daemon is not back yet: {why}"),
+                    Err(why) => format!("reconnect failed: {why}"),
                 },
             };
             let longest = self.liveness.map_or(Duration::MAX, |liveness| liveness.max_retry_delay);
-            let asked = self.asked_delay.take().map(|asked| asked.min(longest));
-            let retry_in = self.backoff.next(asked, &mut rng);
-            tell(FollowerEvent::Lost { why, retry_in }).await?;
+            let requested = self.requested_delay.take().map(|delay| delay.min(longest));
+            let retry_in = self.backoff.next(requested, &mut rng);
+            handle(FollowerEvent::Lost { why, retry_in }).await?;
             tokio::select! {
                 () = sleep(retry_in) => {}
-                () = now.notified() => {}
+                () = retry_now.notified() => {}
             }
         }
     }
 
-    /// Looks for the daemon anew, because it may have come back elsewhere. Only what time won't mend is a failure.
+    /// Runs discovery again, because a restarted daemon may have another address. Only permanent failures are errors.
     async fn reconnect(&self) -> Result<Result<Connection, String>, Failure> {
         let target = match self.finder.find() {
             Ok(target) => target,
@@ -198,17 +181,17 @@ impl Follower {
         };
         match Connection::open(&target).await {
             Ok(attached) => Ok(Ok(attached)),
-            Err(error @ ConnectError::Refused { status: 401 | 403, .. }) => Err(error.failure(&target)),
+            Err(error @ ConnectError::Rejected { status: 401 | 403, .. }) => Err(error.failure(&target)),
             Err(error) => Ok(Err(error.to_string())),
         }
     }
 
-    /// Tells until the connection is over, and says how it ended.
+    /// Passes on events until the connection ends.
     async fn stay(
         &mut self,
         attached: Connection,
-        is_back: bool,
-        tell: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
+        is_reconnect: bool,
+        handle: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
     ) -> Result<ConnectionLost, Failure> {
         let Connection {
             target,
@@ -217,11 +200,11 @@ impl Follower {
             version,
             silence,
         } = attached;
-        tell(FollowerEvent::Connected {
+        handle(FollowerEvent::Connected {
             target: Box::new(target),
             node,
             version,
-            is_back,
+            is_reconnect,
         })
         .await?;
         let since = self.cursor.as_deref();
@@ -229,7 +212,7 @@ impl Follower {
             true => vec![messages::watch_all(since)],
             false => messages::watch(self.users.iter().map(UserId::as_str), since),
         };
-        self.unanswered = requests.len();
+        self.incomplete_snapshots = requests.len();
         for request in requests {
             if let Err(lost) = stream.send(request).await {
                 return Ok(lost);
@@ -239,16 +222,16 @@ impl Follower {
             match self.receive(&mut stream, silence).await {
                 Err(lost) => return Ok(lost),
                 Ok(Incoming::Ignored) => {}
-                Ok(Incoming::Message(message)) => self.on_message(*message, tell).await?,
+                Ok(Incoming::Message(message)) => self.on_message(*message, handle).await?,
             }
         }
     }
 
-    /// What comes next, or that nothing comes any more.
+    /// Receives the next message, or detects that the connection is dead.
     async fn receive(&self, stream: &mut WebSocket, silence: Duration) -> Result<Incoming, ConnectionLost> {
         let silent = |length: Duration| ConnectionLost {
             code: None,
-            why: format!("it has been silent for {} s", length.as_secs()),
+            why: format!("no traffic for {} s", length.as_secs()),
         };
         let Some(liveness) = self.liveness else {
             let next = timeout(silence, stream.next()).await;
@@ -268,7 +251,7 @@ impl Follower {
     async fn on_message(
         &mut self,
         message: ServerMessage,
-        tell: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
+        handle: &mut impl AsyncFnMut(FollowerEvent) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match message {
             ServerMessage::Snapshot {
@@ -279,7 +262,7 @@ impl Follower {
                 done,
                 ..
             } => {
-                tell(FollowerEvent::Snapshot {
+                handle(FollowerEvent::Snapshot {
                     now,
                     users,
                     resumed,
@@ -287,16 +270,16 @@ impl Follower {
                 })
                 .await?;
                 if done {
-                    self.unanswered = self.unanswered.saturating_sub(1);
+                    self.incomplete_snapshots = self.incomplete_snapshots.saturating_sub(1);
                     self.reached(cursor);
                 }
             }
             ServerMessage::Presence { cursor, now, users } => {
-                tell(FollowerEvent::Changed { now, users }).await?;
+                handle(FollowerEvent::Changed { now, users }).await?;
                 self.reached(cursor);
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
-                self.asked_delay = reconnect_after_ms.map(Duration::from_millis);
+                self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
             }
             ServerMessage::Error { code, message, .. } => {
                 let code = serde_json::to_value(code)
@@ -311,17 +294,21 @@ impl Follower {
     }
 
     fn reached(&mut self, cursor: String) {
-        if self.unanswered == 0 {
+        if self.incomplete_snapshots == 0 {
             self.cursor = Some(cursor);
         }
     }
 }
 
-/// Some close codes say not to come back.
-fn stop_if_told(lost: &ConnectionLost) -> Result<(), Failure> {
+/// Rejects close codes that forbid a reconnect.
+fn check_close_code(lost: &ConnectionLost) -> Result<(), Failure> {
     let advice = match lost.code {
-        Some(close::KICKED | close::FORGOTTEN) => "an operator ended it; start it again if it is still wanted",
-        Some(close::ABUSIVE) => "the server takes this for abuse: is this presencectl of another version?",
+        Some(close::KICKED | close::FORGOTTEN) => {
+            "an operator closed the connection; run the command again if it is still needed"
+        }
+        Some(close::ABUSIVE) => {
+            "the server closed the connection for abuse; check that presencectl and the daemon have the same version"
+        }
         _ => return Ok(()),
     };
     Err(Failure::failed(&lost.why).next(advice))

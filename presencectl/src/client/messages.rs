@@ -1,44 +1,44 @@
-//! What we say on a WebSocket, as JSON text. The reading side is `presence::wire::client`; a test holds the two together.
+//! The messages a client sends on a WebSocket, as JSON. They are parsed by `presence::wire::client`; a test checks that
+//! both agree.
 
 use presence::CustomStatus;
 use serde::Serialize;
 use serde_json::json;
 
-/// The server takes messages of up to 16 KiB; a list that is longer goes in several.
+/// The server accepts messages of up to 16 KiB; a longer list is split.
 const IDS_MAX_BYTES: usize = 12 * 1024;
 
-/// Sets the custom status; answered with `id`.
+/// Sets the custom status; the reply carries `id`.
 pub(crate) fn set_status(id: u64, choice: CustomStatus) -> String {
     json!({"type": "setStatus", "id": id, "customStatus": choice}).to_string()
 }
 
-/// The user did something.
+/// Reports activity.
 pub(crate) fn activity() -> String {
     r#"{"type":"activity"}"#.to_owned()
 }
 
-/// The user went away.
+/// Reports that the user is idle.
 pub(crate) fn away() -> String {
     r#"{"type":"activity","idle":true}"#.to_owned()
 }
 
-/// Asks for a sign of life.
 pub(crate) fn ping() -> String {
     r#"{"type":"ping"}"#.to_owned()
 }
 
-/// Watches everyone, from a cursor if there is one.
+/// Subscribes to everyone, from a cursor if there is one.
 pub(crate) fn watch_all(since: Option<&str>) -> String {
     watch_message("watchAll", None::<&[&str]>, since)
 }
 
-/// Watches these, in as many messages as the server's limit needs.
+/// Subscribes to users, split into as many messages as the server's limit requires.
 pub(crate) fn watch<'a>(ids: impl IntoIterator<Item = &'a str>, since: Option<&str>) -> Vec<String> {
     let mut messages = Vec::new();
     let mut batch = Vec::new();
     let mut bytes = 0;
     for id in ids {
-        // A quote and a comma, and every byte may need an escape of two.
+        // Two quotes and a comma; every byte may need an escape of two.
         let more = id.len() * 2 + 3;
         if bytes + more > IDS_MAX_BYTES && !batch.is_empty() {
             messages.push(watch_message("watch", Some(&batch), since));
@@ -72,7 +72,7 @@ fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since:
         user_ids,
         since,
     };
-    // Text and lists of text always serialize.
+    // Strings and lists of strings always serialize.
     serde_json::to_string(&message).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Talking to a daemon: finding it, REST, and the WebSocket. No command builds a request or a header by itself.
+//! The client side: discovery, REST and WebSocket. No command builds a request or a header itself.
 
 pub(crate) mod backoff;
 pub(crate) mod discover;

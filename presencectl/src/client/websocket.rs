@@ -1,5 +1,5 @@
-//! One WebSocket to a daemon: the handshake, and messages in and out. It does not reconnect by itself and knows no
-//! command; whoever holds it decides what an end means.
+//! One WebSocket connection to a daemon: the handshake, and messages in both directions. Reconnecting is the caller's
+//! decision.
 
 use std::time::Duration;
 
@@ -23,124 +23,114 @@ use super::rest::{self, CONNECT_TIMEOUT, SECRET_HEADER, USER_HEADER};
 use crate::failure::Failure;
 use crate::output::escape::escape;
 
-/// How long the handshake and the welcome may take.
+/// For the handshake including the welcome.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a close may take before the socket is dropped.
+/// After this the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Per connection, and there may be ten thousand of them in one process.
+/// Per connection, of which a process may have ten thousand.
 const READ_BUFFER_BYTES: usize = 2048;
-/// The server's frames are at most 64 KiB; the rest is room for a newer server.
+/// The server's frames are at most 64 KiB; the rest is reserve for newer servers.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 /// A watch list of 5,000 ids of 128 bytes, twice.
 const WRITE_BUFFER_MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// Who the connection is.
+/// How a connection authenticates.
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {
-    /// Nobody: sees everyone and is seen by none. Needs the secret.
+    /// Without a user; receives everyone's changes. Needs the secret.
     Observer,
-    /// A user, by the secret.
+    /// As a user, with the secret.
     Named(String),
-    /// A user, by a token.
+    /// As a user, with a token.
     Bearer(Secret),
 }
 
-/// The first message, read.
+/// The server's first message.
 #[derive(Debug)]
 pub(crate) struct Welcome {
-    /// How often the server pings.
+    /// The server's ping interval.
     pub(crate) ping: Duration,
-    /// The node's name.
     pub(crate) node: String,
-    /// Of the daemon.
+    /// The daemon's version.
     pub(crate) version: String,
 }
 
-/// What the socket gave.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// A message.
     Message(Box<ServerMessage>),
-    /// A sign of life, or a message that a newer server knows and we don't.
+    /// A control frame, or a message of a newer server.
     Ignored,
 }
 
-/// Why there is no connection.
+/// Why no connection was established.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// Nobody answers.
     #[error("{0}")]
     Unreachable(String),
-    /// The server answered with an HTTP status instead of an upgrade.
-    #[error("refused with HTTP status {status}: {detail}")]
-    Refused {
-        /// The HTTP status.
+    /// The server responded with an HTTP status instead of an upgrade.
+    #[error("HTTP status {status}: {detail}")]
+    Rejected {
         status: u16,
-        /// The server's words, where it had some.
+        /// From the problem details, if the response has some.
         detail: String,
     },
-    /// The server opened and closed again at once.
+    /// The connection ended before the welcome.
     #[error("{0}")]
     Lost(ConnectionLost),
 }
 
-/// How a connection ended.
+/// Why an established connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub(crate) struct ConnectionLost {
-    /// The close code, if there was one.
     pub(crate) code: Option<u16>,
-    /// For people.
+    /// For messages.
     pub(crate) why: String,
 }
 
 impl ConnectError {
-    /// For a command that gives up on it.
+    /// As the failure of a command.
     pub(crate) fn failure(&self, target: &Target) -> Failure {
         match self {
             Self::Unreachable(why) => rest::unreachable(target, why),
             Self::Lost(lost) => rest::unreachable(target, &lost.why),
-            Self::Refused {
+            Self::Rejected {
                 status: 401 | 403,
                 detail,
             } => Failure::not_allowed(escape(detail)).next(rest::credential_advice(&target.credential)),
-            Self::Refused { status, detail } => Failure::failed(format_args!("{} (HTTP {status})", escape(detail)))
-                .next("`presencectl doctor` looks for the cause"),
+            Self::Rejected { status, detail } => Failure::failed(format_args!("{} (HTTP {status})", escape(detail)))
+                .next("run `presencectl doctor` to find the cause"),
         }
     }
 }
 
-/// One connection.
 pub(crate) struct WebSocket {
     socket: WebSocketStream<TcpStream>,
 }
 
 impl WebSocket {
     /// Connects and waits for the welcome.
-    ///
-    /// # Errors
-    /// Says who refused, or why nobody answers.
     pub(crate) async fn connect(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
         let unreachable = |why: &dyn ToString| ConnectError::Unreachable(why.to_string());
         let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let (host, port) = target.server.host_and_port();
         let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
             .await
-            .map_err(|_| unreachable(&"no answer in time"))?
+            .map_err(|_| unreachable(&"timed out"))?
             .map_err(|error| unreachable(&error))?;
-        // Ours are small messages that want to leave now.
+        // Messages are small and must not be delayed.
         let _ = tcp.set_nodelay(true);
-        let shake = async {
+        let handshake = async {
             let (socket, _) = client_async_with_config(request, tcp, Some(config()))
                 .await
-                .map_err(refusal)?;
+                .map_err(handshake_error)?;
             let mut stream = Self { socket };
             let welcome = stream.welcome().await?;
             Ok((stream, welcome))
         };
-        timeout(HANDSHAKE_TIMEOUT, shake)
+        timeout(HANDSHAKE_TIMEOUT, handshake)
             .await
-            .map_err(|_| unreachable(&"no WebSocket handshake in time"))?
+            .map_err(|_| unreachable(&"the WebSocket handshake timed out"))?
     }
 
     async fn welcome(&mut self) -> Result<Welcome, ConnectError> {
@@ -157,17 +147,18 @@ impl WebSocket {
                         return Ok(Welcome { ping, node, version });
                     }
                     ServerMessage::Goodbye { .. } => {}
-                    _ => return Err(ConnectError::Unreachable("its first message is no welcome".into())),
+                    _ => {
+                        return Err(ConnectError::Unreachable(
+                            "the server's first message is not a welcome".into(),
+                        ));
+                    }
                 },
                 Incoming::Ignored => {}
             }
         }
     }
 
-    /// What comes next. May be dropped while it waits: nothing is lost by that.
-    ///
-    /// # Errors
-    /// When the connection is over.
+    /// Receives the next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Incoming, ConnectionLost> {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => Ok(read(&text)),
@@ -178,10 +169,7 @@ impl WebSocket {
         }
     }
 
-    /// Sends one message, given as JSON.
-    ///
-    /// # Errors
-    /// When the connection is over.
+    /// Sends one JSON message.
     pub(crate) async fn send(&mut self, json: String) -> Result<(), ConnectionLost> {
         self.socket
             .send(Message::text(json))
@@ -189,7 +177,7 @@ impl WebSocket {
             .map_err(|error| broken(&error))
     }
 
-    /// Says goodbye with a close code and waits, briefly, for the answer.
+    /// Closes with a code and waits briefly for the peer's close frame.
     pub(crate) async fn close(mut self, code: u16) {
         let frame = CloseFrame {
             code: code.into(),
@@ -229,7 +217,7 @@ fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
         }
         Identity::Bearer(token) => {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| "the token fits into no header")?;
+                .map_err(|_| "the token can't be sent in an HTTP header")?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -237,15 +225,15 @@ fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
     if let Identity::Named(user) = identity {
         headers.insert(
             USER_HEADER,
-            HeaderValue::from_str(user).map_err(|_| "the user fits into no header")?,
+            HeaderValue::from_str(user).map_err(|_| "the user id can't be sent in an HTTP header")?,
         );
     }
     Ok(request)
 }
 
-fn refusal(error: Error) -> ConnectError {
+fn handshake_error(error: Error) -> ConnectError {
     match error {
-        Error::Http(response) => ConnectError::Refused {
+        Error::Http(response) => ConnectError::Rejected {
             status: response.status().as_u16(),
             detail: detail(&response),
         },
@@ -253,7 +241,7 @@ fn refusal(error: Error) -> ConnectError {
     }
 }
 
-/// The server's words, if it answered with a problem and its body came along.
+/// The detail of the problem details, if the response has some.
 fn detail(response: &Response) -> String {
     let problem = response
         .body()
@@ -262,12 +250,12 @@ fn detail(response: &Response) -> String {
         .filter(|problem| !problem.detail.is_empty());
     match problem {
         Some(problem) => format!("{} ({})", problem.detail, problem.code),
-        None => format!("the WebSocket was refused: {}", response.status()),
+        None => format!("the WebSocket handshake failed: {}", response.status()),
     }
 }
 
 fn read(text: &str) -> Incoming {
-    // What isn't understood comes from a newer server; the contract says to ignore it.
+    // Unknown messages come from a newer server and are ignored, as the protocol demands.
     serde_json::from_str(text).map_or(Incoming::Ignored, |message| Incoming::Message(Box::new(message)))
 }
 
@@ -282,12 +270,12 @@ fn closed(frame: Option<CloseFrame>) -> ConnectionLost {
             };
             ConnectionLost {
                 code: Some(code),
-                why: format!("the server closed with code {code}{reason}"),
+                why: format!("the server closed the connection with code {code}{reason}"),
             }
         }
         None => ConnectionLost {
             code: None,
-            why: "the connection is gone".into(),
+            why: "connection closed".into(),
         },
     }
 }
@@ -295,11 +283,11 @@ fn closed(frame: Option<CloseFrame>) -> ConnectionLost {
 fn broken(error: &Error) -> ConnectionLost {
     let why = match error {
         Error::Io(error) => error.to_string(),
-        Error::ConnectionClosed | Error::AlreadyClosed => "the connection is gone".into(),
-        // Others may quote what was received.
+        Error::ConnectionClosed | Error::AlreadyClosed => "connection closed".into(),
+        // The other variants may quote received data.
         Error::Protocol(error) => error.to_string(),
         Error::Capacity(error) => error.to_string(),
-        _ => "the connection broke".into(),
+        _ => "connection error".into(),
     };
     ConnectionLost { code: None, why }
 }

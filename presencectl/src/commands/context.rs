@@ -1,4 +1,4 @@
-//! `context`: adds, lists, chooses, removes and shows named servers.
+//! `context`: adds, lists, selects, removes and shows contexts.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ const COLUMNS: [Column; 6] = [
     Column::extra("USER", "user"),
 ];
 
-/// A context as it is shown.
+/// A context in the output.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ContextRow<'a> {
@@ -38,7 +38,6 @@ struct ContextsDocument<'a> {
     contexts: &'a [ContextRow<'a>],
 }
 
-/// Does what was asked.
 pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), Failure> {
     let (path, mut contexts) = session.finder.contexts()?;
     match action {
@@ -46,11 +45,11 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
             check_name(name)?;
             if contexts.named.contains_key(name) && !replace {
                 return Err(
-                    Failure::usage(format_args!("the context {} is there already", quote(name)))
-                        .next("add --replace to write it anew"),
+                    Failure::usage(format_args!("the context {} already exists", quote(name)))
+                        .next("use --replace to overwrite it"),
                 );
             }
-            let context = described(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
+            let context = context_from_arguments(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
             contexts.named.insert(name.clone(), context);
             contexts.save(&path)?;
             print_row(
@@ -58,7 +57,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 &contexts,
                 name,
                 &format!(
-                    "the context {} is kept; `presencectl context use {name}` chooses it\n",
+                    "context {} added; select it with `presencectl context use {name}`\n",
                     quote(name)
                 ),
             )
@@ -76,7 +75,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 name => contexts.get(name).map(|_| Some(name.to_owned()))?,
             };
             contexts.save(&path)?;
-            print_row(session, &contexts, name, &format!("{} is in use\n", quote(name)))
+            print_row(session, &contexts, name, &format!("context {} selected\n", quote(name)))
         }
         ContextAction::Remove { name } => {
             contexts.get(name)?;
@@ -86,7 +85,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 contexts.current = None;
             }
             contexts.save(&path)?;
-            print_row(session, &removed, name, &format!("{} is removed\n", quote(name)))
+            print_row(session, &removed, name, &format!("context {} removed\n", quote(name)))
         }
         ContextAction::Show { name } => {
             let name = name
@@ -101,19 +100,19 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
     }
 }
 
-/// The context that the arguments describe, with paths that hold from any directory.
-fn described(session: &Session, user: Option<String>) -> Result<Context, Failure> {
+/// The context given by the arguments, with absolute paths.
+fn context_from_arguments(session: &Session, user: Option<String>) -> Result<Context, Failure> {
     let arguments = &session.finder.arguments;
     let server = arguments.server.clone().ok_or_else(|| {
-        Failure::usage("a context names a server").next("add --server URL, and --secret-file FILE or --token FILE")
+        Failure::usage("a context needs a server").next("add --server URL, and --secret-file FILE or --token FILE")
     })?;
     Server::parse(&server)?;
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
-    let wrong = |error: std::io::Error| Failure::usage(format_args!("the path can't be made absolute: {error}"));
+    let invalid = |error: std::io::Error| Failure::usage(format_args!("can't make the path absolute: {error}"));
     Ok(Context {
         server,
-        secret_file: absolute(&arguments.secret_file).map_err(wrong)?,
-        token: absolute(&arguments.token).map_err(wrong)?,
+        secret_file: absolute(&arguments.secret_file).map_err(invalid)?,
+        token: absolute(&arguments.token).map_err(invalid)?,
         user,
     })
 }
@@ -132,7 +131,7 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
         dataset.push(vec![
             Cell::Word(if context.in_use { "yes" } else { "" }.to_owned()),
             Cell::Hostile(context.name.to_owned()),
-            text(context.server.or(Some("this machine's data directory"))),
+            text(context.server.or(Some("(data directory of this machine)"))),
             path(context.secret_file),
             path(context.token_file),
             text(context.user),

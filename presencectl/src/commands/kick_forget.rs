@@ -1,4 +1,4 @@
-//! `kick` and `forget`: both end a user's sessions, ask first, and never act unasked where nobody can be asked.
+//! `kick` and `forget`: both ask for confirmation, and require `--yes` without a terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -20,16 +20,15 @@ struct EndedDocument<'a> {
     ended: u64,
 }
 
-/// Ends the sessions.
 pub(super) async fn kick(session: &mut Session, args: &Confirmed) -> Result<(), Failure> {
     let rest = session.rest()?;
     let user = quote(args.user.as_str());
-    confirm(args, &format!("End every session of {user} and show OFFLINE now?"))?;
+    confirm(args, &format!("End all sessions of {user}?"))?;
     let ended = rest.kick(&args.user).await?.ended;
     let text = match ended {
-        // What was in grace is no session, and over all the same.
+        // A kick ends the grace period too, although that is not a session.
         0 => format!(
-            "{} is OFFLINE; there was no session to end, and no grace is left\n",
+            "{} is OFFLINE; there was no session, and no grace period remains\n",
             escape(args.user.as_str())
         ),
         ended => format!("{} is OFFLINE; {} ended\n", escape(args.user.as_str()), sessions(ended)),
@@ -37,13 +36,12 @@ pub(super) async fn kick(session: &mut Session, args: &Confirmed) -> Result<(), 
     show(session, args, ended, text)
 }
 
-/// Ends the sessions and removes the record.
 pub(super) async fn forget(session: &mut Session, args: &Confirmed) -> Result<(), Failure> {
     let rest = session.rest()?;
     let user = quote(args.user.as_str());
     confirm(
         args,
-        &format!("Forget {user}, with the custom status and all times? This can't be undone."),
+        &format!("Delete {user} with its record and custom status? This can't be undone."),
     )?;
     let ended = rest.forget(&args.user).await?.ended;
     let text = format!(
@@ -77,13 +75,14 @@ fn show(session: &mut Session, args: &Confirmed, ended: u64, text: String) -> Re
     session.output.show(crate::clock::wall(), &report)
 }
 
-/// Asks on the terminal unless `--yes` answers already.
+/// Asks on the terminal, unless `--yes` was given.
 fn confirm(args: &Confirmed, question: &str) -> Result<(), Failure> {
     if args.yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::usage("nobody can be asked here, so nothing was done").next("add --yes if you mean it"));
+        return Err(Failure::usage("confirmation needs a terminal; nothing was done")
+            .next("use --yes to skip the confirmation"));
     }
     let mut stderr = io::stderr();
     let mut answer = String::new();
@@ -93,6 +92,6 @@ fn confirm(args: &Confirmed, question: &str) -> Result<(), Failure> {
     if asked.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Failure::failed("nothing was done"))
+        Err(Failure::failed("cancelled; nothing was done"))
     }
 }

@@ -1,4 +1,5 @@
-//! One file a command. Each asks the daemon through `client`, fills a report, and shows it through `output`.
+//! The commands, one file each: a command queries the daemon through `client`, fills a report and prints it through
+//! `output`.
 
 mod completions;
 mod context;
@@ -25,28 +26,20 @@ use crate::output::Output;
 
 /// What every command works with.
 pub(crate) struct Session {
-    /// Which daemon is meant.
     pub(crate) finder: Finder,
-    /// Where the result goes.
     pub(crate) output: Output,
 }
 
 impl Session {
-    /// The daemon that is meant.
     fn target(&self) -> Result<Target, Failure> {
         self.finder.find()
     }
 
-    /// A REST client for it.
     fn rest(&self) -> Result<Rest, Failure> {
         Rest::new(self.target()?)
     }
 }
 
-/// Runs what was asked for.
-///
-/// # Errors
-/// How it failed.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let global = &cli.global;
     let mut session = Session {
@@ -82,11 +75,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// One thread is enough for all of this, and starts faster than several.
+/// A single thread suffices, and starts faster than several.
 fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format_args!("can't start: {error}")))?;
+        .map_err(|error| Failure::failed(format_args!("can't start the runtime: {error}")))?;
     runtime.block_on(command)
 }

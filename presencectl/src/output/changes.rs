@@ -1,4 +1,4 @@
-//! Changes of users for programs: one shape wherever they are written. How they are found is elsewhere.
+//! The machine-readable form of a change, the same in every command and export.
 
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
@@ -9,23 +9,20 @@ use super::{Cell, Column, Dataset};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Change {
-    /// Since when it holds; for what is no change of status, when it was told.
+    /// When the status changed; for any other change, when the server sent it.
     pub(crate) at: Wall,
-    /// Who.
     #[serde(rename = "userId")]
     pub(crate) user: UserId,
-    /// What others saw before.
+    /// The previous status.
     pub(crate) from: Status,
-    /// What others see now; none if the user was forgotten.
+    /// The new status; `None` if the user was forgotten.
     pub(crate) to: Option<Status>,
-    /// Why.
     pub(crate) reason: Option<Reason>,
     /// The new custom status, if it changed.
     #[serde(rename = "chose")]
     pub(crate) custom_status: Option<CustomStatus>,
-    /// `degraded`, `stale`.
+    /// `degraded` or `stale`.
     pub(crate) note: Option<&'static str>,
-    /// Of the user.
     pub(crate) revision: Revision,
 }
 
@@ -35,12 +32,11 @@ const COLUMNS: [Column; 8] = [
     Column::needed("FROM", "from"),
     Column::needed("TO", "to"),
     Column::needed("REASON", "reason"),
-    Column::needed("CHOSE", "chose"),
+    Column::needed("CUSTOM STATUS", "chose"),
     Column::needed("NOTE", "note"),
     Column::needed("REVISION", "revision"),
 ];
 
-/// The dataset of a list of changes.
 pub(crate) fn dataset(changes: &[Change]) -> Dataset {
     let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
     let mut dataset = Dataset::new(&COLUMNS);

@@ -1,12 +1,12 @@
-//! CSV as in RFC 4180, with `\n` as line end. Hostile characters are escaped as in tables. A field from a user that a
-//! spreadsheet would take for a formula gets a `'` in front, and so does one that begins with `'` itself: taking one
-//! leading `'` away gives the text back.
+//! CSV as in RFC 4180, with `\n` as line ending. Hostile characters are escaped as in tables. A field with text from a
+//! user that a spreadsheet would take for a formula is prefixed with `'`, and so is one that starts with `'`: removing
+//! one leading `'` restores the text.
 
 use std::borrow::Cow;
 
 use super::escape::escape;
 
-/// What spreadsheets read as the beginning of a formula, in any width; and our own mark.
+/// Characters that start a formula in spreadsheets, in any width, and the escaping prefix itself.
 const FORMULA_STARTS: [char; 9] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\''];
 
 /// A field with text from a user.
@@ -19,7 +19,7 @@ pub(crate) fn hostile_field(text: &str) -> String {
     }
 }
 
-/// A field of our own making: quoted if it must be.
+/// A field without text from users; quoted if necessary.
 pub(crate) fn field(text: &str) -> Cow<'_, str> {
     if text.contains(['"', ',', '\n', '\r', ';']) || text.starts_with(' ') || text.ends_with(' ') {
         Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))

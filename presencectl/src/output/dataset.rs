@@ -1,5 +1,5 @@
-//! Rows and columns before they become a table or CSV. A cell knows what it holds, so that text of users is escaped,
-//! moments are told relatively only to people, and numbers stand to the right. It knows nothing of presence but the words.
+//! Typed rows and columns, independent of the output format. The type of a cell decides that text from users is
+//! escaped, that tables show relative times, and that numbers are right-aligned.
 
 use std::io::{self, Write};
 
@@ -10,14 +10,13 @@ use super::terminal::Colour;
 use super::text_table::{Align, Fit, TextCell, TextTable};
 use super::{csv, escape, time};
 
-/// A column: its heading for people, its name for programs.
+/// A column, with its heading in tables and its name in CSV.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
-    /// In tables.
     pub(crate) heading: &'static str,
-    /// In CSV; the same word as in JSON.
+    /// The field name in CSV, as in JSON.
     pub(crate) name: &'static str,
-    /// What may happen to it on a narrow terminal.
+    /// What a narrow terminal does to the column.
     pub(crate) fit: Fit,
 }
 
@@ -31,7 +30,7 @@ impl Column {
         }
     }
 
-    /// A column that a narrow terminal does without.
+    /// A column that is omitted when it is empty or the terminal is narrow.
     pub(crate) const fn extra(heading: &'static str, name: &'static str) -> Self {
         Self {
             heading,
@@ -41,35 +40,31 @@ impl Column {
     }
 }
 
-/// What a cell holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
-    /// Text from a user or a server, as it came.
+    /// Text from a user or a server, not escaped yet.
     Hostile(String),
-    /// Text of our own making.
+    /// Text of this program.
     Word(String),
-    /// What others see.
     Status(Status),
-    /// A moment; none if it never was.
+    /// A point in time; `None` is shown as "never".
     Moment(Option<Wall>),
-    /// A number.
     Number(u64),
     /// A number with one decimal.
     Decimal(f64),
-    /// Nothing known.
+    /// No value.
     Empty,
 }
 
-/// How moments are shown.
+/// How tables show points in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moments {
-    /// Date and time, and how long ago.
+    /// Date, time and age.
     Full,
-    /// As short as can be understood.
+    /// Time or date, and age.
     Short,
 }
 
-/// Rows of as many cells as there are columns.
 #[derive(Debug, Default)]
 pub(crate) struct Dataset {
     columns: Vec<Column>,
@@ -77,7 +72,6 @@ pub(crate) struct Dataset {
 }
 
 impl Dataset {
-    /// A dataset with these columns.
     pub(crate) fn new(columns: &[Column]) -> Self {
         Self {
             columns: columns.to_vec(),
@@ -85,18 +79,16 @@ impl Dataset {
         }
     }
 
-    /// Adds a row.
     pub(crate) fn push(&mut self, row: Vec<Cell>) {
         debug_assert_eq!(row.len(), self.columns.len());
         self.rows.push(row);
     }
 
-    /// Whether there is no row.
     pub(crate) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// For people: columns that a narrow terminal does without are left out where nobody has anything in them.
+    /// A table, without the extra columns that are empty in every row.
     pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> TextTable {
         let is_used = |index: &usize| {
             self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
@@ -111,19 +103,11 @@ impl Dataset {
         TextTable::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
     }
 
-    /// The names of the columns.
-    ///
-    /// # Errors
-    /// What the writer says.
     pub(crate) fn write_csv_header(&self, out: &mut impl Write) -> io::Result<()> {
         let names: Vec<_> = self.columns.iter().map(|column| column.name).collect();
         writeln!(out, "{}", names.join(","))
     }
 
-    /// The rows.
-    ///
-    /// # Errors
-    /// What the writer says.
     pub(crate) fn write_csv_rows(&self, out: &mut impl Write) -> io::Result<()> {
         for row in &self.rows {
             let fields: Vec<_> = row.iter().map(csv_field).collect();

@@ -1,5 +1,5 @@
-//! What a command found, shown in the format that was asked for. A command fills a [`Report`] once; tables, JSON,
-//! NDJSON and CSV are made from it here, so that no format can forget to escape. No command writes to stdout by itself.
+//! Output of commands. A command fills a [`Report`], from which the table, JSON, NDJSON or CSV is generated here, so
+//! that no format omits escaping. No command writes to stdout directly.
 
 pub(crate) mod changes;
 pub(crate) mod csv;
@@ -24,58 +24,48 @@ pub(crate) use dataset::{Cell, Column, Dataset};
 pub(crate) use terminal::Colour;
 use text_table::TextTable;
 
-/// How output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people: aligned columns, relative times, colour on a terminal
+    /// Aligned columns, relative times, colour on a terminal
     #[default]
     Table,
     /// One document {"v":1,…}; stays compatible
     Json,
-    /// One JSON object a line, each with "v":1
+    /// One JSON object per line, each with "v":1
     Ndjson,
-    /// RFC 4180 with a header line; a text that a spreadsheet would run as a formula gets a ' in front
+    /// RFC 4180 with a header line; text that a spreadsheet would run as a formula is prefixed with '
     Csv,
 }
 
-/// What people see.
+/// The output in the table format.
 pub(crate) enum HumanOutput {
-    /// Sentences instead of the dataset.
+    /// Sentences only, without the dataset.
     Text(String),
-    /// The dataset as a table, with sentences around it.
-    Table {
-        /// Before it.
-        above: String,
-        /// After it.
-        below: String,
-    },
+    /// The dataset as a table between two texts.
+    Table { above: String, below: String },
 }
 
-/// What a command found.
+/// The result of a command, in every format.
 pub(crate) struct Report<'a, D, I> {
-    /// The JSON document; must serialize as a map.
+    /// For JSON; must serialize as a map.
     pub(crate) document: D,
-    /// The lines of NDJSON; each must serialize as a map.
+    /// For NDJSON, a line each; must serialize as maps.
     pub(crate) items: &'a [I],
-    /// The rows of CSV and of the table.
+    /// For CSV and the table.
     pub(crate) dataset: Dataset,
-    /// What people see.
     pub(crate) human: HumanOutput,
 }
 
-/// Where output goes, and how.
+/// The output stream with its format.
 pub(crate) struct Output {
-    /// The format asked for.
     pub(crate) format: Format,
-    /// Whether to paint.
     pub(crate) colour: Colour,
-    /// The terminal's width; none for anything else.
+    /// The terminal's width; `None` if stdout is not a terminal.
     width: Option<usize>,
     out: BufWriter<Stdout>,
 }
 
 impl Output {
-    /// On stdout, as it is.
     pub(crate) fn stdout(format: Format) -> Self {
         Self {
             format,
@@ -85,10 +75,7 @@ impl Output {
         }
     }
 
-    /// Shows a report. `now` is the server's clock, by which times are relative.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints a report. Relative times count from `now`, the server's clock.
     pub(crate) fn show<D: Serialize, I: Serialize>(
         &mut self,
         now: Wall,
@@ -119,7 +106,7 @@ impl Output {
         self.flush()
     }
 
-    /// A table with moments as long as the terminal has room for.
+    /// Shortens the times if the full ones don't fit the terminal.
     fn table(&self, now: Wall, dataset: &Dataset) -> TextTable {
         let full = dataset.table(now, self.colour, Moments::Full);
         match self.width {
@@ -128,19 +115,13 @@ impl Output {
         }
     }
 
-    /// One JSON object as a line, for streams.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints one JSON object as a line, for streams.
     pub(crate) fn json_line<T: Serialize>(&mut self, item: &T) -> Result<(), Failure> {
         json::write_line(&mut self.out, item)?;
         self.flush()
     }
 
-    /// Text that is escaped already, for streams and for what is no report.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints text that is already escaped, for streams and text that is no report.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes())?;
         self.flush()

@@ -1,6 +1,6 @@
-//! Numbers as people write them.
+//! Number formatting.
 
-/// `12,345`.
+/// Groups digits: `12,345`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);

@@ -1,4 +1,4 @@
-//! Records of users as sheets: the same columns wherever a list of users is shown.
+//! Presence records as a dataset: the same columns wherever users are listed.
 
 use presence::Status;
 use presence::wire::record::Record;
@@ -12,12 +12,11 @@ const COLUMNS: [Column; 9] = [
     Column::needed("LAST SEEN", "lastSeen"),
     Column::extra("LAST ACTIVE", "lastActive"),
     Column::extra("SESSIONS", "sessions"),
-    Column::extra("CHOSEN", "customStatus"),
+    Column::extra("CUSTOM STATUS", "customStatus"),
     Column::extra("REASON", "reason"),
     Column::extra("NOTE", "note"),
 ];
 
-/// The dataset of a list of records.
 pub(crate) fn dataset(records: &[Record]) -> Dataset {
     let mut dataset = Dataset::new(&COLUMNS);
     for record in records {
@@ -43,7 +42,7 @@ fn row(record: &Record) -> Vec<Cell> {
     ]
 }
 
-/// What an operator must know of a record beyond its columns.
+/// Flags of a record: it was made without the store, or may be out of date.
 pub(crate) const fn note(record: &Record) -> Option<&'static str> {
     match (record.degraded, record.stale) {
         (true, true) => Some("degraded, stale"),
@@ -53,7 +52,7 @@ pub(crate) const fn note(record: &Record) -> Option<&'static str> {
     }
 }
 
-/// `2 ONLINE, 1 IDLE`: how many of a list have which status; statuses nobody has are left out.
+/// `2 ONLINE, 1 IDLE`; statuses that no user has are omitted.
 pub(crate) fn tally(counts: impl IntoIterator<Item = (Status, u64)>) -> String {
     let parts: Vec<_> = counts
         .into_iter()

@@ -1,47 +1,41 @@
-//! Aligned tables for people. Width is counted in terminal columns (wide characters take two), measured on the text
-//! without colour. On a terminal that is too narrow the least needed columns go first, then the widest are cut with `…`;
-//! into a pipe nothing is ever cut.
+//! Aligned text tables. Widths are counted in terminal columns (wide characters take two), without escape sequences. On
+//! a narrow terminal extra columns are omitted first, then the widest are truncated with `…`; into a pipe nothing is
+//! truncated.
 
 use std::io::{self, Write};
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Space between columns.
+/// Columns between two columns.
 const GAP: usize = 2;
-/// Narrower than this no column is cut.
+/// No column is truncated below this width.
 const CUT_MIN: usize = 12;
 
-/// What may happen to a column when the terminal is too narrow.
+/// What happens to a column if the terminal is too narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
-    /// Never left out; cut at last.
+    /// Never omitted; truncated as a last resort.
     Needed,
-    /// Left out first, from the right.
+    /// Omitted first, from the right.
     Extra,
 }
 
-/// One cell, ready to show.
 #[derive(Debug, Clone)]
 pub(crate) struct TextCell {
-    /// Escaped already.
+    /// Already escaped.
     pub(crate) text: String,
-    /// How it is painted, where there is colour.
     pub(crate) style: Style,
-    /// Numbers stand to the right.
     pub(crate) align: Align,
 }
 
-/// Where a cell's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
-    /// Text.
     Left,
-    /// Numbers.
     Right,
 }
 
-/// A table before it is fitted to a width.
+/// A table, not fitted to a width yet.
 #[derive(Debug)]
 pub(crate) struct TextTable {
     headings: Vec<(&'static str, Fit)>,
@@ -49,20 +43,16 @@ pub(crate) struct TextTable {
 }
 
 impl TextTable {
-    /// A table with these headings and rows of as many cells.
     pub(crate) const fn new(headings: Vec<(&'static str, Fit)>, rows: Vec<Vec<TextCell>>) -> Self {
         Self { headings, rows }
     }
 
-    /// How wide it is with nothing left out or cut.
+    /// The width with nothing omitted or truncated.
     pub(crate) fn natural_width(&self) -> usize {
         total(&self.fitted(None))
     }
 
-    /// Prints it; `width` is the terminal's, none for a pipe.
-    ///
-    /// # Errors
-    /// What the writer says.
+    /// Prints the table; `width` is that of the terminal, `None` for a pipe.
     pub(crate) fn write(&self, out: &mut impl Write, width: Option<usize>) -> io::Result<()> {
         let columns = self.fitted(width);
         let heading = |&(index, room): &(usize, usize)| {
@@ -85,7 +75,7 @@ impl TextTable {
         Ok(())
     }
 
-    /// The columns that are shown, and how wide each is.
+    /// The visible columns by index, with their widths.
     fn fitted(&self, width: Option<usize>) -> Vec<(usize, usize)> {
         let natural = |index: usize| {
             let cells = self.rows.iter().map(|row| row[index].text.width());
@@ -117,7 +107,7 @@ impl TextTable {
     }
 }
 
-/// The width of columns and of what is between them.
+/// The width of the columns with the gaps.
 fn total(columns: &[(usize, usize)]) -> usize {
     columns
         .iter()
@@ -143,7 +133,7 @@ fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TextCell, usize)
     writeln!(out, "{line}")
 }
 
-/// The beginning of `text` that fits into `room` columns, with `…` if something is missing.
+/// The beginning of `text` that fits into `room` columns, with `…` if it was truncated.
 pub(crate) fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();

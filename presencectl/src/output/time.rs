@@ -1,20 +1,20 @@
-//! Times for people: when, in UTC, and how long ago by the server's clock.
+//! Times in tables and sentences: absolute in UTC, and relative to the server's clock.
 
 use std::time::Duration;
 
 use presence::Wall;
 
-/// `2026-11-23 05:39:11Z (2m ago)`.
+/// Absolute and relative: `2026-11-23 05:39:11Z (2m ago)`.
 pub(crate) fn moment(at: Wall, now: Wall) -> String {
     format!("{} ({})", seconds(at), relative(at, now))
 }
 
-/// The same where there is little room: the time of today, the date of any other day.
+/// As [`moment`], but only the time if it is today, else only the date.
 pub(crate) fn short_moment(at: Wall, now: Wall) -> String {
     format!("{} ({})", time_or_date(at, now), relative(at, now))
 }
 
-/// The time of today, the date of any other day: `05:37:06Z`, `2026-11-22`.
+/// The time if it is today, else the date: `05:37:06Z`, `2026-11-22`.
 pub(crate) fn time_or_date(at: Wall, now: Wall) -> String {
     let (at_text, now_text) = (seconds(at), seconds(now));
     match (at_text.split_once(' '), now_text.split_once(' ')) {
@@ -24,7 +24,7 @@ pub(crate) fn time_or_date(at: Wall, now: Wall) -> String {
     }
 }
 
-/// How long ago in whole seconds, `2m 5s`; nothing less than none.
+/// The age in whole seconds, rounded down and never negative: `2m 5s`.
 pub(crate) fn age(at: Wall, now: Wall) -> String {
     let whole = Duration::from_secs(now.since(at).as_secs());
     if whole.is_zero() {
@@ -34,7 +34,7 @@ pub(crate) fn age(at: Wall, now: Wall) -> String {
     }
 }
 
-/// How long it takes until then, in whole seconds and never less than it is: a countdown ends with `1s`, then `0s`.
+/// The remaining time in whole seconds, rounded up: a countdown ends with `1s`, then `0s`.
 pub(crate) fn until(at: Wall, now: Wall) -> String {
     let left = at.since(now);
     let whole = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
@@ -45,7 +45,7 @@ pub(crate) fn until(at: Wall, now: Wall) -> String {
     }
 }
 
-/// `2026-11-23 05:39:11Z`: cut, not rounded, so that it never lies in the future.
+/// `2026-11-23 05:39:11Z`: truncated, not rounded, so that it is never in the future.
 fn seconds(at: Wall) -> String {
     let text = at.to_string();
     match text.split_once('.') {
@@ -65,7 +65,7 @@ pub(crate) fn relative(at: Wall, now: Wall) -> String {
     }
 }
 
-/// The two largest units where the smaller one still matters: `850ms`, `12s`, `2m 5s`, `3h 20m`, `2d 4h`, `40d`.
+/// The two largest units: `850ms`, `12s`, `2m 5s`, `3h 20m`, `2d 4h`, `40d`.
 pub(crate) fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let two = |large: u64, unit: &str, small: u64, small_unit: &str| match small {

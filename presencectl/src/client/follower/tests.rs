@@ -197,7 +197,7 @@ fn goodbye() -> Value {
 }
 
 #[test]
-fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
+fn an_impatient_one_is_reconnect_soon_and_goes_on_where_it_was() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
@@ -207,7 +207,7 @@ fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
         let asked = socket.receive().await;
         assert_eq!((&asked["type"], asked.get("since")), (&json!("watchAll"), None));
         assert!(
-            matches!(following.next().await, FollowerEvent::Connected { is_back: false, node, version, .. } if node == "n1" && version == "9")
+            matches!(following.next().await, FollowerEvent::Connected { is_reconnect: false, node, version, .. } if node == "n1" && version == "9")
         );
         socket.send_empty_snapshot("7.1").await;
         assert!(matches!(
@@ -221,7 +221,7 @@ fn an_impatient_one_is_back_soon_and_goes_on_where_it_was() {
         assert_eq!(socket.receive().await["since"], "7.1");
         assert!(matches!(
             following.next().await,
-            FollowerEvent::Connected { is_back: true, .. }
+            FollowerEvent::Connected { is_reconnect: true, .. }
         ));
         // Delays grow again from the first one, up to the longest.
         drop(socket);
@@ -247,7 +247,7 @@ fn a_patient_one_waits_as_the_server_asks_unless_it_is_told_to_try_now() {
         let _socket = peer.socket().await;
         assert!(matches!(
             following.next().await,
-            FollowerEvent::Connected { is_back: true, .. }
+            FollowerEvent::Connected { is_reconnect: true, .. }
         ));
     });
 }
@@ -299,7 +299,7 @@ fn without_a_connection_it_begins_as_after_a_lost_one() {
         let _socket = peer.socket().await;
         assert!(matches!(
             following.next().await,
-            FollowerEvent::Connected { is_back: true, .. }
+            FollowerEvent::Connected { is_reconnect: true, .. }
         ));
     });
 }
@@ -331,7 +331,7 @@ fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_with
         let _again = peer.socket().await;
         assert!(matches!(
             following.next().await,
-            FollowerEvent::Connected { is_back: true, .. }
+            FollowerEvent::Connected { is_reconnect: true, .. }
         ));
         drop(socket);
     });

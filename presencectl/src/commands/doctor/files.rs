@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::client::discover::Finder;
-use crate::client::private_file::{shell, shown};
+use crate::client::private_file::{display_path, shell_quote};
 use crate::context::Contexts;
 use crate::failure::Failure;
 
@@ -41,7 +41,7 @@ fn contexts(finder: &Finder) -> Check {
     let current = contexts.current.as_deref();
     if let Some(Err(failure)) = current.map(|name| contexts.get(name)) {
         return match failure {
-            Failure::Said { message, .. } => Check::fail("contexts", message).fix("presencectl context use local"),
+            Failure::Message { message, .. } => Check::fail("contexts", message).fix("presencectl context use local"),
             _ => Check::fail("contexts", "the context in use is unknown"),
         };
     }
@@ -49,10 +49,13 @@ fn contexts(finder: &Finder) -> Check {
         // Whoever may write it chooses the server that gets the secret.
         Some(mode) if mode & 0o077 != 0 => Check::warn(
             "contexts",
-            format!("{} is open to others (mode {mode:04o})", shown(path)),
+            format!("{} is open to others (mode {mode:04o})", display_path(path)),
         )
-        .fix(format!("chmod 600 {}", shell(path))),
-        Some(_) => Check::ok("contexts", format!("{} in {}", contexts.named.len(), shown(path))),
+        .fix(format!("chmod 600 {}", shell_quote(path))),
+        Some(_) => Check::ok(
+            "contexts",
+            format!("{} in {}", contexts.named.len(), display_path(path)),
+        ),
         None => Check::ok("contexts", "none; the daemon of this machine is meant"),
     }
 }
@@ -61,28 +64,32 @@ fn contexts(finder: &Finder) -> Check {
 fn data_dir(directory: &Path) -> Check {
     let mut loose = Vec::new();
     if mode(directory).is_some_and(|mode| mode & 0o077 != 0) {
-        loose.push(format!("chmod 700 {}", shell(directory)));
+        loose.push(format!("chmod 700 {}", shell_quote(directory)));
     }
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Check::warn("files", format!("{} belongs to another user", shown(directory)))
+            return Check::warn("files", format!("{} belongs to another user", display_path(directory)))
                 .fix("run doctor as the user that runs presenced to check its files");
         }
-        Err(error) => return Check::fail("files", format!("can't read {}: {error}", shown(directory))),
+        Err(error) => return Check::fail("files", format!("can't read {}: {error}", display_path(directory))),
     };
     let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.sort();
     let files = paths
         .iter()
         .filter(|path| path.is_file() && mode(path).is_some_and(|mode| mode & 0o077 != 0));
-    loose.extend(files.map(|path| format!("chmod 600 {}", shell(path))));
+    loose.extend(files.map(|path| format!("chmod 600 {}", shell_quote(path))));
     if loose.is_empty() {
-        Check::ok("files", format!("{} is its owner's alone", shown(directory)))
+        Check::ok("files", format!("{} is its owner's alone", display_path(directory)))
     } else {
         Check::fail(
             "files",
-            format!("others may read {} of the entries of {}", loose.len(), shown(directory)),
+            format!(
+                "others may read {} of the entries of {}",
+                loose.len(),
+                display_path(directory)
+            ),
         )
         .fix(loose.join("; "))
     }

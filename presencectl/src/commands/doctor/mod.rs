@@ -96,7 +96,7 @@ impl Check {
     fn of_failure(name: &'static str, failure: &Failure) -> Self {
         let check = Self::fail(name, failure.to_string());
         match failure {
-            Failure::Said { next: Some(next), .. } => check.fix(next.clone()),
+            Failure::Message { next: Some(next), .. } => check.fix(next.clone()),
             _ => check,
         }
     }
@@ -146,8 +146,8 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let failed = checks.iter().any(|check| check.result == Outcome::Fail);
     show(session, &checks, !failed)?;
     match (reached, failed) {
-        (Reachability::No, _) => Err(Failure::Told(Exit::Unreachable)),
-        (Reachability::Yes, true) => Err(Failure::Told(Exit::Failed)),
+        (Reachability::No, _) => Err(Failure::Reported(Exit::Unreachable)),
+        (Reachability::Yes, true) => Err(Failure::Reported(Exit::Failed)),
         (Reachability::Yes, false) => Ok(()),
     }
 }

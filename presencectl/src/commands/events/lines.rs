@@ -21,7 +21,7 @@ pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
 pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failure> {
     for change in changes {
         match output.format {
-            Format::Table => output.text(&sentence(change, output.colour))?,
+            Format::Table => output.text(&text_line(change, output.colour))?,
             Format::Json | Format::Ndjson => output.json_line(change)?,
             Format::Csv => output.text(&csv(change)?)?,
         }
@@ -29,7 +29,7 @@ pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failu
     Ok(())
 }
 
-fn sentence(change: &Change, colour: Colour) -> String {
+fn text_line(change: &Change, colour: Colour) -> String {
     let user = escape(change.user.as_str());
     let from = colour.status(change.from);
     let mut what = match change.to {
@@ -37,12 +37,15 @@ fn sentence(change: &Change, colour: Colour) -> String {
         Some(to) if to == change.from => from,
         Some(to) => format!("{from} → {}", colour.status(to)),
     };
-    let chose = change.custom_status.map(|chose| format!("chose {chose}"));
+    let custom_status = change.custom_status.map(|status| format!("custom status {status}"));
     let reason = change
         .reason
         .filter(|_| change.to != Some(change.from))
         .map(|reason| reason.as_str().to_owned());
-    for more in [reason, chose, change.note.map(str::to_owned)].into_iter().flatten() {
+    for more in [reason, custom_status, change.note.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+    {
         what.push_str("  ");
         what.push_str(&more);
     }
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn a_change_is_one_line_for_people() {
         assert_eq!(
-            sentence(&change(), Colour::Plain),
+            text_line(&change(), Colour::Plain),
             "2001-09-09T01:46:40.000Z  =a\\u{202e}b  ONLINE → IDLE  inactive\n"
         );
         let forgotten = Change {
@@ -85,13 +88,13 @@ mod tests {
             reason: None,
             ..change()
         };
-        assert!(sentence(&forgotten, Colour::Plain).ends_with("ONLINE → forgotten\n"));
-        let chose = Change {
+        assert!(text_line(&forgotten, Colour::Plain).ends_with("ONLINE → forgotten\n"));
+        let unseen = Change {
             to: Some(Status::Online),
             custom_status: Some(CustomStatus::Idle),
             ..change()
         };
-        assert!(sentence(&chose, Colour::Plain).ends_with("ONLINE  chose IDLE\n"));
+        assert!(text_line(&unseen, Colour::Plain).ends_with("ONLINE  custom status IDLE\n"));
     }
 
     #[test]

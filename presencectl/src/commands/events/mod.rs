@@ -44,8 +44,8 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
 
 fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output) -> Result<(), Failure> {
     match event {
-        FollowerEvent::Connected { is_back, .. } => {
-            if is_back {
+        FollowerEvent::Connected { is_reconnect, .. } => {
+            if is_reconnect {
                 tell("the daemon is back");
             }
             tracker.begin_snapshot();

@@ -69,7 +69,7 @@ impl Identities {
             let signed = Self::Signed { signer, ttl };
             match signed.try_one(target).await? {
                 Ok(connection) => return Ok((signed, connection)),
-                Err(ConnectError::Refused { status: 401 | 403, .. }) => {}
+                Err(ConnectError::Rejected { status: 401 | 403, .. }) => {}
                 Err(error) => return Err(error.failure(target)),
             }
         }

@@ -125,7 +125,7 @@ impl SimulatedUser {
         // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
         match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
-            Err(ConnectError::Refused { status, .. }) => {
+            Err(ConnectError::Rejected { status, .. }) => {
                 self.failed_to_connect(format!("connect refused with HTTP {status}"))
             }
             Err(error) => self.failed_to_connect(format!("connect: {error}")),

@@ -93,7 +93,7 @@ pub(super) fn show(
     if document.ok {
         Ok(())
     } else {
-        Err(Failure::Told(Exit::Failed))
+        Err(Failure::Reported(Exit::Failed))
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::model::{Detail, Model, Panel};
 use super::format;
 use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
-use crate::output::reasons::{because, says};
+use crate::output::reasons::{activity, reason_text};
 use crate::output::time;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
@@ -51,7 +51,7 @@ fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) ->
             lines.push(Line::default());
             sessions(model, explain, (width, painter), &mut lines);
         }
-        None if detail.error.is_none() => lines.push(Line::from(span("asking…", theme.faint()))),
+        None if detail.error.is_none() => lines.push(Line::from(span("loading…", theme.faint()))),
         None => {}
     }
     lines
@@ -71,23 +71,23 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
         first.push(span(format!("  since {}", format::moment(model, since)), theme.faint()));
     }
     lines.push(Line::from(first));
-    let why = format!("because {}", because(explain));
-    lines.push(Line::from(span(why, Style::new())));
+    let reason = format!("reason: {}", reason_text(explain));
+    lines.push(Line::from(span(reason, Style::new())));
     let choice = &explain.choice;
     let by = match choice.set_by {
         Some(Actor::User) => ", set by the user",
         Some(Actor::Operator) => ", set by an operator",
         None => ", never set",
     };
-    let mut chosen = vec![
+    let mut line = vec![
         span("custom status ", theme.faint()),
         span(choice.custom_status.as_str(), theme.strong()),
         span(by, Style::new()),
     ];
     if let Some(at) = choice.set_at {
-        chosen.push(span(format!(" {}", format::past(model, at)), theme.faint()));
+        line.push(span(format!(" {}", format::past(model, at)), theme.faint()));
     }
-    lines.push(Line::from(chosen));
+    lines.push(Line::from(line));
 }
 
 /// When the user was last active and last seen; nothing before that was told.
@@ -100,15 +100,15 @@ fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> 
     };
     if row.is_none() && seen.is_none() {
         return vec![Line::from(span(
-            "never seen: is this the whole id?",
+            "never seen; check that the id is complete",
             painter.theme.unusual(),
         ))];
     }
-    let told = |name: &str, at: Option<Wall>| match at {
+    let text = |name: &str, at: Option<Wall>| match at {
         Some(at) => format!("last {name} {}", format::past(model, at)),
         None => format!("never {name}"),
     };
-    let (active, seen) = (told("active", active), told("seen", seen));
+    let (active, seen) = (text("active", active), text("seen", seen));
     let both = format!("{active}, {seen}");
     let texts = if both.len() <= width {
         vec![both]
@@ -130,10 +130,9 @@ fn sessions(model: &Model, explain: &Explain, (width, painter): (usize, &Painter
     };
     let mut first = vec![span(heading, theme.strong())];
     if let Some(grace) = explain.grace {
-        let and = if explain.sessions.is_empty() { "but" } else { "and" };
         let idle = if grace.idle { ", idle when lost" } else { "" };
         first.extend([
-            span(format!(", {and} lost ones that count for "), Style::new()),
+            span(", grace period ends in ", Style::new()),
             span(time::until(grace.until, model.now), theme.accent()),
             span(idle, theme.faint()),
         ]);
@@ -156,13 +155,11 @@ fn session_lines(
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    // It may be heard and still say nothing.
-    let of = if says(session) == "nothing" { " of activity" } else { "" };
-    let mut says = vec![span(format!("  says {}{of}", says(session)), Style::new())];
+    let mut state = vec![span(format!("  activity: {}", activity(session)), Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
-            says.push(span(text, theme.faint()));
-            says.push(span(time::until(at, model.now), theme.accent()));
+            state.push(span(text, theme.faint()));
+            state.push(span(time::until(at, model.now), theme.accent()));
         }
     }
     let first = vec![
@@ -170,18 +167,18 @@ fn session_lines(
         span(format!("  {place}"), theme.faint()),
     ];
     // On one line where there is room for both.
-    let first_columns: usize = first.iter().chain(&says).map(Span::width).sum();
+    let first_columns: usize = first.iter().chain(&state).map(Span::width).sum();
     if first_columns <= width {
-        lines.push(Line::from_iter(first.into_iter().chain(says)));
+        lines.push(Line::from_iter(first.into_iter().chain(state)));
     } else {
-        lines.extend([Line::from(first), Line::from(says)]);
+        lines.extend([Line::from(first), Line::from(state)]);
     }
     let active = match session.last_active {
         Some(at) => format!("active {} ago", time::age(at, model.now)),
         None => "never active".to_owned(),
     };
     let times = format!(
-        "  open for {}, heard {} ago, {active}",
+        "  open for {}, last heard {} ago, {active}",
         time::age(session.since, model.now),
         time::age(session.last_heard, model.now),
     );
@@ -191,8 +188,8 @@ fn session_lines(
 fn next(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
     let theme = painter.theme;
     if explain.next.is_empty() {
-        let nothing = "next  no timer will change that by itself";
-        return lines.push(Line::from(span(nothing, theme.faint())));
+        let text = "next  no timer is pending";
+        return lines.push(Line::from(span(text, theme.faint())));
     }
     for (index, next) in explain.next.iter().enumerate() {
         let label = if index == 0 { "next  " } else { "then  " };
