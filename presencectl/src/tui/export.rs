@@ -1,4 +1,5 @@
-//! Writing what is shown into a file of the working directory, in the shapes of `online` and `events`. No file is ever overwritten.
+//! Exports what is shown to a file in the working directory, in the formats of `online` and `events`. Existing files
+//! are never overwritten.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -14,7 +15,7 @@ use super::message::Response;
 use super::model::change_log::Change;
 use crate::output::{Dataset, changes, json, number, records};
 
-/// How many files of the same second there may be.
+/// Files per second of the timestamp.
 const SAME_SECOND_MAX: u32 = 100;
 
 #[derive(Serialize)]
@@ -29,7 +30,7 @@ struct ChangesDocument<'a> {
     changes: &'a [Change],
 }
 
-/// Writes, beside everything else that goes on.
+/// Writes on a blocking thread.
 pub(crate) async fn write(what: ExportData, format: ExportFormat, now: Wall) -> Response {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
@@ -53,7 +54,7 @@ fn write_into(directory: &Path, what: &ExportData, format: ExportFormat, now: Wa
     Ok((count, path))
 }
 
-/// Half a file would be taken for a whole one.
+/// Removes a partial file, which could be taken for a complete one.
 fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
     filled.map_err(|error| {
         let _ = fs::remove_file(path);
@@ -73,7 +74,7 @@ fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: 
     out.flush()
 }
 
-/// With the file it is about.
+/// Adds the path to an error.
 fn of_file(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -85,7 +86,7 @@ fn counted(count: usize, noun: &str) -> String {
     }
 }
 
-/// A new file that others can't read: who is here is nobody else's business.
+/// Creates a new file with mode 0600: presence is personal data.
 fn create(directory: &Path, name: &str, extension: &str) -> io::Result<(File, PathBuf)> {
     let mut number = 1;
     loop {
@@ -173,7 +174,7 @@ mod tests {
         let users = ExportData::Users(vec![record("ann", Status::Idle, 3); 1234]);
         let (count, _) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
         assert_eq!(count, "1,234 users");
-        // A device that takes nothing, in place of a full disk.
+        // A device that accepts no data, in place of a full disk.
         let full = directory.path().join("full");
         std::fs::create_dir(&full).unwrap();
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();

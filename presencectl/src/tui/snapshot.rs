@@ -1,4 +1,4 @@
-//! One picture on stdout, for scripts: lines of text, in colour only where colour is wanted. No terminal is needed.
+//! `watch --once`: one frame as text on stdout, coloured only on a terminal. No terminal is needed.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -22,14 +22,14 @@ use super::view;
 use crate::failure::Failure;
 use crate::output::Colour;
 
-/// How long a whole picture may take to be there.
+/// Timeout until all data for the frame has arrived.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The size where nothing says how large the picture is to be.
+/// The size without a terminal and without variables.
 const USUAL: Size = Size { width: 120, height: 40 };
-/// No picture is larger: a variable may say anything.
+/// Bound for the size from the variables.
 const LARGEST: u16 = 1000;
 
-/// The size of the terminal, else what the variables say, else the usual one.
+/// The size of the terminal, else that of the variables, else the default.
 pub(crate) fn size(terminal: Option<Size>, variable: impl Fn(&str) -> Option<String>) -> Size {
     let number = |name| {
         let number: u16 = variable(name)?.trim().parse().ok()?;
@@ -41,10 +41,7 @@ pub(crate) fn size(terminal: Option<Size>, variable: impl Fn(&str) -> Option<Str
     })
 }
 
-/// Waits until all is known that the picture shows, and prints it.
-///
-/// # Errors
-/// When the daemon is lost meanwhile, or stdout can't be written.
+/// Waits until the data is complete, and prints one frame.
 pub(crate) async fn print(
     mut model: Model,
     (theme, colour): (&Theme, Colour),
@@ -58,7 +55,7 @@ pub(crate) async fn print(
             };
             update(&mut model, Message::Tick(clock.now()));
             for effect in update(&mut model, message) {
-                // Only questions can come of news and answers.
+                // Stream events and responses cause requests only.
                 let _ = requests.send(effect).await;
             }
         }
@@ -94,7 +91,7 @@ fn is_whole(model: &Model) -> bool {
     }
 }
 
-/// The lines of a picture, without blanks at their ends.
+/// The lines of a frame, without trailing blanks.
 fn text(buffer: &Buffer, colour: Colour) -> String {
     let area = buffer.area;
     let plain = Cell::EMPTY.style();
@@ -128,13 +125,13 @@ fn text(buffer: &Buffer, colour: Colour) -> String {
     text
 }
 
-/// Whether nobody would miss it: a blank, and where there are colours one without any.
+/// Whether a cell is invisible: a blank without a background or modifier.
 fn is_blank(cell: &Cell, colour: Colour) -> bool {
     let is_plain = colour == Colour::Plain || (cell.bg == Color::Reset && cell.modifier.is_empty());
     cell.symbol() == " " && is_plain
 }
 
-/// The escape sequence of a style, from nothing.
+/// The escape sequence of a style, starting with a reset.
 fn sgr(style: Style) -> String {
     let mut codes = "0".to_owned();
     let modifiers = [
@@ -164,7 +161,7 @@ fn colour_code(colour: Color, base: u8) -> Option<String> {
         Some(
             match index {
                 0..8 => base + index,
-                // Bright ones, as xterm and all others after it.
+                // The bright colours of xterm.
                 _ => base + 52 + index,
             }
             .to_string(),

@@ -1,4 +1,4 @@
-//! What the daemon says about itself, and what can be seen of it from outside.
+//! Checks of the daemon: its own health endpoints and statistics, and what is visible from outside.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::{Exit, Failure};
 use crate::output::time::length;
 
-/// Clocks that differ by more are worth a look.
+/// A larger difference between clocks is a warning.
 const CLOCK_WARN: Duration = Duration::from_secs(2);
-/// Beyond that tokens are refused: their leeway is a minute.
+/// A larger difference is a failure: tokens have a leeway of one minute.
 const CLOCK_FAIL: Duration = Duration::from_secs(60);
-/// With fewer open files a daemon holds fewer connections than most want.
+/// With fewer open files the daemon holds fewer connections than most deployments need.
 const OPEN_FILES_FEW: u64 = 4096;
-/// How full the connections may be, in percent.
+/// Above this percentage of the connection limit is a warning.
 const CONNECTIONS_FULL_PERCENT: u64 = 80;
 
-/// Checks what anyone may ask: whether it answers, and whether it serves.
+/// The checks that need no credential: liveness and readiness.
 pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     match rest.health("healthz").await {
         Ok(_) => checks.push(Check::ok("reachable", "the daemon answers")),
@@ -39,7 +39,7 @@ pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reachab
     Reachability::Yes
 }
 
-/// Checks everything, the most basic things first; what depends on something that failed is left out.
+/// Runs all checks, the most basic ones first. Checks that depend on a failed one are omitted.
 pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     let reached = check_alive(rest, checks).await;
     if checks
@@ -122,7 +122,7 @@ fn limits(limits: &LimitStats, open: u64) -> Check {
             "start presenced with a higher limit: `ulimit -n {wanted}`, or LimitNOFILE={wanted} in its systemd unit"
         )
     };
-    // The daemon itself leaves a tenth for the database, the log and REST calls; with less than half of that it is tight.
+    // The daemon reserves a tenth for the database, the log and REST; less than half of that is too little.
     let wanted = max_connections.saturating_mul(10).div_ceil(9);
     if max_connections.saturating_mul(100) > open_files.saturating_mul(95) {
         Check::fail("limits", format!("{found}: too few files for that many connections"))
@@ -138,7 +138,7 @@ fn limits(limits: &LimitStats, open: u64) -> Check {
     }
 }
 
-/// The daemon's clock must lie between the moments before and after the question.
+/// The daemon's clock must be between the times before and after the request.
 fn clock(daemon: Wall, before: Wall, after: Wall) -> Check {
     let (apart, direction) = if daemon < before {
         (before.since(daemon), "behind")

@@ -1,4 +1,4 @@
-//! What can be checked on this machine without a daemon: the contexts, the data directory, and who else may read it.
+//! Checks of this machine that need no daemon: the contexts, the data directory, and their permissions.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,10 +11,9 @@ use crate::client::private_file::{display_path, shell_quote};
 use crate::context::Contexts;
 use crate::failure::Failure;
 
-/// Everything that can be seen from here.
 pub(super) fn check(finder: &Finder) -> Vec<Check> {
     let mut checks = vec![contexts(finder)];
-    // What is wrong with the contexts or the URL has its own check.
+    // Errors of the contexts or the URL have their own check.
     if let Some(directory) = finder
         .local_data_dir()
         .ok()
@@ -46,7 +45,7 @@ fn contexts(finder: &Finder) -> Check {
         };
     }
     match mode(path) {
-        // Whoever may write it chooses the server that gets the secret.
+        // An account that can write the file can redirect the secret to another server.
         Some(mode) if mode & 0o077 != 0 => Check::warn(
             "contexts",
             format!("{} is open to others (mode {mode:04o})", display_path(path)),
@@ -60,7 +59,7 @@ fn contexts(finder: &Finder) -> Check {
     }
 }
 
-/// The directory and the files in it: the secrets, and the database, which holds who was here when.
+/// The permissions of the data directory and its files: the secrets, and the database with all presence times.
 fn data_dir(directory: &Path) -> Check {
     let mut loose = Vec::new();
     if mode(directory).is_some_and(|mode| mode & 0o077 != 0) {

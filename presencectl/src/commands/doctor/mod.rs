@@ -1,5 +1,5 @@
-//! `doctor`: checks everything between here and the daemon's disk, and says for each trouble how to mend it. Which checks
-//! there are and in which order is here; what each looks at is in `files` (this machine) and `daemon` (over the network).
+//! `doctor`: checks everything from the configuration to the daemon's disk, and suggests a fix for each problem. The
+//! checks are in `files` (this machine) and `daemon` (over the network).
 
 mod daemon;
 mod files;
@@ -21,17 +21,15 @@ const COLUMNS: [Column; 4] = [
     Column::needed("FIX", "fix"),
 ];
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
-    /// As it should be.
     Ok,
-    /// It works, and should be looked at.
+    /// It works, but needs attention.
     Warn,
-    /// It does not work.
     Fail,
-    /// Nothing was checked: something to know.
+    /// Information only; nothing was checked.
     Note,
 }
 
@@ -55,10 +53,10 @@ impl Outcome {
     }
 }
 
-/// One check. Its texts may repeat what a server said, so they are escaped when shown.
+/// One check. Its texts may quote a server, so they are escaped when printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
-    /// Stable: scripts look for it.
+    /// Stable, since scripts use it.
     name: &'static str,
     result: Outcome,
     found: String,
@@ -92,7 +90,6 @@ impl Check {
         self
     }
 
-    /// A failure of the client as a check that failed.
     fn of_failure(name: &'static str, failure: &Failure) -> Self {
         let check = Self::fail(name, failure.to_string());
         match failure {
@@ -108,14 +105,13 @@ struct DoctorDocument<'a> {
     checks: &'a [Check],
 }
 
-/// Whether the daemon answered at all.
+/// Whether the daemon responded at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reachability {
     Yes,
     No,
 }
 
-/// Checks everything.
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let mut checks = files::check(&session.finder);
     let reached = match session.finder.find_without_credential() {
@@ -124,7 +120,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
                 "server",
                 format!("{}, by {}", anonymous.server.display(), anonymous.found),
             ));
-            // A secret that can't be used is a finding; what needs none is checked all the same.
+            // An unusable secret is reported as a check; checks that need no secret still run.
             match session.target() {
                 Ok(target) => daemon::check(&Rest::new(target)?, &mut checks).await,
                 Err(failure) => {
@@ -178,7 +174,7 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
     session.output.show(crate::clock::wall(), &report)
 }
 
-/// A check for people: what was found, and below it what to do.
+/// A check as text: the finding, and the fix below it.
 fn lines(check: &Check, colour: Colour) -> String {
     let mark = paint(
         colour.plain_or(check.result.colour()),

@@ -1,5 +1,5 @@
-//! What has changed, found by comparing what the server tells with what was last known of each user. Pure: no socket,
-//! no clock, no output. Repeated and late news changes nothing, because revisions only grow.
+//! Detects changes by comparing the stream with the last known record of each user. Pure: no socket, no clock, no
+//! output. Repeated and outdated records are no changes, since revisions only grow.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,16 +8,16 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use crate::output::changes::Change;
 
-/// Whom the stream is about.
+/// The subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Everyone: a complete snapshot lists the present, so who is missing is OFFLINE.
+    /// All users: a complete snapshot lists the present ones, so a missing user is OFFLINE.
     Everyone,
     /// Named users: a complete snapshot lists each of them.
     Named,
 }
 
-/// What was last known of a user that isn't as a user never seen is.
+/// The last known record of a user.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     status: Status,
@@ -26,19 +26,18 @@ struct Known {
     revision: Revision,
 }
 
-/// What was last known of everyone.
+/// The last known records of all users.
 #[derive(Debug)]
 pub(super) struct ChangeTracker {
     scope: Scope,
     known: HashMap<UserId, Known>,
-    /// Whether there was a whole snapshot before: the first one is the beginning and no change.
+    /// Whether a snapshot was completed before: the first one is the baseline and no change.
     started: bool,
-    /// Who is in the snapshot that is coming in.
+    /// The users in the snapshot in progress.
     listed: HashSet<UserId>,
 }
 
 impl ChangeTracker {
-    /// Nothing known yet.
     pub(super) fn new(scope: Scope) -> Self {
         Self {
             scope,
@@ -48,12 +47,12 @@ impl ChangeTracker {
         }
     }
 
-    /// A snapshot was asked for.
+    /// A snapshot was requested.
     pub(super) fn begin_snapshot(&mut self) {
         self.listed.clear();
     }
 
-    /// A frame of a snapshot: tells what is, so only differences are changes.
+    /// A frame of a snapshot repeats current records, so only differences are changes.
     pub(super) fn on_snapshot(&mut self, users: Vec<Update>, resumed: bool, now: Wall) -> Vec<Change> {
         let mut changes = Vec::new();
         for update in users {
@@ -67,7 +66,7 @@ impl ChangeTracker {
         changes
     }
 
-    /// The snapshot is whole: whoever is missing in a complete one has gone.
+    /// The snapshot is complete: a missing user is OFFLINE, unless it was resumed.
     pub(super) fn end_snapshot(&mut self, resumed: bool, now: Wall) -> Vec<Change> {
         let mut changes = Vec::new();
         if !resumed && self.scope == Scope::Everyone {
@@ -93,7 +92,6 @@ impl ChangeTracker {
         changes
     }
 
-    /// News.
     pub(super) fn on_presence(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
         users.into_iter().filter_map(|update| self.apply(update, now)).collect()
     }

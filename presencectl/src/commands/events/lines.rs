@@ -1,11 +1,10 @@
-//! How changes look: a line each, for people, as JSON, or as CSV.
+//! The text of a change: a line for people, JSON, or CSV.
 
 use crate::failure::Failure;
 use crate::output::changes::{self, Change};
 use crate::output::escape::escape;
 use crate::output::{Colour, Format, Output};
 
-/// What comes before the first line.
 pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     match output.format {
         Format::Csv => {
@@ -17,7 +16,6 @@ pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-/// Prints changes.
 pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failure> {
     for change in changes {
         match output.format {

@@ -1,5 +1,5 @@
-//! `events`: the change stream as lines. Survives lost connections, as `client::follow` does: it says so and prints what it
-//! missed. What is a change is decided in `changes`, how it looks in `lines`.
+//! `events`: prints the change stream, one line per change. Lost connections are reported and resumed by
+//! `client::follower`. What counts as a change is decided in `change_tracker`, its text in `lines`.
 
 mod change_tracker;
 mod lines;
@@ -19,10 +19,10 @@ use crate::output::Output;
 use crate::output::escape::scrub;
 use change_tracker::{ChangeTracker, Scope};
 
-/// How often a closed stdout is looked for: without it, a reader that left is noticed only by the next change.
+/// How often stdout is checked: otherwise a closed pipe is noticed only at the next change.
 const LOOK_AT_STDOUT: Duration = Duration::from_secs(1);
 
-/// Prints changes until the reader goes away, or for ever.
+/// Prints changes until the reader closes the pipe.
 pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(), Failure> {
     let target = session.target()?;
     let first = Connection::open(&target)
@@ -70,11 +70,11 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
 }
 
 fn tell(text: &str) {
-    // Who closed stderr does not want to know.
+    // Nothing to report to if stderr is closed.
     let _ = writeln!(io::stderr(), "presencectl: {}", scrub(text));
 }
 
-/// Returns once nobody reads stdout any more.
+/// Returns when stdout has no reader.
 async fn reader_is_gone() {
     let mut look = interval(LOOK_AT_STDOUT);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,19 +1,16 @@
-//! Whether so many people fit: into this process's open files, into the ports of one address, and into the daemon.
+//! Capacity checks before a run: open files of this process, local ports, and the daemon's connection limit.
 
 use presence::wire::rest::Stats;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::Failure;
 
-/// Files this process needs beside the connections.
+/// Open files besides the connections.
 const FILES_SPARE: u64 = 32;
-/// A client address has so many ports if the system doesn't say.
+/// The default range of local ports, if the system doesn't report it.
 const PORTS_USUAL: u64 = 28_232;
 
-/// Raises the soft limit on open files as far as is needed, and says if that is not enough.
-///
-/// # Errors
-/// When so many people don't fit.
+/// Raises the soft limit on open files; fails if the hard limit or the local ports don't suffice.
 pub(super) fn reserve_open_files(users: u64) -> Result<(), Failure> {
     let needed = users + FILES_SPARE;
     let limit = getrlimit(Resource::Nofile);
@@ -58,10 +55,7 @@ fn port_count(range: &str) -> Option<u64> {
     Some((last + 1).saturating_sub(first))
 }
 
-/// Whether the daemon takes so many more connections.
-///
-/// # Errors
-/// When it does not.
+/// Checks the daemon's connection limit.
 pub(super) fn check_daemon(stats: &Stats, users: u64) -> Result<(), Failure> {
     let open = stats.sessions.connections + stats.sessions.observers;
     let free = stats.limits.max_connections.saturating_sub(open);

@@ -1,5 +1,5 @@
-//! What happened, counted. Matches what watchers were told with the change it came from: by revision, since a delivery
-//! may well arrive before the answer that names it. Pure: times come in.
+//! The counters of a run. Deliveries to watchers are matched with the change that caused them by revision; a delivery
+//! may arrive before the response that names the revision. Pure: times are arguments.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,57 +8,54 @@ use presence::Revision;
 
 use super::latency::Latencies;
 
-/// More kinds of errors than this are not told apart.
+/// Further kinds of errors are counted together.
 const ERROR_KINDS_MAX: usize = 32;
-/// Deliveries remembered until the answer names their revision: one for each watcher there can be, in most runs.
+/// Early deliveries kept until the response names the revision: in most runs one per watcher.
 const EARLY_MAX: usize = 4096;
-/// So many of a hundred operations may go wrong in a run that counts as good.
+/// A run with more failed operations, in percent, fails.
 const ERRORS_MAX_PERCENT: u64 = 1;
 
-/// A change of status on its way.
+/// A pending change of a custom status.
 #[derive(Debug)]
 struct PendingChange {
     sent: Instant,
-    /// Known with the answer.
+    /// Known from the response.
     revision: Option<Revision>,
-    /// What watchers were told before that.
+    /// Deliveries before the response.
     early: Vec<(Revision, Instant)>,
 }
 
-/// All counts of a run.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// Connections tried.
+    /// Connection attempts.
     pub(super) attempts: u64,
-    /// Connections made.
+    /// Established connections.
     pub(super) connects: u64,
-    /// Changes of status sent.
+    /// Custom status changes sent.
     pub(super) changes: u64,
-    /// Records of others received.
+    /// Records of other users received.
     pub(super) deliveries: u64,
-    /// Other things done: activity, going idle.
+    /// Activity and idle reports sent.
     pub(super) activities: u64,
-    /// Closes with 1001, and back.
+    /// Closes with 1001, followed by a reconnect.
     pub(super) reloads: u64,
-    /// Connections dropped without a close.
+    /// Connections dropped without a close frame.
     pub(super) crashes: u64,
-    /// Closes with 1000 in between.
+    /// Closes with 1000, followed by a reconnect.
     pub(super) leaves: u64,
-    /// Connections that are open.
     pub(super) open: u64,
-    /// Until the welcome.
+    /// Latency of the handshake including the welcome.
     pub(super) connect: Latencies,
-    /// From a change to its answer.
+    /// Latency from a change to its response.
     pub(super) ack: Latencies,
-    /// From a change to each watcher that was told of it.
+    /// Latency from a change to each watcher.
     pub(super) delivery: Latencies,
-    /// What went wrong, by kind.
+    /// By kind.
     pub(super) errors: BTreeMap<String, u64>,
     in_flight: BTreeMap<u64, PendingChange>,
 }
 
 impl Counters {
-    /// A person sends a change.
     pub(super) fn change_sent(&mut self, person: u64, at: Instant) {
         self.changes += 1;
         let change = PendingChange {
@@ -69,7 +66,6 @@ impl Counters {
         self.in_flight.insert(person, change);
     }
 
-    /// The answer to a person's change came.
     pub(super) fn change_answered(&mut self, person: u64, revision: Option<Revision>, at: Instant) {
         let Some(change) = self.in_flight.get_mut(&person) else {
             return;
@@ -83,7 +79,7 @@ impl Counters {
         }
     }
 
-    /// Somebody was told of another person.
+    /// A watcher received the record of another user.
     pub(super) fn delivered(&mut self, person: u64, revision: Revision, at: Instant) {
         self.deliveries += 1;
         let Some(change) = self.in_flight.get_mut(&person) else {
@@ -97,7 +93,6 @@ impl Counters {
         }
     }
 
-    /// Something went wrong.
     pub(super) fn error(&mut self, kind: String) {
         let known = self.errors.contains_key(&kind) || self.errors.len() < ERROR_KINDS_MAX;
         *self
@@ -106,12 +101,11 @@ impl Counters {
             .or_default() += 1;
     }
 
-    /// How much went wrong.
     pub(super) fn error_count(&self) -> u64 {
         self.errors.values().sum()
     }
 
-    /// Whether so little went wrong that the run counts.
+    /// Whether the errors are within the limit.
     pub(super) fn is_good(&self) -> bool {
         self.connects > 0 && self.error_count() * 100 <= (self.attempts + self.changes) * ERRORS_MAX_PERCENT
     }

@@ -1,4 +1,4 @@
-//! Who the simulated people are to the daemon: their ids, and the token or header that proves them.
+//! The ids of simulated users, and the token or header that authenticates them.
 
 use std::time::Duration;
 
@@ -10,46 +10,43 @@ use crate::clock;
 use crate::commands::token::Signer;
 use crate::failure::Failure;
 
-/// What the ids of simulated people begin with: nobody else's should.
+/// The prefix of simulated ids, which no real user should have.
 const PREFIX: &str = "sim-";
-/// Tokens outlive the run by this much.
+/// Tokens stay valid for this long after the run.
 const TOKEN_SPARE: Duration = Duration::from_secs(3600);
 
-/// The id of a person; people are counted from 0, ids from 1.
+/// Users are numbered from 0, ids from 1.
 pub(super) fn name(number: u64) -> String {
     format!("{PREFIX}{:05}", number + 1)
 }
 
-/// The person of an id.
+/// The inverse of [`name`].
 pub(super) fn number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse::<u64>().ok()?.checked_sub(1)
 }
 
-/// The connection of the first person, made to see whether people can come at all.
+/// The connection of the first user, established as a test before the run.
 pub(super) struct FirstConnection {
-    /// The connection.
     pub(super) stream: WebSocket,
-    /// How long connecting took.
     pub(super) took: Duration,
 }
 
-/// How people prove who they are.
+/// How simulated users authenticate.
 pub(super) enum Identities {
-    /// By tokens, as real clients do.
+    /// With tokens, as real clients do.
     Signed {
-        /// With the key of the local daemon.
+        /// The key of the local daemon.
         signer: Signer,
-        /// Valid for so long.
         ttl: Duration,
     },
-    /// By the secret and a header, as a gateway does.
+    /// With the secret and a header, as a gateway does.
     Secret,
 }
 
 impl Identities {
-    /// Tokens if the daemon's key is here and it takes them, else the secret. FirstConnection with one connection, so that a
-    /// daemon that is not there or does not want us is told before a thousand people find out.
-    /// That connection is then the first person's: ended, it would show somebody coming, going and coming again.
+    /// Uses tokens if the daemon's key is on this machine and accepted, else the secret. One connection tests it, so
+    /// that an unreachable daemon or a rejected credential is reported once and not a thousand times. The first user
+    /// keeps that connection: closing it would show the user come, go and come again.
     pub(super) async fn choose(
         finder: &Finder,
         target: &Target,
@@ -95,10 +92,7 @@ impl Identities {
         }))
     }
 
-    /// What a person connects with.
-    ///
-    /// # Errors
-    /// When the token can't be signed.
+    /// The identity with which a user connects.
     pub(super) fn of(&self, number: u64) -> Result<Identity, Failure> {
         let name = name(number);
         match self {

@@ -1,16 +1,15 @@
-//! Latencies without keeping every sample: counts in buckets that are at most 1.6 % wide. Pure.
+//! A latency histogram with buckets that are at most 1.6 % wide. Pure.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Buckets for each doubling, as a power of two: a bucket's width is then at most a 64th of its value.
+/// Buckets per doubling, as a power of two: a bucket's width is at most a 64th of its value.
 const SUB_BITS: u32 = 6;
 const SUBS: u64 = 1 << SUB_BITS;
-/// Up to 2^36 µs, 19 hours; longer ones count as that.
+/// The range is 2^36 µs, 19 hours; longer latencies count as that.
 const DOUBLINGS: u32 = 36;
 
-/// A distribution of latencies.
 #[derive(Debug, Clone)]
 pub(super) struct Latencies {
     buckets: Vec<u64>,
@@ -18,19 +17,14 @@ pub(super) struct Latencies {
     max_micros: u64,
 }
 
-/// What is told of a distribution, in milliseconds.
+/// The summary of a histogram, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Percentiles {
-    /// How many were measured.
     pub(super) count: u64,
-    /// Half were faster.
     pub(super) p50_ms: f64,
-    /// Nine of ten were faster.
     pub(super) p90_ms: f64,
-    /// 99 of 100 were faster.
     pub(super) p99_ms: f64,
-    /// The slowest.
     pub(super) max_ms: f64,
 }
 
@@ -45,7 +39,6 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Counts one.
     pub(super) fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.max_micros = self.max_micros.max(micros);
@@ -55,7 +48,6 @@ impl Latencies {
         }
     }
 
-    /// What to tell.
     pub(super) fn percentiles(&self) -> Percentiles {
         Percentiles {
             count: self.count,
@@ -66,7 +58,7 @@ impl Latencies {
         }
     }
 
-    /// The smallest latency that is not exceeded by `percent` of all; 0 of none.
+    /// The smallest latency that `percent` of all don't exceed; 0 if there are none.
     fn percentile_ms(&self, percent: u64) -> f64 {
         let rank = (self.count * percent).div_ceil(100);
         let mut seen = 0;
@@ -94,7 +86,7 @@ const fn bucket_of(micros: u64) -> usize {
     (doubling as usize + 1) * SUBS as usize + ((micros >> doubling) - SUBS) as usize
 }
 
-/// The highest value that falls into a bucket.
+/// The highest value in a bucket.
 const fn top_of(index: u64) -> u64 {
     if index < SUBS {
         return index;

@@ -1,5 +1,5 @@
-//! `simulate`: N people over real WebSockets. Sets the scene, runs the phases and ends them, whatever happens; what one
-//! person does is in `person`, what is counted in `counters`, how it is told in `summary`.
+//! `simulate`: N simulated users over real WebSockets. Prepares the run, goes through its phases and disconnects
+//! everyone at the end. One user is in `simulated_user`, the counts are in `counters`, the result is in `summary`.
 
 mod capacity;
 mod counters;
@@ -33,37 +33,37 @@ use identities::{FirstConnection, Identities};
 use progress::Progress;
 use simulated_user::{Phase, SimulatedUser};
 
-/// Handshakes under way at once: enough to keep a daemon busy, few enough that none waits for a lost packet.
+/// Concurrent handshakes: enough to keep a daemon busy, few enough that none waits for a lost packet.
 const ARRIVING_AT_ONCE: usize = 64;
-/// Without `--rate` each person does something this often.
+/// The interval of one user's actions without `--rate`.
 const USUAL_WAIT: Duration = Duration::from_secs(10);
-/// Arriving takes at most this long on top of what it needs at a hundred a second.
+/// Timeout of the connect phase, added to what it needs at a hundred connects per second.
 const ARRIVAL_SPARE: Duration = Duration::from_secs(30);
-/// Leaving takes at most this long.
+/// Timeout of the disconnect phase.
 const LEAVING_MAX: Duration = Duration::from_secs(15);
-/// People forgotten at once.
+/// Concurrent requests to forget users.
 const FORGET_AT_ONCE: usize = 16;
 
-/// What all simulated people share.
+/// What all simulated users share.
 struct Simulation {
     target: Target,
     identities: Identities,
-    /// The first person's connection, until it is taken.
+    /// The first user's connection, until that user takes it.
     first: Cell<Option<FirstConnection>>,
     users: u64,
     watch_per_user: u64,
-    /// Between two actions of a person, on average; none: they do nothing.
+    /// The mean interval between two actions of a user; `None` without actions.
     mean_wait: Option<Duration>,
     seed: u64,
-    /// Lets few through at once.
+    /// Permits for concurrent handshakes.
     handshakes: Semaphore,
-    /// How many have tried to connect at least once.
+    /// How many users have tried to connect at least once.
     arrived: Cell<u64>,
     counters: RefCell<Counters>,
 }
 
 impl Simulation {
-    /// The ids a person watches: the next ones, around in a circle, so that each is watched by as many.
+    /// The ids that a user watches: the following ones, wrapping around, so that all are watched equally.
     fn watched_by(&self, number: u64) -> Vec<String> {
         let others = self.watch_per_user.min(self.users - 1);
         (1..=others)
@@ -71,13 +71,13 @@ impl Simulation {
             .collect()
     }
 
-    /// Changes and deliveries up to now.
+    /// Changes and deliveries so far.
     fn so_far(&self) -> (u64, u64) {
         let counters = self.counters.borrow();
         (counters.changes, counters.deliveries)
     }
 
-    /// The person of this id, if it is one of ours.
+    /// The number of a simulated user; `None` for any other id.
     fn number_of(&self, user: &str) -> Option<u64> {
         identities::number(user).filter(|number| *number < self.users)
     }
@@ -87,16 +87,15 @@ impl Simulation {
 #[derive(Debug, Clone, Copy, Default)]
 struct PhaseTimes {
     connecting: Duration,
-    /// Connections made while arriving.
+    /// Connections made in the connect phase.
     arrived: u64,
     running: Duration,
-    /// Changes sent while living.
+    /// Changes sent in the run phase.
     changes: u64,
-    /// Records of others received while living: neither the arrival nor the departure of the crowd counts.
+    /// Records received in the run phase; those of the connect and disconnect phases don't count.
     deliveries: u64,
 }
 
-/// Simulates.
 pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Failure> {
     let target = session.target()?;
     let rest = Rest::new(target.clone())?;
@@ -130,7 +129,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
     summary::show(session, args, &simulation.counters.borrow(), times)
 }
 
-/// With R things a second from N people, each does one every N/R seconds.
+/// With R actions per second from N users, each acts every N/R seconds.
 fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
     match rate {
         None => Some(USUAL_WAIT),
@@ -140,7 +139,7 @@ fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
     }
 }
 
-/// Arriving, living, leaving. Ctrl-C leads to leaving at once, so that nobody stays behind.
+/// Connect, run, disconnect. Ctrl-C skips to the last phase, so that no user stays connected.
 async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTimes, Failure> {
     let (phase, _) = watch::channel(Phase::Connecting);
     let mut people = JoinSet::new();
@@ -174,7 +173,7 @@ async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTim
     }
     stopped.transpose()?;
     phase.send_replace(Phase::Disconnecting);
-    // A second Ctrl-C, or people that can't say goodbye in time: the sockets close with this process.
+    // On a second Ctrl-C, or after the timeout, the remaining sockets close with the process.
     let everyone = async { while people.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(LEAVING_MAX, everyone) => {}
@@ -206,7 +205,7 @@ async fn forget(rest: &Rest, simulation: &Simulation) {
     }
 }
 
-/// Waits until `until`, or until `done` says so, looking every now and then.
+/// Polls `done` until it is true or `until` is reached.
 async fn wait_until(until: Instant, mut done: impl FnMut() -> bool) {
     const LOOK: Duration = Duration::from_millis(100);
     while !done() {

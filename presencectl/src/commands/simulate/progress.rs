@@ -1,5 +1,4 @@
-//! How far the simulation is, as a bar on stderr if that is a terminal. It looks at the counters now and then; nobody waits
-//! for it.
+//! A progress bar on stderr if that is a terminal. It polls the counters; the simulation never waits for it.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -12,13 +11,12 @@ use crate::clock;
 use crate::output::terminal;
 use crate::output::text_table::cut;
 
-/// Columns of a line beside the message, with room for what a terminal echoes of Ctrl-C: a line that is full would wrap
-/// by that and stay behind.
+/// Columns of the line besides the message, with room for the terminal's echo of Ctrl-C: a full line would wrap and
+/// leave a rest behind.
 const BESIDE_MESSAGE: usize = 46;
-/// The width of a terminal that does not say.
+/// For a terminal of unknown width.
 const USUAL_WIDTH: usize = 80;
 
-/// The bar.
 pub(super) struct Progress {
     bar: ProgressBar,
     /// Columns for the message.
@@ -45,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// Until everyone has tried to connect, at most until then.
+    /// Waits until all users have tried to connect, at most until `until`.
     pub(super) async fn connecting(&self, simulation: &Simulation, until: Instant) {
         self.bar.set_prefix("arriving");
         wait_until(until, || {
@@ -57,7 +55,6 @@ impl Progress {
         .await;
     }
 
-    /// Until the time is over.
     pub(super) async fn running(&self, simulation: &Simulation, from: Instant, until: Instant) {
         self.bar.set_prefix("living");
         self.bar.set_length(until.saturating_duration_since(from).as_secs());
@@ -81,7 +78,7 @@ impl Progress {
         self.bar.set_message(cut(text, self.room));
     }
 
-    /// Leaves the terminal as it was.
+    /// Clears the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,5 +1,5 @@
-//! One simulated person: arrives, watches others, does things at random moments, leaves in one of several ways, comes
-//! back, and goes for good when the run ends. It only knows its own connection and the counters.
+//! One simulated user: connects, watches others, acts at random times, disconnects in one of several ways, reconnects,
+//! and disconnects for good when the run ends. It knows only its own connection and the counters.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,46 +19,42 @@ use crate::client::websocket::{ConnectError, ConnectionLost, Incoming, WebSocket
 use crate::clock;
 use crate::rng::Rng;
 
-/// A change without an answer for so long is an error.
+/// A change without a response for that long is an error.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the crowd is doing.
+/// The phase of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// People arrive and do nothing else yet.
+    /// Users connect, without further actions.
     Connecting,
-    /// They live.
     Running,
-    /// They leave for good.
+    /// Users disconnect for good.
     Disconnecting,
 }
 
-/// How a connection ended, for the person.
+/// How a user's connection ended.
 enum Departure {
-    /// Back after a while.
+    /// The user left and reconnects after this delay.
     Back(Duration),
-    /// Back when the server can have it; it asked for that delay, if any.
+    /// The connection was lost; the server may have requested a delay.
     Lost(Option<Duration>),
-    /// Not again.
     ForGood,
 }
 
-/// A person.
 pub(super) struct SimulatedUser {
     simulation: Rc<Simulation>,
     number: u64,
     rng: Rng,
     phase: watch::Receiver<Phase>,
     chosen: CustomStatus,
-    /// The change without an answer yet, and when it was sent.
+    /// The pending change, and when it was sent.
     unanswered: Option<(u64, Instant)>,
     next_change: u64,
-    /// What the server asked for when it said goodbye.
+    /// The delay that the server requested in its goodbye.
     asked_delay: Option<Duration>,
 }
 
 impl SimulatedUser {
-    /// SimulatedUser `number` of the simulation.
     pub(super) fn new(simulation: Rc<Simulation>, number: u64, phase: watch::Receiver<Phase>) -> Self {
         Self {
             rng: Rng::from_seed(simulation.seed.wrapping_add(number)),
@@ -72,7 +68,7 @@ impl SimulatedUser {
         }
     }
 
-    /// Lives until the run ends.
+    /// Runs until the end of the simulation.
     pub(super) async fn live(mut self) {
         let mut backoff = Backoff::default();
         let mut arrived = false;
@@ -111,7 +107,7 @@ impl SimulatedUser {
             simulation.counters.borrow_mut().attempts += 1;
             return Some(self.connected(stream, took));
         }
-        // At the end nobody comes any more, and the waiting ones are let through to see that.
+        // In the disconnect phase no user connects; those waiting for a permit get it and see that.
         let _permit = simulation.handshakes.acquire().await.ok()?;
         if *self.phase.borrow() == Phase::Disconnecting {
             return None;
@@ -122,7 +118,7 @@ impl SimulatedUser {
         };
         let begun = clock::instant();
         simulation.counters.borrow_mut().attempts += 1;
-        // Boxed: a handshake needs far more room than a connection that is open, which ten thousand hold for long.
+        // Boxed: a handshake needs much more memory than an open connection, of which there may be ten thousand.
         match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
             Err(ConnectError::Rejected { status, .. }) => {
@@ -188,7 +184,7 @@ impl SimulatedUser {
                 .map_or(Duration::ZERO, |mean| self.rng.exponential(mean))
     }
 
-    /// Does something; whoever leaves takes the connection along.
+    /// Performs a random action, which may consume the connection.
     async fn act(&mut self, mut stream: WebSocket) -> Result<WebSocket, Departure> {
         let sent = match self.rng.below(100) {
             0..45 => self.switch_status(&mut stream).await,
@@ -221,7 +217,7 @@ impl SimulatedUser {
         stream.send(message).await
     }
 
-    /// Chooses something else; one change at a time.
+    /// Sets another custom status; one change at a time.
     async fn switch_status(&mut self, stream: &mut WebSocket) -> Result<(), ConnectionLost> {
         let now = clock::instant();
         match self.unanswered {

@@ -1,4 +1,4 @@
-//! What a simulation found, told: rates, latencies, and what went wrong.
+//! The result of a simulation: rates, latencies and errors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -50,7 +50,7 @@ struct SimulationDocument<'a> {
     errors: &'a BTreeMap<String, u64>,
 }
 
-/// Shows it, and fails if too much went wrong.
+/// Prints the result, and fails if there were too many errors.
 pub(super) fn show(
     session: &mut Session,
     args: &Simulate,

@@ -1,4 +1,4 @@
-//! The table itself. A key that is not here does nothing; what is here is in the help.
+//! The key bindings. A key that is not listed does nothing; all of these are in the help.
 
 use presence::Status;
 
@@ -23,14 +23,13 @@ const PAGE_UP: &[Key] = &[Key::plain(Code::PageUp)];
 const PAGE_DOWN: &[Key] = &[Key::plain(Code::PageDown)];
 const ENTER: &[Key] = &[Key::plain(Code::Enter)];
 const ESC: &[Key] = &[Key::plain(Code::Esc)];
-/// In a line of text letters are typed, so only the arrows move.
+/// In a text input letters are typed, so only the arrow keys move.
 const ONLY_UP: &[Key] = &[Key::plain(Code::Up)];
 const ONLY_DOWN: &[Key] = &[Key::plain(Code::Down)];
 const ERASE: &[Key] = &[Key::plain(Code::Backspace)];
 const ERASE_WORD: &[Key] = &[Key::ctrl('w')];
 const ERASE_ALL: &[Key] = &[Key::ctrl('u')];
 
-/// Every key.
 pub(crate) static BINDINGS: &[Binding] = &[
     bind(KeyContext::Always, &[Key::ctrl('c')], Action::Quit, "quit"),
     bind(

@@ -1,5 +1,5 @@
-//! The one table of keys: what each does, where, and how help and the palette call it. Keys are looked up here and nowhere
-//! else, and help and palette are made from it, so none of the three can differ.
+//! The keymap: which key does what in which context, with the texts for the help and the command palette. Both are
+//! generated from it.
 
 mod bindings;
 
@@ -9,12 +9,12 @@ use presence::Status;
 use super::key::Key;
 use super::model::user_column::UserColumn;
 
-/// Where a key is pressed. An overlay takes all keys; else the panel with the focus comes first, then `Anywhere`.
+/// Where a key is pressed. An overlay takes all keys; else the focused panel has precedence over `Anywhere`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum KeyContext {
-    /// Whatever is on the screen.
+    /// In every context.
     Always,
-    /// In every panel, while nothing lies over them.
+    /// In every panel, unless an overlay is open.
     Anywhere,
     /// The table of users.
     Users,
@@ -22,18 +22,17 @@ pub(crate) enum KeyContext {
     Stream,
     /// The explanation of one user.
     Detail,
-    /// The line in which one searches. Characters that are no key of it are typed.
+    /// The search input. Unbound characters are typed.
     Search,
-    /// The command palette. Characters that are no key of it are typed.
+    /// The command palette. Unbound characters are typed.
     Palette,
-    /// A menu of things to choose from, or a question.
+    /// A menu, or a confirmation.
     Menu,
-    /// The help.
     Help,
 }
 
 impl KeyContext {
-    /// Every place, in the order of the help.
+    /// In the order of the help.
     pub(crate) const ALL: [Self; 9] = [
         Self::Always,
         Self::Anywhere,
@@ -46,7 +45,7 @@ impl KeyContext {
         Self::Help,
     ];
 
-    /// As help calls it.
+    /// The title in the help.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Always => "Whatever is on the screen",
@@ -62,7 +61,7 @@ impl KeyContext {
     }
 
     #[cfg(test)]
-    /// Whether characters without a meaning of their own are text there.
+    /// Whether unbound characters are typed.
     pub(crate) const fn takes_text(self) -> bool {
         matches!(self, Self::Search | Self::Palette)
     }
@@ -71,10 +70,10 @@ impl KeyContext {
 /// Which users are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) enum Filter {
-    /// Whoever is present.
+    /// All present users.
     #[default]
     Present,
-    /// Shown as this.
+    /// Users with this status.
     Only(Status),
 }
 
@@ -92,7 +91,7 @@ pub(crate) enum Action {
     Pause,
     Times,
     Reconnect,
-    /// One step back: out of a zoom, a detail, a search, a selection.
+    /// One step back: out of zoom, detail, search or selection.
     Back,
     Search,
     NextFilter,
@@ -103,7 +102,7 @@ pub(crate) enum Action {
     PageDown,
     First,
     Last,
-    /// Open what is selected.
+    /// Open the selected user.
     Open,
     NextSort,
     PreviousSort,
@@ -114,35 +113,33 @@ pub(crate) enum Action {
     Forget,
     Copy,
     Export,
-    /// Of a line of text or a menu: take it.
+    /// Confirm a text input or a menu.
     Accept,
-    /// Of a search: ask for exactly what is typed.
+    /// In a search: look up exactly the id that was typed.
     Exactly,
-    /// Of a line of text, a menu or the help: leave it.
+    /// Close a text input, a menu or the help.
     Cancel,
-    /// Of a question: yes.
+    /// Answer a confirmation with yes.
     Yes,
-    /// Of a menu: the one with this number, from 1.
+    /// Take the menu item with this number, from 1.
     Choose(u8),
     Erase,
     EraseWord,
     EraseAll,
 }
 
-/// One row: these keys, there, do that.
+/// One binding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
-    /// Where.
     pub(crate) context: KeyContext,
-    /// Any of these; none: it is in the palette only.
+    /// Any of these; empty: in the palette only.
     pub(crate) keys: &'static [Key],
-    /// What.
     pub(crate) action: Action,
-    /// As help and palette call it.
+    /// The text in the help and the palette.
     pub(crate) help: &'static str,
 }
 
-/// What a key does in a place; none if nothing.
+/// The action of a key in a context.
 pub(crate) fn action(context: KeyContext, key: Key) -> Option<Action> {
     let panels = [KeyContext::Users, KeyContext::Stream, KeyContext::Detail].contains(&context);
     let contexts = [
@@ -158,7 +155,7 @@ pub(crate) fn action(context: KeyContext, key: Key) -> Option<Action> {
     })
 }
 
-/// The first key of an action in a place, for hints.
+/// The first key of an action in a context, for hints.
 pub(crate) fn key_of(context: KeyContext, action: Action) -> Option<Key> {
     let bound_in = |wanted: KeyContext| {
         BINDINGS
@@ -171,8 +168,8 @@ pub(crate) fn key_of(context: KeyContext, action: Action) -> Option<Key> {
         .or_else(|| bound_in(KeyContext::Always))
 }
 
-/// What the palette offers while this panel has the focus: each action once, with the place it is done in. What is about the
-/// panel comes first, so that the first is never to quit.
+/// The commands of the palette for a panel, each action once. Those of the panel come first, so that the first is never
+/// to quit.
 pub(crate) fn commands(panel: KeyContext) -> Vec<&'static Binding> {
     let is_offered = |binding: &&Binding| match binding.context {
         KeyContext::Always | KeyContext::Anywhere => {

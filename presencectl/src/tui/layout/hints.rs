@@ -1,4 +1,4 @@
-//! Where the keys of the bottom line stand: for drawing and for clicks.
+//! The position of the key hints in the footer, for drawing and for clicks.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -7,21 +7,21 @@ use super::super::model::{ConnectionState, Model};
 use super::Layout;
 use crate::output::escape::escape;
 
-/// While nothing is tried any more, the key that tries again has its room: `R try now`.
+/// Room for the reconnect key `R try now`, whatever else the footer shows.
 const FIRST_KEY_COLUMNS: usize = 11;
 
-/// A key of the bottom line and where it stands there.
+/// A key hint with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HintArea {
     pub(crate) key: Key,
     pub(crate) text: &'static str,
     /// The first cell, from the left of the screen.
     pub(crate) x: u16,
-    /// How wide; the blanks to the next one are not counted.
+    /// Without the blanks before the next hint.
     pub(crate) width: u16,
 }
 
-/// What to do next where the daemon is not tried any more, as it stands behind the keys of the bottom line.
+/// The suggestion after a permanent failure, shown behind the key hints.
 pub(crate) fn next_step(model: &Model) -> Option<String> {
     match &model.connection {
         ConnectionState::Ended { next: Some(next), .. } if model.overlay.is_none() && model.search.is_none() => {
@@ -31,7 +31,7 @@ pub(crate) fn next_step(model: &Model) -> Option<String> {
     }
 }
 
-/// As many keys as fit into the bottom line: half a word helps nobody.
+/// The hints that fit completely.
 pub(crate) fn hints(model: &Model) -> Vec<HintArea> {
     let footer = Layout::of(model).footer;
     let taken = next_step(model).map_or(0, |next| next.width());

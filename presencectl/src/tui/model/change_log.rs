@@ -1,33 +1,32 @@
-//! The stream of changes as it is looked at: the last of them, from where one reads, and how many came meanwhile.
+//! The scrollback of the stream: the last changes, the scroll position, and the number of changes below it.
 
 use std::collections::VecDeque;
 
 pub(crate) use crate::output::changes::Change;
 
-/// How many changes can be scrolled back to: about 1.5 MiB of them.
+/// How many changes are kept: about 1.5 MiB.
 pub(crate) const KEPT_MAX: usize = 10_000;
 
-/// The changes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ChangeLog {
     /// Oldest first.
     kept: VecDeque<Change>,
-    /// How many came in all.
+    /// How many changes there were in all.
     total: u64,
-    /// The number of the change on the bottom line; none while the newest is followed.
+    /// The number of the change on the bottom line; `None` follows the newest.
     anchor: Option<u64>,
-    /// What had come when everything was held still; none while nothing is.
+    /// The total at the start of the pause; `None` if not paused.
     held_to: Option<u64>,
-    /// What was kept then and made room since: however much comes meanwhile, it can be looked at. Oldest first.
+    /// Changes evicted from `kept` that were there at the start of the pause, so that they stay visible. Oldest first.
     held: VecDeque<Change>,
-    /// The number of the first one held.
+    /// The number of the first change in `held`.
     held_from: u64,
-    /// How many had come when it was drawn last.
+    /// The total at the last draw.
     drawn: u64,
 }
 
 impl ChangeLog {
-    /// One more came. What is being looked at stays where it is.
+    /// Appends a change. The scroll position stays.
     pub(crate) fn push(&mut self, change: Change) {
         if self.kept.len() == KEPT_MAX {
             let is_held = self.held_to.is_some_and(|to| self.oldest() <= to);
@@ -36,29 +35,28 @@ impl ChangeLog {
         self.kept.push_back(change);
         self.total += 1;
         let (oldest, held_to) = (self.oldest(), self.held_to.unwrap_or(0));
-        // What is held is still there, although it is older.
+        // Held changes stay visible although they were evicted.
         self.anchor = self.anchor.map(|anchor| match anchor <= held_to {
             true => anchor,
             false => anchor.max(oldest),
         });
     }
 
-    /// How many came in all.
     pub(crate) const fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many came after the one on the bottom line.
+    /// How many changes are below the bottom line.
     pub(crate) fn unseen(&self) -> u64 {
         self.anchor.map_or(0, |anchor| self.total.saturating_sub(anchor))
     }
 
-    /// Whether the newest is followed.
+    /// Whether the newest change is followed.
     pub(crate) const fn is_following(&self) -> bool {
         self.anchor.is_none()
     }
 
-    /// Stays where it is, however much comes.
+    /// Pauses: the visible changes stay.
     pub(crate) fn hold(&mut self) {
         self.anchor = Some(self.anchor.unwrap_or(self.total));
         if self.held_to.is_none() {
@@ -66,67 +64,65 @@ impl ChangeLog {
         }
     }
 
-    /// Holds nothing any more, and follows the newest.
+    /// Ends the pause and follows the newest change.
     pub(crate) fn release(&mut self) {
         self.held_to = None;
         self.held = VecDeque::new();
         self.follow();
     }
 
-    /// Follows the newest.
     pub(crate) const fn follow(&mut self) {
         self.anchor = None;
     }
 
-    /// It is about to be drawn.
+    /// Called before a draw.
     pub(crate) const fn mark_drawn(&mut self) {
         self.drawn = self.total;
     }
 
-    /// Scrolls by so many lines, up if negative; `rows` are on the screen. Whoever scrolls down to the end follows again.
+    /// Scrolls by lines, up if negative; `rows` are visible. At the end it follows the newest change again.
     pub(crate) fn scroll(&mut self, lines: i64, rows: usize) {
         let lines = isize::try_from(lines).unwrap_or(0);
         let count = self.held.len() + self.kept.len();
-        let bottom = self.place(self.anchor.unwrap_or(self.total));
+        let bottom = self.position(self.anchor.unwrap_or(self.total));
         let wanted = bottom.saturating_add_signed(lines).clamp(rows.min(count), count);
         self.anchor = (wanted < count).then(|| self.number(wanted));
     }
 
-    /// To the oldest that is kept.
     pub(crate) fn scroll_to_oldest(&mut self, rows: usize) {
         self.scroll(-2 * (KEPT_MAX as i64), rows);
     }
 
-    /// What is on so many lines, oldest first.
+    /// The changes on that many lines, oldest first.
     pub(crate) fn window(&self, rows: usize) -> impl Iterator<Item = &Change> {
         self.up_to(self.anchor.unwrap_or(self.total), rows)
     }
 
-    /// What was on so many lines when it was drawn last.
+    /// The changes on that many lines at the last draw.
     pub(crate) fn drawn(&self, rows: usize) -> impl Iterator<Item = &Change> {
         self.up_to(self.anchor.unwrap_or(self.drawn), rows)
     }
 
-    /// All that are kept, oldest first.
+    /// All changes that are kept, oldest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Change> {
         self.held.iter().chain(&self.kept)
     }
 
     fn up_to(&self, last: u64, rows: usize) -> impl Iterator<Item = &Change> {
-        let (end, held) = (self.place(last), self.held.len());
+        let (end, held) = (self.position(last), self.held.len());
         let start = end.saturating_sub(rows);
         self.held
             .range(start.min(held)..end.min(held))
             .chain(self.kept.range(start.saturating_sub(held)..end.saturating_sub(held)))
     }
 
-    /// The number of the oldest that is kept; changes are numbered from 1.
+    /// The number of the oldest change in `kept`; changes are numbered from 1.
     fn oldest(&self) -> u64 {
         self.total - self.kept.len() as u64 + 1
     }
 
-    /// How many there are up to the one of this number.
-    fn place(&self, number: u64) -> usize {
+    /// How many visible changes there are up to this number.
+    fn position(&self, number: u64) -> usize {
         let count = |numbers: u64, most: usize| usize::try_from(numbers).unwrap_or(usize::MAX).min(most);
         match (number + 1).checked_sub(self.oldest()) {
             Some(kept) => self.held.len() + count(kept, self.kept.len()),
@@ -134,11 +130,11 @@ impl ChangeLog {
         }
     }
 
-    /// The number of the last one of so many.
-    fn number(&self, place: usize) -> u64 {
-        match place.checked_sub(self.held.len()) {
+    /// The inverse of [`Self::position`].
+    fn number(&self, position: usize) -> u64 {
+        match position.checked_sub(self.held.len()) {
             Some(kept) if kept > 0 || self.held.is_empty() => self.oldest() - 1 + kept as u64,
-            _ => self.held_from.saturating_sub(1) + place as u64,
+            _ => self.held_from.saturating_sub(1) + position as u64,
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Everyone the stream has told of: who is present, and who left since the dashboard was opened. Rows stand in slots, so that
-//! the table can order a hundred thousand of them by number. Only the stream changes it; times are refreshed by answers.
+//! All users that the stream reported: the present ones, and those that went OFFLINE since the dashboard was opened.
+//! Rows are in slots, so that the table can sort a hundred thousand of them by number. Only the stream changes them;
+//! responses refresh their times.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,88 +13,84 @@ use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
 use super::row::{Unapplied, blank, change_of, change_of_record, fill};
 
-/// How many of those who left are remembered.
+/// How many departed users are kept.
 pub(crate) const DEPARTED_MAX: usize = 5_000;
 
-/// Where a row stands.
+/// The index of a row.
 pub(crate) type Slot = u32;
 
-/// Everyone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KnownUsers {
     slots: Vec<Option<Row>>,
     free: Vec<Slot>,
-    /// Free too, but still among those that changed.
+    /// Slots without a row that are still in `touched`.
     reserved: Vec<Slot>,
     index: HashMap<UserId, Slot>,
     counts: Counts,
-    /// Who left, in that order, with the number of the leaving: whoever came back meanwhile has another one.
+    /// Departed users in the order of departure, each with its departure number: a user who came back has another
+    /// number.
     departed: VecDeque<(Slot, u32)>,
-    /// How many of them are still away.
+    /// How many users in `departed` are still OFFLINE.
     departed_count: usize,
-    /// The number of the last leaving.
+    /// The last departure number.
     departures: u32,
-    /// Rows that changed since the table took them over, each once.
+    /// Rows that changed since the table applied them, each once.
     touched: Vec<Slot>,
     nodes: NodeNames,
-    /// Which snapshot is being read.
+    /// The number of the snapshot in progress.
     generation: u32,
-    /// When the first whole snapshot was there: it is the beginning and no change.
+    /// When the first snapshot was complete: it is the baseline and no change.
     started_at: Option<Wall>,
-    /// How many rows the stream told of since the table took them over.
+    /// Rows that the stream changed since the table applied them.
     unapplied_changes: usize,
 }
 
 impl KnownUsers {
-    /// Everyone present by status.
+    /// The present users by status.
     pub(crate) const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Whether a whole picture was seen.
+    /// Whether a snapshot was completed.
     pub(crate) const fn is_started(&self) -> bool {
         self.started_at.is_some()
     }
 
-    /// The row of a user, present or not.
     pub(crate) fn find(&self, user: &UserId) -> Option<(Slot, &Row)> {
         let slot = *self.index.get(user.as_str())?;
         Some((slot, self.row(slot)?))
     }
 
-    /// The row in a slot.
     pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// Where the nodes of a row stand among all, by name.
+    /// The position of a row's nodes among all, by name.
     pub(crate) fn node_rank(&self, row: &Row) -> i64 {
         i64::try_from(self.nodes.rank(self.node_name(row))).unwrap_or(i64::MAX)
     }
 
-    /// The table is to look at a user again.
+    /// Makes the table apply a user's row again.
     pub(crate) fn touch_user(&mut self, user: &UserId) {
         if let Some(slot) = self.index.get(user.as_str()).copied() {
             self.touch(slot);
         }
     }
 
-    /// How many slots there are, used or not.
+    /// All slots, with or without a row.
     pub(crate) const fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// The nodes of a row, for people.
     pub(crate) fn node_name(&self, row: &Row) -> &str {
         self.nodes.name(row.node)
     }
 
-    /// A snapshot begins.
     pub(crate) const fn begin_snapshot(&mut self) {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// StreamEvent of users: what changed by them. What is known already changes nothing.
+    /// Applies updates from the stream and returns the changes. Updates that are known already change nothing.
     pub(crate) fn apply(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
         let is_started = self.is_started();
         users
@@ -103,7 +100,7 @@ impl KnownUsers {
             .collect()
     }
 
-    /// The snapshot is whole. Whoever is missing in a complete one has gone.
+    /// The snapshot is complete: a user missing in it is OFFLINE, unless it was resumed.
     pub(crate) fn end_snapshot(&mut self, is_complete: bool, now: Wall) -> Vec<Change> {
         let mut changes = Vec::new();
         if is_complete {
@@ -123,8 +120,8 @@ impl KnownUsers {
         changes
     }
 
-    /// TimeDisplay and sessions as a question found them: they ride along with changes and cause none. What is older or newer
-    /// than what the stream told is left to the stream.
+    /// Times and sessions from a REST response, which are no change. A record with another revision than the stream's
+    /// is ignored.
     pub(crate) fn refresh(&mut self, records: Vec<Record>) {
         for record in records {
             let Some(slot) = self.index.get(record.user_id.as_str()).copied() else {
@@ -148,7 +145,7 @@ impl KnownUsers {
         }
     }
 
-    /// Lets go of those who left first, if more did than are remembered; never of the one that is looked at.
+    /// Evicts the earliest departures beyond the limit, but never the selected user.
     pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
         while self.departed_count > DEPARTED_MAX {
             let Some((slot, departure)) = self.departed.pop_front() else {
@@ -171,7 +168,7 @@ impl KnownUsers {
         }
     }
 
-    /// What changed since the last call, each once; rows that are to go are still there.
+    /// The rows that changed since the last call, each once, including removed ones.
     pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
         let mut touched = std::mem::take(&mut self.touched);
         let slots = &mut self.slots;
@@ -187,12 +184,11 @@ impl KnownUsers {
         touched
     }
 
-    /// Whether a row is to go. [`Self::drop_row`] does it, once nothing points at it.
+    /// Whether a row was removed. [`Self::drop_row`] drops it when the table has no reference left.
     pub(crate) fn is_removed(&self, slot: Slot) -> bool {
         self.row(slot).is_none_or(|row| row.is_removed)
     }
 
-    /// Nothing points at the row any more.
     pub(crate) fn drop_row(&mut self, slot: Slot) {
         if self.row(slot).is_some_and(|row| row.is_removed) {
             self.slots[slot as usize] = None;
@@ -200,7 +196,7 @@ impl KnownUsers {
         }
     }
 
-    /// How many users changed since the table took them over, by what the stream told.
+    /// How many users the stream changed since the table applied them.
     pub(crate) const fn unapplied_changes(&self) -> usize {
         self.unapplied_changes
     }
@@ -235,7 +231,7 @@ impl KnownUsers {
         let is_newer = record.revision > row.revision;
         let (from, custom_status, note) = (row.status, row.custom_status, row.note);
         let row = fill(row, &record, node);
-        // A snapshot repeats what is as it was, after a restart with a higher revision.
+        // After a restart a snapshot repeats unchanged records with higher revisions.
         let differs = from != row.status || custom_status != row.custom_status || note != row.note;
         let change = (is_newer && differs).then(|| Change {
             at: if from == row.status {
@@ -259,7 +255,8 @@ impl KnownUsers {
         let mut row = blank(record.user_id.clone(), self.generation);
         fill(&mut row, &record, node);
         let is_present = row.status != Status::Offline;
-        // Whoever came and went between two words left since, and chose nothing; a choice made while away motion no time.
+        // A user who connected and disconnected between two events departed since then and set no custom status; a
+        // custom status set while OFFLINE moves no time.
         let has_departed = row
             .since
             .is_some_and(|since| self.started_at.is_some_and(|at| since > at));
@@ -294,7 +291,7 @@ impl KnownUsers {
         Some(change)
     }
 
-    /// Shows a user as gone of whom nothing was told but that it is not present.
+    /// Marks a user as OFFLINE who is missing in a complete snapshot.
     fn presume_offline(&mut self, slot: Slot, now: Wall) -> Option<Change> {
         let row = self.slots.get_mut(slot as usize)?.as_mut()?;
         let change = Change {
@@ -309,7 +306,7 @@ impl KnownUsers {
         Some(change)
     }
 
-    /// Nobody finds the row any more; the table may still hold it.
+    /// Removes a user from the index; the table may still have a reference to the row.
     fn remove(&mut self, slot: Slot) {
         let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
@@ -323,13 +320,13 @@ impl KnownUsers {
         if is_in_table {
             self.touch(slot);
         } else {
-            // Nothing ever pointed at it, and nothing may for long: while the table is held.
+            // The table has no reference to it, and may not ask for a long time: while it is paused.
             self.slots[slot as usize] = None;
             self.reserved.push(slot);
         }
     }
 
-    /// Counts a user as shown otherwise.
+    /// Updates the counts for a change of status.
     fn count(&mut self, slot: Slot, from: Status, to: Status) {
         if let Some(count) = self.counts.of(from) {
             *count = count.saturating_sub(1);
@@ -345,7 +342,6 @@ impl KnownUsers {
         }
     }
 
-    /// The user is the last one who left.
     fn record_departure(&mut self, slot: Slot) {
         self.departures = self.departures.wrapping_add(1).max(1);
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
@@ -355,7 +351,6 @@ impl KnownUsers {
         }
     }
 
-    /// The user is none of those who left.
     fn clear_departure(&mut self, slot: Slot) {
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
             && std::mem::take(&mut row.departure) != 0
@@ -364,7 +359,6 @@ impl KnownUsers {
         }
     }
 
-    /// The stream reported a change of the row.
     fn touch_changed(&mut self, slot: Slot) {
         if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
             match std::mem::replace(&mut row.unapplied, Unapplied::Change) {

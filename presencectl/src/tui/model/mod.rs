@@ -1,5 +1,5 @@
-//! The state of the dashboard: everything a picture is made from. It knows no drawing library, no terminal, no network and no
-//! clock; only `update` changes it.
+//! The state of the dashboard: everything a frame is drawn from. It has no drawing library, terminal, network or clock;
+//! only `update` changes it.
 
 pub(crate) mod change_log;
 pub(crate) mod history;
@@ -31,40 +31,35 @@ use overlay::Overlay;
 use table::Table;
 use text_input::TextInput;
 
-/// For how long a notice stands.
+/// How long a notice is shown.
 pub(crate) const NOTICE_STANDS: Duration = Duration::from_secs(6);
 
-/// How the daemon is reached.
+/// The state of the connection to the daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ConnectionState {
-    /// Not yet.
     Connecting,
-    /// Connected; the first whole picture is on its way.
+    /// Connected; the first snapshot is incomplete.
     Loading,
-    /// All that is shown is as it is.
+    /// The data is current.
     Live,
-    /// What is shown is as it was.
+    /// The data is outdated; reconnecting.
     Lost {
-        /// Since when.
         since: Mono,
-        /// Why, for people.
         why: String,
-        /// When it is tried again; none while it is being tried.
+        /// The next attempt; `None` during an attempt.
         retry_at: Option<Mono>,
     },
-    /// As lost, and it is not tried again by itself.
+    /// The data is outdated; a permanent failure.
     Ended {
-        /// Since when.
         since: Mono,
-        /// Why, for people.
         why: String,
-        /// What to do next, where that is known.
+        /// A suggestion, where there is one.
         next: Option<String>,
     },
 }
 
 impl ConnectionState {
-    /// Since when what is shown is stale; none if it is not.
+    /// Since when the data is outdated; `None` if it is current.
     pub(crate) const fn stale_since(&self) -> Option<Mono> {
         match self {
             Self::Lost { since, .. } | Self::Ended { since, .. } => Some(*since),
@@ -73,31 +68,24 @@ impl ConnectionState {
     }
 }
 
-/// The daemon, as it named itself.
+/// The daemon, from its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Daemon {
-    /// Where it listens.
+    /// The URL.
     pub(crate) server: String,
-    /// The node's name.
     pub(crate) node: String,
-    /// Its version.
     pub(crate) version: String,
 }
 
-/// Which panel has the focus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Panel {
-    /// The table of users.
     #[default]
     Users,
-    /// The stream of changes.
     Stream,
-    /// The explanation of one user.
     Detail,
 }
 
 impl Panel {
-    /// Where its keys are.
     pub(crate) const fn key_context(self) -> KeyContext {
         match self {
             Self::Users => KeyContext::Users,
@@ -107,44 +95,38 @@ impl Panel {
     }
 }
 
-/// How times are written.
+/// How times are displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum TimeDisplay {
-    /// When, and how long ago.
+    /// Absolute and relative.
     #[default]
     Both,
-    /// How long ago.
     Relative,
-    /// When.
     Absolute,
 }
 
-/// Why one user is shown as it is.
+/// The detail panel: the explanation of one user.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Detail {
-    /// Who.
     pub(crate) user: UserId,
-    /// The last explanation.
     pub(crate) explain: Option<Box<Explain>>,
-    /// Why there is no newer one.
+    /// Why the last request failed.
     pub(crate) error: Option<String>,
     /// The last record, also of a user who is not listed.
     pub(crate) record: Option<Box<Record>>,
-    /// The first line shown.
+    /// The first visible line.
     pub(crate) top: usize,
-    /// How many lines it took when it was drawn last: the one thing that a picture tells the model, because only there it is known how
-    /// sentences break.
+    /// The number of lines at the last draw. This is the only value that drawing writes: only there it is known how
+    /// sentences wrap.
     pub(crate) drawn_lines: Cell<usize>,
-    /// When it was asked for last.
     pub(crate) asked_at: Option<Mono>,
-    /// Whether the answer is still to come.
+    /// A request is in progress.
     pub(crate) is_asked: bool,
-    /// Something changed since it was asked for.
+    /// The user changed since the last request.
     pub(crate) is_outdated: bool,
 }
 
 impl Detail {
-    /// Nothing known yet.
     pub(crate) const fn new(user: UserId) -> Self {
         Self {
             user,
@@ -160,31 +142,26 @@ impl Detail {
     }
 }
 
-/// A word to the operator, for a few seconds.
+/// A message for the operator, shown for a few seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// What; text of users in it is escaped already.
+    /// Text of users in it is escaped already.
     pub(crate) text: String,
-    /// Whether something went wrong.
     pub(crate) is_error: bool,
-    /// Until when.
     pub(crate) until: Mono,
 }
 
-/// What was asked of the daemon, so that it is not asked twice at once.
+/// The requests in progress, so that none is sent twice.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct PendingRequests {
-    /// Its numbers are to come.
     pub(crate) stats: bool,
-    /// Records are to come.
     pub(crate) records: bool,
-    /// When records were asked for last.
+    /// When the last request for records was sent.
     pub(crate) records_at: Option<Mono>,
-    /// For whom.
+    /// The users of that request.
     pub(crate) records_of: Vec<UserId>,
 }
 
-/// Everything.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) size: Size,
@@ -194,44 +171,42 @@ pub(crate) struct Model {
     pub(crate) table: Table,
     pub(crate) change_log: ChangeLog,
     pub(crate) history: History,
-    /// The daemon's numbers, as they were last.
     pub(crate) stats: Option<Box<Stats>>,
-    /// Why there are no newer ones.
+    /// Why the last request failed.
     pub(crate) stats_error: Option<String>,
-    /// How long the daemon takes to answer.
+    /// The round trip time of the last request.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) detail: Option<Detail>,
-    /// Who is to be selected as soon as there is a picture.
+    /// The user to select after the first snapshot.
     pub(crate) wanted: Option<UserId>,
     pub(crate) panel: Panel,
-    /// The panel with the focus fills the screen.
+    /// Whether the focused panel fills the screen.
     pub(crate) is_zoomed: bool,
-    /// Table and stream stand still since then.
+    /// Set while the table and the stream are paused.
     pub(crate) paused_since: Option<Mono>,
-    /// The line in which one searches, while it is open.
+    /// The search input, while it is open.
     pub(crate) search: Option<TextInput>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
     pub(crate) times: TimeDisplay,
     pub(crate) pending: PendingRequests,
-    /// This machine's clocks, as they were told last.
+    /// The clocks of this machine at the last tick.
     pub(crate) clock: Now,
-    /// The server's clock, which goes back for no other daemon than a new one.
+    /// The server's clock, advanced between messages. It goes back only when another daemon is connected.
     pub(crate) now: Wall,
-    /// The server's clock as it was heard last, and when. From there on it is counted by the clock that nobody sets.
+    /// The server's clock in the last message with the monotonic time of its arrival, from which it is advanced.
     pub(crate) heard: (Wall, Mono),
-    /// When the daemon last said anything of what is shown.
+    /// When the last message with the server's clock arrived.
     pub(crate) word_at: Mono,
-    /// The next word of the server's clock is the first of this connection: it is believed, whatever was shown before.
+    /// Whether the next server time is the first of a connection: it is accepted even if it is earlier.
     pub(crate) is_clock_new: bool,
-    /// The second that is being counted.
+    /// The second of the next history sample.
     pub(crate) second: u64,
-    /// Changes that came in it.
+    /// Changes in that second.
     pub(crate) changes: u64,
 }
 
 impl Model {
-    /// Nothing known yet.
     pub(crate) fn new(size: Size, clock: Now) -> Self {
         Self {
             size,
@@ -264,7 +239,7 @@ impl Model {
         }
     }
 
-    /// Opens on a user.
+    /// Opens the detail of a user.
     #[must_use]
     pub(crate) fn with_user(mut self, user: UserId) -> Self {
         self.wanted = Some(user.clone());
@@ -272,7 +247,7 @@ impl Model {
         self
     }
 
-    /// Where keys are looked up.
+    /// The context in which keys are looked up.
     pub(crate) const fn key_context(&self) -> KeyContext {
         match (&self.overlay, &self.search) {
             (Some(Overlay::Help { .. }), _) => KeyContext::Help,
@@ -283,7 +258,7 @@ impl Model {
         }
     }
 
-    /// Whom an action is about: the user explained, or the one selected.
+    /// The user of an action: that of the focused detail, else the selected one.
     pub(crate) fn subject(&self) -> Option<&UserId> {
         match (self.panel, &self.detail) {
             (Panel::Detail, Some(detail)) => Some(&detail.user),
@@ -291,17 +266,17 @@ impl Model {
         }
     }
 
-    /// Whether the daemon can be asked.
+    /// Whether requests can be sent.
     pub(crate) const fn is_connected(&self) -> bool {
         matches!(self.connection, ConnectionState::Live | ConnectionState::Loading)
     }
 
-    /// For how long what is shown has been stale.
+    /// How long the data has been outdated.
     pub(crate) fn stale_for(&self) -> Option<Duration> {
         self.connection.stale_since().map(|since| self.clock.mono.since(since))
     }
 
-    /// The keys worth knowing right now, with what they do: for the bottom line.
+    /// The key hints of the footer, most important first.
     pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
         use keymap::Action::{
             Accept, Back, Cancel, Copy, Exactly, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open,
@@ -361,7 +336,7 @@ impl Model {
             .collect()
     }
 
-    /// How to get back to what is live, where one is not.
+    /// The key that returns to current data: reconnect, or follow the stream.
     fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
         let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
         let is_back =

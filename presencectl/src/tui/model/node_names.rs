@@ -1,9 +1,9 @@
-//! Names of nodes by number, so that a row has a small one. Numbers that no row has any more are given away again.
+//! Interned node names, so that a row stores a small number. Unused numbers are reused.
 
-/// How many names there are at most at once: more lists of nodes than users are on.
+/// Bound for the names: more lists of nodes than occur in practice.
 pub(super) const NODES_MAX: usize = 1024;
 
-/// The names. Number 0 is nobody's.
+/// Number 0 is the empty name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct NodeNames {
     names: Vec<String>,
@@ -11,17 +11,16 @@ pub(super) struct NodeNames {
 }
 
 impl NodeNames {
-    /// What stands behind a number.
     pub(super) fn name(&self, number: u16) -> &str {
         self.names.get(usize::from(number)).map_or("", String::as_str)
     }
 
-    /// Where a name stands among all.
+    /// The position of a name among all.
     pub(super) fn rank(&self, name: &str) -> usize {
         self.names.iter().filter(|other| other.as_str() < name).count()
     }
 
-    /// The number of a list of names; `used` tells which numbers rows have. 0 if there are far too many.
+    /// The number of a list of names; `used` yields the numbers that rows have. 0 if there are too many.
     pub(super) fn number(&mut self, list: &[String], used: impl Iterator<Item = u16>) -> u16 {
         if self.names.is_empty() {
             self.names.push(String::new());

@@ -1,4 +1,5 @@
-//! What lies over the panels and takes the keys: help, the palette, menus, questions. Only what is highlighted; nothing is done here.
+//! Overlays: help, the command palette, menus and confirmations, with their state. Their actions are in
+//! `update::menus`.
 
 use presence::{CustomStatus, UserId};
 
@@ -6,33 +7,28 @@ use super::super::effect::ExportFormat;
 use super::super::keymap::{self, Binding, KeyContext};
 use super::text_input::TextInput;
 
-/// What lies over the panels.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Overlay {
-    /// Every key.
     Help {
-        /// The first line shown.
+        /// The first visible line.
         top: usize,
     },
-    /// A command by its name.
     Palette(Palette),
-    /// Some things of which one is taken.
     Menu(Menu),
 }
 
-/// The palette.
+/// The command palette.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Palette {
-    /// The panel it was opened from.
+    /// The panel from which it was opened.
     pub(crate) panel: KeyContext,
-    /// What is typed.
     pub(crate) input: TextInput,
-    /// Which of those found is marked.
+    /// The index of the highlighted command.
     pub(crate) highlighted: usize,
 }
 
 impl Palette {
-    /// The commands whose names have all the words typed, in the order of the help.
+    /// The commands that contain all typed words, in the order of the help.
     pub(crate) fn found(&self) -> Vec<&'static Binding> {
         let text = self.input.text().to_lowercase();
         let fits = |binding: &&Binding| {
@@ -43,47 +39,37 @@ impl Palette {
     }
 }
 
-/// What is asked.
+/// What a menu is for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Prompt {
-    /// As what a user is to be shown while present.
     Status(UserId),
-    /// Whether to end a user's sessions.
     Kick(UserId),
-    /// Whether to forget a user.
     Forget(UserId),
-    /// As what to write the table.
     ExportUsers,
-    /// As what to write the stream.
     ExportChanges,
 }
 
-/// What is taken from a menu.
+/// What a menu offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MenuItem {
-    /// Nothing is done.
     No,
-    /// It is done.
     Yes,
-    /// As this.
     Status(CustomStatus),
-    /// As this.
     Format(ExportFormat),
 }
 
-/// A menu, or a question.
+/// A menu or confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Menu {
-    /// What is asked.
     pub(crate) prompt: Prompt,
-    /// Which entry is marked.
+    /// The index of the highlighted item.
     pub(crate) highlighted: usize,
-    /// Which entry is as it is now, if that is known.
+    /// The index of the current value, if that is known.
     pub(crate) current: Option<usize>,
 }
 
 impl Menu {
-    /// Nothing that hurts is marked first.
+    /// The first item is highlighted, which is never a destructive one.
     pub(crate) const fn new(prompt: Prompt) -> Self {
         Self {
             prompt,
@@ -92,19 +78,18 @@ impl Menu {
         }
     }
 
-    /// The same where this is highlighted now, if that is known: it is marked first, so that taking it at once changes nothing.
+    /// Marks the current value and highlights it, so that confirming at once changes nothing.
     pub(crate) fn with_current(mut self, item: Option<MenuItem>) -> Self {
         self.current = self.entries().iter().position(|(entry, _)| Some(*entry) == item);
         self.highlighted = self.current.unwrap_or(self.highlighted);
         self
     }
 
-    /// Whether it is answered by yes or no.
     pub(crate) const fn is_question(&self) -> bool {
         matches!(self.prompt, Prompt::Kick(_) | Prompt::Forget(_))
     }
 
-    /// What there is, in order, as it is written.
+    /// The items with their labels, in order.
     pub(crate) const fn entries(&self) -> &'static [(MenuItem, &'static str)] {
         match self.prompt {
             Prompt::Status(_) => &[
@@ -133,7 +118,7 @@ impl Menu {
         }
     }
 
-    /// Whom it is about, as it is: to be escaped.
+    /// The user it is about, not escaped.
     pub(crate) const fn user(&self) -> Option<&UserId> {
         match &self.prompt {
             Prompt::Status(user) | Prompt::Kick(user) | Prompt::Forget(user) => Some(user),
@@ -141,7 +126,7 @@ impl Menu {
         }
     }
 
-    /// What is asked, without the user.
+    /// The title, without the user.
     pub(crate) const fn title(&self) -> &'static str {
         match self.prompt {
             Prompt::Status(_) => "Custom status of",

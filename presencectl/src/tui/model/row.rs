@@ -1,4 +1,4 @@
-//! One user as the dashboard knows it, and what differs between it and a record. Where rows stand is not decided here.
+//! The data of one user, and its conversion from records and to changes.
 
 use presence::wire::record::Record;
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
@@ -9,13 +9,12 @@ use super::change_log::Change;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unapplied {
     Nothing,
-    /// Times or sessions, which a response brought, or the selection.
+    /// Times or sessions from a response, or the selection.
     Refresh,
-    /// A change that the stream reported.
+    /// A change from the stream.
     Change,
 }
 
-/// One user.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) user: UserId,
@@ -25,26 +24,25 @@ pub(crate) struct Row {
     pub(crate) last_active: Option<Wall>,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) sessions: u32,
-    /// A number for each distinct list of nodes; [`node_name`](super::known_users::KnownUsers::node_name) has the words.
+    /// The number of the list of nodes, see [`node_name`](super::known_users::KnownUsers::node_name).
     pub(crate) node: u16,
     pub(crate) custom_status: Option<CustomStatus>,
     pub(crate) note: Option<&'static str>,
     pub(crate) revision: Revision,
-    /// The snapshot that listed it last.
+    /// The last snapshot that listed the user.
     pub(super) generation: u32,
-    /// The number of its leaving; 0 while it is present.
+    /// The departure number; 0 while the user is present.
     pub(super) departure: u32,
-    /// A complete snapshot lacked the user, so its status is OFFLINE; since when is not known.
+    /// A complete snapshot lacked the user, so the status is OFFLINE; since when is not known.
     pub(super) is_presumed_offline: bool,
-    /// What the table has not applied yet.
     pub(super) unapplied: Unapplied,
     /// The table has a reference to the row.
     pub(super) is_in_table: bool,
-    /// The user was removed; the row is dropped once the table has no reference to it.
+    /// The user was removed; the row is dropped when the table has no reference to it.
     pub(super) is_removed: bool,
 }
 
-/// A user nothing is known of yet.
+/// A user without a record.
 pub(super) const fn blank(user: UserId, generation: u32) -> Row {
     Row {
         user,
@@ -67,7 +65,7 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
     }
 }
 
-/// Takes over what a record says.
+/// Copies a record into a row.
 pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row {
     row.status = record.status;
     row.reason = record.reason;

@@ -1,4 +1,4 @@
-//! Searching users by what one remembers of their ids.
+//! Fuzzy search of user ids.
 
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -6,16 +6,16 @@ use presence::UserId;
 
 use super::known_users::Slot;
 
-/// What one searches: characters that an id has in this order, words in any.
+/// Matches ids that contain the typed characters in this order; words in any order.
 #[derive(Debug)]
 pub(crate) struct SearchQuery {
     pub(crate) text: String,
     pattern: Pattern,
     matcher: Matcher,
     buffer: Vec<char>,
-    /// How well the row in a slot matches, as far as it was asked.
+    /// The score of the row in a slot, if it was computed.
     scores: Vec<Option<u32>>,
-    /// Whether the best match comes first, until a column is chosen.
+    /// Whether rows are sorted by score, until the operator selects a column.
     pub(crate) is_ranked: bool,
 }
 
@@ -31,11 +31,11 @@ impl SearchQuery {
         }
     }
 
-    /// Asks how well a user matches, and remembers it for its slot; none if it does not.
+    /// Computes a user's score and caches it by slot; `None` if the user does not match.
     pub(crate) fn ask(&mut self, slot: Slot, user: &UserId) -> Option<u32> {
         let haystack = Utf32Str::new(user.as_str(), &mut self.buffer);
         let score = self.pattern.score(haystack, &mut self.matcher);
-        // Whose id is typed whole is meant, whoever else is called so in other letters.
+        // The exact id ranks first, before ids that differ only in case.
         let score = score.map(|score| if user.as_str() == self.text { u32::MAX } else { score });
         let index = slot as usize;
         if self.scores.len() <= index {
@@ -45,12 +45,12 @@ impl SearchQuery {
         score
     }
 
-    /// What was answered for a slot.
+    /// The cached score of a slot.
     pub(crate) fn known(&self, slot: Slot) -> Option<u32> {
         self.scores.get(slot as usize).copied().flatten()
     }
 
-    /// Where an id matches, as places of characters.
+    /// The positions of the matching characters.
     pub(crate) fn places(&self, user: &UserId) -> Vec<u32> {
         let (mut places, mut buffer) = (Vec::new(), Vec::new());
         let haystack = Utf32Str::new(user.as_str(), &mut buffer);

@@ -1,21 +1,18 @@
-//! By what the rows of the table are ordered: a column as a number for each row, smaller first.
+//! Sort orders of the table: a sort key for each row by column, ascending.
 
 use presence::Wall;
 
 use super::known_users::{KnownUsers, Row};
 use super::user_column::UserColumn;
 
-/// By what the rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SortOrder {
-    /// Which column.
     pub(crate) column: UserColumn,
-    /// Whether the largest, latest or last comes first.
     pub(crate) is_descending: bool,
 }
 
 impl SortOrder {
-    /// As a column is looked at first: the latest and the most on top.
+    /// The initial direction of a column: times and counts are descending.
     pub(crate) const fn of(column: UserColumn) -> Self {
         let is_descending = matches!(
             column,
@@ -24,7 +21,7 @@ impl SortOrder {
         Self { column, is_descending }
     }
 
-    /// What a row is ordered by. Rows whose keys are alike stand by user id.
+    /// The sort key of a row. Rows with equal keys are sorted by user id.
     pub(crate) fn key(self, known_users: &KnownUsers, row: &Row) -> i64 {
         let key = match self.column {
             UserColumn::User => return 0,
@@ -40,7 +37,7 @@ impl SortOrder {
     }
 }
 
-/// Those without a time come last, whatever the direction.
+/// Rows without a time are last in both directions.
 fn time_key(time: Option<Wall>, is_descending: bool) -> i64 {
     match time {
         None => i64::MAX,

@@ -1,5 +1,5 @@
-//! The table of users: who is listed, in which order, what is selected, and from where it is shown. Kept in order as users
-//! change: a change costs a search for its place, and what changed since the last picture is merged in one pass.
+//! The users table: filter, search, sort order, selection and scroll position. It is kept sorted: a change costs a
+//! binary search, and the changes since the last frame are merged in one pass.
 
 mod listing;
 
@@ -11,39 +11,37 @@ use super::search_query::SearchQuery;
 use super::sort_order::SortOrder;
 use super::user_column::UserColumn;
 
-/// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// Everyone known, by user id: the order below all others.
+    /// All known users by id, which is the order of rows with equal keys.
     by_user: Vec<Slot>,
-    /// Who is listed, as ordered.
+    /// The listed rows, sorted.
     listed: Vec<Slot>,
     order: Option<SortOrder>,
     filter: Filter,
     query: Option<SearchQuery>,
     selected: Option<UserId>,
-    /// Who was selected since the last picture: they may be listed only for that.
+    /// Users selected since the last frame, who may be listed only because of that.
     deselected: Vec<UserId>,
-    /// Where the selected row was last.
+    /// The index of the selected row.
     cursor: usize,
-    /// The first row that is shown.
+    /// The first visible row.
     top: usize,
-    /// How many rows there was room for.
+    /// The number of visible rows.
     rows: usize,
-    /// Rows stay where they are.
+    /// Paused: rows keep their places.
     is_held: bool,
-    /// SortOrder, filter or search changed: everything is to be listed anew.
+    /// The order, filter or search changed: the whole list is rebuilt.
     is_changed: bool,
 }
 
 impl Table {
-    /// By what it is ordered; none while the best match comes first.
+    /// The sort order; `None` if sorted by search score.
     pub(crate) fn order(&self) -> Option<SortOrder> {
         let is_ranked = self.query.as_ref().is_some_and(|query| query.is_ranked);
         (!is_ranked).then(|| self.column_order())
     }
 
-    /// By which column it is ordered; none while the best match comes first.
     pub(crate) fn sorted_by(&self) -> Option<UserColumn> {
         self.order().map(|order| order.column)
     }
@@ -52,7 +50,7 @@ impl Table {
         self.order.unwrap_or(SortOrder::of(UserColumn::User))
     }
 
-    /// Orders by a column; the same again: the other way round.
+    /// Sorts by a column; the same column again reverses the order.
     pub(crate) fn sort(&mut self, column: UserColumn) {
         match self.order() {
             Some(order) if order.column == column => self.reverse(),
@@ -60,7 +58,6 @@ impl Table {
         }
     }
 
-    /// The other way round.
     pub(crate) fn reverse(&mut self) {
         let order = self.column_order();
         self.set_order(SortOrder {
@@ -69,7 +66,6 @@ impl Table {
         });
     }
 
-    /// Orders by a column, as it is looked at first.
     pub(crate) fn set_order(&mut self, order: SortOrder) {
         self.order = Some(order);
         if let Some(query) = &mut self.query {
@@ -78,12 +74,11 @@ impl Table {
         self.is_changed = true;
     }
 
-    /// Who is listed.
     pub(crate) const fn filter(&self) -> Filter {
         self.filter
     }
 
-    /// Lists others, from the first. Whoever is selected stays so if it is one of them.
+    /// Changes the filter and scrolls to the top, unless the selected user matches it.
     pub(crate) fn set_filter(&mut self, known_users: &KnownUsers, filter: Filter) {
         self.filter = filter;
         self.is_changed = true;
@@ -94,12 +89,12 @@ impl Table {
         }
     }
 
-    /// What is searched; empty: nothing.
+    /// The search text, or an empty string.
     pub(crate) fn query(&self) -> &str {
         self.query.as_ref().map_or("", |query| &query.text)
     }
 
-    /// Searches something else. Whoever was found and selected stays selected when everyone is shown again.
+    /// Changes the search text. A user selected in a search stays selected when it ends.
     pub(crate) fn set_query(&mut self, text: &str) {
         if text == self.query() {
             return;
@@ -112,55 +107,52 @@ impl Table {
         self.is_changed = true;
     }
 
-    /// Rows stay where they are, or not any more.
     pub(crate) const fn set_held(&mut self, is_held: bool) {
         self.is_held = is_held;
     }
 
-    /// How many are listed.
+    /// The number of listed rows.
     pub(crate) const fn len(&self) -> usize {
         self.listed.len()
     }
 
-    /// How many of them are listed for what they are, and not because they are selected.
+    /// The number of listed rows without one that is listed only because it is selected.
     pub(crate) fn matching(&self, known_users: &KnownUsers) -> usize {
         let row = self.listed.get(self.cursor).and_then(|slot| known_users.row(*slot));
         let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.matches_filter(row));
         self.listed.len() - usize::from(is_kept)
     }
 
-    /// The first row shown.
+    /// The first visible row.
     pub(crate) const fn top(&self) -> usize {
         self.top
     }
 
-    /// Who is selected.
     pub(crate) const fn selected(&self) -> Option<&UserId> {
         self.selected.as_ref()
     }
 
-    /// In which row the selected user is.
+    /// The index of the selected row.
     pub(crate) fn cursor(&self) -> Option<usize> {
         self.selected.is_some().then_some(self.cursor)
     }
 
-    /// Selects nobody.
     pub(crate) fn deselect(&mut self) {
         self.deselected.extend(self.selected.take());
     }
 
-    /// The slots on so many lines from the first row shown.
+    /// The rows visible on that many lines.
     pub(crate) fn window(&self, rows: usize) -> &[Slot] {
         let top = self.top.min(self.listed.len());
         &self.listed[top..self.listed.len().min(top.saturating_add(rows))]
     }
 
-    /// Everyone listed, in order.
+    /// All listed rows, sorted.
     pub(crate) fn listed(&self) -> &[Slot] {
         &self.listed
     }
 
-    /// Selects a row, the nearest there is, and shows it.
+    /// Selects the row at an index, or the last one, and scrolls to it.
     pub(crate) fn select(&mut self, known_users: &KnownUsers, index: usize, rows: usize) {
         self.cursor = index.min(self.listed.len().saturating_sub(1));
         self.deselect();
@@ -172,7 +164,7 @@ impl Table {
         self.show_cursor(rows);
     }
 
-    /// Moves the selection by so many rows; the first step selects the first row shown.
+    /// Moves the selection; without one, the first visible row is selected.
     pub(crate) fn step(&mut self, known_users: &KnownUsers, by: i64, rows: usize) {
         let from = match self.cursor() {
             Some(cursor) => cursor.saturating_add_signed(isize::try_from(by).unwrap_or(0)),
@@ -181,7 +173,7 @@ impl Table {
         self.select(known_users, from, rows);
     }
 
-    /// Selects a user, if it is listed. Whether it is.
+    /// Selects a user; returns whether it is listed.
     pub(crate) fn select_user(&mut self, known_users: &KnownUsers, user: &UserId, rows: usize) -> bool {
         let at = known_users
             .find(user)
@@ -192,7 +184,7 @@ impl Table {
         at.is_some()
     }
 
-    /// Shows other rows and leaves the selection.
+    /// Scrolls without moving the selection.
     pub(crate) fn scroll(&mut self, by: i64, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self
@@ -206,14 +198,14 @@ impl Table {
         self.top = self.top.clamp((self.cursor + 1).saturating_sub(self.rows), self.cursor);
     }
 
-    /// Whether the selected row was among those shown: who scrolled away from it wants to stay there.
+    /// Whether the selected row was visible: if the operator scrolled away from it, the position is kept.
     fn is_in_sight(&self) -> bool {
         self.selected.is_some() && (self.top..self.top.saturating_add(self.rows)).contains(&self.cursor)
     }
 
-    /// There is room for so many rows now.
+    /// Sets the number of visible rows.
     fn make_room(&mut self, rows: usize) {
-        // While it is out of sight it stays as it was.
+        // While the table is hidden it keeps its position.
         if rows == 0 || self.rows == rows {
             return;
         }
@@ -225,12 +217,13 @@ impl Table {
         }
     }
 
-    /// Where the id of a user matches what is searched, as places of characters.
+    /// The positions in a user's id that match the search.
     pub(crate) fn matched(&self, user: &UserId) -> Vec<u32> {
         self.query.as_ref().map_or_else(Vec::new, |query| query.places(user))
     }
 
-    /// Takes over what changed. The selected user stays on its line of the screen while the others move.
+    /// Applies the changes since the last call. The selected user stays on its line of the screen while other rows
+    /// move.
     pub(crate) fn apply_pending(&mut self, known_users: &mut KnownUsers, rows: usize) {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
@@ -274,7 +267,7 @@ impl Table {
                     self.show_cursor(rows);
                 }
             }
-            // Forgotten: the row that moved up is next, or the last one.
+            // The selected user was removed: select the row that took its place, or the last one.
             None => {
                 let place = |successor| self.listed.iter().position(|listed| *listed == successor);
                 let at = successor.map_or(usize::MAX, |successor| place(successor).unwrap_or(self.cursor));
@@ -283,13 +276,13 @@ impl Table {
         }
     }
 
-    /// Who stands below the selected one and stays.
+    /// The first row from the selected one on that was not removed.
     fn successor(&self, known_users: &KnownUsers) -> Option<Slot> {
         let below = self.listed.get(self.cursor..).unwrap_or_default();
         below.iter().copied().find(|slot| !known_users.is_removed(*slot))
     }
 
-    /// Whoever is selected stays listed until the selection motion on.
+    /// The selected user stays listed until the selection changes.
     fn is_listed_row(&self, row: &Row) -> bool {
         self.matches_filter(row) || self.selected.as_ref() == Some(&row.user)
     }

@@ -1,46 +1,41 @@
-//! One input of text that is typed at its end: what one searches, what one looks for in the palette.
+//! A single-line text input, edited at its end: for the search and the command palette.
 
-/// As much as a user id can have, in characters.
+/// The longest user id, in characters.
 const CHARS_MAX: usize = presence::USER_ID_MAX_BYTES;
 
-/// The input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TextInput {
     text: String,
 }
 
 impl TextInput {
-    /// A input that begins so.
     pub(crate) fn new(text: &str) -> Self {
         let mut input = Self::default();
         input.insert(text);
         input
     }
 
-    /// What is typed.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Adds text at the end, without what no user id can have.
+    /// Appends text, without control characters.
     pub(crate) fn insert(&mut self, text: &str) {
         let room = CHARS_MAX.saturating_sub(self.text.chars().count());
         self.text.extend(text.chars().filter(|c| !c.is_control()).take(room));
     }
 
-    /// Takes the last character away.
     pub(crate) fn erase(&mut self) {
         self.text.pop();
     }
 
-    /// Takes the last word away, and the space behind it.
+    /// Removes the last word and the space after it.
     pub(crate) fn erase_word(&mut self) {
         let trimmed = self.text.trim_end();
         let end = trimmed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
         self.text.truncate(end);
     }
 
-    /// Takes all away.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
     }

@@ -1,6 +1,6 @@
-//! The columns of the table of users, in the order in which they stand.
+//! The columns of the users table.
 
-/// One column.
+/// From the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) enum UserColumn {
     #[default]
@@ -15,7 +15,6 @@ pub(crate) enum UserColumn {
 }
 
 impl UserColumn {
-    /// Every column, from the left.
     pub(crate) const ALL: [Self; 8] = [
         Self::User,
         Self::Status,
@@ -27,7 +26,6 @@ impl UserColumn {
         Self::Node,
     ];
 
-    /// Its heading.
     pub(crate) const fn heading(self) -> &'static str {
         match self {
             Self::User => "USER",
@@ -41,12 +39,12 @@ impl UserColumn {
         }
     }
 
-    /// The next one to the right, and from the last one the first.
+    /// The next column; the last one wraps around.
     pub(crate) fn next(self) -> Self {
         Self::ALL[(self.index() + 1) % Self::ALL.len()]
     }
 
-    /// The next one to the left, and from the first one the last.
+    /// The previous column; the first one wraps around.
     pub(crate) fn previous(self) -> Self {
         Self::ALL[(self.index() + Self::ALL.len() - 1) % Self::ALL.len()]
     }

@@ -1,7 +1,7 @@
-//! Pictures as bytes: what differs from the picture before, all at once. It knows no terminal, only somebody who takes bytes.
+//! Writes frames: the difference to the previous frame, as one synchronized update. It needs only a writer.
 //!
-//! Not ratatui's own `Terminal`: to draw anew that one asks the terminal where its cursor is, and the answer would have to be waited
-//! for while another thread reads the keys.
+//! Ratatui's own `Terminal` is not used: for a full redraw it queries the cursor position, and would have to wait for
+//! the response while another thread reads the keys.
 
 use std::io::{self, BufWriter, Write};
 use std::mem;
@@ -15,23 +15,22 @@ use ratatui::layout::Rect;
 
 use super::super::geometry::Size;
 
-/// Terminals that know it show nothing of a picture before all of it is there; the others ignore it.
+/// Synchronized output (DEC mode 2026): the terminal shows the frame when it is complete; others ignore it.
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
-/// Room for a whole picture, so that it leaves in few writes.
+/// Room for a whole frame, so that it takes few writes.
 const PICTURE_BYTES: usize = 64 * 1024;
 
-/// What is on the screen, and the way there.
+/// The screen's content and the writer.
 pub(super) struct Canvas<W: Write> {
     out: CrosstermBackend<BufWriter<W>>,
     shown: Buffer,
     next: Buffer,
-    /// What is on the screen is not what was shown.
+    /// The screen's content is not what was written.
     is_spoilt: bool,
 }
 
 impl<W: Write> Canvas<W> {
-    /// Nothing is known of the screen yet.
     pub(super) fn new(out: W) -> Self {
         let out = BufWriter::with_capacity(PICTURE_BYTES, out);
         Self {
@@ -42,15 +41,12 @@ impl<W: Write> Canvas<W> {
         }
     }
 
-    /// The next picture is written whole.
+    /// The next frame is written completely.
     pub(super) const fn spoil(&mut self) {
         self.is_spoilt = true;
     }
 
-    /// Shows a picture of this size.
-    ///
-    /// # Errors
-    /// What the writer says.
+    /// Draws a frame of this size.
     pub(super) fn draw(&mut self, size: Size, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         let area = Rect::new(0, 0, size.width, size.height);
         self.next.resize(area);
@@ -69,10 +65,7 @@ impl<W: Write> Canvas<W> {
         Ok(())
     }
 
-    /// Puts a text into the clipboard (OSC 52): in base64, so nothing in it can act.
-    ///
-    /// # Errors
-    /// What the writer says.
+    /// Copies a text to the clipboard (OSC 52), in base64, so nothing in it is interpreted.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         queue!(self.out, CopyToClipboard::to_clipboard_from(text))?;
         Write::flush(&mut self.out)
@@ -90,7 +83,7 @@ mod tests {
 
     const SIZE: Size = Size { width: 20, height: 3 };
 
-    /// Keeps what is written.
+    /// Records what is written.
     #[derive(Clone, Default)]
     struct Written(Rc<RefCell<Vec<u8>>>);
 

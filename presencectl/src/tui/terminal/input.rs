@@ -1,4 +1,4 @@
-//! What a terminal sends, as the model knows it. What it does not know is dropped.
+//! Converts the terminal's events to messages; others are dropped.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -6,7 +6,6 @@ use super::super::geometry::Size;
 use super::super::key::{Code, Gesture, Key, Mouse};
 use super::super::message::Message;
 
-/// The message in an event, if there is one.
 pub(crate) fn message(event: Event) -> Option<Message> {
     match event {
         Event::Key(event) => key(event).map(Message::Key),
@@ -22,7 +21,7 @@ fn key(event: KeyEvent) -> Option<Key> {
         return None;
     }
     let code = match event.code {
-        // Terminals send Tab with Shift either way.
+        // Some terminals send Tab with Shift, some BackTab.
         KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => Code::BackTab,
         KeyCode::Char(c) => Code::Char(c),
         KeyCode::Enter => Code::Enter,

@@ -1,4 +1,4 @@
-//! What keys and commands do while nothing lies over the panels.
+//! Actions in the panels.
 
 use presence::{CustomStatus, Status, UserId};
 
@@ -55,7 +55,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Gives a panel the focus. What was zoomed makes room if it is another one.
+/// Focuses a panel. Focusing another panel ends the zoom.
 pub(super) fn focus(model: &mut Model, panel: Panel) {
     if model.panel != panel {
         model.is_zoomed = false;
@@ -63,7 +63,6 @@ pub(super) fn focus(model: &mut Model, panel: Panel) {
     model.panel = panel;
 }
 
-/// Opens the explanation of a user.
 pub(super) fn explain(model: &mut Model, user: UserId) {
     if model.detail.as_ref().is_none_or(|detail| detail.user != user) {
         model.detail = Some(Detail::new(user));
@@ -80,7 +79,8 @@ fn open(model: &mut Model) {
     };
     let was_open = model.detail.as_ref().is_some_and(|detail| detail.user == user);
     explain(model, user);
-    // Both stay in sight, and the detail follows the selection; a second time, or where there is no room, it gets the keys.
+    // Focus stays with the table, and the detail follows the selection; a second Enter, or missing room, focuses the
+    // detail.
     if was_open || model.is_zoomed || Layout::of(model).detail.is_empty() {
         focus(model, Panel::Detail);
     }
@@ -108,7 +108,7 @@ fn next_panel(model: &mut Model, steps: usize) {
         panels.insert(1, Panel::Detail);
     }
     let at = panels.iter().position(|panel| *panel == model.panel).unwrap_or(0);
-    // One step back is as many as there are, less one, forward.
+    // One step back is all steps but one forward.
     let steps = if steps == 1 { 1 } else { panels.len() - 1 };
     focus(model, panels[(at + steps) % panels.len()]);
 }
@@ -146,7 +146,7 @@ fn next_filter(filter: Filter) -> Filter {
     }
 }
 
-/// Lists others, and shows the table if it was out of sight.
+/// Sets the filter, and focuses the table if it was hidden.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
     model.table.set_filter(&model.known_users, filter);
     if Layout::of(model).users.is_empty() {
@@ -171,7 +171,7 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
         tell(model, "the daemon is reached already", false);
         return Vec::new();
     }
-    // It is seen that it is tried.
+    // Shows the attempt at once.
     let now = model.clock.mono;
     match &mut model.connection {
         ConnectionState::Lost { retry_at: Some(at), .. } => *at = now,
@@ -204,14 +204,14 @@ fn open_prompt(model: &mut Model, prompt: impl Fn(UserId) -> Prompt) {
     model.overlay = Some(Overlay::Menu(Menu::new(prompt(user)).with_current(current)));
 }
 
-/// The custom status of a user, as it was told last.
+/// The last known custom status of a user.
 fn current_status(model: &Model, user: &UserId) -> Option<CustomStatus> {
     let listed = model.known_users.find(user).and_then(|(_, row)| row.custom_status);
     let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
     listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
 }
 
-/// Whether anything can be changed now; says why not.
+/// Whether changes can be requested; otherwise it shows why not.
 pub(super) fn can_change(model: &mut Model) -> bool {
     let is_connected = model.is_connected();
     if !is_connected {

@@ -1,4 +1,4 @@
-//! Help, the palette, menus and questions: what lies over the panels.
+//! Actions in overlays: help, palette, menus and confirmations.
 
 use presence::wire::record::Record;
 
@@ -42,7 +42,6 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-/// A click on an entry takes it.
 pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     let rows = usize::from(layout::overlay_entries(model).height);
     match &mut model.overlay {
@@ -59,7 +58,7 @@ pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     }
 }
 
-/// What works whatever is on the screen.
+/// Actions that work in every context.
 fn always(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit | Action::Suspend | Action::Repaint => actions::act(model, action),
@@ -80,7 +79,7 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
     *top = wanted.min(layout::help_rows().saturating_sub(rows));
 }
 
-/// The command taken, if one is.
+/// The confirmed command, if any.
 fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
     let found = palette.found();
     let last = found.len().saturating_sub(1);
@@ -99,7 +98,7 @@ fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding
     None
 }
 
-/// What is taken, if something is.
+/// The confirmed item, if any.
 fn item_for(menu: &mut Menu, action: Action) -> Option<MenuItem> {
     let entries = menu.entries();
     match action {
@@ -117,7 +116,7 @@ fn item_for(menu: &mut Menu, action: Action) -> Option<MenuItem> {
 }
 
 fn take(model: &mut Model, prompt: Prompt, item: MenuItem) -> Vec<Effect> {
-    // The daemon may have been lost since it was asked; an order now would be carried out who knows when.
+    // If the connection was lost meanwhile, the change must not be carried out at an unknown later time.
     let is_change = matches!(prompt, Prompt::Status(_) | Prompt::Kick(_) | Prompt::Forget(_)) && item != MenuItem::No;
     if is_change && !actions::can_change(model) {
         return Vec::new();

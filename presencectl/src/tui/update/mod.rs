@@ -1,5 +1,5 @@
-//! What happens: one message in, the model changed, effects out. Awaits nothing, reads no clock, draws nothing; one kind of message
-//! a file.
+//! State transitions: a message changes the model and returns effects. Never waits, reads no clock, draws nothing; one
+//! file per kind of message.
 
 mod actions;
 mod menus;
@@ -22,12 +22,11 @@ use super::message::Message;
 use super::model::overlay::Overlay;
 use super::model::{Model, NOTICE_STANDS, Notice, Panel};
 
-/// How often an explanation is asked for anew while nothing is told: its times ride along with no event.
+/// The interval of requests for an explanation: its times change without events.
 const EXPLAIN_EVERY: Duration = Duration::from_secs(2);
-/// How often at most, however often its user changes.
+/// The minimum interval, however often the user changes.
 const EXPLAIN_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 
-/// Takes one message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let context = model.key_context();
     let mut effects = match message {
@@ -47,14 +46,14 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         KeyContext::Search | KeyContext::Palette | KeyContext::Menu | KeyContext::Help
     );
     if is_over && model.key_context() != context {
-        // What opens says in the bottom line which keys it takes.
+        // The footer must show the keys of the new context.
         model.notice = None;
     }
     effects.extend(explain_if_due(model));
     effects
 }
 
-/// Lists the users and the changes as they now are: before each picture, and before anything that counts rows.
+/// Applies pending changes to the table and the stream: before each frame, and before anything that depends on rows.
 pub(crate) fn apply_pending(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
     model.table.apply_pending(&mut model.known_users, rows);
@@ -76,7 +75,7 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     }
 }
 
-/// Text goes where text is taken, and is nothing elsewhere: what is pasted by accident does nothing.
+/// Inserts text into the open input. Without one it is ignored: pasted text is never a command.
 fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
     match (&mut model.overlay, &mut model.search) {
         (Some(Overlay::Palette(palette)), _) => {
@@ -92,7 +91,7 @@ fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Tells the operator something for a few seconds.
+/// Shows a notice.
 fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
     model.notice = Some(Notice {
         text: text.into(),

@@ -1,20 +1,17 @@
-//! Going up and down: in the table, the stream, the detail.
+//! Cursor motion and scrolling in the panels.
 
 use super::super::keymap::Action;
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
 use super::apply_pending;
 
-/// How far one goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Motion {
-    /// By so many lines, up if negative.
+    /// Up if negative.
     Lines(i64),
-    /// By so many pages, up if negative.
+    /// Up if negative.
     Pages(i64),
-    /// To the top.
     First,
-    /// To the bottom.
     Last,
 }
 
@@ -31,7 +28,7 @@ impl Motion {
         })
     }
 
-    /// As lines, on a panel of so many rows.
+    /// In lines, on a panel with this many rows.
     fn lines(self, rows: usize) -> i64 {
         let page = i64::try_from(rows.max(2) - 1).unwrap_or(1);
         match self {
@@ -43,7 +40,6 @@ impl Motion {
     }
 }
 
-/// Goes in the panel with the focus.
 pub(super) fn go(model: &mut Model, by: Motion) {
     match model.panel {
         Panel::Users => select(model, by),
@@ -52,7 +48,7 @@ pub(super) fn go(model: &mut Model, by: Motion) {
     }
 }
 
-/// Moves the selection; what is explained follows it.
+/// Moves the selection; the detail follows it.
 pub(super) fn select(model: &mut Model, by: Motion) {
     apply_pending(model);
     let rows = Layout::of(model).rows_of(Panel::Users);
@@ -64,7 +60,6 @@ pub(super) fn select(model: &mut Model, by: Motion) {
     follow_selection(model);
 }
 
-/// An open explanation is about whoever is selected.
 pub(super) fn follow_selection(model: &mut Model) {
     if let (Some(user), Some(detail)) = (model.table.selected(), &model.detail)
         && *user != detail.user
@@ -80,7 +75,7 @@ pub(super) fn scroll_stream(model: &mut Model, by: Motion) {
         Motion::Last => model.change_log.follow(),
         by => model.change_log.scroll(by.lines(rows), rows),
     }
-    // While all stands still, so does the bottom.
+    // While paused, the end of the stream is paused too.
     if model.paused_since.is_some() && model.change_log.is_following() {
         model.change_log.hold();
     }

@@ -1,4 +1,4 @@
-//! What was asked for came.
+//! Responses to requests.
 
 use super::super::effect::Effect;
 use super::super::message::Response;

@@ -1,4 +1,4 @@
-//! Searching as one types.
+//! The search input.
 
 use presence::UserId;
 
@@ -29,7 +29,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The table shows who matches what is typed.
+/// Applies the typed text.
 pub(super) fn look(model: &mut Model) {
     if let Some(input) = &model.search {
         model.table.set_query(input.text());
@@ -43,8 +43,8 @@ fn edit(model: &mut Model, change: impl Fn(&mut TextInput)) {
     look(model);
 }
 
-/// Keeps what was found and selects the best of it. If nobody was, the daemon is asked for exactly this user, who may not be
-/// present at all.
+/// Ends the input and selects the best match. Without a match, it opens the detail of the user with exactly this id,
+/// who may be OFFLINE.
 fn accept(model: &mut Model) {
     let Some(input) = model.search.take() else {
         return;
@@ -62,7 +62,7 @@ fn accept(model: &mut Model) {
     ask_for(model, input.text());
 }
 
-/// Whoever is typed is asked for, though others were found by it: who is not present is not among them.
+/// Opens the detail of the user with exactly this id although others match: OFFLINE users are not listed.
 fn ask_exactly(model: &mut Model) {
     if let Some(input) = model.search.take_if(|input| !input.text().is_empty()) {
         ask_for(model, input.text());

@@ -1,4 +1,4 @@
-//! What the stream tells.
+//! Events of the change stream.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{apply_pending, tell};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
 
-/// A daemon that is well is never silent for so long.
+/// A healthy daemon sends something more often than this.
 const SILENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effect> {
@@ -89,13 +89,14 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
         why,
         retry_at: Some(model.clock.mono.after(retry_in)),
     };
-    // Nobody answers any more.
+    // The response will not come.
     if let Some(detail) = &mut model.detail {
         detail.is_asked = false;
     }
 }
 
-/// Since when what is shown is stale. Numbers come every second: a daemon that said nothing for longer was lost before that was noticed.
+/// Since when the data is outdated. Statistics arrive every second: after a longer silence the connection was lost
+/// before that was noticed.
 fn stale_since(model: &Model) -> Mono {
     let (now, word_at) = (model.clock.mono, model.word_at);
     let lost_at = if now.since(word_at) > SILENCE { word_at } else { now };

@@ -1,4 +1,4 @@
-//! Time passes: seconds are counted, notices fade, and what no event tells is asked for.
+//! The passing of time: history samples, expiring notices, and periodic requests.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::super::layout::Layout;
 use super::super::model::history::{SECONDS_MAX, Sample};
 use super::super::model::{ConnectionState, Model, Panel};
 
-/// How often the rows on the screen are asked for: their times and sessions ride along with changes and cause none.
+/// The interval of requests for the visible rows: their times and sessions change without events.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
-/// No screen has that many rows, and no question more ids.
+/// More rows than any screen has, and the limit of the request.
 const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
@@ -31,11 +31,11 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     ask(model)
 }
 
-/// The server's clock was heard.
+/// Takes over the server's clock from a message.
 pub(super) fn hear_clock(model: &mut Model, server: Wall) {
     model.heard = (server, model.clock.mono);
     model.word_at = model.clock.mono;
-    // A daemon's own clock never goes back while it lives. What this machine's clock said before, or another daemon's, counts for nothing.
+    // A daemon's clock never goes back during its life. Times of this machine, or of another daemon, do not bound it.
     model.now = if std::mem::take(&mut model.is_clock_new) {
         server
     } else {
@@ -49,7 +49,7 @@ fn count_seconds(model: &mut Model, seconds: usize) {
         changes: std::mem::take(&mut model.changes),
         is_known: matches!(model.connection, ConnectionState::Live),
     };
-    // If this program itself was stopped, nobody knows what was when; the changes came some time in between.
+    // If this process was stopped, the missing seconds are unknown, and so is the time of the changes.
     for _ in 1..seconds {
         model.history.push(Sample {
             changes: 0,
@@ -79,7 +79,7 @@ fn refresh(model: &mut Model) -> Option<Effect> {
         .filter_map(|slot| model.known_users.row(*slot))
         .map(|row| row.user.clone())
         .collect();
-    // Whoever is explained may be out of sight, or not listed at all.
+    // The user in the detail may be out of sight, or not listed at all.
     let explained = model.detail.as_ref().map(|detail| &detail.user);
     users.extend(explained.filter(|user| !users.contains(user)).cloned());
     let waited = model.pending.records_at.map(|at| model.clock.mono.since(at));

@@ -1,4 +1,5 @@
-//! Why one user is shown so: the rule, each session with its timers, the choice, and what comes next. Timers count down between two answers.
+//! The detail: the rule behind a user's status, its sessions with their timers, its custom status, and the next
+//! changes. Timers count down between responses.
 
 use presence::wire::rest::{Explain, ExplainSession};
 use presence::{Actor, Wall};
@@ -44,7 +45,7 @@ fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) ->
     }
     match &detail.explain {
         Some(explain) => {
-            // What matters most first: a small panel shows no more.
+            // The most important lines first: a small panel shows no more.
             shown(model, explain, painter, &mut lines);
             next(model, explain, painter, &mut lines);
             lines.extend(last(model, detail, (width, painter)));
@@ -57,7 +58,7 @@ fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) ->
     lines
 }
 
-/// The status, the rule behind it, and what was chosen.
+/// The status, the rule and the custom status.
 fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
     let theme = painter.theme;
     let row = model.known_users.find(&explain.user_id);
@@ -90,7 +91,7 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
     lines.push(Line::from(line));
 }
 
-/// When the user was last active and last seen; nothing before that was told.
+/// Last active and last seen; nothing before they are known.
 fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
     let row = model.known_users.find(&detail.user).map(|(_, row)| row);
     let (active, seen) = match (row, &detail.record) {
@@ -166,7 +167,7 @@ fn session_lines(
         span(format!("• {}", escape(&session.session_id)), Style::new()),
         span(format!("  {place}"), theme.faint()),
     ];
-    // On one line where there is room for both.
+    // On one line if both fit.
     let first_columns: usize = first.iter().chain(&state).map(Span::width).sum();
     if first_columns <= width {
         lines.push(Line::from_iter(first.into_iter().chain(state)));

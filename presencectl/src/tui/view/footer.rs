@@ -1,4 +1,4 @@
-//! The bottom line: what was just done, else what to do next, else the keys that matter now.
+//! The footer: a notice, else the key hints and a suggestion.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
@@ -22,7 +22,6 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     painter.line((area.x, area.y), area.width, &line);
 }
 
-/// The keys, and what to do next where that is known.
 fn keys(model: &Model, painter: &Painter) -> Line<'static> {
     let pieces = |hint: HintArea| {
         [

@@ -1,4 +1,4 @@
-//! Words that several panels use: statuses with their signs, times, numbers.
+//! Formats shared by the panels: statuses with their signs, times, numbers.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use presence::{Status, Wall};
 use super::super::model::{Model, TimeDisplay};
 use crate::output::{number, time};
 
-/// The sign of a status: each has its own shape, so none depends on its colour.
+/// The sign of a status. Each has its own shape, so none depends on its colour.
 pub(super) const fn sign(status: Status) -> &'static str {
     match status {
         Status::Online => "●",
@@ -17,12 +17,12 @@ pub(super) const fn sign(status: Status) -> &'static str {
     }
 }
 
-/// Sign and word.
+/// Sign and name.
 pub(super) fn status(status: Status) -> String {
     format!("{} {}", sign(status), status.as_str())
 }
 
-/// A moment as the operator wants times.
+/// A time in the selected display format.
 pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
     let Some(at) = at else {
         return "never".to_owned();
@@ -34,7 +34,7 @@ pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
     }
 }
 
-/// A moment that is past, in a sentence.
+/// A time in the past, for sentences.
 pub(super) fn past(model: &Model, at: Wall) -> String {
     let (when, age) = (time::time_or_date(at, model.now), time::age(at, model.now));
     match model.times {
@@ -44,7 +44,6 @@ pub(super) fn past(model: &Model, at: Wall) -> String {
     }
 }
 
-/// `12,345`.
 pub(super) fn count(number: u64) -> String {
     number::grouped(number)
 }
@@ -69,7 +68,7 @@ pub(super) fn lag(length: Duration) -> String {
 
 /// `0.3/s`, `1,234/s`.
 pub(super) fn rate(rate: f64) -> String {
-    // A rate is a count of changes over ten seconds: neither negative nor beyond what fits.
+    // A rate counts changes over ten seconds: it is neither negative nor too large.
     if rate < 10.0 {
         format!("{rate:.1}/s")
     } else {

@@ -1,4 +1,4 @@
-//! The top line: which daemon, and whether what is shown is as it is.
+//! The header: the daemon, and the state of the connection.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -9,7 +9,7 @@ use super::painter::{Painter, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
-/// From so many columns on the clock is shown even while the daemon is lost.
+/// From this width on the clock is shown even without a connection.
 const CLOCK_COLUMNS: u16 = 110;
 
 pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
@@ -23,7 +23,8 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     painter.line((area.x + area.width - right_width, area.y), right_width, &right);
 }
 
-/// Who answers; while nobody does, why. What happens next stands where nothing is cut: at the right, or in the bottom line.
+/// The daemon, or why it is not connected. What happens next is shown where it is never truncated: at the right, or in
+/// the footer.
 fn left(model: &Model, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let name = span("presenced", theme.strong());
@@ -79,7 +80,8 @@ fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
         };
         pieces.push(span(next, theme.unusual()));
     }
-    // Without a word from the daemon its clock is not known, and while it is lost other things are worth the room.
+    // The server's clock is unknown before the first message, and other information has precedence while the connection
+    // is lost.
     let has_room = model.connection.stale_since().is_none() || width >= CLOCK_COLUMNS;
     if has_room && !matches!(model.connection, ConnectionState::Connecting) {
         let clock = time::time_or_date(model.now, model.now);

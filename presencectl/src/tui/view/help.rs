@@ -1,4 +1,4 @@
-//! Every key, made from the table of keys.
+//! The help, generated from the keymap.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
@@ -7,7 +7,7 @@ use super::super::geometry::Area;
 use super::super::keymap::{BINDINGS, KeyContext};
 use super::painter::{Painter, span};
 
-/// Keys stand in so many columns.
+/// Columns of the keys.
 const KEYS_COLUMNS: usize = 18;
 
 pub(super) fn draw(top: usize, area: Area, painter: &mut Painter) {
@@ -18,7 +18,7 @@ pub(super) fn draw(top: usize, area: Area, painter: &mut Painter) {
     painter.panel(area, &title, true);
     let inside = area.inside();
     let lines = lines(painter);
-    // The screen may have grown since it was scrolled.
+    // The screen may have grown since the last scroll.
     let top = top.min(lines.len().saturating_sub(inside.height.into()));
     painter.part(area, (top, usize::from(inside.height), lines.len()), true);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {

@@ -1,4 +1,4 @@
-//! A menu, or a question before something that hurts.
+//! Menus and confirmations.
 
 use ratatui::style::Style;
 use ratatui::text::Line;

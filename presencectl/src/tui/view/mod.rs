@@ -1,5 +1,5 @@
-//! How it looks: a picture of the model, one panel a file. Where things lie is in `layout`, their colours in `theme`; nothing here changes
-//! anything.
+//! Drawing: a frame from the model, one file per panel. Positions are in `layout`, colours in `theme`; drawing does not
+//! change the state.
 
 mod detail;
 mod footer;
@@ -24,7 +24,6 @@ use super::model::overlay::Overlay;
 use super::theme::Theme;
 use painter::Painter;
 
-/// Draws the model.
 pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     let layout = Layout::of(model);
     let mut painter = Painter::new(buffer, *theme);

@@ -1,5 +1,5 @@
-//! Writing into a picture: text that is cut to its room by what it takes on the screen, lines of several styles, boxes. Text of users must
-//! be escaped before it gets here; as a last defence, no control character is ever written.
+//! Drawing primitives: truncated text measured in columns, lines with several styles, boxes. Text of users must be
+//! escaped already; as a last safeguard no control character is written.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,9 @@ use super::super::geometry::Area;
 use super::super::theme::Theme;
 use super::format::count;
 
-/// A picture that is being drawn.
+/// The buffer of a frame.
 pub(super) struct Painter<'a> {
     buffer: &'a mut Buffer,
-    /// Its colours.
     pub(super) theme: Theme,
 }
 
@@ -24,7 +23,7 @@ impl<'a> Painter<'a> {
         Self { buffer, theme }
     }
 
-    /// Writes a text from a cell on, in so many columns; what is too long ends with `…`. Where the next one would begin.
+    /// Writes a text within a width, truncated with `…`. Returns the next column.
     pub(super) fn text(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) -> u16 {
         let area = self.clip(Area { x, y, width, height: 1 });
         if area.is_empty() {
@@ -35,14 +34,14 @@ impl<'a> Painter<'a> {
         self.buffer.set_stringn(x, y, shown, usize::from(area.width), style).0
     }
 
-    /// The same, ending where the columns end.
+    /// Writes a right-aligned text.
     pub(super) fn text_right(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
         let blanks = usize::from(width).saturating_sub(columns(text));
         let blanks = u16::try_from(blanks).unwrap_or(width);
         self.text((x + blanks, y), width - blanks, text, style);
     }
 
-    /// Writes pieces of several styles, cut as one. Where the next one would begin.
+    /// Writes spans, truncated as a whole. Returns the next column.
     pub(super) fn line(&mut self, (x, y): (u16, u16), width: u16, line: &Line) -> u16 {
         let mut at = x;
         let mut left = usize::from(width);
@@ -53,7 +52,7 @@ impl<'a> Painter<'a> {
             }
             let own = columns(&span.content);
             rest -= own;
-            // The last piece that fits must leave room for the mark if more follows that does not.
+            // The last span that fits must leave room for `…` if the next one does not fit.
             let shown = if own > left || (own == left && rest > 0) {
                 cut_short(&span.content, left)
             } else {
@@ -66,7 +65,7 @@ impl<'a> Painter<'a> {
         at
     }
 
-    /// A box with a title, and its inside emptied.
+    /// Draws a box with a title and clears its inside.
     pub(super) fn panel(&mut self, area: Area, title: &Line, has_focus: bool) {
         let area = self.clip(area);
         if area.is_empty() {
@@ -96,7 +95,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// What is shown of a list, on the bottom border of its box, if there is more than that: `3–8 of 20`.
+    /// The visible part of a longer list, on the bottom border: `3–8 of 20`.
     pub(super) fn part(&mut self, area: Area, (first, shown, all): (usize, usize, usize), has_focus: bool) {
         if (1..all).contains(&shown) {
             let last = (first + shown).min(all);
@@ -110,7 +109,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// A word on the bottom border of a box, at the right.
+    /// Text on the bottom border, at the right.
     pub(super) fn foot(&mut self, area: Area, text: &str, has_focus: bool) {
         let area = self.clip(area);
         let width = u16::try_from(columns(text)).unwrap_or(u16::MAX);
@@ -120,20 +119,18 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// One cell.
     pub(super) fn cell(&mut self, (x, y): (u16, u16), symbol: &str, style: Style) {
         if let Some(cell) = self.buffer.cell_mut((x, y)) {
             cell.set_symbol(symbol).set_style(style);
         }
     }
 
-    /// Lays a style over what is drawn.
+    /// Changes the style of what is drawn.
     pub(super) fn restyle(&mut self, area: Area, style: Style) {
         let area = self.clip(area);
         self.buffer.set_style(rect(area), style);
     }
 
-    /// Takes away what is drawn.
     fn clear(&mut self, area: Area) {
         for y in area.y..area.y + area.height {
             for x in area.x..area.x + area.width {
@@ -144,7 +141,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// The part of an area that lies in the picture.
+    /// The part of an area inside the buffer.
     fn clip(&self, area: Area) -> Area {
         let inside = rect(area).intersection(self.buffer.area);
         Area {
@@ -165,8 +162,8 @@ const fn rect(area: Area) -> Rect {
     }
 }
 
-/// The columns that a text takes: the sum of its clusters, as they are written one after the other. The whole of a text may be
-/// called narrower (letters that some scripts join), so that what is missing would not be told.
+/// The width of a text in columns: the sum of its grapheme clusters, as they are drawn one by one. The width of the
+/// whole text may be smaller (ligatures of some scripts), and truncation would go unnoticed.
 pub(super) fn columns(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
@@ -175,14 +172,14 @@ pub(super) fn columns(text: &str) -> usize {
     clusters(&Span::raw(text.as_ref())).map(|(_, width)| width).sum()
 }
 
-/// What takes its cells together, a letter and its marks, and how many.
+/// Grapheme clusters with their widths.
 fn clusters<'a>(span: &'a Span) -> impl Iterator<Item = (&'a str, usize)> {
     let symbols = span.styled_graphemes(Style::new()).map(|cluster| cluster.symbol);
     symbols.map(|symbol| (symbol, usize::from(symbol.cell_width())))
 }
 
-/// A text with everything in it to be seen. What would take no cell, a mark without a letter, is spelled out: left away, two
-/// users would look like one.
+/// Makes every character visible. Clusters without width, such as a combining mark without a letter, are escaped:
+/// omitted, two ids would look alike.
 fn visible(text: &str) -> Cow<'_, str> {
     let span = Span::raw(text);
     if text.is_ascii() || clusters(&span).all(|(_, width)| width > 0) {
@@ -198,7 +195,7 @@ fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// As much of a text as fits into so many columns, with `…` where something is missing.
+/// A text truncated to a width, with `…`.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if columns(text) <= width {
         return Cow::Borrowed(text);
@@ -206,7 +203,7 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     cut_short(text, width)
 }
 
-/// The beginning of a text and `…`, in so many columns.
+/// The beginning of a text and `…`, within a width.
 fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     if width == 0 {
         return Cow::Borrowed("");
@@ -224,7 +221,7 @@ fn cut_short(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The end of a text in so many columns: what is typed is seen where it is typed.
+/// The end of a text within a width: an input shows where it is edited.
 pub(super) fn end(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
@@ -243,7 +240,7 @@ pub(super) fn end(text: &str, width: usize) -> String {
     std::iter::once("…").chain(shown).collect()
 }
 
-/// A line as several of so many columns, broken between words; those that follow are indented.
+/// Wraps a line between words; continuation lines are indented.
 pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     const INDENT: &str = "    ";
     let mut lines = Vec::new();
@@ -251,7 +248,7 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     for piece in &line.spans {
         for word in piece.content.split_inclusive(' ') {
             if used > INDENT.len() && used + columns(word.trim_end()) > width {
-                // The blank before what goes on below would be cut with a mark, as if something were missing.
+                // A trailing blank would be truncated with `…`, as if something were missing.
                 if let Some(last) = current.last_mut() {
                     let kept = last.content.trim_end().len();
                     last.content.to_mut().truncate(kept);
@@ -271,7 +268,6 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// A piece of a line.
 pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
 }

@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
             &format!("{sign} {}", binding.help),
             Style::new(),
         );
-        // The name counts more than the key.
+        // The name has precedence over the keys.
         let name = binding.help.len() + 3;
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);

@@ -12,21 +12,22 @@ use super::painter::{Painter, columns, cut, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
-/// From so many columns on there is room for both words of a change; else the first is a sign.
+/// From this width on the previous status has its name; else it is only a sign.
 const WORDS_COLUMNS: usize = 90;
-/// From so many columns on everything stands below its like; else each follows what is before it.
+/// From this width on the columns are aligned.
 const ALIGNED_COLUMNS: usize = 60;
-/// A time or a date, and a blank.
+/// A time or date, and a blank.
 const TIME_COLUMNS: usize = 11;
-/// A change of a sign and a word, or of two words.
+/// Sign and name, or two names.
 const CHANGE_COLUMNS: usize = 20;
 const CHANGE_WORDS_COLUMNS: usize = 35;
-/// The longest reason, and the blanks before it.
+/// The longest reason, with blanks.
 const REASON_COLUMNS: usize = 12;
-/// However long the change, something is seen of the id; and no more than a UUID has, or the id stands far from its change.
+/// A minimum for the id, however long the change; a maximum of the length of a UUID, so that the change is not too far
+/// from it.
 const USER_COLUMNS_MIN: usize = 8;
 const USER_COLUMNS_MAX: usize = 36;
-/// So much of an id mostly tells it from others.
+/// This much of an id usually identifies it.
 const USER_COLUMNS_TELLING: usize = 12;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
@@ -73,7 +74,7 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
     let theme = painter.theme;
     let told = told(change, width, painter);
     let told_columns: usize = told.iter().map(Span::width).sum();
-    // Below each other where there is room, else as much of the id as the change leaves.
+    // Aligned if there is room, else the id takes what the change leaves.
     let (user_columns, change_columns) = match width {
         WORDS_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_WORDS_COLUMNS),
         ALIGNED_COLUMNS.. => {
@@ -98,7 +99,7 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
     ];
     pieces.extend(told);
     pieces.push(pad(told_columns, change_columns));
-    // A part of a reason tells nothing.
+    // A truncated reason is not shown.
     let used: usize = pieces.iter().map(|piece| columns(&piece.content)).sum();
     let reason = change.reason.map(|reason| format!("  {}", reason.as_str()));
     let reason = reason.filter(|reason| used + reason.len() <= width);
@@ -106,7 +107,8 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
     Line::from(pieces)
 }
 
-/// As much of the id as the change leaves, and the reason unless that leaves too little. OFFLINE has but one reason.
+/// The width that the change leaves to the id, and to the reason unless that leaves too little. OFFLINE has only one
+/// reason.
 fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> usize {
     let room = width.saturating_sub(TIME_COLUMNS + 1 + told_columns);
     let reason = change.reason.filter(|reason| *reason != Reason::NoSession);
@@ -116,7 +118,7 @@ fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> us
         .unwrap_or(room)
 }
 
-/// From what to what, what was chosen, and what is odd about it.
+/// The statuses, the custom status and the flags of a change.
 fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let theme = painter.theme;
     let mut pieces = match change.to {
@@ -125,7 +127,7 @@ fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> 
         Some(to) if to == change.from => vec![span(format::status(to), theme.status(to))],
         Some(to) => {
             let from = match width {
-                // As wide as the longest, so that the arrows stand below each other.
+                // Padded to the longest name, so that the arrows are aligned.
                 WORDS_COLUMNS.. => format!("{:<16}", format::status(change.from)),
                 _ => format::sign(change.from).to_owned(),
             };
@@ -136,7 +138,7 @@ fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> 
             ]
         }
     };
-    // A change to what was chosen says so already.
+    // A change to exactly the custom status shows it already.
     let is_said = |choice: &CustomStatus| {
         change
             .to

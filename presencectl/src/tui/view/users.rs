@@ -1,4 +1,4 @@
-//! The table of users: only the rows in sight are ever built.
+//! The users table; only the visible rows are built.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));
     if rows.is_empty() {
-        // Where no row has room, nothing is said about who is listed.
+        // Without room for a row, nothing is shown about the list.
         return;
     }
     if window.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     }
 }
 
-/// Where one is in a list that is longer than the screen: the row with the cursor, else the rows in sight.
+/// The position in a list that is longer than the screen: the selected row, else the visible rows.
 fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
     let (table, has_focus) = (&model.table, model.panel == Panel::Users);
     let rows = usize::from(layout.users_rows().height);
@@ -65,14 +65,14 @@ fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
     }
 }
 
-/// What is listed, by what it is sorted, and what is searched.
+/// The filter, the sort order and the search.
 fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let (table, total) = (&model.table, model.known_users.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
     let listed = format::count(table.matching(&model.known_users) as u64);
     match table.filter() {
-        // Before the first picture nobody is counted.
+        // Unknown before the first snapshot.
         Filter::Present if !model.known_users.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
@@ -85,7 +85,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         }
     }
     let used: usize = pieces.iter().map(Span::width).sum();
-    // Beside the borders, the sign before it and the caret behind it.
+    // Without the borders, the sign before the text and the caret after it.
     let room = usize::from(layout.users.width).saturating_sub(used + 7);
     match (&model.search, table.query()) {
         (Some(input), _) => {
@@ -176,14 +176,14 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnArea, u16), painter: &mut P
     painter.text(at, place.width, &text, style);
 }
 
-/// The id with what matches the search in another style.
+/// The id, with the matches of the search highlighted.
 fn user(model: &Model, row: &Row, painter: &Painter) -> Line<'static> {
     let matched = model.table.matched(&row.user);
     let mut spans: Vec<Span> = Vec::new();
     let mut was_match = false;
     for (index, piece) in (0..).zip(escape_each(row.user.as_str())) {
         let is_match = matched.binary_search(&index).is_ok();
-        // A mark stays with its letter.
+        // A combining mark stays with its letter.
         let is_mark = piece.chars().all(|c| c.width() == Some(0));
         match spans.last_mut() {
             Some(last) if is_mark || was_match == is_match => last.content.to_mut().push_str(&piece),

@@ -1,4 +1,4 @@
-//! The order of the table: everyone anew, or those who changed merged in. Who is selected and what is in sight is not known here.
+//! Sorting the table: completely, or by merging the changed rows. Selection and scrolling are not known here.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::super::user_column::UserColumn;
 use super::Table;
 
 impl Table {
-    /// New users take their places by id, those that go leave theirs.
+    /// Inserts new users by id and removes those that are gone.
     pub(super) fn keep_by_user(&mut self, known_users: &KnownUsers, touched: &[Slot]) {
         let id = |slot: &Slot| known_users.row(*slot).map(|row| &row.user);
         if touched.iter().any(|slot| known_users.is_removed(*slot)) {
@@ -32,7 +32,7 @@ impl Table {
             }
         }
         self.by_user = by_user;
-        // Stable, so users whose keys are alike stay in the order of their ids.
+        // Stable, so rows with equal keys stay sorted by id.
         keyed.sort_by_key(|(key, _)| *key);
         self.listed = keyed.into_iter().map(|(_, slot)| slot).collect();
         if self.is_by_user_descending() {
@@ -75,7 +75,7 @@ impl Table {
             .is_some_and(|order| order.column == UserColumn::User && order.is_descending)
     }
 
-    /// What a row is ordered by; none if it is not listed. A search is asked here, and its answer remembered.
+    /// The sort key of a row; `None` if it is not listed. A search computes and caches the score here.
     fn key(&mut self, known_users: &KnownUsers, slot: Slot) -> Option<i64> {
         let row = known_users
             .row(slot)
@@ -96,7 +96,7 @@ impl Table {
     }
 }
 
-/// Two ordered lists as one: the places of the few are searched in the many.
+/// Merges two sorted lists, of which one is short: its positions are found by binary search.
 fn merged(many: &[Slot], few: &[Slot], compare: impl Fn(&Slot, &Slot) -> Ordering) -> Vec<Slot> {
     let mut all = Vec::with_capacity(many.len() + few.len());
     let mut rest = many;
