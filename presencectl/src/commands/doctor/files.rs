@@ -27,11 +27,7 @@ pub(super) fn check(finder: &Finder) -> Vec<Check> {
 
 fn contexts(finder: &Finder) -> Check {
     let Some(path) = finder.default_paths.config.as_deref() else {
-        return Check::warn(
-            "contexts",
-            "neither XDG_CONFIG_HOME nor HOME is set, so there are no contexts",
-        )
-        .fix("set HOME");
+        return Check::warn("contexts", "no contexts: neither XDG_CONFIG_HOME nor HOME is set").fix("set HOME");
     };
     let contexts = match Contexts::load(path) {
         Ok(contexts) => contexts,
@@ -41,21 +37,24 @@ fn contexts(finder: &Finder) -> Check {
     if let Some(Err(failure)) = current.map(|name| contexts.get(name)) {
         return match failure {
             Failure::Message { message, .. } => Check::fail("contexts", message).fix("presencectl context use local"),
-            _ => Check::fail("contexts", "the context in use is unknown"),
+            _ => Check::fail("contexts", "the context in use does not exist"),
         };
     }
     match mode(path) {
         // An account that can write the file can redirect the secret to another server.
         Some(mode) if mode & 0o077 != 0 => Check::warn(
             "contexts",
-            format!("{} is open to others (mode {mode:04o})", display_path(path)),
+            format!(
+                "{} is accessible to other accounts (mode {mode:04o})",
+                display_path(path)
+            ),
         )
         .fix(format!("chmod 600 {}", shell_quote(path))),
         Some(_) => Check::ok(
             "contexts",
-            format!("{} in {}", contexts.named.len(), display_path(path)),
+            format!("{} defined in {}", contexts.named.len(), display_path(path)),
         ),
-        None => Check::ok("contexts", "none; the daemon of this machine is meant"),
+        None => Check::ok("contexts", "none defined; the daemon of this machine is used"),
     }
 }
 
@@ -68,8 +67,11 @@ fn data_dir(directory: &Path) -> Check {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Check::warn("files", format!("{} belongs to another user", display_path(directory)))
-                .fix("run doctor as the user that runs presenced to check its files");
+            return Check::warn(
+                "files",
+                format!("{} belongs to another account", display_path(directory)),
+            )
+            .fix("run doctor as the account that runs presenced to check its files");
         }
         Err(error) => return Check::fail("files", format!("can't read {}: {error}", display_path(directory))),
     };
@@ -80,12 +82,12 @@ fn data_dir(directory: &Path) -> Check {
         .filter(|path| path.is_file() && mode(path).is_some_and(|mode| mode & 0o077 != 0));
     loose.extend(files.map(|path| format!("chmod 600 {}", shell_quote(path))));
     if loose.is_empty() {
-        Check::ok("files", format!("{} is its owner's alone", display_path(directory)))
+        Check::ok("files", format!("{} is private to its owner", display_path(directory)))
     } else {
         Check::fail(
             "files",
             format!(
-                "others may read {} of the entries of {}",
+                "other accounts can read {} entries of {}",
                 loose.len(),
                 display_path(directory)
             ),

@@ -34,7 +34,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    const fn word(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
@@ -115,16 +115,16 @@ enum Reachability {
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let mut checks = files::check(&session.finder);
     let reached = match session.finder.find_without_credential() {
-        Ok(anonymous) => {
+        Ok(target) => {
             checks.push(Check::ok(
                 "server",
-                format!("{}, by {}", anonymous.server.display(), anonymous.found),
+                format!("{}, from {}", target.server.display(), target.found),
             ));
             // An unusable secret is reported as a check; checks that need no secret still run.
             match session.target() {
                 Ok(target) => daemon::check(&Rest::new(target)?, &mut checks).await,
                 Err(failure) => {
-                    let reached = daemon::check_alive(&Rest::new(anonymous)?, &mut checks).await;
+                    let reached = daemon::check_alive(&Rest::new(target)?, &mut checks).await;
                     checks.push(Check::of_failure("secret", &failure));
                     reached
                 }
@@ -153,17 +153,22 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
     for check in checks {
         dataset.push(vec![
             Cell::Word(check.name.to_owned()),
-            Cell::Word(check.result.word().to_owned()),
+            Cell::Word(check.result.name().to_owned()),
             Cell::Hostile(check.found.clone()),
             check.fix.clone().map_or(Cell::Empty, Cell::Hostile),
         ]);
     }
     let text: String = checks.iter().map(|check| lines(check, session.output.colour)).collect();
     let count = |result| checks.iter().filter(|check| check.result == result).count();
+    let warnings = match count(Outcome::Warn) {
+        1 => "1 warning".to_owned(),
+        warnings => format!("{warnings} warnings"),
+    };
     let summary = match (count(Outcome::Fail), count(Outcome::Warn)) {
-        (0, 0) => "everything is as it should be\n".to_owned(),
-        (0, warnings) => format!("nothing failed; {warnings} to look at\n"),
-        (failed, warnings) => format!("{failed} failed, {warnings} to look at\n"),
+        (0, 0) => "no problems found\n".to_owned(),
+        (0, _) => format!("no failures, {warnings}\n"),
+        (1, _) => format!("1 failure, {warnings}\n"),
+        (failures, _) => format!("{failures} failures, {warnings}\n"),
     };
     let report = Report {
         document: DoctorDocument { ok, checks },
@@ -178,7 +183,7 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
 fn lines(check: &Check, colour: Colour) -> String {
     let mark = paint(
         colour.plain_or(check.result.colour()),
-        &format!("{:4}", check.result.word()),
+        &format!("{:4}", check.result.name()),
     );
     let mut text = format!("{mark}  {:<12}  {}\n", check.name, escape(&check.found));
     if let Some(fix) = &check.fix {

@@ -21,7 +21,7 @@ pub(super) enum Scope {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     status: Status,
-    chosen: Option<CustomStatus>,
+    custom_status: Option<CustomStatus>,
     note: Option<&'static str>,
     revision: Revision,
 }
@@ -122,13 +122,13 @@ impl ChangeTracker {
     fn on_record(&mut self, record: Record, before: Option<Known>, now: Wall) -> Change {
         let after = Known {
             status: record.status,
-            chosen: record.custom_status,
+            custom_status: record.custom_status,
             note: crate::output::records::note(&record),
             revision: record.revision,
         };
         let from = before.map_or(Status::Offline, |before| before.status);
         let same_status = from == after.status;
-        let chosen_before = before.and_then(|before| before.chosen);
+        let custom_status_before = before.and_then(|before| before.custom_status);
         self.known.insert(record.user_id.clone(), after);
         Change {
             at: if same_status { now } else { record.since.unwrap_or(now) },
@@ -137,8 +137,8 @@ impl ChangeTracker {
             to: Some(after.status),
             reason: record.reason,
             custom_status: after
-                .chosen
-                .filter(|_| after.chosen != chosen_before && (before.is_some() || same_status)),
+                .custom_status
+                .filter(|_| after.custom_status != custom_status_before && (before.is_some() || same_status)),
             note: after.note,
             revision: record.revision,
         }
@@ -179,15 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_snapshot_is_the_beginning_and_no_change() {
+    fn the_first_snapshot_is_no_change() {
         let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
-        let news = changes.on_presence(vec![record("alice", Status::Idle, 6)], NOW);
-        assert_eq!(shown(&news), ["alice ONLINE IDLE"]);
-        assert_eq!(news[0].at, Wall::from_millis(500));
+        let update = changes.on_presence(vec![record("alice", Status::Idle, 6)], NOW);
+        assert_eq!(shown(&update), ["alice ONLINE IDLE"]);
+        assert_eq!(update[0].at, Wall::from_millis(500));
     }
 
     #[test]
-    fn whoever_was_never_named_was_offline() {
+    fn a_user_without_a_record_was_offline() {
         let mut changes = started(Scope::Everyone, vec![]);
         assert_eq!(
             shown(&changes.on_presence(vec![record("bob", Status::Online, 1)], NOW)),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_and_late_news_is_no_change() {
+    fn a_repeated_or_outdated_record_is_no_change() {
         let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
         assert_eq!(
             changes.on_presence(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_snapshot_tells_what_was_missed_and_leaves_the_others() {
+    fn a_resumed_snapshot_reports_missed_changes_only() {
         let mut changes = started(
             Scope::Everyone,
             vec![record("alice", Status::Online, 5), record("bob", Status::Idle, 6)],
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_missing_in_a_complete_snapshot_after_a_restart_has_gone() {
+    fn a_user_missing_in_a_complete_snapshot_is_offline() {
         let mut changes = started(
             Scope::Everyone,
             vec![record("alice", Status::Online, 5), record("bob", Status::Idle, 6)],
@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn named_users_are_never_taken_for_gone_because_a_part_of_the_list_lacks_them() {
+    fn a_named_user_missing_in_a_snapshot_frame_is_unchanged() {
         let mut changes = started(Scope::Named, vec![record("alice", Status::Online, 5)]);
         changes.begin_snapshot();
         assert_eq!(changes.end_snapshot(false, NOW), []);
     }
 
     #[test]
-    fn a_forgotten_user_is_told_and_begins_anew() {
+    fn a_forgotten_user_is_reported_and_starts_as_offline() {
         let mut changes = started(Scope::Everyone, vec![record("alice", Status::Online, 5)]);
         let removed = Update::Removed(Removed {
             user_id: UserId::new("alice").unwrap(),
@@ -268,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_that_does_not_show_is_a_line_of_its_own() {
-        let choosing = |revision| {
+    fn a_custom_status_without_a_status_change_is_reported() {
+        let with_custom_status = |revision| {
             let Update::Record(mut record) = record("alice", Status::Offline, revision) else {
                 panic!()
             };
@@ -278,8 +278,8 @@ mod tests {
             Update::Record(record)
         };
         let mut changes = started(Scope::Everyone, vec![]);
-        let news = changes.on_presence(vec![choosing(3)], NOW);
-        assert_eq!(shown(&news), ["alice OFFLINE OFFLINE"]);
-        assert_eq!((news[0].custom_status, news[0].at), (Some(CustomStatus::Idle), NOW));
+        let update = changes.on_presence(vec![with_custom_status(3)], NOW);
+        assert_eq!(shown(&update), ["alice OFFLINE OFFLINE"]);
+        assert_eq!((update[0].custom_status, update[0].at), (Some(CustomStatus::Idle), NOW));
     }
 }

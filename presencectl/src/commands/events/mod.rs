@@ -20,7 +20,7 @@ use crate::output::escape::scrub;
 use change_tracker::{ChangeTracker, Scope};
 
 /// How often stdout is checked: otherwise a closed pipe is noticed only at the next change.
-const LOOK_AT_STDOUT: Duration = Duration::from_secs(1);
+const STDOUT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints changes until the reader closes the pipe.
 pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
     let (output, never) = (&mut session.output, Notify::new());
     tokio::select! {
         ended = follower.follow(Some(first), &never, async |event| print(&mut tracker, event, output)) => ended,
-        () = reader_is_gone() => Err(Failure::PipeClosed),
+        () = stdout_closed() => Err(Failure::PipeClosed),
     }
 }
 
@@ -46,7 +46,7 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
     match event {
         FollowerEvent::Connected { is_reconnect, .. } => {
             if is_reconnect {
-                tell("the daemon is back");
+                report("reconnected to the daemon");
             }
             tracker.begin_snapshot();
         }
@@ -63,27 +63,27 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
         }
         FollowerEvent::Changed { now, users } => lines::print(output, &tracker.on_presence(users, now))?,
         FollowerEvent::Lost { why, retry_in } => {
-            tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64()));
+            report(&format!("{why}; retrying in {:.1} s", retry_in.as_secs_f64()));
         }
     }
     Ok(())
 }
 
-fn tell(text: &str) {
+fn report(text: &str) {
     // Nothing to report to if stderr is closed.
     let _ = writeln!(io::stderr(), "presencectl: {}", scrub(text));
 }
 
 /// Returns when stdout has no reader.
-async fn reader_is_gone() {
-    let mut look = interval(LOOK_AT_STDOUT);
+async fn stdout_closed() {
+    let mut look = interval(STDOUT_CHECK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
         let stdout = io::stdout();
         let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if rustix::event::poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if rustix::event::poll(&mut polled, Some(&no_wait)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
             return;
         }
     }

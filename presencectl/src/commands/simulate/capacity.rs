@@ -17,11 +17,11 @@ pub(super) fn reserve_open_files(users: u64) -> Result<(), Failure> {
     if limit.maximum.is_some_and(|hard| hard < needed) {
         let hard = limit.maximum.unwrap_or(0);
         return Err(Failure::usage(format_args!(
-            "this process may open {hard} files, which is enough for {} people and not for {users}",
+            "the limit of {hard} open files allows {} simulated users, not {users}",
             hard.saturating_sub(FILES_SPARE)
         ))
         .next(format_args!(
-            "raise the hard limit (`ulimit -Hn {needed}` as root, or LimitNOFILE), or simulate fewer"
+            "raise the hard limit (`ulimit -Hn {needed}` as root, or LimitNOFILE), or simulate fewer users"
         )));
     }
     if limit.current.is_some_and(|soft| soft < needed) {
@@ -44,9 +44,9 @@ fn check_ports(users: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format_args!(
-        "{users} connections to one address need {users} local ports, and there are {ports}"
+        "{users} connections need {users} local ports, but only {ports} are available"
     ))
-    .next("widen net.ipv4.ip_local_port_range, or run several simulations from several machines"))
+    .next("extend net.ipv4.ip_local_port_range, or run simulations on several machines"))
 }
 
 fn port_count(range: &str) -> Option<u64> {
@@ -63,10 +63,10 @@ pub(super) fn check_daemon(stats: &Stats, users: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format_args!(
-        "the daemon takes {} connections and has {open}: there is room for {free} people and not for {users}",
+        "connection limit: the daemon accepts {} connections and has {open}, which allows {free} simulated users, not {users}",
         stats.limits.max_connections
     ))
-    .next("simulate fewer, or give the daemon a higher limit; `presencectl doctor` says how"))
+    .next("simulate fewer users, or raise the daemon's limit; `presencectl doctor` explains how"))
 }
 
 #[cfg(test)]
@@ -74,18 +74,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_counted_with_both_ends() {
+    fn a_port_range_includes_both_ends() {
         assert_eq!(port_count("32768\t60999\n"), Some(28_232));
         assert_eq!(port_count("nonsense"), None);
     }
 
     #[test]
-    fn more_people_than_files_is_said_before_anything_is_opened() {
+    fn too_few_open_files_are_reported_before_the_run() {
         assert!(
             reserve_open_files(u64::MAX / 2)
                 .unwrap_err()
                 .report()
-                .contains("simulate fewer")
+                .contains("simulate fewer users")
         );
         assert!(reserve_open_files(1).is_ok());
     }

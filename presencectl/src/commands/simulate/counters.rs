@@ -56,33 +56,34 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn change_sent(&mut self, person: u64, at: Instant) {
+    pub(super) fn change_sent(&mut self, user: u64, at: Instant) {
         self.changes += 1;
         let change = PendingChange {
             sent: at,
             revision: None,
             early: Vec::new(),
         };
-        self.in_flight.insert(person, change);
+        self.in_flight.insert(user, change);
     }
 
-    pub(super) fn change_answered(&mut self, person: u64, revision: Option<Revision>, at: Instant) {
-        let Some(change) = self.in_flight.get_mut(&person) else {
+    pub(super) fn change_acknowledged(&mut self, user: u64, revision: Option<Revision>, at: Instant) {
+        let Some(change) = self.in_flight.get_mut(&user) else {
             return;
         };
         self.ack.record(at.saturating_duration_since(change.sent));
         change.revision = revision;
-        for (early, told) in std::mem::take(&mut change.early) {
+        for (early, delivered_at) in std::mem::take(&mut change.early) {
             if Some(early) == revision {
-                self.delivery.record(told.saturating_duration_since(change.sent));
+                self.delivery
+                    .record(delivered_at.saturating_duration_since(change.sent));
             }
         }
     }
 
     /// A watcher received the record of another user.
-    pub(super) fn delivered(&mut self, person: u64, revision: Revision, at: Instant) {
+    pub(super) fn delivered(&mut self, user: u64, revision: Revision, at: Instant) {
         self.deliveries += 1;
-        let Some(change) = self.in_flight.get_mut(&person) else {
+        let Some(change) = self.in_flight.get_mut(&user) else {
             return;
         };
         match change.revision {
@@ -118,25 +119,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_counts_for_its_change_whether_it_comes_before_or_after_the_answer() {
+    fn a_delivery_is_matched_before_and_after_the_response() {
         let start = crate::clock::instant();
         let at = |millis| start + Duration::from_millis(millis);
         let mut counters = Counters::default();
         counters.change_sent(1, at(0));
         counters.delivered(1, Revision::new(7), at(2));
         counters.delivered(1, Revision::new(6), at(1));
-        counters.change_answered(1, Some(Revision::new(7)), at(3));
+        counters.change_acknowledged(1, Some(Revision::new(7)), at(3));
         counters.delivered(1, Revision::new(7), at(5));
         counters.delivered(1, Revision::new(9), at(100));
         counters.delivered(2, Revision::new(1), at(100));
         assert_eq!(counters.deliveries, 5);
-        let told = counters.delivery.percentiles();
-        assert_eq!((told.count, told.max_ms), (2, 5.0));
+        let delivery = counters.delivery.percentiles();
+        assert_eq!((delivery.count, delivery.max_ms), (2, 5.0));
         assert_eq!(counters.ack.percentiles().max_ms, 3.0);
     }
 
     #[test]
-    fn one_error_in_a_hundred_is_borne_and_more_is_not() {
+    fn a_run_fails_with_more_than_one_percent_errors() {
         let mut counters = Counters {
             attempts: 50,
             connects: 50,
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_errors_are_bounded() {
+    fn the_number_of_error_kinds_is_bounded() {
         let mut counters = Counters::default();
         for kind in 0..1000 {
             counters.error(kind.to_string());

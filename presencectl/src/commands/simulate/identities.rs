@@ -72,7 +72,7 @@ impl Identities {
         }
         if !matches!(target.credential, Credential::Secret { .. }) {
             return Err(
-                Failure::usage("simulated people need the daemon's jwt-key or its secret")
+                Failure::usage("simulated users need the daemon's jwt-key or its secret")
                     .next("add --secret-file FILE"),
             );
         }
@@ -110,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_leads_back_to_its_person() {
-        for person in [0, 1, 99_998, 99_999, 123_456] {
-            assert_eq!(number(&name(person)), Some(person));
+    fn an_id_maps_back_to_its_number() {
+        for user in [0, 1, 99_998, 99_999, 123_456] {
+            assert_eq!(number(&name(user)), Some(user));
         }
         assert_eq!(name(0), "sim-00001");
         for other in ["alice", "sim-", "sim-x", "sim-00000"] {

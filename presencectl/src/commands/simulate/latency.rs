@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_falls_into_a_bucket_that_holds_it_and_is_narrow() {
+    fn every_value_is_in_a_narrow_bucket_that_contains_it() {
         for micros in (0..5000).chain((12..36).flat_map(|bits| [(1 << bits) - 1, 1 << bits, (1 << bits) + 1])) {
             let top = top_of(bucket_of(micros) as u64);
             assert!(
@@ -119,26 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_those_of_the_sorted_list() {
-        let told = of(1..=100);
-        assert_eq!((told.count, told.max_ms), (100, 0.1));
-        for (found, exact) in [(told.p50_ms, 0.050), (told.p90_ms, 0.090), (told.p99_ms, 0.099)] {
+    fn percentiles_match_those_of_the_sorted_list() {
+        let percentiles = of(1..=100);
+        assert_eq!((percentiles.count, percentiles.max_ms), (100, 0.1));
+        for (found, exact) in [
+            (percentiles.p50_ms, 0.050),
+            (percentiles.p90_ms, 0.090),
+            (percentiles.p99_ms, 0.099),
+        ] {
             assert!(found >= exact && found <= exact * 1.02, "{found} for {exact}");
         }
     }
 
     #[test]
-    fn one_outlier_is_the_maximum_and_no_percentile_exceeds_it() {
-        let told = of([vec![1000; 99], vec![9_999_999]].concat());
-        assert!(told.p99_ms < 1.02, "{told:?}");
-        assert_eq!(told.max_ms, 9999.999);
+    fn an_outlier_is_the_maximum_and_bounds_the_percentiles() {
+        let percentiles = of([vec![1000; 99], vec![9_999_999]].concat());
+        assert!(percentiles.p99_ms < 1.02, "{percentiles:?}");
+        assert_eq!(percentiles.max_ms, 9999.999);
         let single = of([1234]);
         assert_eq!(single.p50_ms, 1.234);
         assert_eq!(single.max_ms, 1.234);
     }
 
     #[test]
-    fn nothing_measured_is_zero_and_the_absurd_is_bounded() {
+    fn an_empty_histogram_is_zero_and_huge_values_are_bounded() {
         assert_eq!(
             of([]),
             Percentiles {

@@ -34,15 +34,15 @@ use progress::Progress;
 use simulated_user::{Phase, SimulatedUser};
 
 /// Concurrent handshakes: enough to keep a daemon busy, few enough that none waits for a lost packet.
-const ARRIVING_AT_ONCE: usize = 64;
+const HANDSHAKES_MAX: usize = 64;
 /// The interval of one user's actions without `--rate`.
-const USUAL_WAIT: Duration = Duration::from_secs(10);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// Timeout of the connect phase, added to what it needs at a hundred connects per second.
-const ARRIVAL_SPARE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of the disconnect phase.
-const LEAVING_MAX: Duration = Duration::from_secs(15);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Concurrent requests to forget users.
-const FORGET_AT_ONCE: usize = 16;
+const FORGET_CONCURRENCY: usize = 16;
 
 /// What all simulated users share.
 struct Simulation {
@@ -53,7 +53,7 @@ struct Simulation {
     users: u64,
     watch_per_user: u64,
     /// The mean interval between two actions of a user; `None` without actions.
-    mean_wait: Option<Duration>,
+    mean_interval: Option<Duration>,
     seed: u64,
     /// Permits for concurrent handshakes.
     handshakes: Semaphore,
@@ -116,9 +116,9 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         first: Cell::new(Some(first)),
         users: args.users,
         watch_per_user: args.watch_per_user,
-        mean_wait: mean_wait(args.users, args.rate),
+        mean_interval: mean_interval(args.users, args.rate),
         seed: Rng::new().next_u64(),
-        handshakes: Semaphore::new(ARRIVING_AT_ONCE),
+        handshakes: Semaphore::new(HANDSHAKES_MAX),
         arrived: Cell::new(0),
         counters: RefCell::new(Counters::default()),
     });
@@ -130,11 +130,11 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
 }
 
 /// With R actions per second from N users, each acts every N/R seconds.
-fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
+fn mean_interval(users: u64, rate: Option<f64>) -> Option<Duration> {
     match rate {
-        None => Some(USUAL_WAIT),
+        None => Some(DEFAULT_INTERVAL),
         Some(rate) if rate <= 0.0 => None,
-        #[expect(clippy::cast_precision_loss, reason = "at most a million people")]
+        #[expect(clippy::cast_precision_loss, reason = "at most a million users")]
         Some(rate) => Duration::try_from_secs_f64(users as f64 / rate).ok(),
     }
 }
@@ -148,13 +148,13 @@ async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTim
     }
     let progress = Progress::new(args);
     let mut times = PhaseTimes::default();
-    let mut asked_to_stop = pin!(interrupted());
+    let mut stop_requested = pin!(interrupted());
 
     let begun = clock::instant();
     let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(simulation.users).unwrap_or(u32::MAX));
     let mut stopped = tokio::select! {
-        () = progress.connecting(simulation, begun + ARRIVAL_SPARE + hundredths) => None,
-        stopped = &mut asked_to_stop => Some(stopped),
+        () = progress.connecting(simulation, begun + CONNECT_TIMEOUT + hundredths) => None,
+        stopped = &mut stop_requested => Some(stopped),
     };
     times.connecting = begun.elapsed();
     times.arrived = simulation.counters.borrow().connects;
@@ -164,7 +164,7 @@ async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTim
         let living = clock::instant();
         stopped = tokio::select! {
             () = progress.running(simulation, living, living + args.duration) => None,
-            stopped = &mut asked_to_stop => Some(stopped),
+            stopped = &mut stop_requested => Some(stopped),
         };
         times.running = living.elapsed();
         let (changes_after, deliveries_after) = simulation.so_far();
@@ -176,7 +176,7 @@ async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTim
     // On a second Ctrl-C, or after the timeout, the remaining sockets close with the process.
     let everyone = async { while people.join_next().await.is_some() {} };
     tokio::select! {
-        _ = timeout(LEAVING_MAX, everyone) => {}
+        _ = timeout(DISCONNECT_TIMEOUT, everyone) => {}
         stopped = interrupted() => stopped?,
     }
     progress.finish();
@@ -185,7 +185,7 @@ async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTim
 
 async fn interrupted() -> Result<(), Failure> {
     let listen =
-        |kind| signal(kind).map_err(|error| Failure::failed(format_args!("can't listen for signals: {error}")));
+        |kind| signal(kind).map_err(|error| Failure::failed(format_args!("can't install signal handlers: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -197,7 +197,7 @@ async fn interrupted() -> Result<(), Failure> {
 async fn forget(rest: &Rest, simulation: &Simulation) {
     let ids = (0..simulation.users).filter_map(|number| UserId::new(&identities::name(number)).ok());
     let mut forgotten = futures_util::stream::iter(ids.map(|id| async move { rest.forget(&id).await }))
-        .buffer_unordered(FORGET_AT_ONCE);
+        .buffer_unordered(FORGET_CONCURRENCY);
     while let Some(result) = forgotten.next().await {
         if let Err(failure) = result {
             simulation.counters.borrow_mut().error(format!("forget: {failure}"));
@@ -222,9 +222,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_that_of_all_together() {
-        assert_eq!(mean_wait(100, Some(10.0)), Some(Duration::from_secs(10)));
-        assert_eq!(mean_wait(100, Some(0.0)), None);
-        assert_eq!(mean_wait(100, None), Some(USUAL_WAIT));
+    fn the_rate_is_divided_among_all_users() {
+        assert_eq!(mean_interval(100, Some(10.0)), Some(Duration::from_secs(10)));
+        assert_eq!(mean_interval(100, Some(0.0)), None);
+        assert_eq!(mean_interval(100, None), Some(DEFAULT_INTERVAL));
     }
 }

@@ -45,7 +45,7 @@ impl Progress {
 
     /// Waits until all users have tried to connect, at most until `until`.
     pub(super) async fn connecting(&self, simulation: &Simulation, until: Instant) {
-        self.bar.set_prefix("arriving");
+        self.bar.set_prefix("connecting");
         wait_until(until, || {
             self.bar.set_position(simulation.arrived.get());
             self.bar
@@ -56,14 +56,14 @@ impl Progress {
     }
 
     pub(super) async fn running(&self, simulation: &Simulation, from: Instant, until: Instant) {
-        self.bar.set_prefix("living");
+        self.bar.set_prefix("running");
         self.bar.set_length(until.saturating_duration_since(from).as_secs());
         wait_until(until, || {
             self.bar
                 .set_position(clock::instant().saturating_duration_since(from).as_secs());
             let counters = simulation.counters.borrow();
-            self.tell(&format!(
-                "{} here, {} changes, {} deliveries, {} errors",
+            self.set_message(&format!(
+                "{} connected, {} changes, {} deliveries, {} errors",
                 counters.open,
                 counters.changes,
                 counters.deliveries,
@@ -74,7 +74,7 @@ impl Progress {
         .await;
     }
 
-    fn tell(&self, text: &str) {
+    fn set_message(&self, text: &str) {
         self.bar.set_message(cut(text, self.room));
     }
 

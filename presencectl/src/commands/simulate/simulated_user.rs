@@ -20,7 +20,7 @@ use crate::clock;
 use crate::rng::Rng;
 
 /// A change without a response for that long is an error.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The phase of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,10 @@ pub(super) enum Phase {
 /// How a user's connection ended.
 enum Departure {
     /// The user left and reconnects after this delay.
-    Back(Duration),
+    Reconnect(Duration),
     /// The connection was lost; the server may have requested a delay.
     Lost(Option<Duration>),
-    ForGood,
+    Final,
 }
 
 pub(super) struct SimulatedUser {
@@ -46,12 +46,12 @@ pub(super) struct SimulatedUser {
     number: u64,
     rng: Rng,
     phase: watch::Receiver<Phase>,
-    chosen: CustomStatus,
+    custom_status: CustomStatus,
     /// The pending change, and when it was sent.
-    unanswered: Option<(u64, Instant)>,
+    pending: Option<(u64, Instant)>,
     next_change: u64,
     /// The delay that the server requested in its goodbye.
-    asked_delay: Option<Duration>,
+    requested_delay: Option<Duration>,
 }
 
 impl SimulatedUser {
@@ -61,10 +61,10 @@ impl SimulatedUser {
             simulation,
             number,
             phase,
-            chosen: CustomStatus::Online,
-            unanswered: None,
+            custom_status: CustomStatus::Online,
+            pending: None,
             next_change: 0,
-            asked_delay: None,
+            requested_delay: None,
         }
     }
 
@@ -78,22 +78,22 @@ impl SimulatedUser {
                 arrived = true;
                 self.simulation.arrived.set(self.simulation.arrived.get() + 1);
             }
-            let left = match connected {
+            let departure = match connected {
                 Some(stream) => {
                     backoff.reset();
-                    let left = self.stay(stream).await;
+                    let departure = self.stay(stream).await;
                     self.simulation.counters.borrow_mut().open -= 1;
-                    left
+                    departure
                 }
                 None => Departure::Lost(None),
             };
-            let away = match left {
-                Departure::Back(away) => away,
-                Departure::Lost(asked) => backoff.next(asked, &mut self.rng),
-                Departure::ForGood => return,
+            let delay = match departure {
+                Departure::Reconnect(delay) => delay,
+                Departure::Lost(requested) => backoff.next(requested, &mut self.rng),
+                Departure::Final => return,
             };
             tokio::select! {
-                () = sleep(away) => {}
+                () = sleep(delay) => {}
                 _ = self.phase.wait_for(|phase| *phase == Phase::Disconnecting) => return,
             }
         }
@@ -114,7 +114,7 @@ impl SimulatedUser {
         }
         let identity = match simulation.identities.of(self.number) {
             Ok(identity) => identity,
-            Err(_) => return self.failed_to_connect("the token can't be signed".into()),
+            Err(_) => return self.failed_to_connect("can't sign the token".into()),
         };
         let begun = clock::instant();
         simulation.counters.borrow_mut().attempts += 1;
@@ -122,7 +122,7 @@ impl SimulatedUser {
         match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
             Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
             Err(ConnectError::Rejected { status, .. }) => {
-                self.failed_to_connect(format!("connect refused with HTTP {status}"))
+                self.failed_to_connect(format!("connect: HTTP status {status}"))
             }
             Err(error) => self.failed_to_connect(format!("connect: {error}")),
         }
@@ -143,7 +143,7 @@ impl SimulatedUser {
 
     /// One connection, from the welcome to its end.
     async fn stay(&mut self, mut stream: WebSocket) -> Departure {
-        self.unanswered = None;
+        self.pending = None;
         let watched = self.simulation.watched_by(self.number);
         for request in messages::watch(watched.iter().map(String::as_str), None) {
             if let Err(lost) = stream.send(request).await {
@@ -155,9 +155,9 @@ impl SimulatedUser {
             let phase = *self.phase.borrow_and_update();
             if phase == Phase::Disconnecting {
                 Box::pin(stream.close(1000)).await;
-                return Departure::ForGood;
+                return Departure::Final;
             }
-            let acts = phase == Phase::Running && self.simulation.mean_wait.is_some();
+            let acts = phase == Phase::Running && self.simulation.mean_interval.is_some();
             tokio::select! {
                 _ = self.phase.changed() => next_action = self.next_action(),
                 incoming = stream.next() => match incoming {
@@ -169,7 +169,7 @@ impl SimulatedUser {
                     next_action = self.next_action();
                     stream = match Box::pin(self.act(stream)).await {
                         Ok(stream) => stream,
-                        Err(left) => return left,
+                        Err(departure) => return departure,
                     };
                 }
             }
@@ -180,7 +180,7 @@ impl SimulatedUser {
         clock::instant()
             + self
                 .simulation
-                .mean_wait
+                .mean_interval
                 .map_or(Duration::ZERO, |mean| self.rng.exponential(mean))
     }
 
@@ -188,22 +188,22 @@ impl SimulatedUser {
     async fn act(&mut self, mut stream: WebSocket) -> Result<WebSocket, Departure> {
         let sent = match self.rng.below(100) {
             0..45 => self.switch_status(&mut stream).await,
-            45..70 => self.say(&mut stream, messages::activity()).await,
-            70..86 => self.say(&mut stream, messages::away()).await,
+            45..70 => self.report(&mut stream, messages::activity()).await,
+            70..86 => self.report(&mut stream, messages::away()).await,
             86..92 => {
                 self.simulation.counters.borrow_mut().reloads += 1;
                 stream.close(1001).await;
-                return Err(Departure::Back(self.between_millis(50, 500)));
+                return Err(Departure::Reconnect(self.between_millis(50, 500)));
             }
             92..96 => {
                 self.simulation.counters.borrow_mut().crashes += 1;
                 drop(stream);
-                return Err(Departure::Back(self.between_millis(300, 3000)));
+                return Err(Departure::Reconnect(self.between_millis(300, 3000)));
             }
             _ => {
                 self.simulation.counters.borrow_mut().leaves += 1;
                 stream.close(1000).await;
-                return Err(Departure::Back(self.between_millis(1000, 5000)));
+                return Err(Departure::Reconnect(self.between_millis(1000, 5000)));
             }
         };
         match sent {
@@ -212,7 +212,7 @@ impl SimulatedUser {
         }
     }
 
-    async fn say(&self, stream: &mut WebSocket, message: String) -> Result<(), ConnectionLost> {
+    async fn report(&self, stream: &mut WebSocket, message: String) -> Result<(), ConnectionLost> {
         self.simulation.counters.borrow_mut().activities += 1;
         stream.send(message).await
     }
@@ -220,24 +220,26 @@ impl SimulatedUser {
     /// Sets another custom status; one change at a time.
     async fn switch_status(&mut self, stream: &mut WebSocket) -> Result<(), ConnectionLost> {
         let now = clock::instant();
-        match self.unanswered {
-            Some((_, sent)) if now.saturating_duration_since(sent) < ANSWER_TIMEOUT => return Ok(()),
+        match self.pending {
+            Some((_, sent)) if now.saturating_duration_since(sent) < RESPONSE_TIMEOUT => return Ok(()),
             Some(_) => self
                 .simulation
                 .counters
                 .borrow_mut()
-                .error("a change was not answered".into()),
+                .error("no response to a change".into()),
             None => {}
         }
         let others: Vec<_> = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]
             .into_iter()
-            .filter(|choice| *choice != self.chosen)
+            .filter(|status| *status != self.custom_status)
             .collect();
-        self.chosen = if self.rng.below(2) == 0 { others[0] } else { others[1] };
+        self.custom_status = if self.rng.below(2) == 0 { others[0] } else { others[1] };
         self.next_change += 1;
-        self.unanswered = Some((self.next_change, now));
+        self.pending = Some((self.next_change, now));
         self.simulation.counters.borrow_mut().change_sent(self.number, now);
-        stream.send(messages::set_status(self.next_change, self.chosen)).await
+        stream
+            .send(messages::set_status(self.next_change, self.custom_status))
+            .await
     }
 
     fn on_message(&mut self, message: ServerMessage) {
@@ -255,17 +257,17 @@ impl SimulatedUser {
                     }
                 }
             }
-            ServerMessage::Ok { id: Some(id), user } if id.as_u64() == self.unanswered.map(|(id, _)| id) => {
-                self.unanswered = None;
+            ServerMessage::Ok { id: Some(id), user } if id.as_u64() == self.pending.map(|(id, _)| id) => {
+                self.pending = None;
                 let revision = user.map(|record| Update::Record(record).revision());
-                counters.change_answered(self.number, revision, now);
+                counters.change_acknowledged(self.number, revision, now);
             }
             ServerMessage::Error { code, .. } => {
-                self.unanswered = None;
+                self.pending = None;
                 counters.error(format!("{code:?}"));
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
-                self.asked_delay = reconnect_after_ms.map(Duration::from_millis);
+                self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
             }
             ServerMessage::Welcome { .. }
             | ServerMessage::Snapshot { .. }
@@ -276,13 +278,13 @@ impl SimulatedUser {
 
     fn on_lost(&mut self, lost: &ConnectionLost) -> Departure {
         let kind = match lost.code {
-            Some(code) => format!("closed by the server with {code}"),
-            None => format!("lost: {}", lost.why),
+            Some(code) => format!("closed by the server with code {code}"),
+            None => format!("connection lost: {}", lost.why),
         };
         self.simulation.counters.borrow_mut().error(kind);
         match lost.code {
-            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Departure::ForGood,
-            _ => Departure::Lost(self.asked_delay.take()),
+            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Departure::Final,
+            _ => Departure::Lost(self.requested_delay.take()),
         }
     }
 

@@ -108,18 +108,18 @@ fn per_second(count: u64, time: Duration) -> f64 {
 
 fn dataset(document: &SimulationDocument<'_>) -> Dataset {
     let mut dataset = Dataset::new(&COLUMNS);
-    for (name, told) in [
+    for (name, percentiles) in [
         ("connect", document.connect),
-        ("change to answer", document.change_to_ack),
+        ("change to response", document.change_to_ack),
         ("change to watcher", document.change_to_delivery),
     ] {
         dataset.push(vec![
             Cell::Word(name.to_owned()),
-            Cell::Number(told.count),
-            Cell::Decimal(told.p50_ms),
-            Cell::Decimal(told.p90_ms),
-            Cell::Decimal(told.p99_ms),
-            Cell::Decimal(told.max_ms),
+            Cell::Number(percentiles.count),
+            Cell::Decimal(percentiles.p50_ms),
+            Cell::Decimal(percentiles.p90_ms),
+            Cell::Decimal(percentiles.p99_ms),
+            Cell::Decimal(percentiles.max_ms),
         ]);
     }
     dataset
@@ -127,10 +127,10 @@ fn dataset(document: &SimulationDocument<'_>) -> Dataset {
 
 fn above(document: &SimulationDocument<'_>) -> String {
     format!(
-        "{} people, each watching {} others\n\
-         arrived in {:.1} s: {:.0} connects a second\n\
-         lived for {:.1} s: {} changes ({:.1} a second), {} deliveries ({:.1} a second)\n\
-         also: {} activity reports, {} reloads, {} crashes, {} left and came back\n\n",
+        "{} users, each watching {} others\n\
+         connected in {:.1} s: {:.0} connects per second\n\
+         ran for {:.1} s: {} changes ({:.1} per second), {} deliveries ({:.1} per second)\n\
+         also: {} activity reports, {} reloads, {} crashes, {} reconnects\n\n",
         document.users,
         document.watch_per_user,
         document.arriving_seconds,
@@ -151,14 +151,14 @@ fn below(document: &SimulationDocument<'_>) -> String {
     if document.error_count == 0 {
         return "\nno errors\n".to_owned();
     }
-    let judged = if document.ok {
-        "which is borne"
+    let verdict = if document.ok {
+        "within the limit of 1 %"
     } else {
-        "which is too much"
+        "above the limit of 1 %"
     };
-    let tried = document.attempts + document.changes;
+    let total = document.attempts + document.changes;
     let mut text = format!(
-        "\n{} of {tried} connects and changes went wrong, {judged}:\n",
+        "\n{} of {total} connects and changes failed, {verdict}:\n",
         document.error_count
     );
     for (kind, count) in document.errors {
