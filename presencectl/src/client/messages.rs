@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_understands_what_we_say() {
+    fn the_server_parses_every_client_message() {
         assert_eq!(
             parsed(&set_status(7, CustomStatus::DoNotDisturb)),
             ClientMessage::SetStatus(CustomStatus::DoNotDisturb)
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_watch_list_goes_in_messages_the_server_takes() {
+    fn a_long_watch_list_is_split_into_accepted_messages() {
         let ids: Vec<_> = (0..5000).map(|n| format!("{}{n:05}", "\"".repeat(100))).collect();
         let messages = watch(ids.iter().map(String::as_str), None);
         let mut watched = Vec::new();

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_looser_file_is_refused_with_the_command_that_mends_it() {
+    fn a_file_readable_by_others_is_rejected_with_the_fix() {
         for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
             let file = file("hidden", mode);
             let failure = read_credential(file.path(), "secret file").unwrap_err();
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn no_error_shows_the_secret_and_neither_does_debug() {
+    fn neither_errors_nor_debug_show_the_secret() {
         let failure = read_credential(file("hid den", 0o600).path(), "secret file").unwrap_err();
         assert!(!failure.report().contains("hid"), "{}", failure.report());
         assert_eq!(format!("{:?}", Secret::new("hidden".into())), "Secret(…)");
     }
 
     #[test]
-    fn a_path_is_quoted_for_the_shell_only_where_it_must_be() {
+    fn a_path_is_quoted_for_the_shell_only_if_necessary() {
         assert_eq!(shell_quote(Path::new("/a/b-c.d")), "/a/b-c.d");
         assert_eq!(shell_quote(Path::new("/a b/it's")), "'/a b/it'\\''s'");
     }

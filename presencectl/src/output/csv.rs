@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_fields_stay_plain_and_the_others_are_quoted() {
+    fn fields_are_quoted_only_if_necessary() {
         assert_eq!(hostile_field("alice"), "alice");
         assert_eq!(hostile_field("a,b"), "\"a,b\"");
         assert_eq!(hostile_field("say \"hi\""), "\"say \"\"hi\"\"\"");
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spreadsheet_runs_a_user_as_a_formula() {
+    fn formulas_in_user_text_are_defused() {
         for (text, shown) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_escaped_and_line_ends_make_no_new_row() {
+    fn control_characters_and_line_breaks_are_escaped() {
         assert_eq!(hostile_field("a\nb\u{1b}\u{202e}"), "a\\u{a}b\\u{1b}\\u{202e}");
     }
 }

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_painted_only_where_colour_is_wanted() {
+    fn a_table_has_colours_only_if_enabled() {
         let now = Wall::from_millis(1_000_000_060_000);
         let shown = |colour| {
             let mut out = Vec::new();

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_text_in_any_script_stays_as_it_is() {
+    fn ordinary_text_in_any_script_is_unchanged() {
         for text in [
             "alice",
             "DOMAIN\\alice",
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_acts_on_a_terminal_or_hides_gets_through() {
+    fn hostile_characters_never_get_through() {
         for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| is_hostile(*c)) {
             let shown = escape(&format!("a{c}b")).into_owned();
             assert!(!shown.contains(is_hostile), "{shown}");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn two_different_texts_never_look_alike() {
+    fn different_texts_never_look_alike() {
         let pieces = [
             "",
             "\\",
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pieces_are_the_whole() {
+    fn the_escaped_pieces_add_up_to_the_escaped_text() {
         for text in ["alice", "DOMAIN\\alice", "a\\u{41}", "\u{202e}a\\b\u{1b}", "漢é👩"] {
             assert_eq!(escape_each(text).concat(), escape(text));
             assert_eq!(escape_each(text).len(), text.chars().count());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_lines_and_nothing_else_that_acts() {
+    fn a_scrubbed_message_keeps_only_its_line_feeds() {
         assert_eq!(scrub("one\ntwo\u{1b}[2J\\u{41}"), "one\ntwo\\u{1b}[2J\\u{41}");
     }
 }

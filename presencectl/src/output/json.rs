@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_reads_back_as_it_was_and_is_never_printed_raw() {
+    fn hostile_text_in_json_is_escaped_and_reads_back() {
         let hostile = "a\u{202e}b\u{1b}[31m\u{9b}\u{7f}\u{e0041}\u{2028}\"\\c";
         let text = line(hostile);
         assert!(!text.trim_end().contains(is_hostile), "{text}");

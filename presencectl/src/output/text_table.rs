@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_numbers_stand_to_the_right() {
+    fn columns_are_aligned_and_numbers_are_on_the_right() {
         assert_eq!(
             shown(&[["alice", "ONLINE", "2"], ["bo", "IDLE", "11"]], None),
             "USER   STATUS  SESSIONS\nalice  ONLINE         2\nbo     IDLE          11\n"
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_loses_the_extra_column_first_and_then_cuts_the_widest() {
+    fn a_narrow_terminal_omits_extra_columns_then_truncates() {
         let rows = [["a-very-long-user-id-indeed", "ONLINE", "1"]];
         assert_eq!(
             shown(&rows, Some(36)),
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_into_a_pipe() {
+    fn output_into_a_pipe_is_not_truncated() {
         let long = "x".repeat(500);
         assert!(shown(&[[&long, "ONLINE", "1"]], None).contains(&long));
     }
 
     #[test]
-    fn a_cut_never_splits_a_wide_character() {
+    fn truncation_never_splits_a_wide_character() {
         assert_eq!(cut("利用者利用者", 6), "利用…");
         assert_eq!(cut("利用者利用者", 5), "利用…");
         assert_eq!(cut("abc", 3), "abc");

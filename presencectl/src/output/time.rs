@@ -89,20 +89,20 @@ mod tests {
     const NOW: Wall = Wall::from_millis(1_795_412_351_999);
 
     #[test]
-    fn a_moment_is_told_absolutely_and_relatively() {
+    fn a_time_is_shown_absolute_and_relative() {
         let at = Wall::from_millis(NOW.as_millis() - 125_000);
         assert_eq!(moment(at, NOW), "2026-11-23 05:37:06Z (2m 5s ago)");
     }
 
     #[test]
-    fn where_there_is_little_room_today_has_no_date_and_other_days_no_time() {
+    fn a_short_time_has_no_date_today_and_no_time_otherwise() {
         let ago = |seconds: i64| Wall::from_millis(NOW.as_millis() - seconds * 1000);
         assert_eq!(short_moment(ago(125), NOW), "05:37:06Z (2m 5s ago)");
         assert_eq!(short_moment(ago(86_400), NOW), "2026-11-22 (1d ago)");
     }
 
     #[test]
-    fn ages_are_cut_and_countdowns_end_at_nothing() {
+    fn ages_round_down_and_countdowns_round_up() {
         let by = |millis| NOW.after(Duration::from_millis(millis));
         assert_eq!(
             (age(NOW, by(999)), age(NOW, by(61_500)), age(by(5), NOW)),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_use_the_units_that_matter() {
+    fn durations_have_at_most_two_units() {
         for (seconds, text) in [
             (1, "1s"),
             (59, "59s"),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_future_and_the_present_have_words_of_their_own() {
+    fn relative_times_have_forms_for_future_and_now() {
         assert_eq!(relative(NOW, NOW), "just now");
         assert_eq!(relative(NOW.after(Duration::from_secs(12)), NOW), "in 12s");
         assert_eq!(relative(Wall::from_millis(NOW.as_millis() - 999), NOW), "just now");

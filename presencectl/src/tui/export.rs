@@ -34,9 +34,9 @@ struct ChangesDocument<'a> {
 pub(crate) async fn write(what: ExportData, format: ExportFormat, now: Wall) -> Response {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
-        Ok(Ok((count, path))) => Response::Done(format!("wrote {count} to {}", path.display())),
-        Ok(Err(error)) => Response::Failed(format!("nothing was written: {error}")),
-        Err(_) => Response::Failed("nothing was written".to_owned()),
+        Ok(Ok((count, path))) => Response::Done(format!("exported {count} to {}", path.display())),
+        Ok(Err(error)) => Response::Failed(format!("export failed: {error}")),
+        Err(_) => Response::Failed("export failed".to_owned()),
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_as_the_commands_write_it_and_for_the_owner_alone() {
+    fn exports_are_private_and_have_the_formats_of_the_commands() {
         let directory = tempfile::tempdir().unwrap();
         let users = ExportData::Users(vec![record("ann", Status::Idle, 3)]);
         let (count, path) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_how_much_was_written_and_half_a_file_is_none() {
+    fn a_failed_export_removes_the_partial_file() {
         let directory = tempfile::tempdir().unwrap();
         let users = ExportData::Users(vec![record("ann", Status::Idle, 3); 1234]);
         let (count, _) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
@@ -181,8 +181,8 @@ mod tests {
         let filled = fill(BufWriter::new(file), &users, ExportFormat::Csv, NOW);
         let half = directory.path().join("half.csv");
         std::fs::write(&half, "userId").unwrap();
-        let said = keep_if_whole(&half, filled).unwrap_err().to_string();
-        assert!(said.contains("half.csv") && !half.exists(), "{said}");
+        let error = keep_if_whole(&half, filled).unwrap_err().to_string();
+        assert!(error.contains("half.csv") && !half.exists(), "{error}");
         let link = full.join("presence-users-20261123-053911.csv");
         std::os::unix::fs::symlink("/dev/full", &link).unwrap();
         let (_, path) = write_into(&full, &users, ExportFormat::Csv, NOW).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_stays_as_it_is() {
+    fn an_existing_file_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let (_, first) = write_into(directory.path(), &changes(), ExportFormat::Json, NOW).unwrap();
         let before = std::fs::read(&first).unwrap();

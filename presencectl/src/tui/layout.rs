@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_size_nothing_lies_outside_and_panels_never_overlap() {
+    fn panels_stay_on_the_screen_and_never_overlap_at_any_size() {
         for width in 0..130 {
             for height in 0..60 {
                 for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_fit_and_the_more_room_the_more_there_are() {
+    fn columns_fit_and_a_wider_table_has_more_of_them() {
         let mut before = 0;
         for width in 3..200 {
             let area = Area {
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn by_what_the_rows_are_sorted_is_seen_wherever_one_column_fits_beside_the_user() {
+    fn the_sort_column_is_shown_if_any_column_fits() {
         for (width, times) in [
             (38, TimeDisplay::Both),
             (68, TimeDisplay::Both),

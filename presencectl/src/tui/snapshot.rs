@@ -23,21 +23,21 @@ use crate::failure::Failure;
 use crate::output::Colour;
 
 /// Timeout until all data for the frame has arrived.
-const PATIENCE: Duration = Duration::from_secs(20);
+const DATA_TIMEOUT: Duration = Duration::from_secs(20);
 /// The size without a terminal and without variables.
-const USUAL: Size = Size { width: 120, height: 40 };
+const DEFAULT_SIZE: Size = Size { width: 120, height: 40 };
 /// Bound for the size from the variables.
-const LARGEST: u16 = 1000;
+const SIZE_MAX: u16 = 1000;
 
 /// The size of the terminal, else that of the variables, else the default.
 pub(crate) fn size(terminal: Option<Size>, variable: impl Fn(&str) -> Option<String>) -> Size {
     let number = |name| {
         let number: u16 = variable(name)?.trim().parse().ok()?;
-        (1..=LARGEST).contains(&number).then_some(number)
+        (1..=SIZE_MAX).contains(&number).then_some(number)
     };
     terminal.unwrap_or_else(|| Size {
-        width: number("COLUMNS").unwrap_or(USUAL.width),
-        height: number("LINES").unwrap_or(USUAL.height),
+        width: number("COLUMNS").unwrap_or(DEFAULT_SIZE.width),
+        height: number("LINES").unwrap_or(DEFAULT_SIZE.height),
     })
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn print(
     (mut inputs, requests): (Receiver<Input>, Sender<Effect>),
 ) -> Result<(), Failure> {
     let waiting = async {
-        while !is_whole(&model) {
+        while !is_complete(&model) {
             let Some(Input::Message(message)) = inputs.recv().await else {
                 break;
             };
@@ -60,14 +60,14 @@ pub(crate) async fn print(
             }
         }
     };
-    let _ = timeout(PATIENCE, waiting).await;
+    let _ = timeout(DATA_TIMEOUT, waiting).await;
     if let ConnectionState::Ended { why, .. } | ConnectionState::Lost { why, .. } = &model.connection {
         return Err(Failure::unreachable(why));
     }
     if !matches!(model.connection, ConnectionState::Live) {
         return Err(Failure::unreachable(format_args!(
-            "the daemon has told no whole picture in {} s",
-            PATIENCE.as_secs()
+            "the daemon's data was incomplete after {} s",
+            DATA_TIMEOUT.as_secs()
         )));
     }
     apply_pending(&mut model);
@@ -80,7 +80,7 @@ pub(crate) async fn print(
     Ok(())
 }
 
-fn is_whole(model: &Model) -> bool {
+fn is_complete(model: &Model) -> bool {
     let is_known = model.stats.is_some() || model.stats_error.is_some();
     let detail = model.detail.as_ref();
     let is_explained = detail.is_none_or(|detail| detail.explain.is_some() || detail.error.is_some());
@@ -197,50 +197,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_picture_is_as_large_as_the_terminal_or_as_the_variables_say() {
+    fn the_size_is_the_terminals_else_that_of_the_variables() {
         let none = |_: &str| None;
-        let said = |name: &str| Some(if name == "COLUMNS" { "90" } else { "30" }.to_owned());
+        let variables = |name: &str| Some(if name == "COLUMNS" { "90" } else { "30" }.to_owned());
         let wrong = |_: &str| Some("99999".to_owned());
         let terminal = Size { width: 80, height: 24 };
-        assert_eq!(size(Some(terminal), said), terminal);
-        assert_eq!(size(None, said), Size { width: 90, height: 30 });
-        assert_eq!((size(None, none), size(None, wrong)), (USUAL, USUAL));
+        assert_eq!(size(Some(terminal), variables), terminal);
+        assert_eq!(size(None, variables), Size { width: 90, height: 30 });
+        assert_eq!((size(None, none), size(None, wrong)), (DEFAULT_SIZE, DEFAULT_SIZE));
     }
 
     #[test]
-    fn a_picture_is_whole_with_the_users_the_numbers_and_the_explanation_that_was_asked_for() {
-        let mut model = Model::new(USUAL, Clock::new().now());
-        model.stats_error = Some("no numbers, and that is told".to_owned());
-        assert!(!is_whole(&model), "nobody was told of");
+    fn a_snapshot_needs_users_statistics_and_the_explanation() {
+        let mut model = Model::new(DEFAULT_SIZE, Clock::new().now());
+        model.stats_error = Some("no statistics".to_owned());
+        assert!(!is_complete(&model), "no snapshot of the stream");
         model.connection = ConnectionState::Live;
-        assert!(is_whole(&model));
+        assert!(is_complete(&model));
         model.stats_error = None;
-        assert!(!is_whole(&model), "the numbers may still come");
-        model.stats_error = Some("no numbers".to_owned());
+        assert!(!is_complete(&model), "statistics are missing");
+        model.stats_error = Some("no statistics".to_owned());
         model.detail = Some(Detail::new(user("ann")));
-        assert!(!is_whole(&model), "the explanation may still come");
+        assert!(!is_complete(&model), "the explanation is missing");
     }
 
     #[test]
-    fn a_picture_is_plain_text_or_painted_and_wide_characters_take_their_room() {
+    fn a_snapshot_is_plain_or_coloured_with_wide_characters() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
         buffer.set_string(0, 0, "漢ab", Style::new().fg(Color::Green).add_modifier(Modifier::BOLD));
         assert_eq!(text(&buffer, Colour::Plain), "漢ab\n\n");
         assert_eq!(
             text(&buffer, Colour::Painted),
             "\x1b[0;1;32m漢ab\x1b[0m\n\n",
-            "and no blanks at the end"
+            "no trailing blanks"
         );
         buffer.set_style(Rect::new(6, 1, 1, 1), Style::new().bg(Color::Blue));
         assert_eq!(text(&buffer, Colour::Plain), "漢ab\n\n");
         assert!(
             text(&buffer, Colour::Painted).ends_with("\n      \x1b[0;44m \x1b[0m\n"),
-            "a blank on a ground of its own is seen"
+            "a blank with a background is visible"
         );
     }
 
     #[test]
-    fn every_colour_has_its_code() {
+    fn every_colour_has_its_escape_code() {
         assert_eq!(colour_code(Color::DarkGray, 30), Some("90".to_owned()));
         assert_eq!(colour_code(Color::White, 40), Some("107".to_owned()));
         assert_eq!(colour_code(Color::Indexed(208), 30), Some("38;5;208".to_owned()));

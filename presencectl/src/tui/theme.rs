@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_gets_as_many_colours_as_it_has_and_none_where_none_is_wanted() {
+    fn the_theme_follows_term_and_no_color() {
         assert_eq!(of(&[("TERM", "xterm-256color")]), Theme::rich());
         assert_eq!(of(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]), Theme::rich());
         assert_eq!(of(&[("TERM", "xterm")]), Theme::sixteen());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_is_read_on_black_and_on_white() {
+    fn every_colour_is_readable_on_black_and_on_white() {
         let theme = Theme::rich();
         let mut styles = Status::ALL.map(|status| theme.status(status)).to_vec();
         styles.extend([
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_theme_uses_no_more_colours_than_it_says() {
+    fn a_theme_uses_only_the_colours_of_its_depth() {
         let styles = |theme: Theme| {
             let mut styles: Vec<Style> = Status::ALL.map(|status| theme.status(status)).to_vec();
             for has_focus in [false, true] {

@@ -1,4 +1,4 @@
-//! Named servers, from the first `add` to the last `remove`.
+//! Contexts, from the first `add` to the last `remove`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -74,7 +74,7 @@ fn a_context_is_added_used_shown_and_removed() {
 }
 
 #[test]
-fn a_context_must_name_a_server_that_can_be_used() {
+fn a_context_needs_a_usable_server() {
     let machine = Machine::new();
     for arguments in [
         vec!["context", "add", "x"],
@@ -94,7 +94,7 @@ fn a_context_must_name_a_server_that_can_be_used() {
 }
 
 #[test]
-fn the_environment_names_a_server_as_well() {
+fn the_environment_selects_the_server() {
     let daemon =
         FakeDaemon::start(|_| ok(&json!({"now": "2026-11-23T05:00:00.000Z", "users": [record("alice", "IDLE", 1)]})));
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! The change stream as lines: what is printed, and how it lives through the loss of the daemon.
+//! The output of `events`, and lost connections.
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc::channel;
@@ -25,7 +25,7 @@ fn close(mut socket: Socket, code: u16) {
 }
 
 #[test]
-fn changes_are_lines_for_people() {
+fn changes_are_printed_as_lines() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
         say(
@@ -52,7 +52,7 @@ fn changes_are_lines_for_people() {
 }
 
 #[test]
-fn named_users_are_watched_by_name() {
+fn named_users_are_watched_individually() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         let asked = hear(&mut socket).unwrap();
         assert_eq!(
@@ -83,7 +83,7 @@ fn named_users_are_watched_by_name() {
 }
 
 #[test]
-fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
+fn a_lost_connection_is_reported_and_the_stream_resumes() {
     let (sender, since) = channel();
     let (_daemon, machine) = daemon(move |mut socket, number| {
         sender.send(hear(&mut socket).unwrap()["since"].clone()).unwrap();
@@ -93,7 +93,7 @@ fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
                 &snapshot("1.1", &json!([record("alice", "ONLINE", 1)]), false),
             );
             say(&mut socket, &presence("1.2", &json!([record("alice", "IDLE", 2)])));
-            // The connection just breaks.
+            // The connection is dropped.
         } else {
             say(
                 &mut socket,
@@ -118,7 +118,7 @@ fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
 }
 
 #[test]
-fn after_a_restart_that_remembers_nothing_the_difference_is_told_and_nothing_else() {
+fn after_a_restart_without_resume_only_differences_are_printed() {
     let (_daemon, machine) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
@@ -136,7 +136,7 @@ fn after_a_restart_that_remembers_nothing_the_difference_is_told_and_nothing_els
 }
 
 #[test]
-fn the_server_s_delay_is_honoured() {
+fn the_servers_reconnect_delay_is_used() {
     let (_daemon, machine) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
@@ -156,7 +156,7 @@ fn the_server_s_delay_is_honoured() {
 }
 
 #[test]
-fn a_close_code_that_says_stop_is_obeyed() {
+fn a_permanent_close_code_ends_the_command() {
     for code in [4003, 4008, 4010] {
         let (daemon, machine) = daemon(move |mut socket, _| {
             hear(&mut socket);
@@ -170,7 +170,7 @@ fn a_close_code_that_says_stop_is_obeyed() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_the_stream_quietly_even_if_nothing_happens_any_more() {
+fn a_closed_pipe_ends_the_stream_without_a_change() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         hear(&mut socket);
         say(&mut socket, &snapshot("1.1", &json!([]), false));
@@ -191,7 +191,7 @@ fn a_reader_that_leaves_ends_the_stream_quietly_even_if_nothing_happens_any_more
 }
 
 #[test]
-fn a_token_would_make_the_listener_present_and_is_refused() {
+fn a_token_is_rejected_for_the_change_stream() {
     let (daemon, machine) = daemon(|_, _| {});
     let token = machine.private("token", "a.b.c");
     let run = machine.run(&["events", "--token", token.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! Simulated people come, do things, and go for good.
+//! Simulated users connect, act and disconnect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -19,7 +19,7 @@ fn stats() -> Value {
            "limits": {"maxConnections": 100, "openFiles": 20000}})
 }
 
-/// Answers what a person asks; gives the close code, none if the connection just broke.
+/// Serves one simulated user; returns the close code, `None` if the connection was dropped.
 fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
     loop {
         match socket.read() {
@@ -46,7 +46,7 @@ fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
 }
 
 #[test]
-fn people_live_are_measured_and_leave_nobody_behind() {
+fn simulated_users_are_measured_and_all_disconnect() {
     let (daemon, ends, _welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&[
@@ -88,7 +88,7 @@ fn people_live_are_measured_and_leave_nobody_behind() {
 }
 
 #[test]
-fn an_interrupted_simulation_still_says_goodbye_and_tells() {
+fn an_interrupted_simulation_disconnects_and_reports() {
     let (daemon, ends, welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let running = machine.start(&[
@@ -102,7 +102,7 @@ fn an_interrupted_simulation_still_says_goodbye_and_tells() {
         "-o",
         "json",
     ]);
-    // Everybody is there once five have been welcomed.
+    // All users are connected after five welcomes.
     for _ in 0..5 {
         welcomed.recv_timeout(DEADLINE).unwrap();
     }
@@ -132,7 +132,7 @@ fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
 }
 
 #[test]
-fn too_many_errors_make_the_run_fail() {
+fn too_many_errors_fail_the_run() {
     let daemon = FakeDaemon::start_with_sockets(
         |_| ok(&stats()),
         |mut socket, number| {
@@ -149,7 +149,7 @@ fn too_many_errors_make_the_run_fail() {
 }
 
 #[test]
-fn more_people_than_the_daemon_takes_are_refused_before_the_first_comes() {
+fn more_users_than_the_connection_limit_are_rejected() {
     let daemon = FakeDaemon::start(|_| ok(&stats()));
     let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
     assert_eq!(run.code, 2);

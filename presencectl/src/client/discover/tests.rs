@@ -1,4 +1,4 @@
-//! Which daemon is found, and that no secret goes to another one.
+//! Discovery of the daemon, and that no secret is sent to another one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -70,7 +70,7 @@ fn the_local_daemon_is_found_without_configuration() {
 }
 
 #[test]
-fn no_daemon_here_says_how_to_start_one() {
+fn a_missing_daemon_is_reported_with_how_to_start_one() {
     let failure = DiscoveryFixture::new().finder.find().unwrap_err();
     assert_eq!(failure.exit(), Some(Exit::Unreachable));
     assert!(
@@ -94,7 +94,7 @@ fn the_local_secret_goes_to_no_other_server() {
 }
 
 #[test]
-fn arguments_come_before_the_environment_and_that_before_the_current_context() {
+fn arguments_precede_the_environment_and_the_current_context() {
     let mut machine = DiscoveryFixture::new().with_daemon();
     machine.config("current = \"a\"\n[contexts.a]\nserver = \"http://a:1\"\n[contexts.b]\nserver = \"http://b:1\"\n");
     assert_eq!(machine.found().0, "http://a:1");
@@ -111,7 +111,7 @@ fn arguments_come_before_the_environment_and_that_before_the_current_context() {
 }
 
 #[test]
-fn a_context_brings_its_own_credential_and_never_the_local_one() {
+fn a_context_uses_its_own_credential_and_never_the_local_one() {
     let mut machine = DiscoveryFixture::new().with_daemon();
     let secret = machine.private("prod", "prod-secret");
     machine.config(&format!(
@@ -125,7 +125,7 @@ fn a_context_brings_its_own_credential_and_never_the_local_one() {
 }
 
 #[test]
-fn a_secret_file_leads_to_the_daemon_beside_it() {
+fn a_secret_file_selects_the_daemon_of_its_directory() {
     let mut machine = DiscoveryFixture::new();
     let secret = machine.private("secret", "other-secret");
     fs::write(machine.directory.path().join("address"), "http://127.0.0.1:8111").unwrap();
@@ -135,7 +135,7 @@ fn a_secret_file_leads_to_the_daemon_beside_it() {
 }
 
 #[test]
-fn the_account_is_found_by_its_number() {
+fn the_account_name_is_found_by_its_uid() {
     let passwd = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nbroken\n";
     assert_eq!(name_of(1000, passwd).as_deref(), Some("alice"));
     assert_eq!(name_of(7, passwd), None);

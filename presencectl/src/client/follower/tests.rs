@@ -1,4 +1,4 @@
-//! What follows a lost connection, told by a peer that plays the daemon.
+//! Reconnects and liveness, with a test peer as the daemon.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,11 +18,11 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use super::super::discover::{DefaultPaths, TargetOptions};
 use super::*;
 
-/// For what should come at once.
+/// Fails a test that waits longer.
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOW: &str = "2026-11-23T05:00:00.000Z";
 
-/// Tries again so soon.
+/// A policy with short retry delays.
 fn again_within(max_retry_delay: Duration) -> LivenessPolicy {
     LivenessPolicy {
         max_retry_delay,
@@ -31,12 +31,12 @@ fn again_within(max_retry_delay: Duration) -> LivenessPolicy {
     }
 }
 
-/// Gives the future's result, and fails the test if that takes too long.
+/// Awaits a future, and fails the test at the deadline.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("in time")
 }
 
-/// Runs a test on this thread alone: what follows need not be able to change its thread.
+/// Runs a test on a single thread: a follower need not be `Send`.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -45,7 +45,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     runtime.block_on(LocalSet::new().run_until(test));
 }
 
-/// Plays the daemon.
+/// A test peer that acts as the daemon.
 pub(crate) struct Peer {
     listener: TcpListener,
     dir: tempfile::TempDir,
@@ -74,17 +74,16 @@ impl Peer {
         }
     }
 
-    /// The next connection.
     pub(crate) async fn connection(&self) -> TcpStream {
         in_time(self.listener.accept()).await.unwrap().0
     }
 
-    /// The next connection as a WebSocket, greeted.
+    /// The next connection as a WebSocket, after the welcome.
     pub(crate) async fn socket(&self) -> PeerSocket {
         PeerSocket::upgrade(self.connection().await).await
     }
 
-    /// The next connection is attached to this.
+    /// An open connection with its socket on the peer's side.
     pub(crate) async fn attached(&self) -> (Target, Connection, PeerSocket) {
         let target = self.finder().find().unwrap();
         let (attached, socket) = tokio::join!(Connection::open(&target), self.socket());
@@ -93,7 +92,7 @@ impl Peer {
     }
 }
 
-/// One of its WebSockets.
+/// A WebSocket on the peer's side.
 pub(crate) struct PeerSocket(WebSocketStream<TcpStream>);
 
 impl PeerSocket {
@@ -101,7 +100,7 @@ impl PeerSocket {
         Self::upgrade_pinged(tcp, 25.0).await
     }
 
-    /// By a server that pings so often.
+    /// With a given ping interval in the welcome.
     async fn upgrade_pinged(tcp: TcpStream, ping_seconds: f64) -> Self {
         #[expect(clippy::result_large_err, reason = "the library's own type")]
         let choose = |_: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
@@ -119,7 +118,7 @@ impl PeerSocket {
         in_time(self.0.send(Message::text(message.to_string()))).await.unwrap();
     }
 
-    /// The whole picture: nobody is there.
+    /// A complete snapshot without users.
     pub(crate) async fn send_empty_snapshot(&mut self, cursor: &str) {
         let snapshot =
             json!({"type": "snapshot", "cursor": cursor, "now": NOW, "users": [], "resumed": false, "done": true});
@@ -143,7 +142,7 @@ impl PeerSocket {
     }
 }
 
-/// Answers a request with an HTTP status and a problem.
+/// Responds with an HTTP status and problem details.
 pub(crate) async fn refuse(mut tcp: TcpStream, status: u16) {
     let mut request = [0; 4096];
     assert!(in_time(tcp.read(&mut request)).await.unwrap() > 0);
@@ -155,7 +154,7 @@ pub(crate) async fn refuse(mut tcp: TcpStream, status: u16) {
     in_time(tcp.write_all((head + &body).as_bytes())).await.unwrap();
 }
 
-/// Follows beside the test, and tells what it is told.
+/// A follower in its own task, with its events.
 struct RunningFollower {
     ended: tokio::task::JoinHandle<Result<(), Failure>>,
     events: UnboundedReceiver<FollowerEvent>,
@@ -178,7 +177,7 @@ impl RunningFollower {
         in_time(self.events.recv()).await.expect("it goes on")
     }
 
-    /// How long it waits before it tries again.
+    /// The delay of the next retry.
     async fn lost(&mut self) -> Duration {
         loop {
             if let FollowerEvent::Lost { retry_in, .. } = self.next().await {
@@ -197,7 +196,7 @@ fn goodbye() -> Value {
 }
 
 #[test]
-fn an_impatient_one_is_reconnect_soon_and_goes_on_where_it_was() {
+fn an_interactive_follower_reconnects_soon_and_resumes() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
@@ -223,7 +222,7 @@ fn an_impatient_one_is_reconnect_soon_and_goes_on_where_it_was() {
             following.next().await,
             FollowerEvent::Connected { is_reconnect: true, .. }
         ));
-        // Delays grow again from the first one, up to the longest.
+        // Delays grow again from the first one, up to the bound.
         drop(socket);
         for _ in 0..4 {
             let retry_in = following.lost().await;
@@ -234,7 +233,7 @@ fn an_impatient_one_is_reconnect_soon_and_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_patient_one_waits_as_the_server_asks_unless_it_is_told_to_try_now() {
+fn a_default_follower_waits_as_requested_until_told_to_retry() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
@@ -253,7 +252,7 @@ fn a_patient_one_waits_as_the_server_asks_unless_it_is_told_to_try_now() {
 }
 
 #[test]
-fn a_cursor_counts_only_once_the_whole_picture_was_told() {
+fn a_cursor_is_used_only_after_a_complete_snapshot() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
@@ -270,7 +269,7 @@ fn a_cursor_counts_only_once_the_whole_picture_was_told() {
 }
 
 #[test]
-fn it_ends_where_it_makes_no_sense_to_come_back() {
+fn permanent_close_codes_and_rejections_end_the_follower() {
     run(async {
         for code in [4003, 4008, 4010] {
             let peer = Peer::new().await;
@@ -289,7 +288,7 @@ fn it_ends_where_it_makes_no_sense_to_come_back() {
 }
 
 #[test]
-fn without_a_connection_it_begins_as_after_a_lost_one() {
+fn a_follower_without_a_connection_starts_with_a_reconnect() {
     run(async {
         let peer = Peer::new().await;
         let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(Duration::from_millis(50)));
@@ -305,7 +304,7 @@ fn without_a_connection_it_begins_as_after_a_lost_one() {
 }
 
 #[test]
-fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_without_one() {
+fn an_interactive_follower_pings_and_drops_a_silent_server() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
@@ -321,7 +320,7 @@ fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_with
             assert_eq!(socket.receive().await["type"], "ping");
             socket.send(&json!({"type": "pong", "now": NOW})).await;
         }
-        // From here on it hangs: the connection stands, and nothing comes.
+        // From here on the peer hangs: the connection is open, and nothing is sent.
         let why = loop {
             if let FollowerEvent::Lost { why, .. } = following.next().await {
                 break why;
@@ -338,7 +337,7 @@ fn an_impatient_one_asks_a_silent_server_for_a_sign_of_life_and_gives_it_up_with
 }
 
 #[test]
-fn a_server_that_pings_whenever_it_likes_is_attached_to() {
+fn a_server_with_any_ping_interval_is_accepted() {
     run(async {
         for seconds in [-1.0, 0.0, 1e9, 1.5e19, 1e300] {
             let peer = Peer::new().await;

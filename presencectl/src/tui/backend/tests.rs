@@ -1,4 +1,4 @@
-//! The way to a daemon that a peer plays.
+//! The backend with a test peer as the daemon.
 
 use presence::CustomStatus;
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::super::event_loop::{INPUTS_MAX, REQUESTS_MAX};
 use super::*;
 use crate::client::follower::tests::{Peer, PeerSocket, in_time, refuse, run};
 
-/// A backend that is served, and what is on its two ends.
+/// A running backend with its channels.
 struct ServedBackend {
     requests: Sender<Effect>,
     inputs: Receiver<Input>,
@@ -31,7 +31,7 @@ impl ServedBackend {
         self.requests.send(request).await.unwrap();
     }
 
-    /// The next message that is such.
+    /// The next matching message.
     async fn until<T>(&mut self, is_such: impl Fn(Message) -> Option<T>) -> T {
         loop {
             let Some(Input::Message(message)) = in_time(self.inputs.recv()).await else {
@@ -64,7 +64,7 @@ fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-/// Reads a request and answers nothing.
+/// Reads a request without a response.
 async fn head(tcp: &mut TcpStream) -> String {
     let mut request = vec![0; 4096];
     let length = in_time(tcp.read(&mut request)).await.unwrap();
@@ -72,14 +72,14 @@ async fn head(tcp: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing() {
+fn a_newer_poll_replaces_the_pending_one_without_delays() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, mut socket) = ServedBackend::new(&peer).await;
         backend.request(Effect::AskExplain(user("ann"))).await;
         let mut older = peer.connection().await;
         assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
-        // The stream goes on, and so do other requests.
+        // The stream and other requests continue.
         socket.send_empty_snapshot("7.1").await;
         backend
             .stream_event(|event| matches!(event, StreamEvent::Snapshot { done: true, .. }))
@@ -106,7 +106,7 @@ fn a_newer_question_takes_the_place_of_the_one_that_waits_and_holds_up_nothing()
 }
 
 #[test]
-fn orders_are_never_taken_back_by_newer_ones() {
+fn a_change_is_never_cancelled_by_a_newer_one() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, _socket) = ServedBackend::new(&peer).await;
@@ -125,7 +125,7 @@ fn orders_are_never_taken_back_by_newer_ones() {
 }
 
 #[test]
-fn numbers_come_with_the_time_they_took() {
+fn failed_statistics_have_no_round_trip_time() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, _socket) = ServedBackend::new(&peer).await;
@@ -139,7 +139,7 @@ fn numbers_come_with_the_time_they_took() {
 }
 
 #[test]
-fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
+fn after_a_permanent_failure_a_reconnect_request_retries() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, socket) = ServedBackend::new(&peer).await;
@@ -167,7 +167,7 @@ fn after_it_gave_up_a_word_of_the_operator_tries_again_and_goes_on_trying() {
 }
 
 #[test]
-fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
+fn a_poll_without_a_response_times_out() {
     run(async {
         let peer = Peer::new().await;
         let (target, _first, _socket) = peer.attached().await;
@@ -189,7 +189,7 @@ fn a_question_that_a_daemon_leaves_unanswered_is_given_up() {
 }
 
 #[test]
-fn orders_about_one_user_are_carried_out_one_after_the_other() {
+fn changes_of_one_user_are_made_in_order() {
     run(async {
         let peer = Peer::new().await;
         let (backend, _socket) = ServedBackend::new(&peer).await;
@@ -209,7 +209,7 @@ fn orders_about_one_user_are_carried_out_one_after_the_other() {
 }
 
 #[test]
-fn an_attempt_that_was_asked_for_before_it_was_needed_is_none() {
+fn a_reconnect_request_while_connected_is_ignored() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, mut socket) = ServedBackend::new(&peer).await;

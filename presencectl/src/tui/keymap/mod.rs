@@ -48,15 +48,15 @@ impl KeyContext {
     /// The title in the help.
     pub(crate) const fn title(self) -> &'static str {
         match self {
-            Self::Always => "Whatever is on the screen",
-            Self::Anywhere => "In every panel",
+            Self::Always => "Everywhere",
+            Self::Anywhere => "In all panels",
             Self::Users => "Users",
             Self::Stream => "Stream",
             Self::Detail => "Detail",
-            Self::Search => "While searching",
-            Self::Palette => "In the palette",
-            Self::Menu => "In a menu or a question",
-            Self::Help => "In this help",
+            Self::Search => "In the search",
+            Self::Palette => "In the command palette",
+            Self::Menu => "In a menu or confirmation",
+            Self::Help => "In the help",
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things_in_one_place() {
+    fn no_key_has_two_actions_in_one_context() {
         let mut seen = HashSet::new();
         for binding in BINDINGS {
             for key in binding.keys {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn where_text_is_typed_no_letter_is_a_command() {
+    fn no_letter_is_bound_in_a_text_input() {
         for binding in BINDINGS.iter().filter(|binding| binding.context.takes_text()) {
             for key in binding.keys {
                 assert!(!matches!(key.code, Code::Char(_)) || key.ctrl, "{key}");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_palette_offers_everything_that_can_be_done_in_a_panel_once() {
+    fn the_palette_offers_each_action_of_a_panel_once() {
         for panel in [KeyContext::Users, KeyContext::Stream, KeyContext::Detail] {
             let offered = commands(panel);
             let actions: HashSet<_> = offered.iter().map(|binding| binding.action).collect();

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_is_followed_until_one_scrolls_and_again_at_the_end() {
+    fn the_newest_is_followed_until_a_scroll_and_at_the_end() {
         let mut change_log = change_log(10);
         assert_eq!(shown(&change_log, 3), [8, 9, 10]);
         change_log.scroll(-2, 3);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_scrolls_beyond_the_oldest() {
+    fn scrolling_stops_at_the_oldest_change() {
         let mut change_log = change_log(5);
         change_log.scroll(-100, 3);
         assert_eq!(shown(&change_log, 3), [1, 2, 3]);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_before_the_first_change_holds_that_back_too() {
+    fn a_pause_before_the_first_change_hides_it() {
         let mut change_log = ChangeLog::default();
         change_log.hold();
         change_log.push(change(1));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_still_and_loses_no_count_even_beyond_what_is_kept() {
+    fn a_pause_keeps_the_view_and_counts_beyond_the_capacity() {
         let mut change_log = change_log(4);
         change_log.hold();
         let more = 2 * KEPT_MAX + 100;
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_in_a_pause_after_it_began_stays_as_long_as_it_is_kept() {
+    fn changes_read_during_a_pause_stay_until_evicted() {
         let mut change_log = change_log(4);
         change_log.hold();
         (5..=KEPT_MAX).for_each(|number| change_log.push(change(number)));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn scrolled_back_without_a_pause_the_oldest_that_is_kept_is_the_end() {
+    fn without_a_pause_an_evicted_position_moves_to_the_oldest() {
         let mut change_log = change_log(KEPT_MAX);
         change_log.scroll_to_oldest(3);
         assert_eq!(shown(&change_log, 3), [1, 2, 3]);

@@ -178,7 +178,7 @@ pub(crate) struct Model {
     pub(crate) round_trip: Option<Duration>,
     pub(crate) detail: Option<Detail>,
     /// The user to select after the first snapshot.
-    pub(crate) wanted: Option<UserId>,
+    pub(crate) initial_user: Option<UserId>,
     pub(crate) panel: Panel,
     /// Whether the focused panel fills the screen.
     pub(crate) is_zoomed: bool,
@@ -195,9 +195,9 @@ pub(crate) struct Model {
     /// The server's clock, advanced between messages. It goes back only when another daemon is connected.
     pub(crate) now: Wall,
     /// The server's clock in the last message with the monotonic time of its arrival, from which it is advanced.
-    pub(crate) heard: (Wall, Mono),
+    pub(crate) server_clock: (Wall, Mono),
     /// When the last message with the server's clock arrived.
-    pub(crate) word_at: Mono,
+    pub(crate) heard_at: Mono,
     /// Whether the next server time is the first of a connection: it is accepted even if it is earlier.
     pub(crate) is_clock_new: bool,
     /// The second of the next history sample.
@@ -220,7 +220,7 @@ impl Model {
             stats_error: None,
             round_trip: None,
             detail: None,
-            wanted: None,
+            initial_user: None,
             panel: Panel::default(),
             is_zoomed: false,
             paused_since: None,
@@ -231,8 +231,8 @@ impl Model {
             pending: PendingRequests::default(),
             clock,
             now: clock.wall,
-            heard: (clock.wall, clock.mono),
-            word_at: clock.mono,
+            server_clock: (clock.wall, clock.mono),
+            heard_at: clock.mono,
             is_clock_new: true,
             second: clock.mono.as_millis() / 1000,
             changes: 0,
@@ -242,7 +242,7 @@ impl Model {
     /// Opens the detail of a user.
     #[must_use]
     pub(crate) fn with_user(mut self, user: UserId) -> Self {
-        self.wanted = Some(user.clone());
+        self.initial_user = Some(user.clone());
         self.detail = Some(Detail::new(user));
         self
     }
@@ -322,13 +322,13 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            KeyContext::Search => &[(Accept, "keep"), (Exactly, "exactly this id"), (Cancel, "everyone")],
+            KeyContext::Search => &[(Accept, "select"), (Exactly, "exact id"), (Cancel, "all users")],
             KeyContext::Palette => &[(Accept, "run"), (Cancel, "close")],
-            KeyContext::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
+            KeyContext::Menu => &[(Accept, "confirm"), (Yes, "yes"), (Cancel, "cancel")],
             KeyContext::Help => &[(Cancel, "close")],
         };
         let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
-        self.way_back()
+        self.return_hint()
             .iter()
             .chain(wanted)
             .filter(|(action, _)| *action != Yes || is_question)
@@ -337,12 +337,12 @@ impl Model {
     }
 
     /// The key that returns to current data: reconnect, or follow the stream.
-    fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
+    fn return_hint(&self) -> Vec<(keymap::Action, &'static str)> {
         let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
         let is_back =
             self.key_context() == KeyContext::Stream && !self.change_log.is_following() && self.paused_since.is_none();
-        let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
-        let newest = is_back.then_some((keymap::Action::Last, "to the newest"));
+        let reconnect = is_lost.then_some((keymap::Action::Reconnect, "retry now"));
+        let newest = is_back.then_some((keymap::Action::Last, "newest"));
         reconnect.into_iter().chain(newest).collect()
     }
 }

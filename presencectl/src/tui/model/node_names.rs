@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_nobody_has_make_room_and_those_in_use_stay() {
+    fn unused_names_are_replaced_and_used_ones_stay() {
         let mut nodes = NodeNames::default();
         let word = |number: usize| [format!("node-{number}")];
         let first = nodes.number(&word(0), std::iter::empty());

@@ -29,7 +29,7 @@ pub(crate) struct Palette {
 
 impl Palette {
     /// The commands that contain all typed words, in the order of the help.
-    pub(crate) fn found(&self) -> Vec<&'static Binding> {
+    pub(crate) fn matches(&self) -> Vec<&'static Binding> {
         let text = self.input.text().to_lowercase();
         let fits = |binding: &&Binding| {
             text.split_whitespace()
@@ -93,23 +93,23 @@ impl Menu {
     pub(crate) const fn entries(&self) -> &'static [(MenuItem, &'static str)] {
         match self.prompt {
             Prompt::Status(_) => &[
-                (MenuItem::Status(CustomStatus::Online), "ONLINE: as the sessions say"),
                 (
-                    MenuItem::Status(CustomStatus::Idle),
-                    "IDLE: away, whatever the sessions say",
+                    MenuItem::Status(CustomStatus::Online),
+                    "ONLINE: by the activity of the sessions",
                 ),
+                (MenuItem::Status(CustomStatus::Idle), "IDLE: regardless of activity"),
                 (
                     MenuItem::Status(CustomStatus::DoNotDisturb),
-                    "DO_NOT_DISTURB: not to be disturbed",
+                    "DO_NOT_DISTURB: regardless of activity",
                 ),
             ],
             Prompt::Kick(_) => &[
-                (MenuItem::No, "No, leave the user alone"),
-                (MenuItem::Yes, "Yes, end every session: OFFLINE now"),
+                (MenuItem::No, "No, cancel"),
+                (MenuItem::Yes, "Yes, end all sessions of the user"),
             ],
             Prompt::Forget(_) => &[
-                (MenuItem::No, "No, keep the user"),
-                (MenuItem::Yes, "Yes, forget the user; this can't be undone"),
+                (MenuItem::No, "No, cancel"),
+                (MenuItem::Yes, "Yes, delete the user; this can't be undone"),
             ],
             Prompt::ExportUsers | Prompt::ExportChanges => &[
                 (MenuItem::Format(ExportFormat::Csv), "CSV"),
@@ -132,8 +132,8 @@ impl Menu {
             Prompt::Status(_) => "Custom status of",
             Prompt::Kick(_) => "Kick",
             Prompt::Forget(_) => "Forget",
-            Prompt::ExportUsers => "Write the table into a file",
-            Prompt::ExportChanges => "Write the stream into a file",
+            Prompt::ExportUsers => "Export the users table",
+            Prompt::ExportChanges => "Export the stream",
         }
     }
 }

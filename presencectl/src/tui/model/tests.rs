@@ -1,6 +1,6 @@
-//! The state by itself: rows, order, selection. The order is held against a naive one after every step of a long random run.
+//! The model alone: rows, order, selection. A long random run compares the order with a naive one after every step.
 
-mod leaving;
+mod departures;
 
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
@@ -62,7 +62,7 @@ fn names(known_users: &KnownUsers, slots: &[Slot]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_older_than_what_is_known_changes_nothing() {
+fn outdated_records_change_nothing() {
     let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     for late in [update("ann", Status::Online, 4), removed("ann", 4)] {
         assert_eq!(known_users.apply(vec![late], NOW), []);
@@ -73,7 +73,7 @@ fn what_is_older_than_what_is_known_changes_nothing() {
     assert_eq!((known_users.counts().online, known_users.counts().idle), (0, 1));
 }
 
-/// As the table should list them, found the simple way.
+/// The expected rows of the table, computed naively.
 fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
     let order = table.order().unwrap();
     let mut rows: Vec<_> = (0..u32::try_from(known_users.slots()).unwrap())
@@ -107,7 +107,7 @@ fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
     rows.iter().map(|row| row.user.to_string()).collect()
 }
 
-/// Whether the characters of `wanted` are in `text`, in that order.
+/// Whether `text` contains the characters of `wanted` in that order.
 fn has_in_order(text: &str, wanted: &str) -> bool {
     let mut rest = text.chars();
     wanted.chars().all(|c| rest.any(|other| other == c))
@@ -126,7 +126,7 @@ fn random_update(rng: &mut Rng, revision: u64) -> Update {
 }
 
 #[test]
-fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
+fn the_merged_table_equals_one_that_is_sorted_anew() {
     for seed in 0..40 {
         let mut rng = Rng::from_seed(seed);
         let (mut known_users, mut table) = (started(vec![]), Table::default());
@@ -169,7 +169,7 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
 }
 
 #[test]
-fn the_counts_are_those_of_the_rows() {
+fn the_counts_match_the_rows() {
     let mut rng = Rng::from_seed(7);
     let (mut known_users, mut table) = (started(vec![]), Table::default());
     for revision in 1..2_000_u64 {
@@ -186,7 +186,7 @@ fn the_counts_are_those_of_the_rows() {
 }
 
 #[test]
-fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
+fn the_selection_keeps_its_user_and_line_while_rows_move() {
     let users = (0..50)
         .map(|number| update(&format!("m-{number:02}"), Status::Online, 1))
         .collect();
@@ -205,7 +205,7 @@ fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
 }
 
 #[test]
-fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
+fn a_selected_user_who_leaves_stays_until_deselected() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
@@ -222,7 +222,7 @@ fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
 }
 
 #[test]
-fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
+fn a_forgotten_user_is_removed_and_the_next_one_selected() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
@@ -242,7 +242,7 @@ fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
 }
 
 #[test]
-fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
+fn a_paused_table_is_unchanged_and_catches_up_afterwards() {
     let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
     table.apply_pending(&mut known_users, 10);
@@ -257,7 +257,7 @@ fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
 }
 
 #[test]
-fn the_best_match_comes_first_until_a_column_is_chosen() {
+fn matches_are_sorted_by_score_until_a_column_is_selected() {
     let users = ["a-n-n", "ann", "hannah", "bob"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
@@ -276,7 +276,7 @@ fn the_best_match_comes_first_until_a_column_is_chosen() {
 }
 
 #[test]
-fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in_it() {
+fn a_new_filter_keeps_the_selection_only_if_it_matches() {
     let users = (0..40).map(|number| {
         let status = [Status::Online, Status::Idle][number % 2];
         update(&format!("user-{number:02}"), status, 1)
@@ -293,7 +293,7 @@ fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in
 }
 
 #[test]
-fn who_left_is_remembered_and_not_for_ever() {
+fn departed_users_are_kept_up_to_a_limit() {
     let (mut known_users, mut table) = (started(vec![]), Table::default());
     table.set_filter(&known_users, Filter::Only(Status::Offline));
     for number in 0..DEPARTED_MAX + 10 {
@@ -310,7 +310,7 @@ fn who_left_is_remembered_and_not_for_ever() {
 }
 
 #[test]
-fn answers_bring_times_and_never_undo_what_the_stream_told() {
+fn responses_refresh_times_and_never_undo_the_stream() {
     let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     let mut fresh = record("ann", Status::Idle, 5);
     fresh.last_seen = Some(Wall::from_millis(9_000));

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_takes_what_is_typed_and_nothing_that_acts() {
+    fn an_input_drops_control_characters_and_bounds_its_length() {
         let mut input = TextInput::new("ann\u{1b}[31m\n bob");
         assert_eq!(input.text(), "ann[31m bob");
         input.erase_word();

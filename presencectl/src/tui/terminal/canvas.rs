@@ -19,7 +19,7 @@ use super::super::geometry::Size;
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 /// Room for a whole frame, so that it takes few writes.
-const PICTURE_BYTES: usize = 64 * 1024;
+const FRAME_BYTES: usize = 64 * 1024;
 
 /// The screen's content and the writer.
 pub(super) struct Canvas<W: Write> {
@@ -27,40 +27,40 @@ pub(super) struct Canvas<W: Write> {
     shown: Buffer,
     next: Buffer,
     /// The screen's content is not what was written.
-    is_spoilt: bool,
+    needs_repaint: bool,
 }
 
 impl<W: Write> Canvas<W> {
     pub(super) fn new(out: W) -> Self {
-        let out = BufWriter::with_capacity(PICTURE_BYTES, out);
+        let out = BufWriter::with_capacity(FRAME_BYTES, out);
         Self {
             out: CrosstermBackend::new(out),
             shown: Buffer::default(),
             next: Buffer::default(),
-            is_spoilt: true,
+            needs_repaint: true,
         }
     }
 
     /// The next frame is written completely.
-    pub(super) const fn spoil(&mut self) {
-        self.is_spoilt = true;
+    pub(super) const fn repaint(&mut self) {
+        self.needs_repaint = true;
     }
 
     /// Draws a frame of this size.
-    pub(super) fn draw(&mut self, size: Size, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+    pub(super) fn draw(&mut self, size: Size, frame: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         let area = Rect::new(0, 0, size.width, size.height);
         self.next.resize(area);
         self.next.reset();
-        picture(&mut self.next);
+        frame(&mut self.next);
         self.out.write_all(BEGIN)?;
-        if self.is_spoilt || self.shown.area != area {
+        if self.needs_repaint || self.shown.area != area {
             queue!(self.out, Clear(ClearType::All))?;
             self.shown = Buffer::empty(area);
         }
         self.out.draw(self.shown.diff(&self.next).into_iter())?;
         self.out.write_all(END)?;
         Write::flush(&mut self.out)?;
-        self.is_spoilt = false;
+        self.needs_repaint = false;
         mem::swap(&mut self.shown, &mut self.next);
         Ok(())
     }
@@ -85,9 +85,9 @@ mod tests {
 
     /// Records what is written.
     #[derive(Clone, Default)]
-    struct Written(Rc<RefCell<Vec<u8>>>);
+    struct Recorder(Rc<RefCell<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for Recorder {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.borrow_mut().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -98,14 +98,14 @@ mod tests {
         }
     }
 
-    impl Written {
+    impl Recorder {
         fn take(&self) -> String {
             String::from_utf8(mem::take(&mut *self.0.borrow_mut())).unwrap()
         }
     }
 
-    fn canvas() -> (Canvas<Written>, Written) {
-        let written = Written::default();
+    fn canvas() -> (Canvas<Recorder>, Recorder) {
+        let written = Recorder::default();
         (Canvas::new(written.clone()), written)
     }
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_written_and_always_as_one_picture() {
+    fn a_frame_is_one_synchronized_update_of_what_changed() {
         let (mut canvas, written) = canvas();
         canvas.draw(SIZE, text("alice-bob")).unwrap();
         let first = written.take();
@@ -131,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_screen_and_one_of_another_size_are_drawn_whole_and_nothing_is_asked_of_the_terminal() {
+    fn a_repaint_or_a_resize_draws_all_without_terminal_queries() {
         let (mut canvas, written) = canvas();
         canvas.draw(SIZE, text("alice")).unwrap();
         written.take();
-        canvas.spoil();
+        canvas.repaint();
         canvas.draw(SIZE, text("alice")).unwrap();
         let anew = written.take();
         assert!(anew.contains("\x1b[2J") && anew.contains("alice"), "{anew:?}");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_screens_are_drawn() {
+    fn a_screen_of_any_small_size_is_drawn() {
         let (mut canvas, written) = canvas();
         for (width, height) in [(1, 1), (0, 0), (1, 0)] {
             canvas.draw(Size { width, height }, |_| {}).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_is_in_base64_and_can_do_nothing() {
+    fn a_copied_text_is_sent_as_base64() {
         let (mut canvas, written) = canvas();
         canvas.copy("al\x1b]52;c;!\x07ice\x1b\\").unwrap();
         let copied = written.take();

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_what_is_on_them_and_shift_is_in_the_character() {
+    fn keys_are_converted_with_shift_in_the_character() {
         let none = KeyModifiers::NONE;
         assert_eq!(
             pressed(KeyCode::Char('G'), KeyModifiers::SHIFT),
@@ -90,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_let_go_is_nothing() {
+    fn a_key_release_is_ignored() {
         let event = KeyEvent::new_with_kind(KeyCode::Char('q'), KeyModifiers::NONE, KeyEventKind::Release);
         assert_eq!(message(Event::Key(event)), None);
     }
 
     #[test]
-    fn of_the_mouse_only_clicks_and_the_wheel_count() {
+    fn only_mouse_clicks_and_the_wheel_are_converted() {
         let at = |kind| {
             message(Event::Mouse(MouseEvent {
                 kind,

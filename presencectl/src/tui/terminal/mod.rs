@@ -17,14 +17,14 @@ use super::geometry::Size;
 use crate::output::terminal::size;
 use canvas::Canvas;
 pub(crate) use modes::leave;
-use modes::{Tty, enter, enter_again, is_still_ours};
+use modes::{Tty, check_entered, enter, reenter};
 
 /// For a terminal of unknown size.
-const USUAL: Size = Size { width: 80, height: 24 };
+const DEFAULT_SIZE: Size = Size { width: 80, height: 24 };
 /// Bound for the size that a terminal reports.
-const LARGEST: u16 = 1000;
+const SIZE_MAX: u16 = 1000;
 /// A process that can be stopped is stopped by then. One without a shell to continue it never stops, and goes on.
-const STOPPED_WITHIN: Duration = Duration::from_millis(500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The terminal in the dashboard's modes; restored on drop.
 pub(crate) struct Screen {
@@ -36,7 +36,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// Enters the modes. From now on a panic restores the terminal before its message is printed.
     pub(crate) fn enter(continued: Receiver<()>) -> io::Result<Self> {
-        modes::leave_before_a_panic_is_told();
+        modes::install_panic_hook();
         enter()?;
         Ok(Self {
             canvas: Canvas::new(Tty),
@@ -45,21 +45,21 @@ impl Screen {
     }
 
     pub(crate) fn size(&self) -> Size {
-        size(&io::stdout()).map_or(USUAL, |(width, height)| Size {
-            width: width.min(LARGEST),
-            height: height.min(LARGEST),
+        size(&io::stdout()).map_or(DEFAULT_SIZE, |(width, height)| Size {
+            width: width.min(SIZE_MAX),
+            height: height.min(SIZE_MAX),
         })
     }
 
     /// Draws a frame of the screen's size. Fails if the terminal was restored because another thread panicked.
-    pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
-        is_still_ours()?;
-        self.canvas.draw(self.size(), picture)
+    pub(crate) fn draw(&mut self, frame: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        check_entered()?;
+        self.canvas.draw(self.size(), frame)
     }
 
     /// The next frame is written completely.
     pub(crate) const fn repaint(&mut self) {
-        self.canvas.spoil();
+        self.canvas.repaint();
     }
 
     /// Copies to the clipboard.
@@ -81,7 +81,7 @@ impl Screen {
         // continue. Another thread may receive it while this one still runs, so this one waits before it enters the
         // modes.
         kill_process(getpid(), Signal::TTOU)?;
-        let _ = self.continued.recv_timeout(STOPPED_WITHIN);
+        let _ = self.continued.recv_timeout(STOP_TIMEOUT);
         enter()?;
         self.repaint();
         Ok(())
@@ -89,7 +89,7 @@ impl Screen {
 
     /// Enters the modes again after an uncaught stop, when the shell has used the terminal.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        enter_again()?;
+        reenter()?;
         self.repaint();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! However it ends, the terminal is as it was: this program again, as a process of its own on a pseudo terminal of its own.
+//! The terminal is restored however the program ends: this test program runs itself as a process on a pseudo terminal.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,14 +15,14 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use super::modes::{ENTER, LEAVE};
 use super::*;
 
-/// In the environment of the process of its own: how it is to end.
+/// Environment variable of the child process: how it ends.
 const CHILD: &str = "PRESENCECTL_TEST_SCREEN";
 const SAID: &str = "this-is-what-broke";
 /// Far more than are drawn before another thread has panicked.
 const PICTURES_MAX: usize = 1_000_000;
 
 struct Pty {
-    /// Only this one is open here, so reading ends with the process.
+    /// The only open descriptor here, so reading ends with the process.
     terminal: OwnedFd,
     read: JoinHandle<String>,
 }
@@ -46,7 +46,7 @@ impl Pty {
         let mut output = File::from(master);
         let read = thread::spawn(move || {
             let mut bytes = Vec::new();
-            // Ends with an error once nobody has the other side open.
+            // Ends with an error when the other side is closed.
             let _ = output.read_to_end(&mut bytes);
             String::from_utf8(bytes).unwrap()
         });
@@ -54,7 +54,7 @@ impl Pty {
     }
 }
 
-/// The modes that one could notice.
+/// The modes to compare.
 fn modes(termios: &Termios) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         termios.input_modes,
@@ -64,7 +64,7 @@ fn modes(termios: &Termios) -> impl PartialEq + std::fmt::Debug + use<> {
     )
 }
 
-/// What the terminal was sent by a process that ends so, and whether it ended well.
+/// The output of a child process that ends in this way, and whether it succeeded.
 fn ended(how: &str, test: &str) -> (String, bool) {
     let (pty, terminal) = Pty::open();
     let before = modes(&tcgetattr(&pty.terminal).unwrap());
@@ -88,7 +88,7 @@ fn ended(how: &str, test: &str) -> (String, bool) {
     (pty.read.join().unwrap(), status.success())
 }
 
-/// The process of its own.
+/// The child process.
 fn enter_and_end(how: &str) {
     let mut screen = Screen::enter(channel().1).unwrap();
     let picture = |buffer: &mut Buffer| buffer.set_string(0, 0, "a-picture", Style::new());
@@ -96,7 +96,7 @@ fn enter_and_end(how: &str) {
     match how {
         "dropped" => drop(screen),
         "impatient" => {
-            // As a program before us may have left it.
+            // A previous program may leave the terminal in this mode.
             let flags = rustix::fs::fcntl_getfl(io::stdout()).unwrap() | OFlags::NONBLOCK;
             rustix::fs::fcntl_setfl(io::stdout(), flags).unwrap();
             for number in 0..2_000 {
@@ -110,7 +110,7 @@ fn enter_and_end(how: &str) {
         "in a picture" => screen.draw(|_| panic!("{SAID}")).unwrap(),
         "elsewhere" => {
             let elsewhere = thread::spawn(|| panic!("{SAID}"));
-            // As the dashboard does: it draws until that can't be done any more.
+            // As the dashboard does: it draws until that fails.
             let told = (0..PICTURES_MAX).find_map(|_| {
                 screen.repaint();
                 screen.draw(picture).err()
@@ -128,7 +128,7 @@ fn enter_and_end(how: &str) {
     }
 }
 
-/// Everything was undone, in whole, before anything else was said.
+/// The modes were restored completely before any other output.
 fn is_left(sent: &str) -> &str {
     let (before, rest) = sent
         .split_once(ENTER)
@@ -145,18 +145,18 @@ fn is_left(sent: &str) -> &str {
 }
 
 #[test]
-fn the_terminal_is_left_as_it_was() {
+fn the_terminal_is_restored_on_drop() {
     if let Ok(how) = std::env::var(CHILD) {
         return enter_and_end(&how);
     }
-    let (sent, is_well) = ended("dropped", "the_terminal_is_left_as_it_was");
+    let (sent, is_well) = ended("dropped", "the_terminal_is_restored_on_drop");
     assert!(is_well, "{sent}");
     is_left(&sent);
 }
 
 #[test]
-fn a_terminal_that_takes_little_at_a_time_gets_every_picture() {
-    let test = "a_terminal_that_takes_little_at_a_time_gets_every_picture";
+fn a_non_blocking_terminal_gets_every_frame() {
+    let test = "a_non_blocking_terminal_gets_every_frame";
     if let Ok(how) = std::env::var(CHILD) {
         return enter_and_end(&how);
     }
@@ -166,27 +166,24 @@ fn a_terminal_that_takes_little_at_a_time_gets_every_picture() {
 }
 
 #[test]
-fn a_panic_leaves_the_terminal_first_and_is_told_after_that() {
+fn a_panic_restores_the_terminal_before_its_message() {
     if let Ok(how) = std::env::var(CHILD) {
         return enter_and_end(&how);
     }
     for how in ["here", "in a picture"] {
-        let (sent, is_well) = ended(how, "a_panic_leaves_the_terminal_first_and_is_told_after_that");
+        let (sent, is_well) = ended(how, "a_panic_restores_the_terminal_before_its_message");
         assert!(!is_well, "{how}: {sent}");
         assert!(is_left(&sent).contains(SAID), "{how}: {sent:?}");
     }
 }
 
 #[test]
-fn a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more() {
+fn a_panic_on_another_thread_restores_and_stops_drawing() {
     if let Ok(how) = std::env::var(CHILD) {
         return enter_and_end(&how);
     }
     for _ in 0..5 {
-        let (sent, is_well) = ended(
-            "elsewhere",
-            "a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more",
-        );
+        let (sent, is_well) = ended("elsewhere", "a_panic_on_another_thread_restores_and_stops_drawing");
         assert!(is_well, "{sent}");
         assert!(is_left(&sent).contains(SAID), "{sent:?}");
     }

@@ -75,7 +75,7 @@ fn open(model: &mut Model) {
         motion::select(model, Motion::Lines(0));
     }
     let Some(user) = model.table.selected().cloned() else {
-        return tell(model, "nobody is listed", false);
+        return tell(model, "no user is listed", false);
     };
     let was_open = model.detail.as_ref().is_some_and(|detail| detail.user == user);
     explain(model, user);
@@ -168,7 +168,7 @@ fn sort(model: &mut Model, action: Action) {
 
 fn reconnect(model: &mut Model) -> Vec<Effect> {
     if matches!(model.connection, ConnectionState::Live | ConnectionState::Loading) {
-        tell(model, "the daemon is reached already", false);
+        tell(model, "already connected", false);
         return Vec::new();
     }
     // Shows the attempt at once.
@@ -195,7 +195,7 @@ fn open_palette(model: &mut Model) {
 
 fn open_prompt(model: &mut Model, prompt: impl Fn(UserId) -> Prompt) {
     let Some(user) = model.subject().cloned() else {
-        return tell(model, "select a user first: ↓, or / to search", true);
+        return tell(model, "select a user first (↓, or / to search)", true);
     };
     if !can_change(model) {
         return;
@@ -215,17 +215,20 @@ fn current_status(model: &Model, user: &UserId) -> Option<CustomStatus> {
 pub(super) fn can_change(model: &mut Model) -> bool {
     let is_connected = model.is_connected();
     if !is_connected {
-        tell(model, "the daemon is not reached, so nothing can be changed now", true);
+        tell(model, "not connected to the daemon: changes are not possible", true);
     }
     is_connected
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(user) = model.subject().cloned() else {
-        tell(model, "select a user first: ↓, or / to search", true);
+        tell(model, "select a user first (↓, or / to search)", true);
         return Vec::new();
     };
-    let told = format!("copied {}, if this terminal lets programs copy", quote(user.as_str()));
-    tell(model, told, false);
+    let text = format!(
+        "copied {} (if the terminal allows clipboard access)",
+        quote(user.as_str())
+    );
+    tell(model, text, false);
     vec![Effect::Copy(user.as_str().to_owned())]
 }

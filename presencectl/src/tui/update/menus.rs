@@ -47,7 +47,7 @@ pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => {
             let highlighted = layout::palette_top(palette.highlighted, rows) + index;
-            if highlighted >= palette.found().len() {
+            if highlighted >= palette.matches().len() {
                 return Vec::new();
             }
             palette.highlighted = highlighted;
@@ -81,7 +81,7 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
 
 /// The confirmed command, if any.
 fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
-    let found = palette.found();
+    let found = palette.matches();
     let last = found.len().saturating_sub(1);
     match action {
         Action::Accept => return found.get(palette.highlighted).copied(),

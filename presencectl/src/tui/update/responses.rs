@@ -4,7 +4,7 @@ use super::super::effect::Effect;
 use super::super::message::Response;
 use super::super::model::Model;
 use super::tell;
-use super::ticks::hear_clock;
+use super::ticks::on_server_clock;
 
 pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> {
     match response {
@@ -12,7 +12,7 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
             model.pending.stats = false;
             match result {
                 Ok(stats) => {
-                    hear_clock(model, stats.now);
+                    on_server_clock(model, stats.now);
                     (model.stats, model.stats_error) = (Some(stats), None);
                 }
                 Err(why) => model.stats_error = Some(why),
@@ -20,7 +20,7 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
         }
         Response::RoundTrip(length) => model.round_trip = Some(length),
         Response::Records { now, records } => {
-            hear_clock(model, now);
+            on_server_clock(model, now);
             model.pending.records = false;
             if let Some(detail) = &mut model.detail {
                 let found = records.iter().find(|record| record.user_id == detail.user);

@@ -9,13 +9,13 @@ use super::super::effect::Effect;
 use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
 use super::super::model::{ConnectionState, Daemon, Model, PendingRequests};
-use super::ticks::hear_clock;
+use super::ticks::on_server_clock;
 use super::{apply_pending, tell};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
 
 /// A healthy daemon sends something more often than this.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effect> {
     match event {
@@ -38,7 +38,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             done,
         } => on_snapshot(model, (now, users), resumed, done),
         StreamEvent::Changed { now, users } => {
-            hear_clock(model, now);
+            on_server_clock(model, now);
             mark_detail(model, &users);
             model.changes += users.len() as u64;
             let changes = model.known_users.apply(users, now);
@@ -58,7 +58,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
 }
 
 fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bool, done: bool) -> Vec<Effect> {
-    hear_clock(model, now);
+    on_server_clock(model, now);
     let changes = model.known_users.apply(users, now);
     push(model, changes);
     if !done {
@@ -67,13 +67,13 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
     let changes = model.known_users.end_snapshot(!resumed, now);
     push(model, changes);
     if model.connection.stale_since().is_some() {
-        tell(model, "the daemon is back; all is as it now is", false);
+        tell(model, "reconnected; the data is current", false);
     }
     model.connection = ConnectionState::Live;
     if let Some(detail) = &mut model.detail {
         detail.is_outdated = true;
     }
-    if let Some(user) = model.wanted.take() {
+    if let Some(user) = model.initial_user.take() {
         apply_pending(model);
         let rows = Layout::of(model).rows_of(Panel::Users);
         model.table.select_user(&model.known_users, &user, rows);
@@ -98,8 +98,12 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
 /// Since when the data is outdated. Statistics arrive every second: after a longer silence the connection was lost
 /// before that was noticed.
 fn stale_since(model: &Model) -> Mono {
-    let (now, word_at) = (model.clock.mono, model.word_at);
-    let lost_at = if now.since(word_at) > SILENCE { word_at } else { now };
+    let (now, heard_at) = (model.clock.mono, model.heard_at);
+    let lost_at = if now.since(heard_at) > SILENCE_MAX {
+        heard_at
+    } else {
+        now
+    };
     model.connection.stale_since().unwrap_or(lost_at)
 }
 

@@ -1,11 +1,11 @@
-//! Messages in, effects and a changed model out.
+//! Updates: messages in, effects and a changed model out.
 
 mod clocks;
-mod finding;
 mod keys;
-mod mice;
-mod sight;
-mod stories;
+mod mouse;
+mod searching;
+mod visibility;
+mod workflows;
 
 use presence::wire::record::Update;
 use presence::{Mono, Now, Status, Wall};
@@ -53,7 +53,7 @@ fn changed(name: &str, status: Status, revision: u64) -> Message {
     })
 }
 
-/// Connected, with these users ONLINE.
+/// A connected model with these users ONLINE.
 fn with(names: &[&str]) -> Model {
     let mut model = empty();
     update(&mut model, connected());

@@ -16,8 +16,8 @@ const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     model.clock = now;
-    let (server, heard_at) = model.heard;
-    model.now = model.now.max(server.after(now.mono.since(heard_at)));
+    let (server, received_at) = model.server_clock;
+    model.now = model.now.max(server.after(now.mono.since(received_at)));
     if model.notice.as_ref().is_some_and(|notice| notice.until <= now.mono) {
         model.notice = None;
     }
@@ -32,9 +32,9 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
 }
 
 /// Takes over the server's clock from a message.
-pub(super) fn hear_clock(model: &mut Model, server: Wall) {
-    model.heard = (server, model.clock.mono);
-    model.word_at = model.clock.mono;
+pub(super) fn on_server_clock(model: &mut Model, server: Wall) {
+    model.server_clock = (server, model.clock.mono);
+    model.heard_at = model.clock.mono;
     // A daemon's clock never goes back during its life. Times of this machine, or of another daemon, do not bound it.
     model.now = if std::mem::take(&mut model.is_clock_new) {
         server

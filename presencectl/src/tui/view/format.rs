@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_take_one_cell_each_and_differ() {
+    fn status_signs_are_one_cell_wide_and_distinct() {
         let signs = Status::ALL.map(sign);
         assert!(signs.iter().all(|sign| sign.width() == 1));
         for (index, one) in signs.iter().enumerate() {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_as_people_write_them() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]

@@ -74,9 +74,9 @@ fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
     });
     if let ConnectionState::Lost { retry_at, .. } = &model.connection {
         let next = match retry_at.map(|at| at.since(model.clock.mono)) {
-            Some(wait) if wait.is_zero() => " trying…".to_owned(),
-            Some(wait) => format!(" next try in {:.1} s", wait.as_secs_f64()),
-            None => " it answers, reading…".to_owned(),
+            Some(wait) if wait.is_zero() => " connecting…".to_owned(),
+            Some(wait) => format!(" retry in {:.1} s", wait.as_secs_f64()),
+            None => " connected, loading…".to_owned(),
         };
         pieces.push(span(next, theme.unusual()));
     }

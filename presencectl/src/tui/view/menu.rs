@@ -36,7 +36,7 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter
         .zip(entries.y..entries.y + entries.height)
     {
         let sign = if index == menu.highlighted { "▶" } else { " " };
-        let now = if menu.current == Some(index) { " (now)" } else { "" };
+        let now = if menu.current == Some(index) { " (current)" } else { "" };
         painter.text(
             (entries.x, y),
             entries.width,

@@ -129,17 +129,17 @@ enum Verbosity {
 /// Problems first, then rates and latencies; the sparkline of changes takes the remaining room.
 fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let width_of = |pieces: &[Span]| pieces.iter().map(Span::width).sum::<usize>();
-    let troubles = troubles(model, width, painter);
-    let room = width.saturating_sub(width_of(&troubles));
-    let told = |verbosity| (changes(model, verbosity, painter), of_daemon(model, verbosity, painter));
+    let problems = problems(model, width, painter);
+    let room = width.saturating_sub(width_of(&problems));
+    let texts = |verbosity| (changes(model, verbosity, painter), of_daemon(model, verbosity, painter));
     let fits = |verbosity: &Verbosity| {
-        let (changes, rest) = told(*verbosity);
+        let (changes, rest) = texts(*verbosity);
         width_of(&[changes]) + width_of(&rest) + CHANGES_COLUMNS_MIN < room
     };
     let verbosity = [Verbosity::All, Verbosity::Most].into_iter().find(fits);
-    let (changes, rest) = told(verbosity.unwrap_or(Verbosity::Short));
+    let (changes, rest) = texts(verbosity.unwrap_or(Verbosity::Short));
     let left = room.saturating_sub(changes.width() + width_of(&rest));
-    let mut pieces = troubles;
+    let mut pieces = problems;
     pieces.push(changes);
     // One blank before it.
     let left = left.saturating_sub(1);
@@ -154,17 +154,17 @@ fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>>
 }
 
 /// Problems that need attention. The text takes at most half of the line.
-fn troubles(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+fn problems(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let theme = painter.theme;
     let store = model.stats.as_ref().map(|stats| &stats.store);
     let error = store.and_then(|store| store.error.clone());
     // If statistics are unavailable, the last store error is outdated.
-    let no_numbers = model.stats_error.as_ref().map(|why| format!("no numbers: {why}"));
+    let no_stats = model.stats_error.as_ref().map(|why| format!("no statistics: {why}"));
     let piece = |text: String| span(format!("{} · ", cut(&escape(&text), width / 2)), theme.unusual());
-    let mut pieces: Vec<Span> = no_numbers.or(error).map(piece).into_iter().collect();
+    let mut pieces: Vec<Span> = no_stats.or(error).map(piece).into_iter().collect();
     if store.is_some_and(|store| !store.writable) {
         pieces.insert(0, span(" ", Style::new()));
-        pieces.insert(0, span(" STORE TAKES NO WRITES ", theme.bad()));
+        pieces.insert(0, span(" STORE NOT WRITABLE ", theme.bad()));
     }
     pieces
 }
@@ -187,13 +187,8 @@ fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span
         return Vec::new();
     };
     let seconds = |seconds: f64| lag(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let most = if verbosity == Verbosity::Short {
-        "max"
-    } else {
-        "at most"
-    };
     let lag_of = format!(
-        " · lag {}, {most} {}",
+        " · lag {}, max {}",
         seconds(stats.rates.delivery_lag_seconds),
         seconds(stats.rates.delivery_lag_max_seconds)
     );
@@ -206,7 +201,7 @@ fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span
     // Some writes are always pending; only more than arrive in a second are shown.
     let pending = stats.store.pending_writes;
     if pending as f64 > stats.rates.changes_per_second.max(PENDING_USUAL) {
-        let text = format!(" · {} not yet stored", counted(pending, "user"));
+        let text = format!(" · {} pending writes", count(pending));
         pieces.push(span(text, theme.unusual()));
     }
     if let Some(round_trip) = model.round_trip.filter(|_| verbosity == Verbosity::All) {
@@ -222,10 +217,10 @@ fn sessions(sessions: &SessionStats, verbosity: Verbosity) -> String {
     let in_grace = count(sessions.in_grace);
     if verbosity == Verbosity::Short {
         let all = counted(connections.saturating_add(reports), "session");
-        return format!(" · {all}, {in_grace} in grace");
+        return format!(" · {all}, {in_grace} in grace period");
     }
     let (connections, reports) = (counted(connections, "connection"), counted(reports, "report"));
-    let mut text = format!(" · {connections}, {reports}, {in_grace} in grace");
+    let mut text = format!(" · {connections}, {reports}, {in_grace} in grace period");
     if verbosity == Verbosity::All {
         let (watched, observers) = (count(sessions.watches), counted(sessions.observers, "observer"));
         text.push_str(&format!(", {watched} watched, {observers}"));

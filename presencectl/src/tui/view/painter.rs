@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_says_so_and_no_wide_character_is_halved() {
+    fn truncation_is_marked_and_keeps_wide_characters_whole() {
         assert_eq!(cut("alice", 5), "alice");
         assert_eq!(cut("alice", 4), "ali…");
         assert_eq!(cut("漢字漢字", 6), "漢字…");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_typed_the_end_is_seen() {
+    fn the_end_of_a_long_input_is_shown() {
         assert_eq!(end("alice", 5), "alice");
         assert_eq!(end("alice", 4), "…ice");
         assert_eq!(end("漢字漢字", 6), "…漢字");
@@ -294,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_a_script_joins_are_counted_as_they_are_written() {
+    fn ligatures_count_the_columns_of_their_letters() {
         let text = "لا".repeat(3);
         assert_eq!((columns(&text), cut(&text, 6)), (6, text.as_str().into()));
         assert_eq!(cut(&text, 5), "لالا…");
     }
 
     #[test]
-    fn a_mark_without_a_letter_is_spelled_out_and_one_with_a_letter_is_not() {
+    fn a_combining_mark_without_a_letter_is_escaped() {
         let drawn = |text: &str| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 16, 1));
             Painter::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_between_words() {
+    fn lines_wrap_between_words() {
         let text = |width| {
             let line = Line::from(vec![
                 span("because of ", Style::new()),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_cut_as_one() {
+    fn spans_are_truncated_as_a_whole() {
         let theme = Theme::plain();
         let drawn = |width| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 1));

@@ -25,7 +25,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
     ]);
     painter.line((inside.x, inside.y), inside.width, &typed);
     let entries = layout::overlay_entries(model);
-    let found = palette.found();
+    let found = palette.matches();
     let top = layout::palette_top(palette.highlighted, usize::from(entries.height));
     for ((index, binding), y) in found
         .iter()
@@ -62,7 +62,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
         painter.text(
             (entries.x + 2, entries.y),
             entries.width.saturating_sub(2),
-            "no such command",
+            "no matching command",
             theme.faint(),
         );
     }

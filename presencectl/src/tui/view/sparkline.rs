@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_is_the_highest_and_little_is_more_than_nothing() {
+    fn a_sparkline_is_scaled_and_shows_small_values() {
         assert_eq!(sparkline(&[Some(0), Some(1), Some(50), Some(100), None]), "▁▂▅█·");
         assert_eq!(sparkline(&[Some(0), Some(0)]), "▁▁");
         assert_eq!(sparkline(&[Some(u64::MAX)]), "█");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_number_is_a_line_in_the_middle_and_what_changes_is_seen() {
+    fn a_steady_trend_is_in_the_middle_and_changes_show() {
         assert_eq!(trend(&[Some(100_000); 4]), "▅▅▅▅");
         assert_eq!(trend(&[Some(100), Some(105), Some(110), Some(90)]), "▅▇█▂");
         assert_eq!(trend(&[Some(6), Some(7)]), "▂▅");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_as_long_as_the_share() {
+    fn a_bar_is_proportional_to_its_share() {
         assert_eq!(bar(1, 2, 4), "██");
         assert_eq!(bar(1, 16, 2), "▏");
         assert_eq!(bar(1, 1_000_000, 2), "▏", "one of a million is seen");

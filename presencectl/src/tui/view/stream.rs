@@ -49,7 +49,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
         painter.text(
             (inside.x + 1, inside.y),
             inside.width.saturating_sub(1),
-            "no change yet",
+            "no changes yet",
             style,
         );
     }
@@ -64,16 +64,16 @@ fn title(model: &Model, painter: &Painter) -> Line<'static> {
     }
     if !model.change_log.is_following() {
         let unseen = format::count(model.change_log.unseen());
-        let why = if model.paused_since.is_some() { "held; " } else { "" };
-        pieces.push(span(format!("{why}{unseen} newer below "), theme.unusual()));
+        let paused = if model.paused_since.is_some() { "paused; " } else { "" };
+        pieces.push(span(format!("{paused}{unseen} newer "), theme.unusual()));
     }
     Line::from(pieces)
 }
 
 fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> Line<'static> {
     let theme = painter.theme;
-    let told = told(change, width, painter);
-    let told_columns: usize = told.iter().map(Span::width).sum();
+    let spans = change_spans(change, width, painter);
+    let change_width: usize = spans.iter().map(Span::width).sum();
     // Aligned if there is room, else the id takes what the change leaves.
     let (user_columns, change_columns) = match width {
         WORDS_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_WORDS_COLUMNS),
@@ -81,7 +81,7 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
             let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
             (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
         }
-        _ => (narrow_user_columns(change, width, told_columns), 0),
+        _ => (narrow_user_columns(change, width, change_width), 0),
     };
     let user_columns = user_columns.max(USER_COLUMNS_MIN);
     let user = cut(&escape(change.user.as_str()), user_columns).into_owned();
@@ -97,8 +97,8 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
         user_pad,
         span(" ", Style::new()),
     ];
-    pieces.extend(told);
-    pieces.push(pad(told_columns, change_columns));
+    pieces.extend(spans);
+    pieces.push(pad(change_width, change_columns));
     // A truncated reason is not shown.
     let used: usize = pieces.iter().map(|piece| columns(&piece.content)).sum();
     let reason = change.reason.map(|reason| format!("  {}", reason.as_str()));
@@ -109,8 +109,8 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
 
 /// The width that the change leaves to the id, and to the reason unless that leaves too little. OFFLINE has only one
 /// reason.
-fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> usize {
-    let room = width.saturating_sub(TIME_COLUMNS + 1 + told_columns);
+fn narrow_user_columns(change: &Change, width: usize, change_width: usize) -> usize {
+    let room = width.saturating_sub(TIME_COLUMNS + 1 + change_width);
     let reason = change.reason.filter(|reason| *reason != Reason::NoSession);
     let beside_reason = reason.and_then(|reason| room.checked_sub(2 + reason.as_str().len()));
     beside_reason
@@ -119,7 +119,7 @@ fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> us
 }
 
 /// The statuses, the custom status and the flags of a change.
-fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+fn change_spans(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let theme = painter.theme;
     let mut pieces = match change.to {
         None => vec![span("forgotten", theme.unusual())],
@@ -139,13 +139,17 @@ fn told(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> 
         }
     };
     // A change to exactly the custom status shows it already.
-    let is_said = |choice: &CustomStatus| {
+    let is_shown = |status: &CustomStatus| {
         change
             .to
-            .is_some_and(|to| to != change.from && to.as_str() == choice.as_str())
+            .is_some_and(|to| to != change.from && to.as_str() == status.as_str())
     };
-    if let Some(choice) = change.custom_status.filter(|choice| !is_said(choice)) {
-        pieces.push(span(format!(" chose {}", choice.as_str()), theme.faint()));
+    if let Some(status) = change.custom_status.filter(|status| !is_shown(status)) {
+        let label = match width {
+            ALIGNED_COLUMNS.. => "custom status",
+            _ => "custom",
+        };
+        pieces.push(span(format!(" {label} {}", status.as_str()), theme.faint()));
     }
     if let Some(note) = change.note {
         pieces.push(span(format!(" {note}"), theme.unusual()));

@@ -1,7 +1,8 @@
-//! Pictures, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` writes them anew; look at what changed.
+//! Frames, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` updates them; review the
+//! differences.
 
+mod frames;
 mod hostile;
-mod pictures;
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +56,7 @@ fn connect(model: &mut Model) {
     tell(model, Message::Stream(connected));
 }
 
-/// Connected, with these users and the daemon's numbers.
+/// A connected model with these users and statistics.
 fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>) -> Model {
     let mut model = empty(width, height);
     connect(&mut model);
@@ -75,7 +76,7 @@ fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>)
     model
 }
 
-/// Sixty users of every status, and a minute in which some of them changed.
+/// Sixty users of every status, and a minute with changes.
 fn crowd(width: u16, height: u16) -> Model {
     let person = |number: u64| {
         let status = Status::ALL[usize::try_from(number % 7).unwrap().saturating_sub(4).min(2)];
@@ -152,7 +153,7 @@ fn stats() -> Stats {
     }
 }
 
-/// An explanation with a connection, a report, a grace and a timer.
+/// An explanation with a connection, a report, a grace period and a timer.
 fn explain(name: &str) -> Explain {
     Explain {
         now: WALL,
@@ -214,7 +215,7 @@ fn picture(model: &Model, theme: &Theme) -> Buffer {
     buffer
 }
 
-/// The characters of a picture.
+/// The characters of a frame.
 fn text(buffer: &Buffer) -> String {
     let width = usize::from(buffer.area.width.max(1));
     let mut text = String::new();
@@ -234,7 +235,7 @@ fn text(buffer: &Buffer) -> String {
     text
 }
 
-/// The styles of a picture: a letter a cell, and what the letters mean.
+/// The styles of a frame: a letter per cell, with a legend.
 fn styles(buffer: &Buffer) -> String {
     let mut known: Vec<Style> = Vec::new();
     let mut text = String::new();
@@ -259,7 +260,7 @@ fn styles(buffer: &Buffer) -> String {
     text
 }
 
-/// Compares with the picture of that name.
+/// Compares a frame with its snapshot.
 fn check(name: &str, shown: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/tui/view/snapshots")

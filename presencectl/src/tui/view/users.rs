@@ -81,7 +81,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         )),
         Filter::Only(status) => {
             pieces.push(span(format!("{listed} "), theme.faint()));
-            pieces.push(span(format!("{} only ", format::status(status)), theme.status(status)));
+            pieces.push(span(format!("{} ", format::status(status)), theme.status(status)));
         }
     }
     let used: usize = pieces.iter().map(Span::width).sum();
@@ -97,12 +97,12 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         (None, query) => pieces.push(span(format!("/{} ", cut(&escape(query), room)), theme.matched())),
     }
     if table.order().is_none() {
-        pieces.push(span("best match first ", theme.faint()));
+        pieces.push(span("by match ", theme.faint()));
     }
     if model.paused_since.is_some() {
-        let moved = model.known_users.unapplied_changes() as u64;
+        let changed = model.known_users.unapplied_changes() as u64;
         pieces.push(span(
-            format!("held; {} changed ", format::count(moved)),
+            format!("paused; {} changed ", format::count(changed)),
             theme.unusual(),
         ));
     }
@@ -133,13 +133,13 @@ fn headings(model: &Model, columns: &[ColumnArea], painter: &mut Painter) {
 
 fn empty(model: &Model, rows: Area, painter: &mut Painter) {
     let text = match (&model.connection, &model.search) {
-        (ConnectionState::Connecting | ConnectionState::Loading, _) => "reading who is here…",
-        (_, Some(_)) => "nobody listed matches; Enter asks for exactly this id",
-        _ if !model.table.query().is_empty() => "nobody listed matches; Esc shows everyone",
+        (ConnectionState::Connecting | ConnectionState::Loading, _) => "loading…",
+        (_, Some(_)) => "no match; Enter looks up this exact id",
+        _ if !model.table.query().is_empty() => "no match; Esc shows all users",
         _ => match model.table.filter() {
-            Filter::Present => "nobody is here",
-            Filter::Only(presence::Status::Offline) => "nobody went OFFLINE since this was opened",
-            Filter::Only(_) => "nobody is shown so; 0 shows everyone present",
+            Filter::Present => "no user is present",
+            Filter::Only(presence::Status::Offline) => "no user went OFFLINE since the dashboard was opened",
+            Filter::Only(_) => "no user has this status; 0 shows all present users",
         },
     };
     painter.text(

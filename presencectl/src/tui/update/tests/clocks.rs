@@ -1,11 +1,11 @@
-//! Ages are told by the server's clock, whatever the clock of this machine says.
+//! Ages count by the server's clock, whatever the clock of this machine is.
 
 use std::time::Duration;
 
 use super::super::super::message::Response;
 use super::*;
 
-/// This machine's clocks, the wall clock apart from the other.
+/// The clocks of this machine, independent of each other.
 const fn here(mono: u64, wall: i64) -> Now {
     Now {
         mono: Mono::from_millis(mono),
@@ -30,7 +30,7 @@ fn picture(millis: i64, resumed: bool) -> Message {
 }
 
 #[test]
-fn a_machine_whose_clock_is_ahead_shows_no_age_too_large() {
+fn ages_ignore_a_local_clock_that_is_ahead() {
     let mut model = Model::new(Size { width: 80, height: 24 }, here(0, 9_000_000));
     update(&mut model, Message::Tick(here(10, 9_000_010)));
     update(&mut model, connected());
@@ -41,7 +41,7 @@ fn a_machine_whose_clock_is_ahead_shows_no_age_too_large() {
 }
 
 #[test]
-fn a_jump_of_this_machines_clock_moves_no_age() {
+fn ages_ignore_a_jump_of_the_local_clock() {
     let mut model = with(&["ann"]);
     let server = Wall::from_millis(5_000_000);
     update(&mut model, heard(5_000_000));
@@ -52,7 +52,7 @@ fn a_jump_of_this_machines_clock_moves_no_age() {
 }
 
 #[test]
-fn a_restarted_daemon_whose_clock_was_put_right_is_believed() {
+fn a_restarted_daemons_corrected_clock_is_accepted() {
     let mut model = with(&["ann"]);
     update(&mut model, heard(9_000_000));
     update(&mut model, connected());
@@ -69,7 +69,7 @@ fn a_restarted_daemon_whose_clock_was_put_right_is_believed() {
 }
 
 #[test]
-fn what_a_daemon_that_hangs_left_behind_is_as_old_as_its_last_word() {
+fn data_of_a_hanging_daemon_is_as_old_as_its_last_message() {
     let mut model = with(&["ann"]);
     update(&mut model, Message::Tick(at(20_000)));
     update(&mut model, heard(1_020_000));
@@ -83,7 +83,7 @@ fn what_a_daemon_that_hangs_left_behind_is_as_old_as_its_last_word() {
 }
 
 #[test]
-fn of_the_seconds_in_which_this_program_was_stopped_nothing_is_known() {
+fn seconds_while_the_program_was_stopped_are_unknown() {
     let mut model = with(&["ann"]);
     update(&mut model, Message::Tick(at(1_000)));
     update(&mut model, Message::Tick(at(5_000)));

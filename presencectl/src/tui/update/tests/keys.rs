@@ -1,4 +1,4 @@
-//! The help says what is so: every key in it does something, and no other key does.
+//! Every key in the help has an effect, and no other key has.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::super::super::model::text_input::TextInput;
 use super::super::super::model::{Detail, Panel, TimeDisplay};
 use super::*;
 
-/// Every key there is, as far as a terminal can send it.
+/// Every key that a terminal can send.
 fn every_key() -> BTreeSet<Key> {
     let codes = [
         Code::Enter,
@@ -47,7 +47,7 @@ fn every_key() -> BTreeSet<Key> {
     keys
 }
 
-/// Models in which the keys of a place are pressed: whatever a key does, it can be seen in one of them.
+/// Models for the keys of a context: the effect of each key is visible in one of them.
 fn models(context: KeyContext) -> Vec<Model> {
     (0..4).map(|variant| model(context, variant)).collect()
 }
@@ -130,7 +130,7 @@ fn picture(model: &Model) -> String {
 }
 
 #[test]
-fn every_key_in_the_help_does_something() {
+fn every_key_in_the_help_has_an_effect() {
     for binding in BINDINGS {
         for key in binding.keys {
             let does_something = models(binding.context).iter_mut().any(|model| {
@@ -144,7 +144,7 @@ fn every_key_in_the_help_does_something() {
 }
 
 #[test]
-fn no_key_that_is_not_in_the_help_does_anything() {
+fn a_key_that_is_not_in_the_help_has_no_effect() {
     let keys = every_key();
     for context in KeyContext::ALL {
         for key in &keys {
@@ -159,7 +159,7 @@ fn no_key_that_is_not_in_the_help_does_anything() {
                 continue;
             }
             let mut model = model(context, 1);
-            // What is asked for by itself is no answer to a key.
+            // Otherwise the next request would count as an effect of the key.
             model.detail.as_mut().unwrap().is_asked = true;
             let before = picture(&model);
             assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {context:?}");
@@ -169,7 +169,7 @@ fn no_key_that_is_not_in_the_help_does_anything() {
 }
 
 #[test]
-fn every_command_of_the_palette_can_be_done_from_it() {
+fn every_command_of_the_palette_can_be_run() {
     for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
         for binding in keymap::commands(panel.key_context()) {
             let is_done = models(panel.key_context()).iter_mut().any(|model| {
@@ -179,7 +179,7 @@ fn every_command_of_the_palette_can_be_done_from_it() {
                     panic!("no palette")
                 };
                 assert!(
-                    palette.found().iter().any(|found| found.action == binding.action),
+                    palette.matches().iter().any(|found| found.action == binding.action),
                     "{}",
                     binding.help
                 );

@@ -1,4 +1,4 @@
-//! Whatever users are called and whatever size the screen has: nothing breaks, and nothing that acts on a terminal gets into a picture.
+//! Hostile user ids at every size: nothing panics, and no hostile character is drawn.
 
 use presence::wire::record::Update;
 
@@ -7,7 +7,7 @@ use super::super::super::layout::Layout;
 use super::*;
 use crate::output::escape::is_hostile;
 
-/// What no daemon of ours lets in and one of another make may send, and what any user may be called.
+/// Texts that the daemon rejects but another server may send, and unusual valid ids.
 const TEXTS: [&str; 14] = [
     "\u{1b}[2J\u{1b}[31mred",
     "\u{9b}31m\u{85}",
@@ -31,7 +31,7 @@ fn hostile() -> Vec<String> {
     texts
 }
 
-/// As a daemon of another make might send it: ours refuses most of these.
+/// As another server might send it: presenced rejects most of these.
 fn update_of(text: &str, revision: u64) -> Option<Update> {
     let id = presence::UserId::new(text).ok()?;
     Some(Update::Record(presence::wire::record::Record {
@@ -41,7 +41,7 @@ fn update_of(text: &str, revision: u64) -> Option<Update> {
     }))
 }
 
-/// Hostile text in every place that shows a text from elsewhere.
+/// Hostile text wherever text from a server is shown.
 fn model(width: u16, height: u16) -> Model {
     let texts = hostile();
     let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
@@ -94,7 +94,7 @@ fn states(width: u16, height: u16) -> Vec<Model> {
 fn assert_harmless(model: &Model) {
     let buffer = picture(model, &Theme::rich());
     for cell in &buffer.content {
-        // Marks on a letter are part of it; what joins emoji is not shown by us at all.
+        // Combining marks are part of a letter; joiners of emoji are escaped.
         assert!(
             !cell.symbol().contains(is_hostile),
             "{:?} in\n{}",
@@ -105,7 +105,7 @@ fn assert_harmless(model: &Model) {
 }
 
 #[test]
-fn hostile_users_are_shown_and_do_nothing() {
+fn hostile_user_ids_are_rendered_harmless() {
     check("hostile-120x40", &text(&picture(&model(120, 40), &Theme::rich())));
     for state in states(120, 40) {
         assert_harmless(&state);
@@ -113,7 +113,7 @@ fn hostile_users_are_shown_and_do_nothing() {
 }
 
 #[test]
-fn no_user_looks_like_another_one() {
+fn different_users_never_look_alike() {
     let names = [
         "ann",
         "\u{301}ann",
@@ -131,7 +131,7 @@ fn no_user_looks_like_another_one() {
                 tell(&mut model, Message::Key(Key::char(c)));
             }
             let buffer = picture(&model, &Theme::rich());
-            // Of a question the user asked about, not the table below it.
+            // In a confirmation the user it is about, not the table below it.
             let about = Layout::of(&model).overlay;
             let shown: String = match model.overlay {
                 Some(_) => text(&buffer).lines().skip(about.y.into()).take(2).collect(),
@@ -143,9 +143,9 @@ fn no_user_looks_like_another_one() {
     }
 }
 
-/// Every narrow one, and those around which panels come and go.
+/// All narrow sizes, and those at which the layout changes.
 #[test]
-fn whatever_the_size_nothing_breaks() {
+fn every_size_is_drawn_without_hostile_characters() {
     let widths = || {
         (0..=16).chain([
             29, 30, 39, 40, 43, 44, 45, 59, 60, 61, 79, 80, 89, 93, 109, 110, 111, 160, 300,
@@ -162,7 +162,7 @@ fn whatever_the_size_nothing_breaks() {
 }
 
 #[test]
-fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
+fn extreme_numbers_of_a_daemon_are_drawn() {
     for far in [
         Wall::from_millis(i64::MIN),
         Wall::from_millis(i64::MAX),

@@ -1,4 +1,4 @@
-//! What an operator does, from the first key to what the daemon is asked.
+//! Operator workflows, from the first key to the request.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn lost() -> Message {
 }
 
 #[test]
-fn a_status_is_set_by_two_keys_and_a_kick_asks_first() {
+fn a_status_takes_two_keys_and_a_kick_a_confirmation() {
     let mut model = with(&["ann"]);
     assert_eq!(type_text(&mut model, "c"), [], "nobody is selected");
     assert!(model.notice.is_some());
@@ -44,7 +44,7 @@ fn a_status_is_set_by_two_keys_and_a_kick_asks_first() {
 }
 
 #[test]
-fn nothing_is_changed_while_the_daemon_is_lost() {
+fn changes_are_rejected_without_a_connection() {
     let mut model = with(&["ann"]);
     press_code(&mut model, Code::Down);
     update(&mut model, lost());
@@ -54,7 +54,7 @@ fn nothing_is_changed_while_the_daemon_is_lost() {
 }
 
 #[test]
-fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right() {
+fn a_lost_connection_marks_data_stale_until_the_snapshot() {
     let mut model = with(&["ann", "bob"]);
     update(&mut model, Message::Tick(at(10_000)));
     update(&mut model, changed("ann", Status::Online, 1));
@@ -70,7 +70,7 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
         Some(Duration::from_secs(3)),
         "until the whole picture is there"
     );
-    // After a restart: a whole picture with higher revisions.
+    // After a restart: a complete snapshot with higher revisions.
     update(
         &mut model,
         snapshot(vec![user_update("bob", Status::Online, 50)], false),
@@ -90,7 +90,7 @@ fn a_lost_daemon_leaves_the_picture_with_its_age_and_its_return_makes_it_right()
 }
 
 #[test]
-fn whoever_asks_for_an_attempt_sees_that_it_is_made() {
+fn a_requested_reconnect_is_shown() {
     let mut model = with(&["ann"]);
     update(&mut model, lost());
     let ended = StreamEvent::Ended {
@@ -111,7 +111,7 @@ fn whoever_asks_for_an_attempt_sees_that_it_is_made() {
 }
 
 #[test]
-fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
+fn a_resumed_stream_keeps_the_other_users() {
     let mut model = with(&["ann", "bob"]);
     update(&mut model, lost());
     update(&mut model, connected());
@@ -122,7 +122,7 @@ fn a_stream_that_resumes_leaves_everyone_else_as_they_were() {
 }
 
 #[test]
-fn a_pause_holds_still_what_is_looked_at_and_loses_no_count() {
+fn a_pause_freezes_the_view_and_counts_changes() {
     let mut model = with(&["bob"]);
     update(&mut model, changed("bob", Status::Idle, 2));
     type_text(&mut model, " ");
@@ -140,7 +140,7 @@ fn a_pause_holds_still_what_is_looked_at_and_loses_no_count() {
 }
 
 #[test]
-fn an_explanation_is_asked_for_when_its_user_changes_and_every_two_seconds() {
+fn an_explanation_refreshes_on_changes_and_periodically() {
     let mut model = with(&["ann"]);
     press_code(&mut model, Code::Down);
     assert_eq!(press_code(&mut model, Code::Enter), [Effect::AskExplain(user("ann"))]);
@@ -160,7 +160,7 @@ fn an_explanation_is_asked_for_when_its_user_changes_and_every_two_seconds() {
 }
 
 #[test]
-fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
+fn statistics_and_visible_rows_are_polled() {
     let mut model = with(&["ann", "bob"]);
     let mut asked = Vec::new();
     for second in 1..=3 {
@@ -185,7 +185,7 @@ fn each_second_the_numbers_are_asked_for_and_the_rows_in_sight_every_two() {
 }
 
 #[test]
-fn whoever_is_explained_is_asked_for_with_the_rows_in_sight() {
+fn the_explained_user_is_polled_with_the_visible_rows() {
     let mut model = with(&["ann"]).with_user(user("zoe"));
     let asked = update(&mut model, Message::Tick(at(1000)));
     let rows = Effect::AskRecords(vec![user("ann"), user("zoe")]);
@@ -193,7 +193,7 @@ fn whoever_is_explained_is_asked_for_with_the_rows_in_sight() {
 }
 
 #[test]
-fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
+fn the_history_has_one_sample_per_second_despite_gaps() {
     let mut model = with(&["ann"]);
     update(&mut model, changed("ann", Status::Idle, 2));
     update(&mut model, Message::Tick(at(1_000)));
@@ -210,7 +210,7 @@ fn the_history_has_a_sample_for_each_second_also_if_the_program_was_stopped() {
 }
 
 #[test]
-fn the_clock_of_the_server_counts_and_never_goes_back() {
+fn the_server_clock_advances_and_never_goes_back() {
     let mut model = with(&["ann"]);
     let server = Wall::from_millis(9_000_000);
     let fresh = Response::Records {
@@ -229,7 +229,7 @@ fn the_clock_of_the_server_counts_and_never_goes_back() {
 }
 
 #[test]
-fn it_opens_on_the_user_that_was_named() {
+fn the_dashboard_opens_on_the_given_user() {
     let mut model = empty().with_user(user("bob"));
     assert_eq!(update(&mut model, connected()), [Effect::AskExplain(user("bob"))]);
     let users = ["ann", "bob"].map(|name| user_update(name, Status::Online, 1)).to_vec();
@@ -238,7 +238,7 @@ fn it_opens_on_the_user_that_was_named() {
 }
 
 #[test]
-fn what_is_exported_is_what_is_shown() {
+fn an_export_contains_the_shown_users_or_changes() {
     let mut model = with(&["ann", "bob", "cid"]);
     update(&mut model, changed("bob", Status::Idle, 2));
     type_text(&mut model, "2");
@@ -272,7 +272,7 @@ fn what_is_exported_is_what_is_shown() {
 }
 
 #[test]
-fn panels_filters_sorts_and_times_go_round() {
+fn panels_filters_columns_and_times_cycle() {
     let mut model = with(&["ann"]);
     let panels: Vec<_> = (0..2)
         .map(|_| {
@@ -299,7 +299,7 @@ fn panels_filters_sorts_and_times_go_round() {
 }
 
 #[test]
-fn a_word_to_the_operator_fades() {
+fn a_notice_expires() {
     let mut model = with(&["ann"]);
     update(&mut model, Message::Response(Response::Done("kicked".to_owned())));
     update(&mut model, Message::Tick(at(5_900)));
@@ -309,7 +309,7 @@ fn a_word_to_the_operator_fades() {
 }
 
 #[test]
-fn the_palette_finds_a_command_by_words_and_does_it() {
+fn the_palette_finds_a_command_by_words_and_runs_it() {
     let mut model = with(&["ann"]);
     type_text(&mut model, ":sort seen");
     press_code(&mut model, Code::Enter);
@@ -322,7 +322,7 @@ fn the_palette_finds_a_command_by_words_and_does_it() {
 }
 
 #[test]
-fn every_word_of_the_bottom_line_finds_its_command_and_the_first_is_never_to_quit() {
+fn every_hint_finds_its_command_and_quit_is_never_first() {
     for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
         let mut model = with(&["ann"]);
         (model.panel, model.detail) = (panel, Some(Detail::new(user("ann"))));
@@ -331,18 +331,18 @@ fn every_word_of_the_bottom_line_finds_its_command_and_the_first_is_never_to_qui
         let Some(Overlay::Palette(palette)) = &mut model.overlay else {
             panic!("{:?}", model.overlay)
         };
-        assert_ne!(palette.found()[0].action, Action::Quit);
-        // What Esc does and the palette itself need no command.
+        assert_ne!(palette.matches()[0].action, Action::Quit);
+        // The palette has no command for Esc and for itself.
         for (_, word) in hints.iter().filter(|(_, word)| !["close", "commands"].contains(word)) {
             palette.input.clear();
             palette.input.insert(word);
-            assert!(!palette.found().is_empty(), "{panel:?}: {word}");
+            assert!(!palette.matches().is_empty(), "{panel:?}: {word}");
         }
     }
 }
 
 #[test]
-fn what_opens_is_not_hidden_behind_what_was_told_before() {
+fn an_opened_overlay_removes_the_notice() {
     for key in ["/", ":", "?", "c", "K", "x"] {
         let mut model = with(&["ann"]);
         type_text(&mut model, "jy");
@@ -353,7 +353,7 @@ fn what_opens_is_not_hidden_behind_what_was_told_before() {
 }
 
 #[test]
-fn the_status_one_has_is_marked_first() {
+fn the_current_status_is_highlighted_first() {
     let mut model = with(&["ann"]);
     let mut ann = record("ann", Status::DoNotDisturb, 2);
     ann.custom_status = Some(CustomStatus::DoNotDisturb);

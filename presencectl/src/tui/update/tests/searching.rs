@@ -1,10 +1,10 @@
-//! Finding somebody: by some letters, by the whole id, present or not.
+//! Finding users by parts of the id or by the exact id, present or not.
 
 use super::super::super::model::Panel;
 use super::*;
 
 #[test]
-fn a_user_is_found_and_explained_by_typing_a_part_of_its_id() {
+fn a_user_is_found_by_a_part_of_the_id_and_explained() {
     let mut model = with(&["ann", "bob", "hannah"]);
     type_text(&mut model, "/hann");
     assert_eq!(listed(&model), ["hannah"]);
@@ -22,7 +22,7 @@ fn a_user_is_found_and_explained_by_typing_a_part_of_its_id() {
 }
 
 #[test]
-fn whose_id_is_typed_whole_is_found_first() {
+fn the_exact_id_is_the_first_match() {
     let mut model = with(&["ANN", "Ann", "ann", "smith ann", "ann smith"]);
     for id in ["ann", "smith ann", "ann smith"] {
         type_text(&mut model, &format!("/{id}"));
@@ -36,7 +36,7 @@ fn whose_id_is_typed_whole_is_found_first() {
 }
 
 #[test]
-fn a_user_who_is_not_present_is_asked_for_by_the_exact_id() {
+fn an_offline_user_is_looked_up_by_the_exact_id() {
     let mut model = with(&["ann"]);
     type_text(&mut model, "/zoe");
     assert_eq!(listed(&model), Vec::<String>::new());
@@ -49,7 +49,7 @@ fn a_user_who_is_not_present_is_asked_for_by_the_exact_id() {
 }
 
 #[test]
-fn who_is_not_present_is_asked_for_although_others_have_such_an_id() {
+fn an_exact_lookup_works_although_other_ids_match() {
     let mut model = with(&["user-10", "user-11"]);
     type_text(&mut model, "/user-1");
     assert_eq!(listed(&model).len(), 2);
@@ -61,7 +61,7 @@ fn who_is_not_present_is_asked_for_although_others_have_such_an_id() {
 }
 
 #[test]
-fn what_is_typed_while_searching_is_text_and_no_command() {
+fn keys_typed_in_a_search_are_text() {
     let mut model = with(&["quinn"]);
     assert_eq!(type_text(&mut model, "/q K:?"), []);
     assert_eq!(model.table.query(), "q K:?");

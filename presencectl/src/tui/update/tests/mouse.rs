@@ -1,4 +1,4 @@
-//! The mouse does what the keys do, where things are drawn.
+//! Mouse actions at the positions where things are drawn.
 
 use super::super::super::geometry::Area;
 use super::super::super::key::{Gesture, Mouse};
@@ -39,7 +39,7 @@ fn a_click_selects_a_row_and_a_second_one_explains_it() {
 }
 
 #[test]
-fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
+fn a_click_on_a_heading_sorts_and_a_second_one_reverses() {
     let mut model = crowd();
     let head = Layout::of(&model).users_head();
     for place in layout::columns(head, model.times, model.table.sorted_by())
@@ -60,7 +60,7 @@ fn a_click_on_a_heading_sorts_and_a_second_one_the_other_way_round() {
 }
 
 #[test]
-fn the_wheel_scrolls_what_lies_under_it_and_leaves_the_selection() {
+fn the_wheel_scrolls_the_panel_and_keeps_the_selection() {
     let mut model = crowd();
     let layout = Layout::of(&model);
     press_code(&mut model, Code::Down);
@@ -94,7 +94,7 @@ fn a_click_on_a_change_selects_its_user() {
 }
 
 #[test]
-fn a_click_on_a_status_of_the_overview_lists_it_and_again_all() {
+fn a_click_on_an_overview_status_toggles_its_filter() {
     let mut model = crowd();
     let idle = Layout::of(&model).status_line(1);
     click(&mut model, idle, 0);
@@ -104,7 +104,7 @@ fn a_click_on_a_status_of_the_overview_lists_it_and_again_all() {
 }
 
 #[test]
-fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
+fn a_click_confirms_a_menu_item_and_one_outside_closes_it() {
     let mut model = crowd();
     model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
     let entries = layout::overlay_entries(&model);
@@ -117,7 +117,7 @@ fn a_click_takes_an_entry_of_a_menu_and_one_beside_it_leaves_it() {
 }
 
 #[test]
-fn a_click_on_a_key_of_the_bottom_line_is_that_key() {
+fn a_click_on_a_key_hint_presses_the_key() {
     let mut model = crowd();
     let footer = Layout::of(&model).footer;
     let at = |model: &Model, text: &str| {
@@ -136,7 +136,7 @@ fn a_click_on_a_key_of_the_bottom_line_is_that_key() {
 }
 
 #[test]
-fn wherever_one_clicks_nothing_breaks() {
+fn clicks_at_every_position_are_handled() {
     for (width, height) in [(120, 40), (80, 24), (40, 10), (5, 5), (1, 1)] {
         let mut model = crowd();
         model.size = layout::size(width, height);

@@ -1,4 +1,4 @@
-//! What an operator sees, at several sizes and in several states.
+//! Frames at several sizes and in several states.
 
 use super::super::super::key::{Code, Key};
 use super::super::super::keymap::KeyContext;
@@ -33,14 +33,14 @@ fn lost(model: &mut Model) {
 }
 
 #[test]
-fn a_crowd_at_every_size() {
+fn many_users_are_drawn_at_every_size() {
     for (width, height) in SIZES {
         check(&format!("crowd-{width}x{height}"), &shown(&crowd(width, height)));
     }
 }
 
 #[test]
-fn nobody_and_one_user() {
+fn an_empty_table_and_one_user_are_drawn() {
     check("nobody-80x24", &shown(&live((80, 24), vec![])));
     let mut one = live((80, 24), vec![record("ann", Status::Online, 5)]);
     check("one-80x24", &shown(&one));
@@ -49,7 +49,7 @@ fn nobody_and_one_user() {
 }
 
 #[test]
-fn before_the_first_word_and_while_reading() {
+fn connecting_and_loading_are_drawn() {
     let mut model = empty(80, 24);
     check("connecting-80x24", &shown(&model));
     connect(&mut model);
@@ -57,7 +57,7 @@ fn before_the_first_word_and_while_reading() {
 }
 
 #[test]
-fn a_detail_with_everything_beside_and_below_and_alone() {
+fn a_full_detail_is_drawn_in_every_layout() {
     for (width, height) in [(120, 40), (80, 24), (40, 10)] {
         let mut model = crowd(width, height);
         press(&mut model, "↓↓\n");
@@ -68,7 +68,7 @@ fn a_detail_with_everything_beside_and_below_and_alone() {
 }
 
 #[test]
-fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() {
+fn each_rule_has_its_reason_and_shows_the_next_change() {
     let cases = [
         (1, Reason::NoSession, Status::Offline),
         (2, Reason::Reported, Status::DoNotDisturb),
@@ -101,7 +101,7 @@ fn each_rule_has_its_sentence_and_a_small_panel_shows_it_with_what_comes_next() 
 }
 
 #[test]
-fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
+fn an_unlisted_user_has_times_or_was_never_seen() {
     for (seen, told) in [
         (Some(ago(90)), "last seen 05:37:41Z (1m 30s ago)"),
         (None, "never seen"),
@@ -120,7 +120,7 @@ fn who_is_not_listed_is_told_with_its_times_or_as_never_seen() {
 }
 
 #[test]
-fn a_detail_is_scrolled_to_its_end_and_no_further() {
+fn a_detail_scrolls_to_its_end_and_no_further() {
     let mut model = live((80, 24), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
     explained(&mut model, explain("ann"));
@@ -134,7 +134,7 @@ fn a_detail_is_scrolled_to_its_end_and_no_further() {
 }
 
 #[test]
-fn a_countdown_goes_on_between_two_answers() {
+fn a_countdown_continues_between_responses() {
     let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
     explained(&mut model, explain("ann"));
@@ -148,7 +148,7 @@ fn a_countdown_goes_on_between_two_answers() {
 }
 
 #[test]
-fn a_lost_daemon_is_told_and_the_last_picture_stays() {
+fn a_lost_connection_is_drawn_with_the_last_data() {
     let mut model = crowd(80, 24);
     lost(&mut model);
     tell(&mut model, Message::Tick(at(72)));
@@ -163,7 +163,7 @@ fn a_lost_daemon_is_told_and_the_last_picture_stays() {
 }
 
 #[test]
-fn what_to_do_next_is_never_cut_off_by_why() {
+fn a_long_error_never_truncates_the_suggestion() {
     let why = "the daemon says no, ".repeat(9);
     let mut model = crowd(80, 24);
     let lost = StreamEvent::Lost {
@@ -189,7 +189,7 @@ fn what_to_do_next_is_never_cut_off_by_why() {
 }
 
 #[test]
-fn trouble_comes_first_and_the_rest_is_still_told() {
+fn a_store_problem_precedes_the_other_figures() {
     let mut model = live((80, 24), vec![]);
     let mut stats = stats();
     stats.store.writable = false;
@@ -208,13 +208,13 @@ fn trouble_comes_first_and_the_rest_is_still_told() {
 }
 
 #[test]
-fn before_anything_is_told_nobody_is_said_to_be_none() {
+fn unknown_counts_are_not_drawn_as_zero() {
     let shown = shown(&empty(120, 40));
     assert!(!shown.contains(" 0 ") && shown.contains("– "), "{shown}");
 }
 
 #[test]
-fn held_still() {
+fn a_pause_is_drawn() {
     let mut model = crowd(120, 40);
     press(&mut model, " ");
     let mut record = record("person-001", Status::DoNotDisturb, 9_000);
@@ -228,7 +228,7 @@ fn held_still() {
 }
 
 #[test]
-fn searching() {
+fn a_search_is_drawn() {
     let mut model = crowd(80, 24);
     press(&mut model, "/p03");
     check("search-80x24", &shown(&model));
@@ -238,7 +238,7 @@ fn searching() {
 }
 
 #[test]
-fn a_long_search_is_seen_where_it_is_typed() {
+fn the_end_of_a_long_search_is_visible() {
     for (width, height) in [(80, 24), (40, 10)] {
         let mut model = crowd(width, height);
         press(&mut model, "/");
@@ -249,14 +249,14 @@ fn a_long_search_is_seen_where_it_is_typed() {
 }
 
 #[test]
-fn however_long_the_id_its_change_is_seen_in_the_stream() {
+fn a_change_of_a_user_with_a_long_id_is_visible() {
     for (width, height) in [(80, 24), (120, 40)] {
         let mut model = live((width, height), vec![]);
         let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
         let users = vec![presence::wire::record::Update::Record(uuid)];
         tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
-        // A choice that changes nothing now is told as well.
+        // A custom status without a change of status is shown too.
         let mut chosen = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
         chosen.custom_status = Some(presence::CustomStatus::Idle);
         let users = vec![presence::wire::record::Update::Record(chosen)];
@@ -266,7 +266,7 @@ fn however_long_the_id_its_change_is_seen_in_the_stream() {
 }
 
 #[test]
-fn a_choice_that_changes_the_status_is_told_with_its_reason() {
+fn a_change_by_custom_status_has_its_reason() {
     let mut model = live((120, 40), vec![record("alice", Status::Online, 5)]);
     let mut chosen = record("alice", Status::Idle, 6);
     (chosen.reason, chosen.since) = (Some(Reason::Custom), Some(WALL));
@@ -277,7 +277,7 @@ fn a_choice_that_changes_the_status_is_told_with_its_reason() {
 }
 
 #[test]
-fn what_lies_over_the_panels() {
+fn overlays_are_drawn() {
     for (name, keys) in [
         ("help", "?"),
         ("palette", ":sort"),
@@ -299,7 +299,7 @@ fn what_lies_over_the_panels() {
 }
 
 #[test]
-fn sorted_and_filtered_and_zoomed_and_with_other_times() {
+fn sorted_filtered_and_zoomed_panels_are_drawn() {
     let mut model = crowd(120, 40);
     press(&mut model, "sss2");
     check("idle-by-since-120x40", &shown(&model));
@@ -308,7 +308,7 @@ fn sorted_and_filtered_and_zoomed_and_with_other_times() {
 }
 
 #[test]
-fn by_whatever_column_one_sorts_it_is_seen_and_marked() {
+fn the_sort_column_is_visible_and_marked() {
     for (width, height) in [(80, 24), (120, 40)] {
         let mut model = crowd(width, height);
         for column in UserColumn::ALL.into_iter().cycle().skip(1).take(UserColumn::ALL.len()) {
@@ -321,7 +321,7 @@ fn by_whatever_column_one_sorts_it_is_seen_and_marked() {
 }
 
 #[test]
-fn sixteen_colours_none_and_the_cursor_in_each() {
+fn the_cursor_is_drawn_in_every_theme() {
     for (name, theme) in [
         ("16", Theme::sixteen()),
         ("none", Theme::plain()),
@@ -334,7 +334,7 @@ fn sixteen_colours_none_and_the_cursor_in_each() {
 }
 
 #[test]
-fn without_colour_the_picture_says_the_same() {
+fn a_frame_without_colour_has_the_same_text() {
     let mut model = crowd(120, 40);
     press(&mut model, "↓↓↓");
     assert_eq!(
@@ -347,7 +347,7 @@ fn without_colour_the_picture_says_the_same() {
 }
 
 #[test]
-fn a_store_in_trouble_and_a_record_that_was_made_up() {
+fn a_store_problem_and_a_degraded_record_are_drawn() {
     let mut ann = record("ann", Status::Online, 5);
     ann.degraded = true;
     let mut model = live((120, 40), vec![ann]);
@@ -359,7 +359,7 @@ fn a_store_in_trouble_and_a_record_that_was_made_up() {
 }
 
 #[test]
-fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
+fn the_help_scrolls_through_all_of_its_lines() {
     let mut buffer = Buffer::empty(Rect::new(0, 0, 1, 1));
     let painter = super::super::painter::Painter::new(&mut buffer, Theme::plain());
     let lines = super::super::help::lines(&painter);
@@ -376,7 +376,7 @@ fn the_help_has_as_many_lines_as_can_be_scrolled_through() {
 }
 
 #[test]
-fn a_help_scrolled_to_its_end_fills_a_screen_that_grew() {
+fn a_help_scrolled_to_its_end_fills_a_larger_screen() {
     let mut model = live((80, 24), vec![]);
     press(&mut model, "?");
     for _ in 0..20 {
@@ -388,7 +388,7 @@ fn a_help_scrolled_to_its_end_fills_a_screen_that_grew() {
 }
 
 #[test]
-fn where_no_line_has_room_nothing_is_said_of_lines() {
+fn a_panel_without_room_shows_no_position() {
     let mut model = live((60, 4), vec![record("ann", Status::Online, 5)]);
     press(&mut model, "↓\n\n");
     explained(&mut model, explain("ann"));

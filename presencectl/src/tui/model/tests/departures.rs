@@ -1,4 +1,4 @@
-//! Who left: remembered in the order of leaving, so many and no more, and each one as it truly is.
+//! Departed users: kept in the order of departure, up to a limit, with correct data.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn offline() -> Table {
 }
 
 #[test]
-fn who_was_forgotten_and_came_back_is_found_however_many_leave_meanwhile() {
+fn a_forgotten_user_who_returned_survives_many_departures() {
     let (mut known_users, mut table) = (started(vec![]), Table::default());
     leave(&mut known_users, "ann", 1);
     known_users.apply(vec![removed("ann", 3)], NOW);
@@ -35,7 +35,7 @@ fn who_was_forgotten_and_came_back_is_found_however_many_leave_meanwhile() {
 }
 
 #[test]
-fn a_choice_of_somebody_who_left_keeps_nobody_for_ever() {
+fn a_custom_status_while_offline_does_not_prevent_eviction() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     leave(&mut known_users, "ann", 1);
     let mut chosen = record("ann", Status::Offline, 3);
@@ -48,7 +48,7 @@ fn a_choice_of_somebody_who_left_keeps_nobody_for_ever() {
 }
 
 #[test]
-fn who_comes_and_goes_all_day_pushes_nobody_else_out() {
+fn a_user_who_departs_repeatedly_evicts_no_other() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     leave(&mut known_users, "bob", 1);
     for number in 0..3 * DEPARTED_MAX as u64 {
@@ -59,7 +59,7 @@ fn who_comes_and_goes_all_day_pushes_nobody_else_out() {
 }
 
 #[test]
-fn who_is_selected_stays_in_the_table_however_many_leave_after() {
+fn a_selected_departed_user_is_not_evicted() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
     table.apply_pending(&mut known_users, 10);
     table.select(&known_users, 0, 10);
@@ -77,7 +77,7 @@ fn who_is_selected_stays_in_the_table_however_many_leave_after() {
 }
 
 #[test]
-fn who_left_while_nobody_listened_is_told_of_as_soon_as_it_is_asked_for() {
+fn a_user_presumed_offline_is_completed_by_a_response() {
     let mut known_users = started(vec![update("ann", Status::Online, 5)]);
     known_users.begin_snapshot();
     known_users.end_snapshot(true, NOW);
@@ -94,7 +94,7 @@ fn who_left_while_nobody_listened_is_told_of_as_soon_as_it_is_asked_for() {
 }
 
 #[test]
-fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
+fn a_long_pause_keeps_departed_users_within_the_limit() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
     table.apply_pending(&mut known_users, 10);
     table.set_held(true);
@@ -113,14 +113,14 @@ fn a_long_pause_keeps_no_more_of_those_who_come_and_go_than_are_remembered() {
 }
 
 #[test]
-fn only_what_the_stream_told_is_counted_as_changed() {
+fn only_changes_of_the_stream_are_counted() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
     table.apply_pending(&mut known_users, 10);
     table.set_held(true);
     let mut fresh = record("ann", Status::Online, 1);
     fresh.last_seen = Some(NOW);
     known_users.refresh(vec![fresh]);
-    // As after a restart of the daemon: as before, with another revision.
+    // As after a restart of the daemon: unchanged, with another revision.
     known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
     assert_eq!(known_users.unapplied_changes(), 0, "nobody changed");
     known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
@@ -135,7 +135,7 @@ fn only_what_the_stream_told_is_counted_as_changed() {
 }
 
 #[test]
-fn who_is_listed_only_because_it_is_selected_is_not_counted() {
+fn a_row_listed_only_because_of_the_selection_is_not_counted() {
     let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
     table.apply_pending(&mut known_users, 10);
@@ -149,7 +149,7 @@ fn who_is_listed_only_because_it_is_selected_is_not_counted() {
 }
 
 #[test]
-fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_did_not_leave() {
+fn a_missed_visit_and_a_custom_status_while_offline_differ() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     let mut flash = record("flash", Status::Offline, 5);
     flash.since = Some(NOW.after(std::time::Duration::from_secs(1)));
@@ -169,7 +169,7 @@ fn who_came_and_went_between_two_words_chose_nothing_and_who_chose_while_away_di
 }
 
 #[test]
-fn after_a_forgotten_one_the_next_is_selected_whoever_comes_at_the_same_time() {
+fn after_a_removal_the_next_row_is_selected_despite_new_rows() {
     let users = ["m-1", "m-2", "m-3"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();

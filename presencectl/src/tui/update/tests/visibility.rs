@@ -1,4 +1,4 @@
-//! What is in sight stays in sight, and what is clicked is what was seen.
+//! What is visible stays visible, and clicks refer to what was drawn.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn is_in_sight(model: &Model) -> bool {
 }
 
 #[test]
-fn the_selected_row_stays_in_sight_when_the_screen_or_the_panel_shrinks() {
+fn the_selected_row_stays_visible_when_the_table_shrinks() {
     for is_paused in [false, true] {
         let mut model = crowd();
         model.size = Size { width: 80, height: 50 };
@@ -47,7 +47,7 @@ fn the_selected_row_stays_in_sight_when_the_screen_or_the_panel_shrinks() {
 }
 
 #[test]
-fn a_screen_that_grows_is_filled_with_rows() {
+fn a_larger_screen_is_filled_with_rows() {
     let mut model = crowd();
     press_code(&mut model, Code::End);
     update(&mut model, Message::Resized(Size { width: 120, height: 70 }));
@@ -57,7 +57,7 @@ fn a_screen_that_grows_is_filled_with_rows() {
 }
 
 #[test]
-fn who_scrolled_away_from_the_selected_row_is_not_brought_back_by_news() {
+fn a_scroll_position_is_kept_when_the_stream_changes_rows() {
     let mut model = crowd();
     press_code(&mut model, Code::Down);
     let users = Layout::of(&model).users;
@@ -77,7 +77,7 @@ fn who_scrolled_away_from_the_selected_row_is_not_brought_back_by_news() {
 }
 
 #[test]
-fn a_click_is_about_the_row_that_was_seen_there() {
+fn a_click_selects_the_row_that_was_drawn() {
     let mut model = crowd();
     let rows = Layout::of(&model).users_rows();
     update(&mut model, changed("a-new-one", Status::Online, 9));
@@ -86,7 +86,7 @@ fn a_click_is_about_the_row_that_was_seen_there() {
 }
 
 #[test]
-fn a_click_on_a_change_is_about_the_change_that_was_seen_there() {
+fn a_click_on_a_change_refers_to_what_was_drawn() {
     let mut model = crowd();
     let stream = Layout::of(&model).stream.inside();
     let mut revision = 1;
@@ -106,7 +106,7 @@ fn a_click_on_a_change_is_about_the_change_that_was_seen_there() {
 }
 
 #[test]
-fn a_filter_is_seen_where_the_stream_is_all_that_fits() {
+fn a_filter_shows_the_table_if_only_the_stream_fitted() {
     let mut model = crowd();
     model.size = Size { width: 60, height: 12 };
     press_code(&mut model, Code::Tab);
@@ -117,7 +117,7 @@ fn a_filter_is_seen_where_the_stream_is_all_that_fits() {
 }
 
 #[test]
-fn a_click_below_the_last_command_leaves_the_palette_as_it_is() {
+fn a_click_below_the_last_command_is_ignored() {
     let mut model = crowd();
     type_text(&mut model, ":quit");
     let entries = layout::overlay_entries(&model);
@@ -126,7 +126,7 @@ fn a_click_below_the_last_command_leaves_the_palette_as_it_is() {
 }
 
 #[test]
-fn a_question_that_outlived_the_connection_changes_nothing() {
+fn a_confirmation_after_a_lost_connection_changes_nothing() {
     for keys in ["c3", "Ky", "Fy"] {
         let mut model = crowd();
         press_code(&mut model, Code::Down);
@@ -142,7 +142,7 @@ fn a_question_that_outlived_the_connection_changes_nothing() {
 }
 
 #[test]
-fn a_question_is_about_the_user_it_was_asked_of() {
+fn a_confirmation_keeps_its_user() {
     let mut model = crowd();
     press_code(&mut model, Code::Down);
     type_text(&mut model, "K");
@@ -160,7 +160,7 @@ fn a_question_is_about_the_user_it_was_asked_of() {
 }
 
 #[test]
-fn no_size_that_a_terminal_may_claim_breaks_anything() {
+fn extreme_terminal_sizes_are_handled() {
     for (width, height) in [(u16::MAX, u16::MAX), (u16::MAX, 1), (1, u16::MAX), (0, 0)] {
         let mut model = crowd();
         update(&mut model, Message::Resized(Size { width, height }));
@@ -173,7 +173,7 @@ fn no_size_that_a_terminal_may_claim_breaks_anything() {
 }
 
 #[test]
-fn the_table_is_as_it_was_when_another_panel_filled_the_screen() {
+fn the_table_keeps_its_position_while_it_is_hidden() {
     let mut model = crowd();
     for _ in 0..40 {
         press_code(&mut model, Code::Down);
