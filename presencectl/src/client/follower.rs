@@ -151,7 +151,7 @@ impl Follower {
                         self.backoff.reset();
                     }
                     check_close_code(&lost)?;
-                    format!("connection to the daemon lost: {}", lost.why)
+                    format!("connection lost: {}", lost.why)
                 }
                 None => match self.reconnect().await? {
                     Ok(attached) => {

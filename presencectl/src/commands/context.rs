@@ -129,7 +129,7 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
         let path =
             |path: Option<&Path>| path.map_or(Cell::Empty, |path| Cell::Hostile(path.to_string_lossy().into_owned()));
         dataset.push(vec![
-            Cell::Word(if context.in_use { "yes" } else { "" }.to_owned()),
+            Cell::Text(if context.in_use { "yes" } else { "" }.to_owned()),
             Cell::Hostile(context.name.to_owned()),
             text(context.server.or(Some("(data directory of this machine)"))),
             path(context.secret_file),

@@ -43,7 +43,7 @@ fn dataset(sessions: &[ExplainSession]) -> Dataset {
     for session in sessions {
         dataset.push(vec![
             Cell::Hostile(session.session_id.clone()),
-            Cell::Word(
+            Cell::Text(
                 if session.source.is_some() {
                     "report"
                 } else {
@@ -55,7 +55,7 @@ fn dataset(sessions: &[ExplainSession]) -> Dataset {
             Cell::Moment(Some(session.since)),
             Cell::Moment(Some(session.last_heard)),
             Cell::Moment(session.last_active),
-            Cell::Word(activity(session).to_owned()),
+            Cell::Text(activity(session).to_owned()),
             session.idle_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
             session.ends_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
         ]);

@@ -140,14 +140,14 @@ mod tests {
         assert_eq!(summary(&listing), "no user is present\n");
         listing.counts.online = 2;
         listing.counts.idle = 1;
-        assert_eq!(summary(&listing), "none of these; 3 present: 2 ONLINE, 1 IDLE\n");
+        assert_eq!(summary(&listing), "0 shown; 3 present: 2 ONLINE, 1 IDLE\n");
         listing
             .users
             .push(Record::never_seen(UserId::new("a").unwrap(), Viewer::Internal));
         listing.more = true;
         assert_eq!(
             summary(&listing),
-            "1 shown; 3 present: 2 ONLINE, 1 IDLE (there are more: raise --limit)\n"
+            "1 shown; 3 present: 2 ONLINE, 1 IDLE (list truncated by --limit)\n"
         );
     }
 }

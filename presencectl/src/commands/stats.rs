@@ -73,12 +73,12 @@ fn dataset(stats: &Stats) -> Dataset {
             stats.rates.delivery_lag_max_seconds * 1000.0,
         ),
     ];
-    let number = |(name, value): (&str, u64)| vec![Cell::Word(name.to_owned()), Cell::Number(value)];
+    let number = |(name, value): (&str, u64)| vec![Cell::Text(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
         dataset.push(row);
     }
     for (name, value) in rates.into_iter().chain(lags) {
-        dataset.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
+        dataset.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {
         dataset.push(row);

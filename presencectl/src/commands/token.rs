@@ -131,7 +131,7 @@ fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Res
     dataset.push(vec![
         user,
         Cell::Moment(Some(until)),
-        Cell::Word(token.expose().to_owned()),
+        Cell::Text(token.expose().to_owned()),
     ]);
     let report = Report {
         items: &[&document],

@@ -38,17 +38,17 @@ const COLUMNS: [Column; 8] = [
 ];
 
 pub(crate) fn dataset(changes: &[Change]) -> Dataset {
-    let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
+    let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Text(text.to_owned()));
     let mut dataset = Dataset::new(&COLUMNS);
     for change in changes {
         dataset.push(vec![
             Cell::Moment(Some(change.at)),
             Cell::Hostile(change.user.as_str().to_owned()),
             Cell::Status(change.from),
-            word(Some(change.to.map_or("forgotten", Status::as_str))),
-            word(change.reason.map(Reason::as_str)),
-            word(change.custom_status.map(CustomStatus::as_str)),
-            word(change.note),
+            text(Some(change.to.map_or("forgotten", Status::as_str))),
+            text(change.reason.map(Reason::as_str)),
+            text(change.custom_status.map(CustomStatus::as_str)),
+            text(change.note),
             Cell::Number(change.revision.get()),
         ]);
     }

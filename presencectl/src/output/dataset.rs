@@ -45,7 +45,7 @@ pub(crate) enum Cell {
     /// Text from a user or a server, not escaped yet.
     Hostile(String),
     /// Text of this program.
-    Word(String),
+    Text(String),
     Status(Status),
     /// A point in time; `None` is shown as "never".
     Moment(Option<Wall>),
@@ -120,7 +120,7 @@ impl Dataset {
 fn csv_field(cell: &Cell) -> String {
     match cell {
         Cell::Hostile(text) => csv::hostile_field(text),
-        Cell::Word(text) => csv::field(text).into_owned(),
+        Cell::Text(text) => csv::field(text).into_owned(),
         Cell::Status(status) => status.as_str().to_owned(),
         Cell::Moment(at) => at.map(|at| at.to_string()).unwrap_or_default(),
         Cell::Number(number) => number.to_string(),
@@ -142,7 +142,7 @@ fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCel
     };
     match cell {
         Cell::Hostile(text) => left(escape::escape(text).into_owned(), Style::new()),
-        Cell::Word(text) => left(text.clone(), Style::new()),
+        Cell::Text(text) => left(text.clone(), Style::new()),
         Cell::Status(status) => left(status.as_str().to_owned(), colour.of(*status)),
         Cell::Moment(None) => left("never".to_owned(), Style::new()),
         Cell::Moment(Some(at)) => {

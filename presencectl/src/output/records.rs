@@ -26,7 +26,7 @@ pub(crate) fn dataset(records: &[Record]) -> Dataset {
 }
 
 fn row(record: &Record) -> Vec<Cell> {
-    let word = |word: Option<&'static str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
+    let text = |text: Option<&'static str>| text.map_or(Cell::Empty, |text| Cell::Text(text.to_owned()));
     vec![
         Cell::Hostile(record.user_id.as_str().to_owned()),
         Cell::Status(record.status),
@@ -36,9 +36,9 @@ fn row(record: &Record) -> Vec<Cell> {
         record
             .sessions
             .map_or(Cell::Empty, |sessions| Cell::Number(u64::from(sessions))),
-        word(record.custom_status.map(presence::CustomStatus::as_str)),
-        word(record.reason.map(presence::Reason::as_str)),
-        word(note(record)),
+        text(record.custom_status.map(presence::CustomStatus::as_str)),
+        text(record.reason.map(presence::Reason::as_str)),
+        text(note(record)),
     ]
 }
 

@@ -29,7 +29,7 @@ fn set_status_with_the_secret_is_by_the_operator() {
     let run = Machine::with_daemon(&daemon.address()).run(&["set-status", "dnd", "--user", "利用者"]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
-        (0, "others now see 利用者 as DO_NOT_DISTURB\n")
+        (0, "利用者 is shown as DO_NOT_DISTURB\n")
     );
     let request = &daemon.requests()[0];
     assert_eq!(
@@ -204,7 +204,7 @@ fn a_kick_without_sessions_reports_that_the_user_is_offline() {
         (run.code, run.stdout.as_str()),
         (
             0,
-            "alice is OFFLINE; there was no session to end, and no grace is left\n"
+            "alice is OFFLINE; there was no session, and no grace period remains\n"
         )
     );
     let run = machine.run(&["kick", "alice", "--yes", "-o", "json"]);

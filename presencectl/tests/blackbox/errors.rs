@@ -52,7 +52,7 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
         (503, "store_unavailable", 1),
         (500, "a_code_of_a_newer_daemon", 1),
     ] {
-        let daemon = FakeDaemon::start(move |_| problem(status, code, "these very words"));
+        let daemon = FakeDaemon::start(move |_| problem(status, code, "the detail of the problem"));
         let machine = Machine::with_daemon(&daemon.address());
         for arguments in [
             vec!["get", "alice"],
@@ -62,7 +62,7 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
             let run = machine.run(&arguments);
             assert_eq!(run.code, exit, "{run:?}");
             assert!(
-                run.stderr.contains("these very words") && run.stderr.contains(code),
+                run.stderr.contains("the detail of the problem") && run.stderr.contains(code),
                 "{run:?}"
             );
             assert_eq!(run.stdout, "");
@@ -105,7 +105,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
 fn a_tls_url_is_rejected_with_the_reason() {
     let run = Machine::new().run(&["--server", "https://presence.example", "online"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("TLS is not built in yet"), "{run:?}");
+    assert!(run.stderr.contains("TLS is not supported yet"), "{run:?}");
 }
 
 #[test]

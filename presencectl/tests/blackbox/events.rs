@@ -109,8 +109,8 @@ fn a_lost_connection_is_reported_and_the_stream_resumes() {
     });
     let running = machine.start(&["events"]);
     assert!(running.line().contains("alice  ONLINE → IDLE"));
-    assert!(running.complaint().contains("lost the daemon"));
-    assert!(running.complaint().contains("the daemon is back"));
+    assert!(running.error_line().contains("connection lost"));
+    assert!(running.error_line().contains("reconnected to the daemon"));
     assert!(running.line().contains("bob  OFFLINE → ONLINE"), "what was missed");
     assert!(running.line().contains("alice  IDLE → ONLINE"), "and what comes");
     assert_eq!(since.recv().unwrap(), Value::Null);
@@ -150,9 +150,12 @@ fn the_servers_reconnect_delay_is_used() {
         }
     });
     let running = machine.start(&["events"]);
-    let told = running.complaint();
-    assert!(told.contains("code 1012") && told.contains("again in 0.3 s"), "{told}");
-    assert!(running.complaint().contains("back"));
+    let reported = running.error_line();
+    assert!(
+        reported.contains("code 1012") && reported.contains("retrying in 0.3 s"),
+        "{reported}"
+    );
+    assert!(running.error_line().contains("reconnected"));
 }
 
 #[test]
@@ -162,9 +165,9 @@ fn a_permanent_close_code_ends_the_command() {
             hear(&mut socket);
             close(socket, code);
         });
-        let (status, _, complaints) = machine.start(&["events"]).end();
+        let (status, _, errors) = machine.start(&["events"]).end();
         assert_eq!(status.code(), Some(1));
-        assert!(complaints.contains(&code.to_string()), "{complaints}");
+        assert!(errors.contains(&code.to_string()), "{errors}");
         assert_eq!(daemon.requests().len(), 1, "it came back although it was told not to");
     }
 }
@@ -196,6 +199,6 @@ fn a_token_is_rejected_for_the_change_stream() {
     let token = machine.private("token", "a.b.c");
     let run = machine.run(&["events", "--token", token.to_str().unwrap()]);
     assert_eq!(run.code, 4);
-    assert!(run.stderr.contains("would be shown as present"), "{run:?}");
+    assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);
 }

@@ -92,7 +92,7 @@ impl Machine {
         let mut child = self.command(arguments).spawn().unwrap();
         Running {
             lines: lines(child.stdout.take().unwrap()),
-            complaints: lines(child.stderr.take().unwrap()),
+            errors: lines(child.stderr.take().unwrap()),
             child,
         }
     }
@@ -115,7 +115,7 @@ fn read(child: Child) -> Run {
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    complaints: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Running {
@@ -125,8 +125,8 @@ impl Running {
     }
 
     /// The next line of stderr.
-    pub(crate) fn complaint(&self) -> String {
-        self.complaints.recv_timeout(DEADLINE).unwrap()
+    pub(crate) fn error_line(&self) -> String {
+        self.errors.recv_timeout(DEADLINE).unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -136,8 +136,8 @@ impl Running {
     /// Waits for the end. Stdout is read until then, so the process never blocks.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         let rest: Vec<_> = self.lines.iter().collect();
-        let complaints: Vec<_> = self.complaints.iter().collect();
-        (self.child.wait().unwrap(), rest, complaints.join("\n"))
+        let errors: Vec<_> = self.errors.iter().collect();
+        (self.child.wait().unwrap(), rest, errors.join("\n"))
     }
 }
 

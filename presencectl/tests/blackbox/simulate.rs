@@ -62,23 +62,28 @@ fn simulated_users_are_measured_and_all_disconnect() {
     ]);
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(run.stderr, "", "no progress bar where there is no terminal");
-    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
-        (&told["v"], &told["ok"], &told["users"], &told["errorCount"]),
+        (
+            &document["v"],
+            &document["ok"],
+            &document["users"],
+            &document["errorCount"]
+        ),
         (&json!(1), &json!(true), &json!(10), &json!(0))
     );
-    assert!(told["changes"].as_u64().unwrap() > 5, "{told}");
-    assert!(told["changeToAck"]["count"].as_u64().unwrap() > 5, "{told}");
-    assert!(told["connect"]["p99Ms"].as_f64().unwrap() > 0.0, "{told}");
-    let connects = told["connects"].as_u64().unwrap();
+    assert!(document["changes"].as_u64().unwrap() > 5, "{document}");
+    assert!(document["changeToAck"]["count"].as_u64().unwrap() > 5, "{document}");
+    assert!(document["connect"]["p99Ms"].as_f64().unwrap() > 0.0, "{document}");
+    let connects = document["connects"].as_u64().unwrap();
     let sockets = daemon
         .requests()
         .iter()
         .filter(|request| request.line == "GET /ws")
         .count() as u64;
-    assert_eq!(sockets, connects, "nobody comes only to try");
+    assert_eq!(sockets, connects, "no connection is made only as a test");
     let clean = ends.lock().unwrap().iter().filter(|end| **end == Some(1000)).count();
-    assert!(clean >= 5, "{clean} of {connects} said goodbye");
+    assert!(clean >= 5, "{clean} of {connects} closed cleanly");
     for request in daemon.requests().iter().filter(|request| request.line == "GET /ws") {
         assert!(
             request.header("authorization").unwrap().starts_with("Bearer "),
@@ -145,7 +150,7 @@ fn too_many_errors_fail_the_run() {
     );
     let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.stdout.contains("which is too much"), "{run:?}");
+    assert!(run.stdout.contains("above the limit of 1 %"), "{run:?}");
 }
 
 #[test]
@@ -153,5 +158,5 @@ fn more_users_than_the_connection_limit_are_rejected() {
     let daemon = FakeDaemon::start(|_| ok(&stats()));
     let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("room for 100 people"), "{run:?}");
+    assert!(run.stderr.contains("allows 100 simulated users"), "{run:?}");
 }

@@ -8,7 +8,7 @@ use crate::machine::Machine;
 
 /// A daemon with alice that rejects every request.
 fn of_alice() -> FakeDaemon {
-    let refuse = |_: &Request| problem(503, "store_unavailable", "these very words");
+    let refuse = |_: &Request| problem(503, "store_unavailable", "the detail of the problem");
     FakeDaemon::start_with_sockets(refuse, |mut socket, _| {
         assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
         say(
@@ -103,7 +103,7 @@ fn a_snapshot_of_a_user_shows_errors() {
     let run = machine.run(&["watch", "--once", "--user", "bob"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
-        run.stdout.contains("bob") && run.stdout.contains("these very words"),
+        run.stdout.contains("bob") && run.stdout.contains("the detail of the problem"),
         "{}",
         run.stdout
     );

@@ -152,8 +152,8 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
     let mut dataset = Dataset::new(&COLUMNS);
     for check in checks {
         dataset.push(vec![
-            Cell::Word(check.name.to_owned()),
-            Cell::Word(check.result.name().to_owned()),
+            Cell::Text(check.name.to_owned()),
+            Cell::Text(check.result.name().to_owned()),
             Cell::Hostile(check.found.clone()),
             check.fix.clone().map_or(Cell::Empty, Cell::Hostile),
         ]);

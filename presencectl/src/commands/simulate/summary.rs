@@ -114,7 +114,7 @@ fn dataset(document: &SimulationDocument<'_>) -> Dataset {
         ("change to watcher", document.change_to_delivery),
     ] {
         dataset.push(vec![
-            Cell::Word(name.to_owned()),
+            Cell::Text(name.to_owned()),
             Cell::Number(percentiles.count),
             Cell::Decimal(percentiles.p50_ms),
             Cell::Decimal(percentiles.p90_ms),

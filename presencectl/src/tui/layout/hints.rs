@@ -8,7 +8,7 @@ use super::Layout;
 use crate::output::escape::escape;
 
 /// Room for the reconnect key `R try now`, whatever else the footer shows.
-const FIRST_KEY_COLUMNS: usize = 11;
+const FIRST_KEY_COLUMNS: usize = 13;
 
 /// A key hint with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

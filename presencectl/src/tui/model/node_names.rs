@@ -67,20 +67,20 @@ mod tests {
     #[test]
     fn unused_names_are_replaced_and_used_ones_stay() {
         let mut nodes = NodeNames::default();
-        let word = |number: usize| [format!("node-{number}")];
-        let first = nodes.number(&word(0), std::iter::empty());
+        let name = |number: usize| [format!("node-{number}")];
+        let first = nodes.number(&name(0), std::iter::empty());
         for number in 1..3 * NODES_MAX {
-            let own = nodes.number(&word(number), std::iter::once(first));
-            assert_eq!(nodes.name(own), word(number)[0]);
+            let own = nodes.number(&name(number), std::iter::once(first));
+            assert_eq!(nodes.name(own), name(number)[0]);
             assert_eq!(nodes.name(first), "node-0");
         }
         assert_eq!(nodes.names.len(), NODES_MAX);
         let last = nodes.free.pop().unwrap();
         nodes.free.push(last);
         let again = nodes.number(&[nodes.name(last).to_owned()], std::iter::empty());
-        let other = nodes.number(&word(usize::MAX - 1), std::iter::empty());
+        let other = nodes.number(&name(usize::MAX - 1), std::iter::empty());
         assert!(again == last && other != last, "a name that came back is in use");
         nodes.free.clear();
-        assert_eq!(nodes.number(&word(usize::MAX), 0..2000), 0, "all are in use");
+        assert_eq!(nodes.number(&name(usize::MAX), 0..2000), 0, "all are in use");
     }
 }

@@ -217,7 +217,7 @@ fn sessions(sessions: &SessionStats, verbosity: Verbosity) -> String {
     let in_grace = count(sessions.in_grace);
     if verbosity == Verbosity::Short {
         let all = counted(connections.saturating_add(reports), "session");
-        return format!(" · {all}, {in_grace} in grace period");
+        return format!(" · {all}, {in_grace} in grace");
     }
     let (connections, reports) = (counted(connections, "connection"), counted(reports, "report"));
     let mut text = format!(" · {connections}, {reports}, {in_grace} in grace period");

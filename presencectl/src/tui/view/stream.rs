@@ -13,14 +13,14 @@ use crate::output::escape::escape;
 use crate::output::time;
 
 /// From this width on the previous status has its name; else it is only a sign.
-const WORDS_COLUMNS: usize = 90;
+const NAMES_COLUMNS: usize = 90;
 /// From this width on the columns are aligned.
 const ALIGNED_COLUMNS: usize = 60;
 /// A time or date, and a blank.
 const TIME_COLUMNS: usize = 11;
 /// Sign and name, or two names.
 const CHANGE_COLUMNS: usize = 20;
-const CHANGE_WORDS_COLUMNS: usize = 35;
+const CHANGE_NAMES_COLUMNS: usize = 35;
 /// The longest reason, with blanks.
 const REASON_COLUMNS: usize = 12;
 /// A minimum for the id, however long the change; a maximum of the length of a UUID, so that the change is not too far
@@ -76,7 +76,7 @@ fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> 
     let change_width: usize = spans.iter().map(Span::width).sum();
     // Aligned if there is room, else the id takes what the change leaves.
     let (user_columns, change_columns) = match width {
-        WORDS_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_WORDS_COLUMNS),
+        NAMES_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_NAMES_COLUMNS),
         ALIGNED_COLUMNS.. => {
             let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
             (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
@@ -128,7 +128,7 @@ fn change_spans(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'s
         Some(to) => {
             let from = match width {
                 // Padded to the longest name, so that the arrows are aligned.
-                WORDS_COLUMNS.. => format!("{:<16}", format::status(change.from)),
+                NAMES_COLUMNS.. => format!("{:<16}", format::status(change.from)),
                 _ => format::sign(change.from).to_owned(),
             };
             vec![
@@ -146,7 +146,7 @@ fn change_spans(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'s
     };
     if let Some(status) = change.custom_status.filter(|status| !is_shown(status)) {
         let label = match width {
-            ALIGNED_COLUMNS.. => "custom status",
+            NAMES_COLUMNS.. => "custom status",
             _ => "custom",
         };
         pieces.push(span(format!(" {label} {}", status.as_str()), theme.faint()));

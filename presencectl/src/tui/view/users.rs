@@ -97,7 +97,7 @@ fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
         (None, query) => pieces.push(span(format!("/{} ", cut(&escape(query), room)), theme.matched())),
     }
     if table.order().is_none() {
-        pieces.push(span("by match ", theme.faint()));
+        pieces.push(span("best match first ", theme.faint()));
     }
     if model.paused_since.is_some() {
         let changed = model.known_users.unapplied_changes() as u64;

@@ -26,7 +26,7 @@ fn shown(model: &Model) -> String {
 
 fn lost(model: &mut Model) {
     let lost = StreamEvent::Lost {
-        why: "lost the daemon: connection reset by peer".to_owned(),
+        why: "connection lost: connection reset by peer".to_owned(),
         retry_in: Duration::from_millis(1200),
     };
     tell(model, Message::Stream(lost));
@@ -89,14 +89,14 @@ fn each_rule_has_its_reason_and_shows_the_next_change() {
         };
         explained(&mut model, explain);
         let shown = shown(&model);
-        let because = shown.lines().find(|line| line.contains("because ")).unwrap().to_owned();
+        let text = shown.lines().find(|line| line.contains("reason: ")).unwrap().to_owned();
         let head = format!("{}  rule {rule}, {}", status.as_str(), reason.as_str());
         assert!(
             shown.contains(&head) && shown.contains("next  in 3m 30s OFFLINE"),
             "{shown}"
         );
-        assert!(!seen.contains(&because), "{because}");
-        seen.push(because);
+        assert!(!seen.contains(&text), "{text}");
+        seen.push(text);
     }
 }
 
@@ -142,7 +142,7 @@ fn a_countdown_continues_between_responses() {
     tell(&mut model, Message::Tick(at(3)));
     let later = shown(&model);
     assert!(
-        later.contains("idle in 47s") && later.contains("count for 1s"),
+        later.contains("idle in 47s") && later.contains("grace period ends in 1s"),
         "{later}"
     );
 }
@@ -164,7 +164,7 @@ fn a_lost_connection_is_drawn_with_the_last_data() {
 
 #[test]
 fn a_long_error_never_truncates_the_suggestion() {
-    let why = "the daemon says no, ".repeat(9);
+    let why = "the daemon rejects this, ".repeat(9);
     let mut model = crowd(80, 24);
     let lost = StreamEvent::Lost {
         why: why.clone(),
@@ -176,7 +176,7 @@ fn a_long_error_never_truncates_the_suggestion() {
             .lines()
             .next()
             .unwrap()
-            .ends_with(" STALE 0s  next try in 1.2 s")
+            .ends_with(" STALE 0s  retry in 1.2 s")
     );
     let next = "start the daemon with `presenced`, or name another server".to_owned();
     let ended = StreamEvent::Ended {
@@ -185,7 +185,7 @@ fn a_long_error_never_truncates_the_suggestion() {
     };
     tell(&mut model, Message::Stream(ended));
     let bottom = shown(&model).lines().last().unwrap().to_owned();
-    assert!(bottom.starts_with("R try now") && bottom.ends_with(&next), "{bottom}");
+    assert!(bottom.starts_with("R retry now") && bottom.ends_with(&next), "{bottom}");
 }
 
 #[test]
@@ -197,14 +197,14 @@ fn a_store_problem_precedes_the_other_figures() {
     tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     let line = shown(&model).lines().nth(5).unwrap().to_owned();
     assert!(
-        line.contains("STORE TAKES NO WRITES  the disk is full") && line.contains("12/s"),
+        line.contains("STORE NOT WRITABLE  the disk is full") && line.contains("12/s"),
         "{line}"
     );
     tell(
         &mut model,
         Message::Response(Response::Stats(Err("too slow".to_owned()))),
     );
-    assert!(shown(&model).contains("no numbers: too slow"));
+    assert!(shown(&model).contains("no statistics: too slow"));
 }
 
 #[test]
@@ -257,21 +257,21 @@ fn a_change_of_a_user_with_a_long_id_is_visible() {
         tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
         // A custom status without a change of status is shown too.
-        let mut chosen = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
-        chosen.custom_status = Some(presence::CustomStatus::Idle);
-        let users = vec![presence::wire::record::Update::Record(chosen)];
+        let mut changed = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
+        changed.custom_status = Some(presence::CustomStatus::Idle);
+        let users = vec![presence::wire::record::Update::Record(changed)];
         tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
-        assert!(shown(&model).contains(" chose IDLE"), "{}", shown(&model));
+        assert!(shown(&model).contains(" custom IDLE"), "{}", shown(&model));
     }
 }
 
 #[test]
 fn a_change_by_custom_status_has_its_reason() {
     let mut model = live((120, 40), vec![record("alice", Status::Online, 5)]);
-    let mut chosen = record("alice", Status::Idle, 6);
-    (chosen.reason, chosen.since) = (Some(Reason::Custom), Some(WALL));
-    chosen.custom_status = Some(CustomStatus::Idle);
-    let users = vec![presence::wire::record::Update::Record(chosen)];
+    let mut changed = record("alice", Status::Idle, 6);
+    (changed.reason, changed.since) = (Some(Reason::Custom), Some(WALL));
+    changed.custom_status = Some(CustomStatus::Idle);
+    let users = vec![presence::wire::record::Update::Record(changed)];
     tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     assert!(shown(&model).contains("alice ● → ◐ IDLE  custom"), "{}", shown(&model));
 }
