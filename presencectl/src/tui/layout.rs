@@ -168,7 +168,7 @@ pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>
     const BY_WORTH: [UserColumn; 7] = [
         UserColumn::Status,
         UserColumn::Since,
-        UserColumn::Why,
+        UserColumn::Reason,
         UserColumn::LastActive,
         UserColumn::Sessions,
         UserColumn::LastSeen,
@@ -212,7 +212,7 @@ const fn width_of(column: UserColumn, times: TimeDisplay) -> u16 {
         UserColumn::User => USER_COLUMNS_MIN,
         // A sign, a blank, the longest name.
         UserColumn::Status => 16,
-        UserColumn::Why => 10,
+        UserColumn::Reason => 10,
         UserColumn::Since | UserColumn::LastActive | UserColumn::LastSeen => match times {
             // "05:37:06Z" or "2026-11-22".
             TimeDisplay::Absolute => 11,

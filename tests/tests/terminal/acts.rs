@@ -43,16 +43,16 @@ async fn a_kick_asks_first_and_is_done_only_after_a_yes() {
     for no in ["n", "Enter", "Escape", "q"] {
         scene.terminal.text("K");
         scene.terminal.shows("Kick").await;
-        scene.terminal.shows("No, leave").await;
+        scene.terminal.shows("No, cancel").await;
         scene.terminal.press(&[no]).await;
         scene
             .terminal
-            .until("the question is gone", |screen| !screen.contains("No, leave"))
+            .until("the question is gone", |screen| !screen.contains("No, cancel"))
             .await;
     }
     assert_eq!(scene.daemon.rest().record("bob").await.status, Status::Online);
     scene.terminal.text("K");
-    scene.terminal.shows("No, leave").await;
+    scene.terminal.shows("No, cancel").await;
     scene.terminal.text("y");
     assert_eq!(scene.sockets[1].goodbye().await.0, 4003);
     // Selected, so still there, as who is no longer.
@@ -131,7 +131,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.daemon.rest().choose("zoe", "IDLE").await;
     scene.until("zoe is idle", |table| table.says("zoe", "IDLE")).await;
     scene.terminal.text("x1");
-    scene.terminal.shows("wrote 3 users").await;
+    scene.terminal.shows("exported 3 users").await;
     let csv = wait_until("a CSV is written", async || written(&scene, "csv").pop()).await;
     let name = csv.file_name().unwrap().to_str().unwrap();
     scene.terminal.shows(name).await;
@@ -147,7 +147,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.terminal.text("2");
     scene.until("only IDLE", |table| table.users() == ["zoe"]).await;
     scene.terminal.text("x2");
-    scene.terminal.shows("wrote 1 user").await;
+    scene.terminal.shows("exported 1 user").await;
     let json = wait_until("a JSON is written", async || written(&scene, "json").pop()).await;
     let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(document["v"], 1);
@@ -157,7 +157,7 @@ async fn what_is_shown_is_written_as_csv_and_as_json() {
     scene.terminal.text("0");
     scene.terminal.keys(&["Tab"]);
     scene.terminal.text("x1");
-    scene.terminal.shows("wrote 1 change").await;
+    scene.terminal.shows("exported 1 change").await;
     let stream = wait_until("the stream is written", async || {
         written(&scene, "csv").into_iter().find(|path| *path != csv)
     });

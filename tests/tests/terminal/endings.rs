@@ -19,7 +19,7 @@ async fn left_as_it_was(end: impl AsyncFn(&Scene, Process)) -> String {
     assert!(!scene.terminal.screen().contains("before-the-dashboard"));
     let program = scene.terminal.program().await;
     scene.terminal.keys(&["Down", "Enter", "?"]);
-    scene.terminal.shows("In every panel").await;
+    scene.terminal.shows("In all panels").await;
     scene.terminal.press(&["Escape"]).await;
     end(&scene, program).await;
     scene.terminal.prompt().await;

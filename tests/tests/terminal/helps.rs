@@ -8,13 +8,13 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
     for size in [(80, 24), (120, 40), (200, 120)] {
         let scene = Scene::with(&["alice"], size).await;
         scene.terminal.keys(&["?"]);
-        let mut seen = scene.terminal.shows("In every panel").await;
-        while !seen.contains("In this help") {
+        let mut seen = scene.terminal.shows("In all panels").await;
+        while !seen.contains("In the help") {
             let before = scene.terminal.screen();
             scene.terminal.keys(&["NPage"]);
             seen += &scene.terminal.until("further down", |screen| screen != before).await;
         }
-        for known in ["search a user", "kick", "Ctrl-C", "PgDn", "Space"] {
+        for known in ["search for a user", "kick", "Ctrl-C", "PgDn", "Space"] {
             assert!(seen.contains(known), "{known}");
         }
         for close in ["Escape", "?", "q", "F1"] {
@@ -24,10 +24,10 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
                 .await;
             scene
                 .terminal
-                .until("the help is closed", |screen| !screen.contains("In every panel"))
+                .until("the help is closed", |screen| !screen.contains("In all panels"))
                 .await;
             scene.terminal.keys(&["F1"]);
-            scene.terminal.shows("In every panel").await;
+            scene.terminal.shows("In all panels").await;
         }
     }
 }
@@ -40,19 +40,19 @@ async fn the_palette_finds_a_command_by_a_word_and_does_it() {
     scene.terminal.text(":");
     scene.terminal.shows("explain: why").await;
     scene.terminal.text("only ");
-    scene.terminal.shows("filter: only ONLINE").await;
+    scene.terminal.shows("filter: ONLINE only").await;
     scene.terminal.text("idle");
     scene
         .terminal
         .until("one is found", |screen| {
-            screen.contains("filter: only IDLE") && !screen.contains("filter: only ONLINE")
+            screen.contains("filter: IDLE only") && !screen.contains("filter: ONLINE only")
         })
         .await;
     scene.terminal.keys(&["Enter"]);
     scene.until("only bob", |table| table.users() == ["bob"]).await;
     scene.terminal.keys(&["C-p"]);
-    scene.terminal.text("whoever");
-    scene.terminal.shows("filter: whoever is present").await;
+    scene.terminal.text("all present");
+    scene.terminal.shows("filter: all present users").await;
     scene.terminal.keys(&["Enter"]);
     scene.until("both", |table| table.users().len() == 2).await;
     scene.terminal.text(":sort by sess");

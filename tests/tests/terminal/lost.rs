@@ -38,7 +38,7 @@ async fn a_lost_daemon_leaves_the_last_picture_with_its_age_and_its_return_makes
         // Keys work, and what can't be done is said.
         scene.terminal.keys(&["Down"]);
         scene.terminal.text("c");
-        scene.terminal.shows("not reached").await;
+        scene.terminal.shows("not connected").await;
 
         scene.daemon.start_again().await;
         let ready = Stopwatch::start();
@@ -115,7 +115,7 @@ async fn a_daemon_that_hangs_is_noticed_and_a_key_tries_at_once() {
         .until("all is right again", |screen| !screen.contains("STALE"))
         .await;
     scene.terminal.text("R");
-    scene.terminal.shows("reached already").await;
+    scene.terminal.shows("already connected").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

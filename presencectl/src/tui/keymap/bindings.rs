@@ -178,7 +178,12 @@ pub(crate) static BINDINGS: &[Binding] = &[
         Action::Sort(UserColumn::Status),
         "sort by status",
     ),
-    bind(KeyContext::Users, &[], Action::Sort(UserColumn::Why), "sort by reason"),
+    bind(
+        KeyContext::Users,
+        &[],
+        Action::Sort(UserColumn::Reason),
+        "sort by reason",
+    ),
     bind(KeyContext::Users, &[], Action::Sort(UserColumn::Since), "sort by since"),
     bind(
         KeyContext::Users,

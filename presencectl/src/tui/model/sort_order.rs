@@ -29,7 +29,7 @@ impl SortOrder {
             UserColumn::LastActive => return time_key(row.last_active, self.is_descending),
             UserColumn::LastSeen => return time_key(row.last_seen, self.is_descending),
             UserColumn::Status => row.status as i64,
-            UserColumn::Why => row.reason.map_or(i64::MAX, |reason| reason as i64),
+            UserColumn::Reason => row.reason.map_or(i64::MAX, |reason| reason as i64),
             UserColumn::Sessions => i64::from(row.sessions),
             UserColumn::Node => known_users.node_rank(row),
         };

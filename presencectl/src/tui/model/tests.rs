@@ -97,7 +97,7 @@ fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
         UserColumn::User if order.is_descending => rows.reverse(),
         UserColumn::User => {}
         UserColumn::Status => rows.sort_by_key(|row| number(row.status as i64)),
-        UserColumn::Why => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
+        UserColumn::Reason => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
         UserColumn::Since => rows.sort_by_key(|row| time(row.since)),
         UserColumn::LastActive => rows.sort_by_key(|row| time(row.last_active)),
         UserColumn::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),

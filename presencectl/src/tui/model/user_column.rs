@@ -6,7 +6,7 @@ pub(crate) enum UserColumn {
     #[default]
     User,
     Status,
-    Why,
+    Reason,
     Since,
     LastActive,
     LastSeen,
@@ -18,7 +18,7 @@ impl UserColumn {
     pub(crate) const ALL: [Self; 8] = [
         Self::User,
         Self::Status,
-        Self::Why,
+        Self::Reason,
         Self::Since,
         Self::LastActive,
         Self::LastSeen,
@@ -30,7 +30,7 @@ impl UserColumn {
         match self {
             Self::User => "USER",
             Self::Status => "STATUS",
-            Self::Why => "WHY",
+            Self::Reason => "REASON",
             Self::Since => "SINCE",
             Self::LastActive => "LAST ACTIVE",
             Self::LastSeen => "LAST SEEN",

@@ -164,7 +164,7 @@ fn cell(model: &Model, row: &Row, (place, y): (ColumnArea, u16), painter: &mut P
             return painter.text_right(at, place.width, &count, Style::new());
         }
         UserColumn::Status => (format::status(row.status), status),
-        UserColumn::Why => match (row.note, row.reason) {
+        UserColumn::Reason => match (row.note, row.reason) {
             (Some(note), _) => (note.to_owned(), theme.unusual()),
             (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
         },

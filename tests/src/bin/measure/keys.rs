@@ -61,7 +61,7 @@ async fn press(pty: &mut Pty, turn: usize, key: &[u8], is_done: impl Fn(&vt100::
 
 /// Opens the help and closes it.
 pub(crate) async fn help(what: &'static str, pty: &mut Pty) -> Latencies {
-    let is_open = |screen: &vt100::Screen| screen.contents().contains("In every panel");
+    let is_open = |screen: &vt100::Screen| screen.contents().contains("In all panels");
     let mut times = Vec::new();
     for turn in 0..KEYS / 2 {
         times.push(press(pty, turn, b"?", is_open).await);
