@@ -19,8 +19,9 @@ fn stats() -> Value {
            "limits": {"maxConnections": 100, "openFiles": 20000}})
 }
 
-/// Serves one simulated user; returns the close code, `None` if the connection was dropped.
-fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
+/// Serves one simulated user and records the close code, `None` if the connection was dropped. The code is recorded before
+/// the close is answered, which the client waits for: so it is there when the run has ended.
+fn serve(mut socket: Socket, revisions: &AtomicU64, ends: &Ends) {
     loop {
         match socket.read() {
             Ok(Message::Text(text)) => {
@@ -36,11 +37,12 @@ fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
                 }
             }
             Ok(Message::Close(frame)) => {
+                ends.lock().unwrap().push(frame.map(|frame| frame.code.into()));
                 let _ = socket.flush();
-                return frame.map(|frame| frame.code.into());
+                return;
             }
             Ok(_) => {}
-            Err(_) => return None,
+            Err(_) => return ends.lock().unwrap().push(None),
         }
     }
 }
@@ -129,8 +131,7 @@ fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
         |_| ok(&stats()),
         move |socket, _| {
             sender.send(()).unwrap();
-            let end = serve(socket, &revisions);
-            kept.lock().unwrap().push(end);
+            serve(socket, &revisions, &kept);
         },
     );
     (daemon, ends, welcomed)
@@ -142,7 +143,7 @@ fn too_many_errors_fail_the_run() {
         |_| ok(&stats()),
         |mut socket, number| {
             if number == 0 {
-                serve(socket, &AtomicU64::new(1));
+                serve(socket, &AtomicU64::new(1), &Ends::default());
             } else {
                 let _ = socket.close(None);
             }
