@@ -49,9 +49,9 @@ impl Poll {
 
     const fn of(request: &Effect) -> Option<Self> {
         match request {
-            Effect::AskStats => Some(Self::Stats),
-            Effect::AskRecords(_) => Some(Self::Records),
-            Effect::AskExplain(_) => Some(Self::Explain),
+            Effect::FetchStats => Some(Self::Stats),
+            Effect::FetchRecords(_) => Some(Self::Records),
+            Effect::FetchExplanation(_) => Some(Self::Explain),
             _ => None,
         }
     }
@@ -186,8 +186,8 @@ impl Backend {
     async fn respond(&self, request: Effect) -> Option<Response> {
         let rest = Arc::clone(&*self.rest.read().await);
         Some(match request {
-            Effect::AskStats => return self.ask_stats(&rest).await,
-            Effect::AskRecords(users) => match rest.query(&users).await {
+            Effect::FetchStats => return self.fetch_stats(&rest).await,
+            Effect::FetchRecords(users) => match rest.query(&users).await {
                 Ok(answer) => Response::Records {
                     now: answer.now,
                     records: answer.users,
@@ -195,7 +195,7 @@ impl Backend {
                 // The poll for statistics reports that the daemon does not respond.
                 Err(_) => Response::RecordsFailed,
             },
-            Effect::AskExplain(user) => {
+            Effect::FetchExplanation(user) => {
                 let result = rest
                     .explain(&user)
                     .await
@@ -219,7 +219,7 @@ impl Backend {
         })
     }
 
-    async fn ask_stats(&self, rest: &Rest) -> Option<Response> {
+    async fn fetch_stats(&self, rest: &Rest) -> Option<Response> {
         let start = clock::instant();
         let stats = rest.stats().await;
         if stats.is_ok() {

@@ -16,11 +16,11 @@ pub(crate) enum Effect {
     /// Retry the connection now.
     Reconnect,
     /// Request the daemon's statistics.
-    AskStats,
+    FetchStats,
     /// Request the current records of at most 1000 users.
-    AskRecords(Vec<UserId>),
+    FetchRecords(Vec<UserId>),
     /// Request an explanation.
-    AskExplain(UserId),
+    FetchExplanation(UserId),
     /// Set a custom status.
     SetStatus {
         user: UserId,

@@ -285,9 +285,9 @@ impl<S: FnMut(ScreenCommand<'_>) -> io::Result<()>> Dashboard<S> {
 /// The response to a request that was not carried out: the model must not wait for one that never comes.
 pub(super) fn failed_response(request: Effect, why: String) -> Response {
     match request {
-        Effect::AskStats => Response::Stats(Err(why)),
-        Effect::AskRecords(_) => Response::RecordsFailed,
-        Effect::AskExplain(user) => Response::Explained { user, result: Err(why) },
+        Effect::FetchStats => Response::Stats(Err(why)),
+        Effect::FetchRecords(_) => Response::RecordsFailed,
+        Effect::FetchExplanation(user) => Response::Explained { user, result: Err(why) },
         _ => Response::Failed(why),
     }
 }

@@ -37,7 +37,7 @@ fn a_context_is_added_used_shown_and_removed() {
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!fs::read_to_string(&config).unwrap().contains("another-secret"));
 
-    assert_eq!(machine.run(&["get", "alice"]).code, 3, "adding does not choose");
+    assert_eq!(machine.run(&["get", "alice"]).code, 3, "adding does not select");
     assert_eq!(machine.run(&["--context", "prod", "get", "alice"]).code, 0);
     assert_eq!(machine.run(&["context", "use", "prod"]).code, 0);
     assert_eq!(machine.run(&["set-status", "idle"]).code, 0);
@@ -60,11 +60,7 @@ fn a_context_is_added_used_shown_and_removed() {
 
     assert_eq!(machine.run(&["--context", "local", "get", "alice"]).code, 3);
     assert_eq!(machine.run(&["context", "remove", "prod"]).code, 0);
-    assert_eq!(
-        machine.run(&["get", "alice"]).code,
-        3,
-        "the local daemon is meant again"
-    );
+    assert_eq!(machine.run(&["get", "alice"]).code, 3, "the local daemon is used again");
     assert!(
         daemon
             .requests()

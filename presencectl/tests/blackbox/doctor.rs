@@ -132,7 +132,7 @@ fn files_readable_by_others_are_found_with_the_fix() {
     assert_eq!(
         diagnosed(&machine, "reachable").1["result"],
         "ok",
-        "the daemon is checked all the same"
+        "the daemon is still checked"
     );
 }
 

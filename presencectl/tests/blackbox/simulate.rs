@@ -63,7 +63,7 @@ fn simulated_users_are_measured_and_all_disconnect() {
         "json",
     ]);
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(run.stderr, "", "no progress bar where there is no terminal");
+    assert_eq!(run.stderr, "", "no progress bar without a terminal");
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
         (

@@ -146,7 +146,7 @@ impl PeerSocket {
 pub(crate) async fn refuse(mut tcp: TcpStream, status: u16) {
     let mut request = [0; 4096];
     assert!(in_time(tcp.read(&mut request)).await.unwrap() > 0);
-    let body = json!({"type": "about:blank", "status": status, "code": "some_code", "detail": "said no"}).to_string();
+    let body = json!({"type": "about:blank", "status": status, "code": "some_code", "detail": "rejected"}).to_string();
     let head = format!(
         "HTTP/1.1 {status} No\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -163,12 +163,12 @@ struct RunningFollower {
 
 impl RunningFollower {
     fn start(mut follower: Follower, first: Option<Connection>) -> Self {
-        let (tell, events) = unbounded_channel();
+        let (sender, events) = unbounded_channel();
         let now = std::sync::Arc::new(Notify::new());
-        let told = std::sync::Arc::clone(&now);
+        let retry_now = std::sync::Arc::clone(&now);
         let ended = spawn_local(async move {
-            let tell = async |event| tell.send(event).map_err(|_| Failure::PipeClosed);
-            follower.follow(first, &told, tell).await
+            let sender = async |event| sender.send(event).map_err(|_| Failure::PipeClosed);
+            follower.follow(first, &retry_now, sender).await
         });
         Self { ended, events, now }
     }
@@ -215,7 +215,10 @@ fn an_interactive_follower_reconnects_soon_and_resumes() {
         ));
         socket.send(&goodbye()).await;
         socket.close(1012).await;
-        assert!(following.lost().await <= longest, "although a minute was asked for");
+        assert!(
+            following.lost().await <= longest,
+            "although the server requested a minute"
+        );
         let mut socket = peer.socket().await;
         assert_eq!(socket.receive().await["since"], "7.1");
         assert!(matches!(

@@ -35,7 +35,7 @@ impl ServedBackend {
     async fn until<T>(&mut self, is_such: impl Fn(Message) -> Option<T>) -> T {
         loop {
             let Some(Input::Message(message)) = in_time(self.inputs.recv()).await else {
-                panic!("it ended")
+                panic!("the backend ended")
             };
             if let Some(found) = is_such(message) {
                 return found;
@@ -76,7 +76,7 @@ fn a_newer_poll_replaces_the_pending_one_without_delays() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, mut socket) = ServedBackend::new(&peer).await;
-        backend.request(Effect::AskExplain(user("ann"))).await;
+        backend.request(Effect::FetchExplanation(user("ann"))).await;
         let mut older = peer.connection().await;
         assert!(head(&mut older).await.starts_with("GET /api/presence/ann/explain "));
         // The stream and other requests continue.
@@ -88,19 +88,19 @@ fn a_newer_poll_replaces_the_pending_one_without_delays() {
         refuse(peer.connection().await, 503).await;
         assert_eq!(
             backend.response().await,
-            Response::Failed("\"bob\": said no (some_code)".into())
+            Response::Failed("\"bob\": rejected (some_code)".into())
         );
-        backend.request(Effect::AskExplain(user("bob"))).await;
+        backend.request(Effect::FetchExplanation(user("bob"))).await;
         refuse(peer.connection().await, 503).await;
         let expected = Response::Explained {
             user: user("bob"),
-            result: Err("said no (some_code)".into()),
+            result: Err("rejected (some_code)".into()),
         };
         assert_eq!(backend.response().await, expected);
         assert_eq!(
             in_time(older.read(&mut [0; 8])).await.unwrap(),
             0,
-            "nobody waits for it"
+            "the older request was aborted"
         );
     });
 }
@@ -129,11 +129,11 @@ fn failed_statistics_have_no_round_trip_time() {
     run(async {
         let peer = Peer::new().await;
         let (mut backend, _socket) = ServedBackend::new(&peer).await;
-        backend.request(Effect::AskStats).await;
+        backend.request(Effect::FetchStats).await;
         refuse(peer.connection().await, 503).await;
         assert!(
             matches!(backend.response().await, Response::Stats(Err(_))),
-            "of none there is no time"
+            "a failed request has no round trip time"
         );
     });
 }
@@ -174,7 +174,7 @@ fn a_poll_without_a_response_times_out() {
         let (input, _inputs) = channel(INPUTS_MAX);
         let backend = Backend::new(peer.finder(), target, input).unwrap();
         let patience = Duration::from_millis(50);
-        let asked = backend.respond_within(Effect::AskStats, patience);
+        let asked = backend.respond_within(Effect::FetchStats, patience);
         let hung = async {
             let mut hung = peer.connection().await;
             head(&mut hung).await;

@@ -200,7 +200,7 @@ fn screen_effects_go_to_the_screen_and_requests_to_the_backend() {
     running.send(connected());
     running.send(snapshot(&["alice"]));
     running.until(|command| matches!(command, Recorded::Draw { users: 1, .. }));
-    assert_eq!(running.requests.blocking_recv(), Some(Effect::AskStats));
+    assert_eq!(running.requests.blocking_recv(), Some(Effect::FetchStats));
     running.send(Message::Resized(SIZE));
     running.until(|command| *command == Recorded::Repaint);
     running.press(Key::ctrl('l'));
@@ -229,11 +229,11 @@ fn a_request_that_does_not_fit_the_queue_gets_a_failed_response() {
     running.press(Key::char('q'));
     running.ends();
     assert_eq!(
-        failed_response(Effect::AskRecords(Vec::new()), "x".into()),
+        failed_response(Effect::FetchRecords(Vec::new()), "x".into()),
         Response::RecordsFailed
     );
     assert!(matches!(
-        failed_response(Effect::AskExplain(user("bob")), "x".into()),
+        failed_response(Effect::FetchExplanation(user("bob")), "x".into()),
         Response::Explained { result: Err(_), .. }
     ));
     assert!(matches!(

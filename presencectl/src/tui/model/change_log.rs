@@ -16,7 +16,7 @@ pub(crate) struct ChangeLog {
     /// The number of the change on the bottom line; `None` follows the newest.
     anchor: Option<u64>,
     /// The total at the start of the pause; `None` if not paused.
-    held_to: Option<u64>,
+    paused_at: Option<u64>,
     /// Changes evicted from `kept` that were there at the start of the pause, so that they stay visible. Oldest first.
     held: VecDeque<Change>,
     /// The number of the first change in `held`.
@@ -29,14 +29,14 @@ impl ChangeLog {
     /// Appends a change. The scroll position stays.
     pub(crate) fn push(&mut self, change: Change) {
         if self.kept.len() == KEPT_MAX {
-            let is_held = self.held_to.is_some_and(|to| self.oldest() <= to);
-            self.held.extend(self.kept.pop_front().filter(|_| is_held));
+            let is_paused = self.paused_at.is_some_and(|to| self.oldest() <= to);
+            self.held.extend(self.kept.pop_front().filter(|_| is_paused));
         }
         self.kept.push_back(change);
         self.total += 1;
-        let (oldest, held_to) = (self.oldest(), self.held_to.unwrap_or(0));
+        let (oldest, paused_at) = (self.oldest(), self.paused_at.unwrap_or(0));
         // Held changes stay visible although they were evicted.
-        self.anchor = self.anchor.map(|anchor| match anchor <= held_to {
+        self.anchor = self.anchor.map(|anchor| match anchor <= paused_at {
             true => anchor,
             false => anchor.max(oldest),
         });
@@ -57,16 +57,16 @@ impl ChangeLog {
     }
 
     /// Pauses: the visible changes stay.
-    pub(crate) fn hold(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.anchor = Some(self.anchor.unwrap_or(self.total));
-        if self.held_to.is_none() {
-            (self.held_to, self.held_from) = (Some(self.total), self.oldest());
+        if self.paused_at.is_none() {
+            (self.paused_at, self.held_from) = (Some(self.total), self.oldest());
         }
     }
 
     /// Ends the pause and follows the newest change.
-    pub(crate) fn release(&mut self) {
-        self.held_to = None;
+    pub(crate) fn resume(&mut self) {
+        self.paused_at = None;
         self.held = VecDeque::new();
         self.follow();
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_pause_before_the_first_change_hides_it() {
         let mut change_log = ChangeLog::default();
-        change_log.hold();
+        change_log.pause();
         change_log.push(change(1));
         assert_eq!((shown(&change_log, 3), change_log.unseen()), (vec![], 1));
         change_log.follow();
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_pause_keeps_the_view_and_counts_beyond_the_capacity() {
         let mut change_log = change_log(4);
-        change_log.hold();
+        change_log.pause();
         let more = 2 * KEPT_MAX + 100;
         (5..5 + more).for_each(|number| change_log.push(change(number)));
         assert_eq!(
@@ -227,14 +227,14 @@ mod tests {
         assert_eq!(shown(&change_log, 3), [1, 2, 3]);
         change_log.scroll(i64::from(i32::MAX), 3);
         assert!(change_log.is_following());
-        change_log.release();
+        change_log.resume();
         assert_eq!(change_log.all().count(), KEPT_MAX);
     }
 
     #[test]
     fn changes_read_during_a_pause_stay_until_evicted() {
         let mut change_log = change_log(4);
-        change_log.hold();
+        change_log.pause();
         (5..=KEPT_MAX).for_each(|number| change_log.push(change(number)));
         change_log.scroll(6, 3);
         assert_eq!(shown(&change_log, 3), [8, 9, 10]);

@@ -119,9 +119,9 @@ pub(crate) struct Detail {
     /// The number of lines at the last draw. This is the only value that drawing writes: only there it is known how
     /// sentences wrap.
     pub(crate) drawn_lines: Cell<usize>,
-    pub(crate) asked_at: Option<Mono>,
+    pub(crate) requested_at: Option<Mono>,
     /// A request is in progress.
-    pub(crate) is_asked: bool,
+    pub(crate) is_requested: bool,
     /// The user changed since the last request.
     pub(crate) is_outdated: bool,
 }
@@ -135,8 +135,8 @@ impl Detail {
             record: None,
             top: 0,
             drawn_lines: Cell::new(0),
-            asked_at: None,
-            is_asked: false,
+            requested_at: None,
+            is_requested: false,
             is_outdated: true,
         }
     }

@@ -32,7 +32,7 @@ impl SearchQuery {
     }
 
     /// Computes a user's score and caches it by slot; `None` if the user does not match.
-    pub(crate) fn ask(&mut self, slot: Slot, user: &UserId) -> Option<u32> {
+    pub(crate) fn score(&mut self, slot: Slot, user: &UserId) -> Option<u32> {
         let haystack = Utf32Str::new(user.as_str(), &mut self.buffer);
         let score = self.pattern.score(haystack, &mut self.matcher);
         // The exact id ranks first, before ids that differ only in case.
@@ -46,18 +46,18 @@ impl SearchQuery {
     }
 
     /// The cached score of a slot.
-    pub(crate) fn known(&self, slot: Slot) -> Option<u32> {
+    pub(crate) fn cached_score(&self, slot: Slot) -> Option<u32> {
         self.scores.get(slot as usize).copied().flatten()
     }
 
     /// The positions of the matching characters.
-    pub(crate) fn places(&self, user: &UserId) -> Vec<u32> {
-        let (mut places, mut buffer) = (Vec::new(), Vec::new());
+    pub(crate) fn match_positions(&self, user: &UserId) -> Vec<u32> {
+        let (mut positions, mut buffer) = (Vec::new(), Vec::new());
         let haystack = Utf32Str::new(user.as_str(), &mut buffer);
         let mut matcher = Matcher::new(Config::DEFAULT);
-        self.pattern.indices(haystack, &mut matcher, &mut places);
-        places.sort_unstable();
-        places.dedup();
-        places
+        self.pattern.indices(haystack, &mut matcher, &mut positions);
+        positions.sort_unstable();
+        positions.dedup();
+        positions
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Table {
     /// The number of visible rows.
     rows: usize,
     /// Paused: rows keep their places.
-    is_held: bool,
+    is_paused: bool,
     /// The order, filter or search changed: the whole list is rebuilt.
     is_changed: bool,
 }
@@ -107,8 +107,8 @@ impl Table {
         self.is_changed = true;
     }
 
-    pub(crate) const fn set_held(&mut self, is_held: bool) {
-        self.is_held = is_held;
+    pub(crate) const fn set_paused(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
     }
 
     /// The number of listed rows.
@@ -219,7 +219,9 @@ impl Table {
 
     /// The positions in a user's id that match the search.
     pub(crate) fn matched(&self, user: &UserId) -> Vec<u32> {
-        self.query.as_ref().map_or_else(Vec::new, |query| query.places(user))
+        self.query
+            .as_ref()
+            .map_or_else(Vec::new, |query| query.match_positions(user))
     }
 
     /// Applies the changes since the last call. The selected user stays on its line of the screen while other rows
@@ -228,7 +230,7 @@ impl Table {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
         known_users.evict_departed(self.selected.as_ref());
-        if self.is_held && !self.is_changed {
+        if self.is_paused && !self.is_changed {
             return;
         }
         for user in std::mem::take(&mut self.deselected) {

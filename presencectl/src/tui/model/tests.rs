@@ -51,7 +51,7 @@ pub(crate) fn removed(name: &str, revision: u64) -> Update {
 fn started(users: Vec<Update>) -> KnownUsers {
     let mut known_users = KnownUsers::default();
     known_users.begin_snapshot();
-    assert_eq!(known_users.apply(users, NOW), [], "the first picture is no change");
+    assert_eq!(known_users.apply(users, NOW), [], "the first snapshot is no change");
     assert_eq!(known_users.end_snapshot(true, NOW), []);
     known_users
 }
@@ -130,7 +130,7 @@ fn the_merged_table_equals_one_that_is_sorted_anew() {
     for seed in 0..40 {
         let mut rng = Rng::from_seed(seed);
         let (mut known_users, mut table) = (started(vec![]), Table::default());
-        let mut is_held = false;
+        let mut is_paused = false;
         for revision in 1..400_u64 {
             let users = (0..rng.below(4)).map(|_| random_update(&mut rng, revision)).collect();
             known_users.apply(users, NOW);
@@ -149,13 +149,13 @@ fn the_merged_table_equals_one_that_is_sorted_anew() {
                     table.set_order(SortOrder::of(UserColumn::User));
                 }
                 7 | 8 => {
-                    is_held = !is_held;
-                    table.set_held(is_held);
+                    is_paused = !is_paused;
+                    table.set_paused(is_paused);
                 }
                 _ => {}
             }
             table.apply_pending(&mut known_users, 10);
-            if is_held {
+            if is_paused {
                 continue;
             }
             assert_eq!(
@@ -246,12 +246,12 @@ fn a_paused_table_is_unchanged_and_catches_up_afterwards() {
     let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
     let (mut known_users, mut table) = (started(users), Table::default());
     table.apply_pending(&mut known_users, 10);
-    table.set_held(true);
+    table.set_paused(true);
     known_users.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["bob", "cid"]);
     assert_eq!(known_users.unapplied_changes(), 2);
-    table.set_held(false);
+    table.set_paused(false);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
@@ -306,7 +306,7 @@ fn departed_users_are_kept_up_to_a_limit() {
     assert_eq!(table.len(), DEPARTED_MAX);
     assert!(known_users.find(&user("user-00000")).is_none());
     known_users.apply(vec![update("user-00000", Status::Online, 3)], NOW);
-    assert_eq!(known_users.slots(), DEPARTED_MAX + 10, "its place is used again");
+    assert_eq!(known_users.slots(), DEPARTED_MAX + 10, "its slot is reused");
 }
 
 #[test]
@@ -323,6 +323,6 @@ fn responses_refresh_times_and_never_undo_the_stream() {
     assert_eq!((row.status, row.sessions), (Status::Idle, 3));
     assert!(
         known_users.find(&user("bob")).is_none(),
-        "whom the stream did not tell of is not present"
+        "the stream did not report this user"
     );
 }

@@ -10,7 +10,7 @@ use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, TimeDisplay};
 use super::motion::{self, Motion};
-use super::{apply_pending, tell};
+use super::{apply_pending, notify};
 use crate::output::escape::quote;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -75,7 +75,7 @@ fn open(model: &mut Model) {
         motion::select(model, Motion::Lines(0));
     }
     let Some(user) = model.table.selected().cloned() else {
-        return tell(model, "no user is listed", false);
+        return notify(model, "no user is listed", false);
     };
     let was_open = model.detail.as_ref().is_some_and(|detail| detail.user == user);
     explain(model, user);
@@ -116,14 +116,14 @@ fn next_panel(model: &mut Model, steps: usize) {
 fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
-            model.table.set_held(false);
-            model.change_log.release();
+            model.table.set_paused(false);
+            model.change_log.resume();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
             apply_pending(model);
-            model.table.set_held(true);
-            model.change_log.hold();
+            model.table.set_paused(true);
+            model.change_log.pause();
         }
     }
 }
@@ -168,7 +168,7 @@ fn sort(model: &mut Model, action: Action) {
 
 fn reconnect(model: &mut Model) -> Vec<Effect> {
     if matches!(model.connection, ConnectionState::Live | ConnectionState::Loading) {
-        tell(model, "already connected", false);
+        notify(model, "already connected", false);
         return Vec::new();
     }
     // Shows the attempt at once.
@@ -195,7 +195,7 @@ fn open_palette(model: &mut Model) {
 
 fn open_prompt(model: &mut Model, prompt: impl Fn(UserId) -> Prompt) {
     let Some(user) = model.subject().cloned() else {
-        return tell(model, "select a user first (↓, or / to search)", true);
+        return notify(model, "select a user first (↓, or / to search)", true);
     };
     if !can_change(model) {
         return;
@@ -215,20 +215,20 @@ fn current_status(model: &Model, user: &UserId) -> Option<CustomStatus> {
 pub(super) fn can_change(model: &mut Model) -> bool {
     let is_connected = model.is_connected();
     if !is_connected {
-        tell(model, "not connected to the daemon: changes are not possible", true);
+        notify(model, "not connected to the daemon: changes are not possible", true);
     }
     is_connected
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(user) = model.subject().cloned() else {
-        tell(model, "select a user first (↓, or / to search)", true);
+        notify(model, "select a user first (↓, or / to search)", true);
         return Vec::new();
     };
     let text = format!(
         "copied {} (if the terminal allows clipboard access)",
         quote(user.as_str())
     );
-    tell(model, text, false);
+    notify(model, text, false);
     vec![Effect::Copy(user.as_str().to_owned())]
 }

@@ -84,7 +84,7 @@ fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
         }
         (None, Some(input)) => {
             input.insert(text);
-            search::look(model);
+            search::apply_input(model);
         }
         _ => {}
     }
@@ -92,7 +92,7 @@ fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
 }
 
 /// Shows a notice.
-fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
+fn notify(model: &mut Model, text: impl Into<String>, is_error: bool) {
     model.notice = Some(Notice {
         text: text.into(),
         is_error,
@@ -103,15 +103,15 @@ fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
 fn explain_if_due(model: &mut Model) -> Option<Effect> {
     let (now, is_connected) = (model.clock.mono, model.is_connected());
     let detail = model.detail.as_mut()?;
-    let waited = detail.asked_at.map(|at| now.since(at));
+    let waited = detail.requested_at.map(|at| now.since(at));
     let is_due = match waited {
         None => true,
         Some(waited) if detail.is_outdated => waited >= EXPLAIN_AT_MOST_EVERY,
         Some(waited) => waited >= EXPLAIN_EVERY,
     };
-    if !is_connected || detail.is_asked || !is_due {
+    if !is_connected || detail.is_requested || !is_due {
         return None;
     }
-    (detail.asked_at, detail.is_asked, detail.is_outdated) = (Some(now), true, false);
-    Some(Effect::AskExplain(detail.user.clone()))
+    (detail.requested_at, detail.is_requested, detail.is_outdated) = (Some(now), true, false);
+    Some(Effect::FetchExplanation(detail.user.clone()))
 }

@@ -77,7 +77,7 @@ pub(super) fn scroll_stream(model: &mut Model, by: Motion) {
     }
     // While paused, the end of the stream is paused too.
     if model.paused_since.is_some() && model.change_log.is_following() {
-        model.change_log.hold();
+        model.change_log.pause();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::effect::Effect;
 use super::super::message::Response;
 use super::super::model::Model;
-use super::tell;
+use super::notify;
 use super::ticks::on_server_clock;
 
 pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> {
@@ -31,7 +31,7 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
         Response::RecordsFailed => model.pending.records = false,
         Response::Explained { user, result } => {
             if let Some(detail) = model.detail.as_mut().filter(|detail| detail.user == user) {
-                detail.is_asked = false;
+                detail.is_requested = false;
                 match result {
                     Ok(explain) => (detail.explain, detail.error) = (Some(explain), None),
                     Err(why) => detail.error = Some(why),
@@ -42,9 +42,9 @@ pub(super) fn on_response(model: &mut Model, response: Response) -> Vec<Effect> 
             if let Some(detail) = &mut model.detail {
                 detail.is_outdated = true;
             }
-            tell(model, text, false);
+            notify(model, text, false);
         }
-        Response::Failed(text) => tell(model, text, true),
+        Response::Failed(text) => notify(model, text, true),
     }
     Vec::new()
 }

@@ -7,7 +7,7 @@ use super::super::keymap::Action;
 use super::super::model::text_input::TextInput;
 use super::super::model::{Model, Panel};
 use super::motion::{self, Motion};
-use super::{actions, apply_pending, tell};
+use super::{actions, apply_pending, notify};
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(by) = Motion::of(action) {
@@ -16,7 +16,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
     match action {
         Action::Accept => accept(model),
-        Action::Exactly => ask_exactly(model),
+        Action::Exactly => look_up_exact(model),
         Action::Cancel => {
             model.search = None;
             model.table.set_query("");
@@ -30,7 +30,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 /// Applies the typed text.
-pub(super) fn look(model: &mut Model) {
+pub(super) fn apply_input(model: &mut Model) {
     if let Some(input) = &model.search {
         model.table.set_query(input.text());
     }
@@ -40,7 +40,7 @@ fn edit(model: &mut Model, change: impl Fn(&mut TextInput)) {
     if let Some(input) = &mut model.search {
         change(input);
     }
-    look(model);
+    apply_input(model);
 }
 
 /// Ends the input and selects the best match. Without a match, it opens the detail of the user with exactly this id,
@@ -59,23 +59,23 @@ fn accept(model: &mut Model) {
         }
         return;
     }
-    ask_for(model, input.text());
+    look_up(model, input.text());
 }
 
 /// Opens the detail of the user with exactly this id although others match: OFFLINE users are not listed.
-fn ask_exactly(model: &mut Model) {
+fn look_up_exact(model: &mut Model) {
     if let Some(input) = model.search.take_if(|input| !input.text().is_empty()) {
-        ask_for(model, input.text());
+        look_up(model, input.text());
     }
 }
 
-fn ask_for(model: &mut Model, id: &str) {
+fn look_up(model: &mut Model, id: &str) {
     model.table.set_query("");
     match UserId::new(id) {
         Ok(user) => {
             actions::explain(model, user);
             actions::focus(model, Panel::Detail);
         }
-        Err(why) => tell(model, why.to_string(), true),
+        Err(why) => notify(model, why.to_string(), true),
     }
 }

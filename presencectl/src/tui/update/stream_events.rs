@@ -10,7 +10,7 @@ use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
 use super::super::model::{ConnectionState, Daemon, Model, PendingRequests};
 use super::ticks::on_server_clock;
-use super::{apply_pending, tell};
+use super::{apply_pending, notify};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
 
@@ -67,7 +67,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
     let changes = model.known_users.end_snapshot(!resumed, now);
     push(model, changes);
     if model.connection.stale_since().is_some() {
-        tell(model, "reconnected; the data is current", false);
+        notify(model, "reconnected; the data is current", false);
     }
     model.connection = ConnectionState::Live;
     if let Some(detail) = &mut model.detail {
@@ -79,7 +79,7 @@ fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bo
         model.table.select_user(&model.known_users, &user, rows);
     }
     model.pending.stats = true;
-    vec![Effect::AskStats]
+    vec![Effect::FetchStats]
 }
 
 fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
@@ -91,7 +91,7 @@ fn on_lost(model: &mut Model, why: String, retry_in: Duration) {
     };
     // The response will not come.
     if let Some(detail) = &mut model.detail {
-        detail.is_asked = false;
+        detail.is_requested = false;
     }
 }
 

@@ -58,7 +58,7 @@ fn with(names: &[&str]) -> Model {
     let mut model = empty();
     update(&mut model, connected());
     let users = names.iter().map(|name| user_update(name, Status::Online, 1)).collect();
-    assert_eq!(update(&mut model, snapshot(users, false)), [Effect::AskStats]);
+    assert_eq!(update(&mut model, snapshot(users, false)), [Effect::FetchStats]);
     apply_pending(&mut model);
     assert_eq!(model.connection, ConnectionState::Live);
     model

@@ -28,7 +28,7 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     let seconds = usize::try_from(second.saturating_sub(model.second)).unwrap_or(SECONDS_MAX);
     model.second = second;
     count_seconds(model, seconds.min(SECONDS_MAX));
-    ask(model)
+    poll(model)
 }
 
 /// Takes over the server's clock from a message.
@@ -60,19 +60,19 @@ fn count_seconds(model: &mut Model, seconds: usize) {
     model.history.push(sample);
 }
 
-fn ask(model: &mut Model) -> Vec<Effect> {
+fn poll(model: &mut Model) -> Vec<Effect> {
     if !matches!(model.connection, ConnectionState::Live) {
         return Vec::new();
     }
     let mut effects = Vec::new();
     if !std::mem::replace(&mut model.pending.stats, true) {
-        effects.push(Effect::AskStats);
+        effects.push(Effect::FetchStats);
     }
-    effects.extend(refresh(model));
+    effects.extend(poll_records(model));
     effects
 }
 
-fn refresh(model: &mut Model) -> Option<Effect> {
+fn poll_records(model: &mut Model) -> Option<Effect> {
     let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX - 1);
     let in_sight = model.table.window(rows).iter();
     let mut users: Vec<UserId> = in_sight
@@ -90,5 +90,5 @@ fn refresh(model: &mut Model) -> Option<Effect> {
     model.pending.records = true;
     model.pending.records_at = Some(model.clock.mono);
     model.pending.records_of.clone_from(&users);
-    Some(Effect::AskRecords(users))
+    Some(Effect::FetchRecords(users))
 }

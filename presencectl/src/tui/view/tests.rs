@@ -38,7 +38,7 @@ fn ago(seconds: i64) -> Wall {
     Wall::from_millis(WALL.as_millis() - seconds * 1000)
 }
 
-fn tell(model: &mut Model, message: Message) {
+fn send(model: &mut Model, message: Message) {
     update(model, message);
     apply_pending(model);
 }
@@ -53,7 +53,7 @@ fn connect(model: &mut Model) {
         node: "here".to_owned(),
         version: "0.1.0".to_owned(),
     };
-    tell(model, Message::Stream(connected));
+    send(model, Message::Stream(connected));
 }
 
 /// A connected model with these users and statistics.
@@ -67,9 +67,9 @@ fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>)
         resumed: false,
         done: true,
     };
-    tell(&mut model, Message::Stream(snapshot));
-    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats())))));
-    tell(
+    send(&mut model, Message::Stream(snapshot));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats())))));
+    send(
         &mut model,
         Message::Response(Response::RoundTrip(Duration::from_micros(640))),
     );
@@ -113,9 +113,9 @@ fn crowd(width: u16, height: u16) -> Model {
                 now: at(second).wall,
                 users: vec![presence::wire::record::Update::Record(changed)],
             };
-            tell(&mut model, Message::Stream(event));
+            send(&mut model, Message::Stream(event));
         }
-        tell(&mut model, Message::Tick(at(second)));
+        send(&mut model, Message::Tick(at(second)));
     }
     model
 }
@@ -206,10 +206,10 @@ fn explained(model: &mut Model, explain: Explain) {
         user: explain.user_id.clone(),
         result: Ok(Box::new(explain)),
     };
-    tell(model, Message::Response(answer));
+    send(model, Message::Response(answer));
 }
 
-fn picture(model: &Model, theme: &Theme) -> Buffer {
+fn frame(model: &Model, theme: &Theme) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
     super::draw(model, theme, &mut buffer);
     buffer

@@ -81,7 +81,7 @@ impl Table {
             .row(slot)
             .filter(|row| !known_users.is_removed(slot) && self.is_listed_row(row))?;
         if let Some(query) = &mut self.query {
-            query.ask(slot, &row.user)?;
+            query.score(slot, &row.user)?;
         }
         self.known_key(known_users, slot)
     }
@@ -89,7 +89,7 @@ impl Table {
     fn known_key(&self, known_users: &KnownUsers, slot: Slot) -> Option<i64> {
         let row = known_users.row(slot)?;
         let Some(order) = self.order() else {
-            let score = self.query.as_ref().and_then(|query| query.known(slot))?;
+            let score = self.query.as_ref().and_then(|query| query.cached_score(slot))?;
             return Some(-i64::from(score));
         };
         Some(order.key(known_users, row))

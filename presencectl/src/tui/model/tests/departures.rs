@@ -82,11 +82,7 @@ fn a_user_presumed_offline_is_completed_by_a_response() {
     known_users.begin_snapshot();
     known_users.end_snapshot(true, NOW);
     let (_, row) = known_users.find(&user("ann")).unwrap();
-    assert_eq!(
-        (row.status, row.since),
-        (Status::Offline, None),
-        "since when is not known"
-    );
+    assert_eq!((row.status, row.since), (Status::Offline, None), "the time is unknown");
     let fresh = record("ann", Status::Offline, 7);
     known_users.refresh(vec![fresh.clone()]);
     let (_, row) = known_users.find(&user("ann")).unwrap();
@@ -97,7 +93,7 @@ fn a_user_presumed_offline_is_completed_by_a_response() {
 fn a_long_pause_keeps_departed_users_within_the_limit() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
     table.apply_pending(&mut known_users, 10);
-    table.set_held(true);
+    table.set_paused(true);
     for batch in 0..20 {
         for number in 0..1_000 {
             leave(&mut known_users, &format!("user-{batch}-{number}"), 10);
@@ -106,7 +102,7 @@ fn a_long_pause_keeps_departed_users_within_the_limit() {
         assert_eq!(names(&known_users, table.listed()), ["ann"]);
     }
     assert!(known_users.slots() <= DEPARTED_MAX + 2_000, "{}", known_users.slots());
-    table.set_held(false);
+    table.set_paused(false);
     table.set_filter(&known_users, Filter::Only(Status::Offline));
     table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), DEPARTED_MAX);
@@ -116,20 +112,20 @@ fn a_long_pause_keeps_departed_users_within_the_limit() {
 fn only_changes_of_the_stream_are_counted() {
     let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
     table.apply_pending(&mut known_users, 10);
-    table.set_held(true);
+    table.set_paused(true);
     let mut fresh = record("ann", Status::Online, 1);
     fresh.last_seen = Some(NOW);
     known_users.refresh(vec![fresh]);
     // As after a restart of the daemon: unchanged, with another revision.
     known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
-    assert_eq!(known_users.unapplied_changes(), 0, "nobody changed");
+    assert_eq!(known_users.unapplied_changes(), 0, "no user changed");
     known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
     known_users.apply(
         vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
         NOW,
     );
     assert_eq!(known_users.unapplied_changes(), 2);
-    table.set_held(false);
+    table.set_paused(false);
     table.apply_pending(&mut known_users, 10);
     assert_eq!(known_users.unapplied_changes(), 0);
 }
@@ -182,5 +178,9 @@ fn after_a_removal_the_next_row_is_selected_despite_new_rows() {
     assert_eq!(table.selected(), Some(&user("m-3")));
     known_users.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
     table.apply_pending(&mut known_users, 10);
-    assert_eq!(table.selected(), Some(&user("m-1")), "after the last one the last one");
+    assert_eq!(
+        table.selected(),
+        Some(&user("m-1")),
+        "the last row replaces the removed last row"
+    );
 }

@@ -125,7 +125,7 @@ fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
     }
 }
 
-fn picture(model: &Model) -> String {
+fn state(model: &Model) -> String {
     format!("{model:?}")
 }
 
@@ -134,9 +134,9 @@ fn every_key_in_the_help_has_an_effect() {
     for binding in BINDINGS {
         for key in binding.keys {
             let does_something = models(binding.context).iter_mut().any(|model| {
-                let before = picture(model);
+                let before = state(model);
                 let effects = update(model, Message::Key(*key));
-                !effects.is_empty() || picture(model) != before
+                !effects.is_empty() || state(model) != before
             });
             assert!(does_something, "{key} in {:?}: {}", binding.context, binding.help);
         }
@@ -160,10 +160,10 @@ fn a_key_that_is_not_in_the_help_has_no_effect() {
             }
             let mut model = model(context, 1);
             // Otherwise the next request would count as an effect of the key.
-            model.detail.as_mut().unwrap().is_asked = true;
-            let before = picture(&model);
+            model.detail.as_mut().unwrap().is_requested = true;
+            let before = state(&model);
             assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {context:?}");
-            assert_eq!(picture(&model), before, "{key} in {context:?}");
+            assert_eq!(state(&model), before, "{key} in {context:?}");
         }
     }
 }
@@ -183,9 +183,9 @@ fn every_command_of_the_palette_can_be_run() {
                     "{}",
                     binding.help
                 );
-                let before = picture(model);
+                let before = state(model);
                 let effects = press_code(model, Code::Enter);
-                !effects.is_empty() || picture(model) != before
+                !effects.is_empty() || state(model) != before
             });
             assert!(is_done, "{}", binding.help);
         }

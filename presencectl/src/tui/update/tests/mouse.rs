@@ -30,10 +30,10 @@ fn a_click_selects_a_row_and_a_second_one_explains_it() {
     let rows = Layout::of(&model).users_rows();
     assert_eq!(click(&mut model, rows, 3), []);
     assert_eq!(model.table.selected(), Some(&user("user-03")));
-    assert_eq!(click(&mut model, rows, 3), [Effect::AskExplain(user("user-03"))]);
+    assert_eq!(click(&mut model, rows, 3), [Effect::FetchExplanation(user("user-03"))]);
     assert_eq!(
         click(&mut model, rows, 5),
-        [Effect::AskExplain(user("user-05"))],
+        [Effect::FetchExplanation(user("user-05"))],
         "the detail follows"
     );
 }
@@ -90,7 +90,11 @@ fn a_click_on_a_change_selects_its_user() {
         (Panel::Stream, Some(&user("user-42")))
     );
     click(&mut model, stream, 5);
-    assert_eq!(model.table.selected(), Some(&user("user-42")), "nothing is there");
+    assert_eq!(
+        model.table.selected(),
+        Some(&user("user-42")),
+        "no change is at this position"
+    );
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn a_click_confirms_a_menu_item_and_one_outside_closes_it() {
     assert_eq!(mouse(&mut model, Gesture::Click, 0, 0), []);
     assert_eq!(model.overlay, None);
     model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
-    assert_eq!(click(&mut model, entries, 0), [], "the first is no");
+    assert_eq!(click(&mut model, entries, 0), [], "the first item is no");
     model.overlay = Some(Overlay::Menu(Menu::new(Prompt::Kick(user("user-01")))));
     assert_eq!(click(&mut model, entries, 1), [Effect::Kick(user("user-01"))]);
 }

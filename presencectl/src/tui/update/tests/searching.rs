@@ -12,13 +12,13 @@ fn a_user_is_found_by_a_part_of_the_id_and_explained() {
     assert_eq!(model.table.selected(), Some(&user("hannah")));
     assert_eq!(
         press_code(&mut model, Code::Enter),
-        [Effect::AskExplain(user("hannah"))]
+        [Effect::FetchExplanation(user("hannah"))]
     );
     press_code(&mut model, Code::Esc);
     assert!(model.detail.is_none());
     press_code(&mut model, Code::Esc);
-    assert_eq!(listed(&model).len(), 3, "everyone again");
-    assert_eq!(model.table.selected(), Some(&user("hannah")), "and still selected");
+    assert_eq!(listed(&model).len(), 3, "all users are listed again");
+    assert_eq!(model.table.selected(), Some(&user("hannah")), "the selection is kept");
 }
 
 #[test]
@@ -40,12 +40,15 @@ fn an_offline_user_is_looked_up_by_the_exact_id() {
     let mut model = with(&["ann"]);
     type_text(&mut model, "/zoe");
     assert_eq!(listed(&model), Vec::<String>::new());
-    assert_eq!(press_code(&mut model, Code::Enter), [Effect::AskExplain(user("zoe"))]);
+    assert_eq!(
+        press_code(&mut model, Code::Enter),
+        [Effect::FetchExplanation(user("zoe"))]
+    );
     assert_eq!((model.panel, model.table.query()), (Panel::Detail, ""));
     type_text(&mut model, "/");
     type_text(&mut model, "..");
     press_code(&mut model, Code::Enter);
-    assert!(model.notice.as_ref().unwrap().is_error, "that is no user id");
+    assert!(model.notice.as_ref().unwrap().is_error, "invalid user id");
 }
 
 #[test]
@@ -53,11 +56,14 @@ fn an_exact_lookup_works_although_other_ids_match() {
     let mut model = with(&["user-10", "user-11"]);
     type_text(&mut model, "/user-1");
     assert_eq!(listed(&model).len(), 2);
-    assert_eq!(press_code(&mut model, Code::Tab), [Effect::AskExplain(user("user-1"))]);
+    assert_eq!(
+        press_code(&mut model, Code::Tab),
+        [Effect::FetchExplanation(user("user-1"))]
+    );
     assert_eq!((model.panel, model.table.query()), (Panel::Detail, ""));
     type_text(&mut model, "/");
     assert_eq!(press_code(&mut model, Code::Tab), []);
-    assert!(model.search.is_some(), "nobody was typed");
+    assert!(model.search.is_some(), "nothing was typed");
 }
 
 #[test]

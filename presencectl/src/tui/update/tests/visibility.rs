@@ -39,7 +39,7 @@ fn the_selected_row_stays_visible_when_the_table_shrinks() {
             type_text(&mut model, " ");
         }
         press_code(&mut model, Code::Enter);
-        assert!(is_in_sight(&model), "beside the detail");
+        assert!(is_in_sight(&model), "next to the detail");
         update(&mut model, Message::Resized(Size { width: 80, height: 20 }));
         apply_pending(&mut model);
         assert!(is_in_sight(&model), "on a smaller screen");

@@ -23,7 +23,7 @@ fn lost() -> Message {
 #[test]
 fn a_status_takes_two_keys_and_a_kick_a_confirmation() {
     let mut model = with(&["ann"]);
-    assert_eq!(type_text(&mut model, "c"), [], "nobody is selected");
+    assert_eq!(type_text(&mut model, "c"), [], "no user is selected");
     assert!(model.notice.is_some());
     press_code(&mut model, Code::Down);
     let status = CustomStatus::DoNotDisturb;
@@ -35,7 +35,7 @@ fn a_status_takes_two_keys_and_a_kick_a_confirmation() {
         }]
     );
     type_text(&mut model, "K");
-    assert_eq!(press_code(&mut model, Code::Enter), [], "no is marked first");
+    assert_eq!(press_code(&mut model, Code::Enter), [], "no is highlighted first");
     assert_eq!(type_text(&mut model, "Ky"), [Effect::Kick(user("ann"))]);
     assert_eq!(type_text(&mut model, "Fn"), []);
     assert_eq!(type_text(&mut model, "Fjj"), []);
@@ -68,7 +68,7 @@ fn a_lost_connection_marks_data_stale_until_the_snapshot() {
     assert_eq!(
         model.stale_for(),
         Some(Duration::from_secs(3)),
-        "until the whole picture is there"
+        "until the snapshot is complete"
     );
     // After a restart: a complete snapshot with higher revisions.
     update(
@@ -77,16 +77,12 @@ fn a_lost_connection_marks_data_stale_until_the_snapshot() {
     );
     apply_pending(&mut model);
     assert_eq!((listed(&model), model.stale_for()), (vec!["bob".to_owned()], None));
-    let told: Vec<_> = model
+    let changes: Vec<_> = model
         .change_log
         .all()
         .map(|change| (change.user.to_string(), change.to))
         .collect();
-    assert_eq!(
-        told,
-        [("ann".to_owned(), Some(Status::Offline))],
-        "and nothing of bob, who is as he was"
-    );
+    assert_eq!(changes, [("ann".to_owned(), Some(Status::Offline))], "bob is unchanged");
 }
 
 #[test]
@@ -106,7 +102,11 @@ fn a_requested_reconnect_is_shown() {
         assert!(is_tried(&model, Some(at(10_000).mono)), "{:?}", model.connection);
         update(&mut model, connected());
         assert!(is_tried(&model, None), "{:?}", model.connection);
-        assert_eq!(model.connection.stale_since(), Some(at(0).mono), "stale as before");
+        assert_eq!(
+            model.connection.stale_since(),
+            Some(at(0).mono),
+            "still stale since the first loss"
+        );
     }
 }
 
@@ -143,18 +143,28 @@ fn a_pause_freezes_the_view_and_counts_changes() {
 fn an_explanation_refreshes_on_changes_and_periodically() {
     let mut model = with(&["ann"]);
     press_code(&mut model, Code::Down);
-    assert_eq!(press_code(&mut model, Code::Enter), [Effect::AskExplain(user("ann"))]);
+    assert_eq!(
+        press_code(&mut model, Code::Enter),
+        [Effect::FetchExplanation(user("ann"))]
+    );
     update(&mut model, Message::Tick(at(500)));
-    assert_eq!(update(&mut model, changed("ann", Status::Idle, 2)), [], "one at a time");
+    assert_eq!(
+        update(&mut model, changed("ann", Status::Idle, 2)),
+        [],
+        "one request at a time"
+    );
     let failed = |why: &str| {
         Message::Response(Response::Explained {
             user: user("ann"),
             result: Err(why.to_owned()),
         })
     };
-    assert_eq!(update(&mut model, failed("later")), [Effect::AskExplain(user("ann"))]);
+    assert_eq!(
+        update(&mut model, failed("later")),
+        [Effect::FetchExplanation(user("ann"))]
+    );
     assert_eq!(update(&mut model, failed("later")), []);
-    let asked = |effects: Vec<Effect>| effects.contains(&Effect::AskExplain(user("ann")));
+    let asked = |effects: Vec<Effect>| effects.contains(&Effect::FetchExplanation(user("ann")));
     assert!(!asked(update(&mut model, Message::Tick(at(2_400)))));
     assert!(asked(update(&mut model, Message::Tick(at(2_500)))));
 }
@@ -173,14 +183,14 @@ fn statistics_and_visible_rows_are_polled() {
         update(&mut model, Message::Response(fresh));
         asked.push(update(&mut model, Message::Tick(at(second * 1000))));
     }
-    let rows = Effect::AskRecords(vec![user("ann"), user("bob")]);
-    assert_eq!(asked[0], [Effect::AskStats, rows.clone()]);
-    assert_eq!(asked[1], [Effect::AskStats]);
-    assert_eq!(asked[2], [Effect::AskStats, rows]);
+    let rows = Effect::FetchRecords(vec![user("ann"), user("bob")]);
+    assert_eq!(asked[0], [Effect::FetchStats, rows.clone()]);
+    assert_eq!(asked[1], [Effect::FetchStats]);
+    assert_eq!(asked[2], [Effect::FetchStats, rows]);
     assert_eq!(
         update(&mut model, Message::Tick(at(9_000))),
         [],
-        "not while answers are to come"
+        "not while requests are pending"
     );
 }
 
@@ -188,7 +198,7 @@ fn statistics_and_visible_rows_are_polled() {
 fn the_explained_user_is_polled_with_the_visible_rows() {
     let mut model = with(&["ann"]).with_user(user("zoe"));
     let asked = update(&mut model, Message::Tick(at(1000)));
-    let rows = Effect::AskRecords(vec![user("ann"), user("zoe")]);
+    let rows = Effect::FetchRecords(vec![user("ann"), user("zoe")]);
     assert!(asked.contains(&rows), "{asked:?}");
 }
 
@@ -231,7 +241,7 @@ fn the_server_clock_advances_and_never_goes_back() {
 #[test]
 fn the_dashboard_opens_on_the_given_user() {
     let mut model = empty().with_user(user("bob"));
-    assert_eq!(update(&mut model, connected()), [Effect::AskExplain(user("bob"))]);
+    assert_eq!(update(&mut model, connected()), [Effect::FetchExplanation(user("bob"))]);
     let users = ["ann", "bob"].map(|name| user_update(name, Status::Online, 1)).to_vec();
     update(&mut model, snapshot(users, false));
     assert_eq!(model.table.selected(), Some(&user("bob")));
@@ -316,7 +326,7 @@ fn the_palette_finds_a_command_by_words_and_runs_it() {
     assert_eq!(model.table.order().unwrap().column, UserColumn::LastSeen);
     type_text(&mut model, ":nothing like it");
     assert_eq!(press_code(&mut model, Code::Enter), []);
-    assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "nothing to do");
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "no command matches");
     press_code(&mut model, Code::Esc);
     assert!(model.overlay.is_none());
 }

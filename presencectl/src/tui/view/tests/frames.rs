@@ -16,12 +16,12 @@ fn press(model: &mut Model, keys: &str) {
             '↓' => Key::plain(Code::Down),
             c => Key::char(c),
         };
-        tell(model, Message::Key(key));
+        send(model, Message::Key(key));
     }
 }
 
 fn shown(model: &Model) -> String {
-    text(&picture(model, &Theme::rich()))
+    text(&frame(model, &Theme::rich()))
 }
 
 fn lost(model: &mut Model) {
@@ -29,7 +29,7 @@ fn lost(model: &mut Model) {
         why: "connection lost: connection reset by peer".to_owned(),
         retry_in: Duration::from_millis(1200),
     };
-    tell(model, Message::Stream(lost));
+    send(model, Message::Stream(lost));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn each_rule_has_its_reason_and_shows_the_next_change() {
 
 #[test]
 fn an_unlisted_user_has_times_or_was_never_seen() {
-    for (seen, told) in [
+    for (seen, expected) in [
         (Some(ago(90)), "last seen 05:37:41Z (1m 30s ago)"),
         (None, "never seen"),
     ] {
@@ -114,8 +114,8 @@ fn an_unlisted_user_has_times_or_was_never_seen() {
             now: WALL,
             records: vec![ann],
         };
-        tell(&mut model, Message::Response(answer));
-        assert!(shown(&model).contains(told), "{}", shown(&model));
+        send(&mut model, Message::Response(answer));
+        assert!(shown(&model).contains(expected), "{}", shown(&model));
     }
 }
 
@@ -130,7 +130,7 @@ fn a_detail_scrolls_to_its_end_and_no_further() {
     let end = shown(&model);
     assert!(end.contains("report:mobile"), "{end}");
     press(&mut model, "k");
-    assert_ne!(shown(&model), end, "one step back is seen at once");
+    assert_ne!(shown(&model), end, "one step back is visible");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_countdown_continues_between_responses() {
     press(&mut model, "↓\n");
     explained(&mut model, explain("ann"));
     assert!(shown(&model).contains("idle in 50s"));
-    tell(&mut model, Message::Tick(at(3)));
+    send(&mut model, Message::Tick(at(3)));
     let later = shown(&model);
     assert!(
         later.contains("idle in 47s") && later.contains("grace period ends in 1s"),
@@ -151,14 +151,14 @@ fn a_countdown_continues_between_responses() {
 fn a_lost_connection_is_drawn_with_the_last_data() {
     let mut model = crowd(80, 24);
     lost(&mut model);
-    tell(&mut model, Message::Tick(at(72)));
+    send(&mut model, Message::Tick(at(72)));
     check("stale-80x24", &shown(&model));
-    check("stale-80x24-styles", &styles(&picture(&model, &Theme::rich())));
+    check("stale-80x24-styles", &styles(&frame(&model, &Theme::rich())));
     let ended = StreamEvent::Ended {
         why: "the secret is wrong (forbidden)".to_owned(),
         next: Some("see `presencectl doctor`".to_owned()),
     };
-    tell(&mut model, Message::Stream(ended));
+    send(&mut model, Message::Stream(ended));
     check("ended-80x24", &shown(&model));
 }
 
@@ -170,7 +170,7 @@ fn a_long_error_never_truncates_the_suggestion() {
         why: why.clone(),
         retry_in: Duration::from_millis(1200),
     };
-    tell(&mut model, Message::Stream(lost));
+    send(&mut model, Message::Stream(lost));
     assert!(
         shown(&model)
             .lines()
@@ -183,7 +183,7 @@ fn a_long_error_never_truncates_the_suggestion() {
         why,
         next: Some(next.clone()),
     };
-    tell(&mut model, Message::Stream(ended));
+    send(&mut model, Message::Stream(ended));
     let bottom = shown(&model).lines().last().unwrap().to_owned();
     assert!(bottom.starts_with("R retry now") && bottom.ends_with(&next), "{bottom}");
 }
@@ -194,13 +194,13 @@ fn a_store_problem_precedes_the_other_figures() {
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("the disk is full, ".repeat(9));
-    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     let line = shown(&model).lines().nth(5).unwrap().to_owned();
     assert!(
         line.contains("STORE NOT WRITABLE  the disk is full") && line.contains("12/s"),
         "{line}"
     );
-    tell(
+    send(
         &mut model,
         Message::Response(Response::Stats(Err("too slow".to_owned()))),
     );
@@ -223,7 +223,7 @@ fn a_pause_is_drawn() {
         now: at(61).wall,
         users: vec![presence::wire::record::Update::Record(record)],
     };
-    tell(&mut model, Message::Stream(event));
+    send(&mut model, Message::Stream(event));
     check("paused-120x40", &shown(&model));
 }
 
@@ -232,7 +232,7 @@ fn a_search_is_drawn() {
     let mut model = crowd(80, 24);
     press(&mut model, "/p03");
     check("search-80x24", &shown(&model));
-    check("search-80x24-styles", &styles(&picture(&model, &Theme::rich())));
+    check("search-80x24-styles", &styles(&frame(&model, &Theme::rich())));
     press(&mut model, "xyz");
     check("search-nobody-80x24", &shown(&model));
 }
@@ -254,13 +254,13 @@ fn a_change_of_a_user_with_a_long_id_is_visible() {
         let mut model = live((width, height), vec![]);
         let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
         let users = vec![presence::wire::record::Update::Record(uuid)];
-        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains("○ → ⊘ DO_NOT_DISTURB"), "{}", shown(&model));
         // A custom status without a change of status is shown too.
         let mut changed = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 10);
         changed.custom_status = Some(presence::CustomStatus::Idle);
         let users = vec![presence::wire::record::Update::Record(changed)];
-        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert!(shown(&model).contains(" custom IDLE"), "{}", shown(&model));
     }
 }
@@ -272,7 +272,7 @@ fn a_change_by_custom_status_has_its_reason() {
     (changed.reason, changed.since) = (Some(Reason::Custom), Some(WALL));
     changed.custom_status = Some(CustomStatus::Idle);
     let users = vec![presence::wire::record::Update::Record(changed)];
-    tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+    send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     assert!(shown(&model).contains("alice ● → ◐ IDLE  custom"), "{}", shown(&model));
 }
 
@@ -329,7 +329,7 @@ fn the_cursor_is_drawn_in_every_theme() {
     ] {
         let mut model = crowd(80, 24);
         press(&mut model, "↓↓↓");
-        check(&format!("colours-{name}-80x24"), &styles(&picture(&model, &theme)));
+        check(&format!("colours-{name}-80x24"), &styles(&frame(&model, &theme)));
     }
 }
 
@@ -338,12 +338,12 @@ fn a_frame_without_colour_has_the_same_text() {
     let mut model = crowd(120, 40);
     press(&mut model, "↓↓↓");
     assert_eq!(
-        text(&picture(&model, &Theme::plain())),
-        text(&picture(&model, &Theme::rich()))
+        text(&frame(&model, &Theme::plain())),
+        text(&frame(&model, &Theme::rich()))
     );
-    let focus = styles(&picture(&model, &Theme::plain()));
+    let focus = styles(&frame(&model, &Theme::plain()));
     press(&mut model, "\t");
-    assert_ne!(styles(&picture(&model, &Theme::plain())), focus, "the focus is seen");
+    assert_ne!(styles(&frame(&model, &Theme::plain())), focus, "the focus is visible");
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_store_problem_and_a_degraded_record_are_drawn() {
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("presence.db: the disk is full".to_owned());
-    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     check("trouble-120x40", &shown(&model));
 }
 
@@ -380,9 +380,9 @@ fn a_help_scrolled_to_its_end_fills_a_larger_screen() {
     let mut model = live((80, 24), vec![]);
     press(&mut model, "?");
     for _ in 0..20 {
-        tell(&mut model, Message::Key(Key::plain(Code::PageDown)));
+        send(&mut model, Message::Key(Key::plain(Code::PageDown)));
     }
-    tell(&mut model, Message::Resized(layout::size(80, 200)));
+    send(&mut model, Message::Resized(layout::size(80, 200)));
     let shown = shown(&model);
     assert!(shown.contains(KeyContext::ALL[0].title()), "{shown}");
 }

@@ -47,12 +47,12 @@ fn model(width: u16, height: u16) -> Model {
     let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
     for (revision, text) in (2..).zip(&texts) {
         let users: Vec<Update> = update_of(text, revision).into_iter().collect();
-        tell(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     }
     let worst = texts.concat();
     let mut stats = stats();
     stats.store.error = Some(worst.clone());
-    tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     model.daemon.node.clone_from(&worst);
     model.daemon.version.clone_from(&worst);
     let user = presence::UserId::new(&"漢".repeat(42)).unwrap();
@@ -76,23 +76,23 @@ fn states(width: u16, height: u16) -> Vec<Model> {
         why: worst.clone(),
         retry_in: Duration::from_secs(1),
     };
-    tell(&mut all[1], Message::Stream(lost));
+    send(&mut all[1], Message::Stream(lost));
     let ended = StreamEvent::Ended {
         why: worst.clone(),
         next: Some(worst.clone()),
     };
-    tell(&mut all[2], Message::Stream(ended));
+    send(&mut all[2], Message::Stream(ended));
     for c in "/漢e".chars() {
-        tell(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
+        send(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
     }
-    tell(&mut all[3], Message::Paste(worst));
+    send(&mut all[3], Message::Paste(worst));
     all[4].panel = crate::tui::model::Panel::Detail;
-    tell(&mut all[4], Message::Key(crate::tui::key::Key::char('K')));
+    send(&mut all[4], Message::Key(crate::tui::key::Key::char('K')));
     all
 }
 
 fn assert_harmless(model: &Model) {
-    let buffer = picture(model, &Theme::rich());
+    let buffer = frame(model, &Theme::rich());
     for cell in &buffer.content {
         // Combining marks are part of a letter; joiners of emoji are escaped.
         assert!(
@@ -106,7 +106,7 @@ fn assert_harmless(model: &Model) {
 
 #[test]
 fn hostile_user_ids_are_rendered_harmless() {
-    check("hostile-120x40", &text(&picture(&model(120, 40), &Theme::rich())));
+    check("hostile-120x40", &text(&frame(&model(120, 40), &Theme::rich())));
     for state in states(120, 40) {
         assert_harmless(&state);
     }
@@ -123,22 +123,22 @@ fn different_users_never_look_alike() {
         "an\u{200d}n",
     ];
     for keys in ["/nn", "K"] {
-        let mut pictures: Vec<String> = Vec::new();
+        let mut frames: Vec<String> = Vec::new();
         for name in names {
             let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
-            tell(&mut model, Message::Key(Key::plain(Code::Down)));
+            send(&mut model, Message::Key(Key::plain(Code::Down)));
             for c in keys.chars() {
-                tell(&mut model, Message::Key(Key::char(c)));
+                send(&mut model, Message::Key(Key::char(c)));
             }
-            let buffer = picture(&model, &Theme::rich());
+            let buffer = frame(&model, &Theme::rich());
             // In a confirmation the user it is about, not the table below it.
             let about = Layout::of(&model).overlay;
             let shown: String = match model.overlay {
                 Some(_) => text(&buffer).lines().skip(about.y.into()).take(2).collect(),
                 None => text(&buffer),
             };
-            assert!(!pictures.contains(&shown), "{shown}");
-            pictures.push(shown);
+            assert!(!frames.contains(&shown), "{shown}");
+            frames.push(shown);
         }
     }
 }
@@ -180,15 +180,15 @@ fn extreme_numbers_of_a_daemon_are_drawn() {
                 let rates = &mut stats.rates;
                 (rates.changes_per_second, rates.delivery_lag_seconds) = (rate, rate);
                 rates.delivery_lag_max_seconds = rate;
-                tell(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
+                send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
                 let mut worst = record("bob", Status::Idle, 2);
                 (worst.since, worst.last_seen, worst.last_active) = (Some(far), Some(far), Some(far));
                 worst.sessions = Some(u32::MAX);
                 worst.revision = presence::Revision::new(u64::MAX);
                 let users = vec![Update::Record(worst)];
-                tell(&mut model, Message::Stream(StreamEvent::Changed { now: far, users }));
-                tell(&mut model, Message::Key(Key::char('G')));
-                tell(&mut model, Message::Key(Key::plain(Code::Enter)));
+                send(&mut model, Message::Stream(StreamEvent::Changed { now: far, users }));
+                send(&mut model, Message::Key(Key::char('G')));
+                send(&mut model, Message::Key(Key::plain(Code::Enter)));
                 let mut explain = explain("bob");
                 explain.rule = u8::MAX;
                 explain.sessions[0].since = far;
@@ -197,10 +197,10 @@ fn extreme_numbers_of_a_daemon_are_drawn() {
                 explain.next[0].at = far;
                 explained(&mut model, explain);
                 for seconds in [1, 2, u64::MAX / 1000] {
-                    tell(&mut model, Message::Tick(Now { wall: far, ..at(0) }));
+                    send(&mut model, Message::Tick(Now { wall: far, ..at(0) }));
                     let mono = Mono::from_millis(seconds.saturating_mul(1000));
-                    tell(&mut model, Message::Tick(Now { mono, wall: far }));
-                    text(&picture(&model, &Theme::rich()));
+                    send(&mut model, Message::Tick(Now { mono, wall: far }));
+                    text(&frame(&model, &Theme::rich()));
                 }
             }
         }
