@@ -9,8 +9,8 @@ use serde_json::json;
 const IDS_MAX_BYTES: usize = 12 * 1024;
 
 /// Sets the custom status; the reply carries `id`.
-pub(crate) fn set_status(id: u64, choice: CustomStatus) -> String {
-    json!({"type": "setStatus", "id": id, "customStatus": choice}).to_string()
+pub(crate) fn set_status(id: u64, status: CustomStatus) -> String {
+    json!({"type": "setStatus", "id": id, "customStatus": status}).to_string()
 }
 
 /// Reports activity.

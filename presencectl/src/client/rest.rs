@@ -204,7 +204,7 @@ impl Rest {
 
     fn error_response(&self, status: StatusCode, problem: &ProblemDetails, retry_after: Option<&str>) -> Failure {
         let detail = if problem.detail.is_empty() {
-            status.canonical_reason().unwrap_or("refused")
+            status.canonical_reason().unwrap_or("request rejected")
         } else {
             &problem.detail
         };

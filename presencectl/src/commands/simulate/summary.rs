@@ -151,14 +151,14 @@ fn below(document: &SimulationDocument<'_>) -> String {
     if document.error_count == 0 {
         return "\nno errors\n".to_owned();
     }
-    let verdict = if document.ok {
+    let assessment = if document.ok {
         "within the limit of 1 %"
     } else {
         "above the limit of 1 %"
     };
     let total = document.attempts + document.changes;
     let mut text = format!(
-        "\n{} of {total} connects and changes failed, {verdict}:\n",
+        "\n{} of {total} connects and changes failed, {assessment}:\n",
         document.error_count
     );
     for (kind, count) in document.errors {

@@ -38,9 +38,9 @@ fn a_forgotten_user_who_returned_survives_many_departures() {
 fn a_custom_status_while_offline_does_not_prevent_eviction() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     leave(&mut known_users, "ann", 1);
-    let mut chosen = record("ann", Status::Offline, 3);
-    chosen.custom_status = Some(CustomStatus::Idle);
-    known_users.apply(vec![Update::Record(chosen)], NOW);
+    let mut changed = record("ann", Status::Offline, 3);
+    changed.custom_status = Some(CustomStatus::Idle);
+    known_users.apply(vec![Update::Record(changed)], NOW);
     crowd_leaves(&mut known_users, DEPARTED_MAX);
     table.apply_pending(&mut known_users, 10);
     assert!(known_users.find(&user("ann")).is_none());

@@ -41,7 +41,7 @@ fn many_users_are_drawn_at_every_size() {
 
 #[test]
 fn an_empty_table_and_one_user_are_drawn() {
-    check("nobody-80x24", &shown(&live((80, 24), vec![])));
+    check("no-users-80x24", &shown(&live((80, 24), vec![])));
     let mut one = live((80, 24), vec![record("ann", Status::Online, 5)]);
     check("one-80x24", &shown(&one));
     press(&mut one, "↓c");
@@ -234,7 +234,7 @@ fn a_search_is_drawn() {
     check("search-80x24", &shown(&model));
     check("search-80x24-styles", &styles(&frame(&model, &Theme::rich())));
     press(&mut model, "xyz");
-    check("search-nobody-80x24", &shown(&model));
+    check("search-no-match-80x24", &shown(&model));
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn a_store_problem_and_a_degraded_record_are_drawn() {
     stats.store.writable = false;
     stats.store.error = Some("presence.db: the disk is full".to_owned());
     send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
-    check("trouble-120x40", &shown(&model));
+    check("store-problem-120x40", &shown(&model));
 }
 
 #[test]
