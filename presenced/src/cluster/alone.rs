@@ -11,7 +11,7 @@ pub(crate) struct Alone {
     /// The node as a list of one, to be shared by rows of the store.
     own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
-    /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
+    /// At or above every revision published before this run, if the previous run did not stop cleanly.
     floor: Revision,
 }
 
@@ -46,8 +46,8 @@ impl Alone {
         Arc::clone(&self.own_nodes)
     }
 
-    /// The revision at which to show what was stored: after a crash above everything told before it, because what was
-    /// told last may not have reached the disk, and a receiver drops what is older than what it has.
+    /// The revision at which to show what was stored: after a crash above everything published before it,
+    /// because the last changes may not have reached the disk, and clients drop records older than those they have.
     pub(crate) fn restored(&self, stored: Revision) -> Revision {
         if stored == Revision::NEVER {
             stored

@@ -1,5 +1,5 @@
-//! The queue between those who change state and the one thread that delivers: connections that must be told something and
-//! whose sockets are free. Each is in it at most once, so its bound is the number of connections.
+//! The ready queue between the callers that change users and the one thread that delivers: connections that have something
+//! to be sent and whose sockets are free. Each is in it at most once, so its bound is the number of connections.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Durable changes: on disk first, then in effect. Each runs in a task of its own, so that a caller that goes away does not
-//! stop it halfway, and under the lock of its user.
+//! Durable changes: on disk first, then in effect. Each runs in a task of its own, so that it completes even if its caller is
+//! cancelled, and under the lock of its user.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Coming up and going down: who was connected when the last run ended is in grace, then OFFLINE; what is not yet on disk
-//! is written before this run ends.
+//! Start and stop: users that were connected when the last run ended are in grace; what is not yet on disk is written before
+//! this run ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::store::{Heartbeat, Row, StoreError};
 
-/// A daemon that was down for longer starts with nobody in grace.
+/// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
-/// How often the heartbeat is written that tells the next run when this one ended.
+/// How often the heartbeat is written, from which the next run computes the downtime.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
@@ -27,8 +27,8 @@ pub(crate) struct Running {
 }
 
 impl Engine {
-    /// Takes up who was there when the last run ended, and starts the timer loop, the delivery and the writing. Call it
-    /// right before the daemon begins to accept: the restart grace counts from here.
+    /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
+    /// the daemon begins to accept: the restart grace counts from here.
     pub(crate) async fn start(
         self: &Arc<Self>,
         last_heartbeat: Option<Heartbeat>,
@@ -38,7 +38,7 @@ impl Engine {
         Ok(self.run())
     }
 
-    /// Takes up who was there when the last run ended.
+    /// Restores the users that were present when the last run ended.
     pub(super) async fn take_over(
         &self,
         last_heartbeat: Option<Heartbeat>,
@@ -213,8 +213,8 @@ enum RunEnd {
     Clean,
 }
 
-/// Held by a loop without which the daemon only looks alive. If that ends by a panic, so does the process: a restart shows
-/// everybody as before, while a daemon without one of its loops tells nobody anything, or lets nobody go.
+/// Held by a loop that the daemon can't do without. If the loop panics, the process aborts: a restart restores every user,
+/// while a daemon without one of its loops would deliver nothing, or end no grace period.
 struct Vital;
 
 impl Drop for Vital {

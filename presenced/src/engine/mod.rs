@@ -84,7 +84,7 @@ pub(crate) enum EngineError {
 }
 
 impl EngineError {
-    /// The stable code that clients are told.
+    /// The stable error code of the REST and WebSocket interfaces.
     pub(crate) const fn code(&self) -> Code {
         match self {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
@@ -125,7 +125,7 @@ pub(crate) struct EngineOptions {
     pub(crate) incarnation: u64,
 }
 
-/// What the engine stands on.
+/// What the engine is built from.
 pub(crate) struct EngineParts {
     pub(crate) options: EngineOptions,
     pub(crate) clock: Arc<Clock>,
@@ -146,7 +146,7 @@ pub(crate) struct Engine {
     persistence: Persistence,
     deadlines: Arc<Deadlines>,
     limits: UserLimits,
-    /// Connections whose turn of the delivery has come.
+    /// Connections that wait for a turn of the delivery.
     ready: Arc<Ready>,
     context: Arc<ConnectionContext>,
     session_counts: SessionCounts,
@@ -180,7 +180,7 @@ impl Engine {
             ready: Arc::clone(&ready),
             arm: Box::new(move |conn, at| arm.arm_connection(conn, at)),
             keepalive: options.keepalive,
-            // Well within the restart grace, so that who comes back in time was never away.
+            // Well within the restart grace, so that users whose clients reconnect as told are never OFFLINE.
             drain: Drain::new(options.timers.restart_grace / 3),
         });
         let publisher = Publisher::new(
@@ -238,7 +238,7 @@ impl Engine {
         }
     }
 
-    /// From now on lost connections are kept for the restart of the daemon, and every connection is told to go.
+    /// Closes every connection, with the restart grace for its user.
     pub(crate) fn begin_drain(&self) {
         self.context.drain.begin();
     }

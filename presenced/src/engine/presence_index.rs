@@ -1,5 +1,5 @@
-//! The presence index: who is present, in order of the ids, and how many. Kept in step as users change, so that listing
-//! and counting never pass over all users.
+//! The presence index: the present users in order of their ids, and their counts. It is updated with each change of a
+//! user, so that listing and counting never pass over all users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use presence::{Status, UserId};
 
 use super::users::{LockedEntry, SHARDS};
 
-/// What the index knows of one user.
+/// The index's note about one user.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Under which status the user is listed.
@@ -32,7 +32,7 @@ impl Listing {
 /// Present users of one shard, in order of their ids.
 type ByStatus = BTreeMap<Status, BTreeSet<UserId>>;
 
-/// Who is present.
+/// The present users and their counts.
 pub(super) struct PresenceIndex {
     /// Locked after a user's entry, never before one.
     shards: Box<[Mutex<ByStatus>]>,
@@ -52,7 +52,7 @@ impl PresenceIndex {
         }
     }
 
-    /// Takes up what has become of a user.
+    /// Brings the index up to date with one user.
     pub(super) fn update(&self, entry: &mut LockedEntry<'_>) {
         let now = Listing {
             status: Some(entry.state.profile().decision().status).filter(|status| *status != Status::Offline),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use presence::Mono;
 use presence::wire::rest::RateStats;
 
-/// Over how many samples, one a second, rates are told.
+/// Samples, one a second, over which rates are computed.
 const SAMPLES: usize = 11;
 
 /// Counters that only grow.
@@ -102,7 +102,7 @@ impl Rates {
                 0.0
             }
         };
-        // The first sample tells of the second before those that are counted.
+        // The first sample covers the second before the window.
         let lags = samples.iter().skip(1);
         let (sum, count) = lags.clone().fold((0_u64, 0_u64), |(sum, count), sample| {
             (sum.saturating_add(sample.lag_sum_micros), count + sample.lag_count)

@@ -102,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// The connection watches nobody any more.
+    /// Ends all watches of the connection.
     pub(super) fn stop_watching(&self, conn: &Arc<Connection>) {
         if conn.user().is_none() && self.publisher.remove_observer(conn) {
             self.session_counts.watcher_removed();

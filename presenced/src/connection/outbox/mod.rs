@@ -1,8 +1,8 @@
 //! What one connection is still to be sent. Not a queue of messages: bytes that wait for the socket, snapshots that are
 //! made as it drains, and the *set* of watched users that changed, whose newest record is read when it is sent.
 //!
-//! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. Whoever writes to the socket
-//! holds the right to do so ([`WriteState::Writing`]) and not the lock.
+//! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. A thread that writes to the
+//! socket holds the right to write ([`WriteState::Writing`]), not the lock.
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ enum Phase {
 /// Who writes to the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum WriteState {
-    /// Nobody, and nothing is unsent.
+    /// No thread, and nothing is unsent.
     #[default]
     Idle,
     /// A thread, outside the lock; others only append to `unsent`.
@@ -48,7 +48,7 @@ enum WriteState {
         /// When the socket stopped taking bytes, if this continues what it did not take.
         blocked_since: Option<Mono>,
     },
-    /// The socket is full; the connection's task goes on when it has room.
+    /// The socket is full; the connection's task continues when it has room.
     Blocked {
         /// Since when a write has made no progress.
         since: Mono,
@@ -60,7 +60,7 @@ enum WriteState {
 enum Reading {
     #[default]
     Running,
-    /// Until the backlog is gone.
+    /// Until the backlog is sent.
     Paused,
 }
 
@@ -102,11 +102,11 @@ pub(super) struct Wakeups {
 pub(crate) enum Marked {
     /// Yes, and the connection belongs into the ready queue, where it counts as queued.
     Queue,
-    /// Yes; delivery comes by when the socket is free.
+    /// Yes; the connection is queued when the socket is free.
     Later,
     /// The user was dirty already: two changes leave as one.
     Conflated,
-    /// The connection is not told any more.
+    /// The session has ended, or the socket is broken: nothing is delivered any more.
     Gone,
 }
 
@@ -326,7 +326,7 @@ impl Outbox {
         self.is_queued = true;
     }
 
-    /// From now on somebody seems to write, so nothing else is sent.
+    /// Simulates a write under way, so that nothing else is sent.
     #[cfg(test)]
     pub(crate) fn hold_writes(&mut self) {
         self.writer = WriteState::Writing { blocked_since: None };
@@ -352,7 +352,7 @@ impl Outbox {
         !self.snapshots.is_empty() || (self.preparing == 0 && !self.dirty.is_empty())
     }
 
-    /// Of a connection whose socket is broken the rest must be read: that is how its end is found.
+    /// A connection whose socket is broken must be read to its end, by which the session's end is found.
     fn is_backlogged(&self) -> bool {
         !matches!(self.phase, Phase::Broken | Phase::Closed)
             && (self.unsent.len() > BACKLOG_MAX_BYTES || self.snapshots.len() >= SNAPSHOTS_WAITING_MAX)

@@ -55,7 +55,7 @@ pub(crate) struct DeliveryTurn {
 }
 
 impl DeliveryTurn {
-    /// Takes out the dirty users that were told, each up to the change with this number.
+    /// Takes out the dirty users that the frame contains, each up to the change with this number.
     pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
         drop_told(&mut self.dirty, told);
     }
@@ -72,7 +72,7 @@ pub(crate) struct DeliveryResult {
     pub(crate) complete_to: u64,
 }
 
-/// Takes out the dirty users that were told, each up to the change with this number. How many there were.
+/// Takes out the dirty users that a frame contains, each up to the change with this number. How many there were.
 pub(super) fn drop_told(dirty: &mut DirtyUsers, told: &[(UserRef, u64)]) -> u64 {
     let mut dropped = 0;
     if !dirty.is_empty() {

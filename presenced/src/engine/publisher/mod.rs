@@ -1,5 +1,5 @@
-//! The publisher: the node's order of changes, who observes everyone, and the fan-out of a change to the outboxes of its
-//! watchers. Sending what lies in the outboxes is the delivery's ([`delivery`]).
+//! The publisher: the node's order of changes, the observers, and the fan-out of a change to the outboxes of its audience.
+//! Sending from the outboxes is the delivery's task ([`delivery`]).
 
 pub(super) mod changes;
 pub(super) mod delivery;
@@ -18,7 +18,7 @@ use super::users::{LockedEntry, SHARDS};
 use crate::connection::Connection;
 use crate::connection::ready::Ready;
 
-/// What the publisher knows of one user.
+/// The publisher's note about one user.
 #[derive(Debug)]
 pub(super) struct Publication {
     /// The number of the user's last change; or of the node's last change when the user was loaded.
@@ -63,7 +63,7 @@ impl Publisher {
         }
     }
 
-    /// The note for a user that comes into memory now.
+    /// The note for a user that is loaded now.
     pub(super) fn loaded(&self) -> Publication {
         Publication {
             number: self.changes.last(),

@@ -68,14 +68,14 @@ impl Users {
     ///
     /// # Panics
     ///
-    /// If nothing is there, which is a bug of whoever holds the reference.
+    /// If nothing is there, which is a bug of the holder of the reference.
     pub(super) fn lock_at(&self, at: UserRef) -> LockedEntry<'_> {
         let entry = self.get(at);
         assert!(entry.is_some(), "the entry of a reference in use was dropped");
         entry.unwrap_or_else(|| unreachable!())
     }
 
-    /// The entry at a place where another user, or nobody, may be by now.
+    /// The entry at a place that another user may have taken, or that may be free, by now.
     pub(super) fn get(&self, at: UserRef) -> Option<LockedEntry<'_>> {
         let shard = self.shards[at.shard()].lock();
         shard.entries.contains(at.slot()).then_some(LockedEntry { shard, at })
@@ -110,8 +110,8 @@ impl Users {
         Self::find_or_insert(self.shard_of(user), user, make)
     }
 
-    /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is busy waits for the
-    /// next call.
+    /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is locked is left
+    /// for the next call.
     pub(super) fn sweep(&self) {
         for at in self.released.take() {
             match self.shards[at.shard()].try_lock() {

@@ -1,4 +1,4 @@
-//! What the rules of `presence` know of one user: the sessions on this node, the contributions of other nodes, and the
+//! The state of the rules of `presence` for one user: the sessions on this node, the contributions of other nodes, and the
 //! profile that they and the custom status add up to. The only place where any of it is changed.
 
 use std::time::Duration;
@@ -13,13 +13,13 @@ use presence::{
 
 use crate::cluster::{Cluster, NodeContribution};
 
-/// A report whose time was up.
+/// A report that reached its deadline.
 pub(in crate::engine) struct ExpiredSource {
     pub(in crate::engine) source: Source,
     pub(in crate::engine) version: Version,
 }
 
-/// What the rules know of one user.
+/// The state of the rules for one user.
 #[derive(Debug)]
 pub(in crate::engine) struct UserState {
     sessions: Sessions,
@@ -95,8 +95,8 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// A custom status is on disk; `part` is what the store has now. Expire deadlines first: a session whose time is up is
-    /// not active by it.
+    /// A custom status is on disk; `part` is what the store has now. Expire deadlines first: a session past its deadline
+    /// does not become active by it.
     pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart, actor: Actor, timers: &Timers) {
         self.profile.handle_durable(part, now.wall);
         if actor == Actor::User && self.is_present() {
@@ -152,7 +152,7 @@ impl UserState {
         ended
     }
 
-    /// The store has told what it knows.
+    /// The user was loaded from the store, perhaps again.
     pub(in crate::engine) fn load(&mut self, stored: Stored, now: Wall) {
         self.profile.handle_load(stored, now);
     }
