@@ -8,8 +8,10 @@
 //! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and decides
 //! whether it must be published. The rule between them exists once, in [`rule`].
 
-pub mod durable;
+pub mod cursor;
+pub mod durable_part;
 pub mod explain;
+pub mod grace_period;
 pub mod node_name;
 pub mod profile;
 pub mod rate_limit;
@@ -22,12 +24,14 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use durable::{DurablePart, Preference, Version};
+pub use cursor::{Cursor, InvalidCursor};
+pub use durable_part::{DurablePart, Preference, Version};
+pub use grace_period::GracePeriod;
 pub use node_name::NodeName;
 pub use profile::{Audience, Freshness, Profile, Published};
 pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
-pub use revision::{Cursor, Revision, RevisionClock};
+pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
 pub use status::{Actor, CustomStatus, Status};

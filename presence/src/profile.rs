@@ -2,7 +2,7 @@
 //! decision whether it must be published. Where contributions come from (this node, or every node through Redis) is not
 //! known here.
 
-use crate::durable::{DurablePart, Preference, Version};
+use crate::durable_part::{DurablePart, Preference, Version};
 use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{Preference, Version};
+use crate::durable_part::{Preference, Version};
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};

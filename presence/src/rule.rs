@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::Preference;
+use crate::durable_part::Preference;
 use crate::report::Report;
 use crate::sessions::{Activity, Contribution};
 use crate::status::{CustomStatus, Status};

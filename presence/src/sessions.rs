@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::grace_period::GracePeriod;
 use crate::time::{Mono, Now, Wall};
 
 /// The number of one connection, unique within one run of a node.
@@ -128,15 +129,6 @@ impl Connection {
     }
 }
 
-/// The grace period of lost sessions: it counts as one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grace {
-    /// When it ends: the latest deadline of the sessions lost.
-    pub until: Mono,
-    /// Their activity when they were lost.
-    pub activity: Activity,
-}
-
 /// What the connections of one user on one node add up to: the unit of replication between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Contribution {
@@ -170,7 +162,7 @@ impl Contribution {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sessions {
     connections: Vec<Connection>,
-    grace: Option<Grace>,
+    grace: Option<GracePeriod>,
     last_seen: Option<Wall>,
     last_active: Option<Wall>,
 }
@@ -326,7 +318,7 @@ impl Sessions {
 
     /// The grace period, if there is one.
     #[must_use]
-    pub const fn grace(&self) -> Option<Grace> {
+    pub const fn grace(&self) -> Option<GracePeriod> {
         self.grace
     }
 
@@ -335,14 +327,8 @@ impl Sessions {
     }
 
     fn enter_grace(&mut self, until: Mono, activity: Activity) {
-        let before = self.grace.unwrap_or(Grace {
-            until,
-            activity: Activity::Unknown,
-        });
-        self.grace = Some(Grace {
-            until: before.until.max(until),
-            activity: before.activity.and(activity),
-        });
+        let lost = GracePeriod { until, activity };
+        self.grace = Some(self.grace.map_or(lost, |grace| grace.and(lost)));
     }
 
     fn touch(&mut self, now: Now) {

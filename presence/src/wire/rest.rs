@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::code::Code;
+use super::error_code::Code;
 use super::record::Record;
 use crate::rule::Reason;
 use crate::status::{Actor, CustomStatus, Status};

@@ -1,7 +1,7 @@
 //! Request and response bodies of the REST API, and error codes.
 
 use presence::report::{REPORT_TTL_MAX_SECONDS, SOURCE_MAX_BYTES};
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::rest::{Counts, EndedSessions, Page, Problem, PutReport, Query, QueryResponse, SetCustomStatus};
 use presence::wire::strict;
 use presence::{Actor, CustomStatus, Reason, Source, Status, Wall};

@@ -6,9 +6,9 @@ pub(crate) mod tests;
 
 use std::time::Duration;
 
-use presence::wire::close;
+use presence::wire::close_code;
 use presence::wire::record::Update;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{UserId, Wall};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -303,10 +303,10 @@ impl Follower {
 /// Rejects close codes that forbid a reconnect.
 fn check_close_code(lost: &ConnectionLost) -> Result<(), Failure> {
     let advice = match lost.code {
-        Some(close::KICKED | close::FORGOTTEN) => {
+        Some(close_code::KICKED | close_code::FORGOTTEN) => {
             "an operator closed the connection; run the command again if it is still needed"
         }
-        Some(close::ABUSIVE) => {
+        Some(close_code::ABUSIVE) => {
             "the server closed the connection for abuse; check that presencectl and the daemon have the same version"
         }
         _ => return Ok(()),

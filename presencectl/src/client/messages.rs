@@ -78,7 +78,7 @@ fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since:
 
 #[cfg(test)]
 mod tests {
-    use presence::wire::client::{ClientMessage, Envelope};
+    use presence::wire::client_message::{ClientMessage, Envelope};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use presence::wire::SUBPROTOCOL;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

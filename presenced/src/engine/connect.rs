@@ -26,13 +26,13 @@ impl Engine {
         let record = self.record_of(&entry, Viewer::Own);
         drop(entry);
         self.session_counts.connection_opened();
-        self.rates.connected();
+        self.throughput.connected();
         Ok(record)
     }
 
     /// The connection is an observer, which is no user's session.
     pub(crate) fn connect_observer(&self) {
         self.session_counts.observer_opened();
-        self.rates.connected();
+        self.throughput.connected();
     }
 }

@@ -9,14 +9,13 @@ use tokio::task::JoinHandle;
 
 use super::Engine;
 use super::cache::RETRY_EVERY;
+use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::store::{Heartbeat, Row, StoreError};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
-/// How often the heartbeat is written, from which the next run computes the downtime.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -119,7 +118,7 @@ impl Engine {
                     "the process was stalled; every deadline moves by that much"
                 );
             }
-            self.rates.sample(self.clock.mono());
+            self.throughput.sample(self.clock.mono());
             self.turn_wheel();
             self.users.sweep();
             self.deadlines.sleep(&self.clock);
@@ -132,20 +131,6 @@ impl Engine {
             Delivery::serve(self, connections, since);
             self.users.sweep();
         }
-    }
-
-    async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
-        let wall = self.clock.wall();
-        let ceiling = self.cluster.wanted_ceiling(wall);
-        let heartbeat = Heartbeat {
-            wall,
-            ceiling,
-            clean: end == RunEnd::Clean,
-        };
-        let store = &self.persistence.store;
-        store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
-        self.cluster.raise_ceiling(ceiling);
-        Ok(())
     }
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
@@ -202,15 +187,6 @@ impl Running {
             tracing::error!(%error, "the end of this run could not be written down; the next one treats it as a crash");
         }
     }
-}
-
-/// What a heartbeat says of the end of this run.
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum RunEnd {
-    /// It has not ended, or not everything that was published is known to be on disk.
-    Running,
-    /// Everything that was published is on disk.
-    Clean,
 }
 
 /// Held by a loop that the daemon can't do without. If the loop panics, the process aborts: a restart restores every user,

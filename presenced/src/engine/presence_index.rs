@@ -142,7 +142,7 @@ mod tests {
     use presence::{EndReason, ReportInput, Source};
 
     use super::*;
-    use crate::engine::tests::stepped::Stepped;
+    use crate::engine::tests::stepped_engine::Stepped;
 
     fn listed(stepped: &Stepped, status: Option<Status>) -> Vec<String> {
         let pages = (0..SHARDS).flat_map(|shard| stepped.engine.index.page(shard, status, Bound::Unbounded, 10));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 use presence::{Cursor, UserId};
 
 use super::publisher::changes::Since;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use presence::CustomStatus;
-use presence::wire::close;
+use presence::wire::close_code;
 use presence::wire::record::Update;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
@@ -283,7 +283,7 @@ impl SimulatedUser {
         };
         self.simulation.counters.borrow_mut().error(kind);
         match lost.code {
-            Some(close::KICKED | close::FORGOTTEN | close::ABUSIVE) => Departure::Final,
+            Some(close_code::KICKED | close_code::FORGOTTEN | close_code::ABUSIVE) => Departure::Final,
             _ => Departure::Lost(self.requested_delay.take()),
         }
     }

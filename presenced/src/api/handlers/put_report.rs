@@ -68,7 +68,7 @@ fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
 #[cfg(test)]
 mod tests {
     use presence::Status;
-    use presence::wire::code::Code;
+    use presence::wire::error_code::Code;
 
     use super::*;
 

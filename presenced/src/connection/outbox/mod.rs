@@ -4,16 +4,16 @@
 //! Pure bookkeeping behind the connection's lock; it knows no socket and encodes nothing. A thread that writes to the
 //! socket holds the right to write ([`WriteState::Writing`]), not the lock.
 
+mod delivery_turn;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::collections::VecDeque;
 
 use presence::Mono;
 
-use self::turn::drop_told;
-pub(crate) use self::turn::{DeliveryResult, DeliveryTurn, DirtyUsers, Rest, Snapshot};
+use self::delivery_turn::drop_told;
+pub(crate) use self::delivery_turn::{DeliveryResult, DeliveryTurn, DirtyUsers, Rest, Snapshot};
 use super::user_pin::{UserPin, UserRef};
 
 /// Replies that may wait, in bytes, before nothing more is read from the connection: four of the longest frames.

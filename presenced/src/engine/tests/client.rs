@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::Update;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Cursor, EndReason, UserId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

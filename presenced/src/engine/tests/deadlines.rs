@@ -6,7 +6,7 @@ use presence::wire::record::Viewer;
 use presence::{Actor, CustomStatus, EndReason, ReportInput, Source, Status};
 
 use super::fixture::user;
-use super::stepped::{BEGIN, Stepped, TICK};
+use super::stepped_engine::{BEGIN, Stepped, TICK};
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::client::{ClientMessage, Envelope, MessageId};
+use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::Counts;
 use presence::{Actor, CustomStatus, EndReason, Rate, Status, UserId};

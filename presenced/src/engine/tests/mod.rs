@@ -8,7 +8,7 @@ mod durability;
 mod fixture;
 mod races;
 mod stats;
-pub(super) mod stepped;
+pub(super) mod stepped_engine;
 mod store_failures;
 mod stress;
 mod times;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::SessionStats;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, UserId};
 
 use super::client::Client;

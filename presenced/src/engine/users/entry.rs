@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use presence::{SessionId, UserId};
 
-use super::state::UserState;
+use super::user_state::UserState;
 use crate::connection::Connection;
 use crate::connection::user_pin::PinCount;
 use crate::engine::deadlines::ArmedUser;

@@ -4,10 +4,10 @@
 
 mod entry;
 mod shard;
-mod state;
 #[cfg(test)]
 mod tests;
 mod user_lock;
+mod user_state;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use presence::UserId;
 use self::entry::Entry;
 pub(super) use self::shard::Evictions;
 use self::shard::Shard;
-pub(super) use self::state::{ExpiredSource, UserState};
 pub(super) use self::user_lock::{UserLock, UserLocks};
+pub(super) use self::user_state::{ExpiredSource, UserState};
 use super::publisher::Publication;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 

@@ -5,7 +5,7 @@ use presence::{Now, Profile, SessionId, UserId};
 use super::*;
 use crate::engine::persistence::Persistence;
 use crate::engine::publisher::Publisher;
-use crate::engine::tests::stepped::{BEGIN, Stepped};
+use crate::engine::tests::stepped_engine::{BEGIN, Stepped};
 
 fn user(name: &str) -> UserId {
     UserId::new(name).expect("a user id")

@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
+use super::file_check::{FoundFile, find, io_error, sql_error};
+use super::file_identity::FileIdentity;
 use super::health::Health;
-use super::identity::FileIdentity;
-use super::inspect::{FoundFile, find, io_error, sql_error};
 use super::queue::Queue;
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};

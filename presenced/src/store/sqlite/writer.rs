@@ -11,13 +11,13 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
-use super::durable::DurableWrite;
+use super::durable_part::DurableWrite;
 use super::fault_injection::Step;
+use super::file_identity::FileIdentity;
 use super::health::Health;
-use super::identity::FileIdentity;
 use super::queue::Queue;
+use super::statements::{PlainWrite, WriteFailure};
 use super::tombstones::Tombstones;
-use super::write::{PlainWrite, WriteFailure};
 use crate::clock::Stopwatch;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{DurableRow, StoreError};

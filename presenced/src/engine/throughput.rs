@@ -13,7 +13,7 @@ const SAMPLES: usize = 11;
 
 /// Counters that only grow.
 #[derive(Default)]
-pub(crate) struct Rates {
+pub(crate) struct Throughput {
     /// Published changes.
     changes: AtomicU64,
     /// Records delivered.
@@ -42,7 +42,7 @@ struct Sample {
     lag_longest_micros: u64,
 }
 
-impl Rates {
+impl Throughput {
     /// A change was published.
     pub(crate) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn rates_and_lags_cover_the_last_ten_seconds() {
-        let rates = Rates::default();
+        let rates = Throughput::default();
         assert_eq!(rates.stats(), RateStats::default());
         rates.sample(at(0));
         rates.changes.fetch_add(20, Ordering::Relaxed);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_second_is_sampled_once() {
-        let rates = Rates::default();
+        let rates = Throughput::default();
         rates.sample(at(0));
         rates.delivered(Duration::from_millis(5));
         rates.sample(Mono::from_millis(999));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::{Update, Viewer};
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, Status, UserId, Wall};
 use prometheus_client::registry::Registry;
 

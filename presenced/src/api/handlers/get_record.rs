@@ -8,7 +8,7 @@ use crate::api::SharedState;
 use crate::api::caller::AnyCaller;
 use crate::api::path::{PathUser, THIRD};
 
-pub(in crate::api) async fn record(
+pub(in crate::api) async fn get_record(
     State(state): SharedState,
     reader: AnyCaller,
     PathUser(user): PathUser<THIRD>,

@@ -6,8 +6,8 @@ use presence::{Revision, Source, UserId, Version};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::decode::{self, durable_columns, report_columns};
+use super::statements::{WriteFailure, millis, stored};
 use super::tombstones::Tombstones;
-use super::write::{WriteFailure, millis, stored};
 use crate::store::{DurableRow, NewPreference, NewReport, ReportTimes};
 
 /// One write of a user's durable part.

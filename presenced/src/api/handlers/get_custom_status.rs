@@ -9,7 +9,7 @@ use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{FOURTH, PathUser};
 
-pub(in crate::api) async fn custom_status(
+pub(in crate::api) async fn get_custom_status(
     State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<FOURTH>,

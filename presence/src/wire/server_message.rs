@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::code::Code;
+use super::error_code::Code;
 use super::record::{Record, Update};
 use crate::time::Wall;
 
 /// A message from the server. Clients read the `id` of their request as JSON; the daemon writes it byte for byte, as a
-/// [`MessageId`](super::client::MessageId).
+/// [`MessageId`](super::client_message::MessageId).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ServerMessage<Id = Value> {
@@ -106,9 +106,9 @@ impl<Id: Serialize> ServerMessage<Id> {
 pub mod frame {
     use std::fmt::Write;
 
-    use crate::revision::Cursor;
+    use crate::cursor::Cursor;
     use crate::time::Wall;
-    use crate::wire::client::MessageId;
+    use crate::wire::client_message::MessageId;
 
     /// Most bytes of a frame besides its records: 386 for the longest message id (64 bytes of text, each written as six), 33
     /// for the cursor, 24 for the time, and the field names and punctuation.

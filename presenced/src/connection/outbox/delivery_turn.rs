@@ -1,7 +1,7 @@
 //! What the delivery takes out of an outbox in one turn, and gives back.
 
 use hashbrown::HashMap;
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 use presence::{Revision, UserId};
 
 use crate::connection::user_pin::{UserPin, UserRef};

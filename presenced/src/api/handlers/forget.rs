@@ -1,4 +1,4 @@
-//! `DELETE /api/presence/{userId}/sessions`: an operator ends all sessions of a user.
+//! `DELETE /api/user/{userId}`: an operator has a user's data deleted.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,12 +9,12 @@ use crate::api::SharedState;
 use crate::api::caller::Internal;
 use crate::api::path::{PathUser, THIRD};
 
-pub(in crate::api) async fn end_sessions(
+pub(in crate::api) async fn forget(
     State(state): SharedState,
     _: Internal,
     PathUser(user): PathUser<THIRD>,
 ) -> HandlerResult<EndedSessions> {
-    let ended = state.engine.kick(&user).await?;
-    tracing::info!(?user, ended, "kicked a user");
+    let ended = state.engine.forget(&user).await?;
+    tracing::info!(?user, ended, "forgot a user");
     Ok(Json(EndedSessions { ended }))
 }

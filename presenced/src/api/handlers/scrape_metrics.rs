@@ -7,7 +7,7 @@ use prometheus_client::encoding::text::encode;
 use crate::api::SharedState;
 use crate::server::ApiError;
 
-pub(in crate::api) async fn scrape(
+pub(in crate::api) async fn scrape_metrics(
     State(state): SharedState,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let mut text = String::new();

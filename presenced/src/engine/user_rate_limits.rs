@@ -9,13 +9,13 @@ use super::EngineError;
 const WINDOWS_KEPT: usize = 1024;
 
 /// The rate limits of users.
-pub(super) struct UserLimits {
+pub(super) struct UserRateLimits {
     custom_statuses: Rate,
     /// The custom statuses that each user set of late.
     windows: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
 }
 
-impl UserLimits {
+impl UserRateLimits {
     pub(super) fn new(custom_statuses: Rate) -> Self {
         Self {
             custom_statuses,

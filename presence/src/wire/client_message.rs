@@ -9,9 +9,9 @@ use serde::ser::Error;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::code::Code;
+use super::error_code::Code;
 use super::strict;
-use crate::revision::Cursor;
+use crate::cursor::Cursor;
 use crate::status::CustomStatus;
 use crate::user_id::UserId;
 
