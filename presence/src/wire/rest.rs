@@ -59,23 +59,6 @@ pub struct CustomStatusResponse {
     pub custom_status: CustomStatus,
 }
 
-/// `PUT /api/user/realtime`, request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PutReport {
-    /// ONLINE, IDLE, DO_NOT_DISTURB, or OFFLINE to end the report.
-    pub status: String,
-    /// Whether the report is activity, which moves last active to now.
-    #[serde(default)]
-    pub update_last_active: bool,
-    /// The name of the reporting gateway, 1 to 64 characters; `gateway` if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// The lifetime of the report in seconds, 1 to 86,400; unlimited if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl_seconds: Option<u64>,
-}
-
 /// `POST /api/presence/query`, request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
