@@ -31,8 +31,19 @@ pub(super) enum DeadlineOf {
 }
 
 /// The earliest deadline that the wheel is armed for on behalf of a user; its other entries for the user are stale.
-#[derive(Debug, Default)]
-pub(super) struct ArmedUser(Option<Mono>);
+#[derive(Debug)]
+pub(super) struct ArmedUser(Mono);
+
+impl ArmedUser {
+    /// For none. A sentinel instead of an `Option` keeps an entry small.
+    const NONE: Mono = Mono::from_millis(u64::MAX);
+}
+
+impl Default for ArmedUser {
+    fn default() -> Self {
+        Self(Self::NONE)
+    }
+}
 
 /// The wheel, shared by those who arm it and the thread that turns it.
 pub(super) struct Deadlines {
@@ -67,17 +78,17 @@ impl Deadlines {
             return;
         };
         let next = next.min(now.after(ARM_AHEAD_MAX));
-        if entry.armed.0.is_none_or(|armed| next < armed) {
-            entry.armed.0 = Some(next);
+        if next < entry.armed.0 {
+            entry.armed.0 = next;
             self.insert(next, DeadlineOf::User(entry.at()));
         }
     }
 
     /// Whether the wheel is armed for this deadline of the user; if so, it is not any more.
     pub(super) fn take_user(&self, entry: &mut LockedEntry<'_>, at: Mono) -> bool {
-        let is_current = entry.armed.0 == Some(at);
+        let is_current = entry.armed.0 == at;
         if is_current {
-            entry.armed.0 = None;
+            entry.armed.0 = ArmedUser::NONE;
         }
         is_current
     }

@@ -14,7 +14,9 @@ impl Publisher {
     pub(super) fn fan_out(&self, entry: &mut LockedEntry<'_>, now: Now, audience: Audience) {
         let publishing = &self.publishing[entry.at().shard()];
         publishing.store(self.changes.last() + 1, Ordering::SeqCst);
-        entry.publication.number = self.changes.push(now.mono, entry.user(), entry.publication.removed_at);
+        entry.publication.number = self
+            .changes
+            .push(now.mono, entry.user(), entry.publication.removed_at());
         let conflated = self.mark_dirty(entry, audience);
         publishing.store(u64::MAX, Ordering::SeqCst);
         self.throughput.changed();

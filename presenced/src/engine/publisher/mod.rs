@@ -24,8 +24,8 @@ use crate::connection::ready::Ready;
 pub(super) struct Publication {
     /// The number of the user's last change; or of the node's last change when the user was loaded.
     number: u64,
-    /// The revision at which the user was removed, if nothing was published since.
-    removed_at: Option<Revision>,
+    /// The revision at which the user was removed; [`Revision::NEVER`] if not, or if something was published since.
+    removed_at: Revision,
 }
 
 impl Publication {
@@ -36,7 +36,7 @@ impl Publication {
 
     /// The revision at which the user was removed, if nothing was published since.
     pub(super) fn removed_at(&self) -> Option<Revision> {
-        self.removed_at
+        (self.removed_at != Revision::NEVER).then_some(self.removed_at)
     }
 }
 
@@ -73,19 +73,19 @@ impl Publisher {
     pub(super) fn loaded(&self) -> Publication {
         Publication {
             number: self.changes.last(),
-            removed_at: None,
+            removed_at: Revision::NEVER,
         }
     }
 
     /// Gives a change of the user the next number, and marks the user dirty in the outbox of everyone in the audience.
     pub(super) fn publish(&self, entry: &mut LockedEntry<'_>, now: Now, audience: Audience) {
-        entry.publication.removed_at = None;
+        entry.publication.removed_at = Revision::NEVER;
         self.fan_out(entry, now, audience);
     }
 
     /// Publishes that the user was removed at this revision.
     pub(super) fn publish_removal(&self, entry: &mut LockedEntry<'_>, now: Now, revision: Revision) {
-        entry.publication.removed_at = Some(revision);
+        entry.publication.removed_at = revision;
         self.fan_out(entry, now, Audience::Everyone);
     }
 

@@ -26,17 +26,17 @@ pub(in crate::engine) struct UserState {
     sessions: Sessions,
     profile: Profile,
     /// What the user's sessions on other nodes add up to.
-    remote: Box<[NodeContribution]>,
+    remote: Option<Box<RemoteContributions>>,
     /// A report is being refreshed on disk: until that is known, no report ends by itself.
     is_refreshing_report: bool,
 }
 
 impl UserState {
-    pub(in crate::engine) fn new(profile: Profile, remote: Box<[NodeContribution]>) -> Self {
+    pub(in crate::engine) fn new(profile: Profile, remote: Vec<NodeContribution>) -> Self {
         Self {
             sessions: Sessions::default(),
             profile,
-            remote,
+            remote: (!remote.is_empty()).then(|| Box::new(RemoteContributions(remote))),
             is_refreshing_report: false,
         }
     }
@@ -58,7 +58,7 @@ impl UserState {
     pub(in crate::engine) fn is_present(&self) -> bool {
         self.is_connected()
             || !self.profile.reports().is_empty()
-            || self.remote.iter().any(|remote| remote.contribution.is_present())
+            || self.remote().iter().any(|remote| remote.contribution.is_present())
     }
 
     /// Whether grace periods alone keep the user present.
@@ -204,10 +204,10 @@ impl UserState {
         next: impl FnOnce(Revision) -> Revision,
     ) -> Option<Published> {
         let own = self.sessions.contribution();
-        if self.remote.is_empty() {
+        if self.remote.is_none() {
             return self.profile.recompute(now, &[own], next);
         }
-        let remote = self.remote.iter().map(|remote| remote.contribution);
+        let remote = self.remote().iter().map(|remote| remote.contribution);
         let all: Vec<Contribution> = std::iter::once(own).chain(remote).collect();
         self.profile.recompute(now, &all, next)
     }
@@ -216,11 +216,11 @@ impl UserState {
     pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
         let (node, freshness) = (cluster.node(), cluster.freshness());
         let own = (node, self.sessions.contribution());
-        if self.remote.is_empty() {
+        if self.remote.is_none() {
             return self.profile.record(user, &[own], viewer, freshness);
         }
         let remote = self
-            .remote
+            .remote()
             .iter()
             .map(|remote| (remote.node.as_str(), remote.contribution));
         let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
@@ -241,6 +241,10 @@ impl UserState {
         presence::explain::explain(user, now, here, &self.profile, name_of)
     }
 
+    fn remote(&self) -> &[NodeContribution] {
+        self.remote.as_ref().map_or(&[], |remote| &remote.0)
+    }
+
     fn report_deadline(&self) -> Option<Mono> {
         self.profile.next_deadline().filter(|_| !self.is_refreshing_report)
     }
@@ -249,6 +253,10 @@ impl UserState {
         self.profile.note_times(&self.sessions.contribution());
     }
 }
+
+/// Contributions of other nodes, behind one pointer: most users have none.
+#[derive(Debug)]
+struct RemoteContributions(Vec<NodeContribution>);
 
 /// The user has as many reports as one may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
