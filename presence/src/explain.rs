@@ -1,5 +1,5 @@
-//! Why a status is what it is and what will change it next: a view of the two halves, not a second logic. What comes
-//! next is found by letting copies of them live through their own deadlines.
+//! Why a status is what it is and what will change it next: a view of sessions and profile, not a second logic. Later
+//! changes are found by running copies of both through their own deadlines.
 
 use crate::profile::Profile;
 use crate::rule::{Reason, decide};
@@ -8,11 +8,11 @@ use crate::time::{Mono, Now};
 use crate::user_id::UserId;
 use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession};
 
-/// Most deadlines looked through for changes of the status: one for each session a user can have (32 connections and 32
-/// reports by default, with room for raised limits), and the grace.
+/// How many deadlines are searched for changes of the status: one for each session a user can have (32 connections and 32
+/// reports by default, with room for raised limits), and the grace period.
 const NEXT_DEADLINES_MAX: usize = 128;
 
-/// Explains one user. `session_name` gives a connection's public name.
+/// Explains one user. `session_name` returns the public name of a connection.
 #[must_use]
 pub fn explain(
     user_id: &UserId,
@@ -93,11 +93,11 @@ fn earlier(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
 
 fn why(reason: Reason, status: &str) -> String {
     let cause = match reason {
-        Reason::NoSession => "the last session or grace ends",
+        Reason::NoSession => "the last session or grace period ends",
         Reason::Custom => "the custom status alone decides",
         Reason::Reported => "a report decides",
         Reason::Inactive => "all sessions with known activity are idle by then",
-        Reason::Active => "nothing that says otherwise is left",
+        Reason::Active => "connected, and no idle report or custom status is left",
     };
     format!("{status}: {cause}")
 }

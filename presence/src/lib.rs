@@ -1,15 +1,17 @@
-//! The rules of presence, without the world: words, state machine and wire messages.
+//! The rules of presence: types, state machine and wire messages, without I/O.
 //!
-//! Everything here is a function of its arguments. Time, ids and chance come in as values; what changed goes
-//! out as values. There is no clock, no randomness, no I/O and no runtime in this crate, and none may be added:
-//! that is what lets a test replay a day in a millisecond, byte for byte.
+//! Everything here is a function of its arguments. Time, ids and randomness come in as values; changes go out as values.
+//! There is no clock, no randomness, no I/O and no runtime in this crate, and none may be added: that is what lets a test
+//! replay a day in a millisecond, byte for byte.
 //!
 //! Two halves meet here. [`sessions`] turns the sessions of one user on *this node* into one [`Contribution`].
-//! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and says
-//! whether it must be published. The rule between them stands once, in [`rule`].
+//! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and decides
+//! whether it must be published. The rule between them exists once, in [`rule`].
 
-pub mod durable;
+pub mod cursor;
+pub mod durable_part;
 pub mod explain;
+pub mod grace_period;
 pub mod node_name;
 pub mod profile;
 pub mod rate_limit;
@@ -22,12 +24,14 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use durable::{DurablePart, Preference, Version};
+pub use cursor::{Cursor, InvalidCursor};
+pub use durable_part::{DurablePart, Preference, Version};
+pub use grace_period::GracePeriod;
 pub use node_name::NodeName;
 pub use profile::{Audience, Freshness, Profile, Published};
 pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
-pub use revision::{Cursor, Revision, RevisionClock};
+pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
 pub use status::{Actor, CustomStatus, Status};

@@ -1,7 +1,8 @@
-//! The second half: all contributions, the reports and the custom status become the record that is told, and whether it must
-//! be published. Where contributions come from (this node, or every node through Redis) is not known here.
+//! The second half: all contributions, the reports and the custom status become the record that watchers see, and the
+//! decision whether it must be published. Where contributions come from (this node, or every node through Redis) is not
+//! known here.
 
-use crate::durable::{DurablePart, Preference, Version};
+use crate::durable_part::{DurablePart, Preference, Version};
 use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
@@ -11,12 +12,12 @@ use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
 use crate::wire::record::{Record, Viewer};
 
-/// Who is told of a change.
+/// The recipients of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
     /// The user's own connections and observers: only the custom status changed.
     Inner,
-    /// Everyone who watches.
+    /// All watchers and observers.
     Everyone,
 }
 
@@ -32,13 +33,13 @@ pub enum Freshness {
 /// A change with a new revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// Who is told.
+    /// The recipients.
     pub audience: Audience,
-    /// The status before.
+    /// The status before the change.
     pub from: Status,
-    /// The status now.
+    /// The status after it.
     pub to: Status,
-    /// Why it is that.
+    /// The reason of the status after it.
     pub reason: Reason,
 }
 
@@ -52,7 +53,7 @@ pub struct Profile {
     last_active: Option<Wall>,
     revision: Revision,
     degraded: bool,
-    /// What changed since the last [`Profile::recompute`] and is told even if the status stays.
+    /// What changed since the last [`Profile::recompute`] and is published even if the status stays.
     pending_publication: Option<Audience>,
 }
 
@@ -63,19 +64,19 @@ pub struct Stored {
     pub durable: DurablePart,
     /// The status last written.
     pub status: Status,
-    /// Since when.
+    /// When the status began.
     pub since: Option<Wall>,
-    /// When last heard.
+    /// When the user was last heard.
     pub last_seen: Option<Wall>,
-    /// When last active.
+    /// When the user was last active.
     pub last_active: Option<Wall>,
     /// The revision last written, or the floor of this run if that is higher.
     pub revision: Revision,
 }
 
 impl Stored {
-    /// What the sessions that the previous run lost said of activity, as far as the disk tells: so that the status stays
-    /// what it was, and nobody whose client knows nothing of activity is held idle by a guess.
+    /// The activity of the sessions that the previous run lost, as far as the stored values tell: the status stays what it
+    /// was, and no user whose client never reports activity is held idle by a guess.
     #[must_use]
     pub fn activity_in_grace(&self) -> Activity {
         let DurablePart {
@@ -161,11 +162,11 @@ impl Profile {
             Status::Idle => CustomStatus::Idle,
             Status::DoNotDisturb => CustomStatus::DoNotDisturb,
         };
-        let holds = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
+        let is_held = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
         let before = self
             .reports()
             .iter()
-            .filter(holds)
+            .filter(is_held)
             .find(|report| report.source == input.source);
         Some(Report {
             source: input.source.clone(),
@@ -189,12 +190,12 @@ impl Profile {
         }
     }
 
-    /// The operator ends the reports. Returns how many there were.
+    /// Ends all reports on behalf of an operator. Returns how many there were.
     pub fn handle_kick(&mut self) -> usize {
         std::mem::take(&mut self.durable.reports).len()
     }
 
-    /// Reports whose deadline has passed end.
+    /// Ends the reports whose deadline has passed.
     pub fn on_deadline(&mut self, now: Mono) {
         let is_over = |report: &Report| report.expires.is_some_and(|at| at <= now);
         if self.durable.reports.iter().any(is_over) {
@@ -210,7 +211,7 @@ impl Profile {
         self.reports().iter().filter_map(|report| report.expires).min()
     }
 
-    /// Applies the rule to what there is now. If something must be told, takes the next revision from `next`, which is
+    /// Applies the rule to the present state. If something must be published, takes the next revision from `next`, which is
     /// given the one before.
     pub fn recompute(
         &mut self,
@@ -240,18 +241,19 @@ impl Profile {
         })
     }
 
-    /// The next [`Self::recompute`] takes a new revision, though nothing changed: the disk may have dropped what was told last.
+    /// Makes the next [`Self::recompute`] take a new revision though nothing changed: the store may have dropped what was
+    /// published last.
     pub fn force_publish(&mut self) {
         self.publish_to(Audience::Inner);
     }
 
-    /// The user did something that no connection tells: last active moves, and no event follows.
+    /// Moves last active by something that the user did on no connection. No event follows.
     pub fn note_activity(&mut self, now: Wall) {
         self.last_active = self.last_active.max(Some(now));
         self.last_seen = self.last_seen.max(self.last_active);
     }
 
-    /// Takes times along that cause no event.
+    /// Moves the times by those of a contribution. No event follows.
     pub fn note_times(&mut self, contribution: &Contribution) {
         self.last_active = self.last_active.max(contribution.last_active);
         self.last_seen = self.last_seen.max(contribution.last_seen).max(self.last_active);
@@ -289,7 +291,7 @@ impl Profile {
         }
     }
 
-    /// What the rule said last.
+    /// The last outcome of the rule.
     #[must_use]
     pub const fn decision(&self) -> Decision {
         self.decision
@@ -319,7 +321,7 @@ impl Profile {
         self.revision
     }
 
-    /// Since when the status holds.
+    /// When the status began.
     #[must_use]
     pub const fn since(&self) -> Option<Wall> {
         self.since
@@ -331,13 +333,13 @@ impl Profile {
         self.last_seen
     }
 
-    /// When the user last did something.
+    /// When the user was last active.
     #[must_use]
     pub const fn last_active(&self) -> Option<Wall> {
         self.last_active
     }
 
-    /// Whether it was made without the store's answer.
+    /// Whether the profile was made without the store's answer.
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
         self.degraded

@@ -1,4 +1,4 @@
-//! Sessions that an outside gateway reports. They belong to no node and know no grace.
+//! Sessions that an outside gateway reports. They belong to no node and have no grace period.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{Preference, Version};
+use crate::durable_part::{Preference, Version};
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
 use crate::time::{Mono, Wall};
 
-/// Longest name of a source, in bytes.
+/// The longest name of a source, in bytes.
 pub const SOURCE_MAX_BYTES: usize = 64;
-/// Longest time for which a report may hold, in seconds.
+/// The longest time for which a report may hold, in seconds.
 pub const REPORT_TTL_MAX_SECONDS: u64 = 86_400;
 
-/// Who reports: 1 to 64 of `A-Za-z0-9._-`.
+/// The name of a reporting gateway: 1 to 64 of `A-Za-z0-9._-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Source(Box<str>);
 
-/// The text names no source.
+/// The text is not a valid source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a source is 1 to 64 of A-Z a-z 0-9 . _ -")]
 pub struct InvalidSource;
@@ -55,30 +55,30 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// The name.
+    /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a gateway says, once.
+/// One report as a gateway sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportInput {
-    /// Whose word it is.
+    /// The gateway.
     pub source: Source,
-    /// The state; `OFFLINE` ends the report.
+    /// The reported status; `OFFLINE` ends the report.
     pub status: Status,
-    /// For how long it holds without being refreshed; for ever if none.
+    /// For how long it holds unless it is refreshed; without end if none.
     pub ttl: Option<Duration>,
-    /// Whether the user did something, by this report.
+    /// Whether the report is activity of the user.
     pub update_last_active: bool,
 }
 
 /// A report that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Whose word it is.
+    /// The gateway.
     pub source: Source,
     /// ONLINE is an active session, IDLE an idle one, DO_NOT_DISTURB asks to be shown as that.
     pub status: CustomStatus,
@@ -88,20 +88,21 @@ pub struct Report {
     pub heard: Wall,
     /// The version of the write that made or refreshed it: it is newer than a custom status with a lower one.
     pub version: Version,
-    /// Whether, and when, it last said that the user did something.
+    /// When it last was activity of the user.
     pub last_active: Option<Wall>,
-    /// When it ends by itself.
+    /// Its deadline; none if it holds until it is ended.
     pub expires: Option<Mono>,
 }
 
 impl Report {
-    /// Whether it is newer than the custom status; an older one abstains, so the latest word wins.
+    /// Whether it is newer than the custom status. An older one keeps the user present and takes no part otherwise, so the
+    /// latest of both wins.
     #[must_use]
     pub fn counts_after(&self, preference: &Preference) -> bool {
         self.version > preference.version
     }
 
-    /// What it says of activity.
+    /// The activity that its status stands for.
     #[must_use]
     pub fn activity(&self) -> Activity {
         match self.status {

@@ -1,9 +1,6 @@
-//! Revisions order the records of one user; cursors are positions in the order of all changes of a node.
+//! Revisions order the records of one user; a hybrid logical clock gives them.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use crate::time::Wall;
 
@@ -90,55 +87,4 @@ impl RevisionClock {
 fn micros(wall: Wall) -> u64 {
     let micros = u64::try_from(wall.as_millis()).unwrap_or(0).saturating_mul(1000);
     micros.min(PHYSICAL_MAX_MICROS)
-}
-
-/// A position in one node's order of changes, from which a subscription resumes: every change up to it that concerned
-/// the connection was sent. On the wire: incarnation and counter in hexadecimal, joined by a dot; opaque to clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    /// The random number of one run of one node. A cursor of another incarnation does not resume.
-    pub incarnation: u64,
-    /// The number of changes that the node had published. 0 never resumes.
-    pub counter: u64,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}.{:x}", self.incarnation, self.counter)
-    }
-}
-
-/// The text is not a cursor of the form that [`Cursor`] writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid cursor")]
-pub struct InvalidCursor;
-
-impl FromStr for Cursor {
-    type Err = InvalidCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (incarnation, counter) = text.split_once('.').ok_or(InvalidCursor)?;
-        // `from_str_radix` alone would take a sign, and any number of leading zeros.
-        let parse = |part: &str| {
-            let fits = part.len() <= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-            u64::from_str_radix(if fits { part } else { "" }, 16).map_err(|_| InvalidCursor)
-        };
-        Ok(Self {
-            incarnation: parse(incarnation)?,
-            counter: parse(counter)?,
-        })
-    }
-}
-
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
 }

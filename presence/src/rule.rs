@@ -1,8 +1,8 @@
-//! The rule of presence, once: which status is shown, and why. The first condition that fits decides.
+//! The rule of presence: which status is shown, and why. The first condition that matches decides.
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::Preference;
+use crate::durable_part::Preference;
 use crate::report::Report;
 use crate::sessions::{Activity, Contribution};
 use crate::status::{CustomStatus, Status};
@@ -11,21 +11,21 @@ use crate::status::{CustomStatus, Status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// No session and no grace.
+    /// No session and no grace period.
     #[default]
     NoSession,
-    /// The user, or an operator, chose it.
+    /// The custom status is DO_NOT_DISTURB or IDLE.
     Custom,
-    /// A report says so.
+    /// A report says DO_NOT_DISTURB.
     Reported,
-    /// All sessions that speak of activity are idle.
+    /// All sessions with known activity are idle.
     Inactive,
-    /// Nothing speaks against it.
+    /// Connected; no idle report and no custom status.
     Active,
 }
 
 impl Reason {
-    /// The word on the wire.
+    /// The text on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,19 +38,19 @@ impl Reason {
     }
 }
 
-/// What the rule says.
+/// The outcome of the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// The status to show.
     pub status: Status,
     /// Which rule decided, 1 to 5.
     pub rule: u8,
-    /// Why.
+    /// The condition that matched.
     pub reason: Reason,
 }
 
 impl Default for Decision {
-    /// What it says of a user of whom nothing is known.
+    /// The decision for a user of whom nothing is known.
     fn default() -> Self {
         Self {
             status: Status::Offline,
@@ -74,8 +74,8 @@ pub fn decide(contributions: &[Contribution], reports: &[Report], preference: &P
             reason: Reason::Custom,
         };
     }
-    let heard = || reports.iter().filter(|report| report.counts_after(preference));
-    if heard().any(|report| report.status == CustomStatus::DoNotDisturb) {
+    let counted = || reports.iter().filter(|report| report.counts_after(preference));
+    if counted().any(|report| report.status == CustomStatus::DoNotDisturb) {
         return Decision {
             status: Status::DoNotDisturb,
             rule: 2,
@@ -92,7 +92,7 @@ pub fn decide(contributions: &[Contribution], reports: &[Report], preference: &P
     let activity = contributions
         .iter()
         .map(Contribution::activity)
-        .chain(heard().map(Report::activity))
+        .chain(counted().map(Report::activity))
         .fold(Activity::Unknown, Activity::and);
     match activity {
         Activity::Idle => Decision {

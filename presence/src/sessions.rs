@@ -1,33 +1,34 @@
 //! The first half: the sessions of one user on this node, and the one contribution they add up to.
 //!
-//! Connections come, are heard, speak of activity and go; the lost ones count on as one grace. What others see of it,
+//! Connections begin, send frames, report activity and end; lost ones count on as one grace period. The resulting status,
 //! custom statuses, reports and revisions belong to the other half, [`crate::profile`].
 //!
-//! Deadlines that have passed take effect before whatever comes after them, however late the timer is: what follows from
-//! an input depends on when it came, never on who was quicker.
+//! Deadlines that have passed take effect before the input that follows them, however late the timer is: the effect of an
+//! input depends on its time, never on whether the timer ran first.
 
 use std::time::Duration;
 
+use crate::grace_period::GracePeriod;
 use crate::time::{Mono, Now, Wall};
 
-/// Names one connection, unique within a node's life.
+/// The number of one connection, unique within one run of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// What a session, or several together, say of activity.
+/// What is known of the activity of a session, or of several together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activity {
-    /// Never spoke of it.
+    /// Never reported.
     #[default]
     Unknown,
-    /// Away.
+    /// Known, and idle.
     Idle,
-    /// Doing something.
+    /// Known, and active.
     Active,
 }
 
 impl Activity {
-    /// Several together are idle if one speaks and all that speak are idle.
+    /// Several together are idle if the activity of at least one is known and all of those are idle.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -41,33 +42,33 @@ impl Activity {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// The client closed with code 1000 or without a code: it ends now.
+    /// The client closed with code 1000 or without a code: no grace period.
     Closed,
-    /// The client closed with another code (1001 is a page reload): grace, but the user did it.
+    /// The client closed with another code (1001 is a page reload): grace period, but it is activity of the user.
     Left,
-    /// No close frame: a reset, silence after a ping. Grace, with the times of what was last heard.
+    /// No close frame: a reset, or no answer to a ping. Grace period, with the times of the last frame.
     Lost,
-    /// The server closed it with a code that says to come back: grace, and last active does not move.
+    /// The server closed it with a code that asks to reconnect: grace period, and last active does not move.
     Dropped,
-    /// The operator ended it: it ends now, and last active does not move.
+    /// An operator ended it: no grace period, and last active does not move.
     Kicked,
 }
 
 impl EndReason {
-    /// Whether what ended so may come back within the grace.
+    /// Whether a session that ended so is in grace.
     #[must_use]
     pub const fn enters_grace(self) -> bool {
         matches!(self, Self::Left | Self::Lost | Self::Dropped)
     }
 
-    /// Whether the client ended it with a close frame: that is the user's doing.
+    /// Whether the client ended it with a close frame, which is activity of the user.
     #[must_use]
     pub const fn is_by_client(self) -> bool {
         matches!(self, Self::Closed | Self::Left)
     }
 }
 
-/// The timers the rules run on.
+/// The durations that the rules use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timers {
     /// For how long a lost session still counts.
@@ -78,34 +79,33 @@ pub struct Timers {
     pub idle_after: Duration,
 }
 
-/// One WebSocket of the user on this node.
+/// One WebSocket connection of the user on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// Its name.
+    /// The connection's number.
     pub id: SessionId,
-    /// When it was made.
+    /// When it began.
     pub since: Wall,
     /// When its last frame arrived.
     pub heard: Wall,
     /// When it last reported activity.
     pub active: Option<Wall>,
-    /// What it says of activity.
     state: ActivityState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ActivityState {
-    /// Has not reported any.
+    /// Has not reported activity.
     Unknown,
     /// Reported some; idle from `until` on.
     Active { until: Mono },
-    /// Said that the user went away, or fell silent, or took over from what was idle in grace. The last has spoken
-    /// through what it took over from: a custom status wakes it, and losing it says nothing about when the user was active.
+    /// Reported that the user went away, or has reported nothing for too long, or began while an idle session was in grace.
+    /// In the last case its activity counts as known: a custom status makes it active, and its loss is no activity.
     Idle,
 }
 
 impl Connection {
-    /// What it says of activity.
+    /// What is known of its activity.
     #[must_use]
     pub const fn activity(&self) -> Activity {
         match self.state {
@@ -120,7 +120,7 @@ impl Connection {
         self.active = self.active.max(Some(now.wall));
     }
 
-    /// When it will count as idle by itself.
+    /// When it will count as idle unless it reports activity.
     pub(crate) const fn idle_at(&self) -> Option<Mono> {
         match self.state {
             ActivityState::Active { until } => Some(until),
@@ -129,27 +129,18 @@ impl Connection {
     }
 }
 
-/// What is left of lost sessions for a while: it counts as one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grace {
-    /// When it ends: the latest deadline of the sessions lost.
-    pub until: Mono,
-    /// What they said of activity when they were lost.
-    pub activity: Activity,
-}
-
-/// What this node knows of one user, in a few words; the currency between nodes.
+/// What the connections of one user on one node add up to: the unit of replication between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Contribution {
-    /// Connections open here.
+    /// The number of open connections.
     pub connections: u32,
-    /// What those that speak say together.
+    /// The activity of the open connections together.
     pub open_activity: Activity,
-    /// What the grace says, if there is one.
+    /// The activity of the grace period, if there is one.
     pub grace: Option<Activity>,
     /// When this node last heard from the user.
     pub last_seen: Option<Wall>,
-    /// When the user last did something here.
+    /// When the user was last active on this node.
     pub last_active: Option<Wall>,
 }
 
@@ -160,7 +151,7 @@ impl Contribution {
         self.connections > 0 || self.grace.is_some()
     }
 
-    /// What it says of activity.
+    /// The activity of connections and grace period together.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.open_activity.and(self.grace.unwrap_or_default())
@@ -171,17 +162,17 @@ impl Contribution {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sessions {
     connections: Vec<Connection>,
-    grace: Option<Grace>,
+    grace: Option<GracePeriod>,
     last_seen: Option<Wall>,
     last_active: Option<Wall>,
 }
 
 impl Sessions {
-    /// A connection was made. If what is in grace is idle, it starts idle until its first activity.
+    /// A connection began. If the grace period is idle, it is idle until it first reports activity.
     pub fn handle_connect(&mut self, now: Now, id: SessionId) {
         self.on_deadline(now.mono);
-        let takes_over_idle = self.grace.is_some_and(|grace| grace.activity == Activity::Idle);
-        let state = if takes_over_idle {
+        let begins_idle = self.grace.is_some_and(|grace| grace.activity == Activity::Idle);
+        let state = if begins_idle {
             ActivityState::Idle
         } else {
             ActivityState::Unknown
@@ -208,7 +199,7 @@ impl Sessions {
         }
     }
 
-    /// The client reported that the user did something.
+    /// The client reported activity.
     pub fn handle_activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
         let until = now.mono.after(timers.idle_after);
         if let Some(connection) = self.find(id) {
@@ -218,15 +209,15 @@ impl Sessions {
         }
     }
 
-    /// The client reported that the user went away: it speaks of activity, and did nothing.
+    /// The client reported that the user went away: its activity is known, and idle.
     pub fn handle_away(&mut self, id: SessionId) {
         if let Some(connection) = self.find(id) {
             connection.state = ActivityState::Idle;
         }
     }
 
-    /// The user chose: activity on each connection that has reported any, and on the grace. Not for an operator's custom status,
-    /// which is nobody's activity.
+    /// The user set a custom status: activity of each connection that has reported any, and of the grace period. Not to be
+    /// called for an operator's, which is no activity.
     pub fn handle_preference(&mut self, now: Now, timers: &Timers) {
         self.on_deadline(now.mono);
         let until = now.mono.after(timers.idle_after);
@@ -245,7 +236,7 @@ impl Sessions {
         }
     }
 
-    /// A connection ended; one that is not there (any more) changes nothing. Says whether it was there.
+    /// A connection ended. Returns whether it was open; if not, nothing changes.
     pub fn handle_end(&mut self, now: Now, id: SessionId, end: EndReason, grace: Duration) -> bool {
         self.on_deadline(now.mono);
         let Some(index) = self.connections.iter().position(|one| one.id == id) else {
@@ -258,7 +249,7 @@ impl Sessions {
         if end.is_by_client() {
             self.touch(now);
         } else if end == EndReason::Lost && gone.activity() == Activity::Unknown {
-            // It knew nothing of activity: being heard is all that is known of what the user did.
+            // It never reported activity: its last frame is the last known activity.
             self.last_active = self.last_active.max(Some(gone.heard));
         }
         if end.enters_grace() && !grace.is_zero() {
@@ -267,18 +258,18 @@ impl Sessions {
         true
     }
 
-    /// Sessions of the previous run of the daemon count on.
+    /// Sessions of the previous run of the daemon are in grace.
     pub fn handle_restore(&mut self, until: Mono, activity: Activity) {
         self.enter_grace(until, activity);
     }
 
-    /// The operator ends everything: connections and grace. Says how many connections there were.
+    /// An operator ends all connections and the grace period. Returns how many connections there were.
     pub fn handle_kick(&mut self) -> usize {
         self.grace = None;
         std::mem::take(&mut self.connections).len()
     }
 
-    /// Deadlines up to `now` take effect.
+    /// Applies the deadlines up to `now`.
     pub fn on_deadline(&mut self, now: Mono) {
         for connection in &mut self.connections {
             if connection.idle_at().is_some_and(|at| at <= now) {
@@ -297,7 +288,7 @@ impl Sessions {
         [idle, self.grace.map(|grace| grace.until)].into_iter().flatten().min()
     }
 
-    /// What this node says of the user.
+    /// What the sessions add up to.
     #[must_use]
     pub fn contribution(&self) -> Contribution {
         Contribution {
@@ -313,7 +304,7 @@ impl Sessions {
         }
     }
 
-    /// Whether a connection or a grace keeps the user present.
+    /// Whether a connection or a grace period keeps the user present.
     #[must_use]
     pub fn is_present(&self) -> bool {
         !self.connections.is_empty() || self.grace.is_some()
@@ -325,9 +316,9 @@ impl Sessions {
         &self.connections
     }
 
-    /// What is in grace.
+    /// The grace period, if there is one.
     #[must_use]
-    pub const fn grace(&self) -> Option<Grace> {
+    pub const fn grace(&self) -> Option<GracePeriod> {
         self.grace
     }
 
@@ -336,14 +327,8 @@ impl Sessions {
     }
 
     fn enter_grace(&mut self, until: Mono, activity: Activity) {
-        let before = self.grace.unwrap_or(Grace {
-            until,
-            activity: Activity::Unknown,
-        });
-        self.grace = Some(Grace {
-            until: before.until.max(until),
-            activity: before.activity.and(activity),
-        });
+        let lost = GracePeriod { until, activity };
+        self.grace = Some(self.grace.map_or(lost, |grace| grace.and(lost)));
     }
 
     fn touch(&mut self, now: Now) {

@@ -1,5 +1,5 @@
-//! The arguments of every command, and the help that one can learn the tool from. Only words and shapes: what a command
-//! does with them is in `commands`, what they mean together (which server, which credential) in `client::discover`.
+//! The command-line arguments and the help texts. The commands themselves are in `commands`; which server and credential
+//! the options select is decided in `client::discover`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,31 +9,30 @@ use presence::{CustomStatus, Status, UserId};
 
 use crate::duration;
 use crate::output::Format;
-use crate::words::{custom_status, present_status, rate, user_id};
+use crate::value_parsers::{custom_status, present_status, rate, user_id};
 
 const AFTER_HELP: &str = "\
-Finding the daemon: without configuration it is the daemon of this machine, found through its data directory \
-($XDG_STATE_HOME/presenced, else ~/.local/state/presenced), where it keeps its address and its secret. That secret \
-is sent to no other daemon. Before that count, in this order: --server or --context; PRESENCECTL_SERVER or \
-PRESENCECTL_CONTEXT; the context in use (`presencectl context use NAME`).
+Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
+in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
+its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon.
 
 Exit codes:
-  0  done
-  1  the server said no
-  2  wrong use
-  3  the server can't be reached
-  4  not allowed
+  0  success
+  1  the server rejected the request, or an operation failed
+  2  invalid arguments or configuration
+  3  the server is unreachable
+  4  not authorized
 
 Examples:
-  presencectl online                       who is here
-  presencectl get alice bob                what others see of them
-  presencectl set-status dnd               nobody disturbs me
-  presencectl explain alice                why is alice shown so, and what comes next
-  presencectl watch                        all of it, live
+  presencectl online                       list the present users
+  presencectl get alice bob                show the presence records of two users
+  presencectl set-status dnd               set your custom status to DO_NOT_DISTURB
+  presencectl explain alice                show why alice has its status, and the next timers
+  presencectl watch                        the live dashboard
   presencectl events -o ndjson | jq .      every change, for programs
-  presencectl doctor                       is everything as it should be";
+  presencectl doctor                       check the daemon and its files";
 
-/// See and set who is here: the operator's tool for presenced
+/// The command-line tool for operators of presenced: presence, custom statuses, diagnosis
 #[derive(Debug, Parser)]
 #[command(name = "presencectl", version, max_term_width = 110, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -43,23 +42,23 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The daemon's URL, http://HOST:PORT [env: PRESENCECTL_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// The file with the daemon's internal secret; mode 0600 or tighter [env: PRESENCECTL_SECRET_FILE]
+    /// File with the daemon's internal secret, mode 0600 or stricter [env: PRESENCECTL_SECRET_FILE]
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// A file with a user's token: act as that user instead of as the operator [env: PRESENCECTL_TOKEN_FILE]
+    /// File with a user's token: act as that user instead of the operator [env: PRESENCECTL_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
-    /// A named server, see `presencectl context`; "local" is the daemon of this machine [env: PRESENCECTL_CONTEXT]
+    /// Context to use, see `presencectl context`; "local" is the daemon of this machine [env: PRESENCECTL_CONTEXT]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
-    /// How to write the result
+    /// Output format
     #[arg(
         short,
         long,
@@ -72,27 +71,26 @@ pub(crate) struct Global {
     pub(crate) output: Format,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Set what a user is shown as while present
+    /// Set the custom status of a user
     #[command(after_help = "\
-With the secret this is the operator's choice: it takes effect like the user's own, \
-but moves no time and is no activity. With --token it is the user's own choice.
+The custom status is what others see while the user is present. With the secret it is set by the operator: it takes \
+effect in the same way, but does not count as activity and changes no time. With --token the user sets it.
 
 Examples:
   presencectl set-status dnd
   presencectl set-status IDLE --user alice
   presencectl --token alice.token set-status online")]
     SetStatus(SetStatus),
-    /// Show the records of some users
+    /// Show the presence records of users
     #[command(after_help = "\
 Examples:
   presencectl get alice bob
-  presencectl get - < ids.txt              one id a line, any number of them
+  presencectl get - < ids.txt              one id per line, any number of ids
   presencectl get alice -o json | jq -r '.users[0].status'")]
     Get(Get),
-    /// List who is present
+    /// List the present users
     #[command(after_help = "\
 Examples:
   presencectl online
@@ -100,191 +98,185 @@ Examples:
   presencectl online --sort last-active --limit 20
   presencectl online -o csv > present.csv")]
     Online(Online),
-    /// Watch everything live: the dashboard
+    /// Open the live dashboard
     #[command(after_help = "\
-Users by status with their history, everyone present, every change, and why one user is shown so, as it happens. \
-Press ? for every key; q quits. Needs the secret. NO_COLOR is respected.
+Shows the users by status with their history, the present users, every change, and the explanation of one user, \
+updated live. ? lists the keys, q quits. Needs the secret. NO_COLOR is respected.
 
 Examples:
   presencectl watch
-  presencectl watch --user alice           opens on alice
-  presencectl watch --once                 one picture on stdout, for scripts")]
+  presencectl watch --user alice           open with the detail of alice
+  presencectl watch --once                 print one snapshot, for scripts")]
     Watch(Watch),
     /// Print every change as it happens
     #[command(after_help = "\
-One line a change: time, user, from → to, and the reason. With -o json or -o ndjson one object a line. \
-The stream survives a restart of the daemon: it says so on stderr, reconnects with growing delays and goes on \
-where it was. Changes that follow each other closely may come as one, the last one never gets lost.
+One line per change: time, user, from → to, and the reason. With -o json or -o ndjson one object per line. \
+When the connection is lost, the command reports that on stderr, reconnects with growing delays and resumes the stream. \
+Several changes of a user in quick succession may be conflated; the last one is always delivered.
 
 Examples:
   presencectl events
   presencectl events --user alice bob
   presencectl events -o ndjson | jq -c 'select(.to == \"OFFLINE\") | .userId'")]
     Events(Events),
-    /// Say why a user is shown so, and what will change it next
+    /// Explain the status of a user: reason, sessions, timers
     #[command(after_help = "\
 Examples:
   presencectl explain alice
   presencectl explain alice -o json | jq .next")]
     Explain(OneUser),
-    /// End every session of a user: OFFLINE now
+    /// End all sessions of a user, who becomes OFFLINE
     #[command(after_help = "\
-The user's programs are told not to come back by themselves (close code 4003). The custom status stays.
+Connections are closed with code 4003, after which clients must not reconnect automatically. The custom status is kept.
 
 Examples:
   presencectl kick alice
-  presencectl kick alice --yes             without a question, for scripts")]
+  presencectl kick alice --yes             without confirmation, for scripts")]
     Kick(Confirmed),
-    /// Remove a user and everything known of it
+    /// Delete a user: sessions, record and custom status
     #[command(after_help = "\
-As `kick`, and the record and the custom status are gone. A user that connects again begins anew.
+As `kick`, and the presence record and the custom status are deleted. A user that connects again starts without them.
 
 Examples:
   presencectl forget alice
-  presencectl forget alice --yes           without a question, for scripts")]
+  presencectl forget alice --yes           without confirmation, for scripts")]
     Forget(Confirmed),
-    /// Show the daemon's numbers
+    /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:
   presencectl stats
   watch -n1 presencectl stats
   presencectl stats -o json | jq .rates")]
     Stats,
-    /// Check everything, with the fix for what is wrong
+    /// Diagnose problems and suggest fixes
     #[command(after_help = "\
-Exit code 0: nothing failed (warnings may stand). 1: something failed. 3: the daemon can't be reached.
+Exit code 0: no check failed (there may be warnings). 1: a check failed. 3: the daemon is unreachable.
 
 Examples:
   presencectl doctor
   presencectl doctor -o json | jq '.checks[] | select(.result != \"ok\")'")]
     Doctor,
-    /// Let simulated people use the daemon, and measure it
+    /// Generate load with simulated users and measure latencies
     #[command(after_help = "\
-The people are called sim-00001 and so on. They arrive, report activity, go idle, switch their status, reload \
-their page (close code 1001), crash (the connection just ends) and watch each other, over real WebSockets. They \
-all leave properly at the end, also after Ctrl-C; whoever crashed just before is OFFLINE after the daemon's grace.
-Exit code 1 if more than 1 % of connects and changes went wrong.
+The users are named sim-00001 and so on. Over real WebSockets they connect, report activity, become idle, set their \
+custom status, reload (close code 1001), crash (the connection is dropped) and watch each other. At the end, also after \
+Ctrl-C, all of them disconnect with a clean close; one that crashed just before is OFFLINE after the grace period.
+Exit code 1 if more than 1 % of the connects and changes failed.
 
 Examples:
-  presencectl simulate --users 20                          a look, beside `presencectl events`
+  presencectl simulate --users 20                          a quick look, next to `presencectl events`
   presencectl simulate --users 5000 --rate 200 --duration 2m --watch-per-user 50
-  presencectl simulate --users 1000 --forget -o json       leaves nothing behind, for a script")]
+  presencectl simulate --users 1000 --forget -o json       deletes the users at the end, for scripts")]
     Simulate(Simulate),
-    /// Print a token for a user, signed here: for development
+    /// Sign a token for a user, for development
     #[command(after_help = "\
-The daemon isn't asked: the token is signed with its key, which is only found where the daemon's files are. \
-A PEM private key signs with RS256, ES256 or EdDSA as the key is; anything else is an HS256 secret.
+The token is signed locally with the daemon's key, so the daemon's files must be readable. \
+A PEM private key signs with RS256, ES256 or EdDSA, depending on its type; anything else is an HS256 secret.
 
 Examples:
   presencectl token alice > alice.token && chmod 600 alice.token
   curl -H \"Authorization: Bearer $(presencectl token alice)\" http://127.0.0.1:7420/api/presence/alice
   presencectl token alice --jwt-key private.pem --ttl 5m")]
     Token(Token),
-    /// Name servers, and choose the one in use
+    /// Manage contexts: named servers with their credentials
     #[command(after_help = "\
-Contexts are kept in $XDG_CONFIG_HOME/presencectl/config.toml, else ~/.config/presencectl/config.toml. They hold \
+Contexts are stored in $XDG_CONFIG_HOME/presencectl/config.toml, else ~/.config/presencectl/config.toml. They contain \
 the paths of secrets, never a secret.
 
 Examples:
   presencectl context add prod --server http://10.0.0.1:7420 --secret-file ~/prod.secret
   presencectl context use prod
-  presencectl --context local online       the daemon of this machine, this once
-  presencectl context use local            the daemon of this machine again")]
+  presencectl --context local online       the daemon of this machine, for one command
+  presencectl context use local            back to the daemon of this machine")]
     Context {
         #[command(subcommand)]
         action: ContextAction,
     },
-    /// Print the completions for a shell
+    /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
   presencectl completions bash > ~/.local/share/bash-completion/completions/presencectl
   presencectl completions zsh > ~/.zfunc/_presencectl
   presencectl completions fish > ~/.config/fish/completions/presencectl.fish")]
     Completions {
-        /// For which shell
+        /// The shell
         #[arg(value_enum, value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
-    /// Print the man page, of one command or of all
+    /// Print the man page
     #[command(after_help = "\
 Examples:
   presencectl man | man -l -
   presencectl man events > presencectl-events.1")]
     Man {
-        /// The page of this command only
+        /// Print the page of this command
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
     },
 }
 
-/// `set-status`.
 #[derive(Debug, Args)]
 pub(crate) struct SetStatus {
     /// ONLINE, IDLE or DO_NOT_DISTURB; also dnd, in any case
     #[arg(value_parser = custom_status, value_name = "STATUS")]
     pub(crate) status: CustomStatus,
-    /// Whose; by default the context's user, else $LOGNAME, $USER, the account's name; with --token its user
+    /// The user [default: the context's user, else $LOGNAME, $USER or the account's name; with --token its user]
     #[arg(long, value_parser = user_id, value_name = "USER")]
     pub(crate) user: Option<UserId>,
 }
 
-/// `get`.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// User ids; - reads them from stdin, one a line
+    /// User ids; - reads them from stdin, one per line
     #[arg(required = true, value_name = "USER")]
     pub(crate) users: Vec<String>,
 }
 
-/// `online`.
 #[derive(Debug, Args)]
 pub(crate) struct Online {
-    /// Only those shown as ONLINE, IDLE or DO_NOT_DISTURB (dnd)
+    /// Only users with this status: ONLINE, IDLE or DO_NOT_DISTURB (dnd)
     #[arg(long, value_parser = present_status, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
-    /// Only ids that begin so
+    /// Only user ids with this prefix
     #[arg(long, value_name = "PREFIX")]
     pub(crate) prefix: Option<String>,
-    /// In which order; times: latest first
+    /// Sort order; times sort latest first
     #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
     pub(crate) sort: Sort,
-    /// At most so many, after sorting; by default everyone
+    /// Maximum number of users, after sorting [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
 }
 
-/// Orders of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Sort {
-    /// By id, byte for byte
+    /// User id, byte by byte
     #[default]
     User,
-    /// Who was heard last comes first
+    /// Last seen, latest first
     LastSeen,
-    /// Who did something last comes first
+    /// Last active, latest first
     LastActive,
 }
 
-/// `watch`.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// Open on this user, whether present or not
+    /// Open with the detail of this user, present or not
     #[arg(long, value_parser = user_id, value_name = "USER")]
     pub(crate) user: Option<UserId>,
-    /// Print one picture and end; as large as the terminal, else $COLUMNS × $LINES, else 120 × 40
+    /// Print one snapshot and exit; its size is the terminal's, else $COLUMNS × $LINES, else 120 × 40
     #[arg(long)]
     pub(crate) once: bool,
 }
 
-/// `events`.
 #[derive(Debug, Args)]
 pub(crate) struct Events {
-    /// Only these users; by default everyone
+    /// Only changes of these users [default: all users]
     #[arg(long, num_args = 1.., value_parser = user_id, value_name = "USER")]
     pub(crate) user: Vec<UserId>,
 }
 
-/// A command about one user.
+/// The argument of commands about one user.
 #[derive(Debug, Args)]
 pub(crate) struct OneUser {
     /// The user's id
@@ -292,86 +284,83 @@ pub(crate) struct OneUser {
     pub(crate) user: UserId,
 }
 
-/// A command about one user that is asked about first.
+/// The arguments of commands that ask for confirmation.
 #[derive(Debug, Args)]
 pub(crate) struct Confirmed {
     /// The user's id
     #[arg(value_parser = user_id, value_name = "USER")]
     pub(crate) user: UserId,
-    /// Don't ask; needed where nobody can be asked
+    /// Skip the confirmation; required without a terminal
     #[arg(short, long)]
     pub(crate) yes: bool,
 }
 
-/// `simulate`.
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// How many people
+    /// Number of simulated users
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) users: u64,
-    /// How many things they do a second, all together; by default one a person every 10 s
+    /// Actions per second of all users together [default: one per user every 10 s]
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
-    /// For how long, once all have arrived
+    /// Duration, once all users have connected
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     pub(crate) duration: Duration,
-    /// How many others each of them watches
+    /// Number of users that each one watches
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
     pub(crate) watch_per_user: u64,
-    /// Forget the simulated people at the end; needs the secret
+    /// Forget the simulated users at the end; needs the secret
     #[arg(long)]
     pub(crate) forget: bool,
 }
 
-/// `token`.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
-    /// The user the token is for
+    /// The user (`sub` of the token)
     #[arg(value_parser = user_id, value_name = "USER")]
     pub(crate) user: UserId,
-    /// The signing key; by default the `jwt-key` beside the secret file in use
+    /// The signing key [default: `jwt-key` in the directory of the secret file in use]
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_key: Option<PathBuf>,
-    /// For how long it is valid
+    /// Validity of the token
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
     pub(crate) ttl: Duration,
-    /// The issuer, if the daemon was started with --jwt-issuer
+    /// `iss` of the token, if the daemon was started with --jwt-issuer
     #[arg(long, value_name = "TEXT")]
     pub(crate) issuer: Option<String>,
-    /// The audience, if the daemon was started with --jwt-audience
+    /// `aud` of the token, if the daemon was started with --jwt-audience
     #[arg(long, value_name = "TEXT")]
     pub(crate) audience: Option<String>,
 }
 
-/// `context …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContextAction {
-    /// Name a server: --server URL, and --secret-file or --token
+    /// Add a context: --server URL, and --secret-file or --token
     Add {
-        /// 1 to 64 of A-Z a-z 0-9 - _ .
+        /// Name of the context: 1 to 64 of A-Z a-z 0-9 - _ .
         name: String,
-        /// Who `--user` is if it isn't given
+        /// The default of `--user` in this context
         #[arg(long, value_parser = user_id, value_name = "USER")]
         user: Option<UserId>,
-        /// Replace a context of the same name
+        /// Replace an existing context of this name
         #[arg(long)]
         replace: bool,
     },
     /// List the contexts
     List,
-    /// Choose the one in use; "local" is the daemon of this machine
+    /// Select the context to use; "local" is the daemon of this machine
     Use {
-        /// Its name
+        /// Name of the context
         name: String,
     },
     /// Remove a context
     Remove {
-        /// Its name
+        /// Name of the context
         name: String,
     },
     /// Show a context, by default the one in use
     Show {
-        /// Its name
+        /// Name of the context
         name: Option<String>,
     },
 }
@@ -383,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_hold_together() {
+    fn the_command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 

@@ -1,10 +1,9 @@
-//! The one file of this program that reads clocks; everything else is given the time.
+//! The only file of this program that reads clocks; everything else receives the time as an argument.
 
 use std::time::Instant;
 
 use presence::Wall;
 
-/// What the wall clock of this machine says.
 #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
 pub(crate) fn wall() -> Wall {
     let since_epoch = std::time::SystemTime::now()
@@ -13,7 +12,6 @@ pub(crate) fn wall() -> Wall {
     Wall::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A moment to measure from.
 #[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
 pub(crate) fn instant() -> Instant {
     Instant::now()

@@ -1,5 +1,5 @@
-//! Named servers, in `$XDG_CONFIG_HOME/presencectl/config.toml` (else `~/.config/…`). The file holds paths of secrets,
-//! never a secret. Reading and writing it is here; which server is used in the end is decided in `client::discover`.
+//! Contexts: named servers in `$XDG_CONFIG_HOME/presencectl/config.toml`, else `~/.config/presencectl/config.toml`. The
+//! file holds paths of secrets, never a secret. Which context applies to a command is decided in `client::discover`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -12,45 +12,36 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// The name that always means the daemon of this machine, found through its data directory.
+/// The context of the daemon on this machine, found through its data directory. It can't be redefined.
 pub(crate) const LOCAL: &str = "local";
-/// Longest name of a context, in bytes.
 const NAME_MAX_BYTES: usize = 64;
 
-/// A named server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Context {
-    /// Its URL.
     pub(crate) server: String,
-    /// Where its secret is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// Where a user's token is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<PathBuf>,
-    /// What `--user` is if it isn't given.
+    /// The default of `--user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }
 
-/// All of them.
+/// The content of the configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Contexts {
-    /// The one in use where none is named; none: the local daemon.
+    /// The context in use; `None` is the local daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
-    /// By name.
     #[serde(default, rename = "contexts", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) named: BTreeMap<String, Context>,
 }
 
 impl Contexts {
-    /// Reads the file; a missing one is empty.
-    ///
-    /// # Errors
-    /// When it can't be read or understood.
+    /// Reads the file; a missing one counts as empty.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -59,21 +50,18 @@ impl Contexts {
         };
         toml::from_str(&text).map_err(|error| {
             Failure::usage(format_args!(
-                "{} isn't understood: {}",
+                "can't parse {}: {}",
                 shown(path),
                 error.to_string().trim_end()
             ))
-            .next("correct it, or remove it and add the contexts again with `presencectl context add`")
+            .next("fix the file, or delete it and add the contexts again with `presencectl context add`")
         })
     }
 
-    /// Writes the file as a whole, for its owner alone: a reader sees the old one or the new one.
-    ///
-    /// # Errors
-    /// When it can't be written.
+    /// Replaces the file atomically, with mode 0600.
     pub(crate) fn save(&self, path: &Path) -> Result<(), Failure> {
         let failed =
-            |error: &dyn std::fmt::Display| Failure::refused(format_args!("can't write {}: {error}", shown(path)));
+            |error: &dyn std::fmt::Display| Failure::failed(format_args!("can't write {}: {error}", shown(path)));
         let text = toml::to_string(self).map_err(|error| failed(&error))?;
         if let Some(directory) = path.parent() {
             DirBuilder::new()
@@ -97,17 +85,13 @@ impl Contexts {
         })
     }
 
-    /// The context of this name.
-    ///
-    /// # Errors
-    /// When there is none.
     pub(crate) fn get(&self, name: &str) -> Result<&Context, Failure> {
         self.named.get(name).ok_or_else(|| {
             let known: Vec<_> = self.named.keys().map(|name| quote(name)).collect();
             let known = if known.is_empty() {
-                "there is none yet".to_owned()
+                "none is defined".to_owned()
             } else {
-                format!("there is {}", known.join(", "))
+                format!("defined: {}", known.join(", "))
             };
             Failure::usage(format_args!("no context {}; {known}", quote(name)))
                 .next("add it with `presencectl context add NAME --server URL`")
@@ -115,19 +99,16 @@ impl Contexts {
     }
 }
 
-/// Checks the name of a new context.
-///
-/// # Errors
-/// Says what is wrong with it.
+/// Validates the name of a new context.
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name == LOCAL {
         return Err(
-            Failure::usage("the name \"local\" always means the daemon of this machine").next("choose another name"),
+            Failure::usage("the context \"local\" is reserved for the daemon of this machine").next("use another name"),
         );
     }
     if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.chars().all(fits) {
-        return Err(Failure::usage(format_args!("{} is no name for a context", quote(name)))
+        return Err(Failure::usage(format_args!("invalid context name {}", quote(name)))
             .next("use 1 to 64 of the characters A-Z a-z 0-9 - _ ."));
     }
     Ok(())
@@ -153,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_are_read_back_as_they_were_written_and_are_private() {
+    fn saved_contexts_load_again_and_the_file_is_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("presencectl/config.toml");
         let contexts = Contexts {
@@ -167,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_has_no_contexts_and_a_broken_one_is_named() {
+    fn a_missing_file_is_empty_and_a_broken_one_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.toml");
         assert_eq!(Contexts::load(&path).unwrap(), Contexts::default());
@@ -177,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_need_quoting_are_refused() {
+    fn names_that_would_need_quoting_are_rejected() {
         for name in ["", "local", "a b", "ä", "a/b", "a\u{1b}"] {
             assert!(check_name(name).is_err(), "{name:?}");
         }

@@ -1,21 +1,17 @@
-//! Lengths of time as people write them: `300ms`, `5s`, `2m`, `1h`, `1d`, or several in a row: `1h30m`.
+//! Durations as in `300ms`, `5s`, `2m`, `1h`, `1d`, or combined as in `1h30m`.
 
 use std::time::Duration;
 
-/// Reads a length of time.
-///
-/// # Errors
-/// Says what is wanted.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || "wanted a length of time such as 300ms, 5s, 2m, 1h or 1d".to_owned();
+    let invalid = || "expected a duration such as 300ms, 5s, 2m, 1h or 1d".to_owned();
     let mut rest = text.trim();
     if rest.is_empty() {
-        return Err(wrong());
+        return Err(invalid());
     }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
         rest = &rest[digits..];
         let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let millis: u64 = match &rest[..letters] {
@@ -24,11 +20,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
         rest = &rest[letters..];
-        let part = Duration::from_millis(number.checked_mul(millis).ok_or_else(wrong)?);
-        total = total.checked_add(part).ok_or_else(wrong)?;
+        let part = Duration::from_millis(number.checked_mul(millis).ok_or_else(invalid)?);
+        total = total.checked_add(part).ok_or_else(invalid)?;
     }
     Ok(total)
 }
@@ -38,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read_as_people_write_them() {
+    fn durations_with_and_without_several_units_are_parsed() {
         for (text, millis) in [
             ("300ms", 300),
             ("5s", 5000),
@@ -53,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_length_of_time_is_refused() {
+    fn invalid_durations_are_rejected() {
         for text in [
             "",
             " ",

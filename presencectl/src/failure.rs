@@ -1,5 +1,5 @@
-//! The one way a command fails: an exit code that scripts may rely on, what went wrong, and what to do next.
-//! Secrets never get here; text of users is escaped by whoever writes the message, and once more when it is printed.
+//! Failures of commands: an exit code, a message and a suggestion. No secret is ever part of a message. Text from users
+//! is escaped where the message is built, and once more when it is printed.
 
 use std::fmt;
 use std::io;
@@ -7,16 +7,16 @@ use std::process::ExitCode;
 
 use crate::output::escape;
 
-/// The exit codes, other than 0 for "done". Scripts depend on the numbers.
+/// Exit codes other than 0. Scripts depend on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The server said no, or something here failed that is nobody's misuse.
-    Refused = 1,
-    /// Wrong use: arguments, files, configuration.
+    /// The server rejected the request, or an operation here failed that is no usage error.
+    Failed = 1,
+    /// Invalid arguments, files or configuration.
     Usage = 2,
-    /// The server can't be reached.
+    /// The server is unreachable.
     Unreachable = 3,
-    /// The server does not allow it (401, 403).
+    /// The server rejected the credential (401, 403).
     NotAllowed = 4,
 }
 
@@ -29,100 +29,94 @@ impl From<Exit> for ExitCode {
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Something to tell.
+    /// A failure to be printed.
     #[error("{message}")]
-    Said {
-        /// How the process ends.
+    Message {
         exit: Exit,
-        /// What went wrong.
         message: String,
-        /// What to do next, where that is known.
+        /// A suggestion, where there is one.
         next: Option<String>,
     },
-    /// The command has told everything already; only the exit code is left.
-    #[error("told already")]
-    Told(Exit),
-    /// Whoever read our output has had enough. That is no error.
-    #[error("the reader of the output is gone")]
+    /// The command has printed its result already; only the exit code is left.
+    #[error("already reported")]
+    Reported(Exit),
+    /// The reader of stdout closed the pipe, which is no error.
+    #[error("the output pipe is closed")]
     PipeClosed,
 }
 
 impl Failure {
-    fn said(exit: Exit, message: impl fmt::Display) -> Self {
-        Self::Said {
+    fn with_message(exit: Exit, message: impl fmt::Display) -> Self {
+        Self::Message {
             exit,
             message: message.to_string(),
             next: None,
         }
     }
 
-    /// The server said no, or something failed here.
-    pub(crate) fn refused(message: impl fmt::Display) -> Self {
-        Self::said(Exit::Refused, message)
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::with_message(Exit::Failed, message)
     }
 
-    /// Wrong use.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self::said(Exit::Usage, message)
+        Self::with_message(Exit::Usage, message)
     }
 
-    /// The server can't be reached.
     pub(crate) fn unreachable(message: impl fmt::Display) -> Self {
-        Self::said(Exit::Unreachable, message)
+        Self::with_message(Exit::Unreachable, message)
     }
 
-    /// The server does not allow it.
     pub(crate) fn not_allowed(message: impl fmt::Display) -> Self {
-        Self::said(Exit::NotAllowed, message)
+        Self::with_message(Exit::NotAllowed, message)
     }
 
-    /// Adds what to do next.
+    /// Adds a suggestion.
     #[must_use]
     pub(crate) fn next(mut self, advice: impl fmt::Display) -> Self {
-        if let Self::Said { next, .. } = &mut self {
+        if let Self::Message { next, .. } = &mut self {
             *next = Some(advice.to_string());
         }
         self
     }
 
-    /// What went wrong and what to do next, for a screen that has places for both.
+    /// The message and the suggestion, for screens that show them in different places.
     pub(crate) fn parts(self) -> (String, Option<String>) {
         match self {
-            Self::Said { message, next, .. } => (message, next),
-            told @ (Self::Told(_) | Self::PipeClosed) => (told.to_string(), None),
+            Self::Message { message, next, .. } => (message, next),
+            silent @ (Self::Reported(_) | Self::PipeClosed) => (silent.to_string(), None),
         }
     }
 
-    /// How the process ends; none if that is no failure.
+    /// The exit code; `None` is success.
     pub(crate) const fn exit(&self) -> Option<Exit> {
         match self {
-            Self::Said { exit, .. } | Self::Told(exit) => Some(*exit),
+            Self::Message { exit, .. } | Self::Reported(exit) => Some(*exit),
             Self::PipeClosed => None,
         }
     }
 
-    /// What is printed to stderr; empty if there is nothing to tell.
+    /// The text for stderr; empty if there is nothing to print.
     pub(crate) fn report(&self) -> String {
         match self {
-            Self::Said { message, next, .. } => {
+            Self::Message { message, next, .. } => {
                 let mut text = format!("presencectl: {}\n", escape::scrub(message));
                 if let Some(next) = next {
                     text.push_str(&format!("  → {}\n", escape::scrub(next)));
                 }
                 text
             }
-            Self::Told(_) | Self::PipeClosed => String::new(),
+            Self::Reported(_) | Self::PipeClosed => String::new(),
         }
     }
 }
 
 impl From<io::Error> for Failure {
-    /// Only writing to stdout is turned into a failure this way; everything else names its file.
+    /// Only errors of stdout are converted this way; errors of files name the file.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::PipeClosed
         } else {
-            Self::refused(format_args!("can't write the output: {error}"))
+            Self::failed(format_args!("can't write to stdout: {error}"))
         }
     }
 }
@@ -132,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_what_to_do_next_and_shows_no_control_character() {
+    fn a_report_has_the_suggestion_and_no_control_character() {
         let failure = Failure::usage("no such \u{1b}[31mthing").next("try\u{202e} another");
         assert_eq!(
             failure.report(),
@@ -142,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_failure() {
+    fn a_closed_pipe_is_not_a_failure() {
         let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(failure.exit(), None);
         assert_eq!(failure.report(), "");

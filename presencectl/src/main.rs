@@ -1,7 +1,6 @@
-//! `presencectl`: the operator's tool for presenced. Parses the arguments, runs one command, and turns how it ended into
-//! an exit code. What a command does is in `commands`; nothing else is decided here.
+//! `presencectl`, the command-line tool for operators of presenced: parses the arguments, runs one command and maps its
+//! result to an exit code. The commands are in `commands`.
 
-mod chance;
 mod cli;
 mod client;
 mod clock;
@@ -10,8 +9,9 @@ mod context;
 mod duration;
 mod failure;
 mod output;
+mod rng;
 mod tui;
-mod words;
+mod value_parsers;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -30,15 +30,15 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to be told if stderr is closed as well.
+            // Ignored: without stderr there is nowhere left to report to.
             let _ = std::io::stderr().write_all(failure.report().as_bytes());
             failure.exit().map_or(ExitCode::SUCCESS, ExitCode::from)
         }
     }
 }
 
-/// Help and version go to stdout and are no error. An error repeats what was typed, so it is printed without colour and
-/// with its control characters escaped.
+/// Prints help and version to stdout with exit code 0. An error message repeats user input, so it is printed without
+/// colour and with control characters escaped.
 fn not_a_command(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {

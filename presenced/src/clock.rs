@@ -17,7 +17,7 @@ pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
 /// Both clocks of the process.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    started: Instant,
+    source: TimeSource,
     /// Milliseconds lost to stalls so far.
     stalled: AtomicU64,
     /// How far the monotonic clock may run before the next beat of the timer loop.
@@ -28,12 +28,35 @@ pub(crate) struct Clock {
     wall: AtomicI64,
 }
 
+/// Where the time comes from.
+#[derive(Debug)]
+enum TimeSource {
+    /// The system's clocks; the monotonic one counts from here.
+    System(Instant),
+    /// A test, which moves both clocks.
+    #[cfg(test)]
+    Manual { real: AtomicU64, wall: AtomicI64 },
+}
+
 impl Clock {
     /// Starts the monotonic clock at zero.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub(crate) fn new() -> Self {
+        Self::from_source(TimeSource::System(Instant::now()))
+    }
+
+    /// A clock that stands still until a test moves it.
+    #[cfg(test)]
+    pub(crate) fn manual(wall: Wall) -> Self {
+        Self::from_source(TimeSource::Manual {
+            real: AtomicU64::new(0),
+            wall: AtomicI64::new(wall.as_millis()),
+        })
+    }
+
+    fn from_source(source: TimeSource) -> Self {
         Self {
-            started: Instant::now(),
+            source,
             stalled: AtomicU64::new(0),
             limit: AtomicU64::new(millis(RUN_AHEAD)),
             beat: AtomicU64::new(0),
@@ -58,16 +81,18 @@ impl Clock {
     }
 
     /// The wall clock; it pauses while the system's clock is behind a time returned before.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
     pub(crate) fn wall(&self) -> Wall {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let read = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        let read = self.system_wall_millis();
         Wall::from_millis(self.wall.fetch_max(read, Ordering::SeqCst).max(read))
     }
 
     /// Real time since the start, for measurements; deadlines don't use it.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        match &self.source {
+            TimeSource::System(started) => started.elapsed(),
+            #[cfg(test)]
+            TimeSource::Manual { real, .. } => Duration::from_millis(real.load(Ordering::SeqCst)),
+        }
     }
 
     /// The beat of the timer loop. Returns how long the loop was stalled, if it was.
@@ -94,7 +119,53 @@ impl Clock {
     }
 
     fn real_millis(&self) -> u64 {
-        millis(self.started.elapsed())
+        millis(self.elapsed())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
+    fn system_wall_millis(&self) -> i64 {
+        match &self.source {
+            TimeSource::System(_) => {
+                let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+            }
+            #[cfg(test)]
+            TimeSource::Manual { wall, .. } => wall.load(Ordering::SeqCst),
+        }
+    }
+}
+
+/// A clock that a test moves.
+#[cfg(test)]
+impl Clock {
+    /// Time passes on both clocks, and the timer loop beats all along.
+    pub(crate) fn advance(&self, by: Duration) {
+        let TimeSource::Manual { real, wall } = &self.source else {
+            panic!("only a manual clock is moved")
+        };
+        let by_millis = i64::try_from(by.as_millis()).expect("a test's time");
+        wall.fetch_add(by_millis, Ordering::SeqCst);
+        let now = real.fetch_add(millis(by), Ordering::SeqCst) + millis(by);
+        self.beat.store(now, Ordering::SeqCst);
+        let limit = now - self.stalled.load(Ordering::SeqCst) + millis(RUN_AHEAD);
+        self.limit.store(limit, Ordering::SeqCst);
+    }
+
+    /// Time passes while the process is stopped: the timer loop does not beat.
+    pub(crate) fn stall(&self, by: Duration) {
+        let TimeSource::Manual { real, wall } = &self.source else {
+            panic!("only a manual clock is moved")
+        };
+        wall.fetch_add(i64::try_from(by.as_millis()).expect("a test's time"), Ordering::SeqCst);
+        real.fetch_add(millis(by), Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) fn set_wall(&self, to: Wall) {
+        let TimeSource::Manual { wall, .. } = &self.source else {
+            panic!("only a manual clock is moved")
+        };
+        wall.store(to.as_millis(), Ordering::SeqCst);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use presence::wire::record::{Record, Update};
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Status, Wall};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;

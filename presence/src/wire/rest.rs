@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::code::Code;
+use super::error_code::Code;
 use super::record::Record;
 use crate::rule::Reason;
 use crate::status::{Actor, CustomStatus, Status};
@@ -57,23 +57,6 @@ fn string_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 pub struct CustomStatusResponse {
     /// The custom status; ONLINE if none was ever set.
     pub custom_status: CustomStatus,
-}
-
-/// `PUT /api/user/realtime`, request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PutReport {
-    /// ONLINE, IDLE, DO_NOT_DISTURB, or OFFLINE to end the report.
-    pub status: String,
-    /// Whether the report is activity, which moves last active to now.
-    #[serde(default)]
-    pub update_last_active: bool,
-    /// The name of the reporting gateway, 1 to 64 characters; `gateway` if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// The lifetime of the report in seconds, 1 to 86,400; unlimited if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl_seconds: Option<u64>,
 }
 
 /// `POST /api/presence/query`, request.

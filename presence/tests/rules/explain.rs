@@ -1,4 +1,4 @@
-//! `explain` is a view of the two halves: what it says is what decides, and what comes next is what will.
+//! `explain` is a view of the two halves: it shows the rule that decides, and the changes that will follow.
 
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ fn explained(user: &mut Person, millis: u64) -> Explain {
 #[test]
 fn a_user_never_seen_is_explained_by_the_first_rule() {
     let ann = ann();
-    let told = explain(&ann.id, at(0), (NODE, &ann.sessions), &ann.profile, |_| String::new());
-    let json = serde_json::to_string(&told).unwrap();
+    let explanation = explain(&ann.id, at(0), (NODE, &ann.sessions), &ann.profile, |_| String::new());
+    let json = serde_json::to_string(&explanation).unwrap();
     assert_eq!(
         json,
         r#"{"now":"1970-01-01T00:00:00.000Z","userId":"ann","status":"OFFLINE","rule":1,"reason":"no_session","#
@@ -52,7 +52,7 @@ fn every_field_is_there_as_the_contract_names_it() {
     ann.away(at(1_500), lost);
     ann.end(at(2_000), lost, EndReason::Lost);
     ann.report(at(3_000), &report_input(0, Status::Idle, Some(60_000), true));
-    ann.choose(at(2_500), CustomStatus::Online, Actor::Operator);
+    ann.set_custom(at(2_500), CustomStatus::Online, Actor::Operator);
     let json = serde_json::to_value(explained(&mut ann, 4_000)).unwrap();
     let time = |millis: i64| Wall::from_millis(millis).to_string();
     let expected = serde_json::json!({
@@ -71,7 +71,7 @@ fn every_field_is_there_as_the_contract_names_it() {
 }
 
 #[test]
-fn a_session_tells_its_timers_only_where_there_are_some() {
+fn a_session_shows_only_the_timers_that_it_has() {
     let mut ann = ann();
     let (silent, active, away) = (ann.connect(at(0)), ann.connect(at(0)), ann.connect(at(0)));
     ann.activity(at(1_000), active);
@@ -79,36 +79,36 @@ fn a_session_tells_its_timers_only_where_there_are_some() {
     ann.away(at(2_000), away);
     ann.report(at(0), &report_input(0, Status::Online, None, false));
     ann.report(at(0), &report_input(1, Status::Online, Some(10_000), false));
-    let timers = |told: &Explain| -> Vec<_> {
+    let timers = |explanation: &Explain| -> Vec<_> {
         let millis = |at: Option<Wall>| at.map(Wall::as_millis);
-        let sessions = told.sessions.iter();
+        let sessions = explanation.sessions.iter();
         sessions.map(|one| (millis(one.idle_at), millis(one.ends_at))).collect()
     };
     let nothing = (None, None);
-    let told = explained(&mut ann, 3_000);
+    let explanation = explained(&mut ann, 3_000);
     assert_eq!(
-        timers(&told),
+        timers(&explanation),
         [nothing, (Some(301_000), None), nothing, nothing, (None, Some(10_000))]
     );
     ann.activity(at(4_000), active);
     ann.activity(at(4_000), silent);
-    let told = explained(&mut ann, 5_000);
+    let explanation = explained(&mut ann, 5_000);
     assert_eq!(
-        timers(&told)[..3],
+        timers(&explanation)[..3],
         [(Some(304_000), None), (Some(304_000), None), nothing],
         "each activity begins it anew"
     );
-    let told = explained(&mut ann, 304_000);
-    assert_eq!(timers(&told), [nothing; 4], "they are over");
+    let explanation = explained(&mut ann, 304_000);
+    assert_eq!(timers(&explanation), [nothing; 4], "they are over");
 }
 
 #[test]
-fn an_explanation_of_an_older_daemon_tells_no_timers_of_sessions() {
+fn an_explanation_without_session_timers_is_read() {
     let mut ann = ann();
     let id = ann.connect(at(0));
     ann.activity(at(0), id);
-    let told = explained(&mut ann, 1_000);
-    let mut json = serde_json::to_value(&told).unwrap();
+    let explanation = explained(&mut ann, 1_000);
+    let mut json = serde_json::to_value(&explanation).unwrap();
     let session = json["sessions"][0].as_object_mut().unwrap();
     assert!(session.remove("idleAt").is_some());
     let read: Explain = serde_json::from_value(json).unwrap();
@@ -116,7 +116,7 @@ fn an_explanation_of_an_older_daemon_tells_no_timers_of_sessions() {
 }
 
 #[test]
-fn what_comes_next_is_lived_through_to_the_end() {
+fn all_changes_by_deadlines_are_listed_in_order() {
     let mut ann = ann();
     ann.report(at(0), &report_input(0, Status::DoNotDisturb, Some(10_000), false));
     let one = ann.connect(at(0));
@@ -143,7 +143,7 @@ fn what_comes_next_is_lived_through_to_the_end() {
 }
 
 #[test]
-fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
+fn all_deadlines_that_a_user_can_have_are_searched() {
     let mut ann = ann();
     for index in 0..32_u64 {
         let id = ann.connect(at(0));
@@ -155,21 +155,21 @@ fn as_many_deadlines_as_a_user_can_have_are_looked_through() {
             &report_input(index, Status::Idle, Some(400_000 + u64::from(index)), false),
         );
     }
-    let told = explained(&mut ann, 100);
-    let next: Vec<i64> = told.next.iter().map(|one| one.at.as_millis()).collect();
+    let explanation = explained(&mut ann, 100);
+    let next: Vec<i64> = explanation.next.iter().map(|one| one.at.as_millis()).collect();
     assert_eq!(next, [300_031], "the last one to grow idle");
 }
 
 #[test]
-fn a_choice_from_ahead_of_the_clock_is_shown_as_now() {
+fn a_custom_status_set_in_the_future_is_shown_as_now() {
     let mut ann = ann();
-    ann.choose(at(9_000_000), CustomStatus::Idle, Actor::User);
-    let told = explain(
+    ann.set_custom(at(9_000_000), CustomStatus::Idle, Actor::User);
+    let explanation = explain(
         &UserId::new("ann").unwrap(),
         at(5),
         (NODE, &ann.sessions),
         &ann.profile,
         |_| String::new(),
     );
-    assert_eq!(told.choice.set_at, Some(Wall::from_millis(5)));
+    assert_eq!(explanation.choice.set_at, Some(Wall::from_millis(5)));
 }

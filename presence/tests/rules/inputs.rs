@@ -36,7 +36,7 @@ pub(crate) enum Input {
         nth: usize,
         end: EndReason,
     },
-    Choose {
+    SetCustom {
         custom: CustomStatus,
         by: Actor,
     },
@@ -87,7 +87,7 @@ impl Input {
                 nth: which,
                 end: ENDS[length % ENDS.len()],
             },
-            77..=84 => Self::Choose {
+            77..=84 => Self::SetCustom {
                 custom: CUSTOM[which % CUSTOM.len()],
                 by: BY[length % BY.len()],
             },

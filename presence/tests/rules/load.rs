@@ -61,8 +61,8 @@ impl Connected {
             clock: RevisionClock::new(0),
         };
         one.sessions.handle_connect(at(0), SessionId(1));
-        let told = one.recompute(0).unwrap();
-        assert_eq!((told.audience, told.to), (Audience::Everyone, Status::Online));
+        let published = one.recompute(0).unwrap();
+        assert_eq!((published.audience, published.to), (Audience::Everyone, Status::Online));
         one
     }
 
@@ -81,14 +81,14 @@ impl Connected {
 }
 
 #[test]
-fn without_the_store_the_user_is_shown_online_and_the_record_says_that_it_is_degraded() {
+fn a_profile_made_without_the_store_is_online_and_degraded() {
     let one = Connected::without_the_store();
     assert_eq!(one.profile.decision().status, Status::Online);
     assert!(one.profile.is_degraded() && one.is_degraded_on_the_wire());
 }
 
 #[test]
-fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
+fn a_late_answer_of_the_store_is_shown_and_published() {
     let mut one = Connected::without_the_store();
     let stored = Stored {
         durable: durable(CustomStatus::DoNotDisturb, 5, &[]),
@@ -98,12 +98,15 @@ fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
         ..Stored::default()
     };
     one.profile.handle_load(stored, at(10).wall);
-    let told = one.recompute(10).unwrap();
-    assert_eq!((told.audience, told.to), (Audience::Everyone, Status::DoNotDisturb));
+    let published = one.recompute(10).unwrap();
+    assert_eq!(
+        (published.audience, published.to),
+        (Audience::Everyone, Status::DoNotDisturb)
+    );
     assert!(!one.is_degraded_on_the_wire());
     assert!(
         one.profile.revision() > Revision::new(1 << 52),
-        "above everything told before"
+        "above everything published before"
     );
     assert_eq!(
         (one.profile.last_seen(), one.profile.last_active()),
@@ -112,12 +115,12 @@ fn when_the_store_answers_its_choice_is_shown_and_everyone_is_told() {
 }
 
 #[test]
-fn the_end_of_degraded_is_told_even_if_nothing_else_changes() {
+fn the_end_of_degraded_is_published_if_nothing_else_changes() {
     let mut one = Connected::without_the_store();
     one.profile.handle_load(Stored::default(), at(10).wall);
-    let told = one.recompute(10).unwrap();
+    let published = one.recompute(10).unwrap();
     assert_eq!(
-        (told.audience, told.from, told.to),
+        (published.audience, published.from, published.to),
         (Audience::Everyone, Status::Online, Status::Online)
     );
     assert_eq!(one.profile.since(), Some(at(0).wall), "the status holds since it did");
@@ -125,7 +128,7 @@ fn the_end_of_degraded_is_told_even_if_nothing_else_changes() {
 }
 
 #[test]
-fn a_stored_custom_status_with_a_lower_version_does_not_replace_a_newer_one() {
+fn a_lower_stored_version_does_not_replace_the_custom_status() {
     let mut one = Connected::without_the_store();
     one.profile
         .handle_durable(durable(CustomStatus::Idle, 6, &[]), at(5).wall);
@@ -200,7 +203,7 @@ fn a_known_report_keeps_its_deadline_when_the_wall_clock_jumps() {
 }
 
 #[test]
-fn a_report_that_expired_stays_ended_though_the_store_still_has_it() {
+fn an_expired_report_stays_ended_while_the_store_has_it() {
     let short = Report {
         expires: Some(Mono::from_millis(1_000)),
         ..report("a", CustomStatus::Idle, 1)

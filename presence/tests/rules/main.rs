@@ -1,9 +1,9 @@
 //! The rules of presence against independent statements of them: the table, a naive model that recomputes everything from
-//! the whole past, and a life that a seed replays. What goes over the wire is tested elsewhere.
+//! the whole past, and a run that a seed replays. What goes over the wire is tested elsewhere.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod choices;
+mod custom_status;
 mod explain;
 mod inputs;
 mod load;

@@ -37,7 +37,7 @@ pub(crate) enum Event {
         is_active: bool,
     },
     Kick,
-    /// Accepting again; whoever had a connection or grace is in grace, with what was known of activity.
+    /// Accepting again; a user who had a connection or grace period is in grace, with the activity that was known.
     Restart {
         in_grace: Option<Option<KnownActivity>>,
     },
@@ -92,11 +92,11 @@ impl Past {
     pub(crate) fn connect(&mut self, now: Now, id: u64) {
         let finds_idle_grace = self
             .grace_at(self.entries.len(), now.mono.as_millis())
-            .is_some_and(|(_, says)| says == Some(KnownActivity::Idle));
+            .is_some_and(|(_, known)| known == Some(KnownActivity::Idle));
         self.add(now, Event::Connect { id, finds_idle_grace });
     }
 
-    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
+    pub(crate) fn set_custom(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         let was_present = self.view(now.mono.as_millis()).status != Status::Offline;
         self.add(
             now,
@@ -123,12 +123,12 @@ impl Past {
         let before = self.view(died);
         let is_there = !self.open_at(self.entries.len()).is_empty() || before.grace.is_some();
         let alone = plain_rule(&[], None, &self.reports_at(died), before.custom).0;
-        let says = match (before.status, before.reason) {
+        let known = match (before.status, before.reason) {
             (Status::Online, _) => Some(KnownActivity::Active),
             (_, Reason::Inactive) if alone != Status::Idle => Some(KnownActivity::Idle),
             _ => None,
         };
-        let in_grace = is_there.then_some(says);
+        let in_grace = is_there.then_some(known);
         self.add(now, Event::Restart { in_grace });
     }
 
@@ -136,11 +136,11 @@ impl Past {
     pub(crate) fn view(&self, mono: u64) -> View {
         let all = self.entries.len();
         let open = self.open_at(all);
-        let says: Vec<Option<KnownActivity>> = open.iter().map(|id| self.says_at(all, mono, *id)).collect();
+        let known: Vec<Option<KnownActivity>> = open.iter().map(|id| self.activity_at(all, mono, *id)).collect();
         let grace = self.grace_at(all, mono);
         let reports = self.reports_at(mono);
         let custom = self.custom();
-        let (status, rule, reason) = plain_rule(&says, grace.map(|(_, says)| says), &reports, custom);
+        let (status, rule, reason) = plain_rule(&known, grace.map(|(_, known)| known), &reports, custom);
         View {
             status,
             rule,
@@ -149,8 +149,8 @@ impl Past {
             last_seen: self.seen().max(),
             last_active: self.active().max(),
             sessions: open.len() + reports.len(),
-            grace: grace.map(|(until, says)| (until, says == Some(KnownActivity::Idle))),
-            idle: says.iter().map(|one| *one == Some(KnownActivity::Idle)).collect(),
+            grace: grace.map(|(until, known)| (until, known == Some(KnownActivity::Idle))),
+            idle: known.iter().map(|one| *one == Some(KnownActivity::Idle)).collect(),
         }
     }
 
@@ -180,11 +180,11 @@ impl Past {
     }
 
     fn custom(&self) -> CustomStatus {
-        let chosen = self.entries.iter().rev().find_map(|entry| match entry.event {
+        let custom = self.entries.iter().rev().find_map(|entry| match entry.event {
             Event::Preference { custom, .. } => Some(custom),
             _ => None,
         });
-        chosen.unwrap_or_default()
+        custom.unwrap_or_default()
     }
 
     /// The connections that are open after the first `count` entries, oldest first.
@@ -205,9 +205,9 @@ impl Past {
         self.open_at(count).contains(&id)
     }
 
-    /// What connection `id` says of activity, by its last word among the first `count` entries.
-    fn says_at(&self, count: usize, mono: u64, id: u64) -> Option<KnownActivity> {
-        let has_spoken_before = |count: usize| {
+    /// The activity of connection `id`, by its last report among the first `count` entries.
+    fn activity_at(&self, count: usize, mono: u64, id: u64) -> Option<KnownActivity> {
+        let was_known_before = |count: usize| {
             self.entries[..count].iter().any(|entry| match entry.event {
                 Event::Connect {
                     id: one,
@@ -239,13 +239,13 @@ impl Past {
                     by: Actor::User,
                     was_present: true,
                     ..
-                } if has_spoken_before(index) => Some(activity),
+                } if was_known_before(index) => Some(activity),
                 _ => None,
             }
         })
     }
 
-    /// When the grace ends and what it says, if there is one.
+    /// When the grace period ends and its activity, if there is one.
     fn grace_at(&self, count: usize, mono: u64) -> Option<(u64, Option<KnownActivity>)> {
         // The losses that hang together: each came before the one grace of those before it had ended.
         let mut lost: Vec<(usize, u64, Option<KnownActivity>)> = Vec::new();
@@ -258,27 +258,27 @@ impl Past {
                 }
                 Event::Restart { in_grace } => {
                     lost.clear();
-                    in_grace.map(|says| (millis(self.timers.restart_grace), says))
+                    in_grace.map(|known| (millis(self.timers.restart_grace), known))
                 }
                 Event::End {
                     id,
                     end: EndReason::Left | EndReason::Lost | EndReason::Dropped,
                 } if self.is_open_at(index, id) => {
-                    Some((millis(self.timers.grace), self.says_at(index, entry.mono, id)))
+                    Some((millis(self.timers.grace), self.activity_at(index, entry.mono, id)))
                 }
                 _ => None,
             };
-            if let Some((lapse, says)) = loss.filter(|(lapse, _)| *lapse > 0) {
+            if let Some((lapse, known)) = loss.filter(|(lapse, _)| *lapse > 0) {
                 if end_of(&lost).is_some_and(|end| end <= entry.mono) {
                     lost.clear();
                 }
-                lost.push((index, entry.mono + lapse, says));
+                lost.push((index, entry.mono + lapse, known));
             }
         }
         let until = end_of(&lost).filter(|end| *end > mono)?;
         let began = lost.first()?.0;
-        let mut spoke: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
-        spoke.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
+        let mut joined: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
+        joined.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
             Event::Preference {
                 by: Actor::User,
                 was_present: true,
@@ -286,12 +286,12 @@ impl Past {
             } => Some(KnownActivity::Active),
             _ => None,
         }));
-        let says = match (spoke.is_empty(), spoke.contains(&KnownActivity::Active)) {
+        let known = match (joined.is_empty(), joined.contains(&KnownActivity::Active)) {
             (true, _) => None,
             (false, false) => Some(KnownActivity::Idle),
             (false, true) => Some(KnownActivity::Active),
         };
-        Some((until, says))
+        Some((until, known))
     }
 
     fn reports_at(&self, mono: u64) -> Vec<(CustomStatus, Age)> {
@@ -299,7 +299,7 @@ impl Past {
             .entries
             .iter()
             .rposition(|entry| matches!(entry.event, Event::Kick));
-        let chosen = self
+        let custom_set = self
             .entries
             .iter()
             .rposition(|entry| matches!(entry.event, Event::Preference { .. }));
@@ -323,7 +323,7 @@ impl Past {
                 Status::DoNotDisturb => CustomStatus::DoNotDisturb,
                 Status::Offline => continue,
             };
-            let is_newer = chosen.is_none_or(|chosen| index > chosen);
+            let is_newer = custom_set.is_none_or(|custom_set| index > custom_set);
             if holds {
                 reports.push((custom, if is_newer { Age::Newer } else { Age::Older }));
             }
@@ -367,9 +367,9 @@ impl Past {
                     id,
                     end: EndReason::Lost,
                 } if self.is_open_at(index, id) => {
-                    // It never spoke of activity, so its last frame is the last that is known of the user.
-                    let never_spoke = self.says_at(index, entry.mono, id).is_none();
-                    never_spoke.then(|| self.last_frame(index, id)).flatten()
+                    // It never reported activity, so its last frame is the last that is known of the user.
+                    let never_reported = self.activity_at(index, entry.mono, id).is_none();
+                    never_reported.then(|| self.last_frame(index, id)).flatten()
                 }
                 _ => None,
             })

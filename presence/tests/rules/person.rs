@@ -1,4 +1,4 @@
-//! One user driven through both halves the way the daemon does it: input, then the rule, then what is told.
+//! One user driven through both halves as the daemon does it: input, then the rule, then the publication.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl Person {
         was_there
     }
 
-    pub(crate) fn choose(&mut self, now: Now, custom: CustomStatus, by: Actor) {
+    pub(crate) fn set_custom(&mut self, now: Now, custom: CustomStatus, by: Actor) {
         self.meet_deadlines(now.mono);
         let version = self.profile.version().next();
         let preference = Preference {
@@ -168,7 +168,7 @@ impl Person {
     }
 }
 
-/// What a gateway says, from the numbers of an input.
+/// The report of a gateway, from the numbers of an input.
 pub(crate) fn report_input(source: u8, status: Status, ttl_millis: Option<u64>, is_active: bool) -> ReportInput {
     ReportInput {
         source: format!("gateway-{source}").parse::<Source>().unwrap(),

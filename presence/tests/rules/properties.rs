@@ -1,4 +1,4 @@
-//! The machine and the naive model live the same random lives, and are compared after every step.
+//! The machine and the naive model get the same random inputs, and are compared after every step.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::inputs::Input;
 use crate::naive::{Event, Past, View};
 use crate::person::{Person, report_input};
 
-/// The same user twice: as the machine has it, and as its past says.
+/// The same user twice: as the machine has it, and as the naive model derives it from the past.
 struct Pair {
     now: Now,
     machine: Person,
     past: Past,
     clock: RevisionClock,
-    /// What was told last, from the past alone.
-    told: (Status, CustomStatus),
+    /// What was published last, from the past alone.
+    last_published: (Status, CustomStatus),
     since: Option<Wall>,
     revision: Revision,
 }
@@ -36,13 +36,13 @@ impl Pair {
             machine: Person::new("u", timers),
             past: Past::new(timers),
             clock,
-            told: (Status::Offline, CustomStatus::Online),
+            last_published: (Status::Offline, CustomStatus::Online),
             since: None,
             revision: Revision::NEVER,
         }
     }
 
-    fn live(&mut self, input: Input) {
+    fn apply(&mut self, input: Input) {
         let now = self.now;
         match input {
             Input::Pass { millis } => return self.pass(millis),
@@ -55,9 +55,9 @@ impl Pair {
             Input::Heard { nth } | Input::Activity { nth } | Input::Away { nth } | Input::End { nth, .. } => {
                 self.feed_connection(self.machine.name(nth), input);
             }
-            Input::Choose { custom, by } => {
-                self.machine.choose(now, custom, by);
-                self.past.choose(now, custom, by);
+            Input::SetCustom { custom, by } => {
+                self.machine.set_custom(now, custom, by);
+                self.past.set_custom(now, custom, by);
             }
             Input::Report {
                 source,
@@ -107,7 +107,7 @@ impl Pair {
         self.past.add(now, event);
     }
 
-    /// Time passes; whatever the past says could change is looked at when it is due. The machine is only asked if it had
+    /// Lets time pass and stops at each moment when the past could change something. The machine is only asked if it had
     /// announced a deadline by then.
     fn pass(&mut self, millis: u64) {
         let target = self.now.mono.as_millis() + millis;
@@ -120,7 +120,11 @@ impl Pair {
                 self.recompute();
             } else {
                 let view = self.past.view(self.now.mono.as_millis());
-                assert_eq!(self.told, (view.status, view.custom), "a deadline was not announced");
+                assert_eq!(
+                    self.last_published,
+                    (view.status, view.custom),
+                    "a deadline was not announced"
+                );
             }
         }
         self.move_clocks(target - self.now.mono.as_millis());
@@ -137,26 +141,29 @@ impl Pair {
     fn recompute(&mut self) {
         let published = self.machine.recompute(self.now, &mut self.clock);
         let view = self.past.view(self.now.mono.as_millis());
-        self.compare_told(&view, published);
+        self.compare_published(&view, published);
         self.compare_state(&view);
     }
 
-    fn compare_told(&mut self, view: &View, published: Option<Published>) {
-        let (status, custom) = std::mem::replace(&mut self.told, (view.status, view.custom));
+    fn compare_published(&mut self, view: &View, published: Option<Published>) {
+        let (status, custom) = std::mem::replace(&mut self.last_published, (view.status, view.custom));
         let audience = if view.status != status {
             self.since = Some(self.now.wall);
             Some(Audience::Everyone)
         } else {
             (view.custom != custom).then_some(Audience::Inner)
         };
-        assert_eq!(published.map(|told| told.audience), audience, "who is told");
-        if let Some(told) = published {
-            assert_eq!((told.from, told.to, told.reason), (status, view.status, view.reason));
+        assert_eq!(published.map(|one| one.audience), audience, "the audience");
+        if let Some(published) = published {
+            assert_eq!(
+                (published.from, published.to, published.reason),
+                (status, view.status, view.reason)
+            );
         }
         let revision = self.machine.profile.revision();
         match audience {
-            Some(_) => assert!(revision > self.revision, "what is told has a higher revision"),
-            None => assert_eq!(revision, self.revision, "nothing told, no revision"),
+            Some(_) => assert!(revision > self.revision, "a publication has a higher revision"),
+            None => assert_eq!(revision, self.revision, "no publication, no revision"),
         }
         self.revision = revision;
     }
@@ -184,7 +191,7 @@ impl Pair {
         self.compare_next(view);
     }
 
-    /// What `explain` says comes next is what the past says, asked again at every moment to come.
+    /// The changes that `explain` lists are those of the naive model, asked at every moment to come.
     fn compare_next(&self, view: &View) {
         let now = self.now.mono.as_millis();
         let mut status = view.status;
@@ -197,12 +204,12 @@ impl Pair {
             }
         }
         let halves = (crate::person::NODE, &self.machine.sessions);
-        let told = presence::explain::explain(&self.machine.id, self.now, halves, &self.machine.profile, |id| {
+        let explanation = presence::explain::explain(&self.machine.id, self.now, halves, &self.machine.profile, |id| {
             id.0.to_string()
         });
-        let next = told.next.iter().map(|next| {
-            let word = next.why.split(':').next().unwrap_or_default();
-            (next.at, word.parse::<Status>().unwrap())
+        let next = explanation.next.iter().map(|next| {
+            let status = next.why.split(':').next().unwrap_or_default();
+            (next.at, status.parse::<Status>().unwrap())
         });
         assert_eq!(next.collect::<Vec<_>>(), expected, "what changes next");
     }
@@ -229,22 +236,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_life_is_shown_as_its_whole_past_says(timers in timers(), life in inputs(60)) {
+    fn any_sequence_of_inputs_matches_the_naive_model(timers in timers(), inputs in inputs(60)) {
         let mut pair = Pair::new(timers);
-        for input in life {
-            pair.live(input);
+        for input in inputs {
+            pair.apply(input);
         }
-        // Whatever happened: with nobody there, everyone is gone when the last deadline has passed.
-        pair.live(Input::Kick);
+        // Without sessions the user is OFFLINE, whatever happened before.
+        pair.apply(Input::Kick);
         prop_assert_eq!(pair.machine.status(), Status::Offline);
     }
 
     #[test]
-    fn times_and_revisions_never_go_back(timers in timers(), life in inputs(60)) {
+    fn times_and_revisions_never_go_back(timers in timers(), inputs in inputs(60)) {
         let mut pair = Pair::new(timers);
         let mut before = pair.machine.record(Viewer::Internal);
-        for input in life {
-            pair.live(input);
+        for input in inputs {
+            pair.apply(input);
             let after = pair.machine.record(Viewer::Internal);
             prop_assert!(after.last_seen >= before.last_seen);
             prop_assert!(after.last_active >= before.last_active);

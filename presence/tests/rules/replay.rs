@@ -1,4 +1,4 @@
-//! A seed replays a life byte for byte: many users, both halves, every input and every output as text.
+//! A seed replays a run byte for byte: many users, both halves, every input and every output as text.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use presence::{Mono, Now, RevisionClock, Timers, Wall};
 use crate::inputs::Input;
 use crate::person::{NODE, Person, report_input};
 
-/// Marsaglia's xorshift64: chance that is only arithmetic.
-struct Chance(u64);
+/// Marsaglia's xorshift64, so that the numbers come from the seed alone.
+struct Rng(u64);
 
-impl Chance {
+impl Rng {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -21,14 +21,14 @@ impl Chance {
     }
 }
 
-struct Town {
+struct World {
     now: Now,
     people: Vec<Person>,
     clock: RevisionClock,
     text: String,
 }
 
-impl Town {
+impl World {
     fn new(users: usize) -> Self {
         let timers = Timers {
             grace: Duration::from_secs(5),
@@ -48,25 +48,21 @@ impl Town {
         }
     }
 
-    fn step(&mut self, chance: &mut Chance) {
-        let which = chance.below(self.people.len() as u64) as usize;
-        let input = Input::from_numbers(
-            chance.below(100) as u8,
-            chance.below(24) as usize,
-            chance.below(60) as usize,
-        );
+    fn step(&mut self, rng: &mut Rng) {
+        let which = rng.below(self.people.len() as u64) as usize;
+        let input = Input::from_numbers(rng.below(100) as u8, rng.below(24) as usize, rng.below(60) as usize);
         let _ = writeln!(self.text, "{} {which} <- {input:?}", self.now.wall);
         match input {
             Input::Pass { millis } => self.pass(millis),
             Input::Oversleep { millis } | Input::Restart { down_millis: millis } if which.is_multiple_of(2) => {
                 self.move_clocks(millis);
             }
-            input => self.live(which, input),
+            input => self.apply(which, input),
         }
         self.recompute(which);
     }
 
-    fn live(&mut self, which: usize, input: Input) {
+    fn apply(&mut self, which: usize, input: Input) {
         let now = self.now;
         let person = &mut self.people[which];
         match input {
@@ -80,7 +76,7 @@ impl Town {
                 let was_there = person.end(now, person.name(nth), end);
                 let _ = writeln!(self.text, "  was there: {was_there}");
             }
-            Input::Choose { custom, by } => person.choose(now, custom, by),
+            Input::SetCustom { custom, by } => person.set_custom(now, custom, by),
             Input::Report {
                 source,
                 status,
@@ -128,7 +124,7 @@ impl Town {
         self.clock.raise(wanted);
         let person = &mut self.people[which];
         let published = person.recompute(self.now, &mut self.clock);
-        let told = serde_json::to_string(&person.record(Viewer::Internal)).unwrap();
+        let record = serde_json::to_string(&person.record(Viewer::Internal)).unwrap();
         let halves = (NODE, &person.sessions);
         let explained =
             presence::explain::explain(&person.id, self.now, halves, &person.profile, |id| format!("s{}", id.0));
@@ -136,27 +132,27 @@ impl Town {
         let contribution = person.sessions.contribution();
         let _ = writeln!(
             self.text,
-            "  {which} -> {published:?}\n  {told}\n  {explained}\n  {contribution:?}"
+            "  {which} -> {published:?}\n  {record}\n  {explained}\n  {contribution:?}"
         );
     }
 }
 
-fn life_of(seed: u64) -> String {
-    let mut town = Town::new(40);
-    let mut chance = Chance(seed);
+fn run(seed: u64) -> String {
+    let mut world = World::new(40);
+    let mut rng = Rng(seed);
     for _ in 0..6_000 {
-        town.step(&mut chance);
+        world.step(&mut rng);
     }
-    town.text
+    world.text
 }
 
 #[test]
-fn the_same_seed_gives_the_same_life_to_the_byte_and_another_seed_another() {
-    let first = life_of(0x5eed);
-    assert!(first == life_of(0x5eed), "the same seed gave a different life");
-    assert!(first != life_of(0x5eed + 1), "another seed gave the same life");
-    // The life is worth replaying: everything that can be shown was, and every way of telling was used.
-    for word in [
+fn a_seed_replays_byte_for_byte_and_another_seed_differs() {
+    let first = run(0x5eed);
+    assert!(first == run(0x5eed), "the same seed gave a different run");
+    assert!(first != run(0x5eed + 1), "another seed gave the same run");
+    // The run covers everything that can be shown and published.
+    for text in [
         "\"rule\":1",
         "\"rule\":2",
         "\"rule\":3",
@@ -169,6 +165,6 @@ fn the_same_seed_gives_the_same_life_to_the_byte_and_another_seed_another() {
         "\"next\":[{",
         "was there: false",
     ] {
-        assert!(first.contains(word), "no {word} in the life");
+        assert!(first.contains(text), "no {text} in the run");
     }
 }

@@ -17,7 +17,7 @@ fn wall(millis: i64) -> Wall {
     Wall::from_millis(millis)
 }
 
-fn chose(custom: CustomStatus, at: i64, by: Actor) -> Preference {
+fn custom_status(custom: CustomStatus, at: i64, by: Actor) -> Preference {
     Preference {
         custom,
         set_at: Some(wall(at)),
@@ -53,7 +53,7 @@ fn report(status: CustomStatus) -> Report {
     }
 }
 
-/// Taken up as the daemon does: the profile, and a grace that says what the disk tells.
+/// Restores a user as the daemon does: the profile, and a grace period with the activity that the stored values tell.
 fn take_up(stored: Stored) -> (Sessions, Profile) {
     let mut sessions = Sessions::default();
     sessions.handle_restore(NOW.mono.after(Duration::from_secs(30)), stored.activity_in_grace());
@@ -70,23 +70,26 @@ fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
 }
 
 #[test]
-fn a_restart_shows_everyone_as_before_and_tells_nobody() {
+fn a_restart_restores_every_status_without_an_event() {
     let cases = [
         (Status::Online, Preference::default()),
         (Status::Idle, Preference::default()),
-        (Status::Idle, chose(CustomStatus::Idle, 400_000, Actor::User)),
+        (Status::Idle, custom_status(CustomStatus::Idle, 400_000, Actor::User)),
         (
             Status::DoNotDisturb,
-            chose(CustomStatus::DoNotDisturb, 400_000, Actor::User),
+            custom_status(CustomStatus::DoNotDisturb, 400_000, Actor::User),
         ),
-        (Status::Idle, chose(CustomStatus::Online, 400_000, Actor::User)),
-        (Status::Idle, chose(CustomStatus::Online, 600_000, Actor::Operator)),
+        (Status::Idle, custom_status(CustomStatus::Online, 400_000, Actor::User)),
+        (
+            Status::Idle,
+            custom_status(CustomStatus::Online, 600_000, Actor::Operator),
+        ),
     ];
     for (status, preference) in cases {
         let (sessions, mut profile) = take_up(stored(status, preference));
         assert!(
             !recompute(&sessions, &mut profile, NOW),
-            "{status} {preference:?} told an event"
+            "{status} {preference:?} caused an event"
         );
         assert_eq!(profile.decision().status, status);
         assert_eq!(
@@ -101,7 +104,7 @@ fn a_restart_shows_everyone_as_before_and_tells_nobody() {
 }
 
 #[test]
-fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
+fn a_user_who_stays_away_is_offline_with_the_stored_times() {
     let (mut sessions, mut profile) = take_up(stored(Status::Online, Preference::default()));
     recompute(&sessions, &mut profile, NOW);
     let over = Now {
@@ -119,7 +122,7 @@ fn who_does_not_come_back_is_offline_with_the_times_that_were_on_disk() {
 }
 
 #[test]
-fn who_comes_back_idle_stays_idle_until_the_first_activity() {
+fn a_user_who_was_idle_stays_idle_until_the_first_activity() {
     let (mut sessions, mut profile) = take_up(stored(Status::Idle, Preference::default()));
     recompute(&sessions, &mut profile, NOW);
     sessions.handle_connect(NOW, SessionId(1));
@@ -130,22 +133,22 @@ fn who_comes_back_idle_stays_idle_until_the_first_activity() {
 }
 
 #[test]
-fn a_choice_that_reached_the_disk_before_the_status_that_follows_is_shown() {
-    let chosen = chose(CustomStatus::Online, 600_000, Actor::User);
-    assert_eq!(stored(Status::Idle, chosen).activity_in_grace(), Activity::Active);
-    let (sessions, mut profile) = take_up(stored(Status::Idle, chosen));
+fn a_custom_status_stored_before_its_status_is_shown() {
+    let preference = custom_status(CustomStatus::Online, 600_000, Actor::User);
+    assert_eq!(stored(Status::Idle, preference).activity_in_grace(), Activity::Active);
+    let (sessions, mut profile) = take_up(stored(Status::Idle, preference));
     assert!(recompute(&sessions, &mut profile, NOW));
     assert_eq!(profile.decision().status, Status::Online);
 }
 
 #[test]
-fn nobody_is_held_idle_by_a_guess() {
-    // A report alone explains the status: the connections may never have spoken of activity.
+fn a_restart_holds_no_user_idle_by_a_guess() {
+    // A report alone explains the status: the connections may never have reported activity.
     let mut by_report = stored(Status::Idle, Preference::default());
     by_report.durable.reports = [report(CustomStatus::Idle)].into();
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
-    let by_choice = stored(Status::Idle, chose(CustomStatus::Idle, 1, Actor::User));
-    assert_eq!(by_choice.activity_in_grace(), Activity::Unknown);
+    let by_custom_status = stored(Status::Idle, custom_status(CustomStatus::Idle, 1, Actor::User));
+    assert_eq!(by_custom_status.activity_in_grace(), Activity::Unknown);
     assert_eq!(
         stored(Status::DoNotDisturb, Preference::default()).activity_in_grace(),
         Activity::Unknown
@@ -154,12 +157,12 @@ fn nobody_is_held_idle_by_a_guess() {
         stored(Status::Offline, Preference::default()).activity_in_grace(),
         Activity::Unknown
     );
-    // So it does if the user chose in between: the report is the later word, and the status may be older than both.
-    by_report.durable.preference = chose(CustomStatus::Online, 600_000, Actor::User);
+    // So it does if a custom status was set in between: the report is newer, and the status may be older than both.
+    by_report.durable.preference = custom_status(CustomStatus::Online, 600_000, Actor::User);
     by_report.durable.reports[0].version = Version::new(3);
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
-    // A report that abstains explains nothing: then it was a connection.
-    let mut older_report = stored(Status::Idle, chose(CustomStatus::Online, 400_000, Actor::User));
+    // A report older than the custom status explains nothing: then it was a connection.
+    let mut older_report = stored(Status::Idle, custom_status(CustomStatus::Online, 400_000, Actor::User));
     older_report.durable.reports = [report(CustomStatus::Idle)].into();
     assert_eq!(older_report.activity_in_grace(), Activity::Idle);
     // With an idle report and yet ONLINE, somebody was active.
@@ -171,7 +174,10 @@ fn nobody_is_held_idle_by_a_guess() {
 #[test]
 fn stored_times_from_the_future_are_taken_as_now() {
     let ahead = wall(9_000_000);
-    let mut from_ahead = stored(Status::Online, chose(CustomStatus::Online, 9_000_000, Actor::User));
+    let mut from_ahead = stored(
+        Status::Online,
+        custom_status(CustomStatus::Online, 9_000_000, Actor::User),
+    );
     from_ahead.since = Some(ahead);
     from_ahead.last_seen = Some(ahead);
     from_ahead.last_active = Some(wall(9_500_000));
@@ -201,7 +207,7 @@ fn stored_times_from_the_future_are_taken_as_now() {
 }
 
 #[test]
-fn last_seen_is_never_before_last_active_even_if_the_disk_says_so() {
+fn a_stored_last_seen_before_last_active_is_raised() {
     let mut odd = stored(Status::Offline, Preference::default());
     odd.last_seen = Some(wall(100));
     let profile = Profile::restore(odd, NOW.wall);

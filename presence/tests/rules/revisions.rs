@@ -1,4 +1,4 @@
-//! The clock of revisions: it grows whatever the wall clock does, and a restart begins above everything told before.
+//! The clock of revisions: it grows whatever the wall clock does, and a restart begins above all revisions given before.
 
 use presence::revision::CEILING_AHEAD_MICROS;
 use presence::{Cursor, Revision, RevisionClock, Wall};
@@ -25,18 +25,18 @@ fn any_wall() -> impl Strategy<Value = i64> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Runs of the daemon, each of which stores ceilings when it can and dies without a word.
+    /// Runs of the daemon, each of which stores ceilings when it can and then crashes.
     #[test]
-    fn no_revision_is_ever_given_twice_whatever_the_clock_and_the_crashes(
+    fn no_revision_is_given_twice_despite_clock_jumps_and_crashes(
         runs in proptest::collection::vec(proptest::collection::vec((any_wall(), any::<bool>()), 0..40), 1..6)
     ) {
         let mut on_disk = 0;
         let mut last = Revision::NEVER;
         for run in runs {
             let mut clock = RevisionClock::new(on_disk);
-            prop_assert!(clock.last() >= last, "a run begins above everything told before");
+            prop_assert!(clock.last() >= last, "a run begins above all revisions given before");
             for (index, (millis, is_stored)) in run.into_iter().enumerate() {
-                // The daemon stores a ceiling before it tells anything.
+                // The daemon stores a ceiling before it publishes anything.
                 if index == 0 || is_stored {
                     on_disk = clock.wanted_ceiling(wall(millis));
                     clock.raise(on_disk);
@@ -60,14 +60,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_cursor_or_is_not_and_never_a_panic(text in "\\PC{0,40}") {
+    fn parsing_any_text_as_a_cursor_does_not_panic(text in "\\PC{0,40}") {
         if let Ok(cursor) = text.parse::<Cursor>() {
             prop_assert_eq!(cursor.to_string().parse::<Cursor>(), Ok(cursor));
         }
     }
 
     #[test]
-    fn a_cursor_comes_back_as_it_was_told(incarnation: u64, counter: u64) {
+    fn a_cursor_is_parsed_as_it_was_written(incarnation: u64, counter: u64) {
         let cursor = Cursor { incarnation, counter };
         prop_assert_eq!(cursor.to_string().parse::<Cursor>(), Ok(cursor));
         let json = serde_json::to_string(&cursor).unwrap();
@@ -76,7 +76,7 @@ proptest! {
 }
 
 #[test]
-fn revisions_are_microseconds_of_the_wall_clock_while_ceilings_can_be_stored() {
+fn revisions_follow_the_wall_clock_while_ceilings_are_stored() {
     let mut clock = RevisionClock::new(0);
     for second in 0..100 {
         let now = wall(1_700_000_000_000 + second * 1000);
@@ -87,7 +87,7 @@ fn revisions_are_microseconds_of_the_wall_clock_while_ceilings_can_be_stored() {
 }
 
 #[test]
-fn a_store_that_cannot_write_leaves_room_to_count_on_below_the_ceiling() {
+fn revisions_stay_below_a_ceiling_that_cannot_be_raised() {
     let start = 1_700_000_000_000;
     let mut clock = RevisionClock::new(0);
     let ceiling = clock.wanted_ceiling(wall(start));
@@ -106,7 +106,7 @@ fn a_store_that_cannot_write_leaves_room_to_count_on_below_the_ceiling() {
 }
 
 #[test]
-fn hostile_cursors_are_none() {
+fn invalid_cursors_are_refused() {
     for text in [
         "",
         ".",

@@ -15,9 +15,9 @@ fn a_second_session_keeps_the_user_present() {
     let (one, other) = (story.connect(0), story.connect(1));
     assert_eq!(story.end(10, one, EndReason::Closed), None);
     assert_eq!(story.status(), Status::Online);
-    let told = story.end(20, other, EndReason::Closed).unwrap();
+    let published = story.end(20, other, EndReason::Closed).unwrap();
     assert_eq!(
-        (told.from, told.to, told.audience),
+        (published.from, published.to, published.audience),
         (Status::Online, Status::Offline, Audience::Everyone)
     );
 }
@@ -33,7 +33,7 @@ fn a_clean_close_is_offline_at_once_with_the_time_of_the_close() {
 }
 
 #[test]
-fn a_reload_within_the_grace_is_no_event_at_all() {
+fn a_page_reload_within_the_grace_period_is_no_event() {
     for end in ENDS_INTO_GRACE {
         let mut story = Story::new();
         let mut id = story.connect(0);
@@ -52,7 +52,7 @@ fn a_reload_within_the_grace_is_no_event_at_all() {
 }
 
 #[test]
-fn the_grace_lasts_to_the_millisecond() {
+fn the_grace_period_lasts_to_the_millisecond() {
     for end in ENDS_INTO_GRACE {
         let mut story = Story::new();
         let one = story.connect(0);
@@ -66,7 +66,7 @@ fn the_grace_lasts_to_the_millisecond() {
 }
 
 #[test]
-fn a_lost_connection_shows_the_time_it_was_last_heard_not_the_time_it_was_missed() {
+fn a_lost_connection_shows_the_time_of_its_last_frame() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.user.heard(at(25_000), one);
@@ -79,7 +79,7 @@ fn a_lost_connection_shows_the_time_it_was_last_heard_not_the_time_it_was_missed
 }
 
 #[test]
-fn a_lost_connection_that_reported_activity_shows_the_time_of_that() {
+fn a_lost_connection_shows_its_last_reported_activity() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.activity(2_000, one);
@@ -90,7 +90,7 @@ fn a_lost_connection_that_reported_activity_shows_the_time_of_that() {
 }
 
 #[test]
-fn what_the_server_or_the_operator_ends_is_nobodys_activity() {
+fn an_end_by_server_or_operator_is_no_activity() {
     for end in [EndReason::Dropped, EndReason::Kicked] {
         let mut story = Story::new();
         let one = story.connect(0);
@@ -115,11 +115,11 @@ fn a_late_close_of_an_old_connection_ends_only_that_one() {
         assert_eq!(story.end(millis, old, end), None, "once more, and too late");
     }
     assert_eq!((story.status(), story.sessions()), (Status::Online, 1));
-    assert_eq!(story.times().0, wall(10), "nobody was heard by that");
+    assert_eq!(story.times().0, wall(10), "it is no frame of the user");
 }
 
 #[test]
-fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
+fn a_grace_period_ends_at_the_latest_deadline_of_its_sessions() {
     let mut story = Story::new();
     let ids = [story.connect(0), story.connect(0), story.connect(0)];
     story.end(1_000, ids[0], EndReason::Lost);
@@ -130,7 +130,7 @@ fn a_grace_ends_at_the_latest_deadline_and_no_clean_close_ends_it_early() {
 }
 
 #[test]
-fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
+fn a_grace_period_joins_the_activity_of_all_lost_sessions() {
     for order in [[0, 1], [1, 0]] {
         let mut story = Story::new();
         let ids = [story.connect(0), story.connect(0)];
@@ -146,7 +146,7 @@ fn a_grace_speaks_for_all_that_was_lost_in_whatever_order() {
 }
 
 #[test]
-fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
+fn a_shorter_grace_period_does_not_shorten_a_longer_one() {
     let mut story = Story::new();
     let ids = [story.connect(0), story.connect(0)];
     story
@@ -159,13 +159,13 @@ fn a_loss_with_a_shorter_grace_does_not_shorten_the_longer_one() {
 }
 
 #[test]
-fn without_a_grace_the_last_one_lost_is_offline_at_once() {
+fn without_a_grace_period_a_lost_user_is_offline_at_once() {
     let mut story = Story::new();
     story.user.timers.grace = Duration::ZERO;
     let one = story.connect(0);
     assert_eq!(story.end(10, one, EndReason::Lost).unwrap().to, Status::Offline);
 
-    // Nor does it speak in a grace that was left from before.
+    // Nor does it join a grace period that was left from before.
     let timers = story.user.timers;
     story
         .user
@@ -178,7 +178,7 @@ fn without_a_grace_the_last_one_lost_is_offline_at_once() {
 }
 
 #[test]
-fn leaving_a_page_is_the_users_doing() {
+fn leaving_a_page_is_activity_of_the_user() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.end(7_000, one, EndReason::Left);
@@ -190,7 +190,7 @@ fn leaving_a_page_is_the_users_doing() {
 }
 
 #[test]
-fn a_kick_ends_connections_reports_and_grace_now() {
+fn a_kick_ends_connections_reports_and_grace_period() {
     let mut story = Story::new();
     let lost = story.connect(0);
     story.connect(0);
@@ -202,7 +202,7 @@ fn a_kick_ends_connections_reports_and_grace_now() {
 }
 
 #[test]
-fn what_comes_back_from_an_idle_grace_is_idle_until_its_first_activity() {
+fn a_session_after_an_idle_grace_period_begins_idle() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
@@ -215,7 +215,7 @@ fn what_comes_back_from_an_idle_grace_is_idle_until_its_first_activity() {
 }
 
 #[test]
-fn what_comes_back_too_late_starts_anew_even_if_the_timer_is_late_too() {
+fn a_session_after_an_overdue_grace_period_begins_unknown() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
@@ -225,27 +225,27 @@ fn what_comes_back_too_late_starts_anew_even_if_the_timer_is_late_too() {
 }
 
 #[test]
-fn idleness_comes_to_the_millisecond_after_the_last_activity() {
+fn a_connection_is_idle_to_the_millisecond_after_idle_after() {
     let mut story = Story::new();
     let one = story.connect(0);
     assert_eq!(story.user.next_deadline(), None, "who never reports is never idle");
     story.activity(1_000, one);
     story.activity(31_000, one);
     assert_eq!(story.recompute(31_000 + IDLE_AFTER - 1), None);
-    let told = story.recompute(31_000 + IDLE_AFTER).unwrap();
-    assert_eq!((told.to, told.reason.as_str()), (Status::Idle, "inactive"));
+    let published = story.recompute(31_000 + IDLE_AFTER).unwrap();
+    assert_eq!((published.to, published.reason.as_str()), (Status::Idle, "inactive"));
     assert_eq!(story.times().1, wall(31_000), "growing idle is no activity");
 }
 
 #[test]
-fn one_active_device_is_enough_and_silent_ones_abstain() {
+fn one_active_device_is_enough_and_unknown_ones_do_not_count() {
     let mut story = Story::new();
     let (one, other) = (story.connect(0), story.connect(0));
     story.connect(0);
     assert_eq!(
         story.away(10, one).unwrap().to,
         Status::Idle,
-        "the others never spoke of activity"
+        "the others never reported activity"
     );
     assert_eq!(story.activity(20, other).unwrap().to, Status::Online);
     assert_eq!(story.end(30, other, EndReason::Closed).unwrap().to, Status::Idle);
@@ -253,7 +253,7 @@ fn one_active_device_is_enough_and_silent_ones_abstain() {
 }
 
 #[test]
-fn a_jump_of_the_wall_clock_expires_nobody() {
+fn a_jump_of_the_wall_clock_ends_no_session() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.activity(0, one);

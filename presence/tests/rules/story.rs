@@ -1,4 +1,4 @@
-//! One user whose story a test tells: every call says at which millisecond it happens, and returns what was told.
+//! A scripted user: every call takes the millisecond at which it happens, and returns what was published.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn at(millis: u64) -> Now {
     }
 }
 
-/// A user in a story; every call says at which millisecond it happens, and counts the events that follow.
+/// A scripted user and the clock of its revisions.
 pub(crate) struct Story {
     pub(crate) user: Person,
     pub(crate) clock: RevisionClock,
@@ -65,8 +65,8 @@ impl Story {
         self.recompute(millis)
     }
 
-    pub(crate) fn choose(&mut self, millis: u64, custom: CustomStatus, by: Actor) -> Option<Published> {
-        self.user.choose(at(millis), custom, by);
+    pub(crate) fn set_custom(&mut self, millis: u64, custom: CustomStatus, by: Actor) -> Option<Published> {
+        self.user.set_custom(at(millis), custom, by);
         self.recompute(millis)
     }
 

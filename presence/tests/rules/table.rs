@@ -15,8 +15,8 @@ const TIMERS: Timers = Timers {
     idle_after: Duration::from_secs(300),
 };
 
-/// The rule as the contract's table reads, over plain lists: what each session says of activity (`None`: nothing), what
-/// the grace says if there is one, and what each report says and whether it is newer than the last custom status.
+/// The rule as the contract's table reads, over plain lists: the activity of each session (`None`: unknown), that of the
+/// grace period if there is one, and of each report its status and whether it is newer than the last custom status.
 pub(crate) fn plain_rule(
     connections: &[Option<KnownActivity>],
     grace: Option<Option<KnownActivity>>,
@@ -35,16 +35,16 @@ pub(crate) fn plain_rule(
     if custom == CustomStatus::Idle {
         return (Status::Idle, 3, Reason::Custom);
     }
-    let mut speaking: Vec<KnownActivity> = connections.iter().copied().flatten().collect();
-    speaking.extend(grace.flatten());
+    let mut known_activities: Vec<KnownActivity> = connections.iter().copied().flatten().collect();
+    known_activities.extend(grace.flatten());
     for report in reports {
         match report {
-            (CustomStatus::Online, Age::Newer) => speaking.push(KnownActivity::Active),
-            (CustomStatus::Idle, Age::Newer) => speaking.push(KnownActivity::Idle),
+            (CustomStatus::Online, Age::Newer) => known_activities.push(KnownActivity::Active),
+            (CustomStatus::Idle, Age::Newer) => known_activities.push(KnownActivity::Idle),
             _ => {}
         }
     }
-    if !speaking.is_empty() && !speaking.contains(&KnownActivity::Active) {
+    if !known_activities.is_empty() && !known_activities.contains(&KnownActivity::Active) {
         return (Status::Idle, 4, Reason::Inactive);
     }
     (Status::Online, 5, Reason::Active)
@@ -63,7 +63,7 @@ pub(crate) enum Age {
     Newer,
 }
 
-const SPOKEN: [Option<KnownActivity>; 3] = [None, Some(KnownActivity::Idle), Some(KnownActivity::Active)];
+const ACTIVITIES: [Option<KnownActivity>; 3] = [None, Some(KnownActivity::Idle), Some(KnownActivity::Active)];
 const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
 
 fn at(millis: u64) -> Now {
@@ -73,24 +73,24 @@ fn at(millis: u64) -> Now {
     }
 }
 
-fn speak(sessions: &mut Sessions, id: u64, says: Option<KnownActivity>) {
-    match says {
+fn report_activity(sessions: &mut Sessions, id: u64, known: Option<KnownActivity>) {
+    match known {
         None => {}
         Some(KnownActivity::Idle) => sessions.handle_away(SessionId(id)),
         Some(KnownActivity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
     }
 }
 
-/// Sessions that say this, made by the inputs that lead there.
+/// Sessions with these activities, made by the inputs that lead there.
 fn sessions_of(connections: &[Option<KnownActivity>], grace: Option<Option<KnownActivity>>) -> Sessions {
     let mut sessions = Sessions::default();
-    for (id, says) in (1..).zip(connections) {
+    for (id, known) in (1..).zip(connections) {
         sessions.handle_connect(at(0), SessionId(id));
-        speak(&mut sessions, id, *says);
+        report_activity(&mut sessions, id, *known);
     }
-    if let Some(says) = grace {
+    if let Some(known) = grace {
         sessions.handle_connect(at(0), SessionId(0));
-        speak(&mut sessions, 0, says);
+        report_activity(&mut sessions, 0, known);
         sessions.handle_end(at(0), SessionId(0), EndReason::Lost, TIMERS.grace);
     }
     sessions
@@ -136,10 +136,10 @@ fn all_reports() -> Vec<(CustomStatus, Version)> {
 
 #[test]
 fn every_combination_is_decided_as_the_table_says() {
-    let graces: Vec<Option<Option<KnownActivity>>> = std::iter::once(None).chain(SPOKEN.map(Some)).collect();
+    let graces: Vec<Option<Option<KnownActivity>>> = std::iter::once(None).chain(ACTIVITIES.map(Some)).collect();
     let report_lists = lists(&all_reports(), 2);
     let mut seen = std::collections::BTreeSet::new();
-    for connections in lists(&SPOKEN, 3) {
+    for connections in lists(&ACTIVITIES, 3) {
         for grace in &graces {
             let contribution = sessions_of(&connections, *grace).contribution();
             let all_custom = CUSTOM
@@ -190,21 +190,21 @@ fn every_combination_is_decided_as_the_table_says() {
 #[test]
 fn sessions_of_several_nodes_are_taken_together() {
     let preference = Preference::default();
-    let side = |says| sessions_of(&[says], None).contribution();
-    for one in SPOKEN {
-        for other in SPOKEN {
+    let side = |known| sessions_of(&[known], None).contribution();
+    for one in ACTIVITIES {
+        for other in ACTIVITIES {
             let decided = decide(&[side(one), side(other)], &[], &preference);
             let (status, rule, reason) = plain_rule(&[one, other], None, &[], CustomStatus::Online);
             assert_eq!(decided, Decision { status, rule, reason }, "{one:?} {other:?}");
         }
     }
-    let nobody = Sessions::default().contribution();
-    assert_eq!(decide(&[nobody, side(None)], &[], &preference).status, Status::Online);
-    assert_eq!(decide(&[nobody, nobody], &[], &preference).status, Status::Offline);
+    let empty = Sessions::default().contribution();
+    assert_eq!(decide(&[empty, side(None)], &[], &preference).status, Status::Online);
+    assert_eq!(decide(&[empty, empty], &[], &preference).status, Status::Offline);
 }
 
 #[test]
-fn a_report_that_abstains_still_keeps_the_user_present() {
+fn a_report_older_than_the_custom_status_keeps_the_user_present() {
     let preference = Preference {
         version: CUSTOM_VERSION,
         ..Preference::default()
@@ -221,7 +221,7 @@ fn a_report_that_abstains_still_keeps_the_user_present() {
 }
 
 #[test]
-fn voices_join_in_any_order_and_grouping() {
+fn activities_join_in_any_order_and_grouping() {
     let activities = [Activity::Unknown, Activity::Idle, Activity::Active];
     for a in activities {
         assert_eq!(Activity::Unknown.and(a), a);
@@ -235,7 +235,7 @@ fn voices_join_in_any_order_and_grouping() {
 }
 
 #[test]
-fn of_a_user_never_seen_the_first_rule_speaks() {
+fn the_first_rule_decides_for_a_user_never_seen() {
     let nothing = decide(&[], &[], &Preference::default());
     assert_eq!(nothing, Decision::default());
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Parsing of messages from clients: requests, ids, and error codes.
 
-use presence::wire::client::{ClientMessage, Envelope};
-use presence::wire::code::Code;
+use presence::wire::client_message::{ClientMessage, Envelope};
+use presence::wire::error_code::Code;
 use presence::{Cursor, CustomStatus, UserId};
 use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Messages from the server: what `frame` encodes is what a client parses.
 
-use presence::wire::client::{Envelope, MessageId};
-use presence::wire::code::Code;
+use presence::wire::client_message::{Envelope, MessageId};
+use presence::wire::error_code::Code;
 use presence::wire::record::{Record, Removed, Update, Viewer};
-use presence::wire::server::frame::SnapshotHeader;
-use presence::wire::server::{ServerMessage, frame};
+use presence::wire::server_message::frame::SnapshotHeader;
+use presence::wire::server_message::{ServerMessage, frame};
 use presence::{Cursor, Freshness, Profile, Revision, UserId, Wall};
 use serde_json::Value;
 

@@ -1,47 +1,46 @@
-//! How long to wait before trying again: longer each time, never the same for all, up to a bound.
+//! Reconnect backoff: exponential with jitter, up to a bound.
 
 use std::time::Duration;
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
-/// The first wait.
-const FIRST: Duration = Duration::from_millis(250);
-/// The longest wait: short enough that a stream is back soon after a long restart.
-const LONGEST: Duration = Duration::from_secs(10);
-/// The server's own request to stay away is honoured up to here.
-const ASKED_LONGEST: Duration = Duration::from_secs(300);
+const DELAY_FIRST: Duration = Duration::from_millis(250);
+/// Short enough that a stream is back soon after a long restart.
+const DELAY_MAX: Duration = Duration::from_secs(10);
+/// Bound for a delay that the server requested.
+const REQUESTED_MAX: Duration = Duration::from_secs(300);
 
 /// The state of one series of attempts.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     attempts: u32,
-    longest: Duration,
+    max: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self::up_to(LONGEST)
+        Self::bounded_by(DELAY_MAX)
     }
 }
 
 impl Backoff {
-    /// Waits of at most so long.
-    pub(crate) const fn up_to(longest: Duration) -> Self {
-        Self { attempts: 0, longest }
+    /// Bounds the delays by `max`.
+    pub(crate) const fn bounded_by(max: Duration) -> Self {
+        Self { attempts: 0, max }
     }
 
-    /// The next wait: between half and the whole of a delay that doubles. `asked` is the server's own request, which
-    /// is jittered already.
-    pub(crate) fn next(&mut self, asked: Option<Duration>, chance: &mut Chance) -> Duration {
-        let delay = FIRST.saturating_mul(1 << self.attempts.min(16)).min(self.longest);
+    /// The next delay: between half and the whole of a delay that doubles with each attempt. `requested` comes from the
+    /// server, already with jitter.
+    pub(crate) fn next(&mut self, requested: Option<Duration>, rng: &mut Rng) -> Duration {
+        let delay = DELAY_FIRST.saturating_mul(1 << self.attempts.min(16)).min(self.max);
         self.attempts += 1;
-        match asked {
-            Some(asked) => asked.min(ASKED_LONGEST),
-            None => delay.mul_f64(0.5 + chance.fraction() / 2.0),
+        match requested {
+            Some(requested) => requested.min(REQUESTED_MAX),
+            None => delay.mul_f64(0.5 + rng.next_f64() / 2.0),
         }
     }
 
-    /// It worked: the next series begins anew.
+    /// Starts over after a success.
     pub(crate) const fn reset(&mut self) {
         self.attempts = 0;
     }
@@ -52,30 +51,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_bound_and_are_never_all_the_same() {
-        let mut chance = Chance::seeded(3);
+    fn delays_double_up_to_a_bound_and_have_jitter() {
+        let mut rng = Rng::from_seed(3);
         let mut backoff = Backoff::default();
         for whole in [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000].map(Duration::from_millis) {
-            let wait = backoff.next(None, &mut chance);
-            assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
+            let delay = backoff.next(None, &mut rng);
+            assert!(delay >= whole / 2 && delay <= whole, "{delay:?} of {whole:?}");
         }
         let mut other = Backoff::default();
         backoff.reset();
-        assert_ne!(backoff.next(None, &mut chance), other.next(None, &mut chance));
+        assert_ne!(backoff.next(None, &mut rng), other.next(None, &mut rng));
     }
 
     #[test]
-    fn a_hundred_attempts_do_not_overflow_and_the_server_may_ask_for_its_own_delay() {
+    fn many_attempts_do_not_overflow_and_a_requested_delay_is_used() {
         let mut backoff = Backoff::default();
-        let mut chance = Chance::seeded(3);
+        let mut rng = Rng::from_seed(3);
         for _ in 0..100 {
-            assert!(backoff.next(None, &mut chance) <= LONGEST);
+            assert!(backoff.next(None, &mut rng) <= DELAY_MAX);
         }
-        let asked = Duration::from_millis(1234);
-        assert_eq!(backoff.next(Some(asked), &mut chance), asked);
+        let requested = Duration::from_millis(1234);
+        assert_eq!(backoff.next(Some(requested), &mut rng), requested);
         assert_eq!(
-            backoff.next(Some(Duration::from_secs(1 << 40)), &mut chance),
-            ASKED_LONGEST
+            backoff.next(Some(Duration::from_secs(1 << 40)), &mut rng),
+            REQUESTED_MAX
         );
     }
 }

@@ -1,20 +1,20 @@
-//! Which daemon is meant and with which credential, decided from the arguments, the environment, the contexts and the
-//! data directory of a daemon on this machine, in that order. A secret is only ever sent to the server it belongs to:
-//! the one in the data directory goes to the daemon of that directory and to no other.
+//! Discovery of the daemon and the credential, from the arguments, the environment, the contexts and the data directory
+//! of a daemon on this machine, in that order. A secret is sent only to the server it belongs to: the one in the data
+//! directory goes to the daemon of that directory and to no other.
 
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::private_file::{self, Secret, shown};
+use super::private_file::{self, Secret, display_path};
 use super::server::Server;
 use crate::context::{self, Context, Contexts};
 use crate::failure::Failure;
 
-/// What one source says: the arguments, or the environment.
+/// The options from one source: arguments or environment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct TargetOptions {
     /// `--server`, `PRESENCECTL_SERVER`.
     pub(crate) server: Option<String>,
     /// `--secret-file`, `PRESENCECTL_SECRET_FILE`.
@@ -25,8 +25,8 @@ pub(crate) struct Wanted {
     pub(crate) context: Option<String>,
 }
 
-impl Wanted {
-    /// What the environment says; an empty variable says nothing.
+impl TargetOptions {
+    /// Reads the environment; an empty variable counts as unset.
     pub(crate) fn from_environment() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
@@ -38,17 +38,17 @@ impl Wanted {
     }
 }
 
-/// Where things are on this machine; none where neither the variable nor `HOME` is set.
+/// Default paths on this machine; `None` where neither the variable nor `HOME` is set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
-    /// The file of contexts.
+pub(crate) struct DefaultPaths {
+    /// The configuration file with the contexts.
     pub(crate) config: Option<PathBuf>,
-    /// The data directory of a daemon that runs with no configuration.
+    /// The data directory of a daemon that runs without configuration.
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-impl Places {
-    /// By the XDG variables, else below `HOME`.
+impl DefaultPaths {
+    /// From the XDG variables, else below `HOME`.
     pub(crate) fn from_environment() -> Self {
         let directory = |variable: &str, below_home: &str| {
             let absolute = |path: &PathBuf| path.is_absolute();
@@ -66,37 +66,30 @@ impl Places {
     }
 }
 
-/// What is sent to prove who asks.
+/// What authenticates requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// The internal secret.
     Secret {
-        /// Where it was read.
         path: PathBuf,
-        /// It.
         secret: Secret,
     },
     /// A user's token.
     Token {
-        /// Where it was read.
         path: PathBuf,
-        /// It.
         token: Secret,
     },
-    /// None was found.
-    Nothing,
+    None,
 }
 
-/// A daemon, and how to speak to it.
+/// A daemon with its credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// Where it listens.
     pub(crate) server: Server,
-    /// What is sent to it.
     pub(crate) credential: Credential,
-    /// How it was found, for people.
+    /// How it was found, for messages.
     pub(crate) found: String,
-    /// Its data directory, if it is one of this machine.
+    /// Its data directory, if it runs on this machine.
     pub(crate) data_dir: Option<PathBuf>,
 }
 
@@ -107,32 +100,24 @@ enum Source {
     DataDir,
 }
 
-/// Everything that says which daemon is meant. Asked again before each reconnect: a restarted daemon may have moved.
+/// Everything that selects the daemon. Evaluated before each reconnect, since a restarted daemon may have another
+/// address.
 #[derive(Debug, Clone)]
 pub(crate) struct Finder {
-    /// The arguments.
-    pub(crate) arguments: Wanted,
-    /// The environment.
-    pub(crate) environment: Wanted,
-    /// This machine.
-    pub(crate) places: Places,
+    pub(crate) arguments: TargetOptions,
+    pub(crate) environment: TargetOptions,
+    pub(crate) default_paths: DefaultPaths,
 }
 
 impl Finder {
     /// Finds the daemon and reads the credential.
-    ///
-    /// # Errors
-    /// When no daemon runs here and none is named, or a file can't be used.
     pub(crate) fn find(&self) -> Result<Target, Failure> {
         let target = self.find_without_credential()?;
         let credential = self.credential(&self.source()?, target.data_dir.as_deref())?;
         Ok(Target { credential, ..target })
     }
 
-    /// Finds the daemon, for what anyone may ask.
-    ///
-    /// # Errors
-    /// When no daemon runs here and none is named.
+    /// Finds the daemon, for requests that need no credential.
     pub(crate) fn find_without_credential(&self) -> Result<Target, Failure> {
         let source = self.source()?;
         let data_dir = self.data_dir(&source)?;
@@ -143,22 +128,19 @@ impl Finder {
                 let directory = data_dir.as_deref().ok_or_else(no_home)?;
                 (
                     read_address(directory)?,
-                    format!("the data directory {}", shown(directory)),
+                    format!("the data directory {}", display_path(directory)),
                 )
             }
         };
         Ok(Target {
             server,
-            credential: Credential::Nothing,
+            credential: Credential::None,
             found,
             data_dir,
         })
     }
 
-    /// The directory whose `jwt-key` signs: that of the secret file in use, else the local daemon's.
-    ///
-    /// # Errors
-    /// When neither is known.
+    /// The directory with the `jwt-key`: that of the secret file in use, else the local daemon's data directory.
     pub(crate) fn key_directory(&self) -> Result<PathBuf, Failure> {
         let source = self.source()?;
         let of_context = match &source {
@@ -172,13 +154,12 @@ impl Finder {
             .or(of_context)
             .or_else(|| self.environment.secret_file.clone());
         let beside = secret_file.and_then(|path| path.parent().map(Path::to_path_buf));
-        beside.or_else(|| self.places.data_dir.clone()).ok_or_else(no_home)
+        beside
+            .or_else(|| self.default_paths.data_dir.clone())
+            .ok_or_else(no_home)
     }
 
-    /// What `--user` is if it isn't given: the context's user, else the one who runs this.
-    ///
-    /// # Errors
-    /// When the contexts can't be read or nobody can be named.
+    /// The default of `--user`: the context's user, else the account that runs this program.
     pub(crate) fn user(&self) -> Result<String, Failure> {
         if let Source::Context(_, Context { user: Some(user), .. }) = self.source()? {
             return Ok(user);
@@ -187,22 +168,19 @@ impl Finder {
         variable("LOGNAME")
             .or_else(|| variable("USER"))
             .or_else(account_name)
-            .ok_or_else(|| Failure::usage("nobody says who you are").next("name the user with --user USER"))
+            .ok_or_else(|| Failure::usage("can't determine the user").next("name the user with --user USER"))
     }
 
-    /// The contexts, and where they are kept.
-    ///
-    /// # Errors
-    /// When there is no place for them, or they can't be read.
+    /// The contexts with the path of their file.
     pub(crate) fn contexts(&self) -> Result<(PathBuf, Contexts), Failure> {
-        let path = self.places.config.clone().ok_or_else(no_home)?;
+        let path = self.default_paths.config.clone().ok_or_else(no_home)?;
         let contexts = Contexts::load(&path)?;
         Ok((path, contexts))
     }
 
     fn source(&self) -> Result<Source, Failure> {
         if self.arguments.server.is_some() && self.arguments.context.is_some() {
-            return Err(Failure::usage("--server and --context both name a server").next("give one of them"));
+            return Err(Failure::usage("--server and --context can't be combined").next("use one of them"));
         }
         for (wanted, from) in [(&self.arguments, "--server"), (&self.environment, "PRESENCECTL_SERVER")] {
             if let Some(server) = &wanted.server {
@@ -212,7 +190,7 @@ impl Finder {
                 return self.context(name);
             }
         }
-        let current = match &self.places.config {
+        let current = match &self.default_paths.config {
             Some(path) => Contexts::load(path)?.current,
             None => None,
         };
@@ -227,10 +205,7 @@ impl Finder {
         Ok(Source::Context(name.to_owned(), contexts.get(name)?.clone()))
     }
 
-    /// The data directory of the daemon that is meant, if it is one of this machine.
-    ///
-    /// # Errors
-    /// When the contexts can't be read, or a URL isn't understood.
+    /// The data directory of the selected daemon, if it runs on this machine.
     pub(crate) fn local_data_dir(&self) -> Result<Option<PathBuf>, Failure> {
         self.data_dir(&self.source()?)
     }
@@ -241,7 +216,7 @@ impl Finder {
             Source::DataDir => self.usual_data_dir(),
             Source::Named(url, _) => {
                 let named = Server::parse(url)?;
-                // That no daemon runs here is no error while a server is named.
+                // If a server is named, it is no error that none runs on this machine.
                 let is_named =
                     |directory: &PathBuf| read_address(directory).is_ok_and(|ours| ours.is_same_local(&named));
                 self.usual_data_dir().filter(is_named)
@@ -249,8 +224,7 @@ impl Finder {
         })
     }
 
-    /// The directory of `--secret-file`, if a daemon has left its address there, else the one a daemon uses that was
-    /// told nothing.
+    /// The directory of `--secret-file` if it contains a daemon's address, else the default data directory.
     fn usual_data_dir(&self) -> Option<PathBuf> {
         let secret_file = self
             .arguments
@@ -260,7 +234,9 @@ impl Finder {
         let beside = secret_file
             .and_then(|path| path.parent())
             .filter(|directory| directory.join("address").exists());
-        beside.map(Path::to_path_buf).or_else(|| self.places.data_dir.clone())
+        beside
+            .map(Path::to_path_buf)
+            .or_else(|| self.default_paths.data_dir.clone())
     }
 
     fn credential(&self, source: &Source, data_dir: Option<&Path>) -> Result<Credential, Failure> {
@@ -286,7 +262,7 @@ impl Finder {
         }
         match data_dir.map(|directory| directory.join("secret")) {
             Some(path) if path.exists() => read_secret(&path),
-            _ => Ok(Credential::Nothing),
+            _ => Ok(Credential::None),
         }
     }
 }
@@ -305,30 +281,30 @@ fn read_token(path: &Path) -> Result<Credential, Failure> {
     })
 }
 
-/// The address a running daemon has left in its data directory.
-///
-/// # Errors
-/// When there is none: then no daemon runs with this directory.
+/// Reads the address that a running daemon writes into its data directory. Without it no daemon uses the directory.
 fn read_address(directory: &Path) -> Result<Server, Failure> {
     let path = directory.join("address");
     let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            Failure::unreachable(format_args!("no presenced runs here: there is no {}", shown(&path)))
-                .next("start it with `presenced`, or name another server with --server URL")
+        ErrorKind::NotFound => Failure::unreachable(format_args!(
+            "no presenced is running on this machine: {} does not exist",
+            display_path(&path)
+        ))
+        .next("start it with `presenced`, or name another server with --server URL"),
+        ErrorKind::PermissionDenied => {
+            Failure::not_allowed(format_args!("can't read {}: {error}", display_path(&path)))
+                .next("run this as the user that runs presenced, or use --server URL with --token FILE")
         }
-        ErrorKind::PermissionDenied => Failure::not_allowed(format_args!("can't read {}: {error}", shown(&path)))
-            .next("run this as the user that runs presenced, or use --server URL with --token FILE"),
-        _ => Failure::usage(format_args!("can't read {}: {error}", shown(&path))),
+        _ => Failure::usage(format_args!("can't read {}: {error}", display_path(&path))),
     })?;
     Server::parse(text.lines().next().unwrap_or_default())
 }
 
 fn no_home() -> Failure {
-    Failure::usage("neither HOME nor the XDG variables are set, so there is no place to look")
+    Failure::usage("can't locate the data directory: neither HOME nor the XDG variables are set")
         .next("set HOME, or use --server URL")
 }
 
-/// The name of the account that runs this, from `/etc/passwd`.
+/// The name of the account that runs this program, from `/etc/passwd`.
 fn account_name() -> Option<String> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     name_of(rustix::process::getuid().as_raw(), &passwd)
@@ -344,5 +320,4 @@ fn name_of(uid: u32, passwd: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "discover_tests.rs"]
 mod tests;

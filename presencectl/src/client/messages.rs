@@ -1,44 +1,44 @@
-//! What we say on a WebSocket, as JSON text. The reading side is `presence::wire::client`; a test holds the two together.
+//! The messages a client sends on a WebSocket, as JSON. They are parsed by `presence::wire::client`; a test checks that
+//! both agree.
 
 use presence::CustomStatus;
 use serde::Serialize;
 use serde_json::json;
 
-/// The server takes messages of up to 16 KiB; a list that is longer goes in several.
+/// The server accepts messages of up to 16 KiB; a longer list is split.
 const IDS_MAX_BYTES: usize = 12 * 1024;
 
-/// Sets the custom status; answered with `id`.
-pub(crate) fn set_status(id: u64, choice: CustomStatus) -> String {
-    json!({"type": "setStatus", "id": id, "customStatus": choice}).to_string()
+/// Sets the custom status; the reply carries `id`.
+pub(crate) fn set_status(id: u64, status: CustomStatus) -> String {
+    json!({"type": "setStatus", "id": id, "customStatus": status}).to_string()
 }
 
-/// The user did something.
+/// Reports activity.
 pub(crate) fn activity() -> String {
     r#"{"type":"activity"}"#.to_owned()
 }
 
-/// The user went away.
+/// Reports that the user is idle.
 pub(crate) fn away() -> String {
     r#"{"type":"activity","idle":true}"#.to_owned()
 }
 
-/// Asks for a sign of life.
 pub(crate) fn ping() -> String {
     r#"{"type":"ping"}"#.to_owned()
 }
 
-/// Watches everyone, from a cursor if there is one.
+/// Subscribes to everyone, from a cursor if there is one.
 pub(crate) fn watch_all(since: Option<&str>) -> String {
     watch_message("watchAll", None::<&[&str]>, since)
 }
 
-/// Watches these, in as many messages as the server's limit needs.
+/// Subscribes to users, split into as many messages as the server's limit requires.
 pub(crate) fn watch<'a>(ids: impl IntoIterator<Item = &'a str>, since: Option<&str>) -> Vec<String> {
     let mut messages = Vec::new();
     let mut batch = Vec::new();
     let mut bytes = 0;
     for id in ids {
-        // A quote and a comma, and every byte may need an escape of two.
+        // Two quotes and a comma; every byte may need an escape of two.
         let more = id.len() * 2 + 3;
         if bytes + more > IDS_MAX_BYTES && !batch.is_empty() {
             messages.push(watch_message("watch", Some(&batch), since));
@@ -56,7 +56,7 @@ pub(crate) fn watch<'a>(ids: impl IntoIterator<Item = &'a str>, since: Option<&s
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Watch<'a, I: ?Sized> {
+struct WatchMessage<'a, I: ?Sized> {
     r#type: &'a str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,19 +66,19 @@ struct Watch<'a, I: ?Sized> {
 }
 
 fn watch_message<I: Serialize + ?Sized>(kind: &str, user_ids: Option<&I>, since: Option<&str>) -> String {
-    let message = Watch {
+    let message = WatchMessage {
         r#type: kind,
         id: kind,
         user_ids,
         since,
     };
-    // Text and lists of text always serialize.
+    // Strings and lists of strings always serialize.
     serde_json::to_string(&message).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use presence::wire::client::{ClientMessage, Envelope};
+    use presence::wire::client_message::{ClientMessage, Envelope};
 
     use super::*;
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_understands_what_we_say() {
+    fn the_server_parses_every_client_message() {
         assert_eq!(
             parsed(&set_status(7, CustomStatus::DoNotDisturb)),
             ClientMessage::SetStatus(CustomStatus::DoNotDisturb)
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_watch_list_goes_in_messages_the_server_takes() {
+    fn a_long_watch_list_is_split_into_accepted_messages() {
         let ids: Vec<_> = (0..5000).map(|n| format!("{}{n:05}", "\"".repeat(100))).collect();
         let messages = watch(ids.iter().map(String::as_str), None);
         let mut watched = Vec::new();

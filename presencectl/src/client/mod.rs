@@ -1,10 +1,11 @@
-//! Talking to a daemon: finding it, REST, and the WebSocket. No command builds a request or a header by itself.
+//! The client side: discovery, REST and WebSocket. No command builds a request or a header itself.
 
 pub(crate) mod backoff;
 pub(crate) mod discover;
-pub(crate) mod follow;
+pub(crate) mod follower;
 pub(crate) mod messages;
 pub(crate) mod private_file;
+mod problem;
 pub(crate) mod rest;
 pub(crate) mod server;
-pub(crate) mod stream;
+pub(crate) mod websocket;

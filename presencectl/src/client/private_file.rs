@@ -1,4 +1,4 @@
-//! Files that hold a secret, a token or a signing key: read only if nobody else can, and kept out of every text.
+//! Files with a secret, a token or a signing key: read only if no other account can read them, and never printed.
 
 use std::fmt;
 use std::fs::File;
@@ -9,20 +9,19 @@ use std::path::Path;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// No secret, token or key is longer; what is longer is the wrong file.
+/// Longer than any secret, token or key.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
 
-/// Something nobody else may read. Never printed, not even by `Debug`.
+/// A secret value. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// Takes a text that is secret.
     pub(crate) const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, for a header or a signature.
+    /// The value, for a header or a signature.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -34,13 +33,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A path as it stands in a message.
-pub(crate) fn shown(path: &Path) -> String {
+/// A path, quoted for a message.
+pub(crate) fn display_path(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 
-/// A path as an argument for a shell.
-pub(crate) fn shell(path: &Path) -> String {
+/// A path, quoted for a shell.
+pub(crate) fn shell_quote(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if text.chars().all(plain) && !text.is_empty() {
@@ -50,26 +49,24 @@ pub(crate) fn shell(path: &Path) -> String {
     }
 }
 
-/// Reads a file that only its owner may read, and trims it.
-///
-/// # Errors
-/// When it can't be read, when others can read it (with the command that mends that), or when it is empty.
+/// Reads and trims a file. Fails if others may read it, with the command that fixes the mode, or if it is empty.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, what, &error))?;
-    // The mode is asked of the open file: asked of the path, it could be another file's.
+    // The mode of the open file: the path could refer to another file by now.
     let metadata = file.metadata().map_err(|error| unreadable(path, what, &error))?;
     if metadata.is_dir() {
         return Err(
-            Failure::usage(format_args!("the {what} {} is a directory", shown(path))).next("name the file in it"),
+            Failure::usage(format_args!("the {what} {} is a directory", display_path(path)))
+                .next("name the file in it"),
         );
     }
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(Failure::usage(format_args!(
-            "the {what} {} is open to others (mode {mode:04o}), so it is no longer secret enough to be used",
-            shown(path)
+            "the {what} {} can be read by other accounts (mode {mode:04o}) and is therefore not used",
+            display_path(path)
         ))
-        .next(format_args!("chmod 600 {}", shell(path))));
+        .next(format_args!("chmod 600 {}", shell_quote(path))));
     }
     let mut text = String::new();
     let read = file
@@ -78,21 +75,21 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
         .map_err(|error| unreadable(path, what, &error))?;
     if read as u64 > FILE_MAX_BYTES {
         return Err(Failure::usage(format_args!(
-            "the {what} {} is far too long to be one",
-            shown(path)
+            "the {what} {} is longer than {FILE_MAX_BYTES} bytes",
+            display_path(path)
         )));
     }
     let text = text.trim();
     if text.is_empty() {
-        return Err(Failure::usage(format_args!("the {what} {} is empty", shown(path))));
+        return Err(Failure::usage(format_args!(
+            "the {what} {} is empty",
+            display_path(path)
+        )));
     }
     Ok(Secret(text.to_owned()))
 }
 
-/// Reads the internal secret or a token: the first line of its file, which must fit into a header.
-///
-/// # Errors
-/// As [`read`], and when it can't be sent.
+/// Reads the internal secret or a token: the first line of its file, which must be a valid header value.
 pub(crate) fn read_credential(path: &Path, what: &str) -> Result<Secret, Failure> {
     let text = read(path, what)?;
     let line = text.0.lines().next().unwrap_or_default().trim();
@@ -100,14 +97,14 @@ pub(crate) fn read_credential(path: &Path, what: &str) -> Result<Secret, Failure
         Ok(Secret(line.to_owned()))
     } else {
         Err(Failure::usage(format_args!(
-            "the {what} {} has white space or other characters that no header can carry",
-            shown(path)
+            "the {what} {} contains white space or other characters that are not allowed in an HTTP header",
+            display_path(path)
         )))
     }
 }
 
 fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> Failure {
-    let message = format!("can't read the {what} {}: {error}", shown(path));
+    let message = format!("can't read the {what} {}: {error}", display_path(path));
     match error.kind() {
         ErrorKind::PermissionDenied => {
             Failure::not_allowed(message).next("run this as the user that runs presenced, or use --token FILE")
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_looser_file_is_refused_with_the_command_that_mends_it() {
+    fn a_file_readable_by_others_is_rejected_with_the_fix() {
         for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
             let file = file("hidden", mode);
             let failure = read_credential(file.path(), "secret file").unwrap_err();
@@ -155,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn no_error_shows_the_secret_and_neither_does_debug() {
+    fn neither_errors_nor_debug_show_the_secret() {
         let failure = read_credential(file("hid den", 0o600).path(), "secret file").unwrap_err();
         assert!(!failure.report().contains("hid"), "{}", failure.report());
         assert_eq!(format!("{:?}", Secret::new("hidden".into())), "Secret(…)");
     }
 
     #[test]
-    fn a_path_is_quoted_for_the_shell_only_where_it_must_be() {
-        assert_eq!(shell(Path::new("/a/b-c.d")), "/a/b-c.d");
-        assert_eq!(shell(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    fn a_path_is_quoted_for_the_shell_only_if_necessary() {
+        assert_eq!(shell_quote(Path::new("/a/b-c.d")), "/a/b-c.d");
+        assert_eq!(shell_quote(Path::new("/a b/it's")), "'/a b/it'\\''s'");
     }
 }

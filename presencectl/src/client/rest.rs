@@ -1,5 +1,5 @@
-//! REST calls, one method each. Every refusal of the server becomes a [`Failure`] with the right exit code and what to do
-//! next. No redirect is followed and no proxy of the environment is used: either would carry the secret elsewhere.
+//! The REST client, one method per call. Error responses become a [`Failure`] with an exit code and a suggestion.
+//! Redirects and proxies of the environment are not used, since either would send the secret elsewhere.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,71 +9,54 @@ use presence::wire::rest::{EndedSessions, Explain, Health, Page, Query, QueryRes
 use presence::{CustomStatus, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::discover::{Credential, Target};
-use super::private_file::{Secret, shown};
+use super::private_file::{Secret, display_path};
+use super::problem::ProblemDetails;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 
-/// How long to wait for a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for a whole answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// No answer is longer: 1000 records of at most a kilobyte, sixteen times over.
-const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// For the whole response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Sixteen times 1000 records of at most a kilobyte.
+const RESPONSE_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Carries the internal secret.
 pub(crate) const SECRET_HEADER: HeaderName = HeaderName::from_static("x-secret-token");
-/// Carries the user an internal call is about.
+/// Carries the user of an internal request.
 pub(crate) const USER_HEADER: HeaderName = HeaderName::from_static("x-user-id");
 
-/// One page of a listing.
+/// The parameters of one page of a listing.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PageOf {
-    /// Only this status.
+pub(crate) struct PageQuery {
     pub(crate) status: Option<Status>,
-    /// Only ids that begin so.
     pub(crate) prefix: Option<String>,
-    /// At most so many.
     pub(crate) limit: usize,
-    /// From there.
     pub(crate) cursor: Option<String>,
 }
 
-/// A refusal, read forgivingly: a newer daemon may know codes that we don't.
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    #[serde(default)]
-    detail: String,
-}
-
-/// A client of one daemon.
+/// The REST client of one daemon.
 pub(crate) struct Rest {
     http: Client,
     target: Target,
 }
 
 impl Rest {
-    /// Nothing is sent yet.
-    ///
-    /// # Errors
-    /// When the HTTP client can't be made.
+    /// Builds the client; no request is sent yet.
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
         let http = Client::builder()
             .user_agent(concat!("presencectl/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
+            .timeout(RESPONSE_TIMEOUT)
             .build()
-            .map_err(|error| Failure::refused(format_args!("can't make an HTTP client: {error}")))?;
+            .map_err(|error| Failure::failed(format_args!("can't build the HTTP client: {error}")))?;
         Ok(Self { http, target })
     }
 
-    /// The daemon spoken to.
     pub(crate) const fn target(&self) -> &Target {
         &self.target
     }
@@ -82,68 +65,68 @@ impl Rest {
     pub(crate) async fn set_custom_status(
         &self,
         user: Option<&UserId>,
-        choice: CustomStatus,
+        status: CustomStatus,
     ) -> Result<Record, Failure> {
         let by = matches!(self.target.credential, Credential::Secret { .. }).then(|| "operator".to_owned());
         let body = SetCustomStatus {
-            custom_status: choice.as_str().to_owned(),
+            custom_status: status.as_str().to_owned(),
             by,
         };
         let mut request = self
             .request(Method::PUT, &["api", "user", "custom-status"])?
             .json(&body);
         if let Some(user) = user {
-            let value = HeaderValue::from_bytes(user.as_str().as_bytes())
-                .map_err(|_| Failure::usage(format_args!("no header can carry the user {}", quote(user.as_str()))))?;
+            let value = HeaderValue::from_bytes(user.as_str().as_bytes()).map_err(|_| {
+                Failure::usage(format_args!(
+                    "the user id {} can't be sent in an HTTP header",
+                    quote(user.as_str())
+                ))
+            })?;
             request = request.header(USER_HEADER, value);
         }
-        self.answer(request).await
+        self.send(request).await
     }
 
-    /// Records of up to 1000 users, in the order asked.
+    /// Records of up to 1000 users, in the order of `ids`.
     pub(crate) async fn query(&self, ids: &[UserId]) -> Result<QueryResponse, Failure> {
         let body = Query {
             user_ids: ids.iter().map(|id| id.as_str().to_owned()).collect(),
         };
-        self.answer(self.request(Method::POST, &["api", "presence", "query"])?.json(&body))
+        self.send(self.request(Method::POST, &["api", "presence", "query"])?.json(&body))
             .await
     }
 
-    /// One page of who is present.
-    pub(crate) async fn page(&self, page: &PageOf) -> Result<Page, Failure> {
+    /// One page of the present users.
+    pub(crate) async fn page(&self, page: &PageQuery) -> Result<Page, Failure> {
         let limit = page.limit.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(page.status.map(|status| ("status", status.as_str())));
         query.extend(page.prefix.as_deref().map(|prefix| ("prefix", prefix)));
         query.extend(page.cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        self.answer(self.request(Method::GET, &["api", "presence"])?.query(&query))
+        self.send(self.request(Method::GET, &["api", "presence"])?.query(&query))
             .await
     }
 
-    /// Why a user is shown so.
     pub(crate) async fn explain(&self, user: &UserId) -> Result<Explain, Failure> {
-        self.answer(self.request(Method::GET, &["api", "presence", user.as_str(), "explain"])?)
+        self.send(self.request(Method::GET, &["api", "presence", user.as_str(), "explain"])?)
             .await
     }
 
-    /// Ends a user's sessions.
     pub(crate) async fn kick(&self, user: &UserId) -> Result<EndedSessions, Failure> {
-        self.answer(self.request(Method::DELETE, &["api", "presence", user.as_str(), "sessions"])?)
+        self.send(self.request(Method::DELETE, &["api", "presence", user.as_str(), "sessions"])?)
             .await
     }
 
-    /// Forgets a user.
     pub(crate) async fn forget(&self, user: &UserId) -> Result<EndedSessions, Failure> {
-        self.answer(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
+        self.send(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
             .await
     }
 
-    /// The daemon's numbers.
     pub(crate) async fn stats(&self) -> Result<Stats, Failure> {
-        self.answer(self.request(Method::GET, &["api", "stats"])?).await
+        self.send(self.request(Method::GET, &["api", "stats"])?).await
     }
 
-    /// `healthz` or `readyz`, with whatever HTTP status they come.
+    /// `healthz` or `readyz`, whatever their HTTP status.
     pub(crate) async fn health(&self, path: &str) -> Result<Health, Failure> {
         let request = self.http.get(self.target.server.path(&[path]));
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
@@ -160,7 +143,7 @@ impl Rest {
         })
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let retry_after = response
@@ -171,15 +154,15 @@ impl Rest {
         let body = self.body(response).await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
-                Failure::refused(format_args!(
-                    "the answer of {} isn't understood: {error}",
-                    self.target.server.shown()
+                Failure::failed(format_args!(
+                    "can't parse the response of {}: {error}",
+                    self.target.server.display()
                 ))
-                .next("is it a presenced of another version? `presencectl doctor` compares them")
+                .next("it may be a presenced of another version; `presencectl doctor` compares the versions")
             });
         }
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(self.refused(status, &problem, retry_after.as_deref())),
+        match serde_json::from_slice::<ProblemDetails>(&body) {
+            Ok(problem) => Err(self.error_response(status, &problem, retry_after.as_deref())),
             Err(_) => Err(self.not_presenced(status)),
         }
     }
@@ -187,10 +170,10 @@ impl Rest {
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
-            if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-                return Err(Failure::refused(format_args!(
-                    "the answer of {} has no end",
-                    self.target.server.shown()
+            if body.len() + chunk.len() > RESPONSE_MAX_BYTES {
+                return Err(Failure::failed(format_args!(
+                    "the response of {} exceeds {RESPONSE_MAX_BYTES} bytes",
+                    self.target.server.display()
                 )));
             }
             body.extend_from_slice(&chunk);
@@ -200,7 +183,7 @@ impl Rest {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         let why = if error.is_timeout() {
-            "no answer in time".to_owned()
+            "timed out".to_owned()
         } else {
             root_cause(error)
         };
@@ -209,19 +192,19 @@ impl Rest {
 
     fn not_presenced(&self, status: StatusCode) -> Failure {
         let message = format!(
-            "{} answered {status}, and not as presenced does",
-            self.target.server.shown()
+            "{} responded with {status}, but not as presenced does",
+            self.target.server.display()
         );
         let failure = match status.as_u16() {
             401 | 403 => Failure::not_allowed(message),
-            _ => Failure::refused(message),
+            _ => Failure::failed(message),
         };
-        failure.next("check the URL, and what stands between: another program or a proxy may have answered")
+        failure.next("check the URL: another program or a proxy may have responded")
     }
 
-    fn refused(&self, status: StatusCode, problem: &Problem, retry_after: Option<&str>) -> Failure {
+    fn error_response(&self, status: StatusCode, problem: &ProblemDetails, retry_after: Option<&str>) -> Failure {
         let detail = if problem.detail.is_empty() {
-            status.canonical_reason().unwrap_or("refused")
+            status.canonical_reason().unwrap_or("request rejected")
         } else {
             &problem.detail
         };
@@ -229,15 +212,13 @@ impl Rest {
         match status.as_u16() {
             401 | 403 => Failure::not_allowed(message).next(self.credential_advice()),
             _ => match (problem.code.as_str(), retry_after) {
-                (_, Some(seconds)) => {
-                    Failure::refused(message).next(format_args!("try again in {} s", escape(seconds)))
-                }
-                ("store_unavailable", _) => Failure::refused(message)
-                    .next("nothing was acknowledged; `presencectl doctor` says what the store's trouble is"),
+                (_, Some(seconds)) => Failure::failed(message).next(format_args!("retry in {} s", escape(seconds))),
+                ("store_unavailable", _) => Failure::failed(message)
+                    .next("the change was not acknowledged; `presencectl doctor` reports the store's error"),
                 ("misdirected_request", _) => {
-                    Failure::refused(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
+                    Failure::failed(message).next("use the daemon's own address (127.0.0.1 or localhost) as --server")
                 }
-                _ => Failure::refused(message),
+                _ => Failure::failed(message),
             },
         }
     }
@@ -247,46 +228,42 @@ impl Rest {
     }
 }
 
-/// The header that proves who asks, marked so that nothing prints it.
-///
-/// # Errors
-/// When it can't be a header.
+/// The header with the credential, marked as sensitive.
 pub(crate) fn credential_header(credential: &Credential) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
     let (name, text) = match credential {
         Credential::Secret { secret, .. } => (SECRET_HEADER, secret.clone()),
         Credential::Token { token, .. } => (AUTHORIZATION, Secret::new(format!("Bearer {}", token.expose()))),
-        Credential::Nothing => return Ok(None),
+        Credential::None => return Ok(None),
     };
-    let mut value =
-        HeaderValue::from_str(text.expose()).map_err(|_| Failure::usage("the credential fits into no header"))?;
+    let mut value = HeaderValue::from_str(text.expose())
+        .map_err(|_| Failure::usage("the credential can't be sent in an HTTP header"))?;
     value.set_sensitive(true);
     Ok(Some((name, value)))
 }
 
-/// What to do after a 401 or 403.
+/// The suggestion for a 401 or 403.
 pub(crate) fn credential_advice(credential: &Credential) -> String {
     match credential {
-        Credential::Nothing => {
-            "give the daemon's secret with --secret-file FILE, or a user's token with --token FILE".to_owned()
+        Credential::None => {
+            "pass the daemon's secret with --secret-file FILE, or a user's token with --token FILE".to_owned()
         }
         Credential::Secret { path, .. } => {
             format!(
                 "the secret in {} must be the daemon's (by default DATA_DIR/secret); see `presencectl doctor`",
-                shown(path)
+                display_path(path)
             )
         }
         Credential::Token { path, .. } => format!(
-            "the token in {} must be valid and of that user; calls about everyone need --secret-file FILE instead",
-            shown(path)
+            "the token in {} must be valid and belong to that user; requests about other users need --secret-file FILE",
+            display_path(path)
         ),
     }
 }
 
-/// The failure of a server that can't be reached.
 pub(crate) fn unreachable(target: &Target, why: &str) -> Failure {
     let message = format!(
         "can't reach {} ({}): {}",
-        target.server.shown(),
+        target.server.display(),
         target.found,
         escape(why)
     );
@@ -294,11 +271,11 @@ pub(crate) fn unreachable(target: &Target, why: &str) -> Failure {
     if target.server.is_loopback() {
         failure.next("start the daemon with `presenced`, or name another server with --server URL")
     } else {
-        failure.next("check that presenced runs there, its --listen address, and the network between")
+        failure.next("check that presenced is running there, its --listen address, and the network")
     }
 }
 
-/// What lies at the bottom of an error: reqwest's own text names the URL and little else.
+/// The innermost cause of an error: the outer message names little but the URL.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

@@ -1,19 +1,15 @@
-//! The address of a daemon: an `http://` URL without credentials in it, and the paths below it.
+//! The base URL of a daemon: `http://`, without credentials.
 
 use reqwest::Url;
 
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
-/// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server(Url);
 
 impl Server {
-    /// Reads a URL; `HOST:PORT` is taken as `http://HOST:PORT`.
-    ///
-    /// # Errors
-    /// Says what is wrong with it.
+    /// Parses a URL; `HOST:PORT` stands for `http://HOST:PORT`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let text = text.trim();
         let url = if text.contains("://") {
@@ -21,40 +17,37 @@ impl Server {
         } else {
             Url::parse(&format!("http://{text}"))
         };
-        // A URL that isn't understood isn't repeated either: it may hold a password.
+        // An invalid URL is not repeated: it may contain a password.
         let url = url.map_err(|error| {
-            Failure::usage(format_args!("the server's URL isn't understood: {error}"))
-                .next("write it as http://HOST:PORT")
+            Failure::usage(format_args!("invalid server URL: {error}")).next("write it as http://HOST:PORT")
         })?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Failure::usage(
-                "the server's URL has credentials in it, which everyone on this machine can see",
+                "the server URL contains credentials, which every account on this machine can see",
             )
             .next("use --secret-file FILE or --token FILE"));
         }
         match url.scheme() {
             "http" => {}
             "https" | "wss" => {
-                return Err(Failure::usage(format_args!("TLS is not built in yet: {} can't be used", quote(text)))
+                return Err(Failure::usage(format_args!("TLS is not supported yet: {}", quote(text)))
                     .next("use http:// through a tunnel: ssh -L 7420:127.0.0.1:7420 HOST, then --server http://127.0.0.1:7420"));
             }
             other => {
                 return Err(Failure::usage(format_args!(
-                    "a server's URL begins with http://, not {}",
+                    "a server URL starts with http://, not {}",
                     quote(&format!("{other}://"))
                 ))
                 .next("write it as http://HOST:PORT"));
             }
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(
-                Failure::usage("the server's URL has a query or a fragment").next("write it as http://HOST:PORT")
-            );
+            return Err(Failure::usage("the server URL has a query or a fragment").next("write it as http://HOST:PORT"));
         }
         Ok(Self(url))
     }
 
-    /// The URL of a path below the server's, each segment percent-encoded.
+    /// The URL of a path, each segment percent-encoded.
     pub(crate) fn path(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -63,14 +56,14 @@ impl Server {
         url
     }
 
-    /// `ws://…/ws`.
+    /// The URL of the WebSocket endpoint.
     pub(crate) fn web_socket(&self) -> Url {
         let mut url = self.path(&["ws"]);
         let _ = url.set_scheme("ws");
         url
     }
 
-    /// Host and port to connect to. An address that means "any of mine" is reached through loopback.
+    /// Host and port to connect to. The unspecified address is reached through loopback.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = match self.0.host_str().unwrap_or_default() {
             "0.0.0.0" => "127.0.0.1",
@@ -80,7 +73,6 @@ impl Server {
         (host.to_owned(), self.0.port_or_known_default().unwrap_or(80))
     }
 
-    /// Whether it is on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let (host, _) = self.host_and_port();
         host == "localhost"
@@ -89,13 +81,13 @@ impl Server {
                 .is_ok_and(|address| address.is_loopback())
     }
 
-    /// Whether both are the same daemon of this machine, as far as can be told.
+    /// Whether both are loopback addresses with the same port.
     pub(crate) fn is_same_local(&self, other: &Self) -> bool {
         self.is_loopback() && other.is_loopback() && self.host_and_port().1 == other.host_and_port().1
     }
 
-    /// As it stands in messages.
-    pub(crate) fn shown(&self) -> String {
+    /// For messages.
+    pub(crate) fn display(&self) -> String {
         crate::output::escape::escape(self.0.as_str().trim_end_matches('/')).into_owned()
     }
 }
@@ -105,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_ids_in_paths_are_encoded_and_never_resolved_away() {
+    fn user_ids_in_paths_are_percent_encoded() {
         let server = Server::parse("http://127.0.0.1:7420").unwrap();
         for (id, path) in [
             ("alice", "/api/presence/alice/explain"),
@@ -120,19 +112,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_proxy_is_kept() {
+    fn a_path_prefix_of_a_proxy_is_kept() {
         let server = Server::parse("http://host/presence/").unwrap();
         assert_eq!(server.path(&["healthz"]).as_str(), "http://host/presence/healthz");
         assert_eq!(server.web_socket().as_str(), "ws://host/presence/ws");
     }
 
     #[test]
-    fn what_can_not_be_used_is_refused_in_words() {
+    fn an_unusable_url_is_rejected_with_the_reason() {
         for (text, word) in [
-            ("https://host", "TLS is not built in yet"),
-            ("ftp://host", "begins with http://"),
+            ("https://host", "TLS is not supported yet"),
+            ("ftp://host", "starts with http://"),
             ("http://me:hidden@host", "credentials"),
-            ("http://", "isn't understood"),
+            ("http://", "invalid server URL"),
             ("http://host/?a", "query"),
         ] {
             let report = Server::parse(text).unwrap_err().report();
@@ -142,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_may_be_left_out_and_any_address_means_this_machine() {
+    fn the_scheme_is_optional_and_unspecified_addresses_are_local() {
         assert_eq!(
             Server::parse("localhost:7420").unwrap().host_and_port(),
             ("localhost".into(), 7420)

@@ -1,4 +1,4 @@
-//! `completions`: the script for a shell, on stdout.
+//! `completions`: prints the completion script of a shell.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -7,7 +7,6 @@ use super::Session;
 use crate::cli::Cli;
 use crate::failure::Failure;
 
-/// Prints it.
 pub(super) fn run(session: &mut Session, shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "presencectl", &mut script);

@@ -1,4 +1,4 @@
-//! `context`: adds, lists, chooses, removes and shows named servers.
+//! `context`: adds, lists, selects, removes and shows contexts.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::client::server::Server;
 use crate::context::{Context, Contexts, LOCAL, check_name};
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("IN USE", "inUse"),
@@ -21,10 +21,10 @@ const COLUMNS: [Column; 6] = [
     Column::extra("USER", "user"),
 ];
 
-/// A context as it is shown.
+/// A context in the output.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+struct ContextRow<'a> {
     name: &'a str,
     in_use: bool,
     server: Option<&'a str>,
@@ -34,11 +34,10 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    contexts: &'a [Shown<'a>],
+struct ContextsDocument<'a> {
+    contexts: &'a [ContextRow<'a>],
 }
 
-/// Does what was asked.
 pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), Failure> {
     let (path, mut contexts) = session.finder.contexts()?;
     match action {
@@ -46,19 +45,19 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
             check_name(name)?;
             if contexts.named.contains_key(name) && !replace {
                 return Err(
-                    Failure::usage(format_args!("the context {} is there already", quote(name)))
-                        .next("add --replace to write it anew"),
+                    Failure::usage(format_args!("the context {} already exists", quote(name)))
+                        .next("use --replace to overwrite it"),
                 );
             }
-            let context = described(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
+            let context = context_from_arguments(session, user.as_ref().map(|user| user.as_str().to_owned()))?;
             contexts.named.insert(name.clone(), context);
             contexts.save(&path)?;
-            told(
+            print_row(
                 session,
                 &contexts,
                 name,
                 &format!(
-                    "the context {} is kept; `presencectl context use {name}` chooses it\n",
+                    "context {} added; select it with `presencectl context use {name}`\n",
                     quote(name)
                 ),
             )
@@ -76,7 +75,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 name => contexts.get(name).map(|_| Some(name.to_owned()))?,
             };
             contexts.save(&path)?;
-            told(session, &contexts, name, &format!("{} is in use\n", quote(name)))
+            print_row(session, &contexts, name, &format!("context {} selected\n", quote(name)))
         }
         ContextAction::Remove { name } => {
             contexts.get(name)?;
@@ -86,7 +85,7 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 contexts.current = None;
             }
             contexts.save(&path)?;
-            told(session, &removed, name, &format!("{} is removed\n", quote(name)))
+            print_row(session, &removed, name, &format!("context {} removed\n", quote(name)))
         }
         ContextAction::Show { name } => {
             let name = name
@@ -101,50 +100,50 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
     }
 }
 
-/// The context that the arguments describe, with paths that hold from any directory.
-fn described(session: &Session, user: Option<String>) -> Result<Context, Failure> {
+/// The context given by the arguments, with absolute paths.
+fn context_from_arguments(session: &Session, user: Option<String>) -> Result<Context, Failure> {
     let arguments = &session.finder.arguments;
     let server = arguments.server.clone().ok_or_else(|| {
-        Failure::usage("a context names a server").next("add --server URL, and --secret-file FILE or --token FILE")
+        Failure::usage("a context needs a server").next("add --server URL, and --secret-file FILE or --token FILE")
     })?;
     Server::parse(&server)?;
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
-    let wrong = |error: std::io::Error| Failure::usage(format_args!("the path can't be made absolute: {error}"));
+    let invalid = |error: std::io::Error| Failure::usage(format_args!("can't make the path absolute: {error}"));
     Ok(Context {
         server,
-        secret_file: absolute(&arguments.secret_file).map_err(wrong)?,
-        token: absolute(&arguments.token).map_err(wrong)?,
+        secret_file: absolute(&arguments.secret_file).map_err(invalid)?,
+        token: absolute(&arguments.token).map_err(invalid)?,
         user,
     })
 }
 
-fn told(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> Result<(), Failure> {
+fn print_row(session: &mut Session, contexts: &Contexts, name: &str, text: &str) -> Result<(), Failure> {
     show(session, contexts, &[name], Some(text))
 }
 
 fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option<&str>) -> Result<(), Failure> {
     let shown: Vec<_> = names.iter().map(|name| shown(contexts, name)).collect();
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     for context in &shown {
         let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Hostile(text.to_owned()));
         let path =
             |path: Option<&Path>| path.map_or(Cell::Empty, |path| Cell::Hostile(path.to_string_lossy().into_owned()));
-        sheet.push(vec![
-            Cell::Word(if context.in_use { "yes" } else { "" }.to_owned()),
+        dataset.push(vec![
+            Cell::Text(if context.in_use { "yes" } else { "" }.to_owned()),
             Cell::Hostile(context.name.to_owned()),
-            text(context.server.or(Some("this machine's data directory"))),
+            text(context.server.or(Some("(data directory of this machine)"))),
             path(context.secret_file),
             path(context.token_file),
             text(context.user),
         ]);
     }
     let report = Report {
-        document: Document { contexts: &shown },
+        document: ContextsDocument { contexts: &shown },
         items: &shown,
-        sheet,
-        people: match text {
-            Some(text) => ForPeople::Text(text.to_owned()),
-            None => ForPeople::Table {
+        dataset,
+        human: match text {
+            Some(text) => HumanOutput::Text(text.to_owned()),
+            None => HumanOutput::Table {
                 above: String::new(),
                 below: String::new(),
             },
@@ -153,9 +152,9 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
     session.output.show(crate::clock::wall(), &report)
 }
 
-fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> Shown<'a> {
+fn shown<'a>(contexts: &'a Contexts, name: &'a str) -> ContextRow<'a> {
     let context = contexts.named.get(name);
-    Shown {
+    ContextRow {
         name,
         in_use: contexts.current.as_deref().unwrap_or(LOCAL) == name,
         server: context.map(|context| context.server.as_str()),

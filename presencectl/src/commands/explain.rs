@@ -1,17 +1,16 @@
-//! `explain`: why a user is shown so, in sentences, with the sessions as a table and what will change it next.
+//! `explain`: the reason for a user's status in sentences, its sessions as a table, and the next timers.
 
 use std::fmt::Write;
 
 use presence::Actor;
 use presence::wire::rest::{Explain, ExplainSession};
-use serde::Serialize;
 
 use super::Session;
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::reasons::{because, says};
-use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet, time};
+use crate::output::reasons::{activity, reason_text};
+use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report, time};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("SESSION", "sessionId"),
@@ -20,19 +19,18 @@ const COLUMNS: [Column; 9] = [
     Column::extra("SINCE", "since"),
     Column::needed("LAST HEARD", "lastHeard"),
     Column::needed("LAST ACTIVE", "lastActive"),
-    Column::needed("SAYS", "says"),
+    Column::needed("ACTIVITY", "activity"),
     Column::extra("IDLE AT", "idleAt"),
     Column::extra("ENDS AT", "endsAt"),
 ];
 
-/// Explains one user.
 pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Failure> {
     let explain = session.rest()?.explain(&args.user).await?;
     let report = Report {
-        document: Same(&explain),
-        items: &[Same(&explain)],
-        sheet: sheet(&explain.sessions),
-        people: ForPeople::Table {
+        document: &explain,
+        items: std::slice::from_ref(&explain),
+        dataset: dataset(&explain.sessions),
+        human: HumanOutput::Table {
             above: above(&explain, session.output.colour),
             below: below(&explain),
         },
@@ -40,15 +38,12 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
     session.output.show(explain.now, &report)
 }
 
-#[derive(Serialize)]
-struct Same<'a>(&'a Explain);
-
-fn sheet(sessions: &[ExplainSession]) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+fn dataset(sessions: &[ExplainSession]) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     for session in sessions {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Hostile(session.session_id.clone()),
-            Cell::Word(
+            Cell::Text(
                 if session.source.is_some() {
                     "report"
                 } else {
@@ -60,24 +55,24 @@ fn sheet(sessions: &[ExplainSession]) -> Sheet {
             Cell::Moment(Some(session.since)),
             Cell::Moment(Some(session.last_heard)),
             Cell::Moment(session.last_active),
-            Cell::Word(says(session).to_owned()),
+            Cell::Text(activity(session).to_owned()),
             session.idle_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
             session.ends_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
         ]);
     }
-    sheet
+    dataset
 }
 
 fn above(explain: &Explain, colour: Colour) -> String {
     let user = escape(explain.user_id.as_str());
     let status = colour.status(explain.status);
-    let why = because(explain);
+    let reason = reason_text(explain);
     let mut text = format!(
-        "{user} is shown as {status}: {why} (rule {}, {}).\n",
+        "{user} is shown as {status}: {reason} (rule {}, {}).\n",
         explain.rule,
         explain.reason.as_str()
     );
-    let chosen = explain.choice.custom_status;
+    let custom_status = explain.choice.custom_status;
     let by = match explain.choice.set_by {
         Some(Actor::User) => " by the user",
         Some(Actor::Operator) => " by an operator",
@@ -86,22 +81,22 @@ fn above(explain: &Explain, colour: Colour) -> String {
     let _ = match explain.choice.set_at {
         Some(at) => writeln!(
             text,
-            "The choice is {chosen}, made{by} at {}.",
+            "Custom status: {custom_status}, set{by} at {}.",
             time::moment(at, explain.now)
         ),
-        None => writeln!(text, "The choice is {chosen}; none was ever made."),
+        None => writeln!(text, "Custom status: {custom_status} (default, never set)."),
     };
-    match explain.grace {
-        Some(grace) => {
-            let idle = if grace.idle { ", and what was lost was idle" } else { "" };
-            let _ = writeln!(
-                text,
-                "Lost sessions still count until {}{idle}.",
-                time::moment(grace.until, explain.now)
-            );
-        }
-        None if explain.sessions.is_empty() => text.push_str("There is no session and no grace.\n"),
-        None => {}
+    if let Some(grace) = explain.grace {
+        let idle = if grace.idle {
+            "; the lost sessions were idle"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "Grace period until {}{idle}.",
+            time::moment(grace.until, explain.now)
+        );
     }
     if !explain.sessions.is_empty() {
         text.push('\n');
@@ -112,9 +107,9 @@ fn above(explain: &Explain, colour: Colour) -> String {
 fn below(explain: &Explain) -> String {
     let mut text = String::from(if explain.sessions.is_empty() { "" } else { "\n" });
     if explain.next.is_empty() {
-        text.push_str("No timer will change that by itself.\n");
+        text.push_str("No timer is pending.\n");
     } else {
-        text.push_str("If nothing else happens:\n");
+        text.push_str("Next, unless something else happens:\n");
         for next in &explain.next {
             let _ = writeln!(text, "  {}  {}", time::moment(next.at, explain.now), escape(&next.why));
         }
@@ -128,7 +123,7 @@ mod tests {
     use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
-    use crate::output::sheet::Moments;
+    use crate::output::dataset::Moments;
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -151,23 +146,23 @@ mod tests {
             },
             next: vec![ExplainNext {
                 at: now.after(std::time::Duration::from_secs(4)),
-                why: "OFFLINE\u{1b}: grace ends".into(),
+                why: "OFFLINE\u{1b}: the grace period ends".into(),
             }],
         };
         assert_eq!(
             above(&explain, Colour::Plain),
-            "alice is shown as ONLINE: a session or its grace is there and nothing speaks against it (rule 5, active).\n\
-             The choice is ONLINE; none was ever made.\n\
-             Lost sessions still count until 2001-09-09 01:46:44Z (in 4s).\n"
+            "alice is shown as ONLINE: connected; no idle report and no custom status (rule 5, active).\n\
+             Custom status: ONLINE (default, never set).\n\
+             Grace period until 2001-09-09 01:46:44Z (in 4s).\n"
         );
         assert_eq!(
             below(&explain),
-            "If nothing else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: grace ends\n"
+            "Next, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
         );
     }
 
     #[test]
-    fn the_timers_of_sessions_have_columns_where_there_are_some() {
+    fn timer_columns_appear_only_if_a_session_has_that_timer() {
         let now = Wall::from_millis(1_000_000_000_000);
         let session = |idle_at, ends_at| ExplainSession {
             session_id: "s1".into(),
@@ -182,15 +177,18 @@ mod tests {
         };
         let shown = |session| {
             let mut out = Vec::new();
-            let table = sheet(&[session]).table(now, Colour::Plain, Moments::Short);
+            let table = dataset(&[session]).table(now, Colour::Plain, Moments::Short);
             table.write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };
         let soon = now.after(std::time::Duration::from_secs(9));
         assert!(!shown(session(None, None)).contains(" AT"));
-        let speaks = shown(session(Some(soon), None));
-        assert!(speaks.contains("IDLE AT") && speaks.contains("(in 9s)"), "{speaks}");
-        assert!(!speaks.contains("ENDS AT"), "{speaks}");
+        let idle_timer = shown(session(Some(soon), None));
+        assert!(
+            idle_timer.contains("IDLE AT") && idle_timer.contains("(in 9s)"),
+            "{idle_timer}"
+        );
+        assert!(!idle_timer.contains("ENDS AT"), "{idle_timer}");
         assert!(shown(session(None, Some(soon))).contains("ENDS AT"));
     }
 }

@@ -1,4 +1,4 @@
-//! `get`: records of the users named, in the order named, however many.
+//! `get`: the records of the named users, in that order, any number of them.
 
 use std::io::{self, BufRead};
 
@@ -11,15 +11,15 @@ use super::Session;
 use crate::cli::Get;
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{ForPeople, Report, records};
+use crate::output::{HumanOutput, Report, records};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecordsDocument<'a> {
     now: presence::Wall,
     users: &'a [Record],
 }
 
-/// Asks in batches, shows all at once.
+/// Queries in batches, prints all at once.
 pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure> {
     let ids = ids(&args.users)?;
     let rest = session.rest()?;
@@ -38,13 +38,13 @@ pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure
         String::new()
     };
     let report = Report {
-        document: Document {
+        document: RecordsDocument {
             now: answer.now,
             users: &answer.users,
         },
         items: &answer.users,
-        sheet: records::sheet(&answer.users),
-        people: ForPeople::Table {
+        dataset: records::dataset(&answer.users),
+        human: HumanOutput::Table {
             above: String::new(),
             below,
         },
@@ -72,12 +72,12 @@ fn ids(arguments: &[String]) -> Result<Vec<UserId>, Failure> {
         }
     }
     if ids.is_empty() {
-        return Err(Failure::usage("stdin named no user").next("give one id a line"));
+        return Err(Failure::usage("no user id on stdin").next("provide one id per line"));
     }
     Ok(ids)
 }
 
-/// One id a line, byte for byte but the line end; empty lines are none.
+/// One id per line, byte for byte without the line ending; empty lines are skipped.
 fn read_ids(input: impl BufRead, ids: &mut Vec<UserId>) -> Result<(), Failure> {
     for (number, line) in input.split(b'\n').enumerate() {
         let at = |why: &dyn std::fmt::Display| Failure::usage(format_args!("line {} of stdin: {why}", number + 1));
@@ -86,7 +86,7 @@ fn read_ids(input: impl BufRead, ids: &mut Vec<UserId>) -> Result<(), Failure> {
         if line.is_empty() {
             continue;
         }
-        let text = std::str::from_utf8(line).map_err(|_| at(&"a user id is not UTF-8"))?;
+        let text = std::str::from_utf8(line).map_err(|_| at(&"the user id is not UTF-8"))?;
         ids.push(UserId::new(text).map_err(|why| at(&why))?);
     }
     Ok(())
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_come_one_a_line_whatever_the_line_end() {
+    fn ids_are_read_one_per_line_with_any_line_ending() {
         assert_eq!(
             read(b"alice\r\nbob\n\n-\na b"),
             Ok(["alice", "bob", "-", "a b"].map(str::to_owned).to_vec())
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_id_is_named_by_its_number() {
+    fn an_invalid_id_is_reported_with_its_line_number() {
         for bad in [
             &b"alice\n bob\n"[..],
             b"alice\n\xff\n",

@@ -1,4 +1,5 @@
-//! One file a command. Each asks the daemon through `client`, fills a report, and shows it through `output`.
+//! The commands, one file each: a command queries the daemon through `client`, fills a report and prints it through
+//! `output`.
 
 mod completions;
 mod context;
@@ -6,9 +7,9 @@ mod doctor;
 mod events;
 mod explain;
 mod get;
+mod kick_forget;
 mod man;
 mod online;
-mod remove;
 mod set_status;
 mod simulate;
 mod stats;
@@ -18,47 +19,39 @@ mod watch;
 use std::future::Future;
 
 use crate::cli::{Cli, Command};
-use crate::client::discover::{Finder, Places, Target, Wanted};
+use crate::client::discover::{DefaultPaths, Finder, Target, TargetOptions};
 use crate::client::rest::Rest;
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// What every command works with.
 pub(crate) struct Session {
-    /// Which daemon is meant.
     pub(crate) finder: Finder,
-    /// Where the result goes.
     pub(crate) output: Output,
 }
 
 impl Session {
-    /// The daemon that is meant.
     fn target(&self) -> Result<Target, Failure> {
         self.finder.find()
     }
 
-    /// A REST client for it.
     fn rest(&self) -> Result<Rest, Failure> {
         Rest::new(self.target()?)
     }
 }
 
-/// Runs what was asked for.
-///
-/// # Errors
-/// How it failed.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let global = &cli.global;
     let mut session = Session {
         finder: Finder {
-            arguments: Wanted {
+            arguments: TargetOptions {
                 server: global.server.clone(),
                 secret_file: global.secret_file.clone(),
                 token: global.token.clone(),
                 context: global.context.clone(),
             },
-            environment: Wanted::from_environment(),
-            places: Places::from_environment(),
+            environment: TargetOptions::from_environment(),
+            default_paths: DefaultPaths::from_environment(),
         },
         output: Output::stdout(global.output),
     };
@@ -70,8 +63,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(args) => on_runtime(events::run(session, args)),
         Command::Watch(args) => on_runtime(watch::run(session, args)),
         Command::Explain(args) => on_runtime(explain::run(session, args)),
-        Command::Kick(args) => on_runtime(remove::kick(session, args)),
-        Command::Forget(args) => on_runtime(remove::forget(session, args)),
+        Command::Kick(args) => on_runtime(kick_forget::kick(session, args)),
+        Command::Forget(args) => on_runtime(kick_forget::forget(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),
@@ -82,11 +75,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// One thread is enough for all of this, and starts faster than several.
+/// A single thread suffices, and starts faster than several.
 fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format_args!("can't start: {error}")))?;
+        .map_err(|error| Failure::failed(format_args!("can't start the runtime: {error}")))?;
     runtime.block_on(command)
 }

@@ -1,4 +1,4 @@
-//! `online`: who is present, page by page, sorted and counted.
+//! `online`: lists the present users, page by page, sorted and counted.
 
 use std::cmp::Reverse;
 
@@ -9,35 +9,34 @@ use serde::Serialize;
 
 use super::Session;
 use crate::cli::{Online, Sort};
-use crate::client::rest::{PageOf, Rest};
+use crate::client::rest::{PageQuery, Rest};
 use crate::failure::Failure;
-use crate::output::{ForPeople, Report, records};
+use crate::output::{HumanOutput, Report, records};
 
-/// What was found.
+/// The result.
 #[derive(Serialize)]
 struct Listing {
     now: Wall,
     counts: Counts,
-    /// Whether there are more than `--limit` let through.
+    /// Whether `--limit` omitted users.
     more: bool,
     users: Vec<Record>,
 }
 
-/// Lists them.
 pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Failure> {
     let rest = session.rest()?;
     let limit = args
         .limit
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    // Sorted by id they come as they are; any other order needs everyone before the first is known.
-    let wanted = if args.sort == Sort::User { limit } else { usize::MAX };
-    let mut listing = collect(&rest, args, wanted).await?;
+    // Pages come sorted by id; any other order needs all of them before the first is known.
+    let max = if args.sort == Sort::User { limit } else { usize::MAX };
+    let mut listing = collect(&rest, args, max).await?;
     sort(&mut listing.users, args.sort);
     listing.more |= listing.users.len() > limit;
     listing.users.truncate(limit);
     let report = Report {
-        sheet: records::sheet(&listing.users),
-        people: ForPeople::Table {
+        dataset: records::dataset(&listing.users),
+        human: HumanOutput::Table {
             above: String::new(),
             below: summary(&listing),
         },
@@ -47,16 +46,16 @@ pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Fail
     session.output.show(listing.now, &report)
 }
 
-async fn collect(rest: &Rest, args: &Online, wanted: usize) -> Result<Listing, Failure> {
-    let mut page_of = PageOf {
+async fn collect(rest: &Rest, args: &Online, max: usize) -> Result<Listing, Failure> {
+    let mut query = PageQuery {
         status: args.status,
         prefix: args.prefix.clone(),
-        limit: wanted.min(PAGE_MAX_RECORDS),
+        limit: max.min(PAGE_MAX_RECORDS),
         cursor: None,
     };
     let mut listing: Option<Listing> = None;
     loop {
-        let page = rest.page(&page_of).await?;
+        let page = rest.page(&query).await?;
         let listing = listing.get_or_insert_with(|| Listing {
             now: page.now,
             counts: page.counts,
@@ -67,10 +66,10 @@ async fn collect(rest: &Rest, args: &Online, wanted: usize) -> Result<Listing, F
         listing.counts = page.counts;
         listing.users.extend(page.users);
         match page.next {
-            // A cursor that does not move would be asked for ever.
-            Some(next) if listing.users.len() < wanted && page_of.cursor.as_ref() != Some(&next) => {
-                page_of.limit = (wanted - listing.users.len()).min(PAGE_MAX_RECORDS);
-                page_of.cursor = Some(next);
+            // A cursor that does not advance would loop forever.
+            Some(next) if listing.users.len() < max && query.cursor.as_ref() != Some(&next) => {
+                query.limit = (max - listing.users.len()).min(PAGE_MAX_RECORDS);
+                query.cursor = Some(next);
             }
             next => {
                 listing.more = next.is_some();
@@ -78,7 +77,7 @@ async fn collect(rest: &Rest, args: &Online, wanted: usize) -> Result<Listing, F
             }
         }
     }
-    listing.ok_or_else(|| Failure::refused("the listing has no page"))
+    listing.ok_or_else(|| Failure::failed("the server returned no page"))
 }
 
 fn sort(users: &mut [Record], by: Sort) {
@@ -92,7 +91,7 @@ fn sort(users: &mut [Record], by: Sort) {
 fn summary(listing: &Listing) -> String {
     let counts = listing.counts;
     if counts.total() == 0 && listing.users.is_empty() {
-        return "nobody is present\n".to_owned();
+        return "no user is present\n".to_owned();
     }
     let tally = records::tally([
         (Status::Online, counts.online),
@@ -101,11 +100,11 @@ fn summary(listing: &Listing) -> String {
     ]);
     let shown = match (listing.users.len() as u64, counts.total()) {
         (shown, total) if shown == total => String::new(),
-        (0, _) => "none of these; ".to_owned(),
+        (0, _) => "0 shown; ".to_owned(),
         (shown, _) => format!("{shown} shown; "),
     };
     let more = if listing.more {
-        " (there are more: raise --limit)"
+        " (list truncated by --limit)"
     } else {
         ""
     };
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_comes_first_and_never_comes_last() {
+    fn users_sort_by_last_seen_with_never_seen_ones_last() {
         let record = |name: &str, seen: Option<i64>| Record {
             last_seen: seen.map(Wall::from_millis),
             ..Record::never_seen(UserId::new(name).unwrap(), Viewer::Internal)
@@ -131,24 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_counts_everyone_and_says_what_is_missing() {
+    fn the_summary_counts_present_users_and_reports_truncation() {
         let mut listing = Listing {
             now: Wall::from_millis(0),
             counts: Counts::default(),
             more: false,
             users: Vec::new(),
         };
-        assert_eq!(summary(&listing), "nobody is present\n");
+        assert_eq!(summary(&listing), "no user is present\n");
         listing.counts.online = 2;
         listing.counts.idle = 1;
-        assert_eq!(summary(&listing), "none of these; 3 present: 2 ONLINE, 1 IDLE\n");
+        assert_eq!(summary(&listing), "0 shown; 3 present: 2 ONLINE, 1 IDLE\n");
         listing
             .users
             .push(Record::never_seen(UserId::new("a").unwrap(), Viewer::Internal));
         listing.more = true;
         assert_eq!(
             summary(&listing),
-            "1 shown; 3 present: 2 ONLINE, 1 IDLE (there are more: raise --limit)\n"
+            "1 shown; 3 present: 2 ONLINE, 1 IDLE (list truncated by --limit)\n"
         );
     }
 }

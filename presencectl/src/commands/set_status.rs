@@ -1,4 +1,4 @@
-//! `set-status`: sets a choice and says what others now see.
+//! `set-status`: sets a custom status and prints the status that results.
 
 use presence::wire::record::Record;
 use presence::{CustomStatus, Status, UserId};
@@ -9,19 +9,18 @@ use crate::cli::SetStatus;
 use crate::client::discover::Credential;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
-use crate::output::{Colour, ForPeople, Report, records};
+use crate::output::{Colour, HumanOutput, Report, records};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct RecordDocument<'a> {
     user: &'a Record,
 }
 
-/// Sets it.
 pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), Failure> {
     let rest = session.rest()?;
     let user = match (&args.user, &rest.target().credential) {
         (Some(user), _) => Some(user.clone()),
-        // The token says who it is.
+        // The token identifies the user.
         (None, Credential::Token { .. }) => None,
         (None, _) => {
             let name = session.finder.user()?;
@@ -34,33 +33,35 @@ pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), F
     let record = rest.set_custom_status(user.as_ref(), args.status).await?;
     let text = sentence(&record, args.status, session.output.colour);
     let report = Report {
-        document: Document { user: &record },
+        document: RecordDocument { user: &record },
         items: std::slice::from_ref(&record),
-        sheet: records::sheet(std::slice::from_ref(&record)),
-        people: ForPeople::Text(text),
+        dataset: records::dataset(std::slice::from_ref(&record)),
+        human: HumanOutput::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)
 }
 
-/// What others now see, and if that isn't what was chosen, why.
-fn sentence(record: &Record, choice: CustomStatus, colour: Colour) -> String {
+/// The resulting status, and the reason if it differs from the custom status.
+fn sentence(record: &Record, custom_status: CustomStatus, colour: Colour) -> String {
     let user = escape(record.user_id.as_str());
     let shown = colour.status(record.status);
     match record.status {
         Status::Offline => {
-            let later = colour.status(as_status(choice));
-            format!("{user} is {shown}; others will see {later} once {user} is here\n")
+            let later = colour.status(as_status(custom_status));
+            format!("{user} is {shown}; it will be shown as {later} once connected\n")
         }
-        status if status == as_status(choice) => format!("others now see {user} as {shown}\n"),
+        status if status == as_status(custom_status) => format!("{user} is shown as {shown}\n"),
         _ => {
-            let why = record.reason.map(presence::Reason::as_str).unwrap_or("the sessions");
-            format!("{user} chose {choice}; others see {shown} for now ({why}); `presencectl explain` says more\n")
+            let why = record.reason.map(presence::Reason::as_str).unwrap_or("its sessions");
+            format!(
+                "custom status set to {custom_status}, but {user} is shown as {shown} ({why}); see `presencectl explain`\n"
+            )
         }
     }
 }
 
-const fn as_status(choice: CustomStatus) -> Status {
-    match choice {
+const fn as_status(custom_status: CustomStatus) -> Status {
+    match custom_status {
         CustomStatus::Online => Status::Online,
         CustomStatus::Idle => Status::Idle,
         CustomStatus::DoNotDisturb => Status::DoNotDisturb,
@@ -74,20 +75,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sentence_says_what_others_see_now_or_later() {
+    fn the_sentence_has_the_current_or_the_future_status() {
         let mut record = Record::never_seen(UserId::new("alice").unwrap(), Viewer::Internal);
-        let say = |record: &Record, choice| sentence(record, choice, Colour::Plain);
+        let text = |record: &Record, custom_status| sentence(record, custom_status, Colour::Plain);
         assert_eq!(
-            say(&record, CustomStatus::Idle),
-            "alice is OFFLINE; others will see IDLE once alice is here\n"
+            text(&record, CustomStatus::Idle),
+            "alice is OFFLINE; it will be shown as IDLE once connected\n"
         );
         record.status = Status::DoNotDisturb;
         assert_eq!(
-            say(&record, CustomStatus::DoNotDisturb),
-            "others now see alice as DO_NOT_DISTURB\n"
+            text(&record, CustomStatus::DoNotDisturb),
+            "alice is shown as DO_NOT_DISTURB\n"
         );
         record.status = Status::Idle;
         record.reason = Some(presence::Reason::Inactive);
-        assert!(say(&record, CustomStatus::Online).contains("others see IDLE for now (inactive)"));
+        assert!(text(&record, CustomStatus::Online).contains("alice is shown as IDLE (inactive)"));
     }
 }

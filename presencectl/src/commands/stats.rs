@@ -1,28 +1,23 @@
-//! `stats`: the daemon's numbers.
+//! `stats`: the daemon's statistics.
 
 use std::time::Duration;
 
 use presence::wire::rest::Stats;
-use serde::Serialize;
 
 use super::Session;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet, time};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report, time};
 
-const COLUMNS: [Column; 2] = [Column::needed("NUMBER", "name"), Column::needed("VALUE", "value")];
+const COLUMNS: [Column; 2] = [Column::needed("STATISTIC", "name"), Column::needed("VALUE", "value")];
 
-#[derive(Serialize)]
-struct Same<'a>(&'a Stats);
-
-/// Shows them.
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let stats = session.rest()?.stats().await?;
     let report = Report {
-        document: Same(&stats),
-        items: &[Same(&stats)],
-        sheet: sheet(&stats),
-        people: ForPeople::Table {
+        document: &stats,
+        items: std::slice::from_ref(&stats),
+        dataset: dataset(&stats),
+        human: HumanOutput::Table {
             above: above(&stats),
             below: String::new(),
         },
@@ -32,11 +27,11 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
 
 fn above(stats: &Stats) -> String {
     let store = match (&stats.store.writable, &stats.store.error) {
-        (true, _) => format!("{}, can be written", escape(&stats.store.kind)),
+        (true, _) => format!("{}, writable", escape(&stats.store.kind)),
         (false, why) => format!(
-            "{}, CAN'T BE WRITTEN: {}",
+            "{}, NOT WRITABLE: {}",
             escape(&stats.store.kind),
-            escape(why.as_deref().unwrap_or("no cause given"))
+            escape(why.as_deref().unwrap_or("no error reported"))
         ),
     };
     format!(
@@ -48,8 +43,8 @@ fn above(stats: &Stats) -> String {
     )
 }
 
-fn sheet(stats: &Stats) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+fn dataset(stats: &Stats) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     let counts = [
         ("users ONLINE", stats.users.online),
         ("users IDLE", stats.users.idle),
@@ -57,36 +52,36 @@ fn sheet(stats: &Stats) -> Sheet {
         ("connections", stats.sessions.connections),
         ("observers", stats.sessions.observers),
         ("reports", stats.sessions.reports),
-        ("users in grace", stats.sessions.in_grace),
+        ("users in grace period", stats.sessions.in_grace),
         ("watchers", stats.sessions.watchers),
         ("watches", stats.sessions.watches),
     ];
     let limits = [
-        ("writes pending", stats.store.pending_writes),
-        ("connections at most", stats.limits.max_connections),
-        ("open files at most", stats.limits.open_files),
+        ("pending writes", stats.store.pending_writes),
+        ("maximum connections", stats.limits.max_connections),
+        ("maximum open files", stats.limits.open_files),
     ];
     let rates = [
-        ("changes a second", stats.rates.changes_per_second),
-        ("deliveries a second", stats.rates.deliveries_per_second),
-        ("connects a second", stats.rates.connects_per_second),
+        ("changes per second", stats.rates.changes_per_second),
+        ("deliveries per second", stats.rates.deliveries_per_second),
+        ("connects per second", stats.rates.connects_per_second),
     ];
     let lags = [
         ("delivery lag (ms)", stats.rates.delivery_lag_seconds * 1000.0),
         (
-            "delivery lag, longest (ms)",
+            "maximum delivery lag (ms)",
             stats.rates.delivery_lag_max_seconds * 1000.0,
         ),
     ];
-    let number = |(name, value): (&str, u64)| vec![Cell::Word(name.to_owned()), Cell::Number(value)];
+    let number = |(name, value): (&str, u64)| vec![Cell::Text(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
-        sheet.push(row);
+        dataset.push(row);
     }
     for (name, value) in rates.into_iter().chain(lags) {
-        sheet.push(vec![Cell::Word(name.to_owned()), Cell::Decimal(value)]);
+        dataset.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {
-        sheet.push(row);
+        dataset.push(row);
     }
-    sheet
+    dataset
 }

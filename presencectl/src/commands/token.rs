@@ -1,4 +1,4 @@
-//! `token`: a development token, signed here. The key leaves this file only as a signature.
+//! `token`: signs a development token. The key leaves this file only as a signature.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::Session;
 use crate::cli::Token;
-use crate::client::private_file::{self, Secret, shown};
+use crate::client::private_file::{self, Secret, display_path};
 use crate::failure::Failure;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 3] = [
     Column::needed("USER", "userId"),
@@ -30,20 +30,16 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// A key that signs, with the one algorithm it is for.
+/// A signing key with the algorithm for its type.
 pub(super) struct Signer {
     algorithm: Algorithm,
     key: EncodingKey,
 }
 
 impl Signer {
-    /// Reads a key file.
-    ///
-    /// # Errors
-    /// When it can't be used.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let text = private_file::read(path, "signing key")?;
-        Self::new(&text).map_err(|why| Failure::usage(format_args!("the signing key {} {why}", shown(path))))
+        Self::new(&text).map_err(|why| Failure::usage(format_args!("the signing key {} {why}", display_path(path))))
     }
 
     fn new(text: &Secret) -> Result<Self, &'static str> {
@@ -55,7 +51,7 @@ impl Signer {
             });
         }
         if !text.contains("PRIVATE KEY-----") {
-            return Err("is a public key; only the private one signs");
+            return Err("is a public key; signing needs the private key");
         }
         let pem = text.as_bytes();
         let signer = |algorithm: Algorithm| move |key: EncodingKey| Self { algorithm, key };
@@ -64,14 +60,11 @@ impl Signer {
             .or_else(|_| EncodingKey::from_ec_pem(pem).map(signer(Algorithm::ES256)))
             .or_else(|_| EncodingKey::from_rsa_pem(pem).map(signer(Algorithm::RS256)))
             .map_err(
-                |_| "isn't understood: wanted a private RSA, P-256 or Ed25519 key as PKCS #8 in PEM (`openssl pkcs8 -topk8 -nodes -in KEY` makes one), or an HS256 secret",
+                |_| "can't be parsed: expected a private RSA, P-256 or Ed25519 key as PKCS #8 in PEM (convert with `openssl pkcs8 -topk8 -nodes -in KEY`), or an HS256 secret",
             )
     }
 
-    /// Signs a token for a user, valid for `ttl` from `now`.
-    ///
-    /// # Errors
-    /// When the key can't sign.
+    /// Signs a token that is valid for `ttl` from `now`.
     pub(super) fn sign(&self, user: &UserId, now: Wall, ttl: Duration) -> Result<Secret, Failure> {
         self.sign_for(user, (now, now.after(ttl)), None, None)
     }
@@ -92,19 +85,20 @@ impl Signer {
         };
         jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key)
             .map(Secret::new)
-            .map_err(|_| Failure::usage("the signing key can't sign: is it for another curve or too short?"))
+            .map_err(|_| Failure::usage("signing failed: the key may use an unsupported curve or be too short"))
     }
 }
 
-/// Prints a token.
 pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
     let path = match &args.jwt_key {
         Some(path) => path.clone(),
         None => session.finder.key_directory()?.join("jwt-key"),
     };
     if args.jwt_key.is_none() && !path.exists() {
-        return Err(Failure::usage(format_args!("there is no signing key {}", shown(&path)))
-            .next("name it with --jwt-key FILE; presenced makes one in its data directory when it first starts"));
+        return Err(
+            Failure::usage(format_args!("no signing key found at {}", display_path(&path)))
+                .next("pass it with --jwt-key FILE; presenced creates one in its data directory at its first start"),
+        );
     }
     let now = crate::clock::wall();
     let until = now.after(args.ttl);
@@ -120,29 +114,29 @@ pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct TokenDocument<'a> {
     user_id: &'a UserId,
     expires_at: Wall,
     token: &'a str,
 }
 
 fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Result<(), Failure> {
-    let document = Document {
+    let document = TokenDocument {
         user_id: &args.user,
         expires_at: until,
         token: token.expose(),
     };
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     let user = Cell::Hostile(args.user.as_str().to_owned());
-    sheet.push(vec![
+    dataset.push(vec![
         user,
         Cell::Moment(Some(until)),
-        Cell::Word(token.expose().to_owned()),
+        Cell::Text(token.expose().to_owned()),
     ]);
     let report = Report {
         items: &[&document],
-        sheet,
-        people: ForPeople::Text(format!("{}\n", token.expose())),
+        dataset,
+        human: HumanOutput::Text(format!("{}\n", token.expose())),
         document: &document,
     };
     session.output.show(crate::clock::wall(), &report)
@@ -153,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_text_is_an_hs256_secret_and_the_claims_are_the_contract_s() {
+    fn plain_text_signs_as_an_hs256_secret_with_the_claims() {
         let signer = Signer::new(&Secret::new("0123456789abcdef0123456789abcdef".into())).unwrap();
         let user = UserId::new("alice").unwrap();
         let token = signer
@@ -172,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_named_for_what_it_is() {
+    fn a_public_key_is_rejected_as_such() {
         let public = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
         assert!(Signer::new(&Secret::new(public.into())).is_err_and(|why| why.contains("public key")));
     }
 
     #[test]
-    fn a_broken_private_key_is_refused_without_showing_it() {
+    fn a_broken_private_key_is_rejected_without_being_shown() {
         let broken = "-----BEGIN PRIVATE KEY-----\nSECRETBYTES\n-----END PRIVATE KEY-----";
         assert!(Signer::new(&Secret::new(broken.into())).is_err_and(|why| !why.contains("SECRETBYTES")));
     }

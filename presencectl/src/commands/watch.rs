@@ -1,5 +1,5 @@
-//! `watch`: the live dashboard. Finds the daemon, starts what the dashboard consists of, and ends it in order; everything else is in
-//! `tui`.
+//! `watch`: the live dashboard. Finds the daemon, starts the backend, the terminal and the event loop, and shuts them
+//! down in order; everything else is in `tui`.
 
 use std::convert::Infallible;
 use std::io::{self, IsTerminal};
@@ -15,141 +15,143 @@ use tokio::sync::oneshot;
 use super::Session;
 use crate::cli::Watch;
 use crate::client::discover::{Credential, Target};
-use crate::client::follow::Attached;
+use crate::client::follower::Connection;
 use crate::failure::Failure;
 use crate::output::{Format, terminal};
+use crate::tui::backend::Backend;
 use crate::tui::effect::Effect;
+use crate::tui::event_loop::{Clock, Dashboard, INPUTS_MAX, Input, REQUESTS_MAX, screen_handler, start_reading};
 use crate::tui::geometry::Size;
-use crate::tui::link::Link;
 use crate::tui::model::Model;
-use crate::tui::once;
-use crate::tui::run::{Clock, Dashboard, INPUTS_MAX, Input, ORDERS_MAX, on, start_reading};
+use crate::tui::snapshot;
 use crate::tui::terminal::{Screen, leave};
 use crate::tui::theme::Theme;
 
-/// How long the dashboard may take to end once it was told to: a terminal that takes nothing must not keep it.
-const END_WITHIN: Duration = Duration::from_secs(2);
+/// How long the dashboard may take to end after a signal: a terminal that accepts no output must not block it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The two ways between the daemon's side and the dashboard's.
-struct Ways {
+/// The channels between the backend and the event loop, on the event loop's side.
+struct Channels {
     inputs: Receiver<Input>,
-    orders: Sender<Effect>,
+    requests: Sender<Effect>,
 }
 
-/// Shows the dashboard, or one picture of it.
+/// Runs the dashboard, or prints one frame of it.
 pub(super) async fn run(session: &mut Session, args: &Watch) -> Result<(), Failure> {
-    refuse_what_makes_no_sense(session, args)?;
+    check_output(session, args)?;
     let target = session.target()?;
-    refuse_a_token(&target)?;
-    let first = Attached::attach(&target)
+    check_credential(&target)?;
+    let first = Connection::open(&target)
         .await
         .map_err(|error| error.failure(&target))?;
     let (input, inputs) = mpsc::channel(INPUTS_MAX);
-    let (orders, carried_out) = mpsc::channel(ORDERS_MAX);
-    let link = Arc::new(Link::new(session.finder.clone(), target, input.clone())?);
-    let ways = Ways { inputs, orders };
-    let shown = async {
+    let (requests, received) = mpsc::channel(REQUESTS_MAX);
+    let backend = Arc::new(Backend::new(session.finder.clone(), target, input.clone())?);
+    let channels = Channels { inputs, requests };
+    let frontend = async {
         match args.once {
-            true => print(session, args, ways).await,
-            false => show(args, input, ways).await,
+            true => print(session, args, channels).await,
+            false => show(args, input, channels).await,
         }
     };
     let served = async {
-        link.serve(first, carried_out).await;
-        // What is left is up to the dashboard.
+        backend.serve(first, received).await;
+        // The frontend decides when the command ends.
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        shown = shown => shown,
+        result = frontend => result,
         never = served => match never {},
     }
 }
 
-fn refuse_what_makes_no_sense(session: &Session, args: &Watch) -> Result<(), Failure> {
+fn check_output(session: &Session, args: &Watch) -> Result<(), Failure> {
     if session.output.format != Format::Table {
-        return Err(Failure::usage("the dashboard is for people: it has no such format")
-            .next("for programs there are `events`, `online` and `stats`, each with -o"));
+        return Err(Failure::usage("the dashboard has no machine-readable output format")
+            .next("use `events`, `online` or `stats` with -o instead"));
     }
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !(args.once || is_terminal) {
-        return Err(Failure::usage("the dashboard needs a terminal, and this is none")
-            .next("`watch --once` prints one picture, `events` prints every change"));
+        return Err(
+            Failure::usage("the dashboard needs a terminal: stdin or stdout is not one")
+                .next("`watch --once` prints one snapshot, `events` prints every change"),
+        );
     }
     Ok(())
 }
 
-fn refuse_a_token(target: &Target) -> Result<(), Failure> {
+fn check_credential(target: &Target) -> Result<(), Failure> {
     if matches!(target.credential, Credential::Token { .. }) {
         return Err(Failure::not_allowed(
-            "the dashboard needs the daemon's secret: with a token, whoever looks would be shown as present",
+            "the dashboard needs the daemon's secret: a connection with a token would make its user present",
         )
-        .next("give the secret with --secret-file FILE"));
+        .next("pass the secret with --secret-file FILE"));
     }
     Ok(())
 }
 
-async fn print(session: &Session, args: &Watch, ways: Ways) -> Result<(), Failure> {
-    let size = once::size(terminal_size(), |name| std::env::var(name).ok());
+async fn print(session: &Session, args: &Watch, channels: Channels) -> Result<(), Failure> {
+    let size = snapshot::size(terminal_size(), |name| std::env::var(name).ok());
     let clock = Clock::new();
     let theme = theme();
     let colour = session.output.colour;
-    once::print(
+    snapshot::print(
         model(args, size, clock),
         (&theme, colour),
         clock,
-        (ways.inputs, ways.orders),
+        (channels.inputs, channels.requests),
     )
     .await
 }
 
-/// Runs the dashboard on a thread of its own until it ends.
-async fn show(args: &Watch, input: Sender<Input>, ways: Ways) -> Result<(), Failure> {
+/// Runs the event loop on its own thread until it ends.
+async fn show(args: &Watch, input: Sender<Input>, channels: Channels) -> Result<(), Failure> {
     let clock = Clock::new();
-    let broken = |error: io::Error| Failure::refused(format_args!("the terminal can't be used: {error}"));
-    let mut signals = signals().map_err(broken)?;
-    let mut stops = listen(Signal::TSTP).map_err(broken)?;
-    let mut continues = listen(Signal::CONT).map_err(broken)?;
-    let (go_on, continued) = sync_channel(1);
-    let screen = Screen::enter(continued).map_err(broken)?;
+    let unusable = |error: io::Error| Failure::failed(format_args!("can't use the terminal: {error}"));
+    let mut signals = signals().map_err(unusable)?;
+    let mut stops = listen(Signal::TSTP).map_err(unusable)?;
+    let mut continues = listen(Signal::CONT).map_err(unusable)?;
+    let (resume, continued) = sync_channel(1);
+    let screen = Screen::enter(continued).map_err(unusable)?;
     let dashboard = Dashboard {
         model: model(args, screen.size(), clock),
-        show: on(screen, theme()),
+        screen: screen_handler(screen, theme()),
         clock,
-        orders: ways.orders,
+        requests: channels.requests,
     };
     start_reading(input.clone());
     let (done, mut ended) = oneshot::channel();
     std::thread::spawn(move || {
-        // Told also if it panics: then the other end finds the way closed.
-        let _ = done.send(dashboard.run(ways.inputs));
+        // After a panic the sender is dropped, so the receiver always returns.
+        let _ = done.send(dashboard.run(channels.inputs));
     });
-    let panicked = |_| Failure::refused("the dashboard broke; what it said stands above");
+    let panicked = |_| Failure::failed("the dashboard panicked; see the message above");
     loop {
         tokio::select! {
             result = &mut ended => return result.map_err(panicked)?,
             () = signals.recv() => break,
-            _ = stops.recv() => put(&input, Input::Stop),
+            _ = stops.recv() => send(&input, Input::Stop),
             _ = continues.recv() => {
-                // Whoever did not wait for it, or was told already, needs no more.
-                let _ = go_on.try_send(());
-                put(&input, Input::Continued);
+                // Full or closed: the event loop is not waiting for it.
+                let _ = resume.try_send(());
+                send(&input, Input::Continued);
             }
         }
     }
     let end = async {
-        // Nobody may be there to take it.
-        let _ = input.send(Input::End).await;
+        // Fails only if the event loop has ended already.
+        let _ = input.send(Input::Terminate).await;
         ended.await.map_err(panicked)?
     };
-    let in_time = tokio::time::timeout(END_WITHIN, end).await;
+    let in_time = tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await;
     leave();
     in_time.unwrap_or(Ok(()))
 }
 
-/// Tells the dashboard, which may be busy, while signals are listened to.
-fn put(input: &Sender<Input>, what: Input) {
+/// Sends to the event loop, which may be busy, without delaying the signal handling.
+fn send(input: &Sender<Input>, what: Input) {
     let input = input.clone();
-    // Nobody may be there to take it.
+    // Fails only if the event loop has ended already.
     tokio::spawn(async move { input.send(what).await.is_ok() });
 }
 
@@ -157,7 +159,7 @@ fn listen(to: Signal) -> io::Result<tokio::signal::unix::Signal> {
     signal(SignalKind::from_raw(to.as_raw()))
 }
 
-/// What ends a program from outside.
+/// The signals that terminate the program.
 struct Signals([tokio::signal::unix::Signal; 4]);
 
 fn signals() -> io::Result<Signals> {

@@ -1,30 +1,28 @@
-//! Changes of users for programs: one shape wherever they are written. How they are found is elsewhere.
+//! The machine-readable form of a change, the same in every command and export.
 
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
 
-use super::{Cell, Column, Sheet};
+use super::{Cell, Column, Dataset};
 
 /// One change of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Change {
-    /// Since when it holds; for what is no change of status, when it was told.
+    /// When the status changed; for any other change, when the server sent it.
     pub(crate) at: Wall,
-    /// Who.
     #[serde(rename = "userId")]
     pub(crate) user: UserId,
-    /// What others saw before.
+    /// The previous status.
     pub(crate) from: Status,
-    /// What others see now; none if the user was forgotten.
+    /// The new status; `None` if the user was forgotten.
     pub(crate) to: Option<Status>,
-    /// Why.
     pub(crate) reason: Option<Reason>,
-    /// The choice, if that is what changed.
-    pub(crate) chose: Option<CustomStatus>,
-    /// `degraded`, `stale`.
+    /// The new custom status, if it changed.
+    #[serde(rename = "chose")]
+    pub(crate) custom_status: Option<CustomStatus>,
+    /// `degraded` or `stale`.
     pub(crate) note: Option<&'static str>,
-    /// Of the user.
     pub(crate) revision: Revision,
 }
 
@@ -34,26 +32,25 @@ const COLUMNS: [Column; 8] = [
     Column::needed("FROM", "from"),
     Column::needed("TO", "to"),
     Column::needed("REASON", "reason"),
-    Column::needed("CHOSE", "chose"),
+    Column::needed("CUSTOM STATUS", "chose"),
     Column::needed("NOTE", "note"),
     Column::needed("REVISION", "revision"),
 ];
 
-/// The sheet of a list of changes.
-pub(crate) fn sheet(changes: &[Change]) -> Sheet {
-    let word = |word: Option<&str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
-    let mut sheet = Sheet::new(&COLUMNS);
+pub(crate) fn dataset(changes: &[Change]) -> Dataset {
+    let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Text(text.to_owned()));
+    let mut dataset = Dataset::new(&COLUMNS);
     for change in changes {
-        sheet.push(vec![
+        dataset.push(vec![
             Cell::Moment(Some(change.at)),
             Cell::Hostile(change.user.as_str().to_owned()),
             Cell::Status(change.from),
-            word(Some(change.to.map_or("forgotten", Status::as_str))),
-            word(change.reason.map(Reason::as_str)),
-            word(change.chose.map(CustomStatus::as_str)),
-            word(change.note),
+            text(Some(change.to.map_or("forgotten", Status::as_str))),
+            text(change.reason.map(Reason::as_str)),
+            text(change.custom_status.map(CustomStatus::as_str)),
+            text(change.note),
             Cell::Number(change.revision.get()),
         ]);
     }
-    sheet
+    dataset
 }

@@ -1,12 +1,12 @@
-//! CSV as in RFC 4180, with `\n` as line end. Hostile characters are escaped as in tables. A field from a user that a
-//! spreadsheet would take for a formula gets a `'` in front, and so does one that begins with `'` itself: taking one
-//! leading `'` away gives the text back.
+//! CSV as in RFC 4180, with `\n` as line ending. Hostile characters are escaped as in tables. A field with text from a
+//! user that a spreadsheet would take for a formula is prefixed with `'`, and so is one that starts with `'`: removing
+//! one leading `'` restores the text.
 
 use std::borrow::Cow;
 
 use super::escape::escape;
 
-/// What spreadsheets read as the beginning of a formula, in any width; and our own mark.
+/// Characters that start a formula in spreadsheets, in any width, and the escaping prefix itself.
 const FORMULA_STARTS: [char; 9] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\''];
 
 /// A field with text from a user.
@@ -19,7 +19,7 @@ pub(crate) fn hostile_field(text: &str) -> String {
     }
 }
 
-/// A field of our own making: quoted if it must be.
+/// A field without text from users; quoted if necessary.
 pub(crate) fn field(text: &str) -> Cow<'_, str> {
     if text.contains(['"', ',', '\n', '\r', ';']) || text.starts_with(' ') || text.ends_with(' ') {
         Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_fields_stay_plain_and_the_others_are_quoted() {
+    fn fields_are_quoted_only_if_necessary() {
         assert_eq!(hostile_field("alice"), "alice");
         assert_eq!(hostile_field("a,b"), "\"a,b\"");
         assert_eq!(hostile_field("say \"hi\""), "\"say \"\"hi\"\"\"");
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spreadsheet_runs_a_user_as_a_formula() {
+    fn formulas_in_user_text_are_defused() {
         for (text, shown) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_escaped_and_line_ends_make_no_new_row() {
+    fn control_characters_and_line_breaks_are_escaped() {
         assert_eq!(hostile_field("a\nb\u{1b}\u{202e}"), "a\\u{a}b\\u{1b}\\u{202e}");
     }
 }

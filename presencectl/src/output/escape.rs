@@ -1,12 +1,12 @@
-//! Text from users, made safe to show: nothing in it can move the cursor, change colours, reverse the reading
-//! direction or hide. Every output format goes through here; nothing here knows formats other than by their escapes.
+//! Escaping of untrusted text: nothing in it can move the cursor, change colours, reverse the reading direction or be
+//! invisible. Every output format uses this.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character must never reach a terminal or a file that people look at: control characters (C0, DEL, C1),
-/// what changes the reading direction, what can't be seen, so that no id looks like another one, and what is no character:
-/// terminals leave it out, and what stood there before stays.
+/// Whether a character must not reach a terminal or a file: control characters (C0, DEL, C1), bidirectional formatting,
+/// invisible characters, by which ids could look alike, and noncharacters, which terminals skip without clearing the
+/// cell.
 pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
         || u32::from(c) & 0xfffe == 0xfffe
@@ -16,8 +16,8 @@ pub(crate) fn is_hostile(c: char) -> bool {
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Shows a user's text on one line: hostile characters become `\u{…}`. Where the result could be mistaken for another
-/// text's, backslashes are doubled; so two different texts never look alike, and `DOMAIN\alice` stays as it is.
+/// Escapes text for one line: hostile characters become `\u{…}`. Backslashes are doubled only where the result would be
+/// ambiguous, so different texts never look alike, and `DOMAIN\alice` stays as it is.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hostile) && !text.contains("\\u{") {
         return Cow::Borrowed(text);
@@ -33,7 +33,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same, a piece for each character of the text: for showing some of them in another way.
+/// As [`escape`], one piece for each character, so that characters can be styled separately.
 pub(crate) fn escape_each(text: &str) -> Vec<String> {
     let is_plain = matches!(escape(text), Cow::Borrowed(_));
     let piece = |c: char| match c {
@@ -48,12 +48,12 @@ pub(crate) fn escape_each(text: &str) -> Vec<String> {
     text.chars().map(piece).collect()
 }
 
-/// A user's text for a sentence: escaped, between quotation marks.
+/// Escaped text in quotation marks, for messages.
 pub(crate) fn quote(text: &str) -> String {
     format!("\"{}\"", escape(text))
 }
 
-/// The last look at a whole message before it is printed: takes out what nobody escaped, keeps line ends.
+/// A last safeguard for whole messages: escapes hostile characters except line feeds.
 pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
     let bad = |c: char| c != '\n' && is_hostile(c);
     if !text.contains(bad) {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_text_in_any_script_stays_as_it_is() {
+    fn ordinary_text_in_any_script_is_unchanged() {
         for text in [
             "alice",
             "DOMAIN\\alice",
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_acts_on_a_terminal_or_hides_gets_through() {
+    fn hostile_characters_never_get_through() {
         for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| is_hostile(*c)) {
             let shown = escape(&format!("a{c}b")).into_owned();
             assert!(!shown.contains(is_hostile), "{shown}");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn two_different_texts_never_look_alike() {
+    fn different_texts_never_look_alike() {
         let pieces = [
             "",
             "\\",
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pieces_are_the_whole() {
+    fn the_escaped_pieces_add_up_to_the_escaped_text() {
         for text in ["alice", "DOMAIN\\alice", "a\\u{41}", "\u{202e}a\\b\u{1b}", "漢é👩"] {
             assert_eq!(escape_each(text).concat(), escape(text));
             assert_eq!(escape_each(text).len(), text.chars().count());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_lines_and_nothing_else_that_acts() {
+    fn a_scrubbed_message_keeps_only_its_line_feeds() {
         assert_eq!(scrub("one\ntwo\u{1b}[2J\\u{41}"), "one\ntwo\\u{1b}[2J\\u{41}");
     }
 }

@@ -1,5 +1,5 @@
-//! JSON for programs: `{"v":1,…}`, one line each. The shape only ever grows. Hostile characters are written as `\uXXXX`,
-//! which reads back as the same text, so that looking at JSON in a terminal is as safe as looking at a table.
+//! JSON output: `{"v":1,…}`, one document per line. Fields are only ever added. Hostile characters are written as
+//! `\uXXXX`, which parses to the same text, so JSON is safe to view in a terminal.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 use super::escape::is_hostile;
 
-/// The version of every JSON document this program prints. It rises only if something is taken away.
+/// The version of every JSON document. It increases only if a field is removed or changed.
 const VERSION: u8 = 1;
 
 #[derive(Serialize)]
@@ -19,9 +19,6 @@ struct Versioned<'a, T> {
 }
 
 /// Writes `body`, which must serialize as a map, as one line.
-///
-/// # Errors
-/// What the writer says.
 pub(crate) fn write_line<T: Serialize>(out: &mut impl Write, body: &T) -> io::Result<()> {
     let mut serializer = Serializer::with_formatter(&mut *out, EscapingFormatter);
     Versioned { v: VERSION, body }
@@ -69,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_reads_back_as_it_was_and_is_never_printed_raw() {
+    fn hostile_text_in_json_is_escaped_and_reads_back() {
         let hostile = "a\u{202e}b\u{1b}[31m\u{9b}\u{7f}\u{e0041}\u{2028}\"\\c";
         let text = line(hostile);
         assert!(!text.trim_end().contains(is_hostile), "{text}");

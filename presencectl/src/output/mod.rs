@@ -1,16 +1,16 @@
-//! What a command found, shown in the format that was asked for. A command fills a [`Report`] once; tables, JSON,
-//! NDJSON and CSV are made from it here, so that no format can forget to escape. No command writes to stdout by itself.
+//! Output of commands. A command fills a [`Report`], from which the table, JSON, NDJSON or CSV is generated here, so
+//! that no format omits escaping. No command writes to stdout directly.
 
 pub(crate) mod changes;
 pub(crate) mod csv;
+pub(crate) mod dataset;
 pub(crate) mod escape;
 pub(crate) mod json;
 pub(crate) mod number;
 pub(crate) mod reasons;
 pub(crate) mod records;
-pub(crate) mod sheet;
-pub(crate) mod table;
 pub(crate) mod terminal;
+pub(crate) mod text_table;
 pub(crate) mod time;
 
 use std::io::{self, BufWriter, Stdout, Write};
@@ -19,63 +19,53 @@ use presence::Wall;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use sheet::Moments;
-pub(crate) use sheet::{Cell, Column, Sheet};
-use table::Table;
+use dataset::Moments;
+pub(crate) use dataset::{Cell, Column, Dataset};
 pub(crate) use terminal::Colour;
+use text_table::TextTable;
 
-/// How output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people: aligned columns, relative times, colour on a terminal
+    /// Aligned columns, relative times, colour on a terminal
     #[default]
     Table,
     /// One document {"v":1,…}; stays compatible
     Json,
-    /// One JSON object a line, each with "v":1
+    /// One JSON object per line, each with "v":1
     Ndjson,
-    /// RFC 4180 with a header line; a text that a spreadsheet would run as a formula gets a ' in front
+    /// RFC 4180 with a header line; text that a spreadsheet would run as a formula is prefixed with '
     Csv,
 }
 
-/// What people see.
-pub(crate) enum ForPeople {
-    /// Sentences instead of the sheet.
+/// The output in the table format.
+pub(crate) enum HumanOutput {
+    /// Sentences only, without the dataset.
     Text(String),
-    /// The sheet as a table, with sentences around it.
-    Table {
-        /// Before it.
-        above: String,
-        /// After it.
-        below: String,
-    },
+    /// The dataset as a table between two texts.
+    Table { above: String, below: String },
 }
 
-/// What a command found.
+/// The result of a command, in every format.
 pub(crate) struct Report<'a, D, I> {
-    /// The JSON document; must serialize as a map.
+    /// For JSON; must serialize as a map.
     pub(crate) document: D,
-    /// The lines of NDJSON; each must serialize as a map.
+    /// For NDJSON, a line each; must serialize as maps.
     pub(crate) items: &'a [I],
-    /// The rows of CSV and of the table.
-    pub(crate) sheet: Sheet,
-    /// What people see.
-    pub(crate) people: ForPeople,
+    /// For CSV and the table.
+    pub(crate) dataset: Dataset,
+    pub(crate) human: HumanOutput,
 }
 
-/// Where output goes, and how.
+/// The output stream with its format.
 pub(crate) struct Output {
-    /// The format asked for.
     pub(crate) format: Format,
-    /// Whether to paint.
     pub(crate) colour: Colour,
-    /// The terminal's width; none for anything else.
+    /// The terminal's width; `None` if stdout is not a terminal.
     width: Option<usize>,
     out: BufWriter<Stdout>,
 }
 
 impl Output {
-    /// On stdout, as it is.
     pub(crate) fn stdout(format: Format) -> Self {
         Self {
             format,
@@ -85,10 +75,7 @@ impl Output {
         }
     }
 
-    /// Shows a report. `now` is the server's clock, by which times are relative.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints a report. Relative times count from `now`, the server's clock.
     pub(crate) fn show<D: Serialize, I: Serialize>(
         &mut self,
         now: Wall,
@@ -102,15 +89,15 @@ impl Output {
                 }
             }
             Format::Csv => {
-                report.sheet.write_csv_header(&mut self.out)?;
-                report.sheet.write_csv_rows(&mut self.out)?;
+                report.dataset.write_csv_header(&mut self.out)?;
+                report.dataset.write_csv_rows(&mut self.out)?;
             }
-            Format::Table => match &report.people {
-                ForPeople::Text(text) => self.out.write_all(text.as_bytes())?,
-                ForPeople::Table { above, below } => {
+            Format::Table => match &report.human {
+                HumanOutput::Text(text) => self.out.write_all(text.as_bytes())?,
+                HumanOutput::Table { above, below } => {
                     self.out.write_all(above.as_bytes())?;
-                    if !report.sheet.is_empty() {
-                        self.table(now, &report.sheet).write(&mut self.out, self.width)?;
+                    if !report.dataset.is_empty() {
+                        self.table(now, &report.dataset).write(&mut self.out, self.width)?;
                     }
                     self.out.write_all(below.as_bytes())?;
                 }
@@ -119,28 +106,22 @@ impl Output {
         self.flush()
     }
 
-    /// A table with moments as long as the terminal has room for.
-    fn table(&self, now: Wall, sheet: &Sheet) -> Table {
-        let full = sheet.table(now, self.colour, Moments::Full);
+    /// Shortens the times if the full ones don't fit the terminal.
+    fn table(&self, now: Wall, dataset: &Dataset) -> TextTable {
+        let full = dataset.table(now, self.colour, Moments::Full);
         match self.width {
-            Some(width) if full.natural_width() > width => sheet.table(now, self.colour, Moments::Short),
+            Some(width) if full.natural_width() > width => dataset.table(now, self.colour, Moments::Short),
             _ => full,
         }
     }
 
-    /// One JSON object as a line, for streams.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints one JSON object as a line, for streams.
     pub(crate) fn json_line<T: Serialize>(&mut self, item: &T) -> Result<(), Failure> {
         json::write_line(&mut self.out, item)?;
         self.flush()
     }
 
-    /// Text that is escaped already, for streams and for what is no report.
-    ///
-    /// # Errors
-    /// When stdout can't be written.
+    /// Prints text that is already escaped, for streams and text that is no report.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes())?;
         self.flush()

@@ -1,9 +1,9 @@
-//! Records of users as sheets: the same columns wherever a list of users is shown.
+//! Presence records as a dataset: the same columns wherever users are listed.
 
 use presence::Status;
 use presence::wire::record::Record;
 
-use super::{Cell, Column, Sheet};
+use super::{Cell, Column, Dataset};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("USER", "userId"),
@@ -12,22 +12,21 @@ const COLUMNS: [Column; 9] = [
     Column::needed("LAST SEEN", "lastSeen"),
     Column::extra("LAST ACTIVE", "lastActive"),
     Column::extra("SESSIONS", "sessions"),
-    Column::extra("CHOSEN", "customStatus"),
+    Column::extra("CUSTOM STATUS", "customStatus"),
     Column::extra("REASON", "reason"),
     Column::extra("NOTE", "note"),
 ];
 
-/// The sheet of a list of records.
-pub(crate) fn sheet(records: &[Record]) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
+pub(crate) fn dataset(records: &[Record]) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
     for record in records {
-        sheet.push(row(record));
+        dataset.push(row(record));
     }
-    sheet
+    dataset
 }
 
 fn row(record: &Record) -> Vec<Cell> {
-    let word = |word: Option<&'static str>| word.map_or(Cell::Empty, |word| Cell::Word(word.to_owned()));
+    let text = |text: Option<&'static str>| text.map_or(Cell::Empty, |text| Cell::Text(text.to_owned()));
     vec![
         Cell::Hostile(record.user_id.as_str().to_owned()),
         Cell::Status(record.status),
@@ -37,13 +36,13 @@ fn row(record: &Record) -> Vec<Cell> {
         record
             .sessions
             .map_or(Cell::Empty, |sessions| Cell::Number(u64::from(sessions))),
-        word(record.custom_status.map(presence::CustomStatus::as_str)),
-        word(record.reason.map(presence::Reason::as_str)),
-        word(note(record)),
+        text(record.custom_status.map(presence::CustomStatus::as_str)),
+        text(record.reason.map(presence::Reason::as_str)),
+        text(note(record)),
     ]
 }
 
-/// What an operator must know of a record beyond its columns.
+/// Flags of a record: it was made without the store, or may be out of date.
 pub(crate) const fn note(record: &Record) -> Option<&'static str> {
     match (record.degraded, record.stale) {
         (true, true) => Some("degraded, stale"),
@@ -53,7 +52,7 @@ pub(crate) const fn note(record: &Record) -> Option<&'static str> {
     }
 }
 
-/// `2 ONLINE, 1 IDLE`: how many of a list have which status; statuses nobody has are left out.
+/// `2 ONLINE, 1 IDLE`; statuses that no user has are omitted.
 pub(crate) fn tally(counts: impl IntoIterator<Item = (Status, u64)>) -> String {
     let parts: Vec<_> = counts
         .into_iter()

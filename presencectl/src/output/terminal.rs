@@ -1,4 +1,4 @@
-//! What stdout is: a terminal or not, how wide, with colour or without.
+//! Properties of stdout: whether it is a terminal, its size, and whether it supports colour.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -6,17 +6,15 @@ use std::os::fd::AsFd;
 use anstyle::{AnsiColor, Style};
 use presence::Status;
 
-/// Whether to paint.
+/// Whether output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
-    /// Escape sequences are wanted.
     Painted,
-    /// Plain text only.
     Plain,
 }
 
 impl Colour {
-    /// The style of a status: never its only sign, the word stands beside it.
+    /// The style of a status. Its name is always printed too, so no information depends on colour.
     pub(crate) const fn of(self, status: Status) -> Style {
         let colour = match (self, status) {
             (Self::Plain, _) => return Style::new(),
@@ -28,7 +26,7 @@ impl Colour {
         colour.on_default()
     }
 
-    /// A colour of the doctor's marks.
+    /// The style for `doctor`'s results.
     pub(crate) const fn plain_or(self, colour: AnsiColor) -> Style {
         match self {
             Self::Plain => Style::new(),
@@ -36,21 +34,21 @@ impl Colour {
         }
     }
 
-    /// The word of a status, painted.
+    /// The coloured name of a status.
     pub(crate) fn status(self, status: Status) -> String {
         paint(self.of(status), status.as_str())
     }
 }
 
-/// Text between the escape sequences of a style; plain text if the style is plain.
+/// Text in a style, with the escape sequences unless the style is plain.
 pub(crate) fn paint(style: Style, text: &str) -> String {
     format!("{}{text}{}", style.render(), style.render_reset())
 }
 
-/// Only on a terminal that knows colours, and not with `NO_COLOR`.
+/// Coloured only on a terminal that supports it, and not with `NO_COLOR`.
 pub(crate) fn colour_of_stdout() -> Colour {
     let stdout = io::stdout();
-    // Variables may force colour into a pipe elsewhere; what is read by programs stays plain here.
+    // Variables may force colour into a pipe; output for programs stays plain regardless.
     match anstream::AutoStream::choice(&stdout) {
         anstream::ColorChoice::Never => Colour::Plain,
         _ if stdout.is_terminal() => Colour::Painted,
@@ -58,12 +56,12 @@ pub(crate) fn colour_of_stdout() -> Colour {
     }
 }
 
-/// The columns of a terminal; none if that is something else.
+/// The width of a terminal; `None` if the stream is something else.
 pub(crate) fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     size(stream).map(|(columns, _)| usize::from(columns))
 }
 
-/// Columns and rows of a terminal; none if that is something else, or does not know.
+/// Columns and rows of a terminal; `None` if the stream is something else or the size is unknown.
 pub(crate) fn size(stream: &(impl IsTerminal + AsFd)) -> Option<(u16, u16)> {
     if !stream.is_terminal() {
         return None;

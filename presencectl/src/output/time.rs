@@ -1,20 +1,20 @@
-//! Times for people: when, in UTC, and how long ago by the server's clock.
+//! Times in tables and sentences: absolute in UTC, and relative to the server's clock.
 
 use std::time::Duration;
 
 use presence::Wall;
 
-/// `2026-11-23 05:39:11Z (2m ago)`.
+/// Absolute and relative: `2026-11-23 05:39:11Z (2m ago)`.
 pub(crate) fn moment(at: Wall, now: Wall) -> String {
     format!("{} ({})", seconds(at), relative(at, now))
 }
 
-/// The same where there is little room: the time of today, the date of any other day.
+/// As [`moment`], but only the time if it is today, else only the date.
 pub(crate) fn short_moment(at: Wall, now: Wall) -> String {
     format!("{} ({})", time_or_date(at, now), relative(at, now))
 }
 
-/// The time of today, the date of any other day: `05:37:06Z`, `2026-11-22`.
+/// The time if it is today, else the date: `05:37:06Z`, `2026-11-22`.
 pub(crate) fn time_or_date(at: Wall, now: Wall) -> String {
     let (at_text, now_text) = (seconds(at), seconds(now));
     match (at_text.split_once(' '), now_text.split_once(' ')) {
@@ -24,7 +24,7 @@ pub(crate) fn time_or_date(at: Wall, now: Wall) -> String {
     }
 }
 
-/// How long ago in whole seconds, `2m 5s`; nothing less than none.
+/// The age in whole seconds, rounded down and never negative: `2m 5s`.
 pub(crate) fn age(at: Wall, now: Wall) -> String {
     let whole = Duration::from_secs(now.since(at).as_secs());
     if whole.is_zero() {
@@ -34,7 +34,7 @@ pub(crate) fn age(at: Wall, now: Wall) -> String {
     }
 }
 
-/// How long it takes until then, in whole seconds and never less than it is: a countdown ends with `1s`, then `0s`.
+/// The remaining time in whole seconds, rounded up: a countdown ends with `1s`, then `0s`.
 pub(crate) fn until(at: Wall, now: Wall) -> String {
     let left = at.since(now);
     let whole = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
@@ -45,7 +45,7 @@ pub(crate) fn until(at: Wall, now: Wall) -> String {
     }
 }
 
-/// `2026-11-23 05:39:11Z`: cut, not rounded, so that it never lies in the future.
+/// `2026-11-23 05:39:11Z`: truncated, not rounded, so that it is never in the future.
 fn seconds(at: Wall) -> String {
     let text = at.to_string();
     match text.split_once('.') {
@@ -65,7 +65,7 @@ pub(crate) fn relative(at: Wall, now: Wall) -> String {
     }
 }
 
-/// The two largest units where the smaller one still matters: `850ms`, `12s`, `2m 5s`, `3h 20m`, `2d 4h`, `40d`.
+/// The two largest units: `850ms`, `12s`, `2m 5s`, `3h 20m`, `2d 4h`, `40d`.
 pub(crate) fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let two = |large: u64, unit: &str, small: u64, small_unit: &str| match small {
@@ -89,20 +89,20 @@ mod tests {
     const NOW: Wall = Wall::from_millis(1_795_412_351_999);
 
     #[test]
-    fn a_moment_is_told_absolutely_and_relatively() {
+    fn a_time_is_shown_absolute_and_relative() {
         let at = Wall::from_millis(NOW.as_millis() - 125_000);
         assert_eq!(moment(at, NOW), "2026-11-23 05:37:06Z (2m 5s ago)");
     }
 
     #[test]
-    fn where_there_is_little_room_today_has_no_date_and_other_days_no_time() {
+    fn a_short_time_has_no_date_today_and_no_time_otherwise() {
         let ago = |seconds: i64| Wall::from_millis(NOW.as_millis() - seconds * 1000);
         assert_eq!(short_moment(ago(125), NOW), "05:37:06Z (2m 5s ago)");
         assert_eq!(short_moment(ago(86_400), NOW), "2026-11-22 (1d ago)");
     }
 
     #[test]
-    fn ages_are_cut_and_countdowns_end_at_nothing() {
+    fn ages_round_down_and_countdowns_round_up() {
         let by = |millis| NOW.after(Duration::from_millis(millis));
         assert_eq!(
             (age(NOW, by(999)), age(NOW, by(61_500)), age(by(5), NOW)),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_use_the_units_that_matter() {
+    fn durations_have_at_most_two_units() {
         for (seconds, text) in [
             (1, "1s"),
             (59, "59s"),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_future_and_the_present_have_words_of_their_own() {
+    fn relative_times_have_forms_for_future_and_now() {
         assert_eq!(relative(NOW, NOW), "just now");
         assert_eq!(relative(NOW.after(Duration::from_secs(12)), NOW), "in 12s");
         assert_eq!(relative(Wall::from_millis(NOW.as_millis() - 999), NOW), "just now");

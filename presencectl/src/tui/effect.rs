@@ -1,65 +1,56 @@
-//! What an update asks the world to do. Data: who carries it out is in `run`, and nothing here waits for it.
+//! The effects of an update, as data. The event loop and the backend carry them out; an update never waits for them.
 
 use presence::wire::record::Record;
 use presence::{CustomStatus, UserId, Wall};
 
-use super::model::feed::Change;
+use super::model::change_log::Change;
 
-/// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
-    /// Leave the terminal as it was, and end.
+    /// Restore the terminal and end.
     Quit,
-    /// Leave the terminal as it was until the shell brings us back.
+    /// Restore the terminal and stop until SIGCONT.
     Suspend,
-    /// Draw every cell anew: something else has written over the screen.
+    /// Redraw every cell: another program wrote to the screen.
     Repaint,
-    /// Don't wait with the next attempt to connect.
+    /// Retry the connection now.
     Reconnect,
-    /// Ask for the daemon's numbers.
-    AskStats,
-    /// Ask for records as they are now: at most 1000.
-    AskRecords(Vec<UserId>),
-    /// Ask why a user is shown so.
-    AskExplain(UserId),
-    /// Set what a user is shown as while present.
+    /// Request the daemon's statistics.
+    FetchStats,
+    /// Request the current records of at most 1000 users.
+    FetchRecords(Vec<UserId>),
+    /// Request an explanation.
+    FetchExplanation(UserId),
+    /// Set a custom status.
     SetStatus {
-        /// Whose.
         user: UserId,
-        /// As what.
-        choice: CustomStatus,
+        status: CustomStatus,
     },
-    /// End every session of a user.
     Kick(UserId),
-    /// Forget a user.
     Forget(UserId),
-    /// Put a text into the terminal's clipboard (OSC 52).
+    /// Copy to the terminal's clipboard (OSC 52).
     Copy(String),
-    /// Write what is shown into a file of the working directory.
+    /// Write what is shown to a file in the working directory.
     Export {
-        /// What.
-        what: Exported,
-        /// How.
+        what: ExportData,
         format: ExportFormat,
         /// The server's clock.
         now: Wall,
     },
 }
 
-/// What is exported.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Exported {
-    /// The table as filtered and sorted.
+pub(crate) enum ExportData {
+    /// The table, filtered and sorted.
     Users(Vec<Record>),
     /// The stream, oldest first.
     Changes(Vec<Change>),
 }
 
-/// As what it is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExportFormat {
-    /// As `-o csv` writes it.
+    /// As `-o csv`.
     Csv,
-    /// As `-o json` writes it.
+    /// As `-o json`.
     Json,
 }

@@ -1,4 +1,5 @@
-//! Writing what is shown into a file of the working directory, in the shapes of `online` and `events`. No file is ever overwritten.
+//! Exports what is shown to a file in the working directory, in the formats of `online` and `events`. Existing files
+//! are never overwritten.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -9,40 +10,40 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
-use super::effect::{ExportFormat, Exported};
-use super::message::Answer;
-use super::model::feed::Change;
-use crate::output::{Sheet, changes, json, number, records};
+use super::effect::{ExportData, ExportFormat};
+use super::message::Response;
+use super::model::change_log::Change;
+use crate::output::{Dataset, changes, json, number, records};
 
-/// How many files of the same second there may be.
+/// Files per second of the timestamp.
 const SAME_SECOND_MAX: u32 = 100;
 
 #[derive(Serialize)]
-struct Users<'a> {
+struct UsersDocument<'a> {
     now: Wall,
     users: &'a [Record],
 }
 
 #[derive(Serialize)]
-struct Changes<'a> {
+struct ChangesDocument<'a> {
     now: Wall,
     changes: &'a [Change],
 }
 
-/// Writes, beside everything else that goes on.
-pub(crate) async fn write(what: Exported, format: ExportFormat, now: Wall) -> Answer {
+/// Writes on a blocking thread.
+pub(crate) async fn write(what: ExportData, format: ExportFormat, now: Wall) -> Response {
     let written = tokio::task::spawn_blocking(move || write_into(Path::new("."), &what, format, now)).await;
     match written {
-        Ok(Ok((count, path))) => Answer::Done(format!("wrote {count} to {}", path.display())),
-        Ok(Err(error)) => Answer::Failed(format!("nothing was written: {error}")),
-        Err(_) => Answer::Failed("nothing was written".to_owned()),
+        Ok(Ok((count, path))) => Response::Done(format!("exported {count} to {}", path.display())),
+        Ok(Err(error)) => Response::Failed(format!("export failed: {error}")),
+        Err(_) => Response::Failed("export failed".to_owned()),
     }
 }
 
-fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<(String, PathBuf)> {
+fn write_into(directory: &Path, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<(String, PathBuf)> {
     let (kind, count) = match what {
-        Exported::Users(users) => ("users", counted(users.len(), "user")),
-        Exported::Changes(changes) => ("changes", counted(changes.len(), "change")),
+        ExportData::Users(users) => ("users", counted(users.len(), "user")),
+        ExportData::Changes(changes) => ("changes", counted(changes.len(), "change")),
     };
     let extension = match format {
         ExportFormat::Csv => "csv",
@@ -53,7 +54,7 @@ fn write_into(directory: &Path, what: &Exported, format: ExportFormat, now: Wall
     Ok((count, path))
 }
 
-/// Half a file would be taken for a whole one.
+/// Removes a partial file, which could be taken for a complete one.
 fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
     filled.map_err(|error| {
         let _ = fs::remove_file(path);
@@ -61,17 +62,19 @@ fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
     })
 }
 
-fn fill(mut out: BufWriter<File>, what: &Exported, format: ExportFormat, now: Wall) -> io::Result<()> {
+fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
-        (Exported::Users(users), ExportFormat::Csv) => csv(&mut out, &records::sheet(users))?,
-        (Exported::Users(users), ExportFormat::Json) => json::write_line(&mut out, &Users { now, users })?,
-        (Exported::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::sheet(list))?,
-        (Exported::Changes(changes), ExportFormat::Json) => json::write_line(&mut out, &Changes { now, changes })?,
+        (ExportData::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
+        (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &UsersDocument { now, users })?,
+        (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
+        (ExportData::Changes(changes), ExportFormat::Json) => {
+            json::write_line(&mut out, &ChangesDocument { now, changes })?;
+        }
     }
     out.flush()
 }
 
-/// With the file it is about.
+/// Adds the path to an error.
 fn of_file(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -83,7 +86,7 @@ fn counted(count: usize, noun: &str) -> String {
     }
 }
 
-/// A new file that others can't read: who is here is nobody else's business.
+/// Creates a new file with mode 0600: presence is personal data.
 fn create(directory: &Path, name: &str, extension: &str) -> io::Result<(File, PathBuf)> {
     let mut number = 1;
     loop {
@@ -110,9 +113,9 @@ fn stamp(now: Wall) -> String {
     }
 }
 
-fn csv(out: &mut impl Write, sheet: &Sheet) -> io::Result<()> {
-    sheet.write_csv_header(out)?;
-    sheet.write_csv_rows(out)
+fn csv(out: &mut impl Write, dataset: &Dataset) -> io::Result<()> {
+    dataset.write_csv_header(out)?;
+    dataset.write_csv_rows(out)
 }
 
 #[cfg(test)]
@@ -126,23 +129,23 @@ mod tests {
 
     const NOW: Wall = Wall::from_millis(1_795_412_351_999);
 
-    fn changes() -> Exported {
-        Exported::Changes(vec![Change {
+    fn changes() -> ExportData {
+        ExportData::Changes(vec![Change {
             at: NOW,
             user: user("=ann"),
             from: Status::Online,
             to: None,
             reason: None,
-            chose: None,
+            custom_status: None,
             note: None,
             revision: presence::Revision::new(3),
         }])
     }
 
     #[test]
-    fn what_is_written_is_as_the_commands_write_it_and_for_the_owner_alone() {
+    fn exports_are_private_and_have_the_formats_of_the_commands() {
         let directory = tempfile::tempdir().unwrap();
-        let users = Exported::Users(vec![record("ann", Status::Idle, 3)]);
+        let users = ExportData::Users(vec![record("ann", Status::Idle, 3)]);
         let (count, path) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
         assert_eq!(
             (count.as_str(), path.file_name().unwrap()),
@@ -166,20 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_how_much_was_written_and_half_a_file_is_none() {
+    fn a_failed_export_removes_the_partial_file() {
         let directory = tempfile::tempdir().unwrap();
-        let users = Exported::Users(vec![record("ann", Status::Idle, 3); 1234]);
+        let users = ExportData::Users(vec![record("ann", Status::Idle, 3); 1234]);
         let (count, _) = write_into(directory.path(), &users, ExportFormat::Csv, NOW).unwrap();
         assert_eq!(count, "1,234 users");
-        // A device that takes nothing, in place of a full disk.
+        // A device that accepts no data, in place of a full disk.
         let full = directory.path().join("full");
         std::fs::create_dir(&full).unwrap();
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let filled = fill(BufWriter::new(file), &users, ExportFormat::Csv, NOW);
         let half = directory.path().join("half.csv");
         std::fs::write(&half, "userId").unwrap();
-        let said = keep_if_whole(&half, filled).unwrap_err().to_string();
-        assert!(said.contains("half.csv") && !half.exists(), "{said}");
+        let error = keep_if_whole(&half, filled).unwrap_err().to_string();
+        assert!(error.contains("half.csv") && !half.exists(), "{error}");
         let link = full.join("presence-users-20261123-053911.csv");
         std::os::unix::fs::symlink("/dev/full", &link).unwrap();
         let (_, path) = write_into(&full, &users, ExportFormat::Csv, NOW).unwrap();
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_stays_as_it_is() {
+    fn an_existing_file_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let (_, first) = write_into(directory.path(), &changes(), ExportFormat::Json, NOW).unwrap();
         let before = std::fs::read(&first).unwrap();

@@ -1,30 +1,22 @@
-//! Rectangles on the screen, in cells. Where a panel lies is decided with these in `layout`, so that what is drawn and what the
-//! mouse hits agree, and the model needs no drawing library.
+//! Rectangles on the screen, in cells. `layout` uses them for drawing and for mouse events, and keeps the model free of
+//! the drawing library.
 
-/// How large the screen is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Size {
-    /// Columns.
     pub(crate) width: u16,
-    /// Rows.
     pub(crate) height: u16,
 }
 
-/// A part of the screen; may be empty.
+/// A rectangle; may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Area {
-    /// The leftmost column.
     pub(crate) x: u16,
-    /// The top row.
     pub(crate) y: u16,
-    /// Columns.
     pub(crate) width: u16,
-    /// Rows.
     pub(crate) height: u16,
 }
 
 impl Area {
-    /// The whole screen.
     pub(crate) const fn whole(size: Size) -> Self {
         Self {
             x: 0,
@@ -34,12 +26,10 @@ impl Area {
         }
     }
 
-    /// Whether nothing fits into it.
     pub(crate) const fn is_empty(self) -> bool {
         self.width == 0 || self.height == 0
     }
 
-    /// Whether the cell is in it.
     pub(crate) const fn holds(self, x: u16, y: u16) -> bool {
         x >= self.x && x - self.x < self.width && y >= self.y && y - self.y < self.height
     }
@@ -95,7 +85,7 @@ impl Area {
         }
     }
 
-    /// A part of this size in the middle, as large as fits.
+    /// A rectangle of this size in the middle, as large as fits.
     pub(crate) fn centred(self, width: u16, height: u16) -> Self {
         let (width, height) = (width.min(self.width), height.min(self.height));
         Self {

@@ -1,8 +1,7 @@
-//! Keys and the mouse as the model knows them. What a terminal sends is translated in `terminal::input`, and only there.
+//! Keys and mouse events as the model knows them. The terminal's own events are converted in `terminal::input` only.
 
 use std::fmt;
 
-/// What is on the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Code {
     /// A character as typed, shift included.
@@ -25,19 +24,15 @@ pub(crate) enum Code {
     F(u8),
 }
 
-/// A key as it was pressed. Shift is in the character, so it is no part of it.
+/// A key press. Shift is part of the character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// What is on it.
     pub(crate) code: Code,
-    /// Whether Ctrl was held.
     pub(crate) ctrl: bool,
-    /// Whether Alt was held.
     pub(crate) alt: bool,
 }
 
 impl Key {
-    /// Without Ctrl and Alt.
     pub(crate) const fn plain(code: Code) -> Self {
         Self {
             code,
@@ -46,12 +41,10 @@ impl Key {
         }
     }
 
-    /// A character without Ctrl and Alt.
     pub(crate) const fn char(c: char) -> Self {
         Self::plain(Code::Char(c))
     }
 
-    /// With Ctrl.
     pub(crate) const fn ctrl(c: char) -> Self {
         Self {
             code: Code::Char(c),
@@ -62,7 +55,7 @@ impl Key {
 }
 
 impl fmt::Display for Key {
-    /// As help writes it: `Ctrl-C`, `PgDn`, `Space`.
+    /// As in the help: `Ctrl-C`, `PgDn`, `Space`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ctrl {
             f.write_str("Ctrl-")?;
@@ -94,24 +87,20 @@ impl fmt::Display for Key {
     }
 }
 
-/// What the mouse did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gesture {
-    /// The left button went down.
+    /// The left button was pressed.
     Click,
-    /// The wheel went up one notch.
     WheelUp,
-    /// The wheel went down one notch.
     WheelDown,
 }
 
-/// What the mouse did, and where.
+/// A mouse event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mouse {
-    /// What.
     pub(crate) gesture: Gesture,
-    /// Column from the left, from 0.
+    /// From the left, from 0.
     pub(crate) x: u16,
-    /// Row from the top, from 0.
+    /// From the top, from 0.
     pub(crate) y: u16,
 }

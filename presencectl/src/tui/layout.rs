@@ -1,53 +1,50 @@
-//! Where everything lies on the screen: panels, rows, columns, overlays. Pure arithmetic over the model, asked by the views for
-//! drawing and by the update for the mouse and for scrolling, so the two can't disagree.
+//! The layout of the screen: panels, rows, columns, overlays. Pure functions of the model, used for drawing, mouse
+//! events and scrolling, which therefore agree.
 
-mod bottom;
+mod hints;
 mod overlays;
 
-pub(crate) use bottom::{HintPlace, hints, next_step};
+pub(crate) use hints::{HintArea, hints, next_step};
 use overlays::overlay;
 pub(crate) use overlays::{help_rows, menu_user, overlay_entries, palette_top};
 
 use super::geometry::Area;
 
-use super::model::column::Column;
+use super::model::user_column::UserColumn;
 
-use super::model::{Model, Panel, Times};
+use super::model::{Model, Panel, TimeDisplay};
 
-/// From this width on, the stream and the detail stand beside the table.
+/// From this width on, the stream and the detail are beside the table.
 const WIDE_COLUMNS: u16 = 110;
-/// From this height on, the overview has bars and sparklines: a line for each status, one for the rates, and a border.
+/// From this height on, the overview has bars and sparklines: a line per status, one for the rates, and a border.
 const TALL_ROWS: u16 = 20;
-/// From this height on, the overview has a line.
+/// From this height on, the overview is one line.
 const OVERVIEW_ROWS_MIN: u16 = 9;
 /// Rows of the tall overview, with its border.
 const OVERVIEW_ROWS: u16 = 6;
-/// From this height on, the stream stands below the table.
+/// From this height on, the stream is below the table.
 const STREAM_BODY_MIN: u16 = 13;
-/// The user's column is at least so wide before another one is added.
+/// The user column keeps at least this width when another column is added.
 const USER_COLUMNS_MIN: u16 = 16;
 
-/// Where everything lies. What is not shown is empty.
+/// The areas of the screen. An area that is not shown is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Layout {
-    /// The top line.
     pub(crate) header: Area,
-    /// Numbers and sparklines; with a border if higher than a line.
+    /// With a border if higher than one line.
     pub(crate) overview: Area,
-    /// The table with its border.
+    /// With its border.
     pub(crate) users: Area,
-    /// The stream with its border.
+    /// With its border.
     pub(crate) stream: Area,
-    /// The detail with its border.
+    /// With its border.
     pub(crate) detail: Area,
-    /// The bottom line.
     pub(crate) footer: Area,
-    /// What lies over the panels, with its border.
+    /// Over the panels, with its border.
     pub(crate) overlay: Area,
 }
 
 impl Layout {
-    /// As the model is.
     pub(crate) fn of(model: &Model) -> Self {
         let size = model.size;
         let (header, rest) = Area::whole(size).split_top(u16::from(size.height >= 3));
@@ -89,7 +86,7 @@ impl Layout {
 
     fn below(&mut self, panels: Area, model: &Model) {
         if model.detail.is_some() {
-            // Where there is little room, what has the focus is all there is.
+            // Without room for both, the panel with the focus gets it all.
             let users_rows = match (panels.height, model.panel) {
                 (10.., _) => part(panels.height, 2, 5),
                 (_, Panel::Detail) => 0,
@@ -116,7 +113,6 @@ impl Layout {
         }
     }
 
-    /// Where a panel lies.
     pub(crate) const fn panel(&self, panel: Panel) -> Area {
         match panel {
             Panel::Users => self.users,
@@ -125,12 +121,11 @@ impl Layout {
         }
     }
 
-    /// The line with the headings of the table.
+    /// The column headings.
     pub(crate) fn users_head(&self) -> Area {
         self.users.inside().split_top(1).0
     }
 
-    /// The rows of the table.
     pub(crate) fn users_rows(&self) -> Area {
         self.users.inside().split_top(1).1
     }
@@ -143,7 +138,7 @@ impl Layout {
         })
     }
 
-    /// The tall overview's lines of the statuses: ONLINE, IDLE and DO_NOT_DISTURB, one below the other.
+    /// The line of a status in the tall overview: 0 is ONLINE, 1 IDLE, 2 DO_NOT_DISTURB.
     pub(crate) fn status_line(&self, index: u16) -> Area {
         let inside = self.overview.inside();
         let (_, rest) = inside.split_top(index);
@@ -151,87 +146,85 @@ impl Layout {
     }
 }
 
-/// So many parts of a length, of any that a terminal may claim.
+/// A fraction of a length, without overflow at any size a terminal may report.
 fn part(length: u16, parts: u16, of: u16) -> u16 {
     let part = u32::from(length) * u32::from(parts) / u32::from(of.max(1));
     u16::try_from(part).unwrap_or(length)
 }
 
-/// A column and where it lies in its line.
+/// A column with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ColumnPlace {
-    /// Which.
-    pub(crate) column: Column,
+pub(crate) struct ColumnArea {
+    pub(crate) column: UserColumn,
     /// The first cell, from the left of the screen.
     pub(crate) x: u16,
-    /// How wide; the blank to the next one is not counted.
+    /// Without the blank before the next column.
     pub(crate) width: u16,
 }
 
-/// The columns that fit, from the left. What matters least is left out first; by what the rows are sorted is always seen.
-pub(crate) fn columns(area: Area, times: Times, sorted: Option<Column>) -> Vec<ColumnPlace> {
-    /// What matters most first.
-    const BY_WORTH: [Column; 7] = [
-        Column::Status,
-        Column::Since,
-        Column::Why,
-        Column::LastActive,
-        Column::Sessions,
-        Column::LastSeen,
-        Column::Node,
+/// The columns that fit, from the left. The least important are omitted first; the sort column is always shown.
+pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnArea> {
+    /// By importance.
+    const BY_WORTH: [UserColumn; 7] = [
+        UserColumn::Status,
+        UserColumn::Since,
+        UserColumn::Reason,
+        UserColumn::LastActive,
+        UserColumn::Sessions,
+        UserColumn::LastSeen,
+        UserColumn::Node,
     ];
     if area.width < 3 || area.is_empty() {
         return Vec::new();
     }
-    let mut shown = vec![Column::User];
-    // Not up to the borders: on the left stands the mark of the cursor.
+    let mut shown = vec![UserColumn::User];
+    // Without the borders; the cursor's mark is at the left.
     let mut left = area.width.saturating_sub(2);
-    let sorted = sorted.filter(|column| *column != Column::User);
+    let sorted = sorted.filter(|column| *column != UserColumn::User);
     let by_worth = BY_WORTH.into_iter().filter(|column| sorted != Some(*column));
     for column in sorted.into_iter().chain(by_worth) {
         let width = width_of(column, times) + 1;
-        // A narrower one may still fit.
+        // A narrower column may still fit.
         if left >= USER_COLUMNS_MIN + width {
             left -= width;
             shown.push(column);
         }
     }
     let mut x = area.x + 1;
-    Column::ALL
+    UserColumn::ALL
         .into_iter()
         .filter(|column| shown.contains(column))
         .map(|column| {
-            let width = if column == Column::User {
+            let width = if column == UserColumn::User {
                 left
             } else {
                 width_of(column, times)
             };
-            let place = ColumnPlace { column, x, width };
+            let place = ColumnArea { column, x, width };
             x += width + 1;
             place
         })
         .collect()
 }
 
-const fn width_of(column: Column, times: Times) -> u16 {
+const fn width_of(column: UserColumn, times: TimeDisplay) -> u16 {
     match column {
-        Column::User => USER_COLUMNS_MIN,
-        // A sign, a blank, the longest word.
-        Column::Status => 16,
-        Column::Why => 10,
-        Column::Since | Column::LastActive | Column::LastSeen => match times {
+        UserColumn::User => USER_COLUMNS_MIN,
+        // A sign, a blank, the longest name.
+        UserColumn::Status => 16,
+        UserColumn::Reason => 10,
+        UserColumn::Since | UserColumn::LastActive | UserColumn::LastSeen => match times {
             // "05:37:06Z" or "2026-11-22".
-            Times::Absolute => 11,
-            // "59m 59s", and the arrow of the sort.
-            Times::Relative => 11,
-            Times::Both => 19,
+            TimeDisplay::Absolute => 11,
+            // "59m 59s", and the sort arrow.
+            TimeDisplay::Relative => 11,
+            TimeDisplay::Both => 19,
         },
-        Column::Sessions => 9,
-        Column::Node => 12,
+        UserColumn::Sessions => 9,
+        UserColumn::Node => 12,
     }
 }
 
-/// A screen of this size.
 #[cfg(test)]
 pub(crate) const fn size(width: u16, height: u16) -> super::geometry::Size {
     super::geometry::Size { width, height }
@@ -261,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_size_nothing_lies_outside_and_panels_never_overlap() {
+    fn panels_stay_on_the_screen_and_never_overlap_at_any_size() {
         for width in 0..130 {
             for height in 0..60 {
                 for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
@@ -299,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_fit_and_the_more_room_the_more_there_are() {
+    fn columns_fit_and_a_wider_table_has_more_of_them() {
         let mut before = 0;
         for width in 3..200 {
             let area = Area {
@@ -308,25 +301,29 @@ mod tests {
                 height: 1,
                 y: 0,
             };
-            let columns = columns(area, Times::Both, None);
+            let columns = columns(area, TimeDisplay::Both, None);
             assert!(columns.len() >= before, "{width}");
             before = columns.len();
             let last = columns.last().unwrap();
             assert!(last.x + last.width <= area.x + width, "{width}: {columns:?}");
         }
-        assert_eq!(before, Column::ALL.len());
+        assert_eq!(before, UserColumn::ALL.len());
     }
 
     #[test]
-    fn by_what_the_rows_are_sorted_is_seen_wherever_one_column_fits_beside_the_user() {
-        for (width, times) in [(38, Times::Both), (68, Times::Both), (78, Times::Relative)] {
+    fn the_sort_column_is_shown_if_any_column_fits() {
+        for (width, times) in [
+            (38, TimeDisplay::Both),
+            (68, TimeDisplay::Both),
+            (78, TimeDisplay::Relative),
+        ] {
             let area = Area {
                 x: 1,
                 width,
                 height: 1,
                 y: 0,
             };
-            for sorted in Column::ALL {
+            for sorted in UserColumn::ALL {
                 let columns = columns(area, times, Some(sorted));
                 assert!(
                     columns.iter().any(|place| place.column == sorted),

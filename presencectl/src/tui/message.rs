@@ -1,4 +1,4 @@
-//! Everything that can reach the model: keys, time, news of the stream, answers. Nothing else changes it.
+//! Every input of the model: keys, time, stream events, responses. Nothing else changes it.
 
 use std::time::Duration;
 
@@ -9,96 +9,74 @@ use presence::{Now, UserId, Wall};
 use super::geometry::Size;
 use super::key::{Key, Mouse};
 
-/// One input.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Message {
-    /// A key was pressed.
     Key(Key),
-    /// The mouse was used.
     Mouse(Mouse),
-    /// Text was pasted.
     Paste(String),
-    /// The screen has another size.
     Resized(Size),
-    /// So late is it, by the clocks of this machine. At least once a second, and before every picture.
+    /// The clocks of this machine. Sent at least once a second, and before every frame.
     Tick(Now),
-    /// From the change stream.
-    News(News),
-    /// To something asked.
-    Answer(Answer),
+    Stream(StreamEvent),
+    /// To a request among the effects.
+    Response(Response),
 }
 
-/// What the change stream tells, in the order it happened.
+/// Events of the change stream, in order.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum News {
-    /// A daemon answers. What was known still stands; a snapshot follows.
+pub(crate) enum StreamEvent {
+    /// Connected. Known records stay valid; a snapshot follows.
     Connected {
-        /// Where it listens, for people.
+        /// The daemon's URL.
         server: String,
-        /// The node's name.
         node: String,
-        /// Of the daemon.
+        /// The daemon's version.
         version: String,
     },
-    /// A frame of a snapshot.
     Snapshot {
-        /// The server's clock.
         now: Wall,
-        /// Records, and who was removed.
         users: Vec<Update>,
-        /// Whether users not listed are as they were.
+        /// Whether users that are not listed are unchanged.
         resumed: bool,
-        /// Whether it is the last frame.
+        /// Whether this is the last frame.
         done: bool,
     },
-    /// Users changed.
     Changed {
-        /// The server's clock.
         now: Wall,
-        /// Records, and who was removed.
         users: Vec<Update>,
     },
-    /// The daemon is lost, or not back yet.
+    /// The connection was lost, or a reconnect failed.
     Lost {
-        /// Why, for people.
         why: String,
-        /// When it is tried again.
         retry_in: Duration,
     },
-    /// It won't be tried again unless the operator asks for it.
+    /// Permanent failure: no further attempt unless the operator asks for one.
     Ended {
-        /// Why, for people.
         why: String,
-        /// What to do next, where that is known.
+        /// A suggestion, where there is one.
         next: Option<String>,
     },
 }
 
-/// The answer to an effect.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
-    /// The daemon's numbers, or why there are none.
+pub(crate) enum Response {
     Stats(Result<Box<Stats>, String>),
-    /// How long the daemon took for a question, there and back.
+    /// The round trip time of a REST request.
     RoundTrip(Duration),
-    /// Records as they are now, of users that were asked for.
-    Fresh {
-        /// The server's clock.
+    /// The current records of the requested users.
+    Records {
         now: Wall,
-        /// Never-seen users come as OFFLINE.
+        /// Users never seen are OFFLINE.
         records: Vec<Record>,
     },
-    /// Records that were asked for could not be had: the rows keep their times.
-    NotFresh,
-    /// Why a user is shown so.
+    /// The requested records could not be read: the rows keep their times.
+    RecordsFailed,
     Explained {
-        /// Who.
         user: UserId,
-        /// The explanation, or why there is none.
         result: Result<Box<Explain>, String>,
     },
-    /// Something asked for was done; says what, for people.
+    /// A change was made, with a text for the operator.
     Done(String),
-    /// Something asked for was not done; says what and why, for people.
+    /// A change failed, with a text for the operator.
     Failed(String),
 }

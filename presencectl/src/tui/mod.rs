@@ -1,17 +1,18 @@
-//! The live dashboard: `key`, `message` and `effect` are its edges, `model` its state, `update` what happens, `view` how it looks.
-//! Everything that touches a terminal, a clock or a network is in `terminal`, `link` and `run`, and in nothing else.
+//! The live dashboard. `key`, `message` and `effect` are its interface, `model` its state, `update` the transitions,
+//! `view` the drawing. Only `terminal`, `backend`, `export` and `event_loop` touch a terminal, a clock, a file or a
+//! network.
 
+pub(crate) mod backend;
 pub(crate) mod effect;
+pub(crate) mod event_loop;
 mod export;
 pub(crate) mod geometry;
 pub(crate) mod key;
 pub(crate) mod keymap;
 pub(crate) mod layout;
-pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod model;
-pub(crate) mod once;
-pub(crate) mod run;
+pub(crate) mod snapshot;
 pub(crate) mod terminal;
 pub(crate) mod theme;
 pub(crate) mod update;

@@ -1,47 +1,44 @@
-//! Every colour of the dashboard, and what stands in for it where there is none. A status has a sign beside its colour, the row with the
-//! cursor a mark, the panel with the focus another title: nothing is told by colour alone.
+//! The colours of the dashboard, and their substitutes without colour. A status has a sign, the cursor's row a mark and
+//! the focused panel another title, so no information depends on colour.
 
 use presence::Status;
 use ratatui::style::{Color, Modifier, Style};
 
-/// What the terminal can show.
+/// The terminal's colour support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Palette {
-    /// 256 colours.
+enum ColourDepth {
     Rich,
-    /// The sixteen that every terminal of colour has, as its owner likes them.
+    /// The sixteen colours of the terminal's own palette.
     Sixteen,
-    /// None.
     Plain,
 }
 
-/// The colours. Foregrounds only, readable on dark and on light; what is marked is reversed.
+/// The styles. Only foregrounds are coloured, readable on dark and light backgrounds; selections are reversed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Theme {
-    palette: Palette,
+    palette: ColourDepth,
 }
 
 impl Theme {
-    /// 256 colours.
     pub(crate) const fn rich() -> Self {
-        Self { palette: Palette::Rich }
+        Self {
+            palette: ColourDepth::Rich,
+        }
     }
 
-    /// Sixteen colours.
     pub(crate) const fn sixteen() -> Self {
         Self {
-            palette: Palette::Sixteen,
+            palette: ColourDepth::Sixteen,
         }
     }
 
-    /// No colours.
     pub(crate) const fn plain() -> Self {
         Self {
-            palette: Palette::Plain,
+            palette: ColourDepth::Plain,
         }
     }
 
-    /// What the variables say of the terminal: `NO_COLOR` (no-color.org: if it is not empty), `TERM`, `COLORTERM`.
+    /// From the variables `NO_COLOR` (no-color.org: if not empty), `TERM` and `COLORTERM`.
     pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
         let term = variable("TERM").unwrap_or_default();
@@ -54,13 +51,13 @@ impl Theme {
 
     const fn colour(self, rich: u8, sixteen: Color) -> Style {
         match self.palette {
-            Palette::Rich => Style::new().fg(Color::Indexed(rich)),
-            Palette::Sixteen => Style::new().fg(sixteen),
-            Palette::Plain => Style::new(),
+            ColourDepth::Rich => Style::new().fg(Color::Indexed(rich)),
+            ColourDepth::Sixteen => Style::new().fg(sixteen),
+            ColourDepth::Plain => Style::new(),
         }
     }
 
-    /// A status: green, amber, red, grey.
+    /// Green, amber, red, grey.
     pub(crate) const fn status(self, status: Status) -> Style {
         match status {
             Status::Online => self.colour(29, Color::Green),
@@ -70,34 +67,32 @@ impl Theme {
         }
     }
 
-    /// What matters less.
+    /// Secondary text.
     pub(crate) const fn faint(self) -> Style {
         match self.palette {
-            Palette::Plain => Style::new().add_modifier(Modifier::DIM),
+            ColourDepth::Plain => Style::new().add_modifier(Modifier::DIM),
             _ => self.colour(245, Color::DarkGray),
         }
     }
 
-    /// What matters more.
+    /// Emphasized text.
     pub(crate) const fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// The border of a panel.
     pub(crate) const fn border(self, has_focus: bool) -> Style {
         if has_focus { self.accent() } else { self.faint() }
     }
 
-    /// The title of a panel.
     pub(crate) const fn title(self, has_focus: bool) -> Style {
         match (self.palette, has_focus) {
-            (Palette::Plain, true) => self.strong().add_modifier(Modifier::REVERSED),
+            (ColourDepth::Plain, true) => self.strong().add_modifier(Modifier::REVERSED),
             (_, true) => self.accent().add_modifier(Modifier::BOLD),
             (_, false) => self.strong(),
         }
     }
 
-    /// Keys, carets, sparklines: ours, and no status.
+    /// Keys, carets, sparklines.
     pub(crate) const fn accent(self) -> Style {
         self.colour(32, Color::Cyan)
     }
@@ -107,48 +102,44 @@ impl Theme {
         self.accent().add_modifier(Modifier::BOLD)
     }
 
-    /// The headings of the table.
     pub(crate) const fn heading(self) -> Style {
         self.faint().add_modifier(Modifier::UNDERLINED)
     }
 
-    /// The heading of the column by which the table is sorted.
+    /// The heading of the sort column.
     pub(crate) const fn sorted(self) -> Style {
         self.accent().add_modifier(Modifier::BOLD.union(Modifier::UNDERLINED))
     }
 
-    /// The row with the cursor; what is marked in a menu.
+    /// The row with the cursor; the highlighted entry of a menu.
     pub(crate) const fn marked(self) -> Style {
-        // One bar, whatever stands on it: colours reversed would be patches.
+        // One bar in a single colour: reversed status colours would be patches.
         Style::new()
             .fg(Color::Reset)
             .add_modifier(Modifier::REVERSED)
             .remove_modifier(Modifier::DIM)
     }
 
-    /// The characters that match what is searched.
+    /// Characters that match the search.
     pub(crate) const fn matched(self) -> Style {
         self.colour(170, Color::Magenta)
             .add_modifier(Modifier::BOLD.union(Modifier::UNDERLINED))
     }
 
-    /// All is well.
     pub(crate) const fn good(self) -> Style {
         self.status(Status::Online)
     }
 
-    /// Something is wrong.
     pub(crate) const fn bad(self) -> Style {
         self.colour(167, Color::Red)
             .add_modifier(Modifier::BOLD.union(Modifier::REVERSED))
     }
 
-    /// Something is unusual.
     pub(crate) const fn unusual(self) -> Style {
         self.colour(136, Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
-    /// What lies under something stale.
+    /// Panels with outdated data.
     pub(crate) const fn stale(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
@@ -166,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_gets_as_many_colours_as_it_has_and_none_where_none_is_wanted() {
+    fn the_theme_follows_term_and_no_color() {
         assert_eq!(of(&[("TERM", "xterm-256color")]), Theme::rich());
         assert_eq!(of(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]), Theme::rich());
         assert_eq!(of(&[("TERM", "xterm")]), Theme::sixteen());
@@ -176,7 +167,7 @@ mod tests {
         assert_eq!(of(&[]), Theme::plain());
     }
 
-    /// As WCAG 2 counts it, of colour 16 to 255 of the usual 256.
+    /// Contrast as in WCAG 2, of the colours 16 to 255 of the common 256.
     fn contrast(index: u8, other: f64) -> f64 {
         let steps = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0];
         let channels = match index {
@@ -192,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_is_read_on_black_and_on_white() {
+    fn every_colour_is_readable_on_black_and_on_white() {
         let theme = Theme::rich();
         let mut styles = Status::ALL.map(|status| theme.status(status)).to_vec();
         styles.extend([
@@ -214,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_theme_uses_no_more_colours_than_it_says() {
+    fn a_theme_uses_only_the_colours_of_its_depth() {
         let styles = |theme: Theme| {
             let mut styles: Vec<Style> = Status::ALL.map(|status| theme.status(status)).to_vec();
             for has_focus in [false, true] {

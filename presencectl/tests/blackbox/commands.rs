@@ -1,4 +1,4 @@
-//! What commands send, and what they print.
+//! The requests that commands send, and their output.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use crate::machine::{Machine, SECRET};
 
 const NOW: &str = "2026-11-23T05:02:05.000Z";
 
-/// Echoes records for a query, and a record for a choice.
+/// Responds with the queried records, or with the record of a custom status.
 fn answer(request: &Request) -> Answer {
     if request.line == "PUT /api/user/custom-status" {
         let user = request.header("x-user-id").unwrap_or_else(|| "of-the-token".into());
@@ -24,12 +24,12 @@ fn answer(request: &Request) -> Answer {
 }
 
 #[test]
-fn set_status_is_the_operator_s_word_with_the_secret() {
+fn set_status_with_the_secret_is_by_the_operator() {
     let daemon = FakeDaemon::start(answer);
     let run = Machine::with_daemon(&daemon.address()).run(&["set-status", "dnd", "--user", "利用者"]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
-        (0, "others now see 利用者 as DO_NOT_DISTURB\n")
+        (0, "利用者 is shown as DO_NOT_DISTURB\n")
     );
     let request = &daemon.requests()[0];
     assert_eq!(
@@ -41,7 +41,7 @@ fn set_status_is_the_operator_s_word_with_the_secret() {
 }
 
 #[test]
-fn set_status_is_about_whoever_runs_it_if_nobody_is_named() {
+fn set_status_defaults_to_the_current_account() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     machine.run(&["set-status", "Do-Not-Disturb"]);
@@ -49,7 +49,7 @@ fn set_status_is_about_whoever_runs_it_if_nobody_is_named() {
 }
 
 #[test]
-fn set_status_with_a_token_is_the_user_s_own_word() {
+fn set_status_with_a_token_is_by_the_user() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     let token = machine.private("token", "aaa.bbb.ccc\n");
@@ -142,7 +142,7 @@ fn listed(arguments: &[&str]) -> (Value, usize) {
 }
 
 #[test]
-fn online_pages_through_everyone_or_as_far_as_wanted() {
+fn online_pages_up_to_the_limit() {
     let (all, pages) = listed(&[]);
     assert_eq!(
         (all["users"].as_array().unwrap().len(), all["more"].as_bool(), pages),
@@ -157,14 +157,14 @@ fn online_pages_through_everyone_or_as_far_as_wanted() {
 }
 
 #[test]
-fn online_sorts_everyone_before_it_cuts() {
+fn online_sorts_all_users_before_applying_the_limit() {
     let (latest, pages) = listed(&["--sort", "last-seen", "--limit", "2"]);
     assert_eq!((latest["users"].as_array().unwrap().len(), pages), (2, 3));
     assert_eq!(latest["users"][0]["lastSeen"], "2026-11-23T04:59:00.000Z");
 }
 
 #[test]
-fn online_asks_the_server_to_filter() {
+fn online_filters_on_the_server() {
     let daemon = FakeDaemon::start(listing);
     let machine = Machine::with_daemon(&daemon.address());
     machine.run(&["online", "--status", "dnd", "--prefix", "a&b=/", "--limit", "1"]);
@@ -175,7 +175,7 @@ fn online_asks_the_server_to_filter() {
 }
 
 #[test]
-fn kick_and_forget_name_the_user_in_the_path_whatever_it_is() {
+fn kick_and_forget_encode_the_user_in_the_path() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&["kick", "a/../b%2f", "--yes"]);
@@ -196,7 +196,7 @@ fn kick_and_forget_name_the_user_in_the_path_whatever_it_is() {
 }
 
 #[test]
-fn a_kick_of_somebody_without_sessions_says_how_that_user_is_shown_now() {
+fn a_kick_without_sessions_reports_that_the_user_is_offline() {
     let daemon = FakeDaemon::start(|_| ok(&json!({"ended": 0})));
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&["kick", "alice", "--yes"]);
@@ -204,7 +204,7 @@ fn a_kick_of_somebody_without_sessions_says_how_that_user_is_shown_now() {
         (run.code, run.stdout.as_str()),
         (
             0,
-            "alice is OFFLINE; there was no session to end, and no grace is left\n"
+            "alice is OFFLINE; there was no session, and no grace period remains\n"
         )
     );
     let run = machine.run(&["kick", "alice", "--yes", "-o", "json"]);
@@ -212,7 +212,7 @@ fn a_kick_of_somebody_without_sessions_says_how_that_user_is_shown_now() {
 }
 
 #[test]
-fn where_nobody_can_be_asked_nothing_is_done_without_yes() {
+fn kick_and_forget_without_a_terminal_require_yes() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     for command in ["kick", "forget"] {
@@ -232,7 +232,7 @@ fn a_token_is_one_line_that_names_the_user() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let daemon = FakeDaemon::start(listing);
     let machine = Machine::with_daemon(&daemon.address());
     let mut child = machine.command(&["online"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -243,7 +243,7 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
-fn completions_and_man_pages_know_every_command() {
+fn completions_and_man_pages_contain_every_command() {
     let machine = Machine::new();
     let commands = [
         "set-status",

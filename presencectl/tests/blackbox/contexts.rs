@@ -1,4 +1,4 @@
-//! Named servers, from the first `add` to the last `remove`.
+//! Contexts, from the first `add` to the last `remove`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,7 +37,7 @@ fn a_context_is_added_used_shown_and_removed() {
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!fs::read_to_string(&config).unwrap().contains("another-secret"));
 
-    assert_eq!(machine.run(&["get", "alice"]).code, 3, "adding does not choose");
+    assert_eq!(machine.run(&["get", "alice"]).code, 3, "adding does not select");
     assert_eq!(machine.run(&["--context", "prod", "get", "alice"]).code, 0);
     assert_eq!(machine.run(&["context", "use", "prod"]).code, 0);
     assert_eq!(machine.run(&["set-status", "idle"]).code, 0);
@@ -60,11 +60,7 @@ fn a_context_is_added_used_shown_and_removed() {
 
     assert_eq!(machine.run(&["--context", "local", "get", "alice"]).code, 3);
     assert_eq!(machine.run(&["context", "remove", "prod"]).code, 0);
-    assert_eq!(
-        machine.run(&["get", "alice"]).code,
-        3,
-        "the local daemon is meant again"
-    );
+    assert_eq!(machine.run(&["get", "alice"]).code, 3, "the local daemon is used again");
     assert!(
         daemon
             .requests()
@@ -74,7 +70,7 @@ fn a_context_is_added_used_shown_and_removed() {
 }
 
 #[test]
-fn a_context_must_name_a_server_that_can_be_used() {
+fn a_context_needs_a_usable_server() {
     let machine = Machine::new();
     for arguments in [
         vec!["context", "add", "x"],
@@ -94,7 +90,7 @@ fn a_context_must_name_a_server_that_can_be_used() {
 }
 
 #[test]
-fn the_environment_names_a_server_as_well() {
+fn the_environment_selects_the_server() {
     let daemon =
         FakeDaemon::start(|_| ok(&json!({"now": "2026-11-23T05:00:00.000Z", "users": [record("alice", "IDLE", 1)]})));
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! The doctor finds each trouble, names the fix, and tells scripts by its exit code.
+//! `doctor`: each problem is found with its fix and the exit code.
 
 use serde_json::{Value, json};
 
@@ -61,22 +61,22 @@ fn assert_found(
     change: impl Fn(&mut Value) + Send + Sync + 'static,
     name: &str,
     (code, result): (i32, &str),
-    words: [&str; 2],
+    texts: [&str; 2],
 ) {
     let daemon = with(change);
     let (exit, check) = diagnosed(&Machine::with_daemon(&daemon.address()), name);
     assert_eq!((exit, check["result"].as_str()), (code, Some(result)), "{check}");
-    assert!(check["found"].as_str().unwrap().contains(words[0]), "{check}");
-    assert!(check["fix"].as_str().unwrap().contains(words[1]), "{check}");
+    assert!(check["found"].as_str().unwrap().contains(texts[0]), "{check}");
+    assert!(check["fix"].as_str().unwrap().contains(texts[1]), "{check}");
 }
 
 #[test]
-fn a_healthy_daemon_is_0_and_nothing_fails() {
+fn a_healthy_daemon_has_no_failures_and_exit_code_0() {
     let daemon = with(|_| {});
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&["doctor"]);
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.stdout.ends_with("everything is as it should be\n"), "{run:?}");
+    assert!(run.stdout.ends_with("no problems found\n"), "{run:?}");
     assert_eq!(diagnosed(&machine, "websocket").1["result"], "ok");
     assert!(
         diagnosed(&machine, "proxy").1["found"]
@@ -87,7 +87,7 @@ fn a_healthy_daemon_is_0_and_nothing_fails() {
 }
 
 #[test]
-fn no_daemon_is_3_and_how_to_start_it() {
+fn a_missing_daemon_is_exit_code_3_with_a_fix() {
     let (code, check) = diagnosed(&Machine::new(), "server");
     assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("`presenced`"), "{check}");
@@ -112,7 +112,7 @@ fn a_wrong_secret_is_found() {
 }
 
 #[test]
-fn loose_files_are_found_with_the_commands_that_mend_them() {
+fn files_readable_by_others_are_found_with_the_fix() {
     let daemon = with(|_| {});
     let machine = Machine::with_daemon(&daemon.address());
     chmod(&machine.data_dir(), 0o755);
@@ -132,21 +132,21 @@ fn loose_files_are_found_with_the_commands_that_mend_them() {
     assert_eq!(
         diagnosed(&machine, "reachable").1["result"],
         "ok",
-        "the daemon is checked all the same"
+        "the daemon is still checked"
     );
 }
 
 #[test]
-fn a_store_that_can_not_be_written_is_found() {
+fn a_store_that_is_not_writable_is_found() {
     let broken = |stats: &mut Value| {
         stats["store"]["writable"] = json!(false);
         stats["store"]["error"] = json!("database or disk is full");
     };
-    assert_found(broken, "store", (1, "fail"), ["disk is full", "free the disk"]);
+    assert_found(broken, "store", (1, "fail"), ["disk is full", "free disk space"]);
 }
 
 #[test]
-fn a_daemon_that_is_not_ready_says_why() {
+fn a_daemon_that_is_not_ready_is_reported_with_the_problem() {
     let daemon = FakeDaemon::start(|request| match request.line.as_str() {
         "GET /readyz" => Answer {
             status: 503,
@@ -160,25 +160,25 @@ fn a_daemon_that_is_not_ready_says_why() {
 }
 
 #[test]
-fn too_few_files_for_the_connections_are_found() {
+fn too_few_open_files_are_found() {
     let few = |stats: &mut Value| stats["limits"] = json!({"maxConnections": 50_000, "openFiles": 1024});
     assert_found(few, "limits", (1, "fail"), ["1024 open files", "LimitNOFILE"]);
 }
 
 #[test]
-fn a_clock_that_is_off_is_found() {
+fn a_clock_difference_is_found() {
     let off = |stats: &mut Value| stats["now"] = json!("2020-01-01T00:00:00.000Z");
     assert_found(off, "clock", (1, "fail"), ["behind", "NTP"]);
 }
 
 #[test]
-fn another_version_is_a_warning_and_no_failure() {
+fn a_different_version_is_a_warning() {
     let other = |stats: &mut Value| stats["version"] = json!("9.9.9");
     assert_found(other, "version", (0, "warn"), ["9.9.9", "same release"]);
 }
 
 #[test]
-fn something_else_on_the_port_is_no_daemon() {
+fn another_server_on_the_port_is_detected() {
     let daemon = FakeDaemon::start(|_| Answer {
         status: 200,
         headers: vec![],

@@ -1,4 +1,4 @@
-//! How commands fail: exit codes that scripts rely on, words that help, and secrets that never show.
+//! Failures of commands: exit codes, messages, and that secrets are never printed.
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -7,7 +7,7 @@ use crate::fake_daemon::{Answer, FakeDaemon, ok, problem};
 use crate::machine::{Machine, SECRET, chmod};
 
 #[test]
-fn without_a_daemon_the_answer_is_3_and_how_to_start_one() {
+fn a_missing_daemon_is_exit_code_3_with_a_suggestion() {
     let machine = Machine::new();
     for arguments in [
         vec!["get", "alice"],
@@ -24,7 +24,7 @@ fn without_a_daemon_the_answer_is_3_and_how_to_start_one() {
 }
 
 #[test]
-fn a_daemon_that_has_gone_is_3_as_well() {
+fn a_stopped_daemon_is_exit_code_3() {
     let gone = FakeDaemon::start(|_| ok(&json!({}))).address;
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -43,7 +43,7 @@ fn a_daemon_that_has_gone_is_3_as_well() {
 }
 
 #[test]
-fn the_server_s_no_is_1_and_not_allowed_is_4() {
+fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
     for (status, code, exit) in [
         (401, "unauthenticated", 4),
         (403, "forbidden", 4),
@@ -52,7 +52,7 @@ fn the_server_s_no_is_1_and_not_allowed_is_4() {
         (503, "store_unavailable", 1),
         (500, "a_code_of_a_newer_daemon", 1),
     ] {
-        let daemon = FakeDaemon::start(move |_| problem(status, code, "these very words"));
+        let daemon = FakeDaemon::start(move |_| problem(status, code, "the detail of the problem"));
         let machine = Machine::with_daemon(&daemon.address());
         for arguments in [
             vec!["get", "alice"],
@@ -62,7 +62,7 @@ fn the_server_s_no_is_1_and_not_allowed_is_4() {
             let run = machine.run(&arguments);
             assert_eq!(run.code, exit, "{run:?}");
             assert!(
-                run.stderr.contains("these very words") && run.stderr.contains(code),
+                run.stderr.contains("the detail of the problem") && run.stderr.contains(code),
                 "{run:?}"
             );
             assert_eq!(run.stdout, "");
@@ -71,7 +71,7 @@ fn the_server_s_no_is_1_and_not_allowed_is_4() {
 }
 
 #[test]
-fn wrong_use_is_2_and_asks_nobody() {
+fn a_usage_error_is_exit_code_2_without_a_request() {
     let daemon = FakeDaemon::start(|_| ok(&json!({})));
     let machine = Machine::with_daemon(&daemon.address());
     for arguments in [
@@ -102,14 +102,14 @@ fn wrong_use_is_2_and_asks_nobody() {
 }
 
 #[test]
-fn tls_is_refused_in_words() {
+fn a_tls_url_is_rejected_with_the_reason() {
     let run = Machine::new().run(&["--server", "https://presence.example", "online"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("TLS is not built in yet"), "{run:?}");
+    assert!(run.stderr.contains("TLS is not supported yet"), "{run:?}");
 }
 
 #[test]
-fn a_secret_file_that_others_can_read_is_refused_with_the_fix() {
+fn a_secret_file_others_can_read_is_rejected_with_the_fix() {
     let daemon = FakeDaemon::start(|_| ok(&json!({})));
     let machine = Machine::with_daemon(&daemon.address());
     let secret = machine.path("presenced/secret");
@@ -124,7 +124,7 @@ fn a_secret_file_that_others_can_read_is_refused_with_the_fix() {
 }
 
 #[test]
-fn no_secret_ever_shows() {
+fn secrets_are_never_printed() {
     let daemon = FakeDaemon::start_with_sockets(
         |_| problem(403, "forbidden", "no"),
         |mut socket, _| {
@@ -158,7 +158,7 @@ fn no_secret_ever_shows() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_because_it_would_carry_the_secret_away() {
+fn a_redirect_is_not_followed() {
     let elsewhere = FakeDaemon::start(|_| ok(&json!({})));
     let location = format!("http://{}/api/stats", elsewhere.address());
     let daemon = FakeDaemon::start(move |_| Answer {
@@ -173,7 +173,7 @@ fn a_redirect_is_not_followed_because_it_would_carry_the_secret_away() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_gets_nothing() {
+fn a_proxy_of_the_environment_is_not_used() {
     let proxy = FakeDaemon::start(|_| ok(&json!({})));
     let daemon = FakeDaemon::start(|_| problem(403, "forbidden", "from the daemon itself"));
     let machine = Machine::with_daemon(&daemon.address());
@@ -189,7 +189,7 @@ fn a_proxy_of_the_environment_gets_nothing() {
 }
 
 #[test]
-fn an_answer_that_is_not_presenced_s_is_named_as_such() {
+fn a_response_of_another_server_is_reported_as_such() {
     let daemon = FakeDaemon::start(|_| Answer {
         status: 502,
         headers: vec![("content-type", "text/html".into())],

@@ -1,4 +1,4 @@
-//! The change stream as lines: what is printed, and how it lives through the loss of the daemon.
+//! The output of `events`, and lost connections.
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc::channel;
@@ -25,7 +25,7 @@ fn close(mut socket: Socket, code: u16) {
 }
 
 #[test]
-fn changes_are_lines_for_people() {
+fn changes_are_printed_as_lines() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
         say(
@@ -52,7 +52,7 @@ fn changes_are_lines_for_people() {
 }
 
 #[test]
-fn named_users_are_watched_by_name() {
+fn named_users_are_watched_individually() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         let asked = hear(&mut socket).unwrap();
         assert_eq!(
@@ -83,7 +83,7 @@ fn named_users_are_watched_by_name() {
 }
 
 #[test]
-fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
+fn a_lost_connection_is_reported_and_the_stream_resumes() {
     let (sender, since) = channel();
     let (_daemon, machine) = daemon(move |mut socket, number| {
         sender.send(hear(&mut socket).unwrap()["since"].clone()).unwrap();
@@ -93,7 +93,7 @@ fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
                 &snapshot("1.1", &json!([record("alice", "ONLINE", 1)]), false),
             );
             say(&mut socket, &presence("1.2", &json!([record("alice", "IDLE", 2)])));
-            // The connection just breaks.
+            // The connection is dropped.
         } else {
             say(
                 &mut socket,
@@ -109,16 +109,16 @@ fn a_lost_daemon_is_told_and_the_stream_goes_on_where_it_was() {
     });
     let running = machine.start(&["events"]);
     assert!(running.line().contains("alice  ONLINE → IDLE"));
-    assert!(running.complaint().contains("lost the daemon"));
-    assert!(running.complaint().contains("the daemon is back"));
-    assert!(running.line().contains("bob  OFFLINE → ONLINE"), "what was missed");
-    assert!(running.line().contains("alice  IDLE → ONLINE"), "and what comes");
+    assert!(running.error_line().contains("connection lost"));
+    assert!(running.error_line().contains("reconnected to the daemon"));
+    assert!(running.line().contains("bob  OFFLINE → ONLINE"), "the missed change");
+    assert!(running.line().contains("alice  IDLE → ONLINE"), "the next change");
     assert_eq!(since.recv().unwrap(), Value::Null);
     assert_eq!(since.recv().unwrap(), "1.2");
 }
 
 #[test]
-fn after_a_restart_that_remembers_nothing_the_difference_is_told_and_nothing_else() {
+fn after_a_restart_without_resume_only_differences_are_printed() {
     let (_daemon, machine) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
@@ -136,7 +136,7 @@ fn after_a_restart_that_remembers_nothing_the_difference_is_told_and_nothing_els
 }
 
 #[test]
-fn the_server_s_delay_is_honoured() {
+fn the_servers_reconnect_delay_is_used() {
     let (_daemon, machine) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
@@ -150,27 +150,30 @@ fn the_server_s_delay_is_honoured() {
         }
     });
     let running = machine.start(&["events"]);
-    let told = running.complaint();
-    assert!(told.contains("code 1012") && told.contains("again in 0.3 s"), "{told}");
-    assert!(running.complaint().contains("back"));
+    let reported = running.error_line();
+    assert!(
+        reported.contains("code 1012") && reported.contains("retrying in 0.3 s"),
+        "{reported}"
+    );
+    assert!(running.error_line().contains("reconnected"));
 }
 
 #[test]
-fn a_close_code_that_says_stop_is_obeyed() {
+fn a_permanent_close_code_ends_the_command() {
     for code in [4003, 4008, 4010] {
         let (daemon, machine) = daemon(move |mut socket, _| {
             hear(&mut socket);
             close(socket, code);
         });
-        let (status, _, complaints) = machine.start(&["events"]).end();
+        let (status, _, errors) = machine.start(&["events"]).end();
         assert_eq!(status.code(), Some(1));
-        assert!(complaints.contains(&code.to_string()), "{complaints}");
-        assert_eq!(daemon.requests().len(), 1, "it came back although it was told not to");
+        assert!(errors.contains(&code.to_string()), "{errors}");
+        assert_eq!(daemon.requests().len(), 1, "no reconnect");
     }
 }
 
 #[test]
-fn a_reader_that_leaves_ends_the_stream_quietly_even_if_nothing_happens_any_more() {
+fn a_closed_pipe_ends_the_stream_without_a_change() {
     let (_daemon, machine) = daemon(|mut socket, _| {
         hear(&mut socket);
         say(&mut socket, &snapshot("1.1", &json!([]), false));
@@ -191,11 +194,11 @@ fn a_reader_that_leaves_ends_the_stream_quietly_even_if_nothing_happens_any_more
 }
 
 #[test]
-fn a_token_would_make_the_listener_present_and_is_refused() {
+fn a_token_is_rejected_for_the_change_stream() {
     let (daemon, machine) = daemon(|_, _| {});
     let token = machine.private("token", "a.b.c");
     let run = machine.run(&["events", "--token", token.to_str().unwrap()]);
     assert_eq!(run.code, 4);
-    assert!(run.stderr.contains("would be shown as present"), "{run:?}");
+    assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);
 }

@@ -1,4 +1,4 @@
-//! A daemon that answers what a test tells it to: REST by a function, WebSockets by another. One thread a connection.
+//! A fake daemon: the test provides a function for REST and one for WebSockets. One thread per connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,6 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, accept_hdr};
 
 use crate::machine::DEADLINE;
 
-/// What was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// `GET /api/stats`.
@@ -33,7 +32,6 @@ impl Request {
     }
 }
 
-/// What is answered.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -57,7 +55,7 @@ pub(crate) fn problem(status: u16, code: &str, detail: &str) -> Answer {
     }
 }
 
-/// A record as an internal caller sees it.
+/// A presence record for an internal caller.
 pub(crate) fn record(user: &str, status: &str, revision: u64) -> Value {
     let at = "2026-11-23T05:00:00.000Z";
     json!({"userId": user, "status": status, "since": at, "lastSeen": at, "lastActive": at, "revision": revision,
@@ -72,12 +70,12 @@ pub(crate) struct FakeDaemon {
 }
 
 impl FakeDaemon {
-    /// Answers REST calls.
+    /// Serves REST requests.
     pub(crate) fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_with_sockets(answer, |_, _| {})
     }
 
-    /// Answers REST calls, and plays a part on each WebSocket: given it, and how many there were before.
+    /// Serves REST requests, and runs `play` on each WebSocket with the number of earlier ones.
     pub(crate) fn start_with_sockets(
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         play: impl Fn(Socket, usize) + Send + Sync + 'static,
@@ -114,7 +112,6 @@ impl FakeDaemon {
         self.address.to_string()
     }
 
-    /// What was asked so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -192,12 +189,12 @@ fn upgrade(stream: TcpStream, kept: &Mutex<Vec<Request>>) -> Option<Socket> {
     Some(socket)
 }
 
-/// Sends a message; that nobody listens any more is the test's to notice.
+/// Sends a message; errors are ignored.
 pub(crate) fn say(socket: &mut Socket, message: &Value) {
     let _ = socket.send(Message::text(message.to_string()));
 }
 
-/// The next message; none when the connection is over.
+/// The next message; `None` when the connection is closed.
 pub(crate) fn hear(socket: &mut Socket) -> Option<Value> {
     loop {
         match socket.read() {
@@ -214,7 +211,6 @@ pub(crate) fn snapshot(cursor: &str, users: &Value, resumed: bool) -> Value {
            "resumed": resumed, "done": true})
 }
 
-/// A change.
 pub(crate) fn presence(cursor: &str, users: &Value) -> Value {
     json!({"type": "presence", "cursor": cursor, "now": "2026-11-23T05:00:02.000Z", "users": users})
 }

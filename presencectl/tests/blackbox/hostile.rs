@@ -1,11 +1,11 @@
-//! Text of users and servers, through every format, judged by the raw bytes that reach the terminal or the file.
+//! Hostile text of users and servers in every format, checked in the raw output.
 
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{FakeDaemon, Request, hear, ok, presence, problem, record, say, snapshot};
 use crate::machine::Machine;
 
-/// Ids that the daemon allows: no control characters, but everything else.
+/// Ids that the daemon accepts: no control characters, but everything else.
 const IDS: [&str; 14] = [
     "=HYPERLINK(\"http://evil\",\"x\")",
     "+1",
@@ -49,7 +49,7 @@ fn answer(request: &Request) -> crate::fake_daemon::Answer {
     ok(&json!({"now": now, "users": users(), "next": null, "counts": {"ONLINE": 14, "IDLE": 0, "DO_NOT_DISTURB": 0}}))
 }
 
-/// Nothing in it acts on a terminal or hides, and lines end with `\n` alone.
+/// Checks for hostile characters; lines end with `\n` alone.
 fn assert_harmless(text: &str) {
     let hostile = |c: char| {
         (c.is_control() && c != '\n')
@@ -59,7 +59,7 @@ fn assert_harmless(text: &str) {
 }
 
 #[test]
-fn no_format_of_any_command_lets_a_user_s_text_act() {
+fn every_format_of_every_command_escapes_user_text() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     for format in ["table", "json", "ndjson", "csv"] {
@@ -75,7 +75,7 @@ fn no_format_of_any_command_lets_a_user_s_text_act() {
 }
 
 #[test]
-fn json_reads_back_as_the_ids_that_were_there() {
+fn json_ids_read_back_unchanged() {
     let daemon = FakeDaemon::start(answer);
     let machine = Machine::with_daemon(&daemon.address());
     let document: Value = serde_json::from_str(&machine.run(&["-o", "json", "online"]).stdout).unwrap();
@@ -96,7 +96,7 @@ fn json_reads_back_as_the_ids_that_were_there() {
 }
 
 #[test]
-fn csv_has_a_row_for_each_user_and_no_formula() {
+fn csv_has_a_row_per_user_and_no_formula() {
     let daemon = FakeDaemon::start(answer);
     let run = Machine::with_daemon(&daemon.address()).run(&["-o", "csv", "online"]);
     let rows: Vec<_> = run.stdout.lines().map(csv_fields).collect();
@@ -111,7 +111,7 @@ fn csv_has_a_row_for_each_user_and_no_formula() {
     assert_eq!(rows[7][0], IDS[6]);
 }
 
-/// A reader as strict as RFC 4180.
+/// A strict parser of RFC 4180.
 fn csv_fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
@@ -133,7 +133,7 @@ fn csv_fields(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn errors_repeat_nobody_s_control_characters() {
+fn error_messages_escape_control_characters() {
     let daemon = FakeDaemon::start(|_| problem(400, "invalid_value", "bad \u{1b}]0;title\u{7}\u{202e} thing\nnext"));
     let machine = Machine::with_daemon(&daemon.address());
     for arguments in [
@@ -154,7 +154,7 @@ fn errors_repeat_nobody_s_control_characters() {
 }
 
 #[test]
-fn the_stream_of_changes_is_as_safe_as_the_tables() {
+fn the_change_stream_escapes_user_text() {
     for format in ["table", "json", "ndjson", "csv"] {
         let daemon = FakeDaemon::start_with_sockets(answer, |mut socket, _| {
             hear(&mut socket);

@@ -1,4 +1,4 @@
-//! A machine of its own for each test: a home, a data directory, and the binary run in it with nothing else around.
+//! An isolated environment for each test: a home, a data directory, and the binary with a clean environment.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than anything here takes; whoever waits so long fails.
+/// Fails a test that waits longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// The internal secret of the fake daemon.
 pub(crate) const SECRET: &str = "the-internal-secret-0123456789";
@@ -18,7 +18,7 @@ pub(crate) struct Machine {
     directory: tempfile::TempDir,
 }
 
-/// What a run of the binary left.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -27,7 +27,7 @@ pub(crate) struct Run {
 }
 
 impl Machine {
-    /// Nothing runs here.
+    /// Without a daemon.
     pub(crate) fn new() -> Self {
         let machine = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -37,7 +37,7 @@ impl Machine {
         machine
     }
 
-    /// The data directory of a daemon at this address.
+    /// With the data directory of a daemon at this address.
     pub(crate) fn with_daemon(address: &str) -> Self {
         let machine = Self::new();
         machine.private("presenced/address", &format!("http://{address}\n"));
@@ -54,7 +54,7 @@ impl Machine {
         self.directory.path().join(name)
     }
 
-    /// A file for its owner alone.
+    /// A file with mode 0600.
     pub(crate) fn private(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
@@ -83,7 +83,7 @@ impl Machine {
 
     pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Run {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-        // Who refuses before it reads is gone by now.
+        // A command that fails early does not read it.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         read(child)
     }
@@ -92,7 +92,7 @@ impl Machine {
         let mut child = self.command(arguments).spawn().unwrap();
         Running {
             lines: lines(child.stdout.take().unwrap()),
-            complaints: lines(child.stderr.take().unwrap()),
+            errors: lines(child.stderr.take().unwrap()),
             child,
         }
     }
@@ -111,11 +111,11 @@ fn read(child: Child) -> Run {
     }
 }
 
-/// A run that has not ended; killed when the test is over.
+/// A running command; killed on drop.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    complaints: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Running {
@@ -125,19 +125,19 @@ impl Running {
     }
 
     /// The next line of stderr.
-    pub(crate) fn complaint(&self) -> String {
-        self.complaints.recv_timeout(DEADLINE).unwrap()
+    pub(crate) fn error_line(&self) -> String {
+        self.errors.recv_timeout(DEADLINE).unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for the end. Stdout is read until then, so the process is never stuck.
+    /// Waits for the end. Stdout is read until then, so the process never blocks.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         let rest: Vec<_> = self.lines.iter().collect();
-        let complaints: Vec<_> = self.complaints.iter().collect();
-        (self.child.wait().unwrap(), rest, complaints.join("\n"))
+        let errors: Vec<_> = self.errors.iter().collect();
+        (self.child.wait().unwrap(), rest, errors.join("\n"))
     }
 }
 

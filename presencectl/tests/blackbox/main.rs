@@ -1,5 +1,5 @@
-//! `presencectl` as its users meet it: the real binary, its exit codes, and the bytes it prints, against a tiny fake
-//! daemon that says what the test wants. What needs the real daemon is in the workspace's own test crate.
+//! Black-box tests of `presencectl`: the binary, its exit codes and its output, against a fake daemon. Tests that need
+//! the real daemon are in the workspace's test crate.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests and what they are made of")]
 
 mod commands;

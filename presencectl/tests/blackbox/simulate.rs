@@ -1,4 +1,4 @@
-//! Simulated people come, do things, and go for good.
+//! Simulated users connect, act and disconnect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -19,8 +19,9 @@ fn stats() -> Value {
            "limits": {"maxConnections": 100, "openFiles": 20000}})
 }
 
-/// Answers what a person asks; gives the close code, none if the connection just broke.
-fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
+/// Serves one simulated user and records the close code, `None` if the connection was dropped. The code is recorded before
+/// the close is answered, which the client waits for: so it is there when the run has ended.
+fn serve(mut socket: Socket, revisions: &AtomicU64, ends: &Ends) {
     loop {
         match socket.read() {
             Ok(Message::Text(text)) => {
@@ -36,17 +37,18 @@ fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
                 }
             }
             Ok(Message::Close(frame)) => {
+                ends.lock().unwrap().push(frame.map(|frame| frame.code.into()));
                 let _ = socket.flush();
-                return frame.map(|frame| frame.code.into());
+                return;
             }
             Ok(_) => {}
-            Err(_) => return None,
+            Err(_) => return ends.lock().unwrap().push(None),
         }
     }
 }
 
 #[test]
-fn people_live_are_measured_and_leave_nobody_behind() {
+fn simulated_users_are_measured_and_all_disconnect() {
     let (daemon, ends, _welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&[
@@ -61,24 +63,29 @@ fn people_live_are_measured_and_leave_nobody_behind() {
         "json",
     ]);
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(run.stderr, "", "no progress bar where there is no terminal");
-    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(run.stderr, "", "no progress bar without a terminal");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
-        (&told["v"], &told["ok"], &told["users"], &told["errorCount"]),
+        (
+            &document["v"],
+            &document["ok"],
+            &document["users"],
+            &document["errorCount"]
+        ),
         (&json!(1), &json!(true), &json!(10), &json!(0))
     );
-    assert!(told["changes"].as_u64().unwrap() > 5, "{told}");
-    assert!(told["changeToAck"]["count"].as_u64().unwrap() > 5, "{told}");
-    assert!(told["connect"]["p99Ms"].as_f64().unwrap() > 0.0, "{told}");
-    let connects = told["connects"].as_u64().unwrap();
+    assert!(document["changes"].as_u64().unwrap() > 5, "{document}");
+    assert!(document["changeToAck"]["count"].as_u64().unwrap() > 5, "{document}");
+    assert!(document["connect"]["p99Ms"].as_f64().unwrap() > 0.0, "{document}");
+    let connects = document["connects"].as_u64().unwrap();
     let sockets = daemon
         .requests()
         .iter()
         .filter(|request| request.line == "GET /ws")
         .count() as u64;
-    assert_eq!(sockets, connects, "nobody comes only to try");
+    assert_eq!(sockets, connects, "no connection is made only as a test");
     let clean = ends.lock().unwrap().iter().filter(|end| **end == Some(1000)).count();
-    assert!(clean >= 5, "{clean} of {connects} said goodbye");
+    assert!(clean >= 5, "{clean} of {connects} closed cleanly");
     for request in daemon.requests().iter().filter(|request| request.line == "GET /ws") {
         assert!(
             request.header("authorization").unwrap().starts_with("Bearer "),
@@ -88,7 +95,7 @@ fn people_live_are_measured_and_leave_nobody_behind() {
 }
 
 #[test]
-fn an_interrupted_simulation_still_says_goodbye_and_tells() {
+fn an_interrupted_simulation_disconnects_and_reports() {
     let (daemon, ends, welcomed) = daemon_that_counts();
     let machine = Machine::with_daemon(&daemon.address());
     let running = machine.start(&[
@@ -102,7 +109,7 @@ fn an_interrupted_simulation_still_says_goodbye_and_tells() {
         "-o",
         "json",
     ]);
-    // Everybody is there once five have been welcomed.
+    // All users are connected after five welcomes.
     for _ in 0..5 {
         welcomed.recv_timeout(DEADLINE).unwrap();
     }
@@ -124,20 +131,19 @@ fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
         |_| ok(&stats()),
         move |socket, _| {
             sender.send(()).unwrap();
-            let end = serve(socket, &revisions);
-            kept.lock().unwrap().push(end);
+            serve(socket, &revisions, &kept);
         },
     );
     (daemon, ends, welcomed)
 }
 
 #[test]
-fn too_many_errors_make_the_run_fail() {
+fn too_many_errors_fail_the_run() {
     let daemon = FakeDaemon::start_with_sockets(
         |_| ok(&stats()),
         |mut socket, number| {
             if number == 0 {
-                serve(socket, &AtomicU64::new(1));
+                serve(socket, &AtomicU64::new(1), &Ends::default());
             } else {
                 let _ = socket.close(None);
             }
@@ -145,13 +151,13 @@ fn too_many_errors_make_the_run_fail() {
     );
     let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.stdout.contains("which is too much"), "{run:?}");
+    assert!(run.stdout.contains("above the limit of 1 %"), "{run:?}");
 }
 
 #[test]
-fn more_people_than_the_daemon_takes_are_refused_before_the_first_comes() {
+fn more_users_than_the_connection_limit_are_rejected() {
     let daemon = FakeDaemon::start(|_| ok(&stats()));
     let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("room for 100 people"), "{run:?}");
+    assert!(run.stderr.contains("allows 100 simulated users"), "{run:?}");
 }

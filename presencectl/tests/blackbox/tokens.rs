@@ -1,4 +1,4 @@
-//! Development tokens, verified as a daemon would. The keys in `keys/` are for this test and for nothing else.
+//! Development tokens, verified as a daemon does. The keys in `keys/` are for this test only.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Value {
 }
 
 #[test]
-fn without_a_key_named_the_local_daemon_s_signs() {
+fn the_local_daemons_key_is_the_default() {
     let run = Machine::with_daemon("127.0.0.1:1").run(&["token", "利用者", "--ttl", "90s"]);
     let claims = claims(
         &run.stdout,
@@ -27,7 +27,7 @@ fn without_a_key_named_the_local_daemon_s_signs() {
 }
 
 #[test]
-fn a_private_key_signs_with_the_algorithm_it_is_for() {
+fn a_private_key_signs_with_the_algorithm_of_its_type() {
     let machine = Machine::new();
     for (private, public, algorithm) in [
         (
@@ -67,7 +67,7 @@ fn a_private_key_signs_with_the_algorithm_it_is_for() {
 }
 
 #[test]
-fn keys_that_can_not_sign_are_refused_with_the_reason() {
+fn keys_that_can_not_sign_are_rejected_with_the_reason() {
     let machine = Machine::new();
     for (text, word) in [
         (include_str!("keys/ed.public.pem"), "public key"),
@@ -82,7 +82,7 @@ fn keys_that_can_not_sign_are_refused_with_the_reason() {
 }
 
 #[test]
-fn the_key_beside_the_secret_file_in_use_signs_before_the_local_one() {
+fn the_key_next_to_the_secret_file_precedes_the_local_one() {
     let machine = Machine::with_daemon("127.0.0.1:1");
     std::fs::create_dir(machine.path("other")).unwrap();
     let secret = machine.private("other/secret", "some-other-secret");

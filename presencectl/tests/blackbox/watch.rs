@@ -1,4 +1,4 @@
-//! `watch` where there is no terminal: what it refuses, and the one picture that it prints.
+//! `watch` without a terminal: errors, and the snapshot.
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -6,9 +6,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use crate::fake_daemon::{FakeDaemon, Request, hear, problem, record, say, snapshot};
 use crate::machine::Machine;
 
-/// Answers no question, and tells of alice.
+/// A daemon with alice that rejects every request.
 fn of_alice() -> FakeDaemon {
-    let refuse = |_: &Request| problem(503, "store_unavailable", "these very words");
+    let refuse = |_: &Request| problem(503, "store_unavailable", "the detail of the problem");
     FakeDaemon::start_with_sockets(refuse, |mut socket, _| {
         assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
         say(
@@ -20,7 +20,7 @@ fn of_alice() -> FakeDaemon {
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_use_instead() {
+fn watch_without_a_terminal_suggests_alternatives() {
     let daemon = of_alice();
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&["watch"]);
@@ -38,7 +38,7 @@ fn without_a_terminal_it_says_what_to_use_instead() {
 }
 
 #[test]
-fn a_token_would_make_the_watcher_present_so_it_is_not_used() {
+fn a_token_is_rejected_for_the_dashboard() {
     let daemon = of_alice();
     let machine = Machine::with_daemon(&daemon.address());
     let token = machine.private("token", "a-token");
@@ -53,7 +53,7 @@ fn a_token_would_make_the_watcher_present_so_it_is_not_used() {
 }
 
 #[test]
-fn a_daemon_that_refuses_or_is_not_there_ends_it_as_any_command() {
+fn an_unreachable_daemon_is_exit_code_3() {
     let run = Machine::new().run(&["watch", "--once"]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -76,7 +76,7 @@ fn a_daemon_that_refuses_or_is_not_there_ends_it_as_any_command() {
 }
 
 #[test]
-fn one_picture_is_plain_text_as_large_as_the_variables_say_with_no_blanks_at_its_ends() {
+fn a_snapshot_is_plain_text_of_the_size_of_the_variables() {
     let daemon = of_alice();
     let machine = Machine::with_daemon(&daemon.address());
     for (columns, lines) in [(100, 30), (60, 12)] {
@@ -97,13 +97,13 @@ fn one_picture_is_plain_text_as_large_as_the_variables_say_with_no_blanks_at_its
 }
 
 #[test]
-fn one_picture_opens_on_a_user_and_tells_what_can_t_be_told() {
+fn a_snapshot_of_a_user_shows_errors() {
     let daemon = of_alice();
     let machine = Machine::with_daemon(&daemon.address());
     let run = machine.run(&["watch", "--once", "--user", "bob"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
-        run.stdout.contains("bob") && run.stdout.contains("these very words"),
+        run.stdout.contains("bob") && run.stdout.contains("the detail of the problem"),
         "{}",
         run.stdout
     );

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::strict;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use presence::user_id::USER_ID_MAX_BYTES;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::rest::PAGE_MAX_RECORDS;
 use presence::{Status, UserId};
 

@@ -24,7 +24,7 @@ use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use presence::Mono;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use prometheus_client::registry::Registry;
 
 pub(crate) use metrics::ApiMetrics;
@@ -34,7 +34,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineError};
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 use crate::server::{Admission, ApiError, ConnectionLimit};
 
 /// The state that all handlers share.
@@ -79,27 +79,27 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(
             routes::CUSTOM_STATUS,
             put(handlers::set_custom_status)
-                .delete(handlers::forget_user)
+                .delete(handlers::forget)
                 .options(cors::preflight),
         )
-        .route(routes::CUSTOM_STATUS_OF, get(handlers::custom_status))
-        .route(routes::REPORT, put(handlers::put_report).delete(handlers::forget_user))
-        .route(routes::USER, delete(handlers::forget_user))
+        .route(routes::CUSTOM_STATUS_OF, get(handlers::get_custom_status))
+        .route(routes::REPORT, put(handlers::put_report).delete(handlers::forget))
+        .route(routes::USER, delete(handlers::forget))
         .route(routes::LISTING, get(handlers::list_present))
         .route(
             routes::QUERY,
             post(handlers::query_records)
-                .get(handlers::record)
+                .get(handlers::get_record)
                 .options(cors::preflight),
         )
-        .route(routes::RECORD, get(handlers::record).options(cors::preflight))
+        .route(routes::RECORD, get(handlers::get_record).options(cors::preflight))
         .route(routes::EXPLAIN, get(handlers::explain))
-        .route(routes::SESSIONS, delete(handlers::end_sessions))
+        .route(routes::SESSIONS, delete(handlers::kick))
         .route(routes::STATS, get(handlers::stats))
         .route(routes::HEALTH, get(handlers::health))
         .route(routes::READY, get(handlers::ready));
     let router = match metrics_at {
-        MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape)),
+        MetricsAt::MainListener => router.route(routes::METRICS, get(handlers::scrape_metrics)),
         MetricsAt::OwnListener => router,
     };
     let ws = ws.layer(from_fn_with_state(Arc::clone(&state), middleware::limit_handshakes));
@@ -114,7 +114,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
 /// The router of a separate metrics listener.
 pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
     Router::new()
-        .route(routes::METRICS, get(handlers::scrape))
+        .route(routes::METRICS, get(handlers::scrape_metrics))
         .with_state(state)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

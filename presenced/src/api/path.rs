@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use presence::UserId;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 
 use super::AppState;
 use super::percent::{self, Plus};

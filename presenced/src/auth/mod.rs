@@ -2,11 +2,11 @@
 //! Everything is decided from the peer's address, the headers and a time that is an argument. Nothing here reads a file,
 //! counts failures (`server::admission` does) or authorizes calls (`api::caller` does).
 
+mod allowed_origins;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod jwt;
 mod origin;
-mod pages;
 mod pem;
 mod proxies;
 mod secrets;
@@ -17,11 +17,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::{InvalidUserId, UserId, Wall};
 
+use self::allowed_origins::Pages;
 use self::jwt::{Claimed, Tokens};
-use self::pages::Pages;
 use self::proxies::Proxies;
 use self::secrets::Secrets;
 

@@ -11,7 +11,7 @@ pub(crate) struct Alone {
     /// The node as a list of one, to be shared by rows of the store.
     own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
-    /// Everything told before this run lies at or below it, if the previous run did not end cleanly.
+    /// At or above every revision published before this run, if the previous run did not stop cleanly.
     floor: Revision,
 }
 
@@ -46,8 +46,8 @@ impl Alone {
         Arc::clone(&self.own_nodes)
     }
 
-    /// The revision at which to show what was stored: after a crash above everything told before it, because what was
-    /// told last may not have reached the disk, and a receiver drops what is older than what it has.
+    /// The revision at which to show what was stored: after a crash above everything published before it,
+    /// because the last changes may not have reached the disk, and clients drop records older than those they have.
     pub(crate) fn restored(&self, stored: Revision) -> Revision {
         if stored == Revision::NEVER {
             stored
@@ -79,7 +79,7 @@ mod tests {
     const CEILING: u64 = 1_000_000;
 
     #[test]
-    fn after_a_crash_everything_is_told_above_what_was_told_before_it() {
+    fn revisions_after_a_crash_are_above_those_before() {
         let crashed = Alone::new("here", CEILING, false);
         assert_eq!(crashed.restored(Revision::new(5)), Revision::new(CEILING));
         assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_clean_end_everything_is_told_as_it_was() {
+    fn revisions_after_a_clean_stop_continue() {
         let clean = Alone::new("here", CEILING, true);
         assert_eq!(clean.restored(Revision::new(5)), Revision::new(5));
         assert!(clean.next_revision(Revision::new(5), Wall::from_millis(0)) > Revision::new(CEILING));

@@ -19,7 +19,7 @@ pub(crate) struct NodeContribution {
 
 /// How this node shares its users with others.
 pub(crate) enum Cluster {
-    /// With nobody.
+    /// A single node.
     Alone(Alone),
 }
 
@@ -52,14 +52,14 @@ impl Cluster {
         }
     }
 
-    /// What other nodes contribute to a user that comes into memory.
+    /// What other nodes contribute to a user that is loaded into memory.
     pub(crate) fn contributions_of(&self, _user: &UserId) -> Vec<NodeContribution> {
         match self {
             Self::Alone(_) => Vec::new(),
         }
     }
 
-    /// Whether a user that is not in memory may be present: then what the store knows does not suffice to say OFFLINE.
+    /// Whether a user that is not in memory may be present on another node: then it is not simply OFFLINE.
     pub(crate) fn may_be_present_elsewhere(&self, _user: &UserId) -> bool {
         match self {
             Self::Alone(_) => false,

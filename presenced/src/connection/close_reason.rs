@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use presence::EndReason;
-use presence::wire::close;
+use presence::wire::close_code;
 
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// When a client that read too slowly should reconnect.
 const TOO_SLOW_RETRY: Duration = Duration::from_secs(5);
@@ -60,9 +60,9 @@ impl CloseReason {
     /// One reason for each pair of [`Self::reason_label`] and [`Self::code_label`].
     pub(crate) const ALL_LABELS: [Self; 17] = [
         Self::ByClient(None),
-        Self::ByClient(Some(close::NORMAL)),
-        Self::ByClient(Some(close::GOING_AWAY)),
-        Self::ByClient(Some(close::PROTOCOL_ERROR)),
+        Self::ByClient(Some(close_code::NORMAL)),
+        Self::ByClient(Some(close_code::GOING_AWAY)),
+        Self::ByClient(Some(close_code::PROTOCOL_ERROR)),
         Self::Lost,
         Self::PingTimeout,
         Self::TooSlow,
@@ -106,7 +106,7 @@ impl CloseReason {
     /// How the session ends.
     pub(crate) const fn end_reason(self) -> EndReason {
         match self {
-            Self::ByClient(None | Some(close::NORMAL)) => EndReason::Closed,
+            Self::ByClient(None | Some(close_code::NORMAL)) => EndReason::Closed,
             Self::ByClient(Some(_)) => EndReason::Left,
             Self::Lost | Self::PingTimeout => EndReason::Lost,
             Self::Kicked | Self::Forgotten => EndReason::Kicked,
@@ -145,7 +145,7 @@ impl CloseReason {
     /// The value of the metric label `reason`.
     pub(crate) fn reason_label(self) -> &'static str {
         match self {
-            Self::ByClient(None | Some(close::NORMAL)) => "closed",
+            Self::ByClient(None | Some(close_code::NORMAL)) => "closed",
             Self::ByClient(Some(_)) => "left",
             _ => self.goodbye().unwrap_or("lost"),
         }
@@ -154,7 +154,9 @@ impl CloseReason {
     /// The value of the metric label `code`. Clients choose among thousands of codes, so only the usual two are told apart.
     pub(crate) fn code_label(self) -> Cow<'static, str> {
         match self {
-            Self::ByClient(Some(code)) if code != close::NORMAL && code != close::GOING_AWAY => "other".into(),
+            Self::ByClient(Some(code)) if code != close_code::NORMAL && code != close_code::GOING_AWAY => {
+                "other".into()
+            }
             _ => self.close_code().map_or("none".into(), |code| code.to_string().into()),
         }
     }
@@ -164,34 +166,39 @@ impl CloseReason {
             Self::ByClient(_) | Self::Lost | Self::PingTimeout => return None,
             Self::TooSlow => {
                 let text = Limit::WriteTimeout.text();
-                (close::TOO_SLOW, "too_slow", text, Some(TOO_SLOW_RETRY))
+                (close_code::TOO_SLOW, "too_slow", text, Some(TOO_SLOW_RETRY))
             }
-            Self::TokenExpired => (close::EXPIRED, "expired", "token expired", Some(Duration::ZERO)),
-            Self::LimitExceeded(limit) => (close::ABUSIVE, "abusive", limit.text(), None),
-            Self::Kicked => (close::KICKED, "kicked", "sessions ended by an operator", None),
-            Self::Forgotten => (close::FORGOTTEN, "forgotten", "user forgotten by an operator", None),
-            Self::Draining { retry_after } => (close::RESTART, "restart", "server restarting", Some(retry_after)),
+            Self::TokenExpired => (close_code::EXPIRED, "expired", "token expired", Some(Duration::ZERO)),
+            Self::LimitExceeded(limit) => (close_code::ABUSIVE, "abusive", limit.text(), None),
+            Self::Kicked => (close_code::KICKED, "kicked", "sessions ended by an operator", None),
+            Self::Forgotten => (
+                close_code::FORGOTTEN,
+                "forgotten",
+                "user forgotten by an operator",
+                None,
+            ),
+            Self::Draining { retry_after } => (close_code::RESTART, "restart", "server restarting", Some(retry_after)),
             Self::ProtocolError => (
-                close::PROTOCOL_ERROR,
+                close_code::PROTOCOL_ERROR,
                 "protocol_error",
                 "WebSocket protocol error",
                 None,
             ),
-            Self::InvalidUtf8 => (close::INVALID_TEXT, "invalid_text", "text is not UTF-8", None),
+            Self::InvalidUtf8 => (close_code::INVALID_TEXT, "invalid_text", "text is not UTF-8", None),
             Self::MessageTooLong => {
                 let text = Limit::MessageSize.text();
-                (close::MESSAGE_TOO_LONG, "message_too_long", text, None)
+                (close_code::MESSAGE_TOO_LONG, "message_too_long", text, None)
             }
             Self::TooManySessions => {
                 let text = Limit::Sessions.text();
                 (
-                    close::TOO_MANY_SESSIONS,
+                    close_code::TOO_MANY_SESSIONS,
                     "too_many_sessions",
                     text,
                     Some(TOO_MANY_SESSIONS_RETRY),
                 )
             }
-            Self::Internal => (close::INTERNAL, "internal", "internal error", Some(INTERNAL_RETRY)),
+            Self::Internal => (close_code::INTERNAL, "internal", "internal error", Some(INTERNAL_RETRY)),
         };
         Some(ServerClose {
             code,

@@ -1,4 +1,4 @@
-//! The end of the daemon, as its connections learn of it: all at once, and each with a moment of its own to come back.
+//! Draining: all connections learn at once that the daemon stops, and each client gets a jittered delay to reconnect.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Drain {
         self.begins.notified()
     }
 
-    /// When a client should come back: spread by its session, so that no chance is needed.
+    /// The reconnect delay of a client, spread by its session id, so that no randomness is needed.
     pub(super) fn delay_of(&self, id: SessionId) -> Duration {
         const EARLIEST: Duration = Duration::from_millis(500);
         let spread = u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_come_back_one_by_one_and_within_the_spread() {
+    fn reconnect_delays_are_spread_over_the_interval() {
         let drain = Drain::new(Duration::from_secs(10));
         let delays: BTreeSet<Duration> = (1..=1000).map(|id| drain.delay_of(SessionId(id))).collect();
         assert!(delays.len() > 900, "{} different ones", delays.len());

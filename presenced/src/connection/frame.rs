@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_every_length_as_it_was_sent() {
+    fn frames_of_every_length_are_decoded_by_a_client() {
         for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
             let text = "x".repeat(length);
             assert_eq!(

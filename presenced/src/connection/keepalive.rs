@@ -9,7 +9,7 @@ use presence::{Mono, Now};
 use super::Connection;
 use super::close_reason::CloseReason;
 use super::frame::Opcode;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// The intervals and timeouts of every keepalive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! One WebSocket connection as everyone but its own task sees it: who it is, what is still to be sent, and the reason to
-//! close it, if there is one. No rule of presence lives here, and no record is encoded here: the engine's delivery does.
+//! One WebSocket connection, as shared between its task, the delivery and the timers: its user, what is still to be sent,
+//! and the reason to close it, if there is one. No rule of presence lives here, and no record is encoded here: the engine's delivery does.
 
 pub(crate) mod close_reason;
 pub(crate) mod drain;
@@ -37,7 +37,7 @@ pub(crate) type ArmConnection = dyn Fn(&Arc<Connection>, Mono) + Send + Sync;
 /// What all connections share.
 pub(crate) struct ConnectionContext {
     pub(crate) clock: Arc<Clock>,
-    /// Where a connection goes that is still to be sent something.
+    /// Connections that wait for a turn of the delivery.
     pub(crate) ready: Arc<Ready>,
     pub(crate) arm: Box<ArmConnection>,
     pub(crate) keepalive: KeepaliveOptions,
@@ -140,7 +140,7 @@ impl Connection {
         &self.outbox
     }
 
-    /// Whether so much waits to be sent that nothing more should be read. The task that asks is woken when it is gone.
+    /// Whether so much waits to be sent that nothing more should be read. The calling task is woken when the backlog is sent.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.outbox.lock().pause_reading()
     }
@@ -156,7 +156,7 @@ impl Connection {
     }
 
     /// The connection's task awaits this in its loop, always: it writes what waits once the socket has room, and returns
-    /// when there is a reason to close or the backlog is gone. Cancel safe.
+    /// when there is a reason to close or the backlog is sent. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
         // Made before the look at the flag, so that a drain which begins in between is not missed.
         let drain = self.context.drain.begins();

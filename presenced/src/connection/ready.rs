@@ -1,5 +1,5 @@
-//! The queue between those who change state and the one thread that delivers: connections that must be told something and
-//! whose sockets are free. Each is in it at most once, so its bound is the number of connections.
+//! The ready queue between the callers that change users and the one thread that delivers: connections that have something
+//! to be sent and whose sockets are free. Each is in it at most once, so its bound is the number of connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::clock::Clock;
 /// Connections to deliver to.
 pub(crate) struct Ready {
     clock: Arc<Clock>,
-    state: Mutex<State>,
+    state: Mutex<ReadyState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadyState {
     conns: Vec<Arc<Connection>>,
     /// Since when the first of them waits, as time since the start of the process.
     since: Duration,
@@ -62,6 +62,12 @@ impl Ready {
             self.changed.wait(&mut state);
         }
         Some((std::mem::take(&mut state.conns), state.since))
+    }
+
+    /// Takes what is there, without waiting.
+    #[cfg(test)]
+    pub(crate) fn try_take(&self) -> Vec<Arc<Connection>> {
+        std::mem::take(&mut self.state.lock().conns)
     }
 
     /// Ends the delivery thread once nothing is left.

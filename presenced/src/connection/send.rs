@@ -1,6 +1,6 @@
-//! Sending: the only place that writes to a client's socket. Whoever has something to send writes it straight to the
+//! Sending: the only place that writes to a client's socket. A caller with something to send writes it straight to the
 //! socket if that is free; what the socket does not take is kept, and the connection's task writes it when there is room.
-//! Nobody waits, and no task is woken for a delivery.
+//! No caller waits, and no task is woken for a delivery.
 
 use std::io;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     /// A user that the connection watches changed. Whether that was conflated with an earlier change; `ready` collects the
-    /// connections that the delivery must be told of.
+    /// connections that must be put into the ready queue.
     pub(crate) fn mark_dirty(
         self: &Arc<Self>,
         pin: impl FnOnce() -> UserPin,
@@ -50,7 +50,7 @@ impl Connection {
         marked == Marked::Conflated
     }
 
-    /// Ends a turn of the delivery with the frame it made (empty, if there was nothing to tell). How many changes were
+    /// Ends a turn of the delivery with the frame it made (empty, if there was nothing to send). How many changes were
     /// conflated meanwhile.
     pub(crate) fn finish_turn(self: &Arc<Self>, frame: &[u8], result: DeliveryResult, told: &[(UserRef, u64)]) -> u64 {
         let written = self.write(frame);
@@ -79,7 +79,7 @@ impl Connection {
         }
     }
 
-    /// Writes what was appended meanwhile until nothing is left or the socket is full, and wakes whoever waited for that.
+    /// Writes what was appended meanwhile until nothing is left or the socket is full, and wakes the delivery and the reader.
     fn go_on(self: &Arc<Self>, mut after: AfterWrite) {
         while let AfterWrite::Write(bytes) = after {
             let written = self.write(&bytes);

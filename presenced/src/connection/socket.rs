@@ -79,7 +79,7 @@ impl Socket {
     }
 }
 
-/// A socket without a kernel: what the daemon writes lies in one buffer, what it reads comes from another.
+/// A socket in memory: one buffer for what the daemon writes, one for what it reads.
 #[cfg(test)]
 pub(crate) mod memory {
     use std::collections::VecDeque;

@@ -15,7 +15,7 @@ const SLOT_BITS: u32 = 26;
 pub(crate) struct UserRef(u32);
 
 impl UserRef {
-    /// The most shards that references can tell apart.
+    /// The most shards that references can name.
     pub(crate) const SHARDS_MAX: usize = 1 << (u32::BITS - SLOT_BITS);
 
     /// The reference to a slot of a shard.

@@ -1,4 +1,4 @@
-//! What a client tells of its user: that it is there, that the user does something, that the user went away.
+//! Activity of connections: frames received, and reports that the user is active or away.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Users come into memory when somebody asks for them, and stay while something needs them. Here they are loaded from the
-//! store, at once or, if that fails, again later.
+//! Users are loaded into memory on demand and stay while something needs them. A load that failed is retried later.
 
 use std::time::Duration;
 
@@ -58,8 +57,7 @@ impl Engine {
         }
     }
 
-    /// The user in memory with what the store knows: without that, the order of custom statuses and reports is not known,
-    /// and what is made now may look older.
+    /// The user in memory with its durable part: a fallback profile does not have the version that a write must exceed.
     pub(super) async fn load_known(&self, lock: &UserLock) -> Result<UserPin, StoreError> {
         let pin = self.load_one(lock.user()).await?;
         let is_degraded = self.users.lock(&pin).state.is_degraded();
@@ -87,7 +85,7 @@ impl Engine {
         entry.pin()
     }
 
-    /// Tries again to load the profiles that could not be loaded, until one fails.
+    /// Retries the loads that failed; stops at the first failure.
     pub(super) async fn retry_loads(&self) {
         for _ in 0..self.persistence.pending_loads.len() {
             let Some(user) = self.persistence.pending_loads.first() else {
@@ -100,7 +98,7 @@ impl Engine {
         }
     }
 
-    /// Reads again what the store knows of users whose write may be done or not, until one fails.
+    /// Reloads the users with a write of unknown outcome, once those writes are over; stops at the first failure.
     pub(super) async fn settle_unknown_outcomes(&self) {
         let count = self.persistence.unknown_outcomes.len();
         if count == 0 {
@@ -126,14 +124,14 @@ impl Engine {
         }
     }
 
-    /// A durable write failed. If it may be done all the same, what the store knows is read again later.
+    /// A durable write failed. If its outcome is unknown, the user is reloaded later.
     pub(super) fn note_failed_write(&self, error: &StoreError, user: &UserPin, write: UnknownOutcome) {
         if matches!(error, StoreError::UnknownOutcome) {
             self.persistence.unknown_outcomes.push(user.clone(), write);
         }
     }
 
-    /// What was stored, as this run may tell it. Reports whose time is up are due at once.
+    /// The stored profile, with this run's revision floor applied. Reports past their deadline are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
         let stored = Stored {
             durable: durable_part(row.durable, now),
@@ -155,7 +153,7 @@ impl Engine {
         Ok(self.reload(user, &lock).await?)
     }
 
-    /// Reads again what the store knows of a user.
+    /// Loads a user again that is in memory.
     async fn reload(&self, user: &UserPin, lock: &UserLock) -> Result<(), StoreError> {
         let row = self.persistence.store.load(lock.user()).await?;
         let now = self.clock.now();

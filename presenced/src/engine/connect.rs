@@ -19,20 +19,20 @@ impl Engine {
         let now = self.clock.now();
         entry.state.connect(now, conn.id());
         self.recompute(&mut entry, now);
-        // Only now: the greeting carries what was just published, so the connection need not be told it again.
+        // After the publication: the welcome carries the record, so the connection need not be sent it again.
         entry.add_connection(conn);
         conn.set_own_entry(entry.at());
         self.persistence.defer_times(&mut entry, now, conn);
         let record = self.record_of(&entry, Viewer::Own);
         drop(entry);
         self.session_counts.connection_opened();
-        self.rates.connected();
+        self.throughput.connected();
         Ok(record)
     }
 
-    /// The connection is an observer: nobody's session.
+    /// The connection is an observer, which is no user's session.
     pub(crate) fn connect_observer(&self) {
         self.session_counts.observer_opened();
-        self.rates.connected();
+        self.throughput.connected();
     }
 }

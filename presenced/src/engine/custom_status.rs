@@ -29,7 +29,7 @@ impl Engine {
         .await
     }
 
-    /// The user of a connection sets its custom status there. The own record; none for an observer, who has none.
+    /// Sets the custom status of a connection's user. The own record; none for an observer.
     pub(crate) async fn set_own_custom_status(
         self: &Arc<Self>,
         conn: &Arc<Connection>,
@@ -40,7 +40,7 @@ impl Engine {
         let conn = Arc::clone(conn);
         self.run_durable(user, move |engine, lock| async move {
             if conn.close_reason() == Some(CloseReason::Forgotten) {
-                // It came too late, and must not bring the user back. There is no client any more to be told.
+                // The user was forgotten while this request waited; it must not create the user again.
                 return Err(StoreError::Forgotten.into());
             }
             let saved = engine.save_custom_status(&lock, custom, Actor::User, Viewer::Own);
@@ -86,7 +86,7 @@ impl Engine {
             // No revision of its own: a status that waits to be written must not look older than this.
             current
         } else {
-            // Above a removal, if there was one: what lies below that is dropped as late.
+            // Above the tombstone, if there is one: the store drops writes below it.
             self.cluster.next_revision(current, self.clock.wall())
         };
         (profile.version(), revision)

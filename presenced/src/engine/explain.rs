@@ -40,7 +40,7 @@ impl Engine {
     /// The custom status of one user; of one never seen: ONLINE.
     pub(crate) async fn custom_status(&self, user: &UserId) -> Result<CustomStatus, EngineError> {
         let record = self.record(user, Viewer::Internal).await?;
-        // What was made up without the store does not tell what the user chose.
+        // A fallback record does not have the user's custom status.
         if record.degraded {
             return Err(StoreError::Unavailable {
                 reason: "the user has not been loaded yet".into(),

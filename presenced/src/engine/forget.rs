@@ -61,8 +61,8 @@ impl Engine {
             self.finish_forget(&lock, pin, revision).await?;
             return Ok(());
         }
-        // It was not done, or a custom status was set since. Then the status lies below the removal, and the disk drops it
-        // as late.
+        // It was not done, or a custom status was set since. Then the status is below the tombstone, and the store
+        // drops it unless it is published again.
         let mut entry = self.users.lock(pin);
         entry.state.force_publish();
         self.recompute(&mut entry, self.clock.now());

@@ -1,4 +1,4 @@
-//! The engine's gauges, read when somebody scrapes: they are kept anyway.
+//! The engine's gauges, read at each scrape from counts that are kept anyway.
 
 use std::sync::{Arc, Weak};
 
@@ -27,7 +27,7 @@ impl Collector for Gauges {
         let Some(engine) = self.0.upgrade() else { return Ok(()) };
         let stats = engine.stats();
         let (sessions, mut users) = (stats.sessions, stats.users);
-        // What is registered directly gets its period from the registry; what a collector tells does not.
+        // The registry adds the final period to the help of metrics that are registered directly, but not of a collector's.
         let gauges = [
             ("sessions", "Users' WebSockets.", sessions.connections),
             ("observers", "Observers' WebSockets.", sessions.observers),

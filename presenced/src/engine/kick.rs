@@ -23,7 +23,7 @@ impl Engine {
         let Some(pin) = self.pin_if_present(lock.user()).await? else {
             return Ok(0);
         };
-        // Reports outlive a restart, so they must be off the disk before anybody is told that they ended.
+        // Reports outlive a restart, so they must be off the disk before their end is published.
         let reports_ended = self.end_reports(lock, &pin).await?;
         let mut entry = self.users.lock(&pin);
         let now = self.clock.now();

@@ -1,5 +1,5 @@
-//! Coming up and going down: who was connected when the last run ended is in grace, then OFFLINE; what is not yet on disk
-//! is written before this run ends.
+//! Start and stop: users that were connected when the last run ended are in grace; what is not yet on disk is written before
+//! this run ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,13 @@ use tokio::task::JoinHandle;
 
 use super::Engine;
 use super::cache::RETRY_EVERY;
+use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::store::{Heartbeat, Row, StoreError};
 
-/// A daemon that was down for longer starts with nobody in grace.
+/// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
-/// How often the heartbeat is written that tells the next run when this one ended.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -27,13 +26,23 @@ pub(crate) struct Running {
 }
 
 impl Engine {
-    /// Takes up who was there when the last run ended, and starts the timer loop, the delivery and the writing. Call it
-    /// right before the daemon begins to accept: the restart grace counts from here.
+    /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
+    /// the daemon begins to accept: the restart grace counts from here.
     pub(crate) async fn start(
         self: &Arc<Self>,
         last_heartbeat: Option<Heartbeat>,
         present: Vec<(UserId, Row)>,
     ) -> Result<Running, StoreError> {
+        self.take_over(last_heartbeat, present).await?;
+        Ok(self.run())
+    }
+
+    /// Restores the users that were present when the last run ended.
+    pub(super) async fn take_over(
+        &self,
+        last_heartbeat: Option<Heartbeat>,
+        present: Vec<(UserId, Row)>,
+    ) -> Result<(), StoreError> {
         self.save_heartbeat(RunEnd::Running).await?;
         let now = self.clock.now();
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
@@ -51,7 +60,7 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "took up who was there before"
         );
-        Ok(self.run())
+        Ok(())
     }
 
     fn run(self: &Arc<Self>) -> Running {
@@ -109,7 +118,7 @@ impl Engine {
                     "the process was stalled; every deadline moves by that much"
                 );
             }
-            self.rates.sample(self.clock.mono());
+            self.throughput.sample(self.clock.mono());
             self.turn_wheel();
             self.users.sweep();
             self.deadlines.sleep(&self.clock);
@@ -122,20 +131,6 @@ impl Engine {
             Delivery::serve(self, connections, since);
             self.users.sweep();
         }
-    }
-
-    async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
-        let wall = self.clock.wall();
-        let ceiling = self.cluster.wanted_ceiling(wall);
-        let heartbeat = Heartbeat {
-            wall,
-            ceiling,
-            clean: end == RunEnd::Clean,
-        };
-        let store = &self.persistence.store;
-        store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
-        self.cluster.raise_ceiling(ceiling);
-        Ok(())
     }
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
@@ -194,17 +189,8 @@ impl Running {
     }
 }
 
-/// What a heartbeat says of the end of this run.
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum RunEnd {
-    /// It has not ended, or not everything that was published is known to be on disk.
-    Running,
-    /// Everything that was published is on disk.
-    Clean,
-}
-
-/// Held by a loop without which the daemon only looks alive. If that ends by a panic, so does the process: a restart shows
-/// everybody as before, while a daemon without one of its loops tells nobody anything, or lets nobody go.
+/// Held by a loop that the daemon can't do without. If the loop panics, the process aborts: a restart restores every user,
+/// while a daemon without one of its loops would deliver nothing, or end no grace period.
 struct Vital;
 
 impl Drop for Vital {

@@ -1,4 +1,4 @@
-//! Who is present, page by page: the shards' orders are merged, and a page costs what a page holds.
+//! Lists present users in pages: the shards' orders are merged, and the cost of a page is proportional to its length.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -31,7 +31,7 @@ struct Run {
 }
 
 impl Engine {
-    /// A page of who is present, by user id, for internal callers; `next` is the last id where there is more.
+    /// A page of the present users, by user id, for internal callers; `next` is the last id where there is more.
     pub(crate) fn list(&self, request: &ListRequest) -> Page {
         // A little more than an even share of each shard, so that most are asked once.
         let share = request.limit / SHARDS * 3 / 2 + 2;

@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// What a user may come to be shown as, and why: the rows of the rule.
+/// The statuses with their reasons: the rows of the rule.
 const OUTCOMES: [(Status, Reason); 6] = [
     (Status::Offline, Reason::NoSession),
     (Status::DoNotDisturb, Reason::Custom),
@@ -66,7 +66,7 @@ impl EngineMetrics {
             "Changes of status, by from, to and reason",
             metrics.transitions.clone(),
         );
-        // There from the start, so that an alert can tell none from no data.
+        // All series exist from the start, so that an alert can distinguish zero from missing data.
         for (to, reason) in OUTCOMES {
             for from in Status::ALL.into_iter().filter(|from| *from != to) {
                 drop(metrics.transitions.get_or_create(&Transition::new(from, to, reason)));
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_of_status_has_its_figure_before_it_happens() {
+    fn every_transition_has_a_counter_from_the_start() {
         let mut registry = Registry::default();
         let _metrics = EngineMetrics::register(&mut registry);
         let mut figures = String::new();

@@ -9,24 +9,25 @@ mod connect;
 mod custom_status;
 mod deadlines;
 mod disconnect;
-mod durable;
+mod durable_change;
 mod explain;
 mod forget;
 mod gauges;
+mod heartbeat;
 mod kick;
 mod lifecycle;
-mod limits;
 mod list;
 mod metrics;
 mod persistence;
 mod presence_index;
 mod publisher;
-mod rates;
 mod recompute;
 mod report;
 mod session_counts;
 #[cfg(test)]
 mod tests;
+mod throughput;
+mod user_rate_limits;
 mod users;
 mod watch;
 
@@ -34,20 +35,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::rest::{Counts, RateStats, SessionStats};
 use presence::{Rate, SessionId};
 
 use self::deadlines::Deadlines;
 pub(crate) use self::lifecycle::Running;
-use self::limits::UserLimits;
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::metrics::EngineMetrics;
 use self::persistence::Persistence;
 use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
-use self::rates::Rates;
 use self::session_counts::SessionCounts;
+use self::throughput::Throughput;
+use self::user_rate_limits::UserRateLimits;
 use self::users::{UserLocks, Users};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -84,7 +85,7 @@ pub(crate) enum EngineError {
 }
 
 impl EngineError {
-    /// The stable code that clients are told.
+    /// The stable error code of the REST and WebSocket interfaces.
     pub(crate) const fn code(&self) -> Code {
         match self {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
@@ -125,7 +126,7 @@ pub(crate) struct EngineOptions {
     pub(crate) incarnation: u64,
 }
 
-/// What the engine stands on.
+/// What the engine is built from.
 pub(crate) struct EngineParts {
     pub(crate) options: EngineOptions,
     pub(crate) clock: Arc<Clock>,
@@ -145,12 +146,12 @@ pub(crate) struct Engine {
     publisher: Publisher,
     persistence: Persistence,
     deadlines: Arc<Deadlines>,
-    limits: UserLimits,
-    /// Connections whose turn of the delivery has come.
+    limits: UserRateLimits,
+    /// Connections that wait for a turn of the delivery.
     ready: Arc<Ready>,
     context: Arc<ConnectionContext>,
     session_counts: SessionCounts,
-    rates: Arc<Rates>,
+    throughput: Arc<Throughput>,
     next_session: AtomicU64,
     metrics: Arc<EngineMetrics>,
 }
@@ -173,24 +174,24 @@ impl Engine {
         } = parts;
         let deadlines = Deadlines::new(clock.mono());
         let ready = Ready::new(Arc::clone(&clock));
-        let (rates, metrics) = (Arc::<Rates>::default(), Arc::new(metrics));
+        let (throughput, metrics) = (Arc::<Throughput>::default(), Arc::new(metrics));
         let arm = Arc::clone(&deadlines);
         let context = Arc::new(ConnectionContext {
             clock: Arc::clone(&clock),
             ready: Arc::clone(&ready),
             arm: Box::new(move |conn, at| arm.arm_connection(conn, at)),
             keepalive: options.keepalive,
-            // Well within the restart grace, so that who comes back in time was never away.
+            // Well within the restart grace, so that users whose clients reconnect as told are never OFFLINE.
             drain: Drain::new(options.timers.restart_grace / 3),
         });
         let publisher = Publisher::new(
             options.incarnation,
             Arc::clone(&ready),
-            Arc::clone(&rates),
+            Arc::clone(&throughput),
             Arc::clone(&metrics),
         );
         Arc::new(Self {
-            limits: UserLimits::new(options.custom_statuses),
+            limits: UserRateLimits::new(options.custom_statuses),
             options,
             clock,
             cluster,
@@ -203,7 +204,7 @@ impl Engine {
             ready,
             context,
             session_counts: SessionCounts::default(),
-            rates,
+            throughput,
             next_session: AtomicU64::new(1),
             metrics,
         })
@@ -233,12 +234,12 @@ impl Engine {
         EngineStats {
             users: self.index.counts(),
             sessions: self.session_counts.stats(&self.index),
-            rates: self.rates.stats(),
+            rates: self.throughput.stats(),
             pending_writes: self.persistence.write_behind.pending(),
         }
     }
 
-    /// From now on lost connections are kept for the restart of the daemon, and every connection is told to go.
+    /// Closes every connection, with the restart grace for its user.
     pub(crate) fn begin_drain(&self) {
         self.context.drain.begin();
     }

@@ -1,5 +1,5 @@
-//! The presence index: who is present, in order of the ids, and how many. Kept in step as users change, so that listing
-//! and counting never pass over all users.
+//! The presence index: the present users in order of their ids, and their counts. It is updated with each change of a
+//! user, so that listing and counting never pass over all users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use presence::{Status, UserId};
 
 use super::users::{LockedEntry, SHARDS};
 
-/// What the index knows of one user.
+/// The index's note about one user.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Under which status the user is listed.
@@ -32,7 +32,7 @@ impl Listing {
 /// Present users of one shard, in order of their ids.
 type ByStatus = BTreeMap<Status, BTreeSet<UserId>>;
 
-/// Who is present.
+/// The present users and their counts.
 pub(super) struct PresenceIndex {
     /// Locked after a user's entry, never before one.
     shards: Box<[Mutex<ByStatus>]>,
@@ -52,7 +52,7 @@ impl PresenceIndex {
         }
     }
 
-    /// Takes up what has become of a user.
+    /// Brings the index up to date with one user.
     pub(super) fn update(&self, entry: &mut LockedEntry<'_>) {
         let now = Listing {
             status: Some(entry.state.profile().decision().status).filter(|status| *status != Status::Offline),
@@ -134,5 +134,89 @@ fn move_count(count: &AtomicU64, before: u64, now: u64) {
         Some(0) => {}
         Some(more) => drop(count.fetch_add(more, Ordering::Relaxed)),
         None => drop(count.fetch_sub(before - now, Ordering::Relaxed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::{EndReason, ReportInput, Source};
+
+    use super::*;
+    use crate::engine::tests::stepped_engine::Stepped;
+
+    fn listed(stepped: &Stepped, status: Option<Status>) -> Vec<String> {
+        let pages = (0..SHARDS).flat_map(|shard| stepped.engine.index.page(shard, status, Bound::Unbounded, 10));
+        let mut users: Vec<String> = pages.map(|user| user.to_string()).collect();
+        users.sort();
+        users
+    }
+
+    #[tokio::test]
+    async fn users_are_listed_under_their_status_while_present() {
+        let stepped = Stepped::new().await;
+        let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+        stepped.engine.away(&bob.conn).expect("a session");
+        assert_eq!(listed(&stepped, Some(Status::Online)), ["ann"]);
+        assert_eq!(listed(&stepped, Some(Status::Idle)), ["bob"]);
+        assert_eq!(listed(&stepped, None), ["ann", "bob"]);
+        let counts = stepped.engine.index.counts();
+        assert_eq!((counts.online, counts.idle, counts.do_not_disturb), (1, 1, 0));
+        stepped.disconnect(&ann, EndReason::Closed);
+        assert_eq!(listed(&stepped, None), ["bob"]);
+        assert_eq!(stepped.engine.index.counts().total(), 1);
+    }
+
+    #[tokio::test]
+    async fn reports_and_users_in_grace_alone_are_counted() {
+        let stepped = Stepped::new().await;
+        let ann = stepped.connect("ann").await;
+        stepped.disconnect(&ann, EndReason::Lost);
+        assert_eq!(
+            (stepped.engine.index.in_grace(), stepped.engine.index.reports()),
+            (1, 0)
+        );
+        let input = |status| ReportInput {
+            source: Source::default(),
+            status,
+            ttl: None,
+            update_last_active: false,
+        };
+        let user = presence::UserId::new("ann").expect("a user id");
+        stepped
+            .engine
+            .report(&user, input(Status::Online))
+            .await
+            .expect("a record");
+        assert_eq!(
+            (stepped.engine.index.in_grace(), stepped.engine.index.reports()),
+            (0, 1)
+        );
+        stepped
+            .engine
+            .report(&user, input(Status::Offline))
+            .await
+            .expect("a record");
+        assert_eq!(
+            (stepped.engine.index.in_grace(), stepped.engine.index.reports()),
+            (1, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_page_begins_after_its_bound_and_is_no_longer_than_asked() {
+        let stepped = Stepped::new().await;
+        let shard = crate::engine::users::shard_of(&UserId::new("ann").expect("a user id"));
+        let names = (0..).map(|number| format!("user-{number:03}"));
+        let same_shard =
+            names.filter(|name| crate::engine::users::shard_of(&UserId::new(name).expect("an id")) == shard);
+        let names: Vec<String> = same_shard.take(3).collect();
+        for name in &names {
+            stepped.connect(name).await;
+        }
+        let page = |after, count| stepped.engine.index.page(shard, None, after, count);
+        let texts = |page: Vec<UserId>| page.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(page(Bound::Unbounded, 2)), names[..2]);
+        assert_eq!(texts(page(Bound::Excluded(names[0].as_str()), 9)), names[1..]);
+        assert_eq!(texts(page(Bound::Included(names[2].as_str()), 9)), names[2..]);
     }
 }

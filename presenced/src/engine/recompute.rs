@@ -50,7 +50,7 @@ impl Engine {
     }
 
     fn on_user_deadline(&self, mut entry: LockedEntry<'_>, at: Mono) {
-        // Nobody can come back in time while no connection is accepted: every grace period lasts until after the restart.
+        // While draining no client can reconnect in time: every grace period lasts until after the restart.
         if !self.is_draining() && self.deadlines.take_user(&mut entry, at) {
             self.recompute(&mut entry, self.clock.now());
         }

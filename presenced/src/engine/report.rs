@@ -46,11 +46,11 @@ impl Engine {
         let mut entry = self.users.lock(&pin);
         entry.state.end_report_write();
         let saved = saved.inspect_err(|error| {
-            // A report whose time was up meanwhile ends now.
+            // A report that reached its deadline meanwhile ends now.
             self.recompute(&mut entry, self.clock.now());
             self.note_failed_write(error, &pin, UnknownOutcome::Change);
         })?;
-        // With the moment from which the deadline on disk was computed: it comes back as it was.
+        // `now` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
         entry.state.set_report(now, input, durable_part(saved, now));
         self.recompute(&mut entry, self.clock.now());
         Ok(self.record_of(&entry, Viewer::Internal))

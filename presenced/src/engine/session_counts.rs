@@ -1,4 +1,4 @@
-//! How many connections and watches there are, kept as they come and go, so that nobody has to count them.
+//! Counts of connections and watches, updated as they begin and end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use super::presence_index::PresenceIndex;
 pub(super) struct SessionCounts {
     connections: AtomicU64,
     observers: AtomicU64,
-    /// Connections that watch somebody.
+    /// Connections that watch at least one user.
     watchers: AtomicU64,
     /// Pairs of a connection and a user that it watches by name.
     watches: AtomicU64,
@@ -34,12 +34,12 @@ impl SessionCounts {
         self.observers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// A connection watches somebody that watched nobody before.
+    /// A connection watches its first user.
     pub(super) fn watcher_added(&self) {
         self.watchers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection watches nobody any more.
+    /// A connection watches no user any more.
     pub(super) fn watcher_removed(&self) {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }

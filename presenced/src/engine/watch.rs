@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 use presence::{Cursor, UserId};
 
 use super::publisher::changes::Since;
@@ -102,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// The connection watches nobody any more.
+    /// Ends all watches of the connection.
     pub(super) fn stop_watching(&self, conn: &Arc<Connection>) {
         if conn.user().is_none() && self.publisher.remove_observer(conn) {
             self.session_counts.watcher_removed();

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 
 use super::replies;
 use crate::connection::Connection;

@@ -13,7 +13,7 @@ use super::frame_scanner::FrameScanner;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::connection::Connection;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// Most bytes read in one turn: fragments without end make no message at which a turn could end.
 const TURN_MAX_BYTES: usize = 64 * 1024;

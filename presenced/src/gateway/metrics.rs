@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use crate::connection::close_reason::CloseReason;
-use crate::limit::{Limit, LimitCounters};
+use crate::exceeded_limit::{Limit, LimitCounters};
 
 /// The limits that are counted here. [`crate::server::ServerMetrics`] counts those of client addresses.
 const LIMITS: [Limit; 9] = [

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::client::MessageId;
-use presence::wire::code::Code;
+use presence::wire::client_message::MessageId;
+use presence::wire::error_code::Code;
 use presence::wire::record::Record;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 
 use crate::connection::Connection;
 use crate::engine::EngineError;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// The request was done; `user` is the user's own record, where there is one.
 pub(super) fn ok(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>) {

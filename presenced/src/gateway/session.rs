@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::record::Record;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, TokenBucket, Wall};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ use crate::connection::Connection;
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 use crate::engine::{Engine, EngineError};
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// Messages read in one turn, so that a busy connection does not starve the others of its thread.
 const TURN_MESSAGES: usize = 16;

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::{BEARER_PREFIX, SUBPROTOCOL};
 use presence::{UserId, Wall};
 use tokio::net::TcpStream;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Mono;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::http_connection::HttpServer;
 use super::problem::ApiError;
 use super::reject::Rejector;
 use super::{ConnectionPermit, Phase, Serving, TaskHandle};
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
 const BACK_OFF: Duration = Duration::from_millis(100);

@@ -15,7 +15,7 @@ use super::problem::ApiError;
 use crate::auth::{Auth, AuthError, CallerIdentity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// Admission control of all listeners.
 pub(crate) struct Admission {

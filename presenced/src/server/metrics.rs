@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::limit::{Limit, LimitCounters};
+use crate::exceeded_limit::{Limit, LimitCounters};
 
 /// The limits that are counted here.
 const LIMITS: [Limit; 3] = [Limit::Connections, Limit::Handshakes, Limit::FailedLogins];

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::rest::Problem;
 
 use crate::auth::AuthError;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// Longest detail, in bytes: some quote what the client sent.
 const DETAIL_MAX_BYTES: usize = 256;

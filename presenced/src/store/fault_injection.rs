@@ -10,19 +10,19 @@ pub(crate) struct Held<'a> {
 }
 
 impl Store {
-    /// Makes every read fail in a way that passes, until told otherwise.
+    /// Makes every read fail in a way that passes, until it is called with false.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
         let Self::Sqlite(store) = self;
         store.fail_reads(is_failing);
     }
 
-    /// Makes every write fail in a way that passes, until told otherwise.
+    /// Makes every write fail in a way that passes, until it is called with false.
     pub(crate) fn fail_writes(&self, is_failing: bool) {
         let Self::Sqlite(store) = self;
         store.fail_writes(is_failing);
     }
 
-    /// Makes every commit fail in a way that passes, until told otherwise.
+    /// Makes every commit fail in a way that passes, until it is called with false.
     pub(crate) fn fail_commits(&self, is_failing: bool) {
         let Self::Sqlite(store) = self;
         store.fail_commits(is_failing);

@@ -1,4 +1,4 @@
-//! What the store tells `/metrics`. No user id ever becomes a label.
+//! The store's part of `/metrics`. No user id ever becomes a label.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// The store's figures. Clones share them.
+/// The store's metrics. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreMetrics {
     /// Requests that shared one commit.
@@ -27,7 +27,7 @@ struct FailureLabels {
     kind: FailureKind,
 }
 
-/// What failed, as a label.
+/// The `kind` of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(super) enum FailureKind {
     /// Another process held the database for too long.
@@ -48,12 +48,11 @@ pub(super) enum FailureKind {
     Request,
     /// A queue was full.
     Overloaded,
-    /// The disk took too long over a write for its caller to go on waiting.
+    /// A write was not answered within its caller's deadline.
     Late,
 }
 
 impl FailureKind {
-    /// All of them.
     const ALL: [Self; 10] = [
         Self::Locked,
         Self::Full,
@@ -69,7 +68,6 @@ impl FailureKind {
 }
 
 impl StoreMetrics {
-    /// Registers them all.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             commit_requests: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
@@ -104,14 +102,13 @@ impl StoreMetrics {
             "Failures of the store by kind",
             metrics.failures.clone(),
         );
-        // There from the start, so that an alert can tell none from no data.
+        // Present from the start, so that an alert can tell 0 from no data.
         for kind in FailureKind::ALL {
             drop(metrics.failures.get_or_create(&FailureLabels { kind }));
         }
         metrics
     }
 
-    /// Counts a failure.
     pub(super) fn failed(&self, kind: FailureKind) {
         self.failures.get_or_create(&FailureLabels { kind }).inc();
     }
@@ -122,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_failure_has_its_figure_before_it_happens() {
+    fn every_failure_kind_is_exported_before_it_happens() {
         let mut registry = Registry::default();
         let _metrics = StoreMetrics::register(&mut registry);
         let mut figures = String::new();

@@ -89,9 +89,9 @@ pub(crate) struct StatusRow {
     pub(crate) since: Option<Wall>,
     /// All nodes where the user has a connection or a grace period. Shared, so that rows of one node need no allocation.
     pub(crate) connected_on: Arc<[NodeName]>,
-    /// Moves forward only, whatever the revision.
+    /// Moves forward only, also with a lower revision.
     pub(crate) last_seen: Option<Wall>,
-    /// Moves forward only, whatever the revision.
+    /// Moves forward only, also with a lower revision.
     pub(crate) last_active: Option<Wall>,
     /// A stored row with a higher one keeps its status, since and nodes.
     pub(crate) revision: Revision,

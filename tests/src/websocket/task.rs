@@ -1,7 +1,7 @@
 //! The task behind a [`super::Socket`]: it reads continuously and executes the client's commands.
 
 use futures_util::{SinkExt, StreamExt};
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

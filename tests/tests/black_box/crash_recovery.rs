@@ -104,7 +104,7 @@ fn assert_all_present(snapshot: &Snapshot, life: usize) {
 /// Reads events until the daemon is killed, and fails if a survivor is shown OFFLINE.
 async fn watch_for_false_offline(mut operator: Socket) {
     while let Ok(message) = operator.next().await {
-        if let presence::wire::server::ServerMessage::Presence { users, .. } = message {
+        if let presence::wire::server_message::ServerMessage::Presence { users, .. } = message {
             let offline = |update: &&Update| {
                 update.user_id().as_str().starts_with("survivor")
                     && matches!(update, Update::Record(record) if record.status == Status::Offline)

@@ -1,7 +1,7 @@
 //! Custom statuses: their effect on status, times and events, their author, their rate limit.
 
 use presence::wire::record::Record;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Actor, CustomStatus, Reason, Status};
 use presence_tests::Daemon;
 use presence_tests::clock::wall_now;
@@ -129,7 +129,7 @@ async fn custom_statuses_are_limited_to_20_in_10_seconds() {
     else {
         panic!("{refused:?}")
     };
-    assert_eq!(code, presence::wire::code::Code::RateLimited);
+    assert_eq!(code, presence::wire::error_code::Code::RateLimited);
     assert!((1..=10_000).contains(&retry_after_ms.unwrap()), "{retry_after_ms:?}");
     let after = rest.record("alice").await;
     assert_eq!(

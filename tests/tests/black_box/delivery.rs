@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::QueryResponse;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Revision, Status};
 use presence_tests::connection_load::{join_all, slow_reader};
 use presence_tests::frame::{Frame, opcode};

@@ -1,7 +1,7 @@
 //! A user's presence from end to end over REST and WebSocket, and calls that are rejected.
 
 use presence::wire::record::Record;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{CustomStatus, Status};
 use presence_tests::clock::wall_now;
 use presence_tests::rest::send;
@@ -181,7 +181,7 @@ async fn a_rejected_call_has_a_code_and_no_effect() {
 async fn assert_still_served(alice: &mut Socket) {
     let answer = alice.ask(json!({"type": "setStatus", "customStatus": "OFFLINE"})).await;
     assert!(
-        matches!(&answer, ServerMessage::Error { code, .. } if *code == presence::wire::code::Code::InvalidCustomStatus),
+        matches!(&answer, ServerMessage::Error { code, .. } if *code == presence::wire::error_code::Code::InvalidCustomStatus),
         "{answer:?}"
     );
     assert!(matches!(

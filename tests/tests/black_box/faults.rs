@@ -1,9 +1,9 @@
 //! Faults: a full disk, a locked database, a blocked log. Reads continue, writes are answered 503, nothing is
 //! acknowledged that is not stored, and service resumes without a restart.
 
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::record::Record;
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{CustomStatus, Status};
 use presence_tests::daemon::{LogTarget, Setup};
 use presence_tests::{Daemon, Rest, wait_until};

@@ -85,7 +85,7 @@ async fn a_lost_user_is_offline_after_grace_with_the_times_of_the_loss() {
     let active_to = wall_now();
     assert!(matches!(
         alice.ask(serde_json::json!({"type": "ping"})).await,
-        presence::wire::server::ServerMessage::Pong { .. }
+        presence::wire::server_message::ServerMessage::Pong { .. }
     ));
     let heard_to = wall_now();
     alice.reset();

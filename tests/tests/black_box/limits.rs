@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use presence::wire::code::Code;
-use presence::wire::server::ServerMessage;
+use presence::wire::error_code::Code;
+use presence::wire::server_message::ServerMessage;
 use presence_tests::clock::Stopwatch;
 use presence_tests::connection_load::join_all;
 use presence_tests::frame::Frame;

@@ -1,7 +1,7 @@
 //! Load: the cost of a connection, thousands of watchers, and clients that don't read.
 
 use presence::wire::record::{Record, Update};
-use presence::wire::server::ServerMessage;
+use presence::wire::server_message::ServerMessage;
 use presence::{Revision, Status};
 use presence_tests::clock::Stopwatch;
 use presence_tests::connection_load::{ConnectionLoad, join_all, slow_reader};

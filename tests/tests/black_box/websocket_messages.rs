@@ -1,7 +1,7 @@
 //! WebSocket messages: answers carry the id, invalid messages are answered up to a limit, handshakes are validated.
 
-use presence::wire::code::Code;
-use presence::wire::server::ServerMessage;
+use presence::wire::error_code::Code;
+use presence::wire::server_message::ServerMessage;
 use presence_tests::frame::Frame;
 use presence_tests::websocket::{ConnectionEnd, Socket};
 use presence_tests::{Daemon, RawClient};

@@ -45,16 +45,16 @@ async fn a_kick_needs_a_confirmation() {
     for no in ["n", "Enter", "Escape", "q"] {
         fixture.terminal.text("K");
         fixture.terminal.shows("Kick").await;
-        fixture.terminal.shows("No, leave").await;
+        fixture.terminal.shows("No, cancel").await;
         fixture.terminal.press(&[no]).await;
         fixture
             .terminal
-            .until("the question is gone", |screen| !screen.contains("No, leave"))
+            .until("the question is gone", |screen| !screen.contains("No, cancel"))
             .await;
     }
     assert_eq!(fixture.daemon.rest().record("bob").await.status, Status::Online);
     fixture.terminal.text("K");
-    fixture.terminal.shows("No, leave").await;
+    fixture.terminal.shows("No, cancel").await;
     fixture.terminal.text("y");
     assert_eq!(fixture.sockets[1].goodbye().await.0, 4003);
     // The selected row stays although the user is OFFLINE.
@@ -135,7 +135,7 @@ async fn the_shown_rows_are_exported_as_csv_and_json() {
         .until("zoe is idle", |table| table.row_contains("zoe", "IDLE"))
         .await;
     fixture.terminal.text("x1");
-    fixture.terminal.shows("wrote 3 users").await;
+    fixture.terminal.shows("exported 3 users").await;
     let csv = wait_until("a CSV is written", async || exported(&fixture, "csv").pop()).await;
     let name = csv.file_name().unwrap().to_str().unwrap();
     fixture.terminal.shows(name).await;
@@ -151,7 +151,7 @@ async fn the_shown_rows_are_exported_as_csv_and_json() {
     fixture.terminal.text("2");
     fixture.until("only IDLE", |table| table.users() == ["zoe"]).await;
     fixture.terminal.text("x2");
-    fixture.terminal.shows("wrote 1 user").await;
+    fixture.terminal.shows("exported 1 user").await;
     let json = wait_until("a JSON is written", async || exported(&fixture, "json").pop()).await;
     let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(document["v"], 1);
@@ -161,7 +161,7 @@ async fn the_shown_rows_are_exported_as_csv_and_json() {
     fixture.terminal.text("0");
     fixture.terminal.keys(&["Tab"]);
     fixture.terminal.text("x1");
-    fixture.terminal.shows("wrote 1 change").await;
+    fixture.terminal.shows("exported 1 change").await;
     let stream = wait_until("the stream is written", async || {
         exported(&fixture, "csv").into_iter().find(|path| *path != csv)
     });

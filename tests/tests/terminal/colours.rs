@@ -77,7 +77,7 @@ async fn used(environment: &[(&'static str, &str)], term: &'static str) -> Vec<S
     terminal.keys(&["Down", "Enter"]);
     terminal.shows("IDLE").await;
     terminal.keys(&["?"]);
-    terminal.shows("In every panel").await;
+    terminal.shows("In all panels").await;
     terminal.press(&["Escape", "q"]).await;
     terminal.prompt().await;
     colours(&terminal.raw_output()[from..])

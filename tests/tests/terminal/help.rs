@@ -8,13 +8,13 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
     for size in [(80, 24), (120, 40), (200, 120)] {
         let fixture = Fixture::with(&["alice"], size).await;
         fixture.terminal.keys(&["?"]);
-        let mut seen = fixture.terminal.shows("In every panel").await;
-        while !seen.contains("In this help") {
+        let mut seen = fixture.terminal.shows("In all panels").await;
+        while !seen.contains("In the help") {
             let before = fixture.terminal.screen();
             fixture.terminal.keys(&["NPage"]);
             seen += &fixture.terminal.until("further down", |screen| screen != before).await;
         }
-        for known in ["search a user", "kick", "Ctrl-C", "PgDn", "Space"] {
+        for known in ["search for a user", "kick", "Ctrl-C", "PgDn", "Space"] {
             assert!(seen.contains(known), "{known}");
         }
         for close in ["Escape", "?", "q", "F1"] {
@@ -24,10 +24,10 @@ async fn the_help_lists_keys_of_every_panel_and_scrolls() {
                 .await;
             fixture
                 .terminal
-                .until("the help is closed", |screen| !screen.contains("In every panel"))
+                .until("the help is closed", |screen| !screen.contains("In all panels"))
                 .await;
             fixture.terminal.keys(&["F1"]);
-            fixture.terminal.shows("In every panel").await;
+            fixture.terminal.shows("In all panels").await;
         }
     }
 }
@@ -42,19 +42,19 @@ async fn the_palette_finds_and_runs_a_command() {
     fixture.terminal.text(":");
     fixture.terminal.shows("explain: why").await;
     fixture.terminal.text("only ");
-    fixture.terminal.shows("filter: only ONLINE").await;
+    fixture.terminal.shows("filter: ONLINE only").await;
     fixture.terminal.text("idle");
     fixture
         .terminal
         .until("one is found", |screen| {
-            screen.contains("filter: only IDLE") && !screen.contains("filter: only ONLINE")
+            screen.contains("filter: IDLE only") && !screen.contains("filter: ONLINE only")
         })
         .await;
     fixture.terminal.keys(&["Enter"]);
     fixture.until("only bob", |table| table.users() == ["bob"]).await;
     fixture.terminal.keys(&["C-p"]);
-    fixture.terminal.text("whoever");
-    fixture.terminal.shows("filter: whoever is present").await;
+    fixture.terminal.text("all present");
+    fixture.terminal.shows("filter: all present users").await;
     fixture.terminal.keys(&["Enter"]);
     fixture.until("both", |table| table.users().len() == 2).await;
     fixture.terminal.text(":sort by sess");

@@ -38,7 +38,7 @@ async fn a_lost_daemon_leaves_the_last_screen_until_it_returns() {
         // Keys work, and a failed action shows an error.
         fixture.terminal.keys(&["Down"]);
         fixture.terminal.text("c");
-        fixture.terminal.shows("not reached").await;
+        fixture.terminal.shows("not connected").await;
 
         fixture.daemon.start_again().await;
         let ready = Stopwatch::start();
@@ -115,7 +115,7 @@ async fn a_hanging_daemon_is_detected_and_a_key_retries() {
         .until("all is right again", |screen| !screen.contains("STALE"))
         .await;
     fixture.terminal.text("R");
-    fixture.terminal.shows("reached already").await;
+    fixture.terminal.shows("already connected").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ async fn the_layout_follows_every_resize() {
         .terminal
         .until("20x5", |screen| screen.lines().count() <= 5 && screen.contains("Users"))
         .await;
-    assert!(!screen.contains("nobody"), "no room is not nobody: {screen}");
+    assert!(!screen.contains("no user"), "no room is not an empty table: {screen}");
     for (width, height) in [(1, 1), (2, 1), (1, 9), (300, 1)] {
         fixture.terminal.resize(width, height);
         // It still responds to keys and to the next resize.

@@ -11,7 +11,7 @@ const WIDE: (u16, u16) = (240, 40);
 const HEADINGS: [&str; 8] = [
     "USER",
     "STATUS",
-    "WHY",
+    "REASON",
     "SINCE",
     "LAST ACTIVE",
     "LAST SEEN",

@@ -20,7 +20,7 @@ async fn assert_restored(end: impl AsyncFn(&Fixture, Process)) -> String {
     assert!(!fixture.terminal.screen().contains("before-the-dashboard"));
     let program = fixture.terminal.program().await;
     fixture.terminal.keys(&["Down", "Enter", "?"]);
-    fixture.terminal.shows("In every panel").await;
+    fixture.terminal.shows("In all panels").await;
     fixture.terminal.press(&["Escape"]).await;
     end(&fixture, program).await;
     fixture.terminal.prompt().await;

@@ -21,11 +21,11 @@ const USE_CASES: [&str; 10] = [
 const PARTS: [(&str, &[&str]); 8] = [
     ("users", &["deadlines", "persistence", "presence_index", "publisher"]),
     ("presence_index", &["users"]),
-    ("publisher", &["metrics", "rates", "users"]),
+    ("publisher", &["metrics", "throughput", "users"]),
     ("persistence", &["users"]),
     ("deadlines", &["users"]),
     ("session_counts", &["presence_index"]),
-    ("rates", &[]),
+    ("throughput", &[]),
     ("metrics", &[]),
 ];
 
@@ -113,9 +113,9 @@ fn a_use_case_and_a_part_that_reach_too_far_are_found() {
             "kick.rs",
             "use super::forget::Forgotten;\nuse super::users::UserLock;\n",
         ),
-        source("rates.rs", "use super::Engine;\n"),
+        source("throughput.rs", "use super::Engine;\n"),
         source(
-            "users/state.rs",
+            "users/user_state.rs",
             "use crate::engine::publisher::Publication;\nuse super::entry::Entry;\n",
         ),
     ];
@@ -125,6 +125,6 @@ fn a_use_case_and_a_part_that_reach_too_far_are_found() {
     );
     assert_eq!(
         foreign_parts(&here.each_ref()),
-        ["presenced/src/engine/rates.rs:1: rates must not name Engine"]
+        ["presenced/src/engine/throughput.rs:1: throughput must not name Engine"]
     );
 }

@@ -1,46 +1,46 @@
-//! What the daemon says about itself, and what can be seen of it from outside.
+//! Checks of the daemon: its own health endpoints and statistics, and what is visible from outside.
 
 use std::time::Duration;
 
 use presence::Wall;
 use presence::wire::rest::{LimitStats, Stats};
 
-use super::{Check, Outcome, Reached};
+use super::{Check, Outcome, Reachability};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
-use crate::client::stream::{Identity, Stream};
+use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::{Exit, Failure};
 use crate::output::time::length;
 
-/// Clocks that differ by more are worth a look.
+/// A larger difference between clocks is a warning.
 const CLOCK_WARN: Duration = Duration::from_secs(2);
-/// Beyond that tokens are refused: their leeway is a minute.
+/// A larger difference is a failure: tokens have a leeway of one minute.
 const CLOCK_FAIL: Duration = Duration::from_secs(60);
-/// With fewer open files a daemon holds fewer connections than most want.
+/// With fewer open files the daemon holds fewer connections than most deployments need.
 const OPEN_FILES_FEW: u64 = 4096;
-/// How full the connections may be, in percent.
+/// Above this percentage of the connection limit is a warning.
 const CONNECTIONS_FULL_PERCENT: u64 = 80;
 
-/// Checks what anyone may ask: whether it answers, and whether it serves.
-pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+/// The checks that need no credential: liveness and readiness.
+pub(super) async fn check_alive(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     match rest.health("healthz").await {
-        Ok(_) => checks.push(Check::ok("reachable", "the daemon answers")),
+        Ok(_) => checks.push(Check::ok("reachable", "the daemon responds")),
         Err(failure) => {
             let reached = if failure.exit() == Some(Exit::Unreachable) {
-                Reached::No
+                Reachability::No
             } else {
-                Reached::Yes
+                Reachability::Yes
             };
             checks.push(Check::of_failure("reachable", &failure));
             return reached;
         }
     }
     checks.push(ready(rest).await);
-    Reached::Yes
+    Reachability::Yes
 }
 
-/// Checks everything, the most basic things first; what depends on something that failed is left out.
-pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
+/// Runs all checks, the most basic ones first. Checks that depend on a failed one are omitted.
+pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability {
     let reached = check_alive(rest, checks).await;
     if checks
         .iter()
@@ -67,26 +67,27 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reached {
     checks.push(Check::new(
         "proxy",
         Outcome::Note,
-        "a proxy between users and the daemon that adds no X-Forwarded-For (or the like) can't be seen: name it with --trusted-proxy",
+        "a proxy that adds no X-Forwarded-For or similar header can't be detected; start presenced with --trusted-proxy for it",
     ));
-    Reached::Yes
+    Reachability::Yes
 }
 
 async fn ready(rest: &Rest) -> Check {
     match rest.health("readyz").await {
-        Ok(health) if health.ok => Check::ok("ready", "it serves"),
-        Ok(health) => Check::fail("ready", health.problems.join("; "))
-            .fix("see the daemon's log, and docs/operations.md for each of these"),
+        Ok(health) if health.ok => Check::ok("ready", "the daemon is ready"),
+        Ok(health) => {
+            Check::fail("ready", health.problems.join("; ")).fix("see the daemon's log and docs/operations.md")
+        }
         Err(failure) => Check::of_failure("ready", &failure),
     }
 }
 
 fn credential(credential: &Credential, stats: &Result<Stats, Failure>) -> Check {
     match (credential, stats) {
-        (_, Ok(_)) => Check::ok("secret", "the daemon accepts it"),
+        (_, Ok(_)) => Check::ok("secret", "the daemon accepts the secret"),
         (Credential::Token { .. }, Err(failure)) if failure.exit() == Some(Exit::NotAllowed) => Check::warn(
             "secret",
-            "a token was given, which can't read the daemon's numbers: the rest was not checked",
+            "statistics need the secret, but a token was given; the remaining checks were skipped",
         )
         .fix("run doctor with --secret-file FILE"),
         (_, Err(failure)) => Check::of_failure("secret", failure),
@@ -99,16 +100,15 @@ fn store(stats: &Stats) -> Check {
         return match &store.error {
             None => Check::ok(
                 "store",
-                format!("{} can be written, {} writes pending", store.kind, store.pending_writes),
+                format!("{} is writable, {} pending writes", store.kind, store.pending_writes),
             ),
-            Some(error) => {
-                Check::warn("store", format!("{} can be written, but: {error}", store.kind)).fix("see the daemon's log")
-            }
+            Some(error) => Check::warn("store", format!("{} is writable, but reported: {error}", store.kind))
+                .fix("see the daemon's log"),
         };
     }
-    let error = store.error.as_deref().unwrap_or("no cause given");
-    Check::fail("store", format!("{} can't be written: {error}", store.kind))
-        .fix("free the disk, unlock or replace the database; statuses can't be set until then. After an I/O error restart presenced")
+    let error = store.error.as_deref().unwrap_or("no error reported");
+    Check::fail("store", format!("{} is not writable: {error}", store.kind))
+        .fix("free disk space, or unlock or replace the database; custom statuses can't be set until then. After an I/O error restart presenced")
 }
 
 fn limits(limits: &LimitStats, open: u64) -> Check {
@@ -116,21 +116,23 @@ fn limits(limits: &LimitStats, open: u64) -> Check {
         max_connections,
         open_files,
     } = *limits;
-    let found = format!("{open} of {max_connections} connections, {open_files} open files allowed");
-    let raise = |wanted: u64| {
-        format!(
-            "start presenced with a higher limit: `ulimit -n {wanted}`, or LimitNOFILE={wanted} in its systemd unit"
-        )
+    let found = format!("{open} of {max_connections} connections in use, limit of {open_files} open files");
+    let raise = |required: u64| {
+        format!("raise the limit of presenced: `ulimit -n {required}`, or LimitNOFILE={required} in its systemd unit")
     };
-    // The daemon itself leaves a tenth for the database, the log and REST calls; with less than half of that it is tight.
-    let wanted = max_connections.saturating_mul(10).div_ceil(9);
+    // The daemon reserves a tenth for the database, the log and REST; less than half of that is too little.
+    let required = max_connections.saturating_mul(10).div_ceil(9);
     if max_connections.saturating_mul(100) > open_files.saturating_mul(95) {
-        Check::fail("limits", format!("{found}: too few files for that many connections"))
-            .fix(raise(wanted.next_power_of_two()))
+        Check::fail(
+            "limits",
+            format!("{found}: too few open files for the connection limit"),
+        )
+        .fix(raise(required.next_power_of_two()))
     } else if open.saturating_mul(100) >= max_connections.saturating_mul(CONNECTIONS_FULL_PERCENT)
         && max_connections > 0
     {
-        Check::warn("limits", format!("{found}: nearly full")).fix(raise(open_files.saturating_mul(2)))
+        Check::warn("limits", format!("{found}: nearly at the connection limit"))
+            .fix(raise(open_files.saturating_mul(2)))
     } else if open_files < OPEN_FILES_FEW {
         Check::warn("limits", found).fix(raise(65_536))
     } else {
@@ -138,18 +140,21 @@ fn limits(limits: &LimitStats, open: u64) -> Check {
     }
 }
 
-/// The daemon's clock must lie between the moments before and after the question.
+/// The daemon's clock must be between the times before and after the request.
 fn clock(daemon: Wall, before: Wall, after: Wall) -> Check {
-    let (apart, direction) = if daemon < before {
+    let (difference, direction) = if daemon < before {
         (before.since(daemon), "behind")
     } else {
         (daemon.since(after), "ahead of")
     };
-    let found = format!("the daemon's clock is {} {direction} this machine's", length(apart));
-    let fix = "set both clocks by NTP: `timedatectl set-ntp true`";
-    if apart >= CLOCK_FAIL {
-        Check::fail("clock", format!("{found}: tokens expire too early or too late")).fix(fix)
-    } else if apart >= CLOCK_WARN {
+    let found = format!(
+        "the daemon's clock is {} {direction} this machine's",
+        length(difference)
+    );
+    let fix = "synchronize both clocks by NTP: `timedatectl set-ntp true`";
+    if difference >= CLOCK_FAIL {
+        Check::fail("clock", format!("{found}; tokens expire too early or too late")).fix(fix)
+    } else if difference >= CLOCK_WARN {
         Check::warn("clock", found).fix(fix)
     } else {
         Check::ok("clock", "the daemon's clock agrees with this machine's")
@@ -159,24 +164,22 @@ fn clock(daemon: Wall, before: Wall, after: Wall) -> Check {
 fn version(daemon: &str) -> Check {
     let ours = env!("CARGO_PKG_VERSION");
     if daemon == ours {
-        Check::ok("version", format!("both are {ours}"))
+        Check::ok("version", format!("the daemon and presencectl are {ours}"))
     } else {
-        Check::warn("version", format!("the daemon is {daemon}, this is {ours}"))
+        Check::warn("version", format!("the daemon is {daemon}, presencectl is {ours}"))
             .fix("install both from the same release")
     }
 }
 
 async fn web_socket(target: &Target) -> Check {
-    match Stream::connect(target, &Identity::Observer).await {
+    match WebSocket::connect(target, &Identity::Observer).await {
         Ok((stream, _)) => {
             stream.close(1000).await;
-            Check::ok("websocket", "the change stream answers")
+            Check::ok("websocket", "the change stream works")
         }
         Err(error) => {
             let mut check = Check::of_failure("websocket", &error.failure(target));
-            check.fix = Some(
-                "REST works, so look at what stands between: a proxy must pass the upgrade of GET /ws on".to_owned(),
-            );
+            check.fix = Some("REST works: check that proxies forward the WebSocket upgrade of GET /ws".to_owned());
             check
         }
     }
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_few_files_for_the_configured_connections_are_found_with_the_number_that_is_enough() {
+    fn too_few_open_files_are_reported_with_a_sufficient_limit() {
         let of = |max_connections, open_files, open| {
             limits(
                 &LimitStats {
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_found_in_either_direction() {
+    fn a_clock_difference_is_found_in_both_directions() {
         let at = |millis: i64| Wall::from_millis(1_000_000 + millis);
         let check = |daemon| clock(at(daemon), at(0), at(50)).result;
         assert_eq!(check(25), Outcome::Ok);
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_worth_a_look() {
+    fn a_different_version_is_a_warning() {
         assert_eq!(version(env!("CARGO_PKG_VERSION")).result, Outcome::Ok);
         assert_eq!(version("9.9.9").result, Outcome::Warn);
     }

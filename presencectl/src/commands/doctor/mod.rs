@@ -1,5 +1,5 @@
-//! `doctor`: checks everything between here and the daemon's disk, and says for each trouble how to mend it. Which checks
-//! there are and in which order is here; what each looks at is in `files` (this machine) and `daemon` (over the network).
+//! `doctor`: checks everything from the configuration to the daemon's disk, and suggests a fix for each problem. The
+//! checks are in `files` (this machine) and `daemon` (over the network).
 
 mod daemon;
 mod files;
@@ -12,7 +12,7 @@ use crate::client::rest::Rest;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
 use crate::output::terminal::paint;
-use crate::output::{Cell, Colour, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 4] = [
     Column::needed("CHECK", "name"),
@@ -21,22 +21,20 @@ const COLUMNS: [Column; 4] = [
     Column::needed("FIX", "fix"),
 ];
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
-    /// As it should be.
     Ok,
-    /// It works, and should be looked at.
+    /// It works, but needs attention.
     Warn,
-    /// It does not work.
     Fail,
-    /// Nothing was checked: something to know.
+    /// Information only; nothing was checked.
     Note,
 }
 
 impl Outcome {
-    const fn word(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
@@ -55,10 +53,10 @@ impl Outcome {
     }
 }
 
-/// One check. Its texts may repeat what a server said, so they are escaped when shown.
+/// One check. Its texts may quote a server, so they are escaped when printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
-    /// Stable: scripts look for it.
+    /// Stable, since scripts use it.
     name: &'static str,
     result: Outcome,
     found: String,
@@ -92,43 +90,41 @@ impl Check {
         self
     }
 
-    /// A failure of the client as a check that failed.
     fn of_failure(name: &'static str, failure: &Failure) -> Self {
         let check = Self::fail(name, failure.to_string());
         match failure {
-            Failure::Said { next: Some(next), .. } => check.fix(next.clone()),
+            Failure::Message { next: Some(next), .. } => check.fix(next.clone()),
             _ => check,
         }
     }
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DoctorDocument<'a> {
     ok: bool,
     checks: &'a [Check],
 }
 
-/// Whether the daemon answered at all.
+/// Whether the daemon responded at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reached {
+enum Reachability {
     Yes,
     No,
 }
 
-/// Checks everything.
 pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let mut checks = files::check(&session.finder);
     let reached = match session.finder.find_without_credential() {
-        Ok(anonymous) => {
+        Ok(target) => {
             checks.push(Check::ok(
                 "server",
-                format!("{}, by {}", anonymous.server.shown(), anonymous.found),
+                format!("{}, from {}", target.server.display(), target.found),
             ));
-            // A secret that can't be used is a finding; what needs none is checked all the same.
+            // An unusable secret is reported as a check; checks that need no secret still run.
             match session.target() {
                 Ok(target) => daemon::check(&Rest::new(target)?, &mut checks).await,
                 Err(failure) => {
-                    let reached = daemon::check_alive(&Rest::new(anonymous)?, &mut checks).await;
+                    let reached = daemon::check_alive(&Rest::new(target)?, &mut checks).await;
                     checks.push(Check::of_failure("secret", &failure));
                     reached
                 }
@@ -137,52 +133,57 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
         Err(failure) => {
             checks.push(Check::of_failure("server", &failure));
             if failure.exit() == Some(Exit::Unreachable) {
-                Reached::No
+                Reachability::No
             } else {
-                Reached::Yes
+                Reachability::Yes
             }
         }
     };
     let failed = checks.iter().any(|check| check.result == Outcome::Fail);
     show(session, &checks, !failed)?;
     match (reached, failed) {
-        (Reached::No, _) => Err(Failure::Told(Exit::Unreachable)),
-        (Reached::Yes, true) => Err(Failure::Told(Exit::Refused)),
-        (Reached::Yes, false) => Ok(()),
+        (Reachability::No, _) => Err(Failure::Reported(Exit::Unreachable)),
+        (Reachability::Yes, true) => Err(Failure::Reported(Exit::Failed)),
+        (Reachability::Yes, false) => Ok(()),
     }
 }
 
 fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure> {
-    let mut sheet = Sheet::new(&COLUMNS);
+    let mut dataset = Dataset::new(&COLUMNS);
     for check in checks {
-        sheet.push(vec![
-            Cell::Word(check.name.to_owned()),
-            Cell::Word(check.result.word().to_owned()),
+        dataset.push(vec![
+            Cell::Text(check.name.to_owned()),
+            Cell::Text(check.result.name().to_owned()),
             Cell::Hostile(check.found.clone()),
             check.fix.clone().map_or(Cell::Empty, Cell::Hostile),
         ]);
     }
     let text: String = checks.iter().map(|check| lines(check, session.output.colour)).collect();
     let count = |result| checks.iter().filter(|check| check.result == result).count();
+    let warnings = match count(Outcome::Warn) {
+        1 => "1 warning".to_owned(),
+        warnings => format!("{warnings} warnings"),
+    };
     let summary = match (count(Outcome::Fail), count(Outcome::Warn)) {
-        (0, 0) => "everything is as it should be\n".to_owned(),
-        (0, warnings) => format!("nothing failed; {warnings} to look at\n"),
-        (failed, warnings) => format!("{failed} failed, {warnings} to look at\n"),
+        (0, 0) => "no problems found\n".to_owned(),
+        (0, _) => format!("no failures, {warnings}\n"),
+        (1, _) => format!("1 failure, {warnings}\n"),
+        (failures, _) => format!("{failures} failures, {warnings}\n"),
     };
     let report = Report {
-        document: Document { ok, checks },
+        document: DoctorDocument { ok, checks },
         items: checks,
-        sheet,
-        people: ForPeople::Text(format!("{text}\n{summary}")),
+        dataset,
+        human: HumanOutput::Text(format!("{text}\n{summary}")),
     };
     session.output.show(crate::clock::wall(), &report)
 }
 
-/// A check for people: what was found, and below it what to do.
+/// A check as text: the finding, and the fix below it.
 fn lines(check: &Check, colour: Colour) -> String {
     let mark = paint(
         colour.plain_or(check.result.colour()),
-        &format!("{:4}", check.result.word()),
+        &format!("{:4}", check.result.name()),
     );
     let mut text = format!("{mark}  {:<12}  {}\n", check.name, escape(&check.found));
     if let Some(fix) = &check.fix {

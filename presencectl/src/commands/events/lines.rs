@@ -1,27 +1,25 @@
-//! How changes look: a line each, for people, as JSON, or as CSV.
+//! The text of a change: a line for people, JSON, or CSV.
 
 use crate::failure::Failure;
 use crate::output::changes::{self, Change};
 use crate::output::escape::escape;
 use crate::output::{Colour, Format, Output};
 
-/// What comes before the first line.
 pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     match output.format {
         Format::Csv => {
             let mut text = Vec::new();
-            changes::sheet(&[]).write_csv_header(&mut text)?;
+            changes::dataset(&[]).write_csv_header(&mut text)?;
             output.text(&String::from_utf8_lossy(&text))
         }
         Format::Table | Format::Json | Format::Ndjson => Ok(()),
     }
 }
 
-/// Prints changes.
 pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failure> {
     for change in changes {
         match output.format {
-            Format::Table => output.text(&sentence(change, output.colour))?,
+            Format::Table => output.text(&text_line(change, output.colour))?,
             Format::Json | Format::Ndjson => output.json_line(change)?,
             Format::Csv => output.text(&csv(change)?)?,
         }
@@ -29,7 +27,7 @@ pub(super) fn print(output: &mut Output, changes: &[Change]) -> Result<(), Failu
     Ok(())
 }
 
-fn sentence(change: &Change, colour: Colour) -> String {
+fn text_line(change: &Change, colour: Colour) -> String {
     let user = escape(change.user.as_str());
     let from = colour.status(change.from);
     let mut what = match change.to {
@@ -37,12 +35,15 @@ fn sentence(change: &Change, colour: Colour) -> String {
         Some(to) if to == change.from => from,
         Some(to) => format!("{from} → {}", colour.status(to)),
     };
-    let chose = change.chose.map(|chose| format!("chose {chose}"));
+    let custom_status = change.custom_status.map(|status| format!("custom status {status}"));
     let reason = change
         .reason
         .filter(|_| change.to != Some(change.from))
         .map(|reason| reason.as_str().to_owned());
-    for more in [reason, chose, change.note.map(str::to_owned)].into_iter().flatten() {
+    for more in [reason, custom_status, change.note.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+    {
         what.push_str("  ");
         what.push_str(&more);
     }
@@ -51,7 +52,7 @@ fn sentence(change: &Change, colour: Colour) -> String {
 
 fn csv(change: &Change) -> Result<String, Failure> {
     let mut text = Vec::new();
-    changes::sheet(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
+    changes::dataset(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -68,7 +69,7 @@ mod tests {
             from: Status::Online,
             to: Some(Status::Idle),
             reason: Some(Reason::Inactive),
-            chose: None,
+            custom_status: None,
             note: None,
             revision: Revision::new(7),
         }
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_change_is_one_line_for_people() {
         assert_eq!(
-            sentence(&change(), Colour::Plain),
+            text_line(&change(), Colour::Plain),
             "2001-09-09T01:46:40.000Z  =a\\u{202e}b  ONLINE → IDLE  inactive\n"
         );
         let forgotten = Change {
@@ -85,13 +86,13 @@ mod tests {
             reason: None,
             ..change()
         };
-        assert!(sentence(&forgotten, Colour::Plain).ends_with("ONLINE → forgotten\n"));
-        let chose = Change {
+        assert!(text_line(&forgotten, Colour::Plain).ends_with("ONLINE → forgotten\n"));
+        let unseen = Change {
             to: Some(Status::Online),
-            chose: Some(CustomStatus::Idle),
+            custom_status: Some(CustomStatus::Idle),
             ..change()
         };
-        assert!(sentence(&chose, Colour::Plain).ends_with("ONLINE  chose IDLE\n"));
+        assert!(text_line(&unseen, Colour::Plain).ends_with("ONLINE  custom status IDLE\n"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! `events`: the change stream as lines. Survives lost connections, as `client::follow` does: it says so and prints what it
-//! missed. What is a change is decided in `changes`, how it looks in `lines`.
+//! `events`: prints the change stream, one line per change. Lost connections are reported and resumed by
+//! `client::follower`. What counts as a change is decided in `change_tracker`, its text in `lines`.
 
-mod changes;
+mod change_tracker;
 mod lines;
 
 use std::io::{self, Write};
@@ -13,23 +13,23 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Session;
 use crate::cli;
-use crate::client::follow::{Attached, Event, Follower};
+use crate::client::follower::{Connection, Follower, FollowerEvent};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::output::escape::scrub;
-use changes::{Changes, Scope};
+use change_tracker::{ChangeTracker, Scope};
 
-/// How often a closed stdout is looked for: without it, a reader that left is noticed only by the next change.
-const LOOK_AT_STDOUT: Duration = Duration::from_secs(1);
+/// How often stdout is checked: otherwise a closed pipe is noticed only at the next change.
+const STDOUT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Prints changes until the reader goes away, or for ever.
+/// Prints changes until the reader closes the pipe.
 pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(), Failure> {
     let target = session.target()?;
-    let first = Attached::attach(&target)
+    let first = Connection::open(&target)
         .await
         .map_err(|error| error.failure(&target))?;
     lines::header(&mut session.output)?;
-    let mut changes = Changes::new(if args.user.is_empty() {
+    let mut tracker = ChangeTracker::new(if args.user.is_empty() {
         Scope::Everyone
     } else {
         Scope::Named
@@ -37,51 +37,53 @@ pub(super) async fn run(session: &mut Session, args: &cli::Events) -> Result<(),
     let mut follower = Follower::new(session.finder.clone(), args.user.clone());
     let (output, never) = (&mut session.output, Notify::new());
     tokio::select! {
-        ended = follower.follow(Some(first), &never, async |event| print(&mut changes, event, output)) => ended,
-        () = reader_is_gone() => Err(Failure::PipeClosed),
+        ended = follower.follow(Some(first), &never, async |event| print(&mut tracker, event, output)) => ended,
+        () = stdout_closed() => Err(Failure::PipeClosed),
     }
 }
 
-fn print(changes: &mut Changes, event: Event, output: &mut Output) -> Result<(), Failure> {
+fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output) -> Result<(), Failure> {
     match event {
-        Event::Attached { is_back, .. } => {
-            if is_back {
-                tell("the daemon is back");
+        FollowerEvent::Connected { is_reconnect, .. } => {
+            if is_reconnect {
+                report("reconnected to the daemon");
             }
-            changes.begin_snapshot();
+            tracker.begin_snapshot();
         }
-        Event::Snapshot {
+        FollowerEvent::Snapshot {
             now,
             users,
             resumed,
             done,
         } => {
-            lines::print(output, &changes.on_snapshot(users, resumed, now))?;
+            lines::print(output, &tracker.on_snapshot(users, resumed, now))?;
             if done {
-                lines::print(output, &changes.end_snapshot(resumed, now))?;
+                lines::print(output, &tracker.end_snapshot(resumed, now))?;
             }
         }
-        Event::Changed { now, users } => lines::print(output, &changes.on_presence(users, now))?,
-        Event::Lost { why, retry_in } => tell(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64())),
+        FollowerEvent::Changed { now, users } => lines::print(output, &tracker.on_presence(users, now))?,
+        FollowerEvent::Lost { why, retry_in } => {
+            report(&format!("{why}; retrying in {:.1} s", retry_in.as_secs_f64()));
+        }
     }
     Ok(())
 }
 
-fn tell(text: &str) {
-    // Who closed stderr does not want to know.
+fn report(text: &str) {
+    // Nothing to report to if stderr is closed.
     let _ = writeln!(io::stderr(), "presencectl: {}", scrub(text));
 }
 
-/// Returns once nobody reads stdout any more.
-async fn reader_is_gone() {
-    let mut look = interval(LOOK_AT_STDOUT);
+/// Returns when stdout has no reader.
+async fn stdout_closed() {
+    let mut look = interval(STDOUT_CHECK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
         let stdout = io::stdout();
         let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if rustix::event::poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if rustix::event::poll(&mut polled, Some(&no_wait)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
             return;
         }
     }

@@ -1,56 +1,57 @@
-//! Who the simulated people are to the daemon: their ids, and the token or header that proves them.
+//! The ids of simulated users, and the token or header that authenticates them.
 
 use std::time::Duration;
 
 use presence::UserId;
 
 use crate::client::discover::{Credential, Finder, Target};
-use crate::client::stream::{ConnectError, Identity, Stream};
+use crate::client::websocket::{ConnectError, Identity, WebSocket};
 use crate::clock;
 use crate::commands::token::Signer;
 use crate::failure::Failure;
 
-/// What the ids of simulated people begin with: nobody else's should.
+/// The prefix of simulated ids, which no real user should have.
 const PREFIX: &str = "sim-";
-/// Tokens outlive the run by this much.
+/// Tokens stay valid for this long after the run.
 const TOKEN_SPARE: Duration = Duration::from_secs(3600);
 
-/// The id of a person; people are counted from 0, ids from 1.
+/// Users are numbered from 0, ids from 1.
 pub(super) fn name(number: u64) -> String {
     format!("{PREFIX}{:05}", number + 1)
 }
 
-/// The person of an id.
+/// The inverse of [`name`].
 pub(super) fn number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse::<u64>().ok()?.checked_sub(1)
 }
 
-/// The connection of the first person, made to see whether people can come at all.
-pub(super) struct Tried {
-    /// The connection.
-    pub(super) stream: Stream,
-    /// How long connecting took.
+/// The connection of the first user, established as a test before the run.
+pub(super) struct FirstConnection {
+    pub(super) stream: WebSocket,
     pub(super) took: Duration,
 }
 
-/// How people prove who they are.
+/// How simulated users authenticate.
 pub(super) enum Identities {
-    /// By tokens, as real clients do.
+    /// With tokens, as real clients do.
     Signed {
-        /// With the key of the local daemon.
+        /// The key of the local daemon.
         signer: Signer,
-        /// Valid for so long.
         ttl: Duration,
     },
-    /// By the secret and a header, as a gateway does.
+    /// With the secret and a header, as a gateway does.
     Secret,
 }
 
 impl Identities {
-    /// Tokens if the daemon's key is here and it takes them, else the secret. Tried with one connection, so that a
-    /// daemon that is not there or does not want us is told before a thousand people find out.
-    /// That connection is then the first person's: ended, it would show somebody coming, going and coming again.
-    pub(super) async fn choose(finder: &Finder, target: &Target, duration: Duration) -> Result<(Self, Tried), Failure> {
+    /// Uses tokens if the daemon's key is on this machine and accepted, else the secret. One connection tests it, so
+    /// that an unreachable daemon or a rejected credential is reported once and not a thousand times. The first user
+    /// keeps that connection: closing it would show the user come, go and come again.
+    pub(super) async fn choose(
+        finder: &Finder,
+        target: &Target,
+        duration: Duration,
+    ) -> Result<(Self, FirstConnection), Failure> {
         let key = target
             .data_dir
             .is_some()
@@ -64,37 +65,34 @@ impl Identities {
             let ttl = duration + TOKEN_SPARE;
             let signed = Self::Signed { signer, ttl };
             match signed.try_one(target).await? {
-                Ok(tried) => return Ok((signed, tried)),
-                Err(ConnectError::Refused { status: 401 | 403, .. }) => {}
+                Ok(connection) => return Ok((signed, connection)),
+                Err(ConnectError::Rejected { status: 401 | 403, .. }) => {}
                 Err(error) => return Err(error.failure(target)),
             }
         }
         if !matches!(target.credential, Credential::Secret { .. }) {
             return Err(
-                Failure::usage("simulated people need the daemon's jwt-key or its secret")
+                Failure::usage("simulated users need the daemon's jwt-key or its secret")
                     .next("add --secret-file FILE"),
             );
         }
         match Self::Secret.try_one(target).await? {
-            Ok(tried) => Ok((Self::Secret, tried)),
+            Ok(connection) => Ok((Self::Secret, connection)),
             Err(error) => Err(error.failure(target)),
         }
     }
 
-    async fn try_one(&self, target: &Target) -> Result<Result<Tried, ConnectError>, Failure> {
+    async fn try_one(&self, target: &Target) -> Result<Result<FirstConnection, ConnectError>, Failure> {
         let identity = self.of(0)?;
         let begun = clock::instant();
-        let connected = Stream::connect(target, &identity).await;
-        Ok(connected.map(|(stream, _)| Tried {
+        let connected = WebSocket::connect(target, &identity).await;
+        Ok(connected.map(|(stream, _)| FirstConnection {
             stream,
             took: begun.elapsed(),
         }))
     }
 
-    /// What a person connects with.
-    ///
-    /// # Errors
-    /// When the token can't be signed.
+    /// The identity with which a user connects.
     pub(super) fn of(&self, number: u64) -> Result<Identity, Failure> {
         let name = name(number);
         match self {
@@ -112,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_leads_back_to_its_person() {
-        for person in [0, 1, 99_998, 99_999, 123_456] {
-            assert_eq!(number(&name(person)), Some(person));
+    fn an_id_maps_back_to_its_number() {
+        for user in [0, 1, 99_998, 99_999, 123_456] {
+            assert_eq!(number(&name(user)), Some(user));
         }
         assert_eq!(name(0), "sim-00001");
         for other in ["alice", "sim-", "sim-x", "sim-00000"] {

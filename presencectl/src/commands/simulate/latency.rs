@@ -1,16 +1,15 @@
-//! Latencies without keeping every sample: counts in buckets that are at most 1.6 % wide. Pure.
+//! A latency histogram with buckets that are at most 1.6 % wide. Pure.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Buckets for each doubling, as a power of two: a bucket's width is then at most a 64th of its value.
+/// Buckets per doubling, as a power of two: a bucket's width is at most a 64th of its value.
 const SUB_BITS: u32 = 6;
 const SUBS: u64 = 1 << SUB_BITS;
-/// Up to 2^36 µs, 19 hours; longer ones count as that.
+/// The range is 2^36 µs, 19 hours; longer latencies count as that.
 const DOUBLINGS: u32 = 36;
 
-/// A distribution of latencies.
 #[derive(Debug, Clone)]
 pub(super) struct Latencies {
     buckets: Vec<u64>,
@@ -18,19 +17,14 @@ pub(super) struct Latencies {
     max_micros: u64,
 }
 
-/// What is told of a distribution, in milliseconds.
+/// The summary of a histogram, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Percentiles {
-    /// How many were measured.
     pub(super) count: u64,
-    /// Half were faster.
     pub(super) p50_ms: f64,
-    /// Nine of ten were faster.
     pub(super) p90_ms: f64,
-    /// 99 of 100 were faster.
     pub(super) p99_ms: f64,
-    /// The slowest.
     pub(super) max_ms: f64,
 }
 
@@ -45,7 +39,6 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Counts one.
     pub(super) fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.max_micros = self.max_micros.max(micros);
@@ -55,7 +48,6 @@ impl Latencies {
         }
     }
 
-    /// What to tell.
     pub(super) fn percentiles(&self) -> Percentiles {
         Percentiles {
             count: self.count,
@@ -66,7 +58,7 @@ impl Latencies {
         }
     }
 
-    /// The smallest latency that is not exceeded by `percent` of all; 0 of none.
+    /// The smallest latency that `percent` of all don't exceed; 0 if there are none.
     fn percentile_ms(&self, percent: u64) -> f64 {
         let rank = (self.count * percent).div_ceil(100);
         let mut seen = 0;
@@ -94,7 +86,7 @@ const fn bucket_of(micros: u64) -> usize {
     (doubling as usize + 1) * SUBS as usize + ((micros >> doubling) - SUBS) as usize
 }
 
-/// The highest value that falls into a bucket.
+/// The highest value in a bucket.
 const fn top_of(index: u64) -> u64 {
     if index < SUBS {
         return index;
@@ -116,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_falls_into_a_bucket_that_holds_it_and_is_narrow() {
+    fn every_value_is_in_a_narrow_bucket_that_contains_it() {
         for micros in (0..5000).chain((12..36).flat_map(|bits| [(1 << bits) - 1, 1 << bits, (1 << bits) + 1])) {
             let top = top_of(bucket_of(micros) as u64);
             assert!(
@@ -127,26 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_those_of_the_sorted_list() {
-        let told = of(1..=100);
-        assert_eq!((told.count, told.max_ms), (100, 0.1));
-        for (found, exact) in [(told.p50_ms, 0.050), (told.p90_ms, 0.090), (told.p99_ms, 0.099)] {
+    fn percentiles_match_those_of_the_sorted_list() {
+        let percentiles = of(1..=100);
+        assert_eq!((percentiles.count, percentiles.max_ms), (100, 0.1));
+        for (found, exact) in [
+            (percentiles.p50_ms, 0.050),
+            (percentiles.p90_ms, 0.090),
+            (percentiles.p99_ms, 0.099),
+        ] {
             assert!(found >= exact && found <= exact * 1.02, "{found} for {exact}");
         }
     }
 
     #[test]
-    fn one_outlier_is_the_maximum_and_no_percentile_exceeds_it() {
-        let told = of([vec![1000; 99], vec![9_999_999]].concat());
-        assert!(told.p99_ms < 1.02, "{told:?}");
-        assert_eq!(told.max_ms, 9999.999);
+    fn an_outlier_is_the_maximum_and_bounds_the_percentiles() {
+        let percentiles = of([vec![1000; 99], vec![9_999_999]].concat());
+        assert!(percentiles.p99_ms < 1.02, "{percentiles:?}");
+        assert_eq!(percentiles.max_ms, 9999.999);
         let single = of([1234]);
         assert_eq!(single.p50_ms, 1.234);
         assert_eq!(single.max_ms, 1.234);
     }
 
     #[test]
-    fn nothing_measured_is_zero_and_the_absurd_is_bounded() {
+    fn an_empty_histogram_is_zero_and_huge_values_are_bounded() {
         assert_eq!(
             of([]),
             Percentiles {

@@ -1,12 +1,12 @@
-//! `simulate`: N people over real WebSockets. Sets the scene, runs the phases and ends them, whatever happens; what one
-//! person does is in `person`, what is counted in `ledger`, how it is told in `summary`.
+//! `simulate`: N simulated users over real WebSockets. Prepares the run, goes through its phases and disconnects
+//! everyone at the end. One user is in `simulated_user`, the counts are in `counters`, the result is in `summary`.
 
+mod capacity;
+mod counters;
 mod identities;
 mod latency;
-mod ledger;
-mod person;
 mod progress;
-mod room;
+mod simulated_user;
 mod summary;
 
 use std::cell::{Cell, RefCell};
@@ -22,48 +22,48 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep_until, timeout};
 
 use super::Session;
-use crate::chance::Chance;
 use crate::cli::Simulate;
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
-use identities::{Identities, Tried};
-use ledger::Ledger;
-use person::{Person, Phase};
+use crate::rng::Rng;
+use counters::Counters;
+use identities::{FirstConnection, Identities};
 use progress::Progress;
+use simulated_user::{Phase, SimulatedUser};
 
-/// Handshakes under way at once: enough to keep a daemon busy, few enough that none waits for a lost packet.
-const ARRIVING_AT_ONCE: usize = 64;
-/// Without `--rate` each person does something this often.
-const USUAL_WAIT: Duration = Duration::from_secs(10);
-/// Arriving takes at most this long on top of what it needs at a hundred a second.
-const ARRIVAL_SPARE: Duration = Duration::from_secs(30);
-/// Leaving takes at most this long.
-const LEAVING_MAX: Duration = Duration::from_secs(15);
-/// People forgotten at once.
-const FORGET_AT_ONCE: usize = 16;
+/// Concurrent handshakes: enough to keep a daemon busy, few enough that none waits for a lost packet.
+const HANDSHAKES_MAX: usize = 64;
+/// The interval of one user's actions without `--rate`.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+/// Timeout of the connect phase, added to what it needs at a hundred connects per second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of the disconnect phase.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Concurrent requests to forget users.
+const FORGET_CONCURRENCY: usize = 16;
 
-/// What all simulated people share.
-struct World {
+/// What all simulated users share.
+struct Simulation {
     target: Target,
     identities: Identities,
-    /// The first person's connection, until it is taken.
-    first: Cell<Option<Tried>>,
+    /// The first user's connection, until that user takes it.
+    first: Cell<Option<FirstConnection>>,
     users: u64,
     watch_per_user: u64,
-    /// Between two actions of a person, on average; none: they do nothing.
-    mean_wait: Option<Duration>,
+    /// The mean interval between two actions of a user; `None` without actions.
+    mean_interval: Option<Duration>,
     seed: u64,
-    /// Lets few through at once.
-    door: Semaphore,
-    /// How many have tried to connect at least once.
+    /// Permits for concurrent handshakes.
+    handshakes: Semaphore,
+    /// How many users have tried to connect at least once.
     arrived: Cell<u64>,
-    ledger: RefCell<Ledger>,
+    counters: RefCell<Counters>,
 }
 
-impl World {
-    /// The ids a person watches: the next ones, around in a circle, so that each is watched by as many.
+impl Simulation {
+    /// The ids that a user watches: the following ones, wrapping around, so that all are watched equally.
     fn watched_by(&self, number: u64) -> Vec<String> {
         let others = self.watch_per_user.min(self.users - 1);
         (1..=others)
@@ -71,13 +71,13 @@ impl World {
             .collect()
     }
 
-    /// Changes and deliveries up to now.
+    /// Changes and deliveries so far.
     fn so_far(&self) -> (u64, u64) {
-        let ledger = self.ledger.borrow();
-        (ledger.changes, ledger.deliveries)
+        let counters = self.counters.borrow();
+        (counters.changes, counters.deliveries)
     }
 
-    /// The person of this id, if it is one of ours.
+    /// The number of a simulated user; `None` for any other id.
     fn number_of(&self, user: &str) -> Option<u64> {
         identities::number(user).filter(|number| *number < self.users)
     }
@@ -85,18 +85,17 @@ impl World {
 
 /// How long the phases took, and what was counted in them.
 #[derive(Debug, Clone, Copy, Default)]
-struct Times {
-    arriving: Duration,
-    /// Connections made while arriving.
+struct PhaseTimes {
+    connecting: Duration,
+    /// Connections made in the connect phase.
     arrived: u64,
-    living: Duration,
-    /// Changes sent while living.
+    running: Duration,
+    /// Changes sent in the run phase.
     changes: u64,
-    /// Records of others received while living: neither the arrival nor the departure of the crowd counts.
+    /// Records received in the run phase; those of the connect and disconnect phases don't count.
     deliveries: u64,
 }
 
-/// Simulates.
 pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Failure> {
     let target = session.target()?;
     let rest = Rest::new(target.clone())?;
@@ -106,78 +105,78 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
             Failure::usage("--forget needs the daemon's secret").next("add --secret-file FILE, or leave --forget out")
         );
     }
-    room::make(args.users)?;
+    capacity::reserve_open_files(args.users)?;
     if by_secret {
-        room::daemon_has(&rest.stats().await?, args.users)?;
+        capacity::check_daemon(&rest.stats().await?, args.users)?;
     }
     let (identities, first) = Identities::choose(&session.finder, &target, args.duration).await?;
-    let world = Rc::new(World {
+    let simulation = Rc::new(Simulation {
         target,
         identities,
         first: Cell::new(Some(first)),
         users: args.users,
         watch_per_user: args.watch_per_user,
-        mean_wait: mean_wait(args.users, args.rate),
-        seed: Chance::new().number(),
-        door: Semaphore::new(ARRIVING_AT_ONCE),
+        mean_interval: mean_interval(args.users, args.rate),
+        seed: Rng::new().next_u64(),
+        handshakes: Semaphore::new(HANDSHAKES_MAX),
         arrived: Cell::new(0),
-        ledger: RefCell::new(Ledger::default()),
+        counters: RefCell::new(Counters::default()),
     });
-    let times = LocalSet::new().run_until(phases(&world, args)).await?;
+    let times = LocalSet::new().run_until(phases(&simulation, args)).await?;
     if args.forget {
-        forget(&rest, &world).await;
+        forget(&rest, &simulation).await;
     }
-    summary::show(session, args, &world.ledger.borrow(), times)
+    summary::show(session, args, &simulation.counters.borrow(), times)
 }
 
-/// With R things a second from N people, each does one every N/R seconds.
-fn mean_wait(users: u64, rate: Option<f64>) -> Option<Duration> {
+/// With R actions per second from N users, each acts every N/R seconds.
+fn mean_interval(users: u64, rate: Option<f64>) -> Option<Duration> {
     match rate {
-        None => Some(USUAL_WAIT),
+        None => Some(DEFAULT_INTERVAL),
         Some(rate) if rate <= 0.0 => None,
-        #[expect(clippy::cast_precision_loss, reason = "at most a million people")]
+        #[expect(clippy::cast_precision_loss, reason = "at most a million users")]
         Some(rate) => Duration::try_from_secs_f64(users as f64 / rate).ok(),
     }
 }
 
-/// Arriving, living, leaving. Ctrl-C leads to leaving at once, so that nobody stays behind.
-async fn phases(world: &Rc<World>, args: &Simulate) -> Result<Times, Failure> {
-    let (phase, _) = watch::channel(Phase::Arriving);
+/// Connect, run, disconnect. Ctrl-C skips to the last phase, so that no user stays connected.
+async fn phases(simulation: &Rc<Simulation>, args: &Simulate) -> Result<PhaseTimes, Failure> {
+    let (phase, _) = watch::channel(Phase::Connecting);
     let mut people = JoinSet::new();
-    for number in 0..world.users {
-        people.spawn_local(Person::new(Rc::clone(world), number, phase.subscribe()).live());
+    for number in 0..simulation.users {
+        people.spawn_local(SimulatedUser::new(Rc::clone(simulation), number, phase.subscribe()).live());
     }
     let progress = Progress::new(args);
-    let mut times = Times::default();
-    let mut asked_to_stop = pin!(interrupted());
+    let mut times = PhaseTimes::default();
+    let mut stop_requested = pin!(interrupted());
 
     let begun = clock::instant();
-    let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(world.users).unwrap_or(u32::MAX));
+    let hundredths = Duration::from_millis(10).saturating_mul(u32::try_from(simulation.users).unwrap_or(u32::MAX));
     let mut stopped = tokio::select! {
-        () = progress.arriving(world, begun + ARRIVAL_SPARE + hundredths) => None,
-        stopped = &mut asked_to_stop => Some(stopped),
+        () = progress.connecting(simulation, begun + CONNECT_TIMEOUT + hundredths) => None,
+        stopped = &mut stop_requested => Some(stopped),
     };
-    times.arriving = begun.elapsed();
-    times.arrived = world.ledger.borrow().connects;
+    times.connecting = begun.elapsed();
+    times.arrived = simulation.counters.borrow().connects;
     if stopped.is_none() {
-        let (changes, deliveries) = world.so_far();
-        phase.send_replace(Phase::Living);
+        let (changes, deliveries) = simulation.so_far();
+        phase.send_replace(Phase::Running);
         let living = clock::instant();
         stopped = tokio::select! {
-            () = progress.living(world, living, living + args.duration) => None,
-            stopped = &mut asked_to_stop => Some(stopped),
+            () = progress.running(simulation, living, living + args.duration) => None,
+            stopped = &mut stop_requested => Some(stopped),
         };
-        times.living = living.elapsed();
-        let (changes_after, deliveries_after) = world.so_far();
+        times.running = living.elapsed();
+        let (changes_after, deliveries_after) = simulation.so_far();
         times.changes = changes_after - changes;
         times.deliveries = deliveries_after - deliveries;
     }
     stopped.transpose()?;
-    phase.send_replace(Phase::Leaving);
-    // A second Ctrl-C, or people that can't say goodbye in time: the sockets close with this process.
+    phase.send_replace(Phase::Disconnecting);
+    // On a second Ctrl-C, or after the timeout, the remaining sockets close with the process.
     let everyone = async { while people.join_next().await.is_some() {} };
     tokio::select! {
-        _ = timeout(LEAVING_MAX, everyone) => {}
+        _ = timeout(DISCONNECT_TIMEOUT, everyone) => {}
         stopped = interrupted() => stopped?,
     }
     progress.finish();
@@ -186,7 +185,7 @@ async fn phases(world: &Rc<World>, args: &Simulate) -> Result<Times, Failure> {
 
 async fn interrupted() -> Result<(), Failure> {
     let listen =
-        |kind| signal(kind).map_err(|error| Failure::refused(format_args!("can't listen for signals: {error}")));
+        |kind| signal(kind).map_err(|error| Failure::failed(format_args!("can't install signal handlers: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -195,18 +194,18 @@ async fn interrupted() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn forget(rest: &Rest, world: &World) {
-    let ids = (0..world.users).filter_map(|number| UserId::new(&identities::name(number)).ok());
+async fn forget(rest: &Rest, simulation: &Simulation) {
+    let ids = (0..simulation.users).filter_map(|number| UserId::new(&identities::name(number)).ok());
     let mut forgotten = futures_util::stream::iter(ids.map(|id| async move { rest.forget(&id).await }))
-        .buffer_unordered(FORGET_AT_ONCE);
+        .buffer_unordered(FORGET_CONCURRENCY);
     while let Some(result) = forgotten.next().await {
         if let Err(failure) = result {
-            world.ledger.borrow_mut().error(format!("forget: {failure}"));
+            simulation.counters.borrow_mut().error(format!("forget: {failure}"));
         }
     }
 }
 
-/// Waits until `until`, or until `done` says so, looking every now and then.
+/// Polls `done` until it is true or `until` is reached.
 async fn wait_until(until: Instant, mut done: impl FnMut() -> bool) {
     const LOOK: Duration = Duration::from_millis(100);
     while !done() {
@@ -223,9 +222,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_that_of_all_together() {
-        assert_eq!(mean_wait(100, Some(10.0)), Some(Duration::from_secs(10)));
-        assert_eq!(mean_wait(100, Some(0.0)), None);
-        assert_eq!(mean_wait(100, None), Some(USUAL_WAIT));
+    fn the_rate_is_divided_among_all_users() {
+        assert_eq!(mean_interval(100, Some(10.0)), Some(Duration::from_secs(10)));
+        assert_eq!(mean_interval(100, Some(0.0)), None);
+        assert_eq!(mean_interval(100, None), Some(DEFAULT_INTERVAL));
     }
 }

@@ -1,24 +1,22 @@
-//! How far the simulation is, as a bar on stderr if that is a terminal. It looks at the ledger now and then; nobody waits
-//! for it.
+//! A progress bar on stderr if that is a terminal. It polls the counters; the simulation never waits for it.
 
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{World, wait_until};
+use super::{Simulation, wait_until};
 use crate::cli::Simulate;
 use crate::clock;
-use crate::output::table::cut;
 use crate::output::terminal;
+use crate::output::text_table::cut;
 
-/// Columns of a line beside the message, with room for what a terminal echoes of Ctrl-C: a line that is full would wrap
-/// by that and stay behind.
+/// Columns of the line besides the message, with room for the terminal's echo of Ctrl-C: a full line would wrap and
+/// leave a rest behind.
 const BESIDE_MESSAGE: usize = 46;
-/// The width of a terminal that does not say.
+/// For a terminal of unknown width.
 const USUAL_WIDTH: usize = 80;
 
-/// The bar.
 pub(super) struct Progress {
     bar: ProgressBar,
     /// Columns for the message.
@@ -45,43 +43,42 @@ impl Progress {
         }
     }
 
-    /// Until everyone has tried to connect, at most until then.
-    pub(super) async fn arriving(&self, world: &World, until: Instant) {
-        self.bar.set_prefix("arriving");
+    /// Waits until all users have tried to connect, at most until `until`.
+    pub(super) async fn connecting(&self, simulation: &Simulation, until: Instant) {
+        self.bar.set_prefix("connecting");
         wait_until(until, || {
-            self.bar.set_position(world.arrived.get());
+            self.bar.set_position(simulation.arrived.get());
             self.bar
-                .set_message(format!("{} errors", world.ledger.borrow().error_count()));
-            world.arrived.get() >= world.users
+                .set_message(format!("{} errors", simulation.counters.borrow().error_count()));
+            simulation.arrived.get() >= simulation.users
         })
         .await;
     }
 
-    /// Until the time is over.
-    pub(super) async fn living(&self, world: &World, from: Instant, until: Instant) {
-        self.bar.set_prefix("living");
+    pub(super) async fn running(&self, simulation: &Simulation, from: Instant, until: Instant) {
+        self.bar.set_prefix("running");
         self.bar.set_length(until.saturating_duration_since(from).as_secs());
         wait_until(until, || {
             self.bar
                 .set_position(clock::instant().saturating_duration_since(from).as_secs());
-            let ledger = world.ledger.borrow();
-            self.tell(&format!(
-                "{} here, {} changes, {} deliveries, {} errors",
-                ledger.open,
-                ledger.changes,
-                ledger.deliveries,
-                ledger.error_count()
+            let counters = simulation.counters.borrow();
+            self.set_message(&format!(
+                "{} connected, {} changes, {} deliveries, {} errors",
+                counters.open,
+                counters.changes,
+                counters.deliveries,
+                counters.error_count()
             ));
             false
         })
         .await;
     }
 
-    fn tell(&self, text: &str) {
+    fn set_message(&self, text: &str) {
         self.bar.set_message(cut(text, self.room));
     }
 
-    /// Leaves the terminal as it was.
+    /// Clears the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! What a simulation found, told: rates, latencies, and what went wrong.
+//! The result of a simulation: rates, latencies and errors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Times;
+use super::PhaseTimes;
+use super::counters::Counters;
 use super::latency::Percentiles;
-use super::ledger::Ledger;
 use crate::cli::Simulate;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, ForPeople, Report, Sheet};
+use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("LATENCY (ms)", "latency"),
@@ -26,7 +26,7 @@ const COLUMNS: [Column; 6] = [
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct SimulationDocument<'a> {
     ok: bool,
     users: u64,
     watch_per_user: u64,
@@ -50,35 +50,40 @@ struct Document<'a> {
     errors: &'a BTreeMap<String, u64>,
 }
 
-/// Shows it, and fails if too much went wrong.
-pub(super) fn show(session: &mut Session, args: &Simulate, ledger: &Ledger, times: Times) -> Result<(), Failure> {
-    let document = Document {
-        ok: ledger.is_good(),
+/// Prints the result, and fails if there were too many errors.
+pub(super) fn show(
+    session: &mut Session,
+    args: &Simulate,
+    counters: &Counters,
+    times: PhaseTimes,
+) -> Result<(), Failure> {
+    let document = SimulationDocument {
+        ok: counters.is_good(),
         users: args.users,
         watch_per_user: args.watch_per_user.min(args.users - 1),
-        arriving_seconds: times.arriving.as_secs_f64(),
-        living_seconds: times.living.as_secs_f64(),
-        attempts: ledger.attempts,
-        connects: ledger.connects,
-        connects_per_second: per_second(times.arrived, times.arriving),
+        arriving_seconds: times.connecting.as_secs_f64(),
+        living_seconds: times.running.as_secs_f64(),
+        attempts: counters.attempts,
+        connects: counters.connects,
+        connects_per_second: per_second(times.arrived, times.connecting),
         changes: times.changes,
-        changes_per_second: per_second(times.changes, times.living),
+        changes_per_second: per_second(times.changes, times.running),
         deliveries: times.deliveries,
-        deliveries_per_second: per_second(times.deliveries, times.living),
-        activities: ledger.activities,
-        reloads: ledger.reloads,
-        crashes: ledger.crashes,
-        leaves: ledger.leaves,
-        connect: ledger.connect.percentiles(),
-        change_to_ack: ledger.ack.percentiles(),
-        change_to_delivery: ledger.delivery.percentiles(),
-        error_count: ledger.error_count(),
-        errors: &ledger.errors,
+        deliveries_per_second: per_second(times.deliveries, times.running),
+        activities: counters.activities,
+        reloads: counters.reloads,
+        crashes: counters.crashes,
+        leaves: counters.leaves,
+        connect: counters.connect.percentiles(),
+        change_to_ack: counters.ack.percentiles(),
+        change_to_delivery: counters.delivery.percentiles(),
+        error_count: counters.error_count(),
+        errors: &counters.errors,
     };
     let report = Report {
         items: &[&document],
-        sheet: sheet(&document),
-        people: ForPeople::Table {
+        dataset: dataset(&document),
+        human: HumanOutput::Table {
             above: above(&document),
             below: below(&document),
         },
@@ -88,7 +93,7 @@ pub(super) fn show(session: &mut Session, args: &Simulate, ledger: &Ledger, time
     if document.ok {
         Ok(())
     } else {
-        Err(Failure::Told(Exit::Refused))
+        Err(Failure::Reported(Exit::Failed))
     }
 }
 
@@ -101,31 +106,31 @@ fn per_second(count: u64, time: Duration) -> f64 {
     }
 }
 
-fn sheet(document: &Document<'_>) -> Sheet {
-    let mut sheet = Sheet::new(&COLUMNS);
-    for (name, told) in [
+fn dataset(document: &SimulationDocument<'_>) -> Dataset {
+    let mut dataset = Dataset::new(&COLUMNS);
+    for (name, percentiles) in [
         ("connect", document.connect),
-        ("change to answer", document.change_to_ack),
+        ("change to response", document.change_to_ack),
         ("change to watcher", document.change_to_delivery),
     ] {
-        sheet.push(vec![
-            Cell::Word(name.to_owned()),
-            Cell::Number(told.count),
-            Cell::Decimal(told.p50_ms),
-            Cell::Decimal(told.p90_ms),
-            Cell::Decimal(told.p99_ms),
-            Cell::Decimal(told.max_ms),
+        dataset.push(vec![
+            Cell::Text(name.to_owned()),
+            Cell::Number(percentiles.count),
+            Cell::Decimal(percentiles.p50_ms),
+            Cell::Decimal(percentiles.p90_ms),
+            Cell::Decimal(percentiles.p99_ms),
+            Cell::Decimal(percentiles.max_ms),
         ]);
     }
-    sheet
+    dataset
 }
 
-fn above(document: &Document<'_>) -> String {
+fn above(document: &SimulationDocument<'_>) -> String {
     format!(
-        "{} people, each watching {} others\n\
-         arrived in {:.1} s: {:.0} connects a second\n\
-         lived for {:.1} s: {} changes ({:.1} a second), {} deliveries ({:.1} a second)\n\
-         also: {} activity reports, {} reloads, {} crashes, {} left and came back\n\n",
+        "{} users, each watching {} others\n\
+         connected in {:.1} s: {:.0} connects per second\n\
+         ran for {:.1} s: {} changes ({:.1} per second), {} deliveries ({:.1} per second)\n\
+         also: {} activity reports, {} reloads, {} crashes, {} reconnects\n\n",
         document.users,
         document.watch_per_user,
         document.arriving_seconds,
@@ -142,18 +147,18 @@ fn above(document: &Document<'_>) -> String {
     )
 }
 
-fn below(document: &Document<'_>) -> String {
+fn below(document: &SimulationDocument<'_>) -> String {
     if document.error_count == 0 {
         return "\nno errors\n".to_owned();
     }
-    let judged = if document.ok {
-        "which is borne"
+    let assessment = if document.ok {
+        "within the limit of 1 %"
     } else {
-        "which is too much"
+        "above the limit of 1 %"
     };
-    let tried = document.attempts + document.changes;
+    let total = document.attempts + document.changes;
     let mut text = format!(
-        "\n{} of {tried} connects and changes went wrong, {judged}:\n",
+        "\n{} of {total} connects and changes failed, {assessment}:\n",
         document.error_count
     );
     for (kind, count) in document.errors {

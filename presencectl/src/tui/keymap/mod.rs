@@ -1,5 +1,5 @@
-//! The one table of keys: what each does, where, and how help and the palette call it. Keys are looked up here and nowhere
-//! else, and help and palette are made from it, so none of the three can differ.
+//! The keymap: which key does what in which context, with the texts for the help and the command palette. Both are
+//! generated from it.
 
 mod bindings;
 
@@ -7,14 +7,14 @@ pub(crate) use bindings::BINDINGS;
 use presence::Status;
 
 use super::key::Key;
-use super::model::column::Column;
+use super::model::user_column::UserColumn;
 
-/// Where a key is pressed. An overlay takes all keys; else the panel with the focus comes first, then `Anywhere`.
+/// Where a key is pressed. An overlay takes all keys; else the focused panel has precedence over `Anywhere`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Place {
-    /// Whatever is on the screen.
+pub(crate) enum KeyContext {
+    /// In every context.
     Always,
-    /// In every panel, while nothing lies over them.
+    /// In every panel, unless an overlay is open.
     Anywhere,
     /// The table of users.
     Users,
@@ -22,18 +22,17 @@ pub(crate) enum Place {
     Stream,
     /// The explanation of one user.
     Detail,
-    /// The line in which one searches. Characters that are no key of it are typed.
+    /// The search input. Unbound characters are typed.
     Search,
-    /// The command palette. Characters that are no key of it are typed.
+    /// The command palette. Unbound characters are typed.
     Palette,
-    /// A menu of things to choose from, or a question.
+    /// A menu, or a confirmation.
     Menu,
-    /// The help.
     Help,
 }
 
-impl Place {
-    /// Every place, in the order of the help.
+impl KeyContext {
+    /// In the order of the help.
     pub(crate) const ALL: [Self; 9] = [
         Self::Always,
         Self::Anywhere,
@@ -46,23 +45,23 @@ impl Place {
         Self::Help,
     ];
 
-    /// As help calls it.
+    /// The title in the help.
     pub(crate) const fn title(self) -> &'static str {
         match self {
-            Self::Always => "Whatever is on the screen",
-            Self::Anywhere => "In every panel",
+            Self::Always => "Everywhere",
+            Self::Anywhere => "In all panels",
             Self::Users => "Users",
             Self::Stream => "Stream",
             Self::Detail => "Detail",
-            Self::Search => "While searching",
-            Self::Palette => "In the palette",
-            Self::Menu => "In a menu or a question",
-            Self::Help => "In this help",
+            Self::Search => "In the search",
+            Self::Palette => "In the command palette",
+            Self::Menu => "In a menu or confirmation",
+            Self::Help => "In the help",
         }
     }
 
     #[cfg(test)]
-    /// Whether characters without a meaning of their own are text there.
+    /// Whether unbound characters are typed.
     pub(crate) const fn takes_text(self) -> bool {
         matches!(self, Self::Search | Self::Palette)
     }
@@ -71,10 +70,10 @@ impl Place {
 /// Which users are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) enum Filter {
-    /// Whoever is present.
+    /// All present users.
     #[default]
     Present,
-    /// Shown as this.
+    /// Users with this status.
     Only(Status),
 }
 
@@ -92,7 +91,7 @@ pub(crate) enum Action {
     Pause,
     Times,
     Reconnect,
-    /// One step back: out of a zoom, a detail, a search, a selection.
+    /// One step back: out of zoom, detail, search or selection.
     Back,
     Search,
     NextFilter,
@@ -103,81 +102,85 @@ pub(crate) enum Action {
     PageDown,
     First,
     Last,
-    /// Open what is selected.
+    /// Open the selected user.
     Open,
     NextSort,
     PreviousSort,
     Reverse,
-    Sort(Column),
+    Sort(UserColumn),
     SetStatus,
     Kick,
     Forget,
     Copy,
     Export,
-    /// Of a line of text or a menu: take it.
+    /// Confirm a text input or a menu.
     Accept,
-    /// Of a search: ask for exactly what is typed.
+    /// In a search: look up exactly the id that was typed.
     Exactly,
-    /// Of a line of text, a menu or the help: leave it.
+    /// Close a text input, a menu or the help.
     Cancel,
-    /// Of a question: yes.
+    /// Answer a confirmation with yes.
     Yes,
-    /// Of a menu: the one with this number, from 1.
+    /// Take the menu item with this number, from 1.
     Choose(u8),
     Erase,
     EraseWord,
     EraseAll,
 }
 
-/// One row: these keys, there, do that.
+/// One binding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
-    /// Where.
-    pub(crate) place: Place,
-    /// Any of these; none: it is in the palette only.
+    pub(crate) context: KeyContext,
+    /// Any of these; empty: in the palette only.
     pub(crate) keys: &'static [Key],
-    /// What.
     pub(crate) action: Action,
-    /// As help and palette call it.
+    /// The text in the help and the palette.
     pub(crate) help: &'static str,
 }
 
-/// What a key does in a place; none if nothing.
-pub(crate) fn action(place: Place, key: Key) -> Option<Action> {
-    let panels = [Place::Users, Place::Stream, Place::Detail].contains(&place);
-    let places = [Some(Place::Always), Some(place), panels.then_some(Place::Anywhere)];
-    places.into_iter().flatten().find_map(|place| {
+/// The action of a key in a context.
+pub(crate) fn action(context: KeyContext, key: Key) -> Option<Action> {
+    let panels = [KeyContext::Users, KeyContext::Stream, KeyContext::Detail].contains(&context);
+    let contexts = [
+        Some(KeyContext::Always),
+        Some(context),
+        panels.then_some(KeyContext::Anywhere),
+    ];
+    contexts.into_iter().flatten().find_map(|context| {
         BINDINGS
             .iter()
-            .find(|binding| binding.place == place && binding.keys.contains(&key))
+            .find(|binding| binding.context == context && binding.keys.contains(&key))
             .map(|binding| binding.action)
     })
 }
 
-/// The first key of an action in a place, for hints.
-pub(crate) fn key_of(place: Place, action: Action) -> Option<Key> {
-    let in_place = |wanted: Place| {
+/// The first key of an action in a context, for hints.
+pub(crate) fn key_of(context: KeyContext, action: Action) -> Option<Key> {
+    let bound_in = |wanted: KeyContext| {
         BINDINGS
             .iter()
-            .find(|binding| binding.place == wanted && binding.action == action)
+            .find(|binding| binding.context == wanted && binding.action == action)
             .and_then(|binding| binding.keys.first().copied())
     };
-    in_place(place)
-        .or_else(|| in_place(Place::Anywhere))
-        .or_else(|| in_place(Place::Always))
+    bound_in(context)
+        .or_else(|| bound_in(KeyContext::Anywhere))
+        .or_else(|| bound_in(KeyContext::Always))
 }
 
-/// What the palette offers while this panel has the focus: each action once, with the place it is done in. What is about the
-/// panel comes first, so that the first is never to quit.
-pub(crate) fn commands(panel: Place) -> Vec<&'static Binding> {
-    let is_offered = |binding: &&Binding| match binding.place {
-        Place::Always | Place::Anywhere => binding.action != Action::Palette && binding.action != Action::Back,
-        place => place == panel && !is_motion(binding.action),
+/// The commands of the palette for a panel, each action once. Those of the panel come first, so that the first is never
+/// to quit.
+pub(crate) fn commands(panel: KeyContext) -> Vec<&'static Binding> {
+    let is_offered = |binding: &&Binding| match binding.context {
+        KeyContext::Always | KeyContext::Anywhere => {
+            binding.action != Action::Palette && binding.action != Action::Back
+        }
+        context => context == panel && !is_motion(binding.action),
     };
     let mut wanted: Vec<&Binding> = BINDINGS.iter().filter(is_offered).collect();
-    wanted.sort_by_key(|binding| match binding.place {
-        Place::Always => 2,
-        Place::Anywhere => 1,
+    wanted.sort_by_key(|binding| match binding.context {
+        KeyContext::Always => 2,
+        KeyContext::Anywhere => 1,
         _ => 0,
     });
     let mut offered: Vec<&Binding> = Vec::new();
@@ -204,20 +207,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things_in_one_place() {
+    fn no_key_has_two_actions_in_one_context() {
         let mut seen = HashSet::new();
         for binding in BINDINGS {
             for key in binding.keys {
-                assert!(seen.insert((binding.place, *key)), "{:?} {key}", binding.place);
-                let is_always = binding.place != Place::Always && action(Place::Always, *key).is_some();
-                assert!(!is_always, "{key} never gets to {:?}", binding.place);
+                assert!(seen.insert((binding.context, *key)), "{:?} {key}", binding.context);
+                let is_always = binding.context != KeyContext::Always && action(KeyContext::Always, *key).is_some();
+                assert!(!is_always, "{key} never gets to {:?}", binding.context);
             }
         }
     }
 
     #[test]
-    fn where_text_is_typed_no_letter_is_a_command() {
-        for binding in BINDINGS.iter().filter(|binding| binding.place.takes_text()) {
+    fn no_letter_is_bound_in_a_text_input() {
+        for binding in BINDINGS.iter().filter(|binding| binding.context.takes_text()) {
             for key in binding.keys {
                 assert!(!matches!(key.code, Code::Char(_)) || key.ctrl, "{key}");
             }
@@ -225,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn the_palette_offers_everything_that_can_be_done_in_a_panel_once() {
-        for panel in [Place::Users, Place::Stream, Place::Detail] {
+    fn the_palette_offers_each_action_of_a_panel_once() {
+        for panel in [KeyContext::Users, KeyContext::Stream, KeyContext::Detail] {
             let offered = commands(panel);
             let actions: HashSet<_> = offered.iter().map(|binding| binding.action).collect();
             assert_eq!(actions.len(), offered.len());
             assert!(actions.contains(&Action::Quit) && actions.contains(&Action::Search));
         }
         assert!(
-            commands(Place::Users)
+            commands(KeyContext::Users)
                 .iter()
-                .any(|binding| binding.action == Action::Sort(Column::Node))
+                .any(|binding| binding.action == Action::Sort(UserColumn::Node))
         );
     }
 }

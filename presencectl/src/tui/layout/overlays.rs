@@ -1,22 +1,21 @@
-//! Where help, palette, menus and questions lie, and their lines.
+//! The position of the help, the palette and the menus, and their lines.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::super::geometry::Area;
-use super::super::keymap::{BINDINGS, Place};
+use super::super::keymap::{BINDINGS, KeyContext};
 use super::super::model::Model;
 use super::super::model::overlay::{Menu, Overlay};
 use crate::output::escape::escape;
 
-/// How wide a menu is.
 const MENU_COLUMNS: u16 = 60;
-/// The same where it is about somebody with a long id: two lines hold all of one without escapes.
+/// For a menu about a user with a long id: two lines hold any id without escapes.
 const MENU_COLUMNS_MAX: u16 = 76;
 
-/// How many lines the help has: a title for each place, its keys, and a blank line between two places.
+/// Lines of the help: a title for each context, its keys, and blank lines between contexts.
 pub(crate) fn help_rows() -> usize {
-    let places = Place::ALL.len();
-    places * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
+    let contexts = KeyContext::ALL.len();
+    contexts * 2 - 1 + BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).count()
 }
 
 pub(super) fn overlay(model: &Model) -> Area {
@@ -41,14 +40,14 @@ pub(super) fn overlay(model: &Model) -> Area {
     }
 }
 
-/// Whether the id of whom a menu is about needs more than a line of a menu of this width.
+/// Whether the menu's user needs more than one line of this width.
 fn is_long(menu: &Menu, columns: u16) -> bool {
     let width = menu.user().map_or(0, |user| escape(user.as_str()).width());
     width + 3 > usize::from(columns)
 }
 
-/// How many lines of a menu are about whom it is about: of a long id one has its beginning and one its end, so that nobody is
-/// taken for somebody else.
+/// Lines for the menu's user: a long id takes two, its beginning and its end, so that it can't be confused with
+/// another.
 fn user_rows(model: &Model, menu: &Menu) -> u16 {
     match menu.user() {
         None => 0,
@@ -56,7 +55,6 @@ fn user_rows(model: &Model, menu: &Menu) -> u16 {
     }
 }
 
-/// Where in a menu it stands whom it is about.
 pub(crate) fn menu_user(model: &Model, menu: &Menu) -> Area {
     let inside = overlay(model).inside();
     let (mut lines, _) = inside.split_top(user_rows(model, menu));
@@ -65,18 +63,18 @@ pub(crate) fn menu_user(model: &Model, menu: &Menu) -> Area {
     lines
 }
 
-/// The lines inside an overlay on which one of its entries stands, from the first.
+/// The lines inside an overlay with its entries, from the first.
 pub(crate) fn overlay_entries(model: &Model) -> Area {
     let inside = overlay(model).inside();
     match &model.overlay {
         None | Some(Overlay::Help { .. }) => inside,
-        // Below the line that is typed.
+        // Below the input.
         Some(Overlay::Palette(_)) => inside.split_top(1).1,
         Some(Overlay::Menu(menu)) => inside.split_top(user_rows(model, menu)).1,
     }
 }
 
-/// Which entries of the palette are shown, if that many fit: the marked one is always among them.
-pub(crate) fn palette_top(chosen: usize, rows: usize) -> usize {
-    (chosen + 1).saturating_sub(rows.max(1))
+/// The first visible entry of the palette; the highlighted one is always visible.
+pub(crate) fn palette_top(highlighted: usize, rows: usize) -> usize {
+    (highlighted + 1).saturating_sub(rows.max(1))
 }

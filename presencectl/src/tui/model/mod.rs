@@ -1,19 +1,19 @@
-//! The state of the dashboard: everything a picture is made from. It knows no drawing library, no terminal, no network and no
-//! clock; only `update` changes it.
+//! The state of the dashboard: everything a frame is drawn from. It has no drawing library, terminal, network or clock;
+//! only `update` changes it.
 
-pub(crate) mod column;
-pub(crate) mod feed;
+pub(crate) mod change_log;
 pub(crate) mod history;
-pub(crate) mod line;
-mod nodes;
-pub(crate) mod order;
+pub(crate) mod known_users;
+mod node_names;
 pub(crate) mod overlay;
-mod query;
-pub(crate) mod roster;
 mod row;
+mod search_query;
+pub(crate) mod sort_order;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod text_input;
+pub(crate) mod user_column;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -23,48 +23,43 @@ use presence::wire::rest::{Explain, Stats};
 use presence::{Mono, Now, UserId, Wall};
 
 use super::geometry::Size;
-use super::keymap::{self, Place};
-use feed::Feed;
+use super::keymap::{self, KeyContext};
+use change_log::ChangeLog;
 use history::History;
-use line::Line;
+use known_users::KnownUsers;
 use overlay::Overlay;
-use roster::Roster;
 use table::Table;
+use text_input::TextInput;
 
-/// For how long a notice stands.
+/// How long a notice is shown.
 pub(crate) const NOTICE_STANDS: Duration = Duration::from_secs(6);
 
-/// How the daemon is reached.
+/// The state of the connection to the daemon.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Link {
-    /// Not yet.
+pub(crate) enum ConnectionState {
     Connecting,
-    /// Connected; the first whole picture is on its way.
+    /// Connected; the first snapshot is incomplete.
     Loading,
-    /// All that is shown is as it is.
+    /// The data is current.
     Live,
-    /// What is shown is as it was.
+    /// The data is outdated; reconnecting.
     Lost {
-        /// Since when.
         since: Mono,
-        /// Why, for people.
         why: String,
-        /// When it is tried again; none while it is being tried.
+        /// The next attempt; `None` during an attempt.
         retry_at: Option<Mono>,
     },
-    /// As lost, and it is not tried again by itself.
+    /// The data is outdated; a permanent failure.
     Ended {
-        /// Since when.
         since: Mono,
-        /// Why, for people.
         why: String,
-        /// What to do next, where that is known.
+        /// A suggestion, where there is one.
         next: Option<String>,
     },
 }
 
-impl Link {
-    /// Since when what is shown is stale; none if it is not.
+impl ConnectionState {
+    /// Since when the data is outdated; `None` if it is current.
     pub(crate) const fn stale_since(&self) -> Option<Mono> {
         match self {
             Self::Lost { since, .. } | Self::Ended { since, .. } => Some(*since),
@@ -73,78 +68,65 @@ impl Link {
     }
 }
 
-/// The daemon, as it named itself.
+/// The daemon, from its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Daemon {
-    /// Where it listens.
+    /// The URL.
     pub(crate) server: String,
-    /// The node's name.
     pub(crate) node: String,
-    /// Its version.
     pub(crate) version: String,
 }
 
-/// Which panel has the focus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Panel {
-    /// The table of users.
     #[default]
     Users,
-    /// The stream of changes.
     Stream,
-    /// The explanation of one user.
     Detail,
 }
 
 impl Panel {
-    /// Where its keys are.
-    pub(crate) const fn place(self) -> Place {
+    pub(crate) const fn key_context(self) -> KeyContext {
         match self {
-            Self::Users => Place::Users,
-            Self::Stream => Place::Stream,
-            Self::Detail => Place::Detail,
+            Self::Users => KeyContext::Users,
+            Self::Stream => KeyContext::Stream,
+            Self::Detail => KeyContext::Detail,
         }
     }
 }
 
-/// How times are written.
+/// How times are displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Times {
-    /// When, and how long ago.
+pub(crate) enum TimeDisplay {
+    /// Absolute and relative.
     #[default]
     Both,
-    /// How long ago.
     Relative,
-    /// When.
     Absolute,
 }
 
-/// Why one user is shown as it is.
+/// The detail panel: the explanation of one user.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Detail {
-    /// Who.
     pub(crate) user: UserId,
-    /// The last explanation.
     pub(crate) explain: Option<Box<Explain>>,
-    /// Why there is no newer one.
+    /// Why the last request failed.
     pub(crate) error: Option<String>,
     /// The last record, also of a user who is not listed.
     pub(crate) record: Option<Box<Record>>,
-    /// The first line shown.
+    /// The first visible line.
     pub(crate) top: usize,
-    /// How many lines it took when it was drawn last: the one thing that a picture tells the model, because only there it is known how
-    /// sentences break.
+    /// The number of lines at the last draw. This is the only value that drawing writes: only there it is known how
+    /// sentences wrap.
     pub(crate) drawn_lines: Cell<usize>,
-    /// When it was asked for last.
-    pub(crate) asked_at: Option<Mono>,
-    /// Whether the answer is still to come.
-    pub(crate) is_asked: bool,
-    /// Something changed since it was asked for.
+    pub(crate) requested_at: Option<Mono>,
+    /// A request is in progress.
+    pub(crate) is_requested: bool,
+    /// The user changed since the last request.
     pub(crate) is_outdated: bool,
 }
 
 impl Detail {
-    /// Nothing known yet.
     pub(crate) const fn new(user: UserId) -> Self {
         Self {
             user,
@@ -153,137 +135,130 @@ impl Detail {
             record: None,
             top: 0,
             drawn_lines: Cell::new(0),
-            asked_at: None,
-            is_asked: false,
+            requested_at: None,
+            is_requested: false,
             is_outdated: true,
         }
     }
 }
 
-/// A word to the operator, for a few seconds.
+/// A message for the operator, shown for a few seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// What; text of users in it is escaped already.
+    /// Text of users in it is escaped already.
     pub(crate) text: String,
-    /// Whether something went wrong.
     pub(crate) is_error: bool,
-    /// Until when.
     pub(crate) until: Mono,
 }
 
-/// What was asked of the daemon, so that it is not asked twice at once.
+/// The requests in progress, so that none is sent twice.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Asked {
-    /// Its numbers are to come.
+pub(crate) struct PendingRequests {
     pub(crate) stats: bool,
-    /// Records are to come.
     pub(crate) records: bool,
-    /// When records were asked for last.
+    /// When the last request for records was sent.
     pub(crate) records_at: Option<Mono>,
-    /// For whom.
+    /// The users of that request.
     pub(crate) records_of: Vec<UserId>,
 }
 
-/// Everything.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) size: Size,
-    pub(crate) link: Link,
+    pub(crate) connection: ConnectionState,
     pub(crate) daemon: Daemon,
-    pub(crate) roster: Roster,
+    pub(crate) known_users: KnownUsers,
     pub(crate) table: Table,
-    pub(crate) feed: Feed,
+    pub(crate) change_log: ChangeLog,
     pub(crate) history: History,
-    /// The daemon's numbers, as they were last.
     pub(crate) stats: Option<Box<Stats>>,
-    /// Why there are no newer ones.
+    /// Why the last request failed.
     pub(crate) stats_error: Option<String>,
-    /// How long the daemon takes to answer.
+    /// The round trip time of the last request.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) detail: Option<Detail>,
-    /// Who is to be selected as soon as there is a picture.
-    pub(crate) wanted: Option<UserId>,
+    /// The user to select after the first snapshot.
+    pub(crate) initial_user: Option<UserId>,
     pub(crate) panel: Panel,
-    /// The panel with the focus fills the screen.
+    /// Whether the focused panel fills the screen.
     pub(crate) is_zoomed: bool,
-    /// Table and stream stand still since then.
+    /// Set while the table and the stream are paused.
     pub(crate) paused_since: Option<Mono>,
-    /// The line in which one searches, while it is open.
-    pub(crate) search: Option<Line>,
+    /// The search input, while it is open.
+    pub(crate) search: Option<TextInput>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) notice: Option<Notice>,
-    pub(crate) times: Times,
-    pub(crate) asked: Asked,
-    /// This machine's clocks, as they were told last.
+    pub(crate) times: TimeDisplay,
+    pub(crate) pending: PendingRequests,
+    /// The clocks of this machine at the last tick.
     pub(crate) clock: Now,
-    /// The server's clock, which goes back for no other daemon than a new one.
+    /// The server's clock, advanced between messages. It goes back only when another daemon is connected.
     pub(crate) now: Wall,
-    /// The server's clock as it was heard last, and when. From there on it is counted by the clock that nobody sets.
-    pub(crate) heard: (Wall, Mono),
-    /// When the daemon last said anything of what is shown.
-    pub(crate) word_at: Mono,
-    /// The next word of the server's clock is the first of this connection: it is believed, whatever was shown before.
+    /// The server's clock in the last message with the monotonic time of its arrival, from which it is advanced.
+    pub(crate) server_clock: (Wall, Mono),
+    /// When the last message with the server's clock arrived.
+    pub(crate) heard_at: Mono,
+    /// Whether the next server time is the first of a connection: it is accepted even if it is earlier.
     pub(crate) is_clock_new: bool,
-    /// The second that is being counted.
+    /// The second of the next history sample.
     pub(crate) second: u64,
-    /// Changes that came in it.
+    /// Changes in that second.
     pub(crate) changes: u64,
 }
 
 impl Model {
-    /// Nothing known yet.
     pub(crate) fn new(size: Size, clock: Now) -> Self {
         Self {
             size,
-            link: Link::Connecting,
+            connection: ConnectionState::Connecting,
             daemon: Daemon::default(),
-            roster: Roster::default(),
+            known_users: KnownUsers::default(),
             table: Table::default(),
-            feed: Feed::default(),
+            change_log: ChangeLog::default(),
             history: History::default(),
             stats: None,
             stats_error: None,
             round_trip: None,
             detail: None,
-            wanted: None,
+            initial_user: None,
             panel: Panel::default(),
             is_zoomed: false,
             paused_since: None,
             search: None,
             overlay: None,
             notice: None,
-            times: Times::default(),
-            asked: Asked::default(),
+            times: TimeDisplay::default(),
+            pending: PendingRequests::default(),
             clock,
             now: clock.wall,
-            heard: (clock.wall, clock.mono),
-            word_at: clock.mono,
+            server_clock: (clock.wall, clock.mono),
+            heard_at: clock.mono,
             is_clock_new: true,
             second: clock.mono.as_millis() / 1000,
             changes: 0,
         }
     }
 
-    /// Opens on a user.
+    /// Opens the detail of a user.
     #[must_use]
     pub(crate) fn with_user(mut self, user: UserId) -> Self {
-        self.wanted = Some(user.clone());
+        self.initial_user = Some(user.clone());
         self.detail = Some(Detail::new(user));
         self
     }
 
-    /// Where keys are looked up.
-    pub(crate) const fn place(&self) -> Place {
+    /// The context in which keys are looked up.
+    pub(crate) const fn key_context(&self) -> KeyContext {
         match (&self.overlay, &self.search) {
-            (Some(Overlay::Help { .. }), _) => Place::Help,
-            (Some(Overlay::Palette(_)), _) => Place::Palette,
-            (Some(Overlay::Menu(_)), _) => Place::Menu,
-            (None, Some(_)) => Place::Search,
-            (None, None) => self.panel.place(),
+            (Some(Overlay::Help { .. }), _) => KeyContext::Help,
+            (Some(Overlay::Palette(_)), _) => KeyContext::Palette,
+            (Some(Overlay::Menu(_)), _) => KeyContext::Menu,
+            (None, Some(_)) => KeyContext::Search,
+            (None, None) => self.panel.key_context(),
         }
     }
 
-    /// Whom an action is about: the user explained, or the one selected.
+    /// The user of an action: that of the focused detail, else the selected one.
     pub(crate) fn subject(&self) -> Option<&UserId> {
         match (self.panel, &self.detail) {
             (Panel::Detail, Some(detail)) => Some(&detail.user),
@@ -291,24 +266,24 @@ impl Model {
         }
     }
 
-    /// Whether the daemon can be asked.
+    /// Whether requests can be sent.
     pub(crate) const fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Live | Link::Loading)
+        matches!(self.connection, ConnectionState::Live | ConnectionState::Loading)
     }
 
-    /// For how long what is shown has been stale.
+    /// How long the data has been outdated.
     pub(crate) fn stale_for(&self) -> Option<Duration> {
-        self.link.stale_since().map(|since| self.clock.mono.since(since))
+        self.connection.stale_since().map(|since| self.clock.mono.since(since))
     }
 
-    /// The keys worth knowing right now, with what they do: for the bottom line.
+    /// The key hints of the footer, most important first.
     pub(crate) fn hints(&self) -> Vec<(super::key::Key, &'static str)> {
         use keymap::Action::{
             Accept, Back, Cancel, Copy, Exactly, Export, Forget, Help, Kick, NextFilter, NextPanel, NextSort, Open,
             Palette, Pause, Quit, Search, SetStatus, Times, Yes, Zoom,
         };
-        let wanted: &[(keymap::Action, &'static str)] = match self.place() {
-            Place::Users | Place::Always | Place::Anywhere => &[
+        let wanted: &[(keymap::Action, &'static str)] = match self.key_context() {
+            KeyContext::Users | KeyContext::Always | KeyContext::Anywhere => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Search, "search"),
@@ -326,7 +301,7 @@ impl Model {
                 (Zoom, "zoom"),
                 (Times, "times"),
             ],
-            Place::Stream => &[
+            KeyContext::Stream => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Pause, "pause"),
@@ -335,7 +310,7 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            Place::Detail => &[
+            KeyContext::Detail => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Back, "close"),
@@ -347,26 +322,27 @@ impl Model {
                 (NextPanel, "panel"),
                 (Palette, "commands"),
             ],
-            Place::Search => &[(Accept, "keep"), (Exactly, "exactly this id"), (Cancel, "everyone")],
-            Place::Palette => &[(Accept, "run"), (Cancel, "close")],
-            Place::Menu => &[(Accept, "choose"), (Yes, "yes"), (Cancel, "cancel")],
-            Place::Help => &[(Cancel, "close")],
+            KeyContext::Search => &[(Accept, "select"), (Exactly, "exact id"), (Cancel, "all users")],
+            KeyContext::Palette => &[(Accept, "run"), (Cancel, "close")],
+            KeyContext::Menu => &[(Accept, "confirm"), (Yes, "yes"), (Cancel, "cancel")],
+            KeyContext::Help => &[(Cancel, "close")],
         };
         let is_question = matches!(&self.overlay, Some(Overlay::Menu(menu)) if menu.is_question());
-        self.way_back()
+        self.return_hint()
             .iter()
             .chain(wanted)
             .filter(|(action, _)| *action != Yes || is_question)
-            .filter_map(|(action, text)| Some((keymap::key_of(self.place(), *action)?, *text)))
+            .filter_map(|(action, text)| Some((keymap::key_of(self.key_context(), *action)?, *text)))
             .collect()
     }
 
-    /// How to get back to what is live, where one is not.
-    fn way_back(&self) -> Vec<(keymap::Action, &'static str)> {
-        let is_lost = self.link.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
-        let is_back = self.place() == Place::Stream && !self.feed.is_following() && self.paused_since.is_none();
-        let reconnect = is_lost.then_some((keymap::Action::Reconnect, "try now"));
-        let newest = is_back.then_some((keymap::Action::Last, "to the newest"));
+    /// The key that returns to current data: reconnect, or follow the stream.
+    fn return_hint(&self) -> Vec<(keymap::Action, &'static str)> {
+        let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
+        let is_back =
+            self.key_context() == KeyContext::Stream && !self.change_log.is_following() && self.paused_since.is_none();
+        let reconnect = is_lost.then_some((keymap::Action::Reconnect, "retry now"));
+        let newest = is_back.then_some((keymap::Action::Last, "newest"));
         reconnect.into_iter().chain(newest).collect()
     }
 }

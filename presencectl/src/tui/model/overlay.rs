@@ -1,40 +1,36 @@
-//! What lies over the panels and takes the keys: help, the palette, menus, questions. Only what is chosen; nothing is done here.
+//! Overlays: help, the command palette, menus and confirmations, with their state. Their actions are in
+//! `update::menus`.
 
 use presence::{CustomStatus, UserId};
 
 use super::super::effect::ExportFormat;
-use super::super::keymap::{self, Binding, Place};
-use super::line::Line;
+use super::super::keymap::{self, Binding, KeyContext};
+use super::text_input::TextInput;
 
-/// What lies over the panels.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Overlay {
-    /// Every key.
     Help {
-        /// The first line shown.
+        /// The first visible line.
         top: usize,
     },
-    /// A command by its name.
     Palette(Palette),
-    /// Some things of which one is taken.
     Menu(Menu),
 }
 
-/// The palette.
+/// The command palette.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Palette {
-    /// The panel it was opened from.
-    pub(crate) panel: Place,
-    /// What is typed.
-    pub(crate) line: Line,
-    /// Which of those found is marked.
-    pub(crate) chosen: usize,
+    /// The panel from which it was opened.
+    pub(crate) panel: KeyContext,
+    pub(crate) input: TextInput,
+    /// The index of the highlighted command.
+    pub(crate) highlighted: usize,
 }
 
 impl Palette {
-    /// The commands whose names have all the words typed, in the order of the help.
-    pub(crate) fn found(&self) -> Vec<&'static Binding> {
-        let text = self.line.text().to_lowercase();
+    /// The commands that contain all typed words, in the order of the help.
+    pub(crate) fn matches(&self) -> Vec<&'static Binding> {
+        let text = self.input.text().to_lowercase();
         let fits = |binding: &&Binding| {
             text.split_whitespace()
                 .all(|word| binding.help.to_lowercase().contains(word))
@@ -43,112 +39,101 @@ impl Palette {
     }
 }
 
-/// What is asked.
+/// What a menu is for.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Ask {
-    /// As what a user is to be shown while present.
+pub(crate) enum Prompt {
     Status(UserId),
-    /// Whether to end a user's sessions.
     Kick(UserId),
-    /// Whether to forget a user.
     Forget(UserId),
-    /// As what to write the table.
     ExportUsers,
-    /// As what to write the stream.
     ExportChanges,
 }
 
-/// What is taken from a menu.
+/// What a menu offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// Nothing is done.
+pub(crate) enum MenuItem {
     No,
-    /// It is done.
     Yes,
-    /// As this.
     Status(CustomStatus),
-    /// As this.
     Format(ExportFormat),
 }
 
-/// A menu, or a question.
+/// A menu or confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Menu {
-    /// What is asked.
-    pub(crate) ask: Ask,
-    /// Which entry is marked.
-    pub(crate) chosen: usize,
-    /// Which entry is as it is now, if that is known.
-    pub(crate) present: Option<usize>,
+    pub(crate) prompt: Prompt,
+    /// The index of the highlighted item.
+    pub(crate) highlighted: usize,
+    /// The index of the current value, if that is known.
+    pub(crate) current: Option<usize>,
 }
 
 impl Menu {
-    /// Nothing that hurts is marked first.
-    pub(crate) const fn new(ask: Ask) -> Self {
+    /// The first item is highlighted, which is never a destructive one.
+    pub(crate) const fn new(prompt: Prompt) -> Self {
         Self {
-            ask,
-            chosen: 0,
-            present: None,
+            prompt,
+            highlighted: 0,
+            current: None,
         }
     }
 
-    /// The same where this is chosen now, if that is known: it is marked first, so that taking it at once changes nothing.
-    pub(crate) fn with_present(mut self, choice: Option<Choice>) -> Self {
-        self.present = self.entries().iter().position(|(entry, _)| Some(*entry) == choice);
-        self.chosen = self.present.unwrap_or(self.chosen);
+    /// Marks the current value and highlights it, so that confirming at once changes nothing.
+    pub(crate) fn with_current(mut self, item: Option<MenuItem>) -> Self {
+        self.current = self.entries().iter().position(|(entry, _)| Some(*entry) == item);
+        self.highlighted = self.current.unwrap_or(self.highlighted);
         self
     }
 
-    /// Whether it is answered by yes or no.
     pub(crate) const fn is_question(&self) -> bool {
-        matches!(self.ask, Ask::Kick(_) | Ask::Forget(_))
+        matches!(self.prompt, Prompt::Kick(_) | Prompt::Forget(_))
     }
 
-    /// What there is, in order, as it is written.
-    pub(crate) const fn entries(&self) -> &'static [(Choice, &'static str)] {
-        match self.ask {
-            Ask::Status(_) => &[
-                (Choice::Status(CustomStatus::Online), "ONLINE: as the sessions say"),
+    /// The items with their labels, in order.
+    pub(crate) const fn entries(&self) -> &'static [(MenuItem, &'static str)] {
+        match self.prompt {
+            Prompt::Status(_) => &[
                 (
-                    Choice::Status(CustomStatus::Idle),
-                    "IDLE: away, whatever the sessions say",
+                    MenuItem::Status(CustomStatus::Online),
+                    "ONLINE: by the activity of the sessions",
                 ),
+                (MenuItem::Status(CustomStatus::Idle), "IDLE: regardless of activity"),
                 (
-                    Choice::Status(CustomStatus::DoNotDisturb),
-                    "DO_NOT_DISTURB: not to be disturbed",
+                    MenuItem::Status(CustomStatus::DoNotDisturb),
+                    "DO_NOT_DISTURB: regardless of activity",
                 ),
             ],
-            Ask::Kick(_) => &[
-                (Choice::No, "No, leave the user alone"),
-                (Choice::Yes, "Yes, end every session: OFFLINE now"),
+            Prompt::Kick(_) => &[
+                (MenuItem::No, "No, cancel"),
+                (MenuItem::Yes, "Yes, end all sessions of the user"),
             ],
-            Ask::Forget(_) => &[
-                (Choice::No, "No, keep the user"),
-                (Choice::Yes, "Yes, forget the user; this can't be undone"),
+            Prompt::Forget(_) => &[
+                (MenuItem::No, "No, cancel"),
+                (MenuItem::Yes, "Yes, delete the user; this can't be undone"),
             ],
-            Ask::ExportUsers | Ask::ExportChanges => &[
-                (Choice::Format(ExportFormat::Csv), "CSV"),
-                (Choice::Format(ExportFormat::Json), "JSON"),
+            Prompt::ExportUsers | Prompt::ExportChanges => &[
+                (MenuItem::Format(ExportFormat::Csv), "CSV"),
+                (MenuItem::Format(ExportFormat::Json), "JSON"),
             ],
         }
     }
 
-    /// Whom it is about, as it is: to be escaped.
+    /// The user it is about, not escaped.
     pub(crate) const fn user(&self) -> Option<&UserId> {
-        match &self.ask {
-            Ask::Status(user) | Ask::Kick(user) | Ask::Forget(user) => Some(user),
-            Ask::ExportUsers | Ask::ExportChanges => None,
+        match &self.prompt {
+            Prompt::Status(user) | Prompt::Kick(user) | Prompt::Forget(user) => Some(user),
+            Prompt::ExportUsers | Prompt::ExportChanges => None,
         }
     }
 
-    /// What is asked, without the user.
+    /// The title, without the user.
     pub(crate) const fn title(&self) -> &'static str {
-        match self.ask {
-            Ask::Status(_) => "Custom status of",
-            Ask::Kick(_) => "Kick",
-            Ask::Forget(_) => "Forget",
-            Ask::ExportUsers => "Write the table into a file",
-            Ask::ExportChanges => "Write the stream into a file",
+        match self.prompt {
+            Prompt::Status(_) => "Custom status of",
+            Prompt::Kick(_) => "Kick",
+            Prompt::Forget(_) => "Forget",
+            Prompt::ExportUsers => "Export the users table",
+            Prompt::ExportChanges => "Export the stream",
         }
     }
 }

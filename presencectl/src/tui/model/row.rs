@@ -1,11 +1,20 @@
-//! One user as the dashboard knows it, and what differs between it and a record. Where rows stand is not decided here.
+//! The data of one user, and its conversion from records and to changes.
 
 use presence::wire::record::Record;
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
-use super::feed::Change;
+use super::change_log::Change;
 
-/// One user.
+/// What changed in a row since the table applied it, the larger change last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unapplied {
+    Nothing,
+    /// Times or sessions from a response, or the selection.
+    Refresh,
+    /// A change from the stream.
+    Change,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) user: UserId,
@@ -15,28 +24,25 @@ pub(crate) struct Row {
     pub(crate) last_active: Option<Wall>,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) sessions: u32,
-    /// A number for each distinct list of nodes; [`node_name`](super::roster::Roster::node_name) has the words.
+    /// The number of the list of nodes, see [`node_name`](super::known_users::KnownUsers::node_name).
     pub(crate) node: u16,
-    pub(crate) choice: Option<CustomStatus>,
+    pub(crate) custom_status: Option<CustomStatus>,
     pub(crate) note: Option<&'static str>,
     pub(crate) revision: Revision,
-    /// The snapshot that listed it last.
+    /// The last snapshot that listed the user.
     pub(super) generation: u32,
-    /// The number of its leaving; 0 while it is present.
+    /// The departure number; 0 while the user is present.
     pub(super) departure: u32,
-    /// It left while nobody listened: since when is not known.
-    pub(super) is_presumed: bool,
-    /// The table has not taken over what changed.
-    pub(super) is_touched: bool,
-    /// And the stream told of it.
-    pub(super) is_told: bool,
-    /// The table has it.
-    pub(super) is_taken: bool,
-    /// It is to be dropped as soon as the table lets go of it.
-    pub(super) is_gone: bool,
+    /// A complete snapshot lacked the user, so the status is OFFLINE; since when is not known.
+    pub(super) is_presumed_offline: bool,
+    pub(super) unapplied: Unapplied,
+    /// The table has a reference to the row.
+    pub(super) is_in_table: bool,
+    /// The user was removed; the row is dropped when the table has no reference to it.
+    pub(super) is_removed: bool,
 }
 
-/// A user nothing is known of yet.
+/// A user without a record.
 pub(super) const fn blank(user: UserId, generation: u32) -> Row {
     Row {
         user,
@@ -47,20 +53,19 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
         last_seen: None,
         sessions: 0,
         node: 0,
-        choice: None,
+        custom_status: None,
         note: None,
         revision: Revision::new(0),
         generation,
         departure: 0,
-        is_presumed: false,
-        is_touched: false,
-        is_told: false,
-        is_taken: false,
-        is_gone: false,
+        is_presumed_offline: false,
+        unapplied: Unapplied::Nothing,
+        is_in_table: false,
+        is_removed: false,
     }
 }
 
-/// Takes over what a record says.
+/// Copies a record into a row.
 pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row {
     row.status = record.status;
     row.reason = record.reason;
@@ -69,10 +74,10 @@ pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row 
     row.last_seen = record.last_seen;
     row.sessions = record.sessions.unwrap_or(0);
     row.node = node;
-    row.choice = record.custom_status;
+    row.custom_status = record.custom_status;
     row.note = crate::output::records::note(record);
     row.revision = record.revision;
-    row.is_presumed = false;
+    row.is_presumed_offline = false;
     row
 }
 
@@ -83,7 +88,7 @@ pub(super) fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
         from: row.status,
         to,
         reason: None,
-        chose: None,
+        custom_status: None,
         note: None,
         revision: row.revision,
     }
@@ -96,7 +101,7 @@ pub(super) fn change_of_record(row: &Row, from: Status) -> Change {
         from,
         to: Some(row.status),
         reason: row.reason,
-        chose: None,
+        custom_status: None,
         note: row.note,
         revision: row.revision,
     }

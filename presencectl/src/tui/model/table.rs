@@ -1,76 +1,72 @@
-//! The table of users: who is listed, in which order, what is selected, and from where it is shown. Kept in order as users
-//! change: a change costs a search for its place, and what changed since the last picture is merged in one pass.
+//! The users table: filter, search, sort order, selection and scroll position. It is kept sorted: a change costs a
+//! binary search, and the changes since the last frame are merged in one pass.
 
 mod listing;
 
 use presence::{Status, UserId};
 
 use super::super::keymap::Filter;
-use super::column::Column;
-use super::order::Order;
-use super::query::Query;
-use super::roster::{Roster, Row, Slot};
+use super::known_users::{KnownUsers, Row, Slot};
+use super::search_query::SearchQuery;
+use super::sort_order::SortOrder;
+use super::user_column::UserColumn;
 
-/// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// Everyone known, by user id: the order below all others.
+    /// All known users by id, which is the order of rows with equal keys.
     by_user: Vec<Slot>,
-    /// Who is listed, as ordered.
+    /// The listed rows, sorted.
     listed: Vec<Slot>,
-    order: Option<Order>,
+    order: Option<SortOrder>,
     filter: Filter,
-    query: Option<Query>,
+    query: Option<SearchQuery>,
     selected: Option<UserId>,
-    /// Who was selected since the last picture: they may be listed only for that.
+    /// Users selected since the last frame, who may be listed only because of that.
     deselected: Vec<UserId>,
-    /// Where the selected row was last.
+    /// The index of the selected row.
     cursor: usize,
-    /// The first row that is shown.
+    /// The first visible row.
     top: usize,
-    /// How many rows there was room for.
+    /// The number of visible rows.
     rows: usize,
-    /// Rows stay where they are.
-    is_held: bool,
-    /// Order, filter or search changed: everything is to be listed anew.
+    /// Paused: rows keep their places.
+    is_paused: bool,
+    /// The order, filter or search changed: the whole list is rebuilt.
     is_changed: bool,
 }
 
 impl Table {
-    /// By what it is ordered; none while the best match comes first.
-    pub(crate) fn order(&self) -> Option<Order> {
+    /// The sort order; `None` if sorted by search score.
+    pub(crate) fn order(&self) -> Option<SortOrder> {
         let is_ranked = self.query.as_ref().is_some_and(|query| query.is_ranked);
         (!is_ranked).then(|| self.column_order())
     }
 
-    /// By which column it is ordered; none while the best match comes first.
-    pub(crate) fn sorted_by(&self) -> Option<Column> {
+    pub(crate) fn sorted_by(&self) -> Option<UserColumn> {
         self.order().map(|order| order.column)
     }
 
-    fn column_order(&self) -> Order {
-        self.order.unwrap_or(Order::of(Column::User))
+    fn column_order(&self) -> SortOrder {
+        self.order.unwrap_or(SortOrder::of(UserColumn::User))
     }
 
-    /// Orders by a column; the same again: the other way round.
-    pub(crate) fn sort(&mut self, column: Column) {
+    /// Sorts by a column; the same column again reverses the order.
+    pub(crate) fn sort(&mut self, column: UserColumn) {
         match self.order() {
             Some(order) if order.column == column => self.reverse(),
-            _ => self.set_order(Order::of(column)),
+            _ => self.set_order(SortOrder::of(column)),
         }
     }
 
-    /// The other way round.
     pub(crate) fn reverse(&mut self) {
         let order = self.column_order();
-        self.set_order(Order {
+        self.set_order(SortOrder {
             is_descending: !order.is_descending,
             ..order
         });
     }
 
-    /// Orders by a column, as it is looked at first.
-    pub(crate) fn set_order(&mut self, order: Order) {
+    pub(crate) fn set_order(&mut self, order: SortOrder) {
         self.order = Some(order);
         if let Some(query) = &mut self.query {
             query.is_ranked = false;
@@ -78,33 +74,32 @@ impl Table {
         self.is_changed = true;
     }
 
-    /// Who is listed.
     pub(crate) const fn filter(&self) -> Filter {
         self.filter
     }
 
-    /// Lists others, from the first. Whoever is selected stays so if it is one of them.
-    pub(crate) fn set_filter(&mut self, roster: &Roster, filter: Filter) {
+    /// Changes the filter and scrolls to the top, unless the selected user matches it.
+    pub(crate) fn set_filter(&mut self, known_users: &KnownUsers, filter: Filter) {
         self.filter = filter;
         self.is_changed = true;
-        let row = self.selected.as_ref().and_then(|user| roster.find(user));
-        if !row.is_some_and(|(_, row)| self.fits(row)) {
+        let row = self.selected.as_ref().and_then(|user| known_users.find(user));
+        if !row.is_some_and(|(_, row)| self.matches_filter(row)) {
             self.deselect();
             (self.cursor, self.top) = (0, 0);
         }
     }
 
-    /// What is searched; empty: nothing.
+    /// The search text, or an empty string.
     pub(crate) fn query(&self) -> &str {
         self.query.as_ref().map_or("", |query| &query.text)
     }
 
-    /// Searches something else. Whoever was found and selected stays selected when everyone is shown again.
+    /// Changes the search text. A user selected in a search stays selected when it ends.
     pub(crate) fn set_query(&mut self, text: &str) {
         if text == self.query() {
             return;
         }
-        self.query = (!text.is_empty()).then(|| Query::new(text.to_owned()));
+        self.query = (!text.is_empty()).then(|| SearchQuery::new(text.to_owned()));
         if !text.is_empty() {
             self.deselect();
             (self.cursor, self.top) = (0, 0);
@@ -112,87 +107,84 @@ impl Table {
         self.is_changed = true;
     }
 
-    /// Rows stay where they are, or not any more.
-    pub(crate) const fn set_held(&mut self, is_held: bool) {
-        self.is_held = is_held;
+    pub(crate) const fn set_paused(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
     }
 
-    /// How many are listed.
+    /// The number of listed rows.
     pub(crate) const fn len(&self) -> usize {
         self.listed.len()
     }
 
-    /// How many of them are listed for what they are, and not because they are selected.
-    pub(crate) fn fitting(&self, roster: &Roster) -> usize {
-        let row = self.listed.get(self.cursor).and_then(|slot| roster.row(*slot));
-        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.fits(row));
+    /// The number of listed rows without one that is listed only because it is selected.
+    pub(crate) fn matching(&self, known_users: &KnownUsers) -> usize {
+        let row = self.listed.get(self.cursor).and_then(|slot| known_users.row(*slot));
+        let is_kept = row.is_some_and(|row| Some(&row.user) == self.selected.as_ref() && !self.matches_filter(row));
         self.listed.len() - usize::from(is_kept)
     }
 
-    /// The first row shown.
+    /// The first visible row.
     pub(crate) const fn top(&self) -> usize {
         self.top
     }
 
-    /// Who is selected.
     pub(crate) const fn selected(&self) -> Option<&UserId> {
         self.selected.as_ref()
     }
 
-    /// In which row the selected user is.
+    /// The index of the selected row.
     pub(crate) fn cursor(&self) -> Option<usize> {
         self.selected.is_some().then_some(self.cursor)
     }
 
-    /// Selects nobody.
     pub(crate) fn deselect(&mut self) {
         self.deselected.extend(self.selected.take());
     }
 
-    /// The slots on so many lines from the first row shown.
+    /// The rows visible on that many lines.
     pub(crate) fn window(&self, rows: usize) -> &[Slot] {
         let top = self.top.min(self.listed.len());
         &self.listed[top..self.listed.len().min(top.saturating_add(rows))]
     }
 
-    /// Everyone listed, in order.
+    /// All listed rows, sorted.
     pub(crate) fn listed(&self) -> &[Slot] {
         &self.listed
     }
 
-    /// Selects a row, the nearest there is, and shows it.
-    pub(crate) fn select(&mut self, roster: &Roster, index: usize, rows: usize) {
+    /// Selects the row at an index, or the last one, and scrolls to it.
+    pub(crate) fn select(&mut self, known_users: &KnownUsers, index: usize, rows: usize) {
         self.cursor = index.min(self.listed.len().saturating_sub(1));
         self.deselect();
         self.selected = self
             .listed
             .get(self.cursor)
-            .and_then(|slot| roster.row(*slot))
+            .and_then(|slot| known_users.row(*slot))
             .map(|row| row.user.clone());
         self.show_cursor(rows);
     }
 
-    /// Moves the selection by so many rows; the first step selects the first row shown.
-    pub(crate) fn step(&mut self, roster: &Roster, by: i64, rows: usize) {
+    /// Moves the selection; without one, the first visible row is selected.
+    pub(crate) fn step(&mut self, known_users: &KnownUsers, by: i64, rows: usize) {
         let from = match self.cursor() {
             Some(cursor) => cursor.saturating_add_signed(isize::try_from(by).unwrap_or(0)),
             None => self.top,
         };
-        self.select(roster, from, rows);
+        self.select(known_users, from, rows);
     }
 
-    /// Selects a user, if it is listed. Whether it is.
-    pub(crate) fn select_user(&mut self, roster: &Roster, user: &UserId, rows: usize) -> bool {
-        let at = roster
+    /// Selects a user; returns whether it is listed.
+    pub(crate) fn select_user(&mut self, known_users: &KnownUsers, user: &UserId, rows: usize) -> bool {
+        let at = known_users
             .find(user)
             .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
         if let Some(at) = at {
-            self.select(roster, at, rows);
+            self.select(known_users, at, rows);
         }
         at.is_some()
     }
 
-    /// Shows other rows and leaves the selection.
+    /// Scrolls without moving the selection.
     pub(crate) fn scroll(&mut self, by: i64, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self
@@ -206,14 +198,14 @@ impl Table {
         self.top = self.top.clamp((self.cursor + 1).saturating_sub(self.rows), self.cursor);
     }
 
-    /// Whether the selected row was among those shown: who scrolled away from it wants to stay there.
+    /// Whether the selected row was visible: if the operator scrolled away from it, the position is kept.
     fn is_in_sight(&self) -> bool {
         self.selected.is_some() && (self.top..self.top.saturating_add(self.rows)).contains(&self.cursor)
     }
 
-    /// There is room for so many rows now.
+    /// Sets the number of visible rows.
     fn make_room(&mut self, rows: usize) {
-        // While it is out of sight it stays as it was.
+        // While the table is hidden it keeps its position.
         if rows == 0 || self.rows == rows {
             return;
         }
@@ -225,45 +217,48 @@ impl Table {
         }
     }
 
-    /// Where the id of a user matches what is searched, as places of characters.
+    /// The positions in a user's id that match the search.
     pub(crate) fn matched(&self, user: &UserId) -> Vec<u32> {
-        self.query.as_ref().map_or_else(Vec::new, |query| query.places(user))
+        self.query
+            .as_ref()
+            .map_or_else(Vec::new, |query| query.match_positions(user))
     }
 
-    /// Takes over what changed. The selected user stays on its line of the screen while the others move.
-    pub(crate) fn settle(&mut self, roster: &mut Roster, rows: usize) {
+    /// Applies the changes since the last call. The selected user stays on its line of the screen while other rows
+    /// move.
+    pub(crate) fn apply_pending(&mut self, known_users: &mut KnownUsers, rows: usize) {
         self.make_room(rows);
         let rows = if rows == 0 { self.rows } else { rows };
-        roster.forget_surplus(self.selected.as_ref());
-        if self.is_held && !self.is_changed {
+        known_users.evict_departed(self.selected.as_ref());
+        if self.is_paused && !self.is_changed {
             return;
         }
         for user in std::mem::take(&mut self.deselected) {
-            roster.touch_user(&user);
+            known_users.touch_user(&user);
         }
-        let touched = roster.take_touched();
+        let touched = known_users.take_unapplied();
         if touched.is_empty() && !self.is_changed {
             return;
         }
         let line = self.is_in_sight().then(|| self.cursor - self.top);
-        let heir = self.heir(roster);
-        self.keep_by_user(roster, &touched);
+        let successor = self.successor(known_users);
+        self.keep_by_user(known_users, &touched);
         if std::mem::take(&mut self.is_changed) {
-            self.list_anew(roster);
+            self.list_anew(known_users);
         } else {
-            self.merge(roster, &touched);
+            self.merge(known_users, &touched);
         }
-        touched.iter().for_each(|slot| roster.drop_row(*slot));
-        self.find_cursor(roster, line, heir, rows);
+        touched.iter().for_each(|slot| known_users.drop_row(*slot));
+        self.find_cursor(known_users, line, successor, rows);
     }
 
-    fn find_cursor(&mut self, roster: &Roster, line: Option<usize>, heir: Option<Slot>, rows: usize) {
+    fn find_cursor(&mut self, known_users: &KnownUsers, line: Option<usize>, successor: Option<Slot>, rows: usize) {
         let last = self.listed.len().saturating_sub(rows);
         self.top = self.top.min(last);
         let Some(user) = &self.selected else {
             return;
         };
-        let at = roster
+        let at = known_users
             .find(user)
             .and_then(|(slot, _)| self.listed.iter().position(|listed| *listed == slot));
         match at {
@@ -274,27 +269,27 @@ impl Table {
                     self.show_cursor(rows);
                 }
             }
-            // Forgotten: the row that moved up is next, or the last one.
+            // The selected user was removed: select the row that took its place, or the last one.
             None => {
-                let place = |heir| self.listed.iter().position(|listed| *listed == heir);
-                let at = heir.map_or(usize::MAX, |heir| place(heir).unwrap_or(self.cursor));
-                self.select(roster, at, rows);
+                let place = |successor| self.listed.iter().position(|listed| *listed == successor);
+                let at = successor.map_or(usize::MAX, |successor| place(successor).unwrap_or(self.cursor));
+                self.select(known_users, at, rows);
             }
         }
     }
 
-    /// Who stands below the selected one and stays.
-    fn heir(&self, roster: &Roster) -> Option<Slot> {
+    /// The first row from the selected one on that was not removed.
+    fn successor(&self, known_users: &KnownUsers) -> Option<Slot> {
         let below = self.listed.get(self.cursor..).unwrap_or_default();
-        below.iter().copied().find(|slot| !roster.is_gone(*slot))
+        below.iter().copied().find(|slot| !known_users.is_removed(*slot))
     }
 
-    /// Whoever is selected stays listed until the selection moves on.
-    fn passes(&self, row: &Row) -> bool {
-        self.fits(row) || self.selected.as_ref() == Some(&row.user)
+    /// The selected user stays listed until the selection changes.
+    fn is_listed_row(&self, row: &Row) -> bool {
+        self.matches_filter(row) || self.selected.as_ref() == Some(&row.user)
     }
 
-    fn fits(&self, row: &Row) -> bool {
+    fn matches_filter(&self, row: &Row) -> bool {
         match self.filter {
             Filter::Present => row.status != Status::Offline,
             Filter::Only(status) => row.status == status,

@@ -1,16 +1,16 @@
-//! The state by itself: rows, order, selection. The order is held against a naive one after every step of a long random run.
+//! The model alone: rows, order, selection. A long random run compares the order with a naive one after every step.
 
-mod leaving;
+mod departures;
 
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
-use super::column::Column;
-use super::order::Order;
-use super::roster::{LEFT_MAX, Roster, Slot};
+use super::known_users::{DEPARTED_MAX, KnownUsers, Slot};
+use super::sort_order::SortOrder;
 use super::table::Table;
-use crate::chance::Chance;
+use super::user_column::UserColumn;
+use crate::rng::Rng;
 
 const NOW: Wall = Wall::from_millis(1_000_000);
 
@@ -48,37 +48,37 @@ pub(crate) fn removed(name: &str, revision: u64) -> Update {
     })
 }
 
-fn started(users: Vec<Update>) -> Roster {
-    let mut roster = Roster::default();
-    roster.begin_snapshot();
-    assert_eq!(roster.apply(users, NOW), [], "the first picture is no change");
-    assert_eq!(roster.end_snapshot(true, NOW), []);
-    roster
+fn started(users: Vec<Update>) -> KnownUsers {
+    let mut known_users = KnownUsers::default();
+    known_users.begin_snapshot();
+    assert_eq!(known_users.apply(users, NOW), [], "the first snapshot is no change");
+    assert_eq!(known_users.end_snapshot(true, NOW), []);
+    known_users
 }
 
-fn names(roster: &Roster, slots: &[Slot]) -> Vec<String> {
-    let name = |slot: &Slot| roster.row(*slot).unwrap().user.to_string();
+fn names(known_users: &KnownUsers, slots: &[Slot]) -> Vec<String> {
+    let name = |slot: &Slot| known_users.row(*slot).unwrap().user.to_string();
     slots.iter().map(name).collect()
 }
 
 #[test]
-fn what_is_older_than_what_is_known_changes_nothing() {
-    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+fn outdated_records_change_nothing() {
+    let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     for late in [update("ann", Status::Online, 4), removed("ann", 4)] {
-        assert_eq!(roster.apply(vec![late], NOW), []);
+        assert_eq!(known_users.apply(vec![late], NOW), []);
     }
-    roster.refresh(vec![record("ann", Status::Online, 4)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![record("ann", Status::Online, 4)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.status, row.revision.get()), (Status::Idle, 5));
-    assert_eq!((roster.counts().online, roster.counts().idle), (0, 1));
+    assert_eq!((known_users.counts().online, known_users.counts().idle), (0, 1));
 }
 
-/// As the table should list them, found the simple way.
-fn naive(roster: &Roster, table: &Table) -> Vec<String> {
+/// The expected rows of the table, computed naively.
+fn naive(known_users: &KnownUsers, table: &Table) -> Vec<String> {
     let order = table.order().unwrap();
-    let mut rows: Vec<_> = (0..u32::try_from(roster.slots()).unwrap())
-        .filter_map(|slot| roster.row(slot))
-        .filter(|row| roster.find(&row.user).is_some())
+    let mut rows: Vec<_> = (0..u32::try_from(known_users.slots()).unwrap())
+        .filter_map(|slot| known_users.row(slot))
+        .filter(|row| known_users.find(&row.user).is_some())
         .filter(|row| match table.filter() {
             Filter::Present => row.status != Status::Offline || table.selected() == Some(&row.user),
             Filter::Only(status) => row.status == status || table.selected() == Some(&row.user),
@@ -94,75 +94,73 @@ fn naive(roster: &Roster, table: &Table) -> Vec<String> {
     };
     let number = |number: i64| (false, if order.is_descending { -number } else { number });
     match order.column {
-        Column::User if order.is_descending => rows.reverse(),
-        Column::User => {}
-        Column::Status => rows.sort_by_key(|row| number(row.status as i64)),
-        Column::Why => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
-        Column::Since => rows.sort_by_key(|row| time(row.since)),
-        Column::LastActive => rows.sort_by_key(|row| time(row.last_active)),
-        Column::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),
-        Column::Sessions => rows.sort_by_key(|row| number(i64::from(row.sessions))),
-        Column::Node => rows.sort_by_key(|row| number(row.node.into())),
+        UserColumn::User if order.is_descending => rows.reverse(),
+        UserColumn::User => {}
+        UserColumn::Status => rows.sort_by_key(|row| number(row.status as i64)),
+        UserColumn::Reason => rows.sort_by_key(|row| number(row.reason.map_or(0, |reason| reason as i64))),
+        UserColumn::Since => rows.sort_by_key(|row| time(row.since)),
+        UserColumn::LastActive => rows.sort_by_key(|row| time(row.last_active)),
+        UserColumn::LastSeen => rows.sort_by_key(|row| time(row.last_seen)),
+        UserColumn::Sessions => rows.sort_by_key(|row| number(i64::from(row.sessions))),
+        UserColumn::Node => rows.sort_by_key(|row| number(row.node.into())),
     }
     rows.iter().map(|row| row.user.to_string()).collect()
 }
 
-/// Whether the characters of `wanted` are in `text`, in that order.
+/// Whether `text` contains the characters of `wanted` in that order.
 fn has_in_order(text: &str, wanted: &str) -> bool {
     let mut rest = text.chars();
     wanted.chars().all(|c| rest.any(|other| other == c))
 }
 
-fn random_update(chance: &mut Chance, revision: u64) -> Update {
-    let name = format!("user-{:02}", chance.below(60));
-    if chance.below(20) == 0 {
+fn random_update(rng: &mut Rng, revision: u64) -> Update {
+    let name = format!("user-{:02}", rng.below(60));
+    if rng.below(20) == 0 {
         return removed(&name, revision);
     }
-    let status = Status::ALL[usize::try_from(chance.below(4)).unwrap()];
+    let status = Status::ALL[usize::try_from(rng.below(4)).unwrap()];
     let mut record = record(&name, status, revision);
-    record.last_active = (chance.below(3) > 0).then(|| Wall::from_millis(i64::try_from(chance.below(5)).unwrap()));
-    record.sessions = Some(u32::try_from(chance.below(3)).unwrap());
+    record.last_active = (rng.below(3) > 0).then(|| Wall::from_millis(i64::try_from(rng.below(5)).unwrap()));
+    record.sessions = Some(u32::try_from(rng.below(3)).unwrap());
     Update::Record(record)
 }
 
 #[test]
-fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
+fn the_merged_table_equals_one_that_is_sorted_anew() {
     for seed in 0..40 {
-        let mut chance = Chance::seeded(seed);
-        let (mut roster, mut table) = (started(vec![]), Table::default());
-        let mut is_held = false;
+        let mut rng = Rng::from_seed(seed);
+        let (mut known_users, mut table) = (started(vec![]), Table::default());
+        let mut is_paused = false;
         for revision in 1..400_u64 {
-            let users = (0..chance.below(4))
-                .map(|_| random_update(&mut chance, revision))
-                .collect();
-            roster.apply(users, NOW);
-            match chance.below(40) {
-                0 => table.sort(Column::ALL[usize::try_from(chance.below(8)).unwrap()]),
+            let users = (0..rng.below(4)).map(|_| random_update(&mut rng, revision)).collect();
+            known_users.apply(users, NOW);
+            match rng.below(40) {
+                0 => table.sort(UserColumn::ALL[usize::try_from(rng.below(8)).unwrap()]),
                 1 => table.reverse(),
                 2 => table.set_filter(
-                    &roster,
-                    Filter::Only(Status::ALL[usize::try_from(chance.below(4)).unwrap()]),
+                    &known_users,
+                    Filter::Only(Status::ALL[usize::try_from(rng.below(4)).unwrap()]),
                 ),
-                3 => table.set_filter(&roster, Filter::Present),
-                4 => table.select(&roster, usize::try_from(chance.below(60)).unwrap(), 10),
+                3 => table.set_filter(&known_users, Filter::Present),
+                4 => table.select(&known_users, usize::try_from(rng.below(60)).unwrap(), 10),
                 5 => table.deselect(),
                 6 => {
-                    table.set_query(["", "user-1", "-2"][usize::try_from(chance.below(3)).unwrap()]);
-                    table.set_order(Order::of(Column::User));
+                    table.set_query(["", "user-1", "-2"][usize::try_from(rng.below(3)).unwrap()]);
+                    table.set_order(SortOrder::of(UserColumn::User));
                 }
                 7 | 8 => {
-                    is_held = !is_held;
-                    table.set_held(is_held);
+                    is_paused = !is_paused;
+                    table.set_paused(is_paused);
                 }
                 _ => {}
             }
-            table.settle(&mut roster, 10);
-            if is_held {
+            table.apply_pending(&mut known_users, 10);
+            if is_paused {
                 continue;
             }
             assert_eq!(
-                names(&roster, table.listed()),
-                naive(&roster, &table),
+                names(&known_users, table.listed()),
+                naive(&known_users, &table),
                 "seed {seed}, step {revision}"
             );
             assert!(table.top() <= table.len(), "seed {seed}");
@@ -171,160 +169,160 @@ fn the_table_is_always_as_if_it_had_been_listed_and_sorted_anew() {
 }
 
 #[test]
-fn the_counts_are_those_of_the_rows() {
-    let mut chance = Chance::seeded(7);
-    let (mut roster, mut table) = (started(vec![]), Table::default());
+fn the_counts_match_the_rows() {
+    let mut rng = Rng::from_seed(7);
+    let (mut known_users, mut table) = (started(vec![]), Table::default());
     for revision in 1..2_000_u64 {
-        roster.apply(vec![random_update(&mut chance, revision)], NOW);
+        known_users.apply(vec![random_update(&mut rng, revision)], NOW);
         if revision % 500 == 0 {
-            roster.begin_snapshot();
-            roster.apply(vec![update("user-01", Status::Online, revision)], NOW);
-            roster.end_snapshot(true, NOW);
-            assert_eq!(roster.counts().total(), 1);
+            known_users.begin_snapshot();
+            known_users.apply(vec![update("user-01", Status::Online, revision)], NOW);
+            known_users.end_snapshot(true, NOW);
+            assert_eq!(known_users.counts().total(), 1);
         }
-        table.settle(&mut roster, 10);
-        assert_eq!(roster.counts().total(), table.len() as u64);
+        table.apply_pending(&mut known_users, 10);
+        assert_eq!(known_users.counts().total(), table.len() as u64);
     }
 }
 
 #[test]
-fn the_selection_stays_on_its_user_and_on_its_line_while_rows_move() {
+fn the_selection_keeps_its_user_and_line_while_rows_move() {
     let users = (0..50)
         .map(|number| update(&format!("m-{number:02}"), Status::Online, 1))
         .collect();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 20, 10);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.select(&known_users, 20, 10);
     let line = table.cursor().unwrap() - table.top();
     let early = (0..30)
         .map(|number| update(&format!("a-{number:02}"), Status::Online, 2))
         .collect();
-    roster.apply(early, NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(early, NOW);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("m-20")));
     assert_eq!(table.cursor(), Some(50));
     assert_eq!(table.cursor().unwrap() - table.top(), line);
 }
 
 #[test]
-fn who_leaves_while_selected_stays_in_sight_until_the_selection_moves_on() {
+fn a_selected_user_who_leaves_stays_until_deselected() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 1, 10);
-    roster.apply(vec![update("bob", Status::Offline, 2)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
-    table.select(&roster, 2, 10);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "cid"]);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
+    known_users.apply(vec![update("bob", Status::Offline, 2)], NOW);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
+    table.select(&known_users, 2, 10);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "cid"]);
     assert_eq!(table.selected(), Some(&user("cid")));
 }
 
 #[test]
-fn whoever_is_forgotten_is_gone_and_the_next_one_is_selected() {
+fn a_forgotten_user_is_removed_and_the_next_one_selected() {
     let users = ["ann", "bob", "cid"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.select(&roster, 1, 10);
-    let changes = roster.apply(vec![removed("bob", 2)], NOW);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
+    let changes = known_users.apply(vec![removed("bob", 2)], NOW);
     assert_eq!((changes[0].from, changes[0].to), (Status::Online, None));
-    table.settle(&mut roster, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.selected(), Some(&user("cid")));
     assert_eq!(
-        roster.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
+        known_users.apply(vec![update("bob", Status::Idle, 3)], NOW)[0].from,
         Status::Offline
     );
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob", "cid"]);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob", "cid"]);
 }
 
 #[test]
-fn while_it_is_held_no_row_moves_and_then_all_is_made_good() {
+fn a_paused_table_is_unchanged_and_catches_up_afterwards() {
     let users = ["bob", "cid"].map(|name| update(name, Status::Online, 1)).to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
-    table.settle(&mut roster, 10);
-    table.set_held(true);
-    roster.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["bob", "cid"]);
-    assert_eq!(roster.untaken(), 2);
-    table.set_held(false);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["ann", "bob"]);
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.set_paused(true);
+    known_users.apply(vec![update("ann", Status::Online, 2), removed("cid", 2)], NOW);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["bob", "cid"]);
+    assert_eq!(known_users.unapplied_changes(), 2);
+    table.set_paused(false);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["ann", "bob"]);
 }
 
 #[test]
-fn the_best_match_comes_first_until_a_column_is_chosen() {
+fn matches_are_sorted_by_score_until_a_column_is_selected() {
     let users = ["a-n-n", "ann", "hannah", "bob"]
         .map(|name| update(name, Status::Online, 1))
         .to_vec();
-    let (mut roster, mut table) = (started(users), Table::default());
+    let (mut known_users, mut table) = (started(users), Table::default());
     table.set_query("ann");
-    table.settle(&mut roster, 10);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), 3);
-    assert_eq!(names(&roster, table.listed())[0], "ann");
+    assert_eq!(names(&known_users, table.listed())[0], "ann");
     assert_eq!(table.matched(&user("hannah")), [1, 2, 3]);
-    roster.apply(vec![update("anne", Status::Online, 2)], NOW);
-    table.settle(&mut roster, 10);
+    known_users.apply(vec![update("anne", Status::Online, 2)], NOW);
+    table.apply_pending(&mut known_users, 10);
     assert_eq!(table.len(), 4);
-    table.sort(Column::User);
-    table.settle(&mut roster, 10);
-    assert_eq!(names(&roster, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
+    table.sort(UserColumn::User);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(names(&known_users, table.listed()), ["a-n-n", "ann", "anne", "hannah"]);
 }
 
 #[test]
-fn another_filter_is_listed_from_its_first_and_keeps_only_a_selection_that_is_in_it() {
+fn a_new_filter_keeps_the_selection_only_if_it_matches() {
     let users = (0..40).map(|number| {
         let status = [Status::Online, Status::Idle][number % 2];
         update(&format!("user-{number:02}"), status, 1)
     });
-    let (mut roster, mut table) = (started(users.collect()), Table::default());
-    table.settle(&mut roster, 5);
-    table.select(&roster, 37, 5);
-    table.set_filter(&roster, Filter::Only(Status::Idle));
-    table.settle(&mut roster, 5);
+    let (mut known_users, mut table) = (started(users.collect()), Table::default());
+    table.apply_pending(&mut known_users, 5);
+    table.select(&known_users, 37, 5);
+    table.set_filter(&known_users, Filter::Only(Status::Idle));
+    table.apply_pending(&mut known_users, 5);
     assert_eq!((table.len(), table.selected()), (20, Some(&user("user-37"))));
-    table.set_filter(&roster, Filter::Only(Status::Online));
-    table.settle(&mut roster, 5);
+    table.set_filter(&known_users, Filter::Only(Status::Online));
+    table.apply_pending(&mut known_users, 5);
     assert_eq!((table.len(), table.selected(), table.top()), (20, None, 0));
 }
 
 #[test]
-fn who_left_is_remembered_and_not_for_ever() {
-    let (mut roster, mut table) = (started(vec![]), Table::default());
-    table.set_filter(&roster, Filter::Only(Status::Offline));
-    for number in 0..LEFT_MAX + 10 {
+fn departed_users_are_kept_up_to_a_limit() {
+    let (mut known_users, mut table) = (started(vec![]), Table::default());
+    table.set_filter(&known_users, Filter::Only(Status::Offline));
+    for number in 0..DEPARTED_MAX + 10 {
         let name = format!("user-{number:05}");
-        roster.apply(vec![update(&name, Status::Online, 1)], NOW);
-        roster.apply(vec![update(&name, Status::Offline, 2)], NOW);
+        known_users.apply(vec![update(&name, Status::Online, 1)], NOW);
+        known_users.apply(vec![update(&name, Status::Offline, 2)], NOW);
     }
-    table.settle(&mut roster, 10);
-    table.settle(&mut roster, 10);
-    assert_eq!(table.len(), LEFT_MAX);
-    assert!(roster.find(&user("user-00000")).is_none());
-    roster.apply(vec![update("user-00000", Status::Online, 3)], NOW);
-    assert_eq!(roster.slots(), LEFT_MAX + 10, "its place is used again");
+    table.apply_pending(&mut known_users, 10);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(table.len(), DEPARTED_MAX);
+    assert!(known_users.find(&user("user-00000")).is_none());
+    known_users.apply(vec![update("user-00000", Status::Online, 3)], NOW);
+    assert_eq!(known_users.slots(), DEPARTED_MAX + 10, "its slot is reused");
 }
 
 #[test]
-fn answers_bring_times_and_never_undo_what_the_stream_told() {
-    let mut roster = started(vec![update("ann", Status::Idle, 5)]);
+fn responses_refresh_times_and_never_undo_the_stream() {
+    let mut known_users = started(vec![update("ann", Status::Idle, 5)]);
     let mut fresh = record("ann", Status::Idle, 5);
     fresh.last_seen = Some(Wall::from_millis(9_000));
     fresh.sessions = Some(3);
-    roster.refresh(vec![fresh, record("bob", Status::Online, 9)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![fresh, record("bob", Status::Online, 9)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.last_seen, row.sessions), (Some(Wall::from_millis(9_000)), 3));
-    roster.refresh(vec![record("ann", Status::Online, 4), record("ann", Status::Online, 6)]);
-    let (_, row) = roster.find(&user("ann")).unwrap();
+    known_users.refresh(vec![record("ann", Status::Online, 4), record("ann", Status::Online, 6)]);
+    let (_, row) = known_users.find(&user("ann")).unwrap();
     assert_eq!((row.status, row.sessions), (Status::Idle, 3));
     assert!(
-        roster.find(&user("bob")).is_none(),
-        "whom the stream did not tell of is not present"
+        known_users.find(&user("bob")).is_none(),
+        "the stream did not report this user"
     );
 }

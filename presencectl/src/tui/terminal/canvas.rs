@@ -1,7 +1,7 @@
-//! Pictures as bytes: what differs from the picture before, all at once. It knows no terminal, only somebody who takes bytes.
+//! Writes frames: the difference to the previous frame, as one synchronized update. It needs only a writer.
 //!
-//! Not ratatui's own `Terminal`: to draw anew that one asks the terminal where its cursor is, and the answer would have to be waited
-//! for while another thread reads the keys.
+//! Ratatui's own `Terminal` is not used: for a full redraw it queries the cursor position, and would have to wait for
+//! the response while another thread reads the keys.
 
 use std::io::{self, BufWriter, Write};
 use std::mem;
@@ -15,64 +15,57 @@ use ratatui::layout::Rect;
 
 use super::super::geometry::Size;
 
-/// Terminals that know it show nothing of a picture before all of it is there; the others ignore it.
+/// Synchronized output (DEC mode 2026): the terminal shows the frame when it is complete; others ignore it.
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
-/// Room for a whole picture, so that it leaves in few writes.
-const PICTURE_BYTES: usize = 64 * 1024;
+/// Room for a whole frame, so that it takes few writes.
+const FRAME_BYTES: usize = 64 * 1024;
 
-/// What is on the screen, and the way there.
+/// The screen's content and the writer.
 pub(super) struct Canvas<W: Write> {
     out: CrosstermBackend<BufWriter<W>>,
     shown: Buffer,
     next: Buffer,
-    /// What is on the screen is not what was shown.
-    is_spoilt: bool,
+    /// The screen's content is not what was written.
+    needs_repaint: bool,
 }
 
 impl<W: Write> Canvas<W> {
-    /// Nothing is known of the screen yet.
     pub(super) fn new(out: W) -> Self {
-        let out = BufWriter::with_capacity(PICTURE_BYTES, out);
+        let out = BufWriter::with_capacity(FRAME_BYTES, out);
         Self {
             out: CrosstermBackend::new(out),
             shown: Buffer::default(),
             next: Buffer::default(),
-            is_spoilt: true,
+            needs_repaint: true,
         }
     }
 
-    /// The next picture is written whole.
-    pub(super) const fn spoil(&mut self) {
-        self.is_spoilt = true;
+    /// The next frame is written completely.
+    pub(super) const fn repaint(&mut self) {
+        self.needs_repaint = true;
     }
 
-    /// Shows a picture of this size.
-    ///
-    /// # Errors
-    /// What the writer says.
-    pub(super) fn draw(&mut self, size: Size, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+    /// Draws a frame of this size.
+    pub(super) fn draw(&mut self, size: Size, frame: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         let area = Rect::new(0, 0, size.width, size.height);
         self.next.resize(area);
         self.next.reset();
-        picture(&mut self.next);
+        frame(&mut self.next);
         self.out.write_all(BEGIN)?;
-        if self.is_spoilt || self.shown.area != area {
+        if self.needs_repaint || self.shown.area != area {
             queue!(self.out, Clear(ClearType::All))?;
             self.shown = Buffer::empty(area);
         }
         self.out.draw(self.shown.diff(&self.next).into_iter())?;
         self.out.write_all(END)?;
         Write::flush(&mut self.out)?;
-        self.is_spoilt = false;
+        self.needs_repaint = false;
         mem::swap(&mut self.shown, &mut self.next);
         Ok(())
     }
 
-    /// Puts a text into the clipboard (OSC 52): in base64, so nothing in it can act.
-    ///
-    /// # Errors
-    /// What the writer says.
+    /// Copies a text to the clipboard (OSC 52), in base64, so nothing in it is interpreted.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         queue!(self.out, CopyToClipboard::to_clipboard_from(text))?;
         Write::flush(&mut self.out)
@@ -90,11 +83,11 @@ mod tests {
 
     const SIZE: Size = Size { width: 20, height: 3 };
 
-    /// Keeps what is written.
+    /// Records what is written.
     #[derive(Clone, Default)]
-    struct Written(Rc<RefCell<Vec<u8>>>);
+    struct Recorder(Rc<RefCell<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for Recorder {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.borrow_mut().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -105,14 +98,14 @@ mod tests {
         }
     }
 
-    impl Written {
+    impl Recorder {
         fn take(&self) -> String {
             String::from_utf8(mem::take(&mut *self.0.borrow_mut())).unwrap()
         }
     }
 
-    fn canvas() -> (Canvas<Written>, Written) {
-        let written = Written::default();
+    fn canvas() -> (Canvas<Recorder>, Recorder) {
+        let written = Recorder::default();
         (Canvas::new(written.clone()), written)
     }
 
@@ -121,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_written_and_always_as_one_picture() {
+    fn a_frame_is_one_synchronized_update_of_what_changed() {
         let (mut canvas, written) = canvas();
         canvas.draw(SIZE, text("alice-bob")).unwrap();
         let first = written.take();
@@ -138,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_screen_and_one_of_another_size_are_drawn_whole_and_nothing_is_asked_of_the_terminal() {
+    fn a_repaint_or_a_resize_draws_all_without_terminal_queries() {
         let (mut canvas, written) = canvas();
         canvas.draw(SIZE, text("alice")).unwrap();
         written.take();
-        canvas.spoil();
+        canvas.repaint();
         canvas.draw(SIZE, text("alice")).unwrap();
         let anew = written.take();
         assert!(anew.contains("\x1b[2J") && anew.contains("alice"), "{anew:?}");
@@ -158,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_screens_are_drawn() {
+    fn a_screen_of_any_small_size_is_drawn() {
         let (mut canvas, written) = canvas();
         for (width, height) in [(1, 1), (0, 0), (1, 0)] {
             canvas.draw(Size { width, height }, |_| {}).unwrap();
@@ -167,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_is_in_base64_and_can_do_nothing() {
+    fn a_copied_text_is_sent_as_base64() {
         let (mut canvas, written) = canvas();
         canvas.copy("al\x1b]52;c;!\x07ice\x1b\\").unwrap();
         let copied = written.take();

@@ -1,4 +1,4 @@
-//! What a terminal sends, as the model knows it. What it does not know is dropped.
+//! Converts the terminal's events to messages; others are dropped.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -6,7 +6,6 @@ use super::super::geometry::Size;
 use super::super::key::{Code, Gesture, Key, Mouse};
 use super::super::message::Message;
 
-/// The message in an event, if there is one.
 pub(crate) fn message(event: Event) -> Option<Message> {
     match event {
         Event::Key(event) => key(event).map(Message::Key),
@@ -22,7 +21,7 @@ fn key(event: KeyEvent) -> Option<Key> {
         return None;
     }
     let code = match event.code {
-        // Terminals send Tab with Shift either way.
+        // Some terminals send Tab with Shift, some BackTab.
         KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => Code::BackTab,
         KeyCode::Char(c) => Code::Char(c),
         KeyCode::Enter => Code::Enter,
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_what_is_on_them_and_shift_is_in_the_character() {
+    fn keys_are_converted_with_shift_in_the_character() {
         let none = KeyModifiers::NONE;
         assert_eq!(
             pressed(KeyCode::Char('G'), KeyModifiers::SHIFT),
@@ -91,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_let_go_is_nothing() {
+    fn a_key_release_is_ignored() {
         let event = KeyEvent::new_with_kind(KeyCode::Char('q'), KeyModifiers::NONE, KeyEventKind::Release);
         assert_eq!(message(Event::Key(event)), None);
     }
 
     #[test]
-    fn of_the_mouse_only_clicks_and_the_wheel_count() {
+    fn only_mouse_clicks_and_the_wheel_are_converted() {
         let at = |kind| {
             message(Event::Mouse(MouseEvent {
                 kind,

@@ -1,4 +1,4 @@
-//! The terminal: what is shown on it, what it sends, and how it is left. Nothing here knows what the pictures are of.
+//! The terminal: drawing frames, reading input, and restoring it. It doesn't know what the frames show.
 
 mod canvas;
 pub(crate) mod input;
@@ -17,29 +17,26 @@ use super::geometry::Size;
 use crate::output::terminal::size;
 use canvas::Canvas;
 pub(crate) use modes::leave;
-use modes::{Tty, enter, enter_again, is_still_ours};
+use modes::{Tty, check_entered, enter, reenter};
 
-/// Where a terminal does not know its size.
-const USUAL: Size = Size { width: 80, height: 24 };
-/// No picture is larger, whatever a terminal says of itself.
-const LARGEST: u16 = 1000;
-/// A process that is to stop has stopped by then. One without a shell that could bring it back never does, and goes on.
-const STOPPED_WITHIN: Duration = Duration::from_millis(500);
+/// For a terminal of unknown size.
+const DEFAULT_SIZE: Size = Size { width: 80, height: 24 };
+/// Bound for the size that a terminal reports.
+const SIZE_MAX: u16 = 1000;
+/// A process that can be stopped is stopped by then. One without a shell to continue it never stops, and goes on.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The terminal in the dashboard's modes; left when this is dropped.
+/// The terminal in the dashboard's modes; restored on drop.
 pub(crate) struct Screen {
     canvas: Canvas<Tty>,
-    /// Tells when somebody continued this process after it was stopped.
+    /// Receives after SIGCONT.
     continued: Receiver<()>,
 }
 
 impl Screen {
-    /// Enters. From now on a panic leaves first and is told after that.
-    ///
-    /// # Errors
-    /// What the terminal says.
+    /// Enters the modes. From now on a panic restores the terminal before its message is printed.
     pub(crate) fn enter(continued: Receiver<()>) -> io::Result<Self> {
-        modes::leave_before_a_panic_is_told();
+        modes::install_panic_hook();
         enter()?;
         Ok(Self {
             canvas: Canvas::new(Tty),
@@ -47,67 +44,52 @@ impl Screen {
         })
     }
 
-    /// How large it is now.
     pub(crate) fn size(&self) -> Size {
-        size(&io::stdout()).map_or(USUAL, |(width, height)| Size {
-            width: width.min(LARGEST),
-            height: height.min(LARGEST),
+        size(&io::stdout()).map_or(DEFAULT_SIZE, |(width, height)| Size {
+            width: width.min(SIZE_MAX),
+            height: height.min(SIZE_MAX),
         })
     }
 
-    /// Shows a picture, as large as it is given.
-    ///
-    /// # Errors
-    /// What the terminal says, or that it was left because something panicked elsewhere.
-    pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
-        is_still_ours()?;
-        self.canvas.draw(self.size(), picture)
+    /// Draws a frame of the screen's size. Fails if the terminal was restored because another thread panicked.
+    pub(crate) fn draw(&mut self, frame: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        check_entered()?;
+        self.canvas.draw(self.size(), frame)
     }
 
-    /// Forgets what is on the screen, so that the next picture is written whole.
+    /// The next frame is written completely.
     pub(crate) const fn repaint(&mut self) {
-        self.canvas.spoil();
+        self.canvas.repaint();
     }
 
-    /// Puts a text into the clipboard.
-    ///
-    /// # Errors
-    /// What the terminal says.
+    /// Copies to the clipboard.
     pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {
         self.canvas.copy(text)
     }
 
-    /// Asks for what a terminal's own Ctrl-Z does: all of the job stops, a script around us as well. This process is told like the
-    /// others, and then stops by [`Self::stop`].
-    ///
-    /// # Errors
-    /// What the system says.
+    /// Acts as Ctrl-Z in a terminal does: SIGTSTP to the whole job, including a script around this process. This
+    /// process handles the signal with [`Self::stop`].
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         Ok(kill_current_process_group(Signal::TSTP)?)
     }
 
-    /// Back to the shell until it brings us to the front again.
-    ///
-    /// # Errors
-    /// What the terminal says.
+    /// Restores the terminal and stops until the shell continues this process.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
         leave();
         while self.continued.try_recv().is_ok() {}
-        // Of the signals that stop, the one that is not listened to: it stops nobody whom no shell could bring back. Another thread may be
-        // the one that takes it, and this one run on for a while: it must not enter before the stop.
+        // SIGTTOU stops the process and has no handler; unlike SIGSTOP it does not stop a process that no shell could
+        // continue. Another thread may receive it while this one still runs, so this one waits before it enters the
+        // modes.
         kill_process(getpid(), Signal::TTOU)?;
-        let _ = self.continued.recv_timeout(STOPPED_WITHIN);
+        let _ = self.continued.recv_timeout(STOP_TIMEOUT);
         enter()?;
         self.repaint();
         Ok(())
     }
 
-    /// Somebody may have stopped this process without a word, and the shell have had the terminal meanwhile.
-    ///
-    /// # Errors
-    /// What the terminal says.
-    pub(crate) fn come_back(&mut self) -> io::Result<()> {
-        enter_again()?;
+    /// Enters the modes again after an uncaught stop, when the shell has used the terminal.
+    pub(crate) fn resume(&mut self) -> io::Result<()> {
+        reenter()?;
         self.repaint();
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The terminal's modes: into those of the dashboard and out of them again, from any thread and whatever happened. Nothing is written
-//! to a terminal that was left but by whoever comes after us.
+//! The terminal's modes: entered and restored, from any thread and after any failure. After they are restored this
+//! process writes nothing more to the terminal.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -14,102 +14,102 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 
-/// Another screen, no cursor, clicks and the wheel with places beyond column 223, and pasted text marked as such.
+/// Alternate screen, no cursor, mouse clicks and wheel with SGR coordinates, bracketed paste.
 pub(super) const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?2004h";
-/// The same backwards. Colours and a picture that was not finished end as well.
+/// The reverse. Colours and an unfinished synchronized update end as well.
 pub(super) const LEAVE: &str = "\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
-/// How long a terminal that takes nothing may hold up whoever leaves it.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// Between two looks at whether it takes something.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long a terminal that accepts no output may delay the restore.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(300);
+/// The poll interval of a lock.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Whether the terminal is in the dashboard's modes.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
-/// Whether something panicked, on whatever thread. Then nothing may enter any more: the panic's words would be lost.
-static IS_BROKEN: AtomicBool = AtomicBool::new(false);
-/// Held while something is written or the modes change, so that none gets between the bytes of another.
+/// Whether any thread panicked. After that the modes must not be entered, or the panic message would be lost.
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+/// Held while writing or changing modes, so that outputs don't interleave.
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// From now on a panic, on whatever thread, leaves the terminal first and is told after that.
-pub(super) fn leave_before_a_panic_is_told() {
+/// Installs a panic hook that restores the terminal before the message is printed.
+pub(super) fn install_panic_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let told = panic::take_hook();
+        let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if IS_ENTERED.load(Ordering::SeqCst) {
-                IS_BROKEN.store(true, Ordering::SeqCst);
+                HAS_PANICKED.store(true, Ordering::SeqCst);
                 leave();
             }
-            told(info);
+            previous(info);
         }));
     });
 }
 
-/// Enters.
 pub(super) fn enter() -> io::Result<()> {
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    if IS_BROKEN.load(Ordering::SeqCst) {
-        return Err(broken());
+    if HAS_PANICKED.load(Ordering::SeqCst) {
+        return Err(panicked());
     }
     enable_raw_mode()?;
     IS_ENTERED.store(true, Ordering::SeqCst);
-    write_with_patience(ENTER);
+    write_with_timeout(ENTER);
     Ok(())
 }
 
-/// Enters although it is entered: the modes may be those of somebody else.
-pub(super) fn enter_again() -> io::Result<()> {
-    is_still_ours()?;
+/// Enters the modes although they should be set: another program may have changed them.
+pub(super) fn reenter() -> io::Result<()> {
+    check_entered()?;
     let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    // What is entered already is not entered again.
+    // `enable_raw_mode` does nothing if it is enabled already.
     disable_raw_mode()?;
     drop(writing);
     enter()
 }
 
-/// Leaves, once however often it is called, and as far as the terminal is still there.
+/// Restores the terminal; further calls do nothing.
 pub(crate) fn leave() {
-    let _writing = lock_with_patience();
+    let _writing = lock_with_timeout();
     if IS_ENTERED.swap(false, Ordering::SeqCst) {
-        write_with_patience(LEAVE);
-        // What the mouse did meanwhile would be typed into the shell.
+        write_with_timeout(LEAVE);
+        // Pending mouse input would be typed into the shell.
         let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         let _ = disable_raw_mode();
     }
 }
 
-/// # Errors
-/// When something panicked elsewhere.
-pub(super) fn is_still_ours() -> io::Result<()> {
+/// Fails if the terminal was restored because a thread panicked.
+pub(super) fn check_entered() -> io::Result<()> {
     if IS_ENTERED.load(Ordering::SeqCst) {
         Ok(())
     } else {
-        Err(broken())
+        Err(panicked())
     }
 }
 
-fn broken() -> io::Error {
-    io::Error::other("another part of the dashboard broke; what it said stands above")
+fn panicked() -> io::Error {
+    io::Error::other("another thread panicked; see the message above")
 }
 
-/// Whoever panicked holds no lock for long, unless the terminal takes nothing: then the modes are more important than the order.
-fn lock_with_patience() -> Option<MutexGuard<'static, ()>> {
-    let looks = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
-    for _ in 0..looks {
+/// A panicking thread holds the lock only briefly, unless the terminal accepts no output: then restoring matters more
+/// than the order.
+fn lock_with_timeout() -> Option<MutexGuard<'static, ()>> {
+    let attempts = OUTPUT_TIMEOUT.as_millis() / LOCK_POLL_INTERVAL.as_millis();
+    for _ in 0..attempts {
         match WRITING.try_lock() {
             Ok(guard) => return Some(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => thread::park_timeout(LOOK_EVERY),
+            Err(TryLockError::WouldBlock) => thread::park_timeout(LOCK_POLL_INTERVAL),
         }
     }
     None
 }
 
-/// Past the lock and the buffer of stdout: whoever holds them may be the one that panicked. Given up where nothing is taken.
-fn write_with_patience(text: &str) {
+/// Bypasses the lock and the buffer of stdout, which the panicking thread may hold. Gives up if the terminal accepts no
+/// output.
+fn write_with_timeout(text: &str) {
     let stdout = io::stdout();
     let mut rest = text.as_bytes();
-    while !rest.is_empty() && takes_something(&stdout) {
+    while !rest.is_empty() && wait_writable(&stdout) {
         match rustix::io::write(stdout.as_fd(), rest) {
             Ok(count) if count > 0 => rest = &rest[count..],
             Err(Errno::INTR) => {}
@@ -118,21 +118,21 @@ fn write_with_patience(text: &str) {
     }
 }
 
-fn takes_something(stdout: &io::Stdout) -> bool {
-    let patience = Timespec {
+fn wait_writable(stdout: &io::Stdout) -> bool {
+    let limit = Timespec {
         tv_sec: 0,
-        tv_nsec: i64::from(PATIENCE.subsec_nanos()),
+        tv_nsec: i64::from(OUTPUT_TIMEOUT.subsec_nanos()),
     };
     loop {
         let mut polled = [PollFd::new(stdout, PollFlags::OUT)];
-        match rustix::event::poll(&mut polled, Some(&patience)) {
+        match rustix::event::poll(&mut polled, Some(&limit)) {
             Err(Errno::INTR) => {}
             result => return result.is_ok_and(|ready| ready > 0),
         }
     }
 }
 
-/// Stdout for as long as the terminal is in the dashboard's modes. After that what is written vanishes: half a picture would stand
+/// Stdout while the terminal is in the dashboard's modes. After that output is discarded: a partial frame would be left
 /// in the shell.
 #[derive(Debug)]
 pub(super) struct Tty;
@@ -146,9 +146,9 @@ impl Write for Tty {
             }
             match rustix::io::write(io::stdout(), bytes) {
                 Err(Errno::INTR) => {}
-                // Somebody who has the terminal too wants no write to wait; this one does.
+                // Another process with the same terminal may have set it to non-blocking.
                 Err(Errno::AGAIN) => {
-                    takes_something(&io::stdout());
+                    wait_writable(&io::stdout());
                 }
                 result => return Ok(result?),
             }

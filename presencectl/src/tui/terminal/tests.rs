@@ -1,4 +1,4 @@
-//! However it ends, the terminal is as it was: this program again, as a process of its own on a pseudo terminal of its own.
+//! The terminal is restored however the program ends: this test program runs itself as a process on a pseudo terminal.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,14 +15,14 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use super::modes::{ENTER, LEAVE};
 use super::*;
 
-/// In the environment of the process of its own: how it is to end.
+/// Environment variable of the child process: how it ends.
 const CHILD: &str = "PRESENCECTL_TEST_SCREEN";
-const SAID: &str = "this-is-what-broke";
+const PANIC_MESSAGE: &str = "this-is-the-panic-message";
 /// Far more than are drawn before another thread has panicked.
-const PICTURES_MAX: usize = 1_000_000;
+const FRAMES_MAX: usize = 1_000_000;
 
 struct Pty {
-    /// Only this one is open here, so reading ends with the process.
+    /// The only open descriptor here, so reading ends with the process.
     terminal: OwnedFd,
     read: JoinHandle<String>,
 }
@@ -42,19 +42,19 @@ impl Pty {
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
-        let ours = terminal.try_clone().unwrap();
+        let kept = terminal.try_clone().unwrap();
         let mut output = File::from(master);
         let read = thread::spawn(move || {
             let mut bytes = Vec::new();
-            // Ends with an error once nobody has the other side open.
+            // Ends with an error when the other side is closed.
             let _ = output.read_to_end(&mut bytes);
             String::from_utf8(bytes).unwrap()
         });
-        (Self { terminal: ours, read }, terminal)
+        (Self { terminal: kept, read }, terminal)
     }
 }
 
-/// The modes that one could notice.
+/// The modes to compare.
 fn modes(termios: &Termios) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         termios.input_modes,
@@ -64,8 +64,8 @@ fn modes(termios: &Termios) -> impl PartialEq + std::fmt::Debug + use<> {
     )
 }
 
-/// What the terminal was sent by a process that ends so, and whether it ended well.
-fn ended(how: &str, test: &str) -> (String, bool) {
+/// The output of a child process that ends in this way, and whether it succeeded.
+fn run_in_pty(how: &str, test: &str) -> (String, bool) {
     let (pty, terminal) = Pty::open();
     let before = modes(&tcgetattr(&pty.terminal).unwrap());
     let mut command = Command::new("setsid");
@@ -83,44 +83,44 @@ fn ended(how: &str, test: &str) -> (String, bool) {
     drop(command);
     let status = child.wait().unwrap();
     let after = modes(&tcgetattr(&pty.terminal).unwrap());
-    assert_eq!(after, before, "{how}: the driver is as it was");
+    assert_eq!(after, before, "{how}: the terminal modes are restored");
     drop(pty.terminal);
     (pty.read.join().unwrap(), status.success())
 }
 
-/// The process of its own.
-fn enter_and_end(how: &str) {
+/// The child process.
+fn run_child(how: &str) {
     let mut screen = Screen::enter(channel().1).unwrap();
-    let picture = |buffer: &mut Buffer| buffer.set_string(0, 0, "a-picture", Style::new());
-    screen.draw(picture).unwrap();
+    let frame = |buffer: &mut Buffer| buffer.set_string(0, 0, "a-frame", Style::new());
+    screen.draw(frame).unwrap();
     match how {
         "dropped" => drop(screen),
-        "impatient" => {
-            // As a program before us may have left it.
+        "non-blocking" => {
+            // A previous program may leave the terminal in this mode.
             let flags = rustix::fs::fcntl_getfl(io::stdout()).unwrap() | OFlags::NONBLOCK;
             rustix::fs::fcntl_setfl(io::stdout(), flags).unwrap();
             for number in 0..2_000 {
                 screen.repaint();
                 let line = format!("{number:040}");
-                let picture = |buffer: &mut Buffer| (0..10).for_each(|y| buffer.set_string(0, y, &line, Style::new()));
-                screen.draw(picture).unwrap();
+                let frame = |buffer: &mut Buffer| (0..10).for_each(|y| buffer.set_string(0, y, &line, Style::new()));
+                screen.draw(frame).unwrap();
             }
         }
-        "here" => panic!("{SAID}"),
-        "in a picture" => screen.draw(|_| panic!("{SAID}")).unwrap(),
+        "here" => panic!("{PANIC_MESSAGE}"),
+        "in a frame" => screen.draw(|_| panic!("{PANIC_MESSAGE}")).unwrap(),
         "elsewhere" => {
-            let elsewhere = thread::spawn(|| panic!("{SAID}"));
-            // As the dashboard does: it draws until that can't be done any more.
-            let told = (0..PICTURES_MAX).find_map(|_| {
+            let elsewhere = thread::spawn(|| panic!("{PANIC_MESSAGE}"));
+            // As the dashboard does: it draws until that fails.
+            let error = (0..FRAMES_MAX).find_map(|_| {
                 screen.repaint();
-                screen.draw(picture).err()
+                screen.draw(frame).err()
             });
-            let told = told.expect("it draws no more");
+            let error = error.expect("drawing fails");
             assert!(elsewhere.join().is_err());
-            assert!(told.to_string().contains("stands above"), "{told}");
+            assert!(error.to_string().contains("see the message above"), "{error}");
             assert!(
-                screen.stop().is_err() && screen.come_back().is_err(),
-                "nothing enters again"
+                screen.stop().is_err() && screen.resume().is_err(),
+                "the modes are not entered again"
             );
             drop(screen);
         }
@@ -128,66 +128,68 @@ fn enter_and_end(how: &str) {
     }
 }
 
-/// Everything was undone, in whole, before anything else was said.
-fn is_left(sent: &str) -> &str {
+/// The modes were restored completely before any other output.
+fn assert_restored(sent: &str) -> &str {
     let (before, rest) = sent
         .split_once(ENTER)
-        .unwrap_or_else(|| panic!("never entered: {sent:?}"));
+        .unwrap_or_else(|| panic!("modes not entered: {sent:?}"));
     assert!(!before.contains('\x1b'), "{before:?}");
-    let (pictures, after) = rest.split_once(LEAVE).unwrap_or_else(|| panic!("never left: {sent:?}"));
-    assert!(pictures.contains("a-picture"), "{pictures:?}");
-    assert!(!after.contains('\x1b'), "nothing follows that could act: {after:?}");
+    let (frames, after) = rest
+        .split_once(LEAVE)
+        .unwrap_or_else(|| panic!("modes not restored: {sent:?}"));
+    assert!(frames.contains("a-frame"), "{frames:?}");
     assert!(
-        !after.contains("a-picture"),
-        "nothing of a picture is in the shell: {after:?}"
+        !after.contains('\x1b'),
+        "control sequences after the restore: {after:?}"
+    );
+    assert!(
+        !after.contains("a-frame"),
+        "part of a frame after the restore: {after:?}"
     );
     after
 }
 
 #[test]
-fn the_terminal_is_left_as_it_was() {
+fn the_terminal_is_restored_on_drop() {
     if let Ok(how) = std::env::var(CHILD) {
-        return enter_and_end(&how);
+        return run_child(&how);
     }
-    let (sent, is_well) = ended("dropped", "the_terminal_is_left_as_it_was");
-    assert!(is_well, "{sent}");
-    is_left(&sent);
+    let (sent, is_success) = run_in_pty("dropped", "the_terminal_is_restored_on_drop");
+    assert!(is_success, "{sent}");
+    assert_restored(&sent);
 }
 
 #[test]
-fn a_terminal_that_takes_little_at_a_time_gets_every_picture() {
-    let test = "a_terminal_that_takes_little_at_a_time_gets_every_picture";
+fn a_non_blocking_terminal_gets_every_frame() {
+    let test = "a_non_blocking_terminal_gets_every_frame";
     if let Ok(how) = std::env::var(CHILD) {
-        return enter_and_end(&how);
+        return run_child(&how);
     }
-    let (sent, is_well) = ended("impatient", test);
-    assert!(is_well, "{}", &sent[sent.len().saturating_sub(2000)..]);
-    assert!(is_left(&sent).contains("ok") && sent.contains("01999"));
+    let (sent, is_success) = run_in_pty("non-blocking", test);
+    assert!(is_success, "{}", &sent[sent.len().saturating_sub(2000)..]);
+    assert!(assert_restored(&sent).contains("ok") && sent.contains("01999"));
 }
 
 #[test]
-fn a_panic_leaves_the_terminal_first_and_is_told_after_that() {
+fn a_panic_restores_the_terminal_before_its_message() {
     if let Ok(how) = std::env::var(CHILD) {
-        return enter_and_end(&how);
+        return run_child(&how);
     }
-    for how in ["here", "in a picture"] {
-        let (sent, is_well) = ended(how, "a_panic_leaves_the_terminal_first_and_is_told_after_that");
-        assert!(!is_well, "{how}: {sent}");
-        assert!(is_left(&sent).contains(SAID), "{how}: {sent:?}");
+    for how in ["here", "in a frame"] {
+        let (sent, is_success) = run_in_pty(how, "a_panic_restores_the_terminal_before_its_message");
+        assert!(!is_success, "{how}: {sent}");
+        assert!(assert_restored(&sent).contains(PANIC_MESSAGE), "{how}: {sent:?}");
     }
 }
 
 #[test]
-fn a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more() {
+fn a_panic_on_another_thread_restores_and_stops_drawing() {
     if let Ok(how) = std::env::var(CHILD) {
-        return enter_and_end(&how);
+        return run_child(&how);
     }
     for _ in 0..5 {
-        let (sent, is_well) = ended(
-            "elsewhere",
-            "a_panic_on_another_thread_does_the_same_and_nothing_is_drawn_any_more",
-        );
-        assert!(is_well, "{sent}");
-        assert!(is_left(&sent).contains(SAID), "{sent:?}");
+        let (sent, is_success) = run_in_pty("elsewhere", "a_panic_on_another_thread_restores_and_stops_drawing");
+        assert!(is_success, "{sent}");
+        assert!(assert_restored(&sent).contains(PANIC_MESSAGE), "{sent:?}");
     }
 }

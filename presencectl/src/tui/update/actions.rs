@@ -1,21 +1,21 @@
-//! What keys and commands do while nothing lies over the panels.
+//! Actions in the panels.
 
 use presence::{CustomStatus, Status, UserId};
 
 use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
-use super::super::model::line::Line;
-use super::super::model::order::Order;
-use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
-use super::super::model::{Detail, Link, Model, Panel, Times};
-use super::moves::{self, Move};
-use super::{settle, tell};
+use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
+use super::super::model::sort_order::SortOrder;
+use super::super::model::text_input::TextInput;
+use super::super::model::{ConnectionState, Detail, Model, Panel, TimeDisplay};
+use super::motion::{self, Motion};
+use super::{apply_pending, notify};
 use crate::output::escape::quote;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Some(by) = Move::of(action) {
-        moves::go(model, by);
+    if let Some(by) = Motion::of(action) {
+        motion::go(model, by);
         return Vec::new();
     }
     match action {
@@ -33,29 +33,29 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Times => model.times = next_times(model.times),
         Action::Back => back(model),
         Action::Search => {
-            model.search = Some(Line::new(model.table.query()));
+            model.search = Some(TextInput::new(model.table.query()));
             focus(model, Panel::Users);
         }
         Action::NextFilter => filter(model, next_filter(model.table.filter())),
         Action::Filter(wanted) => filter(model, wanted),
         Action::Open => open(model),
         Action::NextSort | Action::PreviousSort | Action::Reverse | Action::Sort(_) => sort(model, action),
-        Action::SetStatus => ask_about(model, Ask::Status),
-        Action::Kick => ask_about(model, Ask::Kick),
-        Action::Forget => ask_about(model, Ask::Forget),
+        Action::SetStatus => open_prompt(model, Prompt::Status),
+        Action::Kick => open_prompt(model, Prompt::Kick),
+        Action::Forget => open_prompt(model, Prompt::Forget),
         Action::Export => {
-            let ask = match model.panel {
-                Panel::Stream => Ask::ExportChanges,
-                Panel::Users | Panel::Detail => Ask::ExportUsers,
+            let prompt = match model.panel {
+                Panel::Stream => Prompt::ExportChanges,
+                Panel::Users | Panel::Detail => Prompt::ExportUsers,
             };
-            model.overlay = Some(Overlay::Menu(Menu::new(ask)));
+            model.overlay = Some(Overlay::Menu(Menu::new(prompt)));
         }
         _ => {}
     }
     Vec::new()
 }
 
-/// Gives a panel the focus. What was zoomed makes room if it is another one.
+/// Focuses a panel. Focusing another panel ends the zoom.
 pub(super) fn focus(model: &mut Model, panel: Panel) {
     if model.panel != panel {
         model.is_zoomed = false;
@@ -63,7 +63,6 @@ pub(super) fn focus(model: &mut Model, panel: Panel) {
     model.panel = panel;
 }
 
-/// Opens the explanation of a user.
 pub(super) fn explain(model: &mut Model, user: UserId) {
     if model.detail.as_ref().is_none_or(|detail| detail.user != user) {
         model.detail = Some(Detail::new(user));
@@ -71,16 +70,17 @@ pub(super) fn explain(model: &mut Model, user: UserId) {
 }
 
 fn open(model: &mut Model) {
-    settle(model);
+    apply_pending(model);
     if model.table.selected().is_none() {
-        moves::select(model, Move::Lines(0));
+        motion::select(model, Motion::Lines(0));
     }
     let Some(user) = model.table.selected().cloned() else {
-        return tell(model, "nobody is listed", false);
+        return notify(model, "no user is listed", false);
     };
     let was_open = model.detail.as_ref().is_some_and(|detail| detail.user == user);
     explain(model, user);
-    // Both stay in sight, and the detail follows the selection; a second time, or where there is no room, it gets the keys.
+    // Focus stays with the table, and the detail follows the selection; a second Enter, or missing room, focuses the
+    // detail.
     if was_open || model.is_zoomed || Layout::of(model).detail.is_empty() {
         focus(model, Panel::Detail);
     }
@@ -108,7 +108,7 @@ fn next_panel(model: &mut Model, steps: usize) {
         panels.insert(1, Panel::Detail);
     }
     let at = panels.iter().position(|panel| *panel == model.panel).unwrap_or(0);
-    // One step back is as many as there are, less one, forward.
+    // One step back is all steps but one forward.
     let steps = if steps == 1 { 1 } else { panels.len() - 1 };
     focus(model, panels[(at + steps) % panels.len()]);
 }
@@ -116,23 +116,23 @@ fn next_panel(model: &mut Model, steps: usize) {
 fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
-            model.table.set_held(false);
-            model.feed.release();
+            model.table.set_paused(false);
+            model.change_log.resume();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
-            settle(model);
-            model.table.set_held(true);
-            model.feed.hold();
+            apply_pending(model);
+            model.table.set_paused(true);
+            model.change_log.pause();
         }
     }
 }
 
-const fn next_times(times: Times) -> Times {
+const fn next_times(times: TimeDisplay) -> TimeDisplay {
     match times {
-        Times::Both => Times::Relative,
-        Times::Relative => Times::Absolute,
-        Times::Absolute => Times::Both,
+        TimeDisplay::Both => TimeDisplay::Relative,
+        TimeDisplay::Relative => TimeDisplay::Absolute,
+        TimeDisplay::Absolute => TimeDisplay::Both,
     }
 }
 
@@ -146,9 +146,9 @@ fn next_filter(filter: Filter) -> Filter {
     }
 }
 
-/// Lists others, and shows the table if it was out of sight.
+/// Sets the filter, and focuses the table if it was hidden.
 pub(super) fn filter(model: &mut Model, filter: Filter) {
-    model.table.set_filter(&model.roster, filter);
+    model.table.set_filter(&model.known_users, filter);
     if Layout::of(model).users.is_empty() {
         focus(model, Panel::Users);
     }
@@ -159,24 +159,26 @@ fn sort(model: &mut Model, action: Action) {
     match action {
         Action::Reverse => model.table.reverse(),
         Action::Sort(column) => model.table.sort(column),
-        Action::NextSort => model.table.set_order(Order::of(column.unwrap_or_default().next())),
-        _ => model.table.set_order(Order::of(column.unwrap_or_default().previous())),
+        Action::NextSort => model.table.set_order(SortOrder::of(column.unwrap_or_default().next())),
+        _ => model
+            .table
+            .set_order(SortOrder::of(column.unwrap_or_default().previous())),
     }
 }
 
 fn reconnect(model: &mut Model) -> Vec<Effect> {
-    if matches!(model.link, Link::Live | Link::Loading) {
-        tell(model, "the daemon is reached already", false);
+    if matches!(model.connection, ConnectionState::Live | ConnectionState::Loading) {
+        notify(model, "already connected", false);
         return Vec::new();
     }
-    // It is seen that it is tried.
+    // Shows the attempt at once.
     let now = model.clock.mono;
-    match &mut model.link {
-        Link::Lost { retry_at: Some(at), .. } => *at = now,
-        Link::Ended { since, why, .. } => {
+    match &mut model.connection {
+        ConnectionState::Lost { retry_at: Some(at), .. } => *at = now,
+        ConnectionState::Ended { since, why, .. } => {
             let (since, why) = (*since, std::mem::take(why));
             let retry_at = Some(now);
-            model.link = Link::Lost { since, why, retry_at };
+            model.connection = ConnectionState::Lost { since, why, retry_at };
         }
         _ => {}
     }
@@ -185,45 +187,48 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
 
 fn open_palette(model: &mut Model) {
     model.overlay = Some(Overlay::Palette(Palette {
-        panel: model.panel.place(),
-        line: Line::default(),
-        chosen: 0,
+        panel: model.panel.key_context(),
+        input: TextInput::default(),
+        highlighted: 0,
     }));
 }
 
-fn ask_about(model: &mut Model, ask: impl Fn(UserId) -> Ask) {
+fn open_prompt(model: &mut Model, prompt: impl Fn(UserId) -> Prompt) {
     let Some(user) = model.subject().cloned() else {
-        return tell(model, "select a user first: ↓, or / to search", true);
+        return notify(model, "select a user first (↓, or / to search)", true);
     };
     if !can_change(model) {
         return;
     }
-    let present = present_choice(model, &user).map(Choice::Status);
-    model.overlay = Some(Overlay::Menu(Menu::new(ask(user)).with_present(present)));
+    let current = current_status(model, &user).map(MenuItem::Status);
+    model.overlay = Some(Overlay::Menu(Menu::new(prompt(user)).with_current(current)));
 }
 
-/// The custom status of a user, as it was told last.
-fn present_choice(model: &Model, user: &UserId) -> Option<CustomStatus> {
-    let listed = model.roster.find(user).and_then(|(_, row)| row.choice);
+/// The last known custom status of a user.
+fn current_status(model: &Model, user: &UserId) -> Option<CustomStatus> {
+    let listed = model.known_users.find(user).and_then(|(_, row)| row.custom_status);
     let explained = model.detail.as_ref().filter(|detail| detail.user == *user);
     listed.or_else(|| Some(explained?.explain.as_ref()?.choice.custom_status))
 }
 
-/// Whether anything can be changed now; says why not.
+/// Whether changes can be requested; otherwise it shows why not.
 pub(super) fn can_change(model: &mut Model) -> bool {
     let is_connected = model.is_connected();
     if !is_connected {
-        tell(model, "the daemon is not reached, so nothing can be changed now", true);
+        notify(model, "not connected to the daemon: changes are not possible", true);
     }
     is_connected
 }
 
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(user) = model.subject().cloned() else {
-        tell(model, "select a user first: ↓, or / to search", true);
+        notify(model, "select a user first (↓, or / to search)", true);
         return Vec::new();
     };
-    let told = format!("copied {}, if this terminal lets programs copy", quote(user.as_str()));
-    tell(model, told, false);
+    let text = format!(
+        "copied {} (if the terminal allows clipboard access)",
+        quote(user.as_str())
+    );
+    notify(model, text, false);
     vec![Effect::Copy(user.as_str().to_owned())]
 }

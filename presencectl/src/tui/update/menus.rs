@@ -1,16 +1,16 @@
-//! Help, the palette, menus and questions: what lies over the panels.
+//! Actions in overlays: help, palette, menus and confirmations.
 
 use presence::wire::record::Record;
 
-use super::super::effect::{Effect, ExportFormat, Exported};
+use super::super::effect::{Effect, ExportData, ExportFormat};
 use super::super::keymap::{Action, Binding};
 use super::super::layout::{self, Layout};
 use super::super::model::Model;
-use super::super::model::overlay::{Ask, Choice, Menu, Overlay, Palette};
-use super::super::model::roster::{Roster, Row};
+use super::super::model::known_users::{KnownUsers, Row};
+use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
 use super::actions;
-use super::moves::Move;
-use super::settle;
+use super::apply_pending;
+use super::motion::Motion;
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     if action == Action::Cancel {
@@ -19,22 +19,22 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
     let help_rows = usize::from(Layout::of(model).overlay.inside().height);
     match &mut model.overlay {
-        Some(Overlay::Help { top }) if Move::of(action).is_some() => {
+        Some(Overlay::Help { top }) if Motion::of(action).is_some() => {
             scroll_help(top, action, help_rows);
             Vec::new()
         }
         Some(Overlay::Palette(palette)) => {
-            if let Some(binding) = in_palette(palette, action) {
+            if let Some(binding) = command_for(palette, action) {
                 model.overlay = None;
                 return actions::act(model, binding.action);
             }
             always(model, action)
         }
-        Some(Overlay::Menu(menu)) => match in_menu(menu, action) {
-            Some(choice) => {
+        Some(Overlay::Menu(menu)) => match item_for(menu, action) {
+            Some(item) => {
                 let menu = menu.clone();
                 model.overlay = None;
-                take(model, menu.ask, choice)
+                take(model, menu.prompt, item)
             }
             None => always(model, action),
         },
@@ -42,16 +42,15 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-/// A click on an entry takes it.
 pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     let rows = usize::from(layout::overlay_entries(model).height);
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => {
-            let chosen = layout::palette_top(palette.chosen, rows) + index;
-            if chosen >= palette.found().len() {
+            let highlighted = layout::palette_top(palette.highlighted, rows) + index;
+            if highlighted >= palette.matches().len() {
                 return Vec::new();
             }
-            palette.chosen = chosen;
+            palette.highlighted = highlighted;
             act(model, Action::Accept)
         }
         Some(Overlay::Menu(_)) => act(model, Action::Choose(u8::try_from(index + 1).unwrap_or(u8::MAX))),
@@ -59,7 +58,7 @@ pub(super) fn click(model: &mut Model, index: usize) -> Vec<Effect> {
     }
 }
 
-/// What works whatever is on the screen.
+/// Actions that work in every context.
 fn always(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit | Action::Suspend | Action::Repaint => actions::act(model, action),
@@ -80,55 +79,55 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
     *top = wanted.min(layout::help_rows().saturating_sub(rows));
 }
 
-/// The command taken, if one is.
-fn in_palette(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
-    let found = palette.found();
+/// The confirmed command, if any.
+fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
+    let found = palette.matches();
     let last = found.len().saturating_sub(1);
     match action {
-        Action::Accept => return found.get(palette.chosen).copied(),
-        Action::Up => palette.chosen = palette.chosen.saturating_sub(1),
-        Action::Down => palette.chosen = (palette.chosen + 1).min(last),
-        Action::Erase => palette.line.erase(),
-        Action::EraseWord => palette.line.erase_word(),
-        Action::EraseAll => palette.line.clear(),
+        Action::Accept => return found.get(palette.highlighted).copied(),
+        Action::Up => palette.highlighted = palette.highlighted.saturating_sub(1),
+        Action::Down => palette.highlighted = (palette.highlighted + 1).min(last),
+        Action::Erase => palette.input.erase(),
+        Action::EraseWord => palette.input.erase_word(),
+        Action::EraseAll => palette.input.clear(),
         _ => {}
     }
     if matches!(action, Action::Erase | Action::EraseWord | Action::EraseAll) {
-        palette.chosen = 0;
+        palette.highlighted = 0;
     }
     None
 }
 
-/// What is taken, if something is.
-fn in_menu(menu: &mut Menu, action: Action) -> Option<Choice> {
+/// The confirmed item, if any.
+fn item_for(menu: &mut Menu, action: Action) -> Option<MenuItem> {
     let entries = menu.entries();
     match action {
-        Action::Accept => return entries.get(menu.chosen).map(|(choice, _)| *choice),
+        Action::Accept => return entries.get(menu.highlighted).map(|(item, _)| *item),
         Action::Choose(number) => {
             let index = usize::from(number).checked_sub(1)?;
-            return entries.get(index).map(|(choice, _)| *choice);
+            return entries.get(index).map(|(item, _)| *item);
         }
-        Action::Yes if menu.is_question() => return Some(Choice::Yes),
-        Action::Up => menu.chosen = menu.chosen.saturating_sub(1),
-        Action::Down => menu.chosen = (menu.chosen + 1).min(entries.len() - 1),
+        Action::Yes if menu.is_question() => return Some(MenuItem::Yes),
+        Action::Up => menu.highlighted = menu.highlighted.saturating_sub(1),
+        Action::Down => menu.highlighted = (menu.highlighted + 1).min(entries.len() - 1),
         _ => {}
     }
     None
 }
 
-fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
-    // The daemon may have been lost since it was asked; an order now would be carried out who knows when.
-    let is_order = matches!(ask, Ask::Status(_) | Ask::Kick(_) | Ask::Forget(_)) && choice != Choice::No;
-    if is_order && !actions::can_change(model) {
+fn take(model: &mut Model, prompt: Prompt, item: MenuItem) -> Vec<Effect> {
+    // If the connection was lost meanwhile, the change must not be carried out at an unknown later time.
+    let is_change = matches!(prompt, Prompt::Status(_) | Prompt::Kick(_) | Prompt::Forget(_)) && item != MenuItem::No;
+    if is_change && !actions::can_change(model) {
         return Vec::new();
     }
-    let effect = match (ask, choice) {
-        (Ask::Status(user), Choice::Status(choice)) => Effect::SetStatus { user, choice },
-        (Ask::Kick(user), Choice::Yes) => Effect::Kick(user),
-        (Ask::Forget(user), Choice::Yes) => Effect::Forget(user),
-        (Ask::ExportUsers, Choice::Format(format)) => export_users(model, format),
-        (Ask::ExportChanges, Choice::Format(format)) => Effect::Export {
-            what: Exported::Changes(model.feed.all().cloned().collect()),
+    let effect = match (prompt, item) {
+        (Prompt::Status(user), MenuItem::Status(status)) => Effect::SetStatus { user, status },
+        (Prompt::Kick(user), MenuItem::Yes) => Effect::Kick(user),
+        (Prompt::Forget(user), MenuItem::Yes) => Effect::Forget(user),
+        (Prompt::ExportUsers, MenuItem::Format(format)) => export_users(model, format),
+        (Prompt::ExportChanges, MenuItem::Format(format)) => Effect::Export {
+            what: ExportData::Changes(model.change_log.all().cloned().collect()),
             format,
             now: model.now,
         },
@@ -138,17 +137,25 @@ fn take(model: &mut Model, ask: Ask, choice: Choice) -> Vec<Effect> {
 }
 
 fn export_users(model: &mut Model, format: ExportFormat) -> Effect {
-    settle(model);
-    let rows = model.table.listed().iter().filter_map(|slot| model.roster.row(*slot));
+    apply_pending(model);
+    let rows = model
+        .table
+        .listed()
+        .iter()
+        .filter_map(|slot| model.known_users.row(*slot));
     Effect::Export {
-        what: Exported::Users(rows.map(|row| record(&model.roster, row)).collect()),
+        what: ExportData::Users(rows.map(|row| record(&model.known_users, row)).collect()),
         format,
         now: model.now,
     }
 }
 
-fn record(roster: &Roster, row: &Row) -> Record {
-    let nodes = roster.node_name(row).split_whitespace().map(str::to_owned).collect();
+fn record(known_users: &KnownUsers, row: &Row) -> Record {
+    let nodes = known_users
+        .node_name(row)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     Record {
         user_id: row.user.clone(),
         status: row.status,
@@ -158,7 +165,7 @@ fn record(roster: &Roster, row: &Row) -> Record {
         revision: row.revision,
         degraded: row.note.is_some_and(|note| note.contains("degraded")),
         stale: row.note.is_some_and(|note| note.contains("stale")),
-        custom_status: row.choice,
+        custom_status: row.custom_status,
         sessions: Some(row.sessions),
         reason: row.reason,
         nodes: Some(nodes),

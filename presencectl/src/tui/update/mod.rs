@@ -1,13 +1,13 @@
-//! What happens: one message in, the model changed, effects out. Awaits nothing, reads no clock, draws nothing; one kind of message
-//! a file.
+//! State transitions: a message changes the model and returns effects. Never waits, reads no clock, draws nothing; one
+//! file per kind of message.
 
 mod actions;
-mod answers;
 mod menus;
+mod motion;
 mod mouse;
-mod moves;
-mod news;
+mod responses;
 mod search;
+mod stream_events;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -16,20 +16,19 @@ use std::time::Duration;
 
 use super::effect::Effect;
 use super::key::{Code, Key};
-use super::keymap::{self, Place};
+use super::keymap::{self, KeyContext};
 use super::layout::Layout;
 use super::message::Message;
 use super::model::overlay::Overlay;
 use super::model::{Model, NOTICE_STANDS, Notice, Panel};
 
-/// How often an explanation is asked for anew while nothing is told: its times ride along with no event.
+/// The interval of requests for an explanation: its times change without events.
 const EXPLAIN_EVERY: Duration = Duration::from_secs(2);
-/// How often at most, however often its user changes.
+/// The minimum interval, however often the user changes.
 const EXPLAIN_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 
-/// Takes one message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
-    let place = model.place();
+    let context = model.key_context();
     let mut effects = match message {
         Message::Key(key) => on_key(model, key),
         Message::Mouse(mouse) => mouse::on_mouse(model, mouse),
@@ -39,34 +38,34 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Tick(now) => ticks::on_tick(model, now),
-        Message::News(news) => news::on_news(model, news),
-        Message::Answer(answer) => answers::on_answer(model, answer),
+        Message::Stream(event) => stream_events::on_stream_event(model, event),
+        Message::Response(response) => responses::on_response(model, response),
     };
     let is_over = matches!(
-        model.place(),
-        Place::Search | Place::Palette | Place::Menu | Place::Help
+        model.key_context(),
+        KeyContext::Search | KeyContext::Palette | KeyContext::Menu | KeyContext::Help
     );
-    if is_over && model.place() != place {
-        // What opens says in the bottom line which keys it takes.
+    if is_over && model.key_context() != context {
+        // The footer must show the keys of the new context.
         model.notice = None;
     }
     effects.extend(explain_if_due(model));
     effects
 }
 
-/// Lists the users and the changes as they now are: before each picture, and before anything that counts rows.
-pub(crate) fn settle(model: &mut Model) {
+/// Applies pending changes to the table and the stream: before each frame, and before anything that depends on rows.
+pub(crate) fn apply_pending(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
-    model.table.settle(&mut model.roster, rows);
-    model.feed.settle();
+    model.table.apply_pending(&mut model.known_users, rows);
+    model.change_log.mark_drawn();
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
-    let place = model.place();
-    if let Some(action) = keymap::action(place, key) {
-        return match place {
-            Place::Search => search::act(model, action),
-            Place::Palette | Place::Menu | Place::Help => menus::act(model, action),
+    let context = model.key_context();
+    if let Some(action) = keymap::action(context, key) {
+        return match context {
+            KeyContext::Search => search::act(model, action),
+            KeyContext::Palette | KeyContext::Menu | KeyContext::Help => menus::act(model, action),
             _ => actions::act(model, action),
         };
     }
@@ -76,24 +75,24 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     }
 }
 
-/// Text goes where text is taken, and is nothing elsewhere: what is pasted by accident does nothing.
+/// Inserts text into the open input. Without one it is ignored: pasted text is never a command.
 fn on_text(model: &mut Model, text: &str) -> Vec<Effect> {
     match (&mut model.overlay, &mut model.search) {
         (Some(Overlay::Palette(palette)), _) => {
-            palette.line.insert(text);
-            palette.chosen = 0;
+            palette.input.insert(text);
+            palette.highlighted = 0;
         }
-        (None, Some(line)) => {
-            line.insert(text);
-            search::look(model);
+        (None, Some(input)) => {
+            input.insert(text);
+            search::apply_input(model);
         }
         _ => {}
     }
     Vec::new()
 }
 
-/// Tells the operator something for a few seconds.
-fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
+/// Shows a notice.
+fn notify(model: &mut Model, text: impl Into<String>, is_error: bool) {
     model.notice = Some(Notice {
         text: text.into(),
         is_error,
@@ -104,15 +103,15 @@ fn tell(model: &mut Model, text: impl Into<String>, is_error: bool) {
 fn explain_if_due(model: &mut Model) -> Option<Effect> {
     let (now, is_connected) = (model.clock.mono, model.is_connected());
     let detail = model.detail.as_mut()?;
-    let waited = detail.asked_at.map(|at| now.since(at));
+    let waited = detail.requested_at.map(|at| now.since(at));
     let is_due = match waited {
         None => true,
         Some(waited) if detail.is_outdated => waited >= EXPLAIN_AT_MOST_EVERY,
         Some(waited) => waited >= EXPLAIN_EVERY,
     };
-    if !is_connected || detail.is_asked || !is_due {
+    if !is_connected || detail.is_requested || !is_due {
         return None;
     }
-    (detail.asked_at, detail.is_asked, detail.is_outdated) = (Some(now), true, false);
-    Some(Effect::AskExplain(detail.user.clone()))
+    (detail.requested_at, detail.is_requested, detail.is_outdated) = (Some(now), true, false);
+    Some(Effect::FetchExplanation(detail.user.clone()))
 }

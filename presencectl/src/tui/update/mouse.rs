@@ -1,4 +1,4 @@
-//! The mouse: what lies where is asked of the layout.
+//! Mouse events; the layout tells what is at a position.
 
 use presence::Status;
 
@@ -9,16 +9,16 @@ use super::super::keymap::{Action, Filter};
 use super::super::layout::{self, Layout};
 use super::super::model::overlay::Overlay;
 use super::super::model::{Model, Panel};
-use super::moves::{self, Move};
+use super::motion::{self, Motion};
 use super::{actions, menus};
 
-/// How many lines a notch of the wheel is.
+/// Lines per notch of the wheel.
 const WHEEL_LINES: i64 = 3;
-/// The statuses of the overview, from the top.
+/// The status lines of the overview.
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
 
 pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
-    // Nothing is listed anew before: a click is about what was drawn there.
+    // Pending changes are not applied first: a click refers to what was drawn.
     let layout = Layout::of(model);
     let Mouse { gesture, x, y } = mouse;
     if gesture == Gesture::Click && layout.footer.holds(x, y) {
@@ -39,7 +39,7 @@ pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     Vec::new()
 }
 
-/// A click on a key of the bottom line is that key. Where a word to the operator stands, there is none.
+/// A click on a hint presses its key. There are no hints while a notice is shown.
 fn click_hint(model: &mut Model, x: u16) -> Vec<Effect> {
     let hints = layout::hints(model);
     let hit = hints.iter().find(|hint| (hint.x..hint.x + hint.width).contains(&x));
@@ -69,13 +69,13 @@ fn scroll(model: &mut Model, panel: Panel, lines: i64) {
             let rows = Layout::of(model).rows_of(Panel::Users);
             model.table.scroll(lines, rows);
         }
-        Panel::Stream => moves::scroll_stream(model, Move::Lines(lines)),
-        Panel::Detail => moves::scroll_detail(model, Move::Lines(lines)),
+        Panel::Stream => motion::scroll_stream(model, Motion::Lines(lines)),
+        Panel::Detail => motion::scroll_detail(model, Motion::Lines(lines)),
     }
 }
 
 fn click(model: &mut Model, layout: &Layout, panel: Panel, (x, y): (u16, u16)) -> Vec<Effect> {
-    // A click leaves the line that is typed in; what was typed still holds.
+    // A click closes the search input; the search stays.
     model.search = None;
     actions::focus(model, panel);
     match panel {
@@ -100,30 +100,33 @@ fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
             return;
         }
         let is_again = model.table.cursor() == Some(index);
-        model.table.select(&model.roster, index, usize::from(rows.height));
+        model.table.select(&model.known_users, index, usize::from(rows.height));
         if is_again {
             actions::act(model, Action::Open);
         } else {
-            moves::follow_selection(model);
+            motion::follow_selection(model);
         }
     }
 }
 
-/// A click on a change selects its user in the table, if it is listed there.
+/// A click on a change selects its user, if the table lists it.
 fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
     if !rows.holds(x, y) {
         return;
     }
-    let change = model.feed.drawn(usize::from(rows.height)).nth(usize::from(y - rows.y));
+    let change = model
+        .change_log
+        .drawn(usize::from(rows.height))
+        .nth(usize::from(y - rows.y));
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
-        if model.table.select_user(&model.roster, &user, rows) {
-            moves::follow_selection(model);
+        if model.table.select_user(&model.known_users, &user, rows) {
+            motion::follow_selection(model);
         }
     }
 }
 
-/// A click on a status lists only its users; once more: all again.
+/// A click on a status filters by it; a second click removes the filter.
 fn click_overview(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
     if layout.overview.height < 2 {
         return;

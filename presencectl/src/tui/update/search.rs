@@ -1,80 +1,81 @@
-//! Searching as one types.
+//! The search input.
 
 use presence::UserId;
 
 use super::super::effect::Effect;
 use super::super::keymap::Action;
+use super::super::model::text_input::TextInput;
 use super::super::model::{Model, Panel};
-use super::moves::{self, Move};
-use super::{actions, settle, tell};
+use super::motion::{self, Motion};
+use super::{actions, apply_pending, notify};
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    if let Some(by) = Move::of(action) {
-        moves::select(model, by);
+    if let Some(by) = Motion::of(action) {
+        motion::select(model, by);
         return Vec::new();
     }
     match action {
         Action::Accept => accept(model),
-        Action::Exactly => ask_exactly(model),
+        Action::Exactly => look_up_exact(model),
         Action::Cancel => {
             model.search = None;
             model.table.set_query("");
         }
-        Action::Erase => edit(model, super::super::model::line::Line::erase),
-        Action::EraseWord => edit(model, super::super::model::line::Line::erase_word),
-        Action::EraseAll => edit(model, super::super::model::line::Line::clear),
+        Action::Erase => edit(model, TextInput::erase),
+        Action::EraseWord => edit(model, TextInput::erase_word),
+        Action::EraseAll => edit(model, TextInput::clear),
         other => return actions::act(model, other),
     }
     Vec::new()
 }
 
-/// The table shows who matches what is typed.
-pub(super) fn look(model: &mut Model) {
-    if let Some(line) = &model.search {
-        model.table.set_query(line.text());
+/// Applies the typed text.
+pub(super) fn apply_input(model: &mut Model) {
+    if let Some(input) = &model.search {
+        model.table.set_query(input.text());
     }
 }
 
-fn edit(model: &mut Model, change: impl Fn(&mut super::super::model::line::Line)) {
-    if let Some(line) = &mut model.search {
-        change(line);
+fn edit(model: &mut Model, change: impl Fn(&mut TextInput)) {
+    if let Some(input) = &mut model.search {
+        change(input);
     }
-    look(model);
+    apply_input(model);
 }
 
-/// Keeps what was found and selects the best of it. If nobody was, the daemon is asked for exactly this user, who may not be
-/// present at all.
+/// Ends the input and selects the best match. Without a match, it opens the detail of the user with exactly this id,
+/// who may be OFFLINE.
 fn accept(model: &mut Model) {
-    let Some(line) = model.search.take() else {
+    let Some(input) = model.search.take() else {
         return;
     };
-    settle(model);
-    if line.text().is_empty() {
+    apply_pending(model);
+    if input.text().is_empty() {
         return;
     }
     if model.table.len() > 0 {
         if model.table.selected().is_none() {
-            moves::select(model, Move::First);
+            motion::select(model, Motion::First);
         }
         return;
     }
-    ask_for(model, line.text());
+    look_up(model, input.text());
 }
 
-/// Whoever is typed is asked for, though others were found by it: who is not present is not among them.
-fn ask_exactly(model: &mut Model) {
-    if let Some(line) = model.search.take_if(|line| !line.text().is_empty()) {
-        ask_for(model, line.text());
+/// Opens the detail of the user with exactly this id although others match: OFFLINE users are not listed.
+fn look_up_exact(model: &mut Model) {
+    if let Some(input) = model.search.take_if(|input| !input.text().is_empty()) {
+        look_up(model, input.text());
     }
 }
 
-fn ask_for(model: &mut Model, id: &str) {
+fn look_up(model: &mut Model, id: &str) {
     model.table.set_query("");
     match UserId::new(id) {
         Ok(user) => {
             actions::explain(model, user);
             actions::focus(model, Panel::Detail);
         }
-        Err(why) => tell(model, why.to_string(), true),
+        Err(why) => notify(model, why.to_string(), true),
     }
 }

@@ -1,11 +1,11 @@
-//! Messages in, effects and a changed model out.
+//! Updates: messages in, effects and a changed model out.
 
 mod clocks;
-mod finding;
 mod keys;
-mod mice;
-mod sight;
-mod stories;
+mod mouse;
+mod searching;
+mod visibility;
+mod workflows;
 
 use presence::wire::record::Update;
 use presence::{Mono, Now, Status, Wall};
@@ -13,10 +13,10 @@ use presence::{Mono, Now, Status, Wall};
 use super::super::effect::Effect;
 use super::super::geometry::Size;
 use super::super::key::{Code, Key};
-use super::super::message::{Message, News};
+use super::super::message::{Message, StreamEvent};
 use super::super::model::tests::{update as user_update, user};
-use super::super::model::{Link, Model};
-use super::{settle, update};
+use super::super::model::{ConnectionState, Model};
+use super::{apply_pending, update};
 
 fn at(millis: u64) -> Now {
     Now {
@@ -30,7 +30,7 @@ fn empty() -> Model {
 }
 
 fn connected() -> Message {
-    Message::News(News::Connected {
+    Message::Stream(StreamEvent::Connected {
         server: "http://127.0.0.1:7420".to_owned(),
         node: "here".to_owned(),
         version: "1".to_owned(),
@@ -38,7 +38,7 @@ fn connected() -> Message {
 }
 
 fn snapshot(users: Vec<Update>, resumed: bool) -> Message {
-    Message::News(News::Snapshot {
+    Message::Stream(StreamEvent::Snapshot {
         now: at(0).wall,
         users,
         resumed,
@@ -47,26 +47,26 @@ fn snapshot(users: Vec<Update>, resumed: bool) -> Message {
 }
 
 fn changed(name: &str, status: Status, revision: u64) -> Message {
-    Message::News(News::Changed {
+    Message::Stream(StreamEvent::Changed {
         now: at(0).wall,
         users: vec![user_update(name, status, revision)],
     })
 }
 
-/// Connected, with these users ONLINE.
+/// A connected model with these users ONLINE.
 fn with(names: &[&str]) -> Model {
     let mut model = empty();
     update(&mut model, connected());
     let users = names.iter().map(|name| user_update(name, Status::Online, 1)).collect();
-    assert_eq!(update(&mut model, snapshot(users, false)), [Effect::AskStats]);
-    settle(&mut model);
-    assert_eq!(model.link, Link::Live);
+    assert_eq!(update(&mut model, snapshot(users, false)), [Effect::FetchStats]);
+    apply_pending(&mut model);
+    assert_eq!(model.connection, ConnectionState::Live);
     model
 }
 
 fn press(model: &mut Model, key: Key) -> Vec<Effect> {
     let effects = update(model, Message::Key(key));
-    settle(model);
+    apply_pending(model);
     effects
 }
 
@@ -79,6 +79,6 @@ fn press_code(model: &mut Model, code: Code) -> Vec<Effect> {
 }
 
 fn listed(model: &Model) -> Vec<String> {
-    let name = |slot: &u32| model.roster.row(*slot).unwrap().user.to_string();
+    let name = |slot: &u32| model.known_users.row(*slot).unwrap().user.to_string();
     model.table.listed().iter().map(name).collect()
 }

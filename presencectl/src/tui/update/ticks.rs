@@ -1,4 +1,4 @@
-//! Time passes: seconds are counted, notices fade, and what no event tells is asked for.
+//! The passing of time: history samples, expiring notices, and periodic requests.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use presence::{Now, UserId, Wall};
 use super::super::effect::Effect;
 use super::super::layout::Layout;
 use super::super::model::history::{SECONDS_MAX, Sample};
-use super::super::model::{Link, Model, Panel};
+use super::super::model::{ConnectionState, Model, Panel};
 
-/// How often the rows on the screen are asked for: their times and sessions ride along with changes and cause none.
+/// The interval of requests for the visible rows: their times and sessions change without events.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
-/// No screen has that many rows, and no question more ids.
+/// More rows than any screen has, and the limit of the request.
 const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     model.clock = now;
-    let (server, heard_at) = model.heard;
-    model.now = model.now.max(server.after(now.mono.since(heard_at)));
+    let (server, received_at) = model.server_clock;
+    model.now = model.now.max(server.after(now.mono.since(received_at)));
     if model.notice.as_ref().is_some_and(|notice| notice.until <= now.mono) {
         model.notice = None;
     }
@@ -28,14 +28,14 @@ pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
     let seconds = usize::try_from(second.saturating_sub(model.second)).unwrap_or(SECONDS_MAX);
     model.second = second;
     count_seconds(model, seconds.min(SECONDS_MAX));
-    ask(model)
+    poll(model)
 }
 
-/// The server's clock was heard.
-pub(super) fn hear_clock(model: &mut Model, server: Wall) {
-    model.heard = (server, model.clock.mono);
-    model.word_at = model.clock.mono;
-    // A daemon's own clock never goes back while it lives. What this machine's clock said before, or another daemon's, counts for nothing.
+/// Takes over the server's clock from a message.
+pub(super) fn on_server_clock(model: &mut Model, server: Wall) {
+    model.server_clock = (server, model.clock.mono);
+    model.heard_at = model.clock.mono;
+    // A daemon's clock never goes back during its life. Times of this machine, or of another daemon, do not bound it.
     model.now = if std::mem::take(&mut model.is_clock_new) {
         server
     } else {
@@ -45,11 +45,11 @@ pub(super) fn hear_clock(model: &mut Model, server: Wall) {
 
 fn count_seconds(model: &mut Model, seconds: usize) {
     let sample = Sample {
-        users: model.roster.counts(),
+        users: model.known_users.counts(),
         changes: std::mem::take(&mut model.changes),
-        is_known: matches!(model.link, Link::Live),
+        is_known: matches!(model.connection, ConnectionState::Live),
     };
-    // If this program itself was stopped, nobody knows what was when; the changes came some time in between.
+    // If this process was stopped, the missing seconds are unknown, and so is the time of the changes.
     for _ in 1..seconds {
         model.history.push(Sample {
             changes: 0,
@@ -60,35 +60,35 @@ fn count_seconds(model: &mut Model, seconds: usize) {
     model.history.push(sample);
 }
 
-fn ask(model: &mut Model) -> Vec<Effect> {
-    if !matches!(model.link, Link::Live) {
+fn poll(model: &mut Model) -> Vec<Effect> {
+    if !matches!(model.connection, ConnectionState::Live) {
         return Vec::new();
     }
     let mut effects = Vec::new();
-    if !std::mem::replace(&mut model.asked.stats, true) {
-        effects.push(Effect::AskStats);
+    if !std::mem::replace(&mut model.pending.stats, true) {
+        effects.push(Effect::FetchStats);
     }
-    effects.extend(refresh(model));
+    effects.extend(poll_records(model));
     effects
 }
 
-fn refresh(model: &mut Model) -> Option<Effect> {
+fn poll_records(model: &mut Model) -> Option<Effect> {
     let rows = Layout::of(model).rows_of(Panel::Users).min(REFRESH_MAX - 1);
     let in_sight = model.table.window(rows).iter();
     let mut users: Vec<UserId> = in_sight
-        .filter_map(|slot| model.roster.row(*slot))
+        .filter_map(|slot| model.known_users.row(*slot))
         .map(|row| row.user.clone())
         .collect();
-    // Whoever is explained may be out of sight, or not listed at all.
+    // The user in the detail may be out of sight, or not listed at all.
     let explained = model.detail.as_ref().map(|detail| &detail.user);
     users.extend(explained.filter(|user| !users.contains(user)).cloned());
-    let waited = model.asked.records_at.map(|at| model.clock.mono.since(at));
-    let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.asked.records_of;
-    if users.is_empty() || model.asked.records || !is_due {
+    let waited = model.pending.records_at.map(|at| model.clock.mono.since(at));
+    let is_due = waited.is_none_or(|waited| waited >= REFRESH_EVERY) || users != model.pending.records_of;
+    if users.is_empty() || model.pending.records || !is_due {
         return None;
     }
-    model.asked.records = true;
-    model.asked.records_at = Some(model.clock.mono);
-    model.asked.records_of.clone_from(&users);
-    Some(Effect::AskRecords(users))
+    model.pending.records = true;
+    model.pending.records_at = Some(model.clock.mono);
+    model.pending.records_of.clone_from(&users);
+    Some(Effect::FetchRecords(users))
 }

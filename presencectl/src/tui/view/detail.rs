@@ -1,4 +1,5 @@
-//! Why one user is shown so: the rule, each session with its timers, the choice, and what comes next. Timers count down between two answers.
+//! The detail: the rule behind a user's status, its sessions with their timers, its custom status, and the next
+//! changes. Timers count down between responses.
 
 use presence::wire::rest::{Explain, ExplainSession};
 use presence::{Actor, Wall};
@@ -7,92 +8,92 @@ use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
-use super::pen::{Pen, span, wrap};
-use super::words;
+use super::format;
+use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
-use crate::output::reasons::{because, says};
+use crate::output::reasons::{activity, reason_text};
 use crate::output::time;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let Some(detail) = model.detail.as_ref().filter(|_| !layout.detail.is_empty()) else {
         return;
     };
     let has_focus = model.panel == Panel::Detail;
     let title = Line::from(vec![
-        span(" Detail ", pen.theme.title(has_focus)),
-        span(format!("{} ", escape(detail.user.as_str())), pen.theme.strong()),
+        span(" Detail ", painter.theme.title(has_focus)),
+        span(format!("{} ", escape(detail.user.as_str())), painter.theme.strong()),
     ]);
-    pen.panel(layout.detail, &title, has_focus);
+    painter.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
     let columns = usize::from(inside.width.saturating_sub(2));
-    let lines = lines(model, detail, (columns, pen));
+    let lines = lines(model, detail, (columns, painter));
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
     detail.drawn_lines.set(lines.len());
     let rows = usize::from(inside.height);
     let top = detail.top.min(lines.len().saturating_sub(rows));
-    pen.part(layout.detail, (top, rows, lines.len()), has_focus);
+    painter.part(layout.detail, (top, rows, lines.len()), has_focus);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
-        pen.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
+        painter.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
     }
 }
 
-fn lines(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
-    let theme = pen.theme;
+fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
+    let theme = painter.theme;
     let mut lines = Vec::new();
     if let Some(error) = &detail.error {
         lines.push(Line::from(span(escape(error).into_owned(), theme.unusual())));
     }
     match &detail.explain {
         Some(explain) => {
-            // What matters most first: a small panel shows no more.
-            shown(model, explain, pen, &mut lines);
-            next(model, explain, pen, &mut lines);
-            lines.extend(last(model, detail, (width, pen)));
+            // The most important lines first: a small panel shows no more.
+            shown(model, explain, painter, &mut lines);
+            next(model, explain, painter, &mut lines);
+            lines.extend(last(model, detail, (width, painter)));
             lines.push(Line::default());
-            sessions(model, explain, (width, pen), &mut lines);
+            sessions(model, explain, (width, painter), &mut lines);
         }
-        None if detail.error.is_none() => lines.push(Line::from(span("asking…", theme.faint()))),
+        None if detail.error.is_none() => lines.push(Line::from(span("loading…", theme.faint()))),
         None => {}
     }
     lines
 }
 
-/// The status, the rule behind it, and what was chosen.
-fn shown(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
-    let row = model.roster.find(&explain.user_id);
+/// The status, the rule and the custom status.
+fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
+    let row = model.known_users.find(&explain.user_id);
     let since = row.and_then(|(_, row)| row.since.filter(|_| row.status == explain.status));
     let rule = format!("  rule {}, {}", explain.rule, explain.reason.as_str());
     let mut first = vec![
-        span(words::status(explain.status), theme.status(explain.status)),
+        span(format::status(explain.status), theme.status(explain.status)),
         span(rule, theme.faint()),
     ];
     if since.is_some() {
-        first.push(span(format!("  since {}", words::moment(model, since)), theme.faint()));
+        first.push(span(format!("  since {}", format::moment(model, since)), theme.faint()));
     }
     lines.push(Line::from(first));
-    let why = format!("because {}", because(explain));
-    lines.push(Line::from(span(why, Style::new())));
+    let reason = format!("reason: {}", reason_text(explain));
+    lines.push(Line::from(span(reason, Style::new())));
     let choice = &explain.choice;
     let by = match choice.set_by {
         Some(Actor::User) => ", set by the user",
         Some(Actor::Operator) => ", set by an operator",
         None => ", never set",
     };
-    let mut chosen = vec![
+    let mut line = vec![
         span("custom status ", theme.faint()),
         span(choice.custom_status.as_str(), theme.strong()),
         span(by, Style::new()),
     ];
     if let Some(at) = choice.set_at {
-        chosen.push(span(format!(" {}", words::past(model, at)), theme.faint()));
+        line.push(span(format!(" {}", format::past(model, at)), theme.faint()));
     }
-    lines.push(Line::from(chosen));
+    lines.push(Line::from(line));
 }
 
-/// When the user was last active and last seen; nothing before that was told.
-fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line<'static>> {
-    let row = model.roster.find(&detail.user).map(|(_, row)| row);
+/// Last active and last seen; nothing before they are known.
+fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
+    let row = model.known_users.find(&detail.user).map(|(_, row)| row);
     let (active, seen) = match (row, &detail.record) {
         (Some(row), _) => (row.last_active, row.last_seen),
         (None, Some(record)) => (record.last_active, record.last_seen),
@@ -100,15 +101,15 @@ fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line
     };
     if row.is_none() && seen.is_none() {
         return vec![Line::from(span(
-            "never seen: is this the whole id?",
-            pen.theme.unusual(),
+            "never seen; check that the id is complete",
+            painter.theme.unusual(),
         ))];
     }
-    let told = |name: &str, at: Option<Wall>| match at {
-        Some(at) => format!("last {name} {}", words::past(model, at)),
+    let text = |name: &str, at: Option<Wall>| match at {
+        Some(at) => format!("last {name} {}", format::past(model, at)),
         None => format!("never {name}"),
     };
-    let (active, seen) = (told("active", active), told("seen", seen));
+    let (active, seen) = (text("active", active), text("seen", seen));
     let both = format!("{active}, {seen}");
     let texts = if both.len() <= width {
         vec![both]
@@ -121,8 +122,8 @@ fn last(model: &Model, detail: &Detail, (width, pen): (usize, &Pen)) -> Vec<Line
         .collect()
 }
 
-fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn sessions(model: &Model, explain: &Explain, (width, painter): (usize, &Painter), lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
     let heading = match explain.sessions.len() {
         0 => "no session".to_owned(),
         1 => "1 session".to_owned(),
@@ -130,64 +131,66 @@ fn sessions(model: &Model, explain: &Explain, (width, pen): (usize, &Pen), lines
     };
     let mut first = vec![span(heading, theme.strong())];
     if let Some(grace) = explain.grace {
-        let and = if explain.sessions.is_empty() { "but" } else { "and" };
         let idle = if grace.idle { ", idle when lost" } else { "" };
         first.extend([
-            span(format!(", {and} lost ones that count for "), Style::new()),
+            span(", grace period ends in ", Style::new()),
             span(time::until(grace.until, model.now), theme.accent()),
             span(idle, theme.faint()),
         ]);
     }
     lines.push(Line::from(first));
     for session in &explain.sessions {
-        session_lines(model, session, (width, pen), lines);
+        session_lines(model, session, (width, painter), lines);
     }
 }
 
-fn session_lines(model: &Model, session: &ExplainSession, (width, pen): (usize, &Pen), lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn session_lines(
+    model: &Model,
+    session: &ExplainSession,
+    (width, painter): (usize, &Painter),
+    lines: &mut Vec<Line<'static>>,
+) {
+    let theme = painter.theme;
     let place = match (&session.source, &session.node) {
         (Some(_), _) => "report".to_owned(),
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    // It may be heard and still say nothing.
-    let of = if says(session) == "nothing" { " of activity" } else { "" };
-    let mut says = vec![span(format!("  says {}{of}", says(session)), Style::new())];
+    let mut state = vec![span(format!("  activity: {}", activity(session)), Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
-            says.push(span(text, theme.faint()));
-            says.push(span(time::until(at, model.now), theme.accent()));
+            state.push(span(text, theme.faint()));
+            state.push(span(time::until(at, model.now), theme.accent()));
         }
     }
     let first = vec![
         span(format!("• {}", escape(&session.session_id)), Style::new()),
         span(format!("  {place}"), theme.faint()),
     ];
-    // On one line where there is room for both.
-    let first_columns: usize = first.iter().chain(&says).map(Span::width).sum();
+    // On one line if both fit.
+    let first_columns: usize = first.iter().chain(&state).map(Span::width).sum();
     if first_columns <= width {
-        lines.push(Line::from_iter(first.into_iter().chain(says)));
+        lines.push(Line::from_iter(first.into_iter().chain(state)));
     } else {
-        lines.extend([Line::from(first), Line::from(says)]);
+        lines.extend([Line::from(first), Line::from(state)]);
     }
     let active = match session.last_active {
         Some(at) => format!("active {} ago", time::age(at, model.now)),
         None => "never active".to_owned(),
     };
     let times = format!(
-        "  open for {}, heard {} ago, {active}",
+        "  open for {}, last heard {} ago, {active}",
         time::age(session.since, model.now),
         time::age(session.last_heard, model.now),
     );
     lines.push(Line::from(span(times, theme.faint())));
 }
 
-fn next(model: &Model, explain: &Explain, pen: &Pen, lines: &mut Vec<Line<'static>>) {
-    let theme = pen.theme;
+fn next(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Line<'static>>) {
+    let theme = painter.theme;
     if explain.next.is_empty() {
-        let nothing = "next  no timer will change that by itself";
-        return lines.push(Line::from(span(nothing, theme.faint())));
+        let text = "next  no timer is pending";
+        return lines.push(Line::from(span(text, theme.faint())));
     }
     for (index, next) in explain.next.iter().enumerate() {
         let label = if index == 0 { "next  " } else { "then  " };

@@ -1,36 +1,35 @@
-//! The bottom line: what was just done, else what to do next, else the keys that matter now.
+//! The footer: a notice, else the key hints and a suggestion.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::super::geometry::Area;
-use super::super::layout::{self, HintPlace};
+use super::super::layout::{self, HintArea};
 use super::super::model::Model;
-use super::pen::{Pen, span};
+use super::painter::{Painter, span};
 use crate::output::escape::scrub;
 
-pub(super) fn draw(model: &Model, area: Area, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     if area.is_empty() {
         return;
     }
-    let theme = pen.theme;
+    let theme = painter.theme;
     let line = match &model.notice {
         Some(notice) if notice.is_error => span(format!("! {}", scrub(&notice.text)), theme.unusual()).into(),
         Some(notice) => span(format!("✓ {}", scrub(&notice.text)), theme.good()).into(),
-        None => keys(model, pen),
+        None => keys(model, painter),
     };
-    pen.line((area.x, area.y), area.width, &line);
+    painter.line((area.x, area.y), area.width, &line);
 }
 
-/// The keys, and what to do next where that is known.
-fn keys(model: &Model, pen: &Pen) -> Line<'static> {
-    let pieces = |hint: HintPlace| {
+fn keys(model: &Model, painter: &Painter) -> Line<'static> {
+    let pieces = |hint: HintArea| {
         [
-            span(hint.key.to_string(), pen.theme.key()),
+            span(hint.key.to_string(), painter.theme.key()),
             span(format!(" {}  ", hint.text), Style::new()),
         ]
     };
     let keys = layout::hints(model).into_iter().flat_map(pieces);
-    let next = layout::next_step(model).map(|next| span(next, pen.theme.strong()));
+    let next = layout::next_step(model).map(|next| span(next, painter.theme.strong()));
     Line::from_iter(keys.chain(next))
 }

@@ -1,45 +1,46 @@
-//! The top line: which daemon, and whether what is shown is as it is.
+//! The header: the daemon, and the state of the connection.
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::geometry::Area;
-use super::super::model::{Link, Model};
-use super::pen::{Pen, span};
+use super::super::model::{ConnectionState, Model};
+use super::painter::{Painter, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
-/// From so many columns on the clock is shown even while the daemon is lost.
+/// From this width on the clock is shown even without a connection.
 const CLOCK_COLUMNS: u16 = 110;
 
-pub(super) fn draw(model: &Model, area: Area, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     if area.is_empty() {
         return;
     }
-    let right = right(model, area.width, pen);
+    let right = right(model, area.width, painter);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_width = area.width.saturating_sub(right_width + 1);
-    pen.line((area.x, area.y), left_width, &left(model, pen));
-    pen.line((area.x + area.width - right_width, area.y), right_width, &right);
+    painter.line((area.x, area.y), left_width, &left(model, painter));
+    painter.line((area.x + area.width - right_width, area.y), right_width, &right);
 }
 
-/// Who answers; while nobody does, why. What happens next stands where nothing is cut: at the right, or in the bottom line.
-fn left(model: &Model, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+/// The daemon, or why it is not connected. What happens next is shown where it is never truncated: at the right, or in
+/// the footer.
+fn left(model: &Model, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let name = span("presenced", theme.strong());
     let mut pieces = vec![name];
-    match &model.link {
-        Link::Lost { why, .. } | Link::Ended { why, .. } => {
+    match &model.connection {
+        ConnectionState::Lost { why, .. } | ConnectionState::Ended { why, .. } => {
             pieces.push(span(format!("  {}", escape(why)), theme.unusual()));
         }
-        Link::Connecting => {}
-        Link::Loading | Link::Live => pieces.extend(daemon(model, pen)),
+        ConnectionState::Connecting => {}
+        ConnectionState::Loading | ConnectionState::Live => pieces.extend(daemon(model, painter)),
     }
     Line::from(pieces)
 }
 
-fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn daemon(model: &Model, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let daemon = &model.daemon;
     let mut pieces = vec![
         span(format!(" {}", escape(&daemon.version)), theme.faint()),
@@ -58,30 +59,31 @@ fn daemon(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
     pieces
 }
 
-fn right(model: &Model, width: u16, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let mut pieces = Vec::new();
     if model.paused_since.is_some() {
         pieces.push(span(" PAUSED ", theme.unusual().add_modifier(Modifier::REVERSED)));
         pieces.push(span(" ", theme.faint()));
     }
-    pieces.push(match (&model.link, model.stale_for()) {
+    pieces.push(match (&model.connection, model.stale_for()) {
         (_, Some(age)) => span(format!(" STALE {}s ", age.as_secs()), theme.bad()),
-        (Link::Live, None) => span("● live", theme.good()),
-        (Link::Connecting, None) => span("○ connecting", theme.unusual()),
+        (ConnectionState::Live, None) => span("● live", theme.good()),
+        (ConnectionState::Connecting, None) => span("○ connecting", theme.unusual()),
         _ => span("○ loading", theme.unusual()),
     });
-    if let Link::Lost { retry_at, .. } = &model.link {
+    if let ConnectionState::Lost { retry_at, .. } = &model.connection {
         let next = match retry_at.map(|at| at.since(model.clock.mono)) {
-            Some(wait) if wait.is_zero() => " trying…".to_owned(),
-            Some(wait) => format!(" next try in {:.1} s", wait.as_secs_f64()),
-            None => " it answers, reading…".to_owned(),
+            Some(wait) if wait.is_zero() => " connecting…".to_owned(),
+            Some(wait) => format!(" retry in {:.1} s", wait.as_secs_f64()),
+            None => " connected, loading…".to_owned(),
         };
         pieces.push(span(next, theme.unusual()));
     }
-    // Without a word from the daemon its clock is not known, and while it is lost other things are worth the room.
-    let has_room = model.link.stale_since().is_none() || width >= CLOCK_COLUMNS;
-    if has_room && !matches!(model.link, Link::Connecting) {
+    // The server's clock is unknown before the first message, and other information has precedence while the connection
+    // is lost.
+    let has_room = model.connection.stale_since().is_none() || width >= CLOCK_COLUMNS;
+    if has_room && !matches!(model.connection, ConnectionState::Connecting) {
         let clock = time::time_or_date(model.now, model.now);
         pieces.push(span(format!("  {clock}"), theme.faint()));
     }

@@ -1,4 +1,4 @@
-//! A menu, or a question before something that hurts.
+//! Menus and confirmations.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
@@ -7,14 +7,14 @@ use super::super::geometry::Area;
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Menu;
-use super::pen::{Pen, end, span};
+use super::painter::{Painter, end, span};
 use crate::output::escape::escape;
 
-pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
-    let theme = pen.theme;
+pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter) {
+    let theme = painter.theme;
     let mark = if menu.is_question() { "?" } else { "" };
     let title = Line::from(span(format!(" {}{mark} ", menu.title()), theme.title(true)));
-    pen.panel(area, &title, true);
+    painter.panel(area, &title, true);
     if let Some(user) = menu.user() {
         let style = if menu.is_question() {
             theme.unusual()
@@ -22,10 +22,10 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
             theme.strong()
         };
         let (lines, id) = (layout::menu_user(model, menu), escape(user.as_str()));
-        pen.text((lines.x, lines.y), lines.width, &id, style);
+        painter.text((lines.x, lines.y), lines.width, &id, style);
         if lines.height > 1 {
             let rest = end(&id, usize::from(lines.width));
-            pen.text((lines.x, lines.y + 1), lines.width, &rest, style);
+            painter.text((lines.x, lines.y + 1), lines.width, &rest, style);
         }
     }
     let entries = layout::overlay_entries(model);
@@ -35,16 +35,16 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, pen: &mut Pen) {
         .enumerate()
         .zip(entries.y..entries.y + entries.height)
     {
-        let sign = if index == menu.chosen { "▶" } else { " " };
-        let now = if menu.present == Some(index) { " (now)" } else { "" };
-        pen.text(
+        let sign = if index == menu.highlighted { "▶" } else { " " };
+        let now = if menu.current == Some(index) { " (current)" } else { "" };
+        painter.text(
             (entries.x, y),
             entries.width,
             &format!("{sign} {} {text}{now}", index + 1),
             Style::new(),
         );
-        if index == menu.chosen {
-            pen.restyle(
+        if index == menu.highlighted {
+            painter.restyle(
                 Area {
                     y,
                     height: 1,

@@ -1,4 +1,4 @@
-//! Numbers: users by status with their last minutes, what is open, how fast things happen, how the store does.
+//! The overview: users by status with their history, sessions, rates, and the state of the store.
 
 use std::time::Duration;
 
@@ -11,64 +11,64 @@ use super::super::geometry::Area;
 use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
-use super::pen::{Pen, cut, span};
+use super::format::{count, counted, lag, rate, sign};
+use super::painter::{Painter, cut, span};
 use super::sparkline::{bar, sparkline, trend};
-use super::words::{count, counted, lag, rate, sign};
 use crate::output::escape::escape;
 
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
-/// Sign, word, count and share with the blanks between them.
+/// Sign, name, count and percentage, with blanks.
 const NUMBERS_COLUMNS: u16 = 33;
-/// The share as a bar takes at most so much.
+/// The maximum width of the bar.
 const BAR_COLUMNS_MAX: u16 = 30;
-/// Seconds of changes in the line of figures, where there is room.
+/// Seconds of the changes sparkline, if there is room.
 const CHANGES_COLUMNS: usize = 20;
-/// So many changes on their way to the store say nothing, however few come.
+/// Fewer pending writes are normal at any rate.
 const PENDING_USUAL: f64 = 50.0;
-/// Fewer say nothing.
+/// A shorter sparkline is not shown.
 const CHANGES_COLUMNS_MIN: usize = 6;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let area = layout.overview;
     match area.height {
         0 => {}
         1 => {
-            let mut line = statuses(model, pen);
+            let mut line = statuses(model, painter);
             let used: usize = line.iter().map(Span::width).sum();
-            line.extend(figures(model, usize::from(area.width).saturating_sub(used), pen));
-            pen.line((area.x, area.y), area.width, &Line::from(line));
+            line.extend(figures(model, usize::from(area.width).saturating_sub(used), painter));
+            painter.line((area.x, area.y), area.width, &Line::from(line));
         }
         _ => {
-            pen.panel(area, &title(model, pen), false);
+            painter.panel(area, &title(model, painter), false);
             for (index, status) in (0..).zip(STATUSES) {
-                status_line(model, status, layout.status_line(index), pen);
+                status_line(model, status, layout.status_line(index), painter);
             }
             let last = layout.status_line(3);
             let width = last.width.saturating_sub(2);
-            let line = Line::from(figures(model, width.into(), pen));
-            pen.line((last.x + 1, last.y), width, &line);
+            let line = Line::from(figures(model, width.into(), painter));
+            painter.line((last.x + 1, last.y), width, &line);
         }
     }
 }
 
-fn title(model: &Model, pen: &Pen) -> Line<'static> {
-    let mut pieces = vec![span(" Overview ", pen.theme.title(false))];
+fn title(model: &Model, painter: &Painter) -> Line<'static> {
+    let mut pieces = vec![span(" Overview ", painter.theme.title(false))];
     if is_known(model) {
-        let present = count(model.roster.counts().total());
-        pieces.push(span(format!("{present} present "), pen.theme.faint()));
+        let present = count(model.known_users.counts().total());
+        pieces.push(span(format!("{present} present "), painter.theme.faint()));
     }
     Line::from(pieces)
 }
 
-/// Whether anything was told of users: before that they are not none.
+/// Whether any user data arrived: before that, counts are unknown and not zero.
 const fn is_known(model: &Model) -> bool {
-    model.roster.is_started() || model.roster.slots() > 0
+    model.known_users.is_started() || model.known_users.slots() > 0
 }
 
-/// How many users are shown so, `–` while that is not known.
+/// The count of a status, `–` if it is unknown.
 fn shown(model: &Model, status: Status) -> String {
     if is_known(model) {
-        count(of(model.roster.counts(), status))
+        count(of(model.known_users.counts(), status))
     } else {
         "–".to_owned()
     }
@@ -78,23 +78,23 @@ fn of(mut counts: Counts, status: Status) -> u64 {
     counts.of(status).map_or(0, |count| *count)
 }
 
-/// `● 12  ◐ 3  ⊘ 1`, where there is one line for all.
-fn statuses(model: &Model, pen: &Pen) -> Vec<Span<'static>> {
+/// `● 12  ◐ 3  ⊘ 1`, for an overview of one line.
+fn statuses(model: &Model, painter: &Painter) -> Vec<Span<'static>> {
     let piece = |status| {
         let text = format!(" {} {} ", sign(status), shown(model, status));
-        span(text, pen.theme.status(status))
+        span(text, painter.theme.status(status))
     };
     let mut pieces = STATUSES.map(piece).to_vec();
     pieces.push(span(" ", Style::new()));
     pieces
 }
 
-/// One status: how many, which share, and the last minutes.
-fn status_line(model: &Model, status: Status, area: Area, pen: &mut Pen) {
+/// One status: count, percentage and history.
+fn status_line(model: &Model, status: Status, area: Area, painter: &mut Painter) {
     if area.is_empty() {
         return;
     }
-    let (counts, style) = (model.roster.counts(), pen.theme.status(status));
+    let (counts, style) = (model.known_users.counts(), painter.theme.status(status));
     let (number, whole) = (of(counts, status), counts.total());
     let share = match whole {
         0 => String::new(),
@@ -106,90 +106,89 @@ fn status_line(model: &Model, status: Status, area: Area, pen: &mut Pen) {
         status.as_str(),
         shown(model, status)
     );
-    let x = pen.text((area.x, area.y), area.width, &text, style);
+    let x = painter.text((area.x, area.y), area.width, &text, style);
     // One blank before the border.
     let room = area.width.saturating_sub(NUMBERS_COLUMNS + 1);
     let bar_columns = (room / 3).min(BAR_COLUMNS_MAX);
     let bar = bar(number, whole, bar_columns);
-    pen.text((x, area.y), bar_columns.min(room), &bar, style);
+    painter.text((x, area.y), bar_columns.min(room), &bar, style);
     let seconds = room.saturating_sub(bar_columns + 1);
     let sample = |sample: &Sample| sample.is_known.then(|| of(sample.users, status));
     let numbers: Vec<_> = model.history.last(usize::from(seconds)).map(sample).collect();
-    pen.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
+    painter.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
 }
 
-/// How much is told, by the room there is.
+/// How verbose the figures are, depending on the width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Words {
+enum Verbosity {
     All,
     Most,
     Short,
 }
 
-/// What is wrong first, then how much happens and how fast it is told; the changes of the last seconds take what room is left.
-fn figures(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
+/// Problems first, then rates and latencies; the sparkline of changes takes the remaining room.
+fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let width_of = |pieces: &[Span]| pieces.iter().map(Span::width).sum::<usize>();
-    let troubles = troubles(model, width, pen);
-    let room = width.saturating_sub(width_of(&troubles));
-    let told = |words| (changes(model, words, pen), of_daemon(model, words, pen));
-    let fits = |words: &Words| {
-        let (changes, rest) = told(*words);
+    let problems = problems(model, width, painter);
+    let room = width.saturating_sub(width_of(&problems));
+    let texts = |verbosity| (changes(model, verbosity, painter), of_daemon(model, verbosity, painter));
+    let fits = |verbosity: &Verbosity| {
+        let (changes, rest) = texts(*verbosity);
         width_of(&[changes]) + width_of(&rest) + CHANGES_COLUMNS_MIN < room
     };
-    let words = [Words::All, Words::Most].into_iter().find(fits);
-    let (changes, rest) = told(words.unwrap_or(Words::Short));
+    let verbosity = [Verbosity::All, Verbosity::Most].into_iter().find(fits);
+    let (changes, rest) = texts(verbosity.unwrap_or(Verbosity::Short));
     let left = room.saturating_sub(changes.width() + width_of(&rest));
-    let mut pieces = troubles;
+    let mut pieces = problems;
     pieces.push(changes);
-    // A blank before it.
+    // One blank before it.
     let left = left.saturating_sub(1);
     if left >= CHANGES_COLUMNS_MIN {
         let sample = |sample: &Sample| sample.is_known.then_some(sample.changes);
         let numbers: Vec<_> = model.history.last(left.min(CHANGES_COLUMNS)).map(sample).collect();
         let blank = if numbers.is_empty() { "" } else { " " };
-        pieces.push(span(format!("{blank}{}", sparkline(&numbers)), pen.theme.accent()));
+        pieces.push(span(format!("{blank}{}", sparkline(&numbers)), painter.theme.accent()));
     }
     pieces.extend(rest);
     pieces
 }
 
-/// What an operator must see before anything else. What is told of it takes at most half of the line.
-fn troubles(model: &Model, width: usize, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+/// Problems that need attention. The text takes at most half of the line.
+fn problems(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let store = model.stats.as_ref().map(|stats| &stats.store);
     let error = store.and_then(|store| store.error.clone());
-    // Without numbers the last error is an old one.
-    let no_numbers = model.stats_error.as_ref().map(|why| format!("no numbers: {why}"));
+    // If statistics are unavailable, the last store error is outdated.
+    let no_stats = model.stats_error.as_ref().map(|why| format!("no statistics: {why}"));
     let piece = |text: String| span(format!("{} · ", cut(&escape(&text), width / 2)), theme.unusual());
-    let mut pieces: Vec<Span> = no_numbers.or(error).map(piece).into_iter().collect();
+    let mut pieces: Vec<Span> = no_stats.or(error).map(piece).into_iter().collect();
     if store.is_some_and(|store| !store.writable) {
         pieces.insert(0, span(" ", Style::new()));
-        pieces.insert(0, span(" STORE TAKES NO WRITES ", theme.bad()));
+        pieces.insert(0, span(" STORE NOT WRITABLE ", theme.bad()));
     }
     pieces
 }
 
-fn changes(model: &Model, words: Words, pen: &Pen) -> Span<'static> {
+fn changes(model: &Model, verbosity: Verbosity, painter: &Painter) -> Span<'static> {
     let rate = model
         .stats
         .as_ref()
         .map_or("–/s".to_owned(), |stats| rate(stats.rates.changes_per_second));
-    let text = match words {
-        Words::All | Words::Most => format!("{rate} changes"),
-        Words::Short => rate,
+    let text = match verbosity {
+        Verbosity::All | Verbosity::Most => format!("{rate} changes"),
+        Verbosity::Short => rate,
     };
-    span(text, pen.theme.strong())
+    span(text, painter.theme.strong())
 }
 
-fn of_daemon(model: &Model, words: Words, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let Some(stats) = &model.stats else {
         return Vec::new();
     };
     let seconds = |seconds: f64| lag(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let most = if words == Words::Short { "max" } else { "at most" };
     let lag_of = format!(
-        " · lag {}, {most} {}",
+        " · lag {}, max {}",
         seconds(stats.rates.delivery_lag_seconds),
         seconds(stats.rates.delivery_lag_max_seconds)
     );
@@ -198,31 +197,31 @@ fn of_daemon(model: &Model, words: Words, pen: &Pen) -> Vec<Span<'static>> {
         pieces.push(span(" · ", Style::new()));
         pieces.push(span("store ok", theme.good()));
     }
-    pieces.push(span(sessions(&stats.sessions, words), Style::new()));
-    // A few are always on their way; more than come in a second are told.
+    pieces.push(span(sessions(&stats.sessions, verbosity), Style::new()));
+    // Some writes are always pending; only more than arrive in a second are shown.
     let pending = stats.store.pending_writes;
     if pending as f64 > stats.rates.changes_per_second.max(PENDING_USUAL) {
-        let text = format!(" · {} not yet stored", counted(pending, "user"));
+        let text = format!(" · {} pending writes", count(pending));
         pieces.push(span(text, theme.unusual()));
     }
-    if let Some(round_trip) = model.round_trip.filter(|_| words == Words::All) {
+    if let Some(round_trip) = model.round_trip.filter(|_| verbosity == Verbosity::All) {
         pieces.push(span(format!(" · round trip {}", lag(round_trip)), theme.faint()));
     }
     pieces
 }
 
-fn sessions(sessions: &SessionStats, words: Words) -> String {
+fn sessions(sessions: &SessionStats, verbosity: Verbosity) -> String {
     let SessionStats {
         connections, reports, ..
     } = *sessions;
     let in_grace = count(sessions.in_grace);
-    if words == Words::Short {
+    if verbosity == Verbosity::Short {
         let all = counted(connections.saturating_add(reports), "session");
         return format!(" · {all}, {in_grace} in grace");
     }
     let (connections, reports) = (counted(connections, "connection"), counted(reports, "report"));
-    let mut text = format!(" · {connections}, {reports}, {in_grace} in grace");
-    if words == Words::All {
+    let mut text = format!(" · {connections}, {reports}, {in_grace} in grace period");
+    if verbosity == Verbosity::All {
         let (watched, observers) = (count(sessions.watches), counted(sessions.observers, "observer"));
         text.push_str(&format!(", {watched} watched, {observers}"));
     }

@@ -7,12 +7,12 @@ use super::super::geometry::Area;
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Palette;
-use super::pen::{Pen, end, span};
+use super::painter::{Painter, end, span};
 use crate::output::escape::escape;
 
-pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) {
-    let theme = pen.theme;
-    pen.panel(area, &Line::from(span(" Commands ", theme.title(true))), true);
+pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut Painter) {
+    let theme = painter.theme;
+    painter.panel(area, &Line::from(span(" Commands ", theme.title(true))), true);
     let inside = area.inside();
     if inside.is_empty() {
         return;
@@ -20,13 +20,13 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
     let room = usize::from(inside.width).saturating_sub(2);
     let typed = Line::from(vec![
         span(":", theme.key()),
-        span(end(&escape(palette.line.text()), room), Style::new()),
+        span(end(&escape(palette.input.text()), room), Style::new()),
         span("▏", theme.key()),
     ]);
-    pen.line((inside.x, inside.y), inside.width, &typed);
+    painter.line((inside.x, inside.y), inside.width, &typed);
     let entries = layout::overlay_entries(model);
-    let found = palette.found();
-    let top = layout::palette_top(palette.chosen, usize::from(entries.height));
+    let found = palette.matches();
+    let top = layout::palette_top(palette.highlighted, usize::from(entries.height));
     for ((index, binding), y) in found
         .iter()
         .enumerate()
@@ -35,20 +35,20 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
     {
         let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
         let keys = keys.join(" ");
-        let sign = if index == palette.chosen { "▶" } else { " " };
-        pen.text(
+        let sign = if index == palette.highlighted { "▶" } else { " " };
+        painter.text(
             (entries.x, y),
             entries.width,
             &format!("{sign} {}", binding.help),
             Style::new(),
         );
-        // The name counts more than the key.
+        // The name has precedence over the keys.
         let name = binding.help.len() + 3;
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);
-        pen.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());
-        if index == palette.chosen {
-            pen.restyle(
+        painter.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());
+        if index == palette.highlighted {
+            painter.restyle(
                 Area {
                     y,
                     height: 1,
@@ -59,10 +59,10 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, pen: &mut Pen) 
         }
     }
     if found.is_empty() {
-        pen.text(
+        painter.text(
             (entries.x + 2, entries.y),
             entries.width.saturating_sub(2),
-            "no such command",
+            "no matching command",
             theme.faint(),
         );
     }

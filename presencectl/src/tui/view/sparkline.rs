@@ -1,17 +1,17 @@
-//! Numbers of the last seconds as a line of small bars, a cell each.
+//! Sparklines and bars, one cell per value.
 
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// Of a second of which nothing is known.
+/// A value that is unknown.
 const GAP: &str = "·";
 
-/// One cell for each number, the largest as high as a cell is; nothing is as low as it can be, and what is unknown is a gap.
+/// A cell per value, scaled to the maximum; zero has the lowest bar, an unknown value is a gap.
 pub(super) fn sparkline(numbers: &[Option<u64>]) -> String {
     let largest = numbers.iter().flatten().copied().max().unwrap_or(0);
     between(numbers, (0, largest))
 }
 
-/// The same for numbers that are large and change little: from the smallest to the largest, or a fifth of it where they differ
-/// by less, so that a steady number is a line in the middle and not a wall.
+/// For large values that change little: scaled from the minimum to the maximum, but over at least a fifth of the
+/// maximum, so that a steady value is a line in the middle.
 pub(super) fn trend(numbers: &[Option<u64>]) -> String {
     let known = || numbers.iter().flatten().copied();
     let (smallest, largest) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
@@ -28,7 +28,7 @@ fn between(numbers: &[Option<u64>], (low, high): (u64, u64)) -> String {
         None => GAP,
         Some(0) => BARS[0],
         Some(number) => {
-            // 1 to 7 above the lowest: whatever is not nothing is seen.
+            // 1 to 7 above the minimum: a value above zero is never drawn as zero.
             let above = u128::from(number.saturating_sub(low)) * 7;
             let height = above.div_ceil(u128::from(high.saturating_sub(low)).max(1));
             BARS[usize::try_from(height).unwrap_or(7).clamp(1, 7)]
@@ -37,14 +37,14 @@ fn between(numbers: &[Option<u64>], (low, high): (u64, u64)) -> String {
     numbers.iter().map(bar).collect()
 }
 
-/// A share of a whole as a bar of so many cells, in eighths of a cell.
+/// A share as a bar, in eighths of a cell.
 pub(super) fn bar(part: u64, whole: u64, cells: u16) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     if whole == 0 {
         return String::new();
     }
     let eighths = u128::from(part.min(whole)) * u128::from(cells) * 8 / u128::from(whole);
-    // Somebody is never drawn as nobody.
+    // A share above zero is never empty.
     let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(part > 0));
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_is_the_highest_and_little_is_more_than_nothing() {
+    fn a_sparkline_is_scaled_and_shows_small_values() {
         assert_eq!(sparkline(&[Some(0), Some(1), Some(50), Some(100), None]), "▁▂▅█·");
         assert_eq!(sparkline(&[Some(0), Some(0)]), "▁▁");
         assert_eq!(sparkline(&[Some(u64::MAX)]), "█");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_number_is_a_line_in_the_middle_and_what_changes_is_seen() {
+    fn a_steady_trend_is_in_the_middle_and_changes_show() {
         assert_eq!(trend(&[Some(100_000); 4]), "▅▅▅▅");
         assert_eq!(trend(&[Some(100), Some(105), Some(110), Some(90)]), "▅▇█▂");
         assert_eq!(trend(&[Some(6), Some(7)]), "▂▅");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_as_long_as_the_share() {
+    fn a_bar_is_proportional_to_its_share() {
         assert_eq!(bar(1, 2, 4), "██");
         assert_eq!(bar(1, 16, 2), "▏");
         assert_eq!(bar(1, 1_000_000, 2), "▏", "one of a million is seen");

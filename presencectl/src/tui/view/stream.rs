@@ -5,82 +5,83 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::layout::Layout;
-use super::super::model::feed::Change;
+use super::super::model::change_log::Change;
 use super::super::model::{Model, Panel};
-use super::pen::{Pen, columns, cut, span};
-use super::words;
+use super::format;
+use super::painter::{Painter, columns, cut, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
-/// From so many columns on there is room for both words of a change; else the first is a sign.
-const WORDS_COLUMNS: usize = 90;
-/// From so many columns on everything stands below its like; else each follows what is before it.
+/// From this width on the previous status has its name; else it is only a sign.
+const NAMES_COLUMNS: usize = 90;
+/// From this width on the columns are aligned.
 const ALIGNED_COLUMNS: usize = 60;
-/// A time or a date, and a blank.
+/// A time or date, and a blank.
 const TIME_COLUMNS: usize = 11;
-/// A change of a sign and a word, or of two words.
+/// Sign and name, or two names.
 const CHANGE_COLUMNS: usize = 20;
-const CHANGE_WORDS_COLUMNS: usize = 35;
-/// The longest reason, and the blanks before it.
+const CHANGE_NAMES_COLUMNS: usize = 35;
+/// The longest reason, with blanks.
 const REASON_COLUMNS: usize = 12;
-/// However long the change, something is seen of the id; and no more than a UUID has, or the id stands far from its change.
+/// A minimum for the id, however long the change; a maximum of the length of a UUID, so that the change is not too far
+/// from it.
 const USER_COLUMNS_MIN: usize = 8;
 const USER_COLUMNS_MAX: usize = 36;
-/// So much of an id mostly tells it from others.
+/// This much of an id usually identifies it.
 const USER_COLUMNS_TELLING: usize = 12;
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let area = layout.stream;
     if area.is_empty() {
         return;
     }
-    pen.panel(area, &title(model, pen), model.panel == Panel::Stream);
+    painter.panel(area, &title(model, painter), model.panel == Panel::Stream);
     let inside = area.inside();
     let mut is_empty = true;
-    for (change, y) in model.feed.window(usize::from(inside.height)).zip(inside.y..) {
+    for (change, y) in model.change_log.window(usize::from(inside.height)).zip(inside.y..) {
         let width = inside.width.saturating_sub(2);
-        let line = line(model, change, (width.into(), pen));
-        pen.line((inside.x + 1, y), width, &line);
+        let line = line(model, change, (width.into(), painter));
+        painter.line((inside.x + 1, y), width, &line);
         is_empty = false;
     }
-    if is_empty && model.feed.total() == 0 && !inside.is_empty() {
-        let style = pen.theme.faint();
-        pen.text(
+    if is_empty && model.change_log.total() == 0 && !inside.is_empty() {
+        let style = painter.theme.faint();
+        painter.text(
             (inside.x + 1, inside.y),
             inside.width.saturating_sub(1),
-            "no change yet",
+            "no changes yet",
             style,
         );
     }
 }
 
-fn title(model: &Model, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
+fn title(model: &Model, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
     let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
-    if model.roster.is_started() {
-        let total = words::counted(model.feed.total(), "change");
+    if model.known_users.is_started() {
+        let total = format::counted(model.change_log.total(), "change");
         pieces.push(span(format!("{total} "), theme.faint()));
     }
-    if !model.feed.is_following() {
-        let unseen = words::count(model.feed.unseen());
-        let why = if model.paused_since.is_some() { "held; " } else { "" };
-        pieces.push(span(format!("{why}{unseen} newer below "), theme.unusual()));
+    if !model.change_log.is_following() {
+        let unseen = format::count(model.change_log.unseen());
+        let paused = if model.paused_since.is_some() { "paused; " } else { "" };
+        pieces.push(span(format!("{paused}{unseen} newer "), theme.unusual()));
     }
     Line::from(pieces)
 }
 
-fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'static> {
-    let theme = pen.theme;
-    let told = told(change, width, pen);
-    let told_columns: usize = told.iter().map(Span::width).sum();
-    // Below each other where there is room, else as much of the id as the change leaves.
+fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> Line<'static> {
+    let theme = painter.theme;
+    let spans = change_spans(change, width, painter);
+    let change_width: usize = spans.iter().map(Span::width).sum();
+    // Aligned if there is room, else the id takes what the change leaves.
     let (user_columns, change_columns) = match width {
-        WORDS_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_WORDS_COLUMNS),
+        NAMES_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_NAMES_COLUMNS),
         ALIGNED_COLUMNS.. => {
             let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
             (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
         }
-        _ => (narrow_user_columns(change, width, told_columns), 0),
+        _ => (narrow_user_columns(change, width, change_width), 0),
     };
     let user_columns = user_columns.max(USER_COLUMNS_MIN);
     let user = cut(&escape(change.user.as_str()), user_columns).into_owned();
@@ -96,9 +97,9 @@ fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'st
         user_pad,
         span(" ", Style::new()),
     ];
-    pieces.extend(told);
-    pieces.push(pad(told_columns, change_columns));
-    // A part of a reason tells nothing.
+    pieces.extend(spans);
+    pieces.push(pad(change_width, change_columns));
+    // A truncated reason is not shown.
     let used: usize = pieces.iter().map(|piece| columns(&piece.content)).sum();
     let reason = change.reason.map(|reason| format!("  {}", reason.as_str()));
     let reason = reason.filter(|reason| used + reason.len() <= width);
@@ -106,9 +107,10 @@ fn line(model: &Model, change: &Change, (width, pen): (usize, &Pen)) -> Line<'st
     Line::from(pieces)
 }
 
-/// As much of the id as the change leaves, and the reason unless that leaves too little. OFFLINE has but one reason.
-fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> usize {
-    let room = width.saturating_sub(TIME_COLUMNS + 1 + told_columns);
+/// The width that the change leaves to the id, and to the reason unless that leaves too little. OFFLINE has only one
+/// reason.
+fn narrow_user_columns(change: &Change, width: usize, change_width: usize) -> usize {
+    let room = width.saturating_sub(TIME_COLUMNS + 1 + change_width);
     let reason = change.reason.filter(|reason| *reason != Reason::NoSession);
     let beside_reason = reason.and_then(|reason| room.checked_sub(2 + reason.as_str().len()));
     beside_reason
@@ -116,34 +118,38 @@ fn narrow_user_columns(change: &Change, width: usize, told_columns: usize) -> us
         .unwrap_or(room)
 }
 
-/// From what to what, what was chosen, and what is odd about it.
-fn told(change: &Change, width: usize, pen: &Pen) -> Vec<Span<'static>> {
-    let theme = pen.theme;
+/// The statuses, the custom status and the flags of a change.
+fn change_spans(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'static>> {
+    let theme = painter.theme;
     let mut pieces = match change.to {
         None => vec![span("forgotten", theme.unusual())],
-        Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(words::sign(to), theme.status(to))],
-        Some(to) if to == change.from => vec![span(words::status(to), theme.status(to))],
+        Some(to) if to == change.from && width < ALIGNED_COLUMNS => vec![span(format::sign(to), theme.status(to))],
+        Some(to) if to == change.from => vec![span(format::status(to), theme.status(to))],
         Some(to) => {
             let from = match width {
-                // As wide as the longest, so that the arrows stand below each other.
-                WORDS_COLUMNS.. => format!("{:<16}", words::status(change.from)),
-                _ => words::sign(change.from).to_owned(),
+                // Padded to the longest name, so that the arrows are aligned.
+                NAMES_COLUMNS.. => format!("{:<16}", format::status(change.from)),
+                _ => format::sign(change.from).to_owned(),
             };
             vec![
                 span(from, theme.status(change.from)),
                 span(" → ", theme.faint()),
-                span(words::status(to), theme.status(to)),
+                span(format::status(to), theme.status(to)),
             ]
         }
     };
-    // A change to what was chosen says so already.
-    let is_said = |choice: &CustomStatus| {
+    // A change to exactly the custom status shows it already.
+    let is_shown = |status: &CustomStatus| {
         change
             .to
-            .is_some_and(|to| to != change.from && to.as_str() == choice.as_str())
+            .is_some_and(|to| to != change.from && to.as_str() == status.as_str())
     };
-    if let Some(choice) = change.chose.filter(|choice| !is_said(choice)) {
-        pieces.push(span(format!(" chose {}", choice.as_str()), theme.faint()));
+    if let Some(status) = change.custom_status.filter(|status| !is_shown(status)) {
+        let label = match width {
+            NAMES_COLUMNS.. => "custom status",
+            _ => "custom",
+        };
+        pieces.push(span(format!(" {label} {}", status.as_str()), theme.faint()));
     }
     if let Some(note) = change.note {
         pieces.push(span(format!(" {note}"), theme.unusual()));

@@ -1,7 +1,8 @@
-//! Pictures, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` writes them anew; look at what changed.
+//! Frames, compared with those in `snapshots/`. `UPDATE_SNAPSHOTS=1 cargo test -p presencectl` updates them; review the
+//! differences.
 
+mod frames;
 mod hostile;
-mod pictures;
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,11 +17,11 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::geometry::Size;
-use super::super::message::{Answer, Message, News};
+use super::super::message::{Message, Response, StreamEvent};
 use super::super::model::Model;
 use super::super::model::tests::{record, user};
 use super::super::theme::Theme;
-use super::super::update::{settle, update};
+use super::super::update::{apply_pending, update};
 
 /// 2026-11-23 05:39:11 UTC.
 const WALL: Wall = Wall::from_millis(1_795_412_351_000);
@@ -37,9 +38,9 @@ fn ago(seconds: i64) -> Wall {
     Wall::from_millis(WALL.as_millis() - seconds * 1000)
 }
 
-fn tell(model: &mut Model, message: Message) {
+fn send(model: &mut Model, message: Message) {
     update(model, message);
-    settle(model);
+    apply_pending(model);
 }
 
 fn empty(width: u16, height: u16) -> Model {
@@ -47,35 +48,35 @@ fn empty(width: u16, height: u16) -> Model {
 }
 
 fn connect(model: &mut Model) {
-    let connected = News::Connected {
+    let connected = StreamEvent::Connected {
         server: "http://127.0.0.1:7420".to_owned(),
         node: "here".to_owned(),
         version: "0.1.0".to_owned(),
     };
-    tell(model, Message::News(connected));
+    send(model, Message::Stream(connected));
 }
 
-/// Connected, with these users and the daemon's numbers.
+/// A connected model with these users and statistics.
 fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>) -> Model {
     let mut model = empty(width, height);
     connect(&mut model);
     let users = users.into_iter().map(presence::wire::record::Update::Record).collect();
-    let snapshot = News::Snapshot {
+    let snapshot = StreamEvent::Snapshot {
         now: WALL,
         users,
         resumed: false,
         done: true,
     };
-    tell(&mut model, Message::News(snapshot));
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats())))));
-    tell(
+    send(&mut model, Message::Stream(snapshot));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats())))));
+    send(
         &mut model,
-        Message::Answer(Answer::RoundTrip(Duration::from_micros(640))),
+        Message::Response(Response::RoundTrip(Duration::from_micros(640))),
     );
     model
 }
 
-/// Sixty users of every status, and a minute in which some of them changed.
+/// Sixty users of every status, and a minute with changes.
 fn crowd(width: u16, height: u16) -> Model {
     let person = |number: u64| {
         let status = Status::ALL[usize::try_from(number % 7).unwrap().saturating_sub(4).min(2)];
@@ -108,13 +109,13 @@ fn crowd(width: u16, height: u16) -> Model {
             } else {
                 Reason::Custom
             });
-            let news = News::Changed {
+            let event = StreamEvent::Changed {
                 now: at(second).wall,
                 users: vec![presence::wire::record::Update::Record(changed)],
             };
-            tell(&mut model, Message::News(news));
+            send(&mut model, Message::Stream(event));
         }
-        tell(&mut model, Message::Tick(at(second)));
+        send(&mut model, Message::Tick(at(second)));
     }
     model
 }
@@ -152,7 +153,7 @@ fn stats() -> Stats {
     }
 }
 
-/// An explanation with a connection, a report, a grace and a timer.
+/// An explanation with a connection, a report, a grace period and a timer.
 fn explain(name: &str) -> Explain {
     Explain {
         now: WALL,
@@ -201,20 +202,20 @@ fn explain(name: &str) -> Explain {
 }
 
 fn explained(model: &mut Model, explain: Explain) {
-    let answer = Answer::Explained {
+    let answer = Response::Explained {
         user: explain.user_id.clone(),
         result: Ok(Box::new(explain)),
     };
-    tell(model, Message::Answer(answer));
+    send(model, Message::Response(answer));
 }
 
-fn picture(model: &Model, theme: &Theme) -> Buffer {
+fn frame(model: &Model, theme: &Theme) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
     super::draw(model, theme, &mut buffer);
     buffer
 }
 
-/// The characters of a picture.
+/// The characters of a frame.
 fn text(buffer: &Buffer) -> String {
     let width = usize::from(buffer.area.width.max(1));
     let mut text = String::new();
@@ -234,7 +235,7 @@ fn text(buffer: &Buffer) -> String {
     text
 }
 
-/// The styles of a picture: a letter a cell, and what the letters mean.
+/// The styles of a frame: a letter per cell, with a legend.
 fn styles(buffer: &Buffer) -> String {
     let mut known: Vec<Style> = Vec::new();
     let mut text = String::new();
@@ -259,7 +260,7 @@ fn styles(buffer: &Buffer) -> String {
     text
 }
 
-/// Compares with the picture of that name.
+/// Compares a frame with its snapshot.
 fn check(name: &str, shown: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/tui/view/snapshots")

@@ -1,4 +1,4 @@
-//! The table of users: only the rows in sight are ever built.
+//! The users table; only the visible rows are built.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -6,87 +6,91 @@ use unicode_width::UnicodeWidthChar;
 
 use super::super::geometry::Area;
 use super::super::keymap::Filter;
-use super::super::layout::{self, ColumnPlace, Layout};
-use super::super::model::column::Column;
-use super::super::model::roster::Row;
-use super::super::model::{Link, Model, Panel};
-use super::pen::{Pen, cut, end, span};
-use super::words;
+use super::super::layout::{self, ColumnArea, Layout};
+use super::super::model::known_users::Row;
+use super::super::model::user_column::UserColumn;
+use super::super::model::{ConnectionState, Model, Panel};
+use super::format;
+use super::painter::{Painter, cut, end, span};
 use crate::output::escape::{escape, escape_each};
 
-pub(super) fn draw(model: &Model, layout: &Layout, pen: &mut Pen) {
+pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     if layout.users.is_empty() {
         return;
     }
-    pen.panel(layout.users, &title(model, layout, pen), model.panel == Panel::Users);
+    painter.panel(
+        layout.users,
+        &title(model, layout, painter),
+        model.panel == Panel::Users,
+    );
     let columns = layout::columns(layout.users_head(), model.times, model.table.sorted_by());
-    headings(model, &columns, pen);
+    headings(model, &columns, painter);
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));
     if rows.is_empty() {
-        // Where no row has room, nothing is said about who is listed.
+        // Without room for a row, nothing is shown about the list.
         return;
     }
     if window.is_empty() {
-        empty(model, rows, pen);
+        empty(model, rows, painter);
     }
-    place(model, layout, pen);
+    place(model, layout, painter);
     let cursor = model
         .table
         .cursor()
         .and_then(|cursor| cursor.checked_sub(model.table.top()));
     for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
-        if let Some(row) = model.roster.row(*slot) {
+        if let Some(row) = model.known_users.row(*slot) {
             for place in &columns {
-                cell(model, row, (*place, y), pen);
+                cell(model, row, (*place, y), painter);
             }
         }
         if cursor == Some(index) {
-            pen.restyle(Area { y, height: 1, ..rows }, pen.theme.marked());
-            pen.cell((rows.x, y), "▶", pen.theme.marked());
+            painter.restyle(Area { y, height: 1, ..rows }, painter.theme.marked());
+            painter.cell((rows.x, y), "▶", painter.theme.marked());
         }
     }
 }
 
-/// Where one is in a list that is longer than the screen: the row with the cursor, else the rows in sight.
-fn place(model: &Model, layout: &Layout, pen: &mut Pen) {
+/// The position in a list that is longer than the screen: the selected row, else the visible rows.
+fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
     let (table, has_focus) = (&model.table, model.panel == Panel::Users);
     let rows = usize::from(layout.users_rows().height);
     match table.cursor().filter(|_| table.len() > 1) {
         Some(cursor) => {
-            let (at, all) = (words::count(cursor as u64 + 1), words::count(table.len() as u64));
-            pen.foot(layout.users, &format!(" {at} of {all} "), has_focus);
+            let (at, all) = (format::count(cursor as u64 + 1), format::count(table.len() as u64));
+            painter.foot(layout.users, &format!(" {at} of {all} "), has_focus);
         }
-        None => pen.part(layout.users, (table.top(), rows, table.len()), has_focus),
+        None => painter.part(layout.users, (table.top(), rows, table.len()), has_focus),
     }
 }
 
-/// What is listed, by what it is sorted, and what is searched.
-fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
-    let theme = pen.theme;
-    let (table, total) = (&model.table, model.roster.counts().total());
+/// The filter, the sort order and the search.
+fn title(model: &Model, layout: &Layout, painter: &Painter) -> Line<'static> {
+    let theme = painter.theme;
+    let (table, total) = (&model.table, model.known_users.counts().total());
     let mut pieces = vec![span(" Users ", theme.title(model.panel == Panel::Users))];
-    let listed = words::count(table.fitting(&model.roster) as u64);
+    let listed = format::count(table.matching(&model.known_users) as u64);
     match table.filter() {
-        // Before the first picture nobody is counted.
-        Filter::Present if !model.roster.is_started() && table.len() == 0 => {}
+        // Unknown before the first snapshot.
+        Filter::Present if !model.known_users.is_started() && table.len() == 0 => {}
         Filter::Present if table.query().is_empty() => pieces.push(span(format!("{listed} present "), theme.faint())),
         Filter::Present => pieces.push(span(
-            format!("{listed} of {} present ", words::count(total)),
+            format!("{listed} of {} present ", format::count(total)),
             theme.faint(),
         )),
         Filter::Only(status) => {
             pieces.push(span(format!("{listed} "), theme.faint()));
-            pieces.push(span(format!("{} only ", words::status(status)), theme.status(status)));
+            pieces.push(span(format!("{} ", format::status(status)), theme.status(status)));
         }
     }
     let used: usize = pieces.iter().map(Span::width).sum();
-    // Beside the borders, the sign before it and the caret behind it.
+    // Without the borders, the sign before the text and the caret after it.
     let room = usize::from(layout.users.width).saturating_sub(used + 7);
     match (&model.search, table.query()) {
-        (Some(line), _) => {
+        (Some(input), _) => {
             pieces.push(span("/", theme.key()));
-            pieces.push(span(end(&escape(line.text()), room), theme.matched()));
+            pieces.push(span(end(&escape(input.text()), room), theme.matched()));
             pieces.push(span("▏ ", theme.key()));
         }
         (None, "") => {}
@@ -96,13 +100,16 @@ fn title(model: &Model, layout: &Layout, pen: &Pen) -> Line<'static> {
         pieces.push(span("best match first ", theme.faint()));
     }
     if model.paused_since.is_some() {
-        let moved = model.roster.untaken() as u64;
-        pieces.push(span(format!("held; {} changed ", words::count(moved)), theme.unusual()));
+        let changed = model.known_users.unapplied_changes() as u64;
+        pieces.push(span(
+            format!("paused; {} changed ", format::count(changed)),
+            theme.unusual(),
+        ));
     }
     Line::from(pieces)
 }
 
-fn headings(model: &Model, columns: &[ColumnPlace], pen: &mut Pen) {
+fn headings(model: &Model, columns: &[ColumnArea], painter: &mut Painter) {
     let (order, y) = (model.table.order(), Layout::of(model).users_head().y);
     for place in columns {
         let is_sorted = order.filter(|order| order.column == place.column);
@@ -112,76 +119,83 @@ fn headings(model: &Model, columns: &[ColumnPlace], pen: &mut Pen) {
             None => "",
         };
         let style = match is_sorted {
-            Some(_) => pen.theme.sorted(),
-            None => pen.theme.heading(),
+            Some(_) => painter.theme.sorted(),
+            None => painter.theme.heading(),
         };
         let text = format!("{}{arrow}", place.column.heading());
-        if place.column == Column::Sessions {
-            pen.text_right((place.x, y), place.width, &text, style);
+        if place.column == UserColumn::Sessions {
+            painter.text_right((place.x, y), place.width, &text, style);
         } else {
-            pen.text((place.x, y), place.width, &text, style);
+            painter.text((place.x, y), place.width, &text, style);
         }
     }
 }
 
-fn empty(model: &Model, rows: Area, pen: &mut Pen) {
-    let text = match (&model.link, &model.search) {
-        (Link::Connecting | Link::Loading, _) => "reading who is here…",
-        (_, Some(_)) => "nobody listed matches; Enter asks for exactly this id",
-        _ if !model.table.query().is_empty() => "nobody listed matches; Esc shows everyone",
+fn empty(model: &Model, rows: Area, painter: &mut Painter) {
+    let text = match (&model.connection, &model.search) {
+        (ConnectionState::Connecting | ConnectionState::Loading, _) => "loading…",
+        (_, Some(_)) => "no match; Enter looks up this exact id",
+        _ if !model.table.query().is_empty() => "no match; Esc shows all users",
         _ => match model.table.filter() {
-            Filter::Present => "nobody is here",
-            Filter::Only(presence::Status::Offline) => "nobody went OFFLINE since this was opened",
-            Filter::Only(_) => "nobody is shown so; 0 shows everyone present",
+            Filter::Present => "no user is present",
+            Filter::Only(presence::Status::Offline) => "no user went OFFLINE since the dashboard was opened",
+            Filter::Only(_) => "no user has this status; 0 shows all present users",
         },
     };
-    pen.text(
+    painter.text(
         (rows.x + 1, rows.y),
         rows.width.saturating_sub(1),
         text,
-        pen.theme.faint(),
+        painter.theme.faint(),
     );
 }
 
-fn cell(model: &Model, row: &Row, (place, y): (ColumnPlace, u16), pen: &mut Pen) {
+fn cell(model: &Model, row: &Row, (place, y): (ColumnArea, u16), painter: &mut Painter) {
     let at = (place.x, y);
-    let theme = pen.theme;
+    let theme = painter.theme;
     let status = theme.status(row.status);
     let (text, style) = match place.column {
-        Column::User => {
-            pen.line(at, place.width, &user(model, row, pen));
+        UserColumn::User => {
+            painter.line(at, place.width, &user(model, row, painter));
             return;
         }
-        Column::Sessions => {
-            let count = words::count(row.sessions.into());
-            return pen.text_right(at, place.width, &count, Style::new());
+        UserColumn::Sessions => {
+            let count = format::count(row.sessions.into());
+            return painter.text_right(at, place.width, &count, Style::new());
         }
-        Column::Status => (words::status(row.status), status),
-        Column::Why => match (row.note, row.reason) {
+        UserColumn::Status => (format::status(row.status), status),
+        UserColumn::Reason => match (row.note, row.reason) {
             (Some(note), _) => (note.to_owned(), theme.unusual()),
             (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
         },
-        Column::Since => (words::moment(model, row.since), Style::new()),
-        Column::LastActive => (words::moment(model, row.last_active), theme.faint()),
-        Column::LastSeen => (words::moment(model, row.last_seen), theme.faint()),
-        Column::Node => (escape(model.roster.node_name(row)).into_owned(), theme.faint()),
+        UserColumn::Since => (format::moment(model, row.since), Style::new()),
+        UserColumn::LastActive => (format::moment(model, row.last_active), theme.faint()),
+        UserColumn::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
+        UserColumn::Node => (escape(model.known_users.node_name(row)).into_owned(), theme.faint()),
     };
-    pen.text(at, place.width, &text, style);
+    painter.text(at, place.width, &text, style);
 }
 
-/// The id with what matches the search in another style.
-fn user(model: &Model, row: &Row, pen: &Pen) -> Line<'static> {
+/// The id, with the matches of the search highlighted.
+fn user(model: &Model, row: &Row, painter: &Painter) -> Line<'static> {
     let matched = model.table.matched(&row.user);
     let mut spans: Vec<Span> = Vec::new();
     let mut was_match = false;
     for (index, piece) in (0..).zip(escape_each(row.user.as_str())) {
         let is_match = matched.binary_search(&index).is_ok();
-        // A mark stays with its letter.
+        // A combining mark stays with its letter.
         let is_mark = piece.chars().all(|c| c.width() == Some(0));
         match spans.last_mut() {
             Some(last) if is_mark || was_match == is_match => last.content.to_mut().push_str(&piece),
             _ => {
-                spans.push(span(piece, if is_match { pen.theme.matched() } else { Style::new() }));
+                spans.push(span(
+                    piece,
+                    if is_match {
+                        painter.theme.matched()
+                    } else {
+                        Style::new()
+                    },
+                ));
                 was_match = is_match;
             }
         }

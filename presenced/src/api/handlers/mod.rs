@@ -1,15 +1,15 @@
 //! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
-mod custom_status;
-mod end_sessions;
 mod explain;
-mod forget_user;
+mod forget;
+mod get_custom_status;
+mod get_record;
 mod health;
+mod kick;
 mod list_present;
 mod put_report;
 mod query_records;
-mod record;
-mod scrape;
+mod scrape_metrics;
 mod set_custom_status;
 mod stats;
 
@@ -18,16 +18,16 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
-pub(super) use custom_status::custom_status;
-pub(super) use end_sessions::end_sessions;
 pub(super) use explain::explain;
-pub(super) use forget_user::forget_user;
+pub(super) use forget::forget;
+pub(super) use get_custom_status::get_custom_status;
+pub(super) use get_record::get_record;
 pub(super) use health::{health, ready};
+pub(super) use kick::kick;
 pub(super) use list_present::list_present;
 pub(super) use put_report::put_report;
 pub(super) use query_records::query_records;
-pub(super) use record::record;
-pub(super) use scrape::scrape;
+pub(super) use scrape_metrics::scrape_metrics;
 pub(super) use set_custom_status::set_custom_status;
 pub(super) use stats::stats;
 

@@ -68,7 +68,7 @@ fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {
 #[cfg(test)]
 mod tests {
     use presence::Status;
-    use presence::wire::code::Code;
+    use presence::wire::error_code::Code;
 
     use super::*;
 
@@ -126,6 +126,12 @@ mod tests {
         ] {
             assert_eq!(parse(body.as_bytes()).unwrap_err().code, Code::InvalidValue, "{body}");
         }
-        assert_eq!(parse(b"[\"IDLE\"]").unwrap_err().code, Code::InvalidJson);
+        for body in [
+            r#"["IDLE"]"#,
+            r#"["IDLE",true,"a",5]"#,
+            r#"{"status":"IDLE","ttlSeconds":1e400}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err().code, Code::InvalidJson, "{body}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use presence::UserId;
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::record::Viewer;
 use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use serde::Deserialize;

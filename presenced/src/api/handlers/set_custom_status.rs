@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::wire::record::Viewer;
 use presence::{Actor, CustomStatus};
 use serde::Deserialize;

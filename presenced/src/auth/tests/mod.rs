@@ -1,15 +1,15 @@
 //! Authentication, in tables.
 
+mod allowed_origins;
 mod callers;
 mod keys;
-mod pages;
 mod proxies;
 mod tokens;
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use presence::wire::code::Code;
+use presence::wire::error_code::Code;
 use presence::{UserId, Wall};
 
 use super::fixture::options;

@@ -18,8 +18,8 @@ use crate::connection::user_pin::UserRef;
 
 /// The longest the loop sleeps; well below the second after which it counts as stalled.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
-/// An entry of the wheel stays until it comes up, even if its user is long gone: reports may hold for a day, and many end
-/// long before that. A deadline further away than this is looked at again in between.
+/// An entry of the wheel stays until it is due, even if its user has left memory: reports may hold for a day, and many end
+/// long before that. A deadline further away than this gets an intermediate entry.
 const ARM_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// Whose deadline it is.
@@ -60,8 +60,8 @@ impl Deadlines {
         })
     }
 
-    /// Arms the wheel for the next deadline of a user. A later one than it is armed for needs nothing: the earlier one comes
-    /// up, changes nothing, and arms the wheel again.
+    /// Arms the wheel for the next deadline of a user. A later one than it is armed for needs no entry: the earlier one
+    /// changes nothing and arms the wheel again.
     pub(super) fn arm_user(&self, entry: &mut LockedEntry<'_>, now: Mono) {
         let Some(next) = entry.state.next_deadline() else {
             return;

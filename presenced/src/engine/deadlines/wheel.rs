@@ -3,7 +3,7 @@
 
 use presence::Mono;
 
-/// How finely deadlines are told apart, in milliseconds.
+/// The resolution of deadlines, in milliseconds.
 pub(crate) const TICK_MILLIS: u64 = 16;
 /// Slots of the wheel: a minute's worth. Deadlines further away pass by once a turn.
 const SLOTS: usize = 4096;
@@ -19,7 +19,7 @@ pub(crate) struct Wheel<T> {
 }
 
 impl<T> Wheel<T> {
-    /// An empty wheel that stands at `now`.
+    /// An empty wheel whose time is `now`.
     pub(crate) fn new(now: Mono) -> Self {
         let slots = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         Self {
@@ -55,7 +55,7 @@ impl<T> Wheel<T> {
         due
     }
 
-    /// When to look again: no later than the first slot that holds something comes up.
+    /// The time of the first occupied slot, at the latest when its deadlines are due.
     pub(crate) fn next_due(&self) -> Option<Mono> {
         (0..SLOTS as u64)
             .map(|ahead| self.next_tick + ahead)

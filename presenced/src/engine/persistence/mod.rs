@@ -1,4 +1,4 @@
-//! Persistence: what of the users is not on disk yet, and what must be read again. Statuses and times are written behind
+//! Persistence: which users are not on disk as they are in memory, and which must be read again. Statuses and times are written behind
 //! ([`write_behind`]); durable changes are written by their use cases, and end here if their outcome is unknown
 //! ([`retries`]).
 
@@ -27,13 +27,13 @@ enum OnDisk {
     WritingBehind,
 }
 
-/// What the persistence knows of one user.
+/// The persistence's note about one user.
 #[derive(Debug)]
 pub(super) struct DiskState {
     on_disk: OnDisk,
     /// When last seen should be written again while nothing else is.
     times_due: Wall,
-    /// Whether a connection or a grace period was there when this was last noted; the disk must know.
+    /// Whether the user had a connection or a grace period at the last change; the row on disk has it as well.
     is_connected: bool,
 }
 
@@ -77,7 +77,7 @@ impl DiskState {
     }
 }
 
-/// What is not on disk yet, and what must be read again.
+/// The store, and what waits to be written to it or to be read from it again.
 pub(super) struct Persistence {
     pub(super) store: Store,
     pub(super) write_behind: WriteBehind,
@@ -97,7 +97,7 @@ impl Persistence {
         }
     }
 
-    /// Something happened to the user. It is written soon if others may know of it, or if a connection came or went.
+    /// Queues the user's row if a change was published, or if the first connection began or the last one ended.
     pub(super) fn note_change(&self, entry: &mut LockedEntry<'_>, is_published: bool) {
         let is_connected = entry.state.is_connected();
         let has_turned = std::mem::replace(&mut entry.disk.is_connected, is_connected) != is_connected;
@@ -106,7 +106,7 @@ impl Persistence {
         }
     }
 
-    /// The user's times moved: they are written at most once a minute while nothing else is.
+    /// The user's times moved: they are written at most once a minute while nothing else of the user is.
     pub(super) fn note_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
         if entry.disk.times_due <= now.wall {
             self.defer_times(entry, now, conn);
@@ -119,7 +119,7 @@ impl Persistence {
         entry.disk.times_due = now.wall.after(write_behind::times_delay(conn.id()));
     }
 
-    /// Reports whose time was up are taken off the disk.
+    /// Queues the removal of expired reports from the disk.
     pub(super) fn expire_reports(&self, entry: &LockedEntry<'_>, expired: Vec<ExpiredSource>) {
         let of_user = |expired: ExpiredSource| ExpiredReport {
             user: entry.user().clone(),

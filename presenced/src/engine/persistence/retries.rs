@@ -34,7 +34,7 @@ impl PendingLoads {
         self.0.lock().pop_front();
     }
 
-    /// The first one failed again: if it fails alone, it keeps nobody else waiting.
+    /// The first one failed again. It goes last, so that one failing user does not block the others.
     pub(in crate::engine) fn postpone(&self) {
         let mut users = self.0.lock();
         if !users.is_empty() {
@@ -47,11 +47,11 @@ impl PendingLoads {
     }
 }
 
-/// Users with a durable write that may be done or not, in the order in which that is found out.
+/// Users with a durable write that may be done or not, in the order in which they are settled.
 #[derive(Default)]
 pub(in crate::engine) struct UnknownOutcomes {
     writes: Mutex<VecDeque<(UserPin, UnknownOutcome)>>,
-    /// Whether it was ever begun to find out.
+    /// Whether settling ever began.
     #[cfg(test)]
     was_begun: std::sync::atomic::AtomicBool,
 }
@@ -70,7 +70,7 @@ impl UnknownOutcomes {
         self.writes.lock().pop_front();
     }
 
-    /// The first one could not be found out: if it fails alone, it keeps nobody else waiting.
+    /// The outcome of the first one is still unknown. It goes last, so that one failing user does not block the others.
     pub(in crate::engine) fn postpone(&self) {
         let mut writes = self.writes.lock();
         if !writes.is_empty() {
@@ -78,12 +78,12 @@ impl UnknownOutcomes {
         }
     }
 
-    /// Whether the disk may know something of the user that is not in memory.
+    /// Whether the disk may have a write of the user that is not in memory.
     pub(in crate::engine) fn concerns(&self, user: &UserPin) -> bool {
         self.writes.lock().iter().any(|(one, _)| one == user)
     }
 
-    /// It is being found out from now on.
+    /// Settling begins.
     #[cfg(test)]
     pub(in crate::engine) fn begin(&self) {
         self.was_begun.store(true, std::sync::atomic::Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Statuses and times are written behind, in batches: what is not yet on disk is a set of users, and each is written as it
-//! is when its turn comes. A write that fails is tried again; custom statuses and reports do not go through here.
+//! Statuses and times are written behind, in batches: the queue is a set of users, and each user's row is made when its
+//! batch is written. A write that fails is retried; custom statuses and reports do not go through here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +26,7 @@ const BATCH_MAX_USERS: usize = 4096;
 /// Last seen of a present user is written at most this often while nothing else is; the ping interval comes on top of the
 /// jitter, so that a crash loses less than a minute.
 const TIMES_EVERY: Duration = Duration::from_secs(45);
-/// How much later times may be written, so that users who came together do not write together.
+/// Jitter of [`TIMES_EVERY`], so that users who connected together are not written together.
 const TIMES_JITTER_MILLIS: u64 = 14_000;
 
 /// When last seen should be written next: spread by the session, so that no randomness is needed.
@@ -53,7 +53,7 @@ impl WriteBehind {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// The loop ends once the batch under way is answered: nobody would take note of an answer that comes later.
+    /// The loop ends once the store has answered the batch under way: a later answer would be lost.
     pub(in crate::engine) fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         self.soon.notify_one();
@@ -147,8 +147,7 @@ impl Persistence {
     }
 }
 
-/// The row to write. None for a profile that was made up without the store, which is never written back, and for a user
-/// that was removed, who has no row.
+/// The row to write. None for a fallback profile, which is never written back, and for a removed user, which has no row.
 fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusRow> {
     entry.disk.on_disk = OnDisk::Writing;
     let profile = entry.state.profile();

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_that_changed_twice_is_told_once_and_as_it_is_now() {
+    fn a_user_that_changed_twice_is_listed_once_with_the_latest() {
         let changes = Changes::new(7);
         let start = changes.last();
         changes.push(Mono::from_millis(1), &user("ann"), None);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_another_life_or_of_the_future_or_zero_does_not_resume() {
+    fn foreign_future_and_zero_cursors_do_not_resume() {
         let changes = Changes::new(7);
         changes.push(Mono::from_millis(1), &user("ann"), None);
         assert_eq!(changes.resume(changes.cursor(changes.last())), Some(changes.last()));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_an_hour_or_beyond_the_bound_is_not_remembered() {
+    fn changes_older_than_an_hour_or_beyond_the_bound_are_dropped() {
         let changes = Changes::new(7);
         let early = changes.push(Mono::from_millis(0), &user("ann"), None);
         let later = Mono::from_millis(0).after(REMEMBERED_FOR + Duration::from_millis(1));

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::server::frame::{self as message, SnapshotHeader};
+use presence::wire::server_message::frame::{self as message, SnapshotHeader};
 use presence::{UserId, Wall};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
@@ -49,7 +49,7 @@ impl<'a> Delivery<'a> {
         }
         let lag = engine.clock.elapsed().saturating_sub(since);
         engine.metrics.delivery_seconds.observe(lag.as_secs_f64());
-        engine.rates.delivered(lag);
+        engine.throughput.delivered(lag);
     }
 
     /// One frame for one connection; it goes to the end of the queue if more is to be sent.
@@ -63,7 +63,7 @@ impl<'a> Delivery<'a> {
             Some(_) => self.snapshot_frame(conn, turn, &mut updates, &mut result),
             None => self.event_frame(conn, turn, &mut updates, &mut result),
         };
-        self.engine.rates.records_delivered(updates.len() as u64);
+        self.engine.throughput.records_delivered(updates.len() as u64);
         self.engine.metrics.deliveries.inc_by(updates.len() as u64);
         let conflated = conn.finish_turn(frame.bytes(), result, updates.told());
         self.engine.metrics.conflated.inc_by(conflated);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use presence::wire::record::{Removed, Update, Viewer};
-use presence::wire::server::frame as message;
+use presence::wire::server_message::frame as message;
 use presence::{Cursor, Revision, UserId, Wall};
 
 use crate::cluster::Cluster;

@@ -1,9 +1,10 @@
-//! The publisher: the node's order of changes, who observes everyone, and the fan-out of a change to the outboxes of its
-//! watchers. Sending what lies in the outboxes is the delivery's ([`delivery`]).
+//! The publisher: the node's order of changes, the observers, and the fan-out of a change to the outboxes of its audience.
+//! Sending from the outboxes is the delivery's task ([`delivery`]).
 
 pub(super) mod changes;
 pub(super) mod delivery;
 mod encode;
+mod fan_out;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +14,12 @@ use presence::{Audience, Cursor, Now, Revision};
 
 use self::changes::{Changes, Since};
 use super::metrics::EngineMetrics;
-use super::rates::Rates;
+use super::throughput::Throughput;
 use super::users::{LockedEntry, SHARDS};
 use crate::connection::Connection;
 use crate::connection::ready::Ready;
 
-/// What the publisher knows of one user.
+/// The publisher's note about one user.
 #[derive(Debug)]
 pub(super) struct Publication {
     /// The number of the user's last change; or of the node's last change when the user was loaded.
@@ -47,23 +48,28 @@ pub(super) struct Publisher {
     /// The connections that watch everyone.
     observers: RwLock<Vec<Arc<Connection>>>,
     ready: Arc<Ready>,
-    rates: Arc<Rates>,
+    throughput: Arc<Throughput>,
     metrics: Arc<EngineMetrics>,
 }
 
 impl Publisher {
-    pub(super) fn new(incarnation: u64, ready: Arc<Ready>, rates: Arc<Rates>, metrics: Arc<EngineMetrics>) -> Self {
+    pub(super) fn new(
+        incarnation: u64,
+        ready: Arc<Ready>,
+        throughput: Arc<Throughput>,
+        metrics: Arc<EngineMetrics>,
+    ) -> Self {
         Self {
             changes: Changes::new(incarnation),
             publishing: (0..SHARDS).map(|_| AtomicU64::new(u64::MAX)).collect(),
             observers: RwLock::default(),
             ready,
-            rates,
+            throughput,
             metrics,
         }
     }
 
-    /// The note for a user that comes into memory now.
+    /// The note for a user that is loaded now.
     pub(super) fn loaded(&self) -> Publication {
         Publication {
             number: self.changes.last(),
@@ -121,32 +127,5 @@ impl Publisher {
         let mut observers = self.observers.write();
         let index = observers.iter().position(|one| one.id() == conn.id());
         index.map(|index| observers.swap_remove(index)).is_some()
-    }
-
-    fn fan_out(&self, entry: &mut LockedEntry<'_>, now: Now, audience: Audience) {
-        let publishing = &self.publishing[entry.at().shard()];
-        publishing.store(self.changes.last() + 1, Ordering::SeqCst);
-        entry.publication.number = self.changes.push(now.mono, entry.user(), entry.publication.removed_at);
-        let conflated = self.mark_dirty(entry, audience);
-        publishing.store(u64::MAX, Ordering::SeqCst);
-        self.rates.changed();
-        self.metrics.conflated.inc_by(conflated);
-    }
-
-    /// How many marks met an earlier one.
-    fn mark_dirty(&self, entry: &LockedEntry<'_>, audience: Audience) -> u64 {
-        let (at, number) = (entry.at(), entry.publication.number);
-        let mut ready = Vec::new();
-        let mut conflated = 0;
-        let mut mark = |conn: &Arc<Connection>| {
-            conflated += u64::from(conn.mark_dirty(|| entry.pin(), at, number, &mut ready));
-        };
-        entry.connections().iter().for_each(&mut mark);
-        let is_public = audience == Audience::Everyone;
-        let watchers = entry.watchers().filter(|watcher| is_public || watcher.user().is_none());
-        watchers.for_each(&mut mark);
-        self.observers.read().iter().for_each(&mut mark);
-        self.ready.extend(&mut ready);
-        conflated
     }
 }

@@ -7,7 +7,7 @@ use presence::{Actor, CustomStatus, EndReason, Revision, Status, UserId};
 use super::fixture::{Fixture, id, statuses, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_is_told_every_user_it_names_in_order_and_then_each_change() {
+async fn a_watcher_gets_each_named_user_in_order_then_each_change() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let mut watcher = fixture.connect("watcher").await;
@@ -24,7 +24,7 @@ async fn a_watcher_is_told_every_user_it_names_in_order_and_then_each_change() {
         ("ann".to_owned(), Some(Status::Online)),
     ];
     assert_eq!(statuses(&users), expected);
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let (users, _) = watcher.event().await;
     assert_eq!(statuses(&users), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
     let _never = fixture.connect("never").await;
@@ -33,7 +33,7 @@ async fn a_watcher_is_told_every_user_it_names_in_order_and_then_each_change() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_made_while_offline_is_told_to_observers_and_to_nobody_else() {
+async fn a_custom_status_set_while_offline_reaches_observers_only() {
     let fixture = Fixture::new().await;
     let mut watcher = fixture.connect("watcher").await;
     fixture
@@ -49,7 +49,7 @@ async fn a_choice_made_while_offline_is_told_to_observers_and_to_nobody_else() {
         .await
         .expect("a watch");
     observer.snapshot().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let (users, _) = observer.event().await;
     let [Update::Record(record)] = users.as_slice() else {
         panic!("{users:?}")
@@ -68,7 +68,7 @@ async fn a_choice_made_while_offline_is_told_to_observers_and_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
+async fn a_watch_during_changes_misses_none() {
     let fixture = Fixture::new().await;
     let names: Vec<UserId> = (0..200).map(|number| user(&format!("user-{number}"))).collect();
     let mut watcher = fixture.connect("watcher").await;
@@ -86,7 +86,7 @@ async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
                     engine
                         .set_custom_status(name, custom, Actor::User, Viewer::Own)
                         .await
-                        .expect("a choice");
+                        .expect("a custom status");
                 }
             }
         })
@@ -114,7 +114,7 @@ async fn every_change_reaches_a_watcher_that_subscribes_while_they_happen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
+async fn a_cursor_resumes_with_the_changes_since_and_nothing_else() {
     let fixture = Fixture::new().await;
     let _people = [
         fixture.connect("ann").await,
@@ -130,7 +130,7 @@ async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
         .expect("a watch");
     let (_, _, cursor) = first.snapshot().await;
     first.end(&fixture, EndReason::Lost);
-    fixture.choose("bob", CustomStatus::Idle).await;
+    fixture.set_status("bob", CustomStatus::Idle).await;
     let mut second = fixture.connect("second").await;
     fixture
         .engine
@@ -162,7 +162,7 @@ async fn a_cursor_resumes_with_what_changed_since_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_that_resumes_learns_that_a_user_it_knew_was_forgotten() {
+async fn a_resuming_watcher_learns_of_a_forgotten_user() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let mut first = fixture.connect("first").await;
@@ -200,7 +200,7 @@ async fn a_watcher_that_resumes_learns_that_a_user_it_knew_was_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_observer_that_resumes_learns_who_left_and_who_was_forgotten() {
+async fn a_resuming_observer_learns_of_departures_and_removals() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let _bob = fixture.connect("bob").await;
@@ -228,7 +228,7 @@ async fn an_observer_that_resumes_learns_who_left_and_who_was_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_of_everyone_comes_in_frames_and_misses_nobody() {
+async fn a_snapshot_of_everyone_spans_frames_and_misses_no_user() {
     let fixture = Fixture::new().await;
     for number in 0..1500 {
         let report = presence::ReportInput {
@@ -272,7 +272,7 @@ async fn a_watch_over_the_limit_adds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
+async fn a_snapshots_cursor_does_not_cover_changes_not_yet_sent() {
     let fixture = Fixture::new().await;
     let _people = [fixture.connect("ann").await, fixture.connect("bob").await];
     let mut watcher = fixture.connect("watcher").await;
@@ -293,7 +293,7 @@ async fn the_cursor_of_a_snapshot_claims_nothing_that_is_still_owed() {
             is_quiet
         })
         .await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     fixture
         .engine
         .watch(&watcher.conn, None, vec![user("bob")], None)

@@ -5,10 +5,10 @@ use presence::{CustomStatus, EndReason, ReportInput, Source, Status};
 use super::fixture::{DEADLINE, Fixture, Settings, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
+async fn a_connected_user_is_in_grace_after_a_restart() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let gone = fixture.connect("gone").await;
     gone.end(&fixture, EndReason::Closed);
     let before = fixture
@@ -34,10 +34,10 @@ async fn who_was_connected_is_in_grace_after_a_restart_and_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_nobody_needs_leaves_the_memory_and_comes_back_as_it_was() {
+async fn an_unneeded_user_leaves_memory_and_reloads_unchanged() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     ann.end(&fixture, EndReason::Closed);
     let left = fixture
         .engine
@@ -57,11 +57,11 @@ async fn a_user_nobody_needs_leaves_the_memory_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forgotten_user_is_never_seen_and_starts_anew_with_a_higher_revision() {
+async fn a_forgotten_user_starts_over_with_a_higher_revision() {
     let fixture = Fixture::new().await;
     let viewer = presence::wire::record::Viewer::Internal;
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let before = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
     assert_eq!(fixture.engine.forget(&user("ann")).await, Ok(1));
     let forgotten = fixture.engine.record(&user("ann"), viewer).await.expect("a record");
@@ -82,7 +82,7 @@ async fn a_forgotten_user_is_never_seen_and_starts_anew_with_a_higher_revision()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_outlives_a_restart_and_ends_when_its_time_is_up() {
+async fn a_report_outlives_a_restart_and_ends_at_its_deadline() {
     let fixture = Fixture::new().await;
     let report = |ttl| ReportInput {
         source: Source::default(),
@@ -133,11 +133,11 @@ async fn a_lost_connection_is_in_grace_and_then_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_after_being_forgotten_is_kept() {
+async fn a_custom_status_set_after_a_forget_is_kept() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     fixture.engine.forget(&user("ann")).await.expect("forgotten");
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let fixture = fixture.restart().await;
     assert_eq!(
         fixture.engine.custom_status(&user("ann")).await,
@@ -146,7 +146,7 @@ async fn a_choice_after_being_forgotten_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_owed_to_the_disk_is_written_before_the_end() {
+async fn pending_writes_are_done_before_a_stop() {
     let fixture = Fixture::new().await;
     fixture.stop_writing();
     let ann = fixture.connect("ann").await;
@@ -161,7 +161,7 @@ async fn what_is_owed_to_the_disk_is_written_before_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
+async fn a_grace_period_is_not_ended_by_a_connect_or_a_clean_close() {
     let fixture = Fixture::with(Settings {
         grace: 2 * DEADLINE,
         ..Settings::default()
@@ -186,14 +186,14 @@ async fn a_grace_is_ended_neither_by_who_comes_nor_by_who_leaves_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_made_after_the_clock_was_set_back_is_kept() {
+async fn a_custom_status_set_after_the_clock_went_back_is_kept() {
     let fixture = Fixture::new().await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let dir = fixture.stop().await;
     let changed = Fixture::database(&dir).execute("UPDATE profile SET custom_set_at = custom_set_at + 3600000", []);
     assert_eq!(changed, Ok(1));
     let fixture = Fixture::on(dir).await;
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let fixture = fixture.restart().await;
     assert_eq!(
         fixture.engine.custom_status(&user("ann")).await,
@@ -202,7 +202,7 @@ async fn a_choice_made_after_the_clock_was_set_back_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_idle_is_idle_in_grace_after_a_restart() {
+async fn an_idle_user_is_idle_in_grace_after_a_restart() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.engine.activity(&ann.conn).expect("a session");
@@ -214,7 +214,7 @@ async fn who_was_idle_is_idle_in_grace_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_ends_once_and_takes_its_watches_along() {
+async fn a_connection_ends_once_and_with_it_its_watches() {
     let fixture = Fixture::new().await;
     let (ann, _other) = (fixture.connect("ann").await, fixture.connect("bob").await);
     let watched = fixture.engine.watch(&ann.conn, None, vec![user("bob")], None).await;
@@ -231,20 +231,20 @@ async fn a_connection_ends_once_and_takes_its_watches_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_daemon_says_so_on_disk_every_second() {
+async fn a_heartbeat_is_written_every_second() {
     let fixture = Fixture::new().await;
-    let mark = || {
+    let heartbeat = || {
         let wall = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
         Fixture::database(fixture.dir()).query_row("SELECT wall FROM heartbeat", [], wall)
     };
-    let first = mark().expect("a mark");
+    let first = heartbeat().expect("a heartbeat");
     fixture
-        .until("the mark moves", |_| mark().is_ok_and(|wall| wall > first))
+        .until("the heartbeat moves", |_| heartbeat().is_ok_and(|wall| wall > first))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_restart_grace_counts_from_the_start_and_not_from_the_end_before() {
+async fn the_restart_grace_counts_from_the_start_not_from_the_stop() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let dir = fixture.stop().await;
@@ -279,14 +279,14 @@ async fn reports_end_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_changes_while_it_is_written_is_written_again() {
+async fn a_user_that_changes_while_being_written_is_written_again() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
     let held = fixture.store.hold_commits();
     fixture.engine.away(&ann.conn).expect("a session");
     fixture
-        .until("her status is being written", |engine| {
+        .until("the status is being written", |engine| {
             let entry = engine.users.find(&user("ann"));
             entry.is_some_and(|entry| entry.disk.is_writing())
         })
@@ -299,7 +299,7 @@ async fn what_changes_while_it_is_written_is_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grace_and_reports_take_no_connections_place() {
+async fn grace_periods_and_reports_do_not_count_as_connections() {
     let fixture = Fixture::with(Settings {
         grace: 2 * DEADLINE,
         ..Settings::default()
@@ -322,7 +322,7 @@ async fn a_grace_and_reports_take_no_connections_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stored_times_of_the_future_are_taken_as_now() {
+async fn stored_times_in_the_future_are_clamped_to_now() {
     let fixture = Fixture::new().await;
     fixture.connect("ann").await.end(&fixture, EndReason::Closed);
     let dir = fixture.stop().await;
@@ -338,7 +338,7 @@ async fn stored_times_of_the_future_are_taken_as_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_the_daemon_is_nobodys_doing() {
+async fn a_drain_moves_no_last_active() {
     let fixture = Fixture::new().await;
     let viewer = presence::wire::record::Viewer::Public;
     let ann = fixture.connect("ann").await;

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::client::{ClientMessage, Envelope, MessageId};
+use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
 use presence::wire::record::{Update, Viewer};
 use presence::wire::rest::Counts;
-use presence::wire::server::ServerMessage;
-use presence::{Actor, Cursor, CustomStatus, EndReason, Rate, Status, UserId};
+use presence::{Actor, CustomStatus, EndReason, Rate, Status, UserId};
 use prometheus_client::registry::Registry;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::client::Client;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
-use crate::connection::Connection;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::lifecycle::Running;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
@@ -59,7 +56,7 @@ pub(super) fn id(text: &str) -> Option<MessageId> {
     envelope.id
 }
 
-fn engine_options(grace: Duration) -> EngineOptions {
+pub(super) fn engine_options(grace: Duration) -> EngineOptions {
     EngineOptions {
         timers: presence::Timers {
             grace,
@@ -198,9 +195,8 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let (ceiling, clean) = startup
-            .latest_heartbeat()
-            .map_or((0, true), |mark| (mark.ceiling, mark.clean));
+        let last = startup.latest_heartbeat();
+        let (ceiling, clean) = last.map_or((0, true), |last| (last.ceiling, last.clean));
         let engine = Engine::new(EngineParts {
             options: engine_options(settings.grace),
             clock: Arc::new(Clock::new()),
@@ -208,10 +204,7 @@ impl Fixture {
             cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine
-            .start(startup.latest_heartbeat(), startup.present)
-            .await
-            .expect("a running engine");
+        let running = engine.start(last, startup.present).await.expect("a running engine");
         Self {
             engine,
             running: Some(running),
@@ -223,7 +216,7 @@ impl Fixture {
 
     /// A connection of a user, greeted.
     pub(super) async fn connect(&self, name: &str) -> Client {
-        let client = self.client(Some(user(name))).await;
+        let client = Client::of(self, Some(user(name))).await;
         let id = user(name);
         let connecting = tokio::time::timeout(DEADLINE, self.engine.connect(&id, &client.conn));
         let record = connecting.await.expect("in time").expect("not too many sessions");
@@ -234,7 +227,7 @@ impl Fixture {
 
     /// The same, unless the user has too many.
     pub(super) async fn try_connect(&self, name: &str) -> Option<Client> {
-        let client = self.client(Some(user(name))).await;
+        let client = Client::of(self, Some(user(name))).await;
         let id = user(name);
         if self.engine.connect(&id, &client.conn).await.is_err() {
             client.end(self, EndReason::Lost);
@@ -245,19 +238,19 @@ impl Fixture {
     }
 
     pub(super) async fn observe(&self) -> Client {
-        let client = self.client(None).await;
+        let client = Client::of(self, None).await;
         self.engine.connect_observer();
         client.conn.send_greeting(r#"{"type":"pong"}"#);
         client
     }
 
-    pub(super) async fn choose(&self, name: &str, custom: CustomStatus) {
-        let chosen = self
+    pub(super) async fn set_status(&self, name: &str, custom: CustomStatus) {
+        let set = self
             .engine
             .set_custom_status(&user(name), custom, Actor::User, Viewer::Own)
             .await
-            .expect("a choice");
-        assert_eq!(chosen.custom_status, Some(custom));
+            .expect("a custom status");
+        assert_eq!(set.custom_status, Some(custom));
     }
 
     pub(super) async fn status(&self, name: &str) -> Status {
@@ -282,117 +275,6 @@ impl Fixture {
         tokio::time::timeout(DEADLINE, waiting)
             .await
             .unwrap_or_else(|_| panic!("not in time: {what}"));
-    }
-
-    async fn client(&self, user: Option<UserId>) -> Client {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-        let peer = TcpStream::connect(listener.local_addr().expect("an address"))
-            .await
-            .expect("a socket");
-        let (socket, _) = listener.accept().await.expect("a connection");
-        let conn = Connection::new(
-            socket,
-            self.engine.new_session(),
-            user,
-            self.engine.connection_context(),
-        );
-        let attended = Arc::clone(&conn);
-        let task = tokio::spawn(async move {
-            loop {
-                attended.attend().await;
-            }
-        });
-        Client { conn, peer, task }
-    }
-}
-
-pub(super) struct Client {
-    pub(super) conn: Arc<Connection>,
-    peer: TcpStream,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Client {
-    /// The next message.
-    pub(super) async fn next(&mut self) -> ServerMessage {
-        let text = tokio::time::timeout(DEADLINE, self.read())
-            .await
-            .expect("a message in time");
-        assert!(text.len() <= 64 * 1024, "a message of {} bytes", text.len());
-        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&text)))
-    }
-
-    /// The next event's records and cursor; anything but a pong before it is a failure.
-    pub(super) async fn event(&mut self) -> (Vec<Update>, Cursor) {
-        loop {
-            match self.next().await {
-                ServerMessage::Pong { .. } => {}
-                ServerMessage::Presence { users, cursor, .. } => return (users, cursor.parse().expect("a cursor")),
-                other => panic!("no event: {other:?}"),
-            }
-        }
-    }
-
-    /// All frames of the next snapshot: its records, whether it resumed, and its last cursor.
-    pub(super) async fn snapshot(&mut self) -> (Vec<Update>, bool, Cursor) {
-        let mut all = Vec::new();
-        loop {
-            match self.next().await {
-                ServerMessage::Pong { .. } => {}
-                ServerMessage::Snapshot {
-                    users,
-                    resumed,
-                    done,
-                    cursor,
-                    ..
-                } => {
-                    all.extend(users);
-                    if done {
-                        return (all, resumed, cursor.parse().expect("a cursor"));
-                    }
-                }
-                other => panic!("no snapshot: {other:?}"),
-            }
-        }
-    }
-
-    pub(super) fn end(&self, fixture: &Fixture, end: EndReason) {
-        fixture.engine.disconnect(&self.conn, end);
-    }
-
-    /// Sends something that nobody reads yet, and waits until it has arrived.
-    pub(super) async fn say(&mut self) {
-        self.peer.write_all(b"x").await.expect("room");
-        self.conn.socket().readable().await.expect("a socket");
-    }
-
-    /// Reads it.
-    pub(super) fn read_what_was_said(&self) {
-        assert_eq!(self.conn.socket().try_read(&mut [0; 8]).expect("a byte"), 1);
-    }
-
-    /// A frame of the client was read.
-    pub(super) fn heard(&self, fixture: &Fixture) {
-        fixture.engine.heard(&self.conn);
-    }
-
-    async fn read(&mut self) -> Vec<u8> {
-        let mut head = [0; 2];
-        self.peer.read_exact(&mut head).await.expect("a frame");
-        let length = match head[1] {
-            126 => u64::from(self.peer.read_u16().await.expect("a length")),
-            127 => self.peer.read_u64().await.expect("a length"),
-            short => u64::from(short),
-        };
-        let mut payload = vec![0; usize::try_from(length).expect("a length")];
-        self.peer.read_exact(&mut payload).await.expect("a payload");
-        payload
     }
 }
 

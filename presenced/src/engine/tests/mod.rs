@@ -1,12 +1,15 @@
 //! The engine with a real store and real sockets, without HTTP: what watchers are told, in which order, and what stays in
 //! memory. The rules themselves are tested in the library.
 
+mod client;
+mod deadlines;
 mod delivery;
 mod durability;
-mod failures;
-mod figures;
 mod fixture;
-mod hammer;
-mod interleavings;
 mod races;
+mod stats;
+pub(super) mod stepped_engine;
+mod store_failures;
+mod stress;
 mod times;
+mod unknown_outcomes;

@@ -6,7 +6,8 @@ use parking_lot::MutexGuard;
 use presence::wire::record::{Update, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Status, UserId};
 
-use super::fixture::{Client, Fixture, statuses, user};
+use super::client::Client;
+use super::fixture::{Fixture, statuses, user};
 use crate::connection::outbox::Outbox;
 use crate::engine::users::shard_of;
 use crate::engine::{Engine, EngineError};
@@ -38,7 +39,7 @@ async fn watch(fixture: &Fixture, client: &Client, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
+async fn a_user_forgotten_during_a_batch_is_delivered_as_removed() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
@@ -55,7 +56,7 @@ async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
         })
         .await;
     gather(&[&first, &between, &second]);
-    fixture.choose("ann", CustomStatus::DoNotDisturb).await;
+    fixture.set_status("ann", CustomStatus::DoNotDisturb).await;
     let stopped = deliver(&fixture, &first, &between, &second);
     let (told, _) = first.event().await;
     assert_eq!(statuses(&told), [("ann".to_owned(), Some(Status::DoNotDisturb))]);
@@ -66,7 +67,7 @@ async fn a_user_forgotten_in_the_middle_of_a_batch_is_told_as_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told_as_itself() {
+async fn a_reused_slot_is_delivered_as_its_new_user() {
     let fixture = Fixture::new().await;
     let (mut first, mut second) = (fixture.connect("first").await, fixture.connect("second").await);
     let between = fixture.connect("between").await;
@@ -91,7 +92,7 @@ async fn a_user_that_takes_the_place_of_another_in_the_middle_of_a_batch_is_told
 }
 
 #[tokio::test]
-async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_user_back() {
+async fn a_status_change_during_a_forget_does_not_restore_the_user() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -115,17 +116,17 @@ async fn a_status_that_changes_while_its_user_is_forgotten_does_not_bring_the_us
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_chooses_again_what_holds_is_in_grace_after_a_restart_like_everyone() {
+async fn an_unchanged_custom_status_does_not_hide_connected_on_disk() {
     let fixture = Fixture::new().await;
     fixture.stop_writing();
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Online).await;
+    fixture.set_status("ann", CustomStatus::Online).await;
     let fixture = fixture.restart().await;
     assert_eq!(fixture.status("ann").await, Status::Online);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_the_start() {
+async fn an_observer_resuming_on_a_failing_store_gets_a_full_snapshot() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let _bob = fixture.connect("bob").await;
@@ -151,9 +152,9 @@ async fn an_observer_that_resumes_while_the_store_fails_is_told_everyone_from_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
+async fn an_unreadable_row_keeps_no_other_user_degraded() {
     let fixture = Fixture::new().await;
-    fixture.choose("bad", CustomStatus::Idle).await;
+    fixture.set_status("bad", CustomStatus::Idle).await;
     fixture.written().await;
     Fixture::database(fixture.dir())
         .execute_batch("UPDATE profile SET revision = -1 WHERE user_id = 'bad'")
@@ -166,7 +167,7 @@ async fn a_row_that_cant_be_read_keeps_nobody_else_degraded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_the_end() {
+async fn a_custom_status_with_unknown_outcome_is_shown_once_stored() {
     let fixture = Fixture::impatient().await;
     let _ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -178,7 +179,7 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
     // Whoever waited to be read again before bob has been by the time bob is.
     fixture
-        .until("the choice is looked after", |engine| {
+        .until("settling begins", |engine| {
             engine.persistence.unknown_outcomes.was_begun()
         })
         .await;
@@ -189,12 +190,14 @@ async fn a_choice_that_is_stored_long_after_its_caller_was_told_no_is_shown_in_t
     assert_eq!(fixture.counts().do_not_disturb, 0);
     drop(held);
     fixture
-        .until("the choice is shown", |engine| engine.stats().users.do_not_disturb == 1)
+        .until("the custom status is shown", |engine| {
+            engine.stats().users.do_not_disturb == 1
+        })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_that_change_all_the_time_do_not_keep_a_slow_reader_from_the_others() {
+async fn a_slow_reader_gets_every_user_despite_constant_changes() {
     const USERS: usize = 900;
     let fixture = Fixture::new().await;
     let names: Vec<UserId> = (0..USERS).map(|number| user(&format!("{number:0>100}"))).collect();

@@ -5,7 +5,8 @@ use std::time::Duration;
 use presence::wire::record::{Record, Viewer};
 use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
 
-use super::fixture::{Client, Fixture, user};
+use super::client::Client;
+use super::fixture::{Fixture, user};
 use crate::connection::close_reason::CloseReason;
 
 async fn record(fixture: &Fixture, name: &str) -> Record {
@@ -18,7 +19,7 @@ fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
+async fn a_lost_connections_last_seen_is_its_last_frame() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let came = record(&fixture, "ann").await;
@@ -31,7 +32,7 @@ async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
     ann.end(&fixture, EndReason::Lost);
     let lost = record(&fixture, "ann").await;
     assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
-    assert_eq!(lost.last_active, heard.last_seen, "it never spoke of activity");
+    assert_eq!(lost.last_active, heard.last_seen, "it never reported activity");
     fixture
         .until("the grace ends", |engine| engine.stats().users.total() == 0)
         .await;
@@ -39,7 +40,7 @@ async fn a_lost_connection_was_last_seen_when_it_was_last_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_servers_end_of_a_connection_is_no_activity() {
+async fn a_close_by_the_server_moves_no_last_active() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.engine.activity(&ann.conn).expect("a session");
@@ -52,14 +53,14 @@ async fn the_servers_end_of_a_connection_is_no_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operators_choice_moves_no_time() {
+async fn an_operators_custom_status_moves_no_time() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
-    fixture.choose("ann", CustomStatus::Idle).await;
+    fixture.set_status("ann", CustomStatus::Idle).await;
     let before = record(&fixture, "ann").await;
-    assert!(before.last_active.is_some(), "the own choice is activity");
+    assert!(before.last_active.is_some(), "setting one is activity");
     fixture.a_moment().await;
-    let chosen = fixture
+    let set = fixture
         .engine
         .set_custom_status(
             &user("ann"),
@@ -68,13 +69,13 @@ async fn an_operators_choice_moves_no_time() {
             Viewer::Internal,
         )
         .await
-        .expect("a choice");
-    assert_eq!(chosen.status, Status::DoNotDisturb);
-    assert_eq!(times(&chosen), times(&before));
+        .expect("a custom status");
+    assert_eq!(set.status, Status::DoNotDisturb);
+    assert_eq!(times(&set), times(&before));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kick_is_nobodys_activity() {
+async fn a_kick_moves_no_time() {
     let fixture = Fixture::new().await;
     let _ann = fixture.connect("ann").await;
     let report = ReportInput {
@@ -96,7 +97,7 @@ async fn a_kick_is_nobodys_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
+async fn last_seen_of_a_present_user_is_written_once_a_minute() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     fixture.written().await;
@@ -119,29 +120,29 @@ async fn last_seen_of_who_stays_is_written_once_a_minute_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_that_no_event_follows_are_written_all_the_same() {
+async fn times_without_an_event_are_written_too() {
     let fixture = Fixture::new().await;
     let (_stays, leaves) = (fixture.connect("ann").await, fixture.connect("ann").await);
     fixture.written().await;
     fixture.a_moment().await;
     // She is ONLINE already, so nobody is told of anything.
-    fixture.choose("ann", CustomStatus::Online).await;
-    let chose = record(&fixture, "ann").await;
+    fixture.set_status("ann", CustomStatus::Online).await;
+    let after_set = record(&fixture, "ann").await;
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
-    assert_eq!((stored.last_active, stored.last_seen), times(&chose));
+    assert_eq!((stored.last_active, stored.last_seen), times(&after_set));
     fixture.a_moment().await;
     leaves.end(&fixture, EndReason::Closed);
     let left = record(&fixture, "ann").await;
-    assert!(left.last_active > chose.last_active);
-    assert_eq!((left.status, left.revision), (Status::Online, chose.revision));
+    assert!(left.last_active > after_set.last_active);
+    assert_eq!((left.status, left.revision), (Status::Online, after_set.revision));
     fixture.written().await;
     let stored = fixture.stored("ann").await.expect("a row");
     assert_eq!((stored.last_active, stored.last_seen), times(&left));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whose_answer_lies_in_the_socket_is_not_given_up() {
+async fn a_client_with_unread_bytes_is_not_timed_out() {
     let fixture = Fixture::new().await;
     let mut ann = fixture.connect("ann").await;
     let start = fixture.engine.clock.now();

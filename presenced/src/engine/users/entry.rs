@@ -1,4 +1,4 @@
-//! Everything in memory about one user: what the rules know, who is connected, who watches, and the notes that the parts
+//! Everything in memory about one user: the state of the rules, the connections, the watchers, and the notes that the parts
 //! of the engine keep about the user. Each part's note has private fields: only that part writes it.
 
 use std::hash::{Hash, Hasher};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use presence::{SessionId, UserId};
 
-use super::state::UserState;
+use super::user_state::UserState;
 use crate::connection::Connection;
 use crate::connection::user_pin::PinCount;
 use crate::engine::deadlines::ArmedUser;
@@ -43,7 +43,6 @@ impl hashbrown::Equivalent<Watcher> for SessionId {
 pub(in crate::engine) struct Entry {
     user: UserId,
     pins: Arc<PinCount>,
-    /// What the rules know of the user.
     pub(in crate::engine) state: UserState,
     /// The user's own connections.
     connections: Vec<Arc<Connection>>,

@@ -4,8 +4,10 @@
 
 mod entry;
 mod shard;
-mod state;
+#[cfg(test)]
+mod tests;
 mod user_lock;
+mod user_state;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use presence::UserId;
 use self::entry::Entry;
 pub(super) use self::shard::Evictions;
 use self::shard::Shard;
-pub(super) use self::state::{ExpiredSource, UserState};
 pub(super) use self::user_lock::{UserLock, UserLocks};
+pub(super) use self::user_state::{ExpiredSource, UserState};
 use super::publisher::Publication;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 
@@ -66,14 +68,14 @@ impl Users {
     ///
     /// # Panics
     ///
-    /// If nothing is there, which is a bug of whoever holds the reference.
+    /// If nothing is there, which is a bug of the holder of the reference.
     pub(super) fn lock_at(&self, at: UserRef) -> LockedEntry<'_> {
         let entry = self.get(at);
         assert!(entry.is_some(), "the entry of a reference in use was dropped");
         entry.unwrap_or_else(|| unreachable!())
     }
 
-    /// The entry at a place where another user, or nobody, may be by now.
+    /// The entry at a place that another user may have taken, or that may be free, by now.
     pub(super) fn get(&self, at: UserRef) -> Option<LockedEntry<'_>> {
         let shard = self.shards[at.shard()].lock();
         shard.entries.contains(at.slot()).then_some(LockedEntry { shard, at })
@@ -108,8 +110,8 @@ impl Users {
         Self::find_or_insert(self.shard_of(user), user, make)
     }
 
-    /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is busy waits for the
-    /// next call.
+    /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is locked is left
+    /// for the next call.
     pub(super) fn sweep(&self) {
         for at in self.released.take() {
             match self.shards[at.shard()].try_lock() {
@@ -173,7 +175,7 @@ pub(super) fn shard_of(user: &UserId) -> usize {
     hash(user) as usize % SHARDS
 }
 
-/// FNV-1a over the id, the same in every run. It does not withstand chosen ids, which at worst share a lock.
+/// FNV-1a over the id, the same in every run. It does not withstand hostile ids, which at worst share a lock.
 fn hash(user: &UserId) -> u64 {
     let bytes = user.as_str().bytes();
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

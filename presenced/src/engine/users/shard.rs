@@ -9,7 +9,7 @@ use slab::Slab;
 
 use super::entry::Entry;
 use super::hash;
-use super::state::UserState;
+use super::user_state::UserState;
 use crate::connection::user_pin::{PinCount, ReleasedUsers, UserRef};
 use crate::engine::publisher::Publication;
 

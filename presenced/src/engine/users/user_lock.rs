@@ -1,5 +1,5 @@
-//! The lock of a user: durable changes of one user happen one after the other. A function that makes one, or relies on
-//! nobody else making one, takes a [`UserLock`] as an argument.
+//! The lock of a user: durable changes of one user happen one after the other. A function that makes one, or that
+//! relies on no other being made, takes a [`UserLock`] as an argument.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 
 use presence::wire::record::Record;
 

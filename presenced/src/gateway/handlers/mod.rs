@@ -9,13 +9,13 @@ mod watch_all;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use presence::wire::client::{ClientMessage, Envelope, MessageId};
-use presence::wire::code::Code;
+use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
+use presence::wire::error_code::Code;
 
 use super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 /// A handler that waits for the engine. Boxed, so that connections that wait for nothing don't carry its size.
 pub(super) type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use presence::CustomStatus;
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 
 use super::super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::EngineError;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, custom: CustomStatus) {
     match gateway.engine.set_own_custom_status(conn, custom).await {

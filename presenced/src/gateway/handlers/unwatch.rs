@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::UserId;
-use presence::wire::client::MessageId;
+use presence::wire::client_message::MessageId;
 
 use super::super::{Gateway, replies};
 use crate::connection::Connection;

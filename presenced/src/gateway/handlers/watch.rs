@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use presence::wire::client::MessageId;
-use presence::wire::code::Code;
+use presence::wire::client_message::MessageId;
+use presence::wire::error_code::Code;
 use presence::{Cursor, UserId};
 
 use super::super::{Gateway, replies};
 use crate::connection::Connection;
 use crate::engine::EngineError;
-use crate::limit::Limit;
+use crate::exceeded_limit::Limit;
 
 pub(super) async fn handle(
     gateway: &Gateway,

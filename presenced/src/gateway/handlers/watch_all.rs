@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use presence::Cursor;
-use presence::wire::client::MessageId;
-use presence::wire::code::Code;
+use presence::wire::client_message::MessageId;
+use presence::wire::error_code::Code;
 
 use super::super::{Gateway, replies};
 use crate::connection::Connection;

@@ -19,9 +19,9 @@ const LOG_KEPT_BYTES: u32 = 16 * 1024 * 1024;
 pub(super) enum Beside {
     /// The write-ahead log: as much a part of the data as the database itself.
     Log,
-    /// The index of the log, made again at any start.
+    /// The index of the log, which any start can make again.
     LogIndex,
-    /// What a file without a log was before a transaction that did not end.
+    /// The pages of a file without a log from before an unfinished transaction.
     Journal,
 }
 
@@ -38,7 +38,7 @@ impl Beside {
     }
 }
 
-/// One that may write, as it is.
+/// Opens one that may write and keeps the journal mode of the file.
 pub(super) fn open_writable(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -48,7 +48,7 @@ pub(super) fn open_writable(path: &Path, busy_timeout: Duration) -> rusqlite::Re
     Ok(connection)
 }
 
-/// The one that writes.
+/// Opens the one that writes.
 pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = open_writable(path, busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -58,7 +58,7 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     Ok(connection)
 }
 
-/// One that only reads, and sees every commit.
+/// Opens one that only reads, and sees every commit.
 pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -68,8 +68,7 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     Ok(connection)
 }
 
-/// One that looks at a database that nobody has open and that has no log, and leaves no trace of having looked: it
-/// takes no locks and makes no files.
+/// Opens a database that no process has open and that has no log, without a trace: it takes no locks and makes no files.
 pub(super) fn open_unlocked(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -86,8 +85,8 @@ pub(super) fn open_unlocked(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(uri, flags)
 }
 
-/// One that looks at a database with a log and changes neither: it keeps the index of the log in memory, for which it
-/// must be alone.
+/// Opens a database with a log and changes neither: it keeps the index of the log in memory, for which no other process may
+/// have it open.
 pub(super) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -98,7 +97,7 @@ pub(super) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Closing this connection doesn't fold the log into the database, even if it is the last one.
+/// Keeps the close of this connection from folding the log into the database, even if it is the last one.
 pub(super) fn leave_log(connection: &Connection) {
     if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         tracing::error!(%error, "the database's log can't be kept from being folded in");

@@ -1,58 +1,122 @@
-//! How tests make SQLite fail or hang. Outside tests there is nothing here.
+//! Points at which tests make SQLite fail as a disk would, or hang. Outside tests they do nothing.
 
+#[cfg(test)]
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-use rusqlite::ffi::{SQLITE_BUSY, SQLITE_FULL};
+#[cfg(test)]
+use parking_lot::{Mutex, MutexGuard};
+#[cfg(test)]
+use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
+#[cfg(test)]
 use super::SqliteStore;
-use super::health::Step;
 
-/// While it lives, something of the store stands still.
+/// An operation of SQLite that tests can make fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Taking the write lock.
+    Begin,
+    Commit,
+    Checkpoint,
+    Read,
+}
+
+/// The faults that are injected now. Outside tests it is empty.
+#[derive(Debug, Default)]
+pub(super) struct FaultPoints {
+    #[cfg(test)]
+    failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+    /// While a test holds it, no read is answered.
+    #[cfg(test)]
+    pub(super) reads: Mutex<()>,
+    /// How many reads were made, answered or not.
+    #[cfg(test)]
+    pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// While a test holds it, no commit begins.
+    #[cfg(test)]
+    pub(super) commits: Mutex<()>,
+}
+
+impl FaultPoints {
+    /// Fails if a test injected a fault into this step.
+    pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if step == Step::Commit {
+            drop(self.commits.lock());
+        }
+        #[cfg(test)]
+        if let Some((failing, code)) = *self.failing.lock()
+            && failing == step
+        {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        }
+        let _ = step;
+        Ok(())
+    }
+
+    /// Called between a read and its answer.
+    pub(super) fn answer(&self) {
+        #[cfg(test)]
+        {
+            self.read_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            drop(self.reads.lock());
+        }
+    }
+
+    /// Injects a fault: this code of SQLite at each such step; none removes it.
+    #[cfg(test)]
+    pub(super) fn fail(&self, failing: Option<(Step, std::ffi::c_int)>) {
+        *self.failing.lock() = failing;
+    }
+}
+
+/// While it lives, reads or commits stand still.
+#[cfg(test)]
 #[must_use]
 pub(in crate::store) struct SqliteHold<'a> {
     _guard: MutexGuard<'a, ()>,
 }
 
+#[cfg(test)]
 impl SqliteStore {
-    /// Makes every read fail as if the file were locked, until told otherwise.
+    /// Makes every read fail as if the file were locked, until it is called with false.
     pub(in crate::store) fn fail_reads(&self, is_failing: bool) {
         self.inner
             .health
-            .seam
+            .faults
             .fail(is_failing.then_some((Step::Read, SQLITE_BUSY)));
     }
 
-    /// Makes every write fail as if the file were locked, until told otherwise.
+    /// Makes every write fail as if the file were locked, until it is called with false.
     pub(in crate::store) fn fail_writes(&self, is_failing: bool) {
         self.inner
             .health
-            .seam
+            .faults
             .fail(is_failing.then_some((Step::Begin, SQLITE_BUSY)));
     }
 
-    /// Makes every commit fail as if the disk were full, until told otherwise.
+    /// Makes every commit fail as if the disk were full, until it is called with false.
     pub(in crate::store) fn fail_commits(&self, is_failing: bool) {
         self.inner
             .health
-            .seam
+            .faults
             .fail(is_failing.then_some((Step::Commit, SQLITE_FULL)));
     }
 
     /// No read is answered while it is held.
     pub(in crate::store) fn hold_reads(&self) -> SqliteHold<'_> {
-        let _guard = self.inner.health.seam.reads.lock();
+        let _guard = self.inner.health.faults.reads.lock();
         SqliteHold { _guard }
     }
 
     /// How many reads were made, answered or not.
     pub(in crate::store) fn read_count(&self) -> u64 {
-        self.inner.health.seam.read_count.load(Ordering::SeqCst)
+        self.inner.health.faults.read_count.load(Ordering::SeqCst)
     }
 
     /// Nothing is committed while it is held.
     pub(in crate::store) fn hold_commits(&self) -> SqliteHold<'_> {
-        let _guard = self.inner.health.seam.commits.lock();
+        let _guard = self.inner.health.faults.commits.lock();
         SqliteHold { _guard }
     }
 }

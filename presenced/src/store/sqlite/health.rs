@@ -1,8 +1,8 @@
 //! What an error of SQLite means for the store, and the health that follows from it.
 //!
-//! Three kinds are told apart: a request that can't be stored (the others of its transaction can), a state that passes
-//! (a lock, a full disk) and one that doesn't (the disk lost what it had taken, the file is damaged or gone). The last seals
-//! the store: nothing is written until a restart has read the truth again.
+//! There are three kinds: a request that can't be stored (the others of its transaction can), a state that passes (a lock,
+//! a full disk) and one that doesn't (the disk lost what it had taken, the file is damaged or gone). The last seals the
+//! store: nothing is written until a restart has read what is there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rusqlite::ffi;
 
+use super::fault_injection::FaultPoints;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{StoreError, StoreHealth};
 
 impl FailureKind {
-    /// What the error means.
     pub(super) fn of(error: &rusqlite::Error) -> Self {
         let rusqlite::Error::SqliteFailure(failure, _) = error else {
             return Self::Request;
@@ -44,7 +44,7 @@ impl FailureKind {
         matches!(self, Self::Fsync | Self::Damaged | Self::Moved)
     }
 
-    /// What to do about it, for people.
+    /// What the operator can do about it.
     const fn advice(self) -> &'static str {
         match self {
             Self::Locked => "another process holds a lock on it",
@@ -58,22 +58,21 @@ impl FailureKind {
     }
 }
 
-/// Whether the store can write, shared by the writer, the readers and whoever asks.
+/// Whether the store can write, shared by the threads and the handles.
 #[derive(Debug)]
 pub(super) struct Health {
     path: PathBuf,
     schema_version: i64,
     metrics: StoreMetrics,
     state: Mutex<HealthState>,
-    /// Where tests make the disk fail.
-    pub(super) seam: Seam,
+    pub(super) faults: FaultPoints,
 }
 
 #[derive(Debug, Clone)]
 enum HealthState {
-    /// The last write went through.
+    /// The last write succeeded.
     Writable,
-    /// The last write did not, for this reason; the next may.
+    /// The last write failed for this reason; the next may succeed.
     Failing(Arc<str>),
     /// There will be no next write, for this reason.
     Sealed(Arc<str>),
@@ -86,16 +85,15 @@ impl Health {
             schema_version,
             metrics,
             state: Mutex::new(HealthState::Writable),
-            seam: Seam::default(),
+            faults: FaultPoints::default(),
         }
     }
 
-    /// The figures that go with it.
     pub(super) fn metrics(&self) -> &StoreMetrics {
         &self.metrics
     }
 
-    /// Why nothing may be written until a restart, if that is so.
+    /// The error of every write, if the store is sealed.
     pub(super) fn sealed(&self) -> Option<StoreError> {
         match &*self.state.lock() {
             HealthState::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
@@ -103,7 +101,7 @@ impl Health {
         }
     }
 
-    /// A commit went through.
+    /// A commit succeeded.
     pub(super) fn written(&self) {
         let mut state = self.state.lock();
         if let HealthState::Failing(_) = *state {
@@ -112,7 +110,7 @@ impl Health {
         }
     }
 
-    /// A transaction failed: what its requests are answered.
+    /// A transaction failed. Returns the answer to its requests.
     pub(super) fn write_failed(&self, error: &rusqlite::Error) -> StoreError {
         let kind = FailureKind::of(error);
         self.metrics.failed(kind);
@@ -130,7 +128,7 @@ impl Health {
         StoreError::Unavailable { reason }
     }
 
-    /// One request failed, alone: what it is answered.
+    /// One request failed, alone. Returns the answer to it.
     pub(super) fn request_failed(&self, error: &rusqlite::Error) -> StoreError {
         self.metrics.failed(FailureKind::Request);
         tracing::error!(%error, "the store can't keep one request");
@@ -139,7 +137,7 @@ impl Health {
         }
     }
 
-    /// A read failed: what its caller is answered. Damage found by a reader stops the writer too.
+    /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
     pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
         let kind = FailureKind::of(error);
         if kind.seals() {
@@ -184,7 +182,7 @@ impl Health {
         }
     }
 
-    /// Nothing will take writes any more.
+    /// The writer panicked: writes are refused until a restart.
     pub(super) fn writer_ended(&self) {
         let reason = format!("{:?}: restart needed: the writer ended unexpectedly", self.path);
         *self.state.lock() = HealthState::Sealed(reason.into());
@@ -220,68 +218,6 @@ impl Health {
     }
 }
 
-/// A step that tests can make fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Taking the lock.
-    Begin,
-    /// Making it durable.
-    Commit,
-    /// Folding the log in.
-    Checkpoint,
-    /// Reading a user.
-    Read,
-}
-
-/// Where tests let SQLite fail as the disk would make it. Outside tests it is empty.
-#[derive(Debug, Default)]
-pub(super) struct Seam {
-    #[cfg(test)]
-    failing: Mutex<Option<(Step, std::ffi::c_int)>>,
-    /// While a test holds it, no read is answered.
-    #[cfg(test)]
-    pub(super) reads: Mutex<()>,
-    /// How many reads were made, answered or not.
-    #[cfg(test)]
-    pub(super) read_count: std::sync::atomic::AtomicU64,
-    /// While a test holds it, no commit begins.
-    #[cfg(test)]
-    pub(super) commits: Mutex<()>,
-}
-
-impl Seam {
-    /// Fails if a test wants this step to.
-    pub(super) fn pass(&self, step: Step) -> rusqlite::Result<()> {
-        #[cfg(test)]
-        if step == Step::Commit {
-            drop(self.commits.lock());
-        }
-        #[cfg(test)]
-        if let Some((failing, code)) = *self.failing.lock()
-            && failing == step
-        {
-            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
-        }
-        let _ = step;
-        Ok(())
-    }
-
-    /// Something was read, and is not answered yet.
-    pub(super) fn answer(&self) {
-        #[cfg(test)]
-        {
-            self.read_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            drop(self.reads.lock());
-        }
-    }
-
-    /// Makes a step fail with this code of SQLite until told otherwise.
-    #[cfg(test)]
-    pub(super) fn fail(&self, failing: Option<(Step, std::ffi::c_int)>) {
-        *self.failing.lock() = failing;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -290,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    /// Log lines, for a test to look at.
+    /// Collects log lines.
     #[derive(Clone, Default)]
     struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
@@ -305,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_says_once_what_sqlite_said() {
+    fn an_error_of_sqlite_is_logged_once_with_its_text() {
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
             let lines = CapturedLog::default();
             let writer = lines.clone();
@@ -318,8 +254,8 @@ mod tests {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
             let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
             assert!(answer.to_string().contains("what SQLite said"), "{answer}");
-            let told = String::from_utf8_lossy(&lines.0.lock()).into_owned();
-            assert_eq!(told.matches("what SQLite said").count(), 1, "{told}");
+            let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
+            assert_eq!(logged.matches("what SQLite said").count(), 1, "{logged}");
         }
     }
 }

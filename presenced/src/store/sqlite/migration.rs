@@ -1,4 +1,4 @@
-//! Bringing files of every older version up to `schema.sql`, one transaction per step. A step never changes once it was
+//! Migration of files of every older version to `schema.sql`, one transaction per step. A step never changes once it was
 //! released: when `schema.sql` moves on, the step that made the version before keeps a copy of what it needs.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -18,8 +18,8 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Brings a file that was found to be ours, or is empty, up to date. Takes the lock in any case, so that a start finds out whether
-/// another process holds it.
+/// Migrates a file that is ours, or empty. Takes the lock in any case, so that a start finds out whether another process
+/// holds it.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -34,8 +34,8 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// 0 to 1: from `profile(user_id TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'OFFLINE', last_seen INTEGER NOT NULL)`,
-/// where a `last_seen` of 0 was never. Nobody is connected to a daemon that is just starting, so everybody is OFFLINE.
-/// That table kept whatever it was given: what is no text can't be a user id and is dropped, what is no time is never.
+/// where a `last_seen` of 0 was never. No user is connected to a daemon that is just starting, so all are OFFLINE.
+/// That table had no types: an id that is no text is dropped, a `last_seen` that is no time becomes never.
 fn leave_bare_profile(transaction: &Transaction) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "CREATE TABLE bare_profile AS SELECT user_id, last_seen FROM profile;
@@ -68,7 +68,7 @@ fn leave_bare_profile(transaction: &Transaction) -> rusqlite::Result<()> {
 }
 
 /// 1 to 2. Milliseconds ordered custom statuses and reports until then: they become the versions, so the order is kept.
-/// Nodes had no names until then: whoever was connected was so on the node with the empty name.
+/// Nodes had no names until then: users that were connected were so on the node with the empty name.
 fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "ALTER TABLE profile RENAME TO profile_1;

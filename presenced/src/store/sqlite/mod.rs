@@ -4,20 +4,19 @@
 
 mod connection;
 mod decode;
-mod durable;
-#[cfg(test)]
+mod durable_part;
 mod fault_injection;
+mod file_check;
+mod file_identity;
 mod health;
-mod identity;
-mod inspect;
 mod migration;
 mod open;
 mod queue;
 mod read;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
-mod write;
 mod writer;
 
 use std::path::Path;
@@ -37,11 +36,11 @@ use super::{
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 
-use durable::{DurableChange, DurableWrite};
+use durable_part::{DurableChange, DurableWrite};
 use health::Health;
 use queue::{Queue, Rejected};
 use read::ReadJob;
-use write::PlainWrite;
+use statements::PlainWrite;
 use writer::{Caller, Ticket, WriteJob, WriteRequest};
 
 /// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few

@@ -1,4 +1,4 @@
-//! Opening the database: looking first, then making it or bringing it up to date, then starting the threads.
+//! Opening the database: inspecting it, making or migrating it, then starting the threads.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::connection::{Beside, open_reader, open_writable, open_writer};
+use super::file_check::{FoundFile, find, io_error, sql_error};
+use super::file_identity::FileIdentity;
 use super::health::Health;
-use super::identity::FileIdentity;
-use super::inspect::{Found, find, io_error, sql_error};
 use super::queue::Queue;
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
@@ -24,11 +24,11 @@ use crate::store::{OpenError, Startup, StoreMetrics};
 /// Readable and writable by the owner alone.
 const PRIVATE: u32 = 0o600;
 
-/// Opens the file, or makes it; brings an older one up to date; starts the threads.
+/// Opens the file, or makes it; migrates an older one; starts the threads.
 pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) -> Result<(Inner, Startup), OpenError> {
     match find(path, options.busy_timeout)? {
-        Found::Nothing => create(path, options.busy_timeout)?,
-        Found::Ours => make_private(path).map_err(|error| io_error(path, &error))?,
+        FoundFile::Nothing => create(path, options.busy_timeout)?,
+        FoundFile::Ours => make_private(path).map_err(|error| io_error(path, &error))?,
     }
     let sql = |error: rusqlite::Error| sql_error(path, &error);
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
@@ -77,8 +77,8 @@ fn start(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<J
     thread::Builder::new().name(name).spawn(run)
 }
 
-/// Makes a complete file under another name, then gives it its own: a start that is interrupted leaves none that could
-/// be taken for a damaged one. SQLite gives the files beside it the same mode.
+/// Makes a complete file under another name, then renames it: an interrupted start leaves none that looks damaged. SQLite
+/// gives the files beside it the same mode.
 fn create(path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
     let io = |error: std::io::Error| io_error(path, &error);
     let mut draft = OsString::from(path);

@@ -1,4 +1,4 @@
-//! A bounded queue between async callers and a thread. Pushing never waits: a full queue says so.
+//! A bounded queue between async callers and a thread. A push never waits: a full queue refuses it.
 
 use std::collections::VecDeque;
 
@@ -68,7 +68,7 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Takes the first, waiting for one. None: closed, and nothing is left.
+    /// Waits for the first item and takes it. None: closed, and nothing is left.
     pub(super) fn pop(&self) -> Option<T> {
         let mut state = self.state.lock();
         loop {
@@ -83,14 +83,12 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes the first, if there is one.
     pub(super) fn try_pop(&self) -> Option<T> {
         let item = self.state.lock().items.pop_front()?;
         self.waiting.dec();
         Some(item)
     }
 
-    /// Takes all there is at this moment.
     pub(super) fn drain(&self) -> VecDeque<T> {
         let items = std::mem::take(&mut self.state.lock().items);
         self.waiting.dec_by(i64::try_from(items.len()).unwrap_or(0));
@@ -102,13 +100,12 @@ impl<T> Queue<T> {
         self.state.lock().items.len()
     }
 
-    /// How many were ever pushed.
     #[cfg(test)]
     pub(super) fn pushed(&self) -> u64 {
         self.state.lock().pushed
     }
 
-    /// Nothing more may be pushed; what waits is still taken.
+    /// Refuses further pushes; what waits is still taken.
     pub(super) fn close(&self) {
         self.state.lock().open = false;
         self.changed.notify_all();

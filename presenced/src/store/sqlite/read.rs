@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::decode::{self, durable_columns, report_columns};
-use super::health::{Health, Step};
+use super::fault_injection::Step;
+use super::health::Health;
 use super::queue::Queue;
 use crate::store::{Heartbeat, Row, Startup, StoreError};
 
@@ -48,8 +49,8 @@ pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Heal
                 .map(|user| load(connection, user))
                 .collect::<rusqlite::Result<Vec<_>>>()
         };
-        let rows = health.seam.pass(Step::Read).and_then(|()| all());
-        health.seam.answer();
+        let rows = health.faults.pass(Step::Read).and_then(|()| all());
+        health.faults.answer();
         let _ = job.caller.send(rows.map_err(|error| health.read_failed(&error)));
     }
 }

@@ -6,7 +6,7 @@ use presence::{Revision, UserId, Wall};
 use rusqlite::{Connection, named_params};
 use sha2::{Digest as _, Sha256};
 
-use super::write::stored;
+use super::statements::stored;
 use crate::store::TOMBSTONE_KEPT;
 
 /// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.

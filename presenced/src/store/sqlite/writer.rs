@@ -11,12 +11,13 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
-use super::durable::DurableWrite;
-use super::health::{Health, Step};
-use super::identity::FileIdentity;
+use super::durable_part::DurableWrite;
+use super::fault_injection::Step;
+use super::file_identity::FileIdentity;
+use super::health::Health;
 use super::queue::Queue;
+use super::statements::{PlainWrite, WriteFailure};
 use super::tombstones::Tombstones;
-use super::write::{PlainWrite, WriteFailure};
 use crate::clock::Stopwatch;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{DurableRow, StoreError};
@@ -76,7 +77,7 @@ impl Ticket {
         self.claim(Self::TAKEN)
     }
 
-    /// The caller gives up. False: it is too late for that.
+    /// The caller withdraws it. False: the writer has taken it.
     pub(super) fn withdraw(&self) -> bool {
         self.claim(Self::WITHDRAWN)
     }
@@ -178,14 +179,14 @@ impl StoreWriter {
         // Nothing to do, unless the last attempt at that failed.
         self.roll_back();
         self.identity.check()?;
-        self.health.seam.pass(Step::Begin)?;
+        self.health.faults.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")?;
         Tombstones::look(&self.connection)
     }
 
     fn commit(&self) -> rusqlite::Result<()> {
-        self.health.seam.pass(Step::Commit)?;
+        self.health.faults.pass(Step::Commit)?;
         self.execute("COMMIT")
     }
 
@@ -246,7 +247,7 @@ impl StoreWriter {
             }
             Err(WriteFailure::Forgotten) => StoreError::Forgotten,
             Err(WriteFailure::Sql(error)) => {
-                // Some errors have rolled everything back already, whatever they look like.
+                // Some errors have rolled everything back already, whatever their code.
                 if FailureKind::of(&error) != FailureKind::Request || self.connection.is_autocommit() {
                     return Err(error);
                 }
@@ -263,7 +264,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Folds the log into the database when it has grown by enough, waiting for nobody.
+    /// Folds the log into the database when it has grown by enough, without waiting for readers.
     fn fold_if_due(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.folded_pages {
@@ -279,7 +280,7 @@ impl StoreWriter {
 
     fn fold(&self, mode: &str) {
         let fold = || {
-            self.health.seam.pass(Step::Checkpoint)?;
+            self.health.faults.pass(Step::Checkpoint)?;
             let sql = format!("PRAGMA wal_checkpoint({mode})");
             self.connection.query_row(&sql, [], |_| Ok(()))
         };

@@ -58,7 +58,7 @@ async fn press(pty: &mut Pty, round: usize, key: &[u8], is_done: impl Fn(&vt100:
 }
 
 pub(crate) async fn help(what: &'static str, pty: &mut Pty) -> Latencies {
-    let is_open = |screen: &vt100::Screen| screen.contents().contains("In every panel");
+    let is_open = |screen: &vt100::Screen| screen.contents().contains("In all panels");
     let mut times = Vec::new();
     for round in 0..KEYS / 2 {
         times.push(press(pty, round, b"?", is_open).await);

@@ -1,38 +1,38 @@
-//! The order of the table: everyone anew, or those who changed merged in. Who is selected and what is in sight is not known here.
+//! Sorting the table: completely, or by merging the changed rows. Selection and scrolling are not known here.
 
 use std::cmp::Ordering;
 
-use super::super::column::Column;
-use super::super::roster::{Roster, Slot};
+use super::super::known_users::{KnownUsers, Slot};
+use super::super::user_column::UserColumn;
 use super::Table;
 
 impl Table {
-    /// New users take their places by id, those that go leave theirs.
-    pub(super) fn keep_by_user(&mut self, roster: &Roster, touched: &[Slot]) {
-        let id = |slot: &Slot| roster.row(*slot).map(|row| &row.user);
-        if touched.iter().any(|slot| roster.is_gone(*slot)) {
-            self.by_user.retain(|slot| !roster.is_gone(*slot));
+    /// Inserts new users by id and removes those that are gone.
+    pub(super) fn keep_by_user(&mut self, known_users: &KnownUsers, touched: &[Slot]) {
+        let id = |slot: &Slot| known_users.row(*slot).map(|row| &row.user);
+        if touched.iter().any(|slot| known_users.is_removed(*slot)) {
+            self.by_user.retain(|slot| !known_users.is_removed(*slot));
         }
         let is_known = |slot: &Slot| self.by_user.binary_search_by(|other| id(other).cmp(&id(slot))).is_ok();
         let mut new: Vec<Slot> = touched
             .iter()
             .copied()
-            .filter(|slot| !roster.is_gone(*slot) && !is_known(slot))
+            .filter(|slot| !known_users.is_removed(*slot) && !is_known(slot))
             .collect();
         new.sort_unstable_by(|a, b| id(a).cmp(&id(b)));
         self.by_user = merged(&self.by_user, &new, |a, b| id(a).cmp(&id(b)));
     }
 
-    pub(super) fn list_anew(&mut self, roster: &Roster) {
+    pub(super) fn list_anew(&mut self, known_users: &KnownUsers) {
         let by_user = std::mem::take(&mut self.by_user);
         let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(by_user.len());
         for slot in &by_user {
-            if let Some(key) = self.key(roster, *slot) {
+            if let Some(key) = self.key(known_users, *slot) {
                 keyed.push((key, *slot));
             }
         }
         self.by_user = by_user;
-        // Stable, so users whose keys are alike stay in the order of their ids.
+        // Stable, so rows with equal keys stay sorted by id.
         keyed.sort_by_key(|(key, _)| *key);
         self.listed = keyed.into_iter().map(|(_, slot)| slot).collect();
         if self.is_by_user_descending() {
@@ -40,28 +40,28 @@ impl Table {
         }
     }
 
-    pub(super) fn merge(&mut self, roster: &Roster, touched: &[Slot]) {
-        let mut is_touched = vec![false; roster.slots()];
+    pub(super) fn merge(&mut self, known_users: &KnownUsers, touched: &[Slot]) {
+        let mut is_touched = vec![false; known_users.slots()];
         for slot in touched {
             is_touched[*slot as usize] = true;
         }
         self.listed.retain(|slot| !is_touched[*slot as usize]);
         let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(touched.len());
         for slot in touched {
-            if let Some(key) = self.key(roster, *slot) {
+            if let Some(key) = self.key(known_users, *slot) {
                 keyed.push((key, *slot));
             }
         }
-        let compare = |a: &(i64, Slot), b: &(i64, Slot)| self.compare(roster, *a, *b);
+        let compare = |a: &(i64, Slot), b: &(i64, Slot)| self.compare(known_users, *a, *b);
         keyed.sort_unstable_by(compare);
         let new: Vec<Slot> = keyed.into_iter().map(|(_, slot)| slot).collect();
-        let key = |slot: &Slot| (self.known_key(roster, *slot).unwrap_or(i64::MAX), *slot);
+        let key = |slot: &Slot| (self.known_key(known_users, *slot).unwrap_or(i64::MAX), *slot);
         let listed = merged(&self.listed, &new, |a, b| compare(&key(a), &key(b)));
         self.listed = listed;
     }
 
-    fn compare(&self, roster: &Roster, a: (i64, Slot), b: (i64, Slot)) -> Ordering {
-        let id = |slot: Slot| roster.row(slot).map(|row| &row.user);
+    fn compare(&self, known_users: &KnownUsers, a: (i64, Slot), b: (i64, Slot)) -> Ordering {
+        let id = |slot: Slot| known_users.row(slot).map(|row| &row.user);
         let by_id = id(a.1).cmp(&id(b.1));
         a.0.cmp(&b.0).then(if self.is_by_user_descending() {
             by_id.reverse()
@@ -72,31 +72,31 @@ impl Table {
 
     fn is_by_user_descending(&self) -> bool {
         self.order()
-            .is_some_and(|order| order.column == Column::User && order.is_descending)
+            .is_some_and(|order| order.column == UserColumn::User && order.is_descending)
     }
 
-    /// What a row is ordered by; none if it is not listed. A search is asked here, and its answer remembered.
-    fn key(&mut self, roster: &Roster, slot: Slot) -> Option<i64> {
-        let row = roster
+    /// The sort key of a row; `None` if it is not listed. A search computes and caches the score here.
+    fn key(&mut self, known_users: &KnownUsers, slot: Slot) -> Option<i64> {
+        let row = known_users
             .row(slot)
-            .filter(|row| !roster.is_gone(slot) && self.passes(row))?;
+            .filter(|row| !known_users.is_removed(slot) && self.is_listed_row(row))?;
         if let Some(query) = &mut self.query {
-            query.ask(slot, &row.user)?;
+            query.score(slot, &row.user)?;
         }
-        self.known_key(roster, slot)
+        self.known_key(known_users, slot)
     }
 
-    fn known_key(&self, roster: &Roster, slot: Slot) -> Option<i64> {
-        let row = roster.row(slot)?;
+    fn known_key(&self, known_users: &KnownUsers, slot: Slot) -> Option<i64> {
+        let row = known_users.row(slot)?;
         let Some(order) = self.order() else {
-            let score = self.query.as_ref().and_then(|query| query.known(slot))?;
+            let score = self.query.as_ref().and_then(|query| query.cached_score(slot))?;
             return Some(-i64::from(score));
         };
-        Some(order.key(roster, row))
+        Some(order.key(known_users, row))
     }
 }
 
-/// Two ordered lists as one: the places of the few are searched in the many.
+/// Merges two sorted lists, of which one is short: its positions are found by binary search.
 fn merged(many: &[Slot], few: &[Slot], compare: impl Fn(&Slot, &Slot) -> Ordering) -> Vec<Slot> {
     let mut all = Vec::with_capacity(many.len() + few.len());
     let mut rest = many;

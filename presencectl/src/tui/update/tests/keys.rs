@@ -1,16 +1,16 @@
-//! The help says what is so: every key in it does something, and no other key does.
+//! Every key in the help has an effect, and no other key has.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::super::keymap::{self, BINDINGS, Place};
+use super::super::super::keymap::{self, BINDINGS, KeyContext};
 use super::super::super::layout::size;
-use super::super::super::model::line::Line;
-use super::super::super::model::overlay::{Ask, Menu, Overlay, Palette};
-use super::super::super::model::{Detail, Panel, Times};
+use super::super::super::model::overlay::{Menu, Overlay, Palette, Prompt};
+use super::super::super::model::text_input::TextInput;
+use super::super::super::model::{Detail, Panel, TimeDisplay};
 use super::*;
 
-/// Every key there is, as far as a terminal can send it.
+/// Every key that a terminal can send.
 fn every_key() -> BTreeSet<Key> {
     let codes = [
         Code::Enter,
@@ -47,12 +47,12 @@ fn every_key() -> BTreeSet<Key> {
     keys
 }
 
-/// Models in which the keys of a place are pressed: whatever a key does, it can be seen in one of them.
-fn models(place: Place) -> Vec<Model> {
-    (0..4).map(|variant| model(place, variant)).collect()
+/// Models for the keys of a context: the effect of each key is visible in one of them.
+fn models(context: KeyContext) -> Vec<Model> {
+    (0..4).map(|variant| model(context, variant)).collect()
 }
 
-fn model(place: Place, variant: u16) -> Model {
+fn model(context: KeyContext, variant: u16) -> Model {
     let names: Vec<String> = (0..100).map(|number| format!("user-{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut model = with(&names);
@@ -63,129 +63,129 @@ fn model(place: Place, variant: u16) -> Model {
     model.size = size(100, 15 + variant * 10);
     model.clock = at(5_000);
     if variant > 0 {
-        model.table.select(&model.roster, 50, 10);
+        model.table.select(&model.known_users, 50, 10);
         model.detail = Some(Detail {
             top: 5,
             drawn_lines: std::cell::Cell::new(100),
             ..Detail::new(user("user-07"))
         });
-        model.feed.scroll(-40, 10);
-        model.times = Times::Relative;
+        model.change_log.scroll(-40, 10);
+        model.times = TimeDisplay::Relative;
         model
             .table
-            .set_filter(&model.roster, keymap::Filter::Only(Status::Idle));
+            .set_filter(&model.known_users, keymap::Filter::Only(Status::Idle));
     }
     if variant == 2 {
-        let lost = News::Lost {
+        let lost = StreamEvent::Lost {
             why: "gone".to_owned(),
             retry_in: Duration::from_secs(1),
         };
-        update(&mut model, Message::News(lost));
+        update(&mut model, Message::Stream(lost));
     }
-    settle(&mut model);
-    to_place(&mut model, place, variant);
+    apply_pending(&mut model);
+    enter_context(&mut model, context, variant);
     model
 }
 
-fn to_place(model: &mut Model, place: Place, variant: u16) {
-    match place {
-        Place::Always | Place::Anywhere | Place::Users => model.panel = Panel::Users,
-        Place::Stream => model.panel = Panel::Stream,
-        Place::Detail => {
+fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
+    match context {
+        KeyContext::Always | KeyContext::Anywhere | KeyContext::Users => model.panel = Panel::Users,
+        KeyContext::Stream => model.panel = Panel::Stream,
+        KeyContext::Detail => {
             model.panel = Panel::Detail;
             let detail = model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
             detail.drawn_lines.set(100);
         }
-        Place::Search => {
-            model.search = Some(Line::new("user 0"));
+        KeyContext::Search => {
+            model.search = Some(TextInput::new("user 0"));
             model.table.set_query("user 0");
-            settle(model);
+            apply_pending(model);
         }
-        Place::Palette => {
+        KeyContext::Palette => {
             model.overlay = Some(Overlay::Palette(Palette {
-                panel: Place::Users,
-                line: Line::new("sort by"),
-                chosen: 2,
+                panel: KeyContext::Users,
+                input: TextInput::new("sort by"),
+                highlighted: 2,
             }));
         }
-        Place::Menu => {
+        KeyContext::Menu => {
             let user = user("user-07");
-            let ask = if variant.is_multiple_of(2) {
-                Ask::Kick(user)
+            let prompt = if variant.is_multiple_of(2) {
+                Prompt::Kick(user)
             } else {
-                Ask::Status(user)
+                Prompt::Status(user)
             };
-            let chosen = usize::from(variant > 1);
+            let highlighted = usize::from(variant > 1);
             model.overlay = Some(Overlay::Menu(Menu {
-                chosen,
-                ..Menu::new(ask)
+                highlighted,
+                ..Menu::new(prompt)
             }));
         }
-        Place::Help => model.overlay = Some(Overlay::Help { top: 5 }),
+        KeyContext::Help => model.overlay = Some(Overlay::Help { top: 5 }),
     }
 }
 
-fn picture(model: &Model) -> String {
+fn state(model: &Model) -> String {
     format!("{model:?}")
 }
 
 #[test]
-fn every_key_in_the_help_does_something() {
+fn every_key_in_the_help_has_an_effect() {
     for binding in BINDINGS {
         for key in binding.keys {
-            let does_something = models(binding.place).iter_mut().any(|model| {
-                let before = picture(model);
+            let does_something = models(binding.context).iter_mut().any(|model| {
+                let before = state(model);
                 let effects = update(model, Message::Key(*key));
-                !effects.is_empty() || picture(model) != before
+                !effects.is_empty() || state(model) != before
             });
-            assert!(does_something, "{key} in {:?}: {}", binding.place, binding.help);
+            assert!(does_something, "{key} in {:?}: {}", binding.context, binding.help);
         }
     }
 }
 
 #[test]
-fn no_key_that_is_not_in_the_help_does_anything() {
+fn a_key_that_is_not_in_the_help_has_no_effect() {
     let keys = every_key();
-    for place in Place::ALL {
+    for context in KeyContext::ALL {
         for key in &keys {
-            let is_text = place.takes_text() && matches!(key.code, Code::Char(_)) && !key.ctrl && !key.alt;
+            let is_text = context.takes_text() && matches!(key.code, Code::Char(_)) && !key.ctrl && !key.alt;
             let stands_in = |wanted| keymap::action(wanted, *key).is_some();
-            let looked_up = if matches!(place, Place::Always | Place::Anywhere) {
-                Place::Users
+            let looked_up = if matches!(context, KeyContext::Always | KeyContext::Anywhere) {
+                KeyContext::Users
             } else {
-                place
+                context
             };
             if is_text || stands_in(looked_up) {
                 continue;
             }
-            let mut model = model(place, 1);
-            // What is asked for by itself is no answer to a key.
-            model.detail.as_mut().unwrap().is_asked = true;
-            let before = picture(&model);
-            assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {place:?}");
-            assert_eq!(picture(&model), before, "{key} in {place:?}");
+            let mut model = model(context, 1);
+            // Otherwise the next request would count as an effect of the key.
+            model.detail.as_mut().unwrap().is_requested = true;
+            let before = state(&model);
+            assert_eq!(update(&mut model, Message::Key(*key)), [], "{key} in {context:?}");
+            assert_eq!(state(&model), before, "{key} in {context:?}");
         }
     }
 }
 
 #[test]
-fn every_command_of_the_palette_can_be_done_from_it() {
+fn every_command_of_the_palette_can_be_run() {
     for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
-        for binding in keymap::commands(panel.place()) {
-            let is_done = models(panel.place()).iter_mut().any(|model| {
+        for binding in keymap::commands(panel.key_context()) {
+            let is_done = models(panel.key_context()).iter_mut().any(|model| {
                 press(model, Key::char(':'));
                 type_text(model, binding.help);
                 let Some(Overlay::Palette(palette)) = &model.overlay else {
                     panic!("no palette")
                 };
                 assert!(
-                    palette.found().iter().any(|found| found.action == binding.action),
+                    palette.matches().iter().any(|found| found.action == binding.action),
                     "{}",
                     binding.help
                 );
-                let before = picture(model);
+                let before = state(model);
                 let effects = press_code(model, Code::Enter);
-                !effects.is_empty() || picture(model) != before
+                !effects.is_empty() || state(model) != before
             });
             assert!(is_done, "{}", binding.help);
         }

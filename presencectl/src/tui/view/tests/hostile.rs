@@ -1,4 +1,4 @@
-//! Whatever users are called and whatever size the screen has: nothing breaks, and nothing that acts on a terminal gets into a picture.
+//! Hostile user ids at every size: nothing panics, and no hostile character is drawn.
 
 use presence::wire::record::Update;
 
@@ -7,7 +7,7 @@ use super::super::super::layout::Layout;
 use super::*;
 use crate::output::escape::is_hostile;
 
-/// What no daemon of ours lets in and one of another make may send, and what any user may be called.
+/// Texts that the daemon rejects but another server may send, and unusual valid ids.
 const TEXTS: [&str; 14] = [
     "\u{1b}[2J\u{1b}[31mred",
     "\u{9b}31m\u{85}",
@@ -31,7 +31,7 @@ fn hostile() -> Vec<String> {
     texts
 }
 
-/// As a daemon of another make might send it: ours refuses most of these.
+/// As another server might send it: presenced rejects most of these.
 fn update_of(text: &str, revision: u64) -> Option<Update> {
     let id = presence::UserId::new(text).ok()?;
     Some(Update::Record(presence::wire::record::Record {
@@ -41,18 +41,18 @@ fn update_of(text: &str, revision: u64) -> Option<Update> {
     }))
 }
 
-/// Hostile text in every place that shows a text from elsewhere.
+/// Hostile text wherever text from a server is shown.
 fn model(width: u16, height: u16) -> Model {
     let texts = hostile();
     let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
     for (revision, text) in (2..).zip(&texts) {
         let users: Vec<Update> = update_of(text, revision).into_iter().collect();
-        tell(&mut model, Message::News(News::Changed { now: WALL, users }));
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
     }
     let worst = texts.concat();
     let mut stats = stats();
     stats.store.error = Some(worst.clone());
-    tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+    send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     model.daemon.node.clone_from(&worst);
     model.daemon.version.clone_from(&worst);
     let user = presence::UserId::new(&"漢".repeat(42)).unwrap();
@@ -72,29 +72,29 @@ fn model(width: u16, height: u16) -> Model {
 fn states(width: u16, height: u16) -> Vec<Model> {
     let worst = hostile().concat();
     let mut all: Vec<Model> = (0..5).map(|_| model(width, height)).collect();
-    let lost = News::Lost {
+    let lost = StreamEvent::Lost {
         why: worst.clone(),
         retry_in: Duration::from_secs(1),
     };
-    tell(&mut all[1], Message::News(lost));
-    let ended = News::Ended {
+    send(&mut all[1], Message::Stream(lost));
+    let ended = StreamEvent::Ended {
         why: worst.clone(),
         next: Some(worst.clone()),
     };
-    tell(&mut all[2], Message::News(ended));
+    send(&mut all[2], Message::Stream(ended));
     for c in "/漢e".chars() {
-        tell(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
+        send(&mut all[3], Message::Key(crate::tui::key::Key::char(c)));
     }
-    tell(&mut all[3], Message::Paste(worst));
+    send(&mut all[3], Message::Paste(worst));
     all[4].panel = crate::tui::model::Panel::Detail;
-    tell(&mut all[4], Message::Key(crate::tui::key::Key::char('K')));
+    send(&mut all[4], Message::Key(crate::tui::key::Key::char('K')));
     all
 }
 
 fn assert_harmless(model: &Model) {
-    let buffer = picture(model, &Theme::rich());
+    let buffer = frame(model, &Theme::rich());
     for cell in &buffer.content {
-        // Marks on a letter are part of it; what joins emoji is not shown by us at all.
+        // Combining marks are part of a letter; joiners of emoji are escaped.
         assert!(
             !cell.symbol().contains(is_hostile),
             "{:?} in\n{}",
@@ -105,15 +105,15 @@ fn assert_harmless(model: &Model) {
 }
 
 #[test]
-fn hostile_users_are_shown_and_do_nothing() {
-    check("hostile-120x40", &text(&picture(&model(120, 40), &Theme::rich())));
+fn hostile_user_ids_are_rendered_harmless() {
+    check("hostile-120x40", &text(&frame(&model(120, 40), &Theme::rich())));
     for state in states(120, 40) {
         assert_harmless(&state);
     }
 }
 
 #[test]
-fn no_user_looks_like_another_one() {
+fn different_users_never_look_alike() {
     let names = [
         "ann",
         "\u{301}ann",
@@ -123,29 +123,29 @@ fn no_user_looks_like_another_one() {
         "an\u{200d}n",
     ];
     for keys in ["/nn", "K"] {
-        let mut pictures: Vec<String> = Vec::new();
+        let mut frames: Vec<String> = Vec::new();
         for name in names {
             let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
-            tell(&mut model, Message::Key(Key::plain(Code::Down)));
+            send(&mut model, Message::Key(Key::plain(Code::Down)));
             for c in keys.chars() {
-                tell(&mut model, Message::Key(Key::char(c)));
+                send(&mut model, Message::Key(Key::char(c)));
             }
-            let buffer = picture(&model, &Theme::rich());
-            // Of a question the user asked about, not the table below it.
+            let buffer = frame(&model, &Theme::rich());
+            // In a confirmation the user it is about, not the table below it.
             let about = Layout::of(&model).overlay;
             let shown: String = match model.overlay {
                 Some(_) => text(&buffer).lines().skip(about.y.into()).take(2).collect(),
                 None => text(&buffer),
             };
-            assert!(!pictures.contains(&shown), "{shown}");
-            pictures.push(shown);
+            assert!(!frames.contains(&shown), "{shown}");
+            frames.push(shown);
         }
     }
 }
 
-/// Every narrow one, and those around which panels come and go.
+/// All narrow sizes, and those at which the layout changes.
 #[test]
-fn whatever_the_size_nothing_breaks() {
+fn every_size_is_drawn_without_hostile_characters() {
     let widths = || {
         (0..=16).chain([
             29, 30, 39, 40, 43, 44, 45, 59, 60, 61, 79, 80, 89, 93, 109, 110, 111, 160, 300,
@@ -162,7 +162,7 @@ fn whatever_the_size_nothing_breaks() {
 }
 
 #[test]
-fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
+fn extreme_numbers_of_a_daemon_are_drawn() {
     for far in [
         Wall::from_millis(i64::MIN),
         Wall::from_millis(i64::MAX),
@@ -180,15 +180,15 @@ fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
                 let rates = &mut stats.rates;
                 (rates.changes_per_second, rates.delivery_lag_seconds) = (rate, rate);
                 rates.delivery_lag_max_seconds = rate;
-                tell(&mut model, Message::Answer(Answer::Stats(Ok(Box::new(stats)))));
+                send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
                 let mut worst = record("bob", Status::Idle, 2);
                 (worst.since, worst.last_seen, worst.last_active) = (Some(far), Some(far), Some(far));
                 worst.sessions = Some(u32::MAX);
                 worst.revision = presence::Revision::new(u64::MAX);
                 let users = vec![Update::Record(worst)];
-                tell(&mut model, Message::News(News::Changed { now: far, users }));
-                tell(&mut model, Message::Key(Key::char('G')));
-                tell(&mut model, Message::Key(Key::plain(Code::Enter)));
+                send(&mut model, Message::Stream(StreamEvent::Changed { now: far, users }));
+                send(&mut model, Message::Key(Key::char('G')));
+                send(&mut model, Message::Key(Key::plain(Code::Enter)));
                 let mut explain = explain("bob");
                 explain.rule = u8::MAX;
                 explain.sessions[0].since = far;
@@ -197,10 +197,10 @@ fn no_number_that_a_daemon_may_tell_breaks_a_picture() {
                 explain.next[0].at = far;
                 explained(&mut model, explain);
                 for seconds in [1, 2, u64::MAX / 1000] {
-                    tell(&mut model, Message::Tick(Now { wall: far, ..at(0) }));
+                    send(&mut model, Message::Tick(Now { wall: far, ..at(0) }));
                     let mono = Mono::from_millis(seconds.saturating_mul(1000));
-                    tell(&mut model, Message::Tick(Now { mono, wall: far }));
-                    text(&picture(&model, &Theme::rich()));
+                    send(&mut model, Message::Tick(Now { mono, wall: far }));
+                    text(&frame(&model, &Theme::rich()));
                 }
             }
         }

@@ -9,10 +9,10 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
 use super::super::FailureKind;
-use super::super::health::Step;
+use super::super::fault_injection::Step;
 use super::*;
 
-/// What a stuck store may cost its callers at most: a wait for the lock, behind another one, and some slack.
+/// The longest that a stuck store may keep its callers waiting: a wait for the lock, behind another one, and some slack.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
@@ -20,7 +20,7 @@ fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
 }
 
 #[test]
-fn every_error_of_the_disk_is_known_for_what_it_is() {
+fn every_error_code_has_its_failure_kind() {
     let kind = |code| FailureKind::of(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
     for (code, expected) in [
         (ffi::SQLITE_BUSY, FailureKind::Locked),
@@ -78,7 +78,7 @@ async fn one_request_that_fails_does_not_fail_the_others() {
 }
 
 #[tokio::test]
-async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
+async fn a_lock_of_another_process_fails_writes_and_no_reads() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     store.set_custom("alice", Idle, 1).await.unwrap();
@@ -93,7 +93,11 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
             tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
-    assert_eq!(store.custom("alice").await, Some(Idle), "a reader waits for nobody");
+    assert_eq!(
+        store.custom("alice").await,
+        Some(Idle),
+        "a read does not wait for the lock"
+    );
     let answered = async {
         for write in writes {
             assert!(is_unavailable(&write.await.unwrap()));
@@ -101,7 +105,7 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
     };
     tokio::time::timeout(PATIENCE, answered)
         .await
-        .expect("nobody waits for longer");
+        .expect("no request waits for longer");
     let health = store.health();
     assert!(!health.writable && !health.restart_needed);
     assert!(health.error.unwrap().contains("presence.db"));
@@ -114,7 +118,7 @@ async fn while_another_process_holds_the_lock_reads_go_on_and_writes_say_so() {
 }
 
 #[tokio::test]
-async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
+async fn requests_behind_a_lock_are_answered_with_the_first() {
     let dir = DatabaseDir::new();
     let options = OpenOptions {
         busy_timeout: Duration::from_millis(400),
@@ -141,7 +145,7 @@ async fn whoever_waits_behind_a_lock_is_answered_with_the_first() {
 }
 
 #[tokio::test]
-async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_resumes() {
+async fn a_failed_transaction_is_answered_to_its_whole_batch() {
     for (step, code) in [
         (Step::Commit, ffi::SQLITE_FULL),
         (Step::Commit, ffi::SQLITE_IOERR_WRITE),
@@ -151,7 +155,7 @@ async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_r
         let dir = DatabaseDir::new();
         let store = dir.open();
         store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.seam.fail(Some((step, code)));
+        store.inner.health.faults.fail(Some((step, code)));
         let (one, other) = tokio::join!(
             store.set_custom("alice", DoNotDisturb, 2),
             store.set_custom("bob", Idle, 2)
@@ -160,22 +164,22 @@ async fn a_state_that_passes_is_answered_to_the_whole_batch_and_the_next_write_r
         assert_eq!(store.custom("alice").await, Some(Idle));
         assert_eq!(store.custom("bob").await, None);
         assert!(!store.health().writable);
-        store.inner.health.seam.fail(None);
+        store.inner.health.faults.fail(None);
         store.set_custom("bob", Idle, 3).await.unwrap();
         assert!(store.health().writable);
     }
 }
 
 #[tokio::test]
-async fn a_forget_that_failed_drops_no_later_choice() {
+async fn a_forget_whose_commit_failed_drops_no_later_write() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     store.set_custom("alice", Idle, 1).await.unwrap();
-    store.inner.health.seam.fail(Some((Step::Commit, ffi::SQLITE_FULL)));
+    store.inner.health.faults.fail(Some((Step::Commit, ffi::SQLITE_FULL)));
     assert!(is_unavailable(
         &store.forget(&user("alice"), Revision::new(9), wall(1)).await
     ));
-    store.inner.health.seam.fail(None);
+    store.inner.health.faults.fail(None);
     store.set_custom("alice", DoNotDisturb, 5).await.unwrap();
     assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
 }
@@ -233,7 +237,7 @@ async fn a_caller_is_answered_even_if_the_disk_hangs() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_under_way_when_its_caller_gives_up_is_told_as_such() {
+async fn a_write_under_way_when_its_caller_gives_up_is_unknown() {
     let dir = DatabaseDir::new();
     let options = OpenOptions {
         answer_within: Duration::from_millis(50),

@@ -28,7 +28,7 @@ pub(super) const BARE: &str = "CREATE TABLE profile(user_id TEXT PRIMARY KEY, st
                     last_seen INTEGER NOT NULL)";
 
 #[tokio::test]
-async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
+async fn the_oldest_table_becomes_equal_to_a_new_file() {
     let old = DatabaseDir::new();
     let before = old.connect();
     before.execute_batch(BARE).unwrap();
@@ -45,7 +45,7 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
     assert_eq!(
         startup,
         Startup::default(),
-        "nobody is connected to a daemon that is just starting"
+        "no user is connected to a daemon that is just starting"
     );
     let seen = async |name: &str| {
         let row = store.load(&user(name)).await.unwrap().unwrap();
@@ -79,7 +79,7 @@ async fn the_table_from_before_custom_statuses_becomes_equal_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
+async fn the_oldest_table_is_recovered_after_a_crash_of_its_writer() {
     let running = DatabaseDir::new();
     let before = running.connect();
     before.execute_batch(BARE).unwrap();
@@ -99,7 +99,7 @@ async fn the_old_table_whose_last_writer_crashed_is_put_right_first() {
 }
 
 #[test]
-fn the_schema_carries_its_version_and_our_mark() {
+fn the_schema_sets_its_version_and_application_id() {
     let dir = DatabaseDir::new();
     dir.open().close();
     let connection = dir.connect();
@@ -216,7 +216,7 @@ async fn a_file_of_version_1_keeps_its_users_reports_and_heartbeat() {
 }
 
 #[tokio::test]
-async fn reports_of_version_1_stay_older_or_newer_than_the_custom_status() {
+async fn reports_of_version_1_keep_their_place_in_the_order() {
     let dir = DatabaseDir::new();
     version_1(&dir, ROWS_1);
     let store = dir.open();
@@ -238,12 +238,12 @@ async fn reports_of_version_1_stay_older_or_newer_than_the_custom_status() {
 }
 
 #[tokio::test]
-async fn a_migration_that_is_interrupted_leaves_the_old_version() {
+async fn a_failed_migration_leaves_the_old_version() {
     let dir = DatabaseDir::new();
     version_1(&dir, ROWS_1);
     // A row that the new schema can't hold makes the step fail in the middle.
     let broken =
-        "PRAGMA ignore_check_constraints = on; UPDATE profile SET custom_set_by = 'nobody' WHERE user_id = 'bob'";
+        "PRAGMA ignore_check_constraints = on; UPDATE profile SET custom_set_by = 'gateway' WHERE user_id = 'bob'";
     dir.connect().execute_batch(broken).unwrap();
     assert!(dir.try_open().is_err());
     let connection = dir.connect();

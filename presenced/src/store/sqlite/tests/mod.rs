@@ -1,6 +1,6 @@
 //! Tests of what is SQLite's own, on real files. What every implementation guarantees is tested in `store/tests/contract`.
 
-mod durable;
+mod commits;
 mod faults;
 mod migration;
 mod opening;

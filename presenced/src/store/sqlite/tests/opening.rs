@@ -9,7 +9,7 @@ use super::migration::BARE;
 use super::*;
 
 #[tokio::test]
-async fn a_file_without_tables_is_made_a_database() {
+async fn an_empty_database_gets_the_schema() {
     let dir = DatabaseDir::new();
     dir.connect().execute_batch("VACUUM").unwrap();
     let store = dir.open();
@@ -17,7 +17,7 @@ async fn a_file_without_tables_is_made_a_database() {
     assert_eq!(store.custom("alice").await, Some(Idle));
 }
 
-/// A database with a choice in it, whose log was not folded in, as `kill -9` leaves it.
+/// A database with one custom status, whose log was not folded in, as `kill -9` leaves it.
 async fn killed() -> DatabaseDir {
     let running = DatabaseDir::new();
     let store = running.open();
@@ -34,15 +34,15 @@ async fn closed() -> DatabaseDir {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..2_000 {
-        let line = status(&format!("user-{number:04}"), Status::Online, 1);
-        store.save_statuses(vec![line; 1]).await.unwrap();
+        let row = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![row]).await.unwrap();
     }
     store.close();
     assert_eq!(dir.bytes().len(), 1, "the log is folded in and gone");
     dir
 }
 
-/// Refuses to open, and leaves every byte and every name as it was.
+/// Fails to open, and checks that every byte and every name is as before.
 fn refused(dir: &DatabaseDir) -> OpenError {
     let before = dir.bytes();
     let error = dir.try_open().map(|_| ()).unwrap_err();
@@ -58,7 +58,7 @@ fn names(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
 }
 
 #[tokio::test]
-async fn a_log_that_a_crash_left_is_read() {
+async fn the_log_that_a_crash_left_is_read() {
     let dir = killed().await;
     assert_eq!(dir.open().custom("alice").await, Some(Idle));
 }
@@ -71,7 +71,7 @@ async fn a_newer_file_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_newer_file_is_known_by_its_log_as_well() {
+async fn a_newer_file_is_recognized_by_its_log() {
     let dir = killed().await;
     let connection = dir.connect();
     super::super::connection::leave_log(&connection);
@@ -106,7 +106,7 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
     ] {
         damage(bytes[..length].to_vec());
     }
-    // A page that is neither in use nor free is met by nobody who only reads rows.
+    // A page that is neither in use nor free is not found by reading rows.
     let mut lost = bytes.clone();
     lost[36] ^= 1;
     damage(lost);
@@ -120,7 +120,7 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_with_a_log_is_left_as_it_is_with_all_beside_it() {
+async fn a_damaged_file_with_a_log_is_left_as_it_is() {
     let dir = killed().await;
     let mut bytes = std::fs::read(dir.path()).unwrap();
     bytes.truncate(4_096);
@@ -173,7 +173,7 @@ async fn a_file_that_another_process_has_locked_is_named() {
 }
 
 #[tokio::test]
-async fn the_bare_table_of_a_program_that_still_writes_is_locked() {
+async fn the_oldest_table_of_a_program_that_still_writes_is_locked() {
     let dir = DatabaseDir::new();
     let holder = dir.connect();
     holder.execute_batch(BARE).unwrap();
@@ -182,7 +182,7 @@ async fn the_bare_table_of_a_program_that_still_writes_is_locked() {
 }
 
 #[tokio::test]
-async fn a_shell_that_only_has_it_open_does_not_keep_it_from_starting() {
+async fn a_file_open_in_an_idle_shell_can_be_opened() {
     let dir = killed().await;
     let shell = dir.connect();
     shell.query_row("SELECT count(*) FROM profile", [], |_| Ok(())).unwrap();
@@ -190,7 +190,7 @@ async fn a_shell_that_only_has_it_open_does_not_keep_it_from_starting() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_files() {
+async fn the_files_are_private_to_their_owner() {
     let dir = DatabaseDir::new();
     let modes = async || -> Vec<u32> {
         let store = dir.open();
@@ -207,7 +207,7 @@ async fn nobody_else_may_read_the_files() {
 }
 
 #[test]
-fn a_start_that_was_interrupted_leaves_no_damaged_file() {
+fn an_interrupted_start_leaves_no_damaged_file() {
     let dir = DatabaseDir::new();
     std::fs::write(dir.directory.path().join("presence.db.new"), b"half").unwrap();
     dir.open().close();
@@ -215,7 +215,7 @@ fn a_start_that_was_interrupted_leaves_no_damaged_file() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_named() {
+fn a_missing_directory_is_named() {
     let dir = DatabaseDir::new();
     let path = dir.directory.path().join("none/presence.db");
     let error = SqliteStore::open(&path, &OpenOptions::default(), metrics())

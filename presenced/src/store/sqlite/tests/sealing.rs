@@ -1,5 +1,5 @@
-//! What ends writing until a restart: a disk that lost what it took, a file that rots, is removed or replaced. It is named
-//! and left alone, and reads go on where they can.
+//! What seals the store until a restart: a failed fsync, a file that is damaged, removed or replaced. It is named and left
+//! alone, and reads go on where they can.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
 use super::super::connection::Beside;
-use super::super::health::Step;
+use super::super::fault_injection::Step;
 use super::*;
 
 fn is_sealed(result: &Result<(), StoreError>) -> bool {
@@ -15,19 +15,19 @@ fn is_sealed(result: &Result<(), StoreError>) -> bool {
 }
 
 #[tokio::test]
-async fn a_disk_that_lost_what_it_took_is_never_written_again() {
+async fn a_failed_fsync_seals_the_store() {
     for step in [Step::Commit, Step::Checkpoint] {
         let dir = DatabaseDir::new();
         let store = dir.open();
         store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.seam.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
+        store.inner.health.faults.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
         let mut number = 2;
         while !store.health().restart_needed && number < 4_000 {
             let _ = store.set_custom(&format!("user-{number}"), DoNotDisturb, number).await;
             number += 1;
         }
         assert!(store.health().error.unwrap().contains("restart needed"), "{step:?}");
-        store.inner.health.seam.fail(None);
+        store.inner.health.faults.fail(None);
         let before = dir.data();
         assert!(is_sealed(&store.set_custom("alice", DoNotDisturb, number).await));
         assert_eq!(store.custom("alice").await, Some(Idle), "reads go on");
@@ -38,12 +38,12 @@ async fn a_disk_that_lost_what_it_took_is_never_written_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
+async fn a_file_damaged_while_open_is_named_and_left_alone() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..500 {
-        let line = status(&format!("user-{number:04}"), Status::Online, 1);
-        store.save_statuses(vec![line]).await.unwrap();
+        let row = status(&format!("user-{number:04}"), Status::Online, 1);
+        store.save_statuses(vec![row]).await.unwrap();
     }
     store.close();
     let store = dir.open();
@@ -64,7 +64,7 @@ async fn a_file_that_is_damaged_while_it_is_open_is_named_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_or_another_one_takes_no_writes() {
+async fn a_removed_or_replaced_file_takes_no_writes() {
     type Harm = fn(&DatabaseDir);
     let harms: [(&str, Harm); 4] = [
         ("removed", |dir| std::fs::remove_file(dir.path()).unwrap()),
@@ -85,8 +85,8 @@ async fn a_file_that_is_gone_or_another_one_takes_no_writes() {
         let store = dir.open();
         store.set_custom("alice", Idle, 1).await.unwrap();
         harm(&dir);
-        let chosen = store.set_custom("alice", DoNotDisturb, 2).await;
-        assert!(is_sealed(&chosen), "{what}: {chosen:?}");
+        let saved = store.set_custom("alice", DoNotDisturb, 2).await;
+        assert!(is_sealed(&saved), "{what}: {saved:?}");
         let error = store.health().error.unwrap();
         assert!(
             error.contains("presence.db") && error.contains("restart needed"),
@@ -95,6 +95,10 @@ async fn a_file_that_is_gone_or_another_one_takes_no_writes() {
         let names = |dir: &DatabaseDir| std::fs::read_dir(dir.directory.path()).map_or(0, Iterator::count);
         let before = names(&dir);
         store.close();
-        assert_eq!(names(&dir), before, "{what}: closing takes away what it does not know");
+        assert_eq!(
+            names(&dir),
+            before,
+            "{what}: closing removes nothing that is not its own"
+        );
     }
 }

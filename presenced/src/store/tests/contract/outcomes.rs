@@ -1,4 +1,4 @@
-//! What an answer tells: stored, not stored, or not known yet, and when that is decided.
+//! Answers that a write failed or that its outcome is unknown, and when that is decided.
 
 use std::time::Duration;
 

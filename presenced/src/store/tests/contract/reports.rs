@@ -51,19 +51,19 @@ async fn an_expiry_deletes_only_the_version_that_expired(backend: Backend) {
         store.report("alice", "kept").await,
         store.report("alice", "ended").await,
     );
-    // Refreshed within the same millisecond, or with a clock that was set back: the version tells.
+    // Refreshed within the same millisecond, or with a clock that was set back: only the version differs.
     let refreshed = store.save_report(&alice, report("kept", 1_000), times(1_000), Version::NONE);
     let refreshed = refreshed.await.unwrap().version;
     let expiries = vec![
         expired("alice", "kept", kept.version),
         expired("alice", "ended", ended.version),
-        expired("nobody", "kept", kept.version),
+        expired("unknown", "kept", kept.version),
     ];
     store.expire_reports(expiries.clone()).await.unwrap();
     assert_eq!(sources(&store, "alice").await, "kept");
     store.expire_reports(expiries).await.unwrap();
     assert_eq!(sources(&store, "alice").await, "kept", "again");
-    assert_eq!(store.row("nobody").await, None);
+    assert_eq!(store.row("unknown").await, None);
     let higher = vec![expired("alice", "kept", refreshed.next())];
     store.expire_reports(higher).await.unwrap();
     assert_eq!(sources(&store, "alice").await, "kept");

@@ -20,33 +20,9 @@ async fn a_user_that_was_never_stored_has_no_row(backend: Backend) {
     assert_eq!(backend.open().row("alice").await, None);
 }
 
-async fn everything_about_a_user_survives_a_restart(backend: Backend) {
-    let (store, _) = backend.start();
-    let name = "alice \u{202e}'; DROP TABLE profile; -- \u{1f600}\"\\";
-    let alice = user(name);
-    let phone = NewReport {
-        status: Idle,
-        since: wall(5),
-        last_active: Some(wall(6)),
-        expires_at: Some(wall(90_000)),
-        ..report("desk.phone", 7)
-    };
-    let saved = store.save_preference(&alice, preference(DoNotDisturb, 3), Version::NONE, Revision::new(4));
-    saved.await.unwrap();
-    let saved = store.save_report(&alice, phone, times(7), Version::new(1));
-    saved.await.unwrap();
-    let saved = store.save_report(&alice, report("app", 9), times(9), Version::new(2));
-    saved.await.unwrap();
-    let line = StatusRow {
-        user: alice.clone(),
-        since: Some(wall(5)),
-        connected_on: nodes(&["north", "south \"\\'"]),
-        last_active: Some(wall(6)),
-        last_seen: Some(wall(8)),
-        ..status("x", Status::DoNotDisturb, 10)
-    };
-    store.save_statuses(vec![line]).await.unwrap();
-    let expected = Row {
+/// What is stored after the writes of the test below.
+fn row_with_everything() -> Row {
+    Row {
         durable: DurableRow {
             version: Version::new(3),
             preference: Preference {
@@ -83,7 +59,36 @@ async fn everything_about_a_user_survives_a_restart(backend: Backend) {
         last_seen: Some(wall(9)),
         last_active: Some(wall(6)),
         revision: Revision::new(10),
+    }
+}
+
+async fn everything_about_a_user_survives_a_restart(backend: Backend) {
+    let (store, _) = backend.start();
+    let name = "alice \u{202e}'; DROP TABLE profile; -- \u{1f600}\"\\";
+    let alice = user(name);
+    let phone = NewReport {
+        status: Idle,
+        since: wall(5),
+        last_active: Some(wall(6)),
+        expires_at: Some(wall(90_000)),
+        ..report("desk.phone", 7)
     };
+    let saved = store.save_preference(&alice, preference(DoNotDisturb, 3), Version::NONE, Revision::new(4));
+    saved.await.unwrap();
+    let saved = store.save_report(&alice, phone, times(7), Version::new(1));
+    saved.await.unwrap();
+    let saved = store.save_report(&alice, report("app", 9), times(9), Version::new(2));
+    saved.await.unwrap();
+    let line = StatusRow {
+        user: alice.clone(),
+        since: Some(wall(5)),
+        connected_on: nodes(&["north", "south \"\\'"]),
+        last_active: Some(wall(6)),
+        last_seen: Some(wall(8)),
+        ..status("x", Status::DoNotDisturb, 10)
+    };
+    store.save_statuses(vec![line]).await.unwrap();
+    let expected = row_with_everything();
     assert_eq!(store.row(name).await.as_ref(), Some(&expected));
     let (store, startup) = backend.restart(&store);
     assert_eq!(store.row(name).await.as_ref(), Some(&expected));

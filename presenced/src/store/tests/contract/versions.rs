@@ -104,9 +104,9 @@ async fn every_write_returns_the_durable_part_that_is_stored(backend: Backend) {
     assert_eq!(before.reports.len(), 1);
     check(&mut before, store.end_reports(&alice, Version::NONE).await).await;
     assert_eq!((before.reports.len(), before.preference.custom), (0, DoNotDisturb));
-    let unknown = store.end_reports(&user("nobody"), Version::new(7)).await;
+    let unknown = store.end_reports(&user("unknown"), Version::new(7)).await;
     assert_eq!(unknown, Ok(DurableRow::default()), "and makes no user");
-    assert_eq!(store.row("nobody").await, None);
+    assert_eq!(store.row("unknown").await, None);
 }
 
 async fn versions_of_concurrent_writers_differ_and_grow(backend: Backend) {

@@ -1,0 +1,57 @@
+//! Cursors: positions in the order of changes from which a subscription resumes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A position in one node's order of changes, from which a subscription resumes: every change up to it that concerned
+/// the connection was sent. On the wire: incarnation and counter in hexadecimal, joined by a dot; opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// The random number of one run of one node. A cursor of another incarnation does not resume.
+    pub incarnation: u64,
+    /// The number of changes that the node had published. 0 never resumes.
+    pub counter: u64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}.{:x}", self.incarnation, self.counter)
+    }
+}
+
+/// The text is not a cursor of the form that [`Cursor`] writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("invalid cursor")]
+pub struct InvalidCursor;
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (incarnation, counter) = text.split_once('.').ok_or(InvalidCursor)?;
+        // `from_str_radix` alone would take a sign, and any number of leading zeros.
+        let parse = |part: &str| {
+            let fits = part.len() <= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u64::from_str_radix(if fits { part } else { "" }, 16).map_err(|_| InvalidCursor)
+        };
+        Ok(Self {
+            incarnation: parse(incarnation)?,
+            counter: parse(counter)?,
+        })
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,164 @@
+//! The counters of a run. Deliveries to watchers are matched with the change that caused them by revision; a delivery
+//! may arrive before the response that names the revision. Pure: times are arguments.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use presence::Revision;
+
+use super::latency::Latencies;
+
+/// Further kinds of errors are counted together.
+const ERROR_KINDS_MAX: usize = 32;
+/// Early deliveries kept until the response names the revision: in most runs one per watcher.
+const EARLY_MAX: usize = 4096;
+/// A run with more failed operations, in percent, fails.
+const ERRORS_MAX_PERCENT: u64 = 1;
+
+/// A pending change of a custom status.
+#[derive(Debug)]
+struct PendingChange {
+    sent: Instant,
+    /// Known from the response.
+    revision: Option<Revision>,
+    /// Deliveries before the response.
+    early: Vec<(Revision, Instant)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// Connection attempts.
+    pub(super) attempts: u64,
+    /// Established connections.
+    pub(super) connects: u64,
+    /// Custom status changes sent.
+    pub(super) changes: u64,
+    /// Records of other users received.
+    pub(super) deliveries: u64,
+    /// Activity and idle reports sent.
+    pub(super) activities: u64,
+    /// Closes with 1001, followed by a reconnect.
+    pub(super) reloads: u64,
+    /// Connections dropped without a close frame.
+    pub(super) crashes: u64,
+    /// Closes with 1000, followed by a reconnect.
+    pub(super) leaves: u64,
+    pub(super) open: u64,
+    /// Latency of the handshake including the welcome.
+    pub(super) connect: Latencies,
+    /// Latency from a change to its response.
+    pub(super) ack: Latencies,
+    /// Latency from a change to each watcher.
+    pub(super) delivery: Latencies,
+    /// By kind.
+    pub(super) errors: BTreeMap<String, u64>,
+    in_flight: BTreeMap<u64, PendingChange>,
+}
+
+impl Counters {
+    pub(super) fn change_sent(&mut self, user: u64, at: Instant) {
+        self.changes += 1;
+        let change = PendingChange {
+            sent: at,
+            revision: None,
+            early: Vec::new(),
+        };
+        self.in_flight.insert(user, change);
+    }
+
+    pub(super) fn change_acknowledged(&mut self, user: u64, revision: Option<Revision>, at: Instant) {
+        let Some(change) = self.in_flight.get_mut(&user) else {
+            return;
+        };
+        self.ack.record(at.saturating_duration_since(change.sent));
+        change.revision = revision;
+        for (early, delivered_at) in std::mem::take(&mut change.early) {
+            if Some(early) == revision {
+                self.delivery
+                    .record(delivered_at.saturating_duration_since(change.sent));
+            }
+        }
+    }
+
+    /// A watcher received the record of another user.
+    pub(super) fn delivered(&mut self, user: u64, revision: Revision, at: Instant) {
+        self.deliveries += 1;
+        let Some(change) = self.in_flight.get_mut(&user) else {
+            return;
+        };
+        match change.revision {
+            Some(of_change) if of_change == revision => self.delivery.record(at.saturating_duration_since(change.sent)),
+            Some(_) => {}
+            None if change.early.len() < EARLY_MAX => change.early.push((revision, at)),
+            None => {}
+        }
+    }
+
+    pub(super) fn error(&mut self, kind: String) {
+        let known = self.errors.contains_key(&kind) || self.errors.len() < ERROR_KINDS_MAX;
+        *self
+            .errors
+            .entry(if known { kind } else { "other".to_owned() })
+            .or_default() += 1;
+    }
+
+    pub(super) fn error_count(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Whether the errors are within the limit.
+    pub(super) fn is_good(&self) -> bool {
+        self.connects > 0 && self.error_count() * 100 <= (self.attempts + self.changes) * ERRORS_MAX_PERCENT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_matched_before_and_after_the_response() {
+        let start = crate::clock::instant();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut counters = Counters::default();
+        counters.change_sent(1, at(0));
+        counters.delivered(1, Revision::new(7), at(2));
+        counters.delivered(1, Revision::new(6), at(1));
+        counters.change_acknowledged(1, Some(Revision::new(7)), at(3));
+        counters.delivered(1, Revision::new(7), at(5));
+        counters.delivered(1, Revision::new(9), at(100));
+        counters.delivered(2, Revision::new(1), at(100));
+        assert_eq!(counters.deliveries, 5);
+        let delivery = counters.delivery.percentiles();
+        assert_eq!((delivery.count, delivery.max_ms), (2, 5.0));
+        assert_eq!(counters.ack.percentiles().max_ms, 3.0);
+    }
+
+    #[test]
+    fn a_run_fails_with_more_than_one_percent_errors() {
+        let mut counters = Counters {
+            attempts: 50,
+            connects: 50,
+            changes: 50,
+            ..Counters::default()
+        };
+        assert!(counters.is_good());
+        counters.error("lost".into());
+        assert!(counters.is_good());
+        counters.error("lost".into());
+        assert!(!counters.is_good());
+        assert!(!Counters::default().is_good());
+    }
+
+    #[test]
+    fn the_number_of_error_kinds_is_bounded() {
+        let mut counters = Counters::default();
+        for kind in 0..1000 {
+            counters.error(kind.to_string());
+        }
+        assert_eq!(counters.errors.len(), ERROR_KINDS_MAX + 1);
+        assert_eq!(counters.error_count(), 1000);
+    }
+}

@@ -1,0 +1,210 @@
+//! Typed rows and columns, independent of the output format. The type of a cell decides that text from users is
+//! escaped, that tables show relative times, and that numbers are right-aligned.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use presence::{Status, Wall};
+
+use super::terminal::Colour;
+use super::text_table::{Align, Fit, TextCell, TextTable};
+use super::{csv, escape, time};
+
+/// A column, with its heading in tables and its name in CSV.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) heading: &'static str,
+    /// The field name in CSV, as in JSON.
+    pub(crate) name: &'static str,
+    /// What a narrow terminal does to the column.
+    pub(crate) fit: Fit,
+}
+
+impl Column {
+    /// A column that is always shown.
+    pub(crate) const fn needed(heading: &'static str, name: &'static str) -> Self {
+        Self {
+            heading,
+            name,
+            fit: Fit::Needed,
+        }
+    }
+
+    /// A column that is omitted when it is empty or the terminal is narrow.
+    pub(crate) const fn extra(heading: &'static str, name: &'static str) -> Self {
+        Self {
+            heading,
+            name,
+            fit: Fit::Extra,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// Text from a user or a server, not escaped yet.
+    Hostile(String),
+    /// Text of this program.
+    Text(String),
+    Status(Status),
+    /// A point in time; `None` is shown as "never".
+    Moment(Option<Wall>),
+    Number(u64),
+    /// A number with one decimal.
+    Decimal(f64),
+    /// No value.
+    Empty,
+}
+
+/// How tables show points in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moments {
+    /// Date, time and age.
+    Full,
+    /// Time or date, and age.
+    Short,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Dataset {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Dataset {
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, row: Vec<Cell>) {
+        debug_assert_eq!(row.len(), self.columns.len());
+        self.rows.push(row);
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// A table, without the extra columns that are empty in every row.
+    pub(crate) fn table(&self, now: Wall, colour: Colour, moments: Moments) -> TextTable {
+        let is_used = |index: &usize| {
+            self.columns[*index].fit == Fit::Needed || self.rows.iter().any(|row| row[*index] != Cell::Empty)
+        };
+        let used: Vec<usize> = (0..self.columns.len()).filter(is_used).collect();
+        let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
+        let row = |row: &Vec<Cell>| {
+            used.iter()
+                .map(|&index| show(&row[index], now, (colour, moments)))
+                .collect()
+        };
+        TextTable::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
+    }
+
+    pub(crate) fn write_csv_header(&self, out: &mut impl Write) -> io::Result<()> {
+        let names: Vec<_> = self.columns.iter().map(|column| column.name).collect();
+        writeln!(out, "{}", names.join(","))
+    }
+
+    pub(crate) fn write_csv_rows(&self, out: &mut impl Write) -> io::Result<()> {
+        for row in &self.rows {
+            let fields: Vec<_> = row.iter().map(csv_field).collect();
+            writeln!(out, "{}", fields.join(","))?;
+        }
+        Ok(())
+    }
+}
+
+fn csv_field(cell: &Cell) -> String {
+    match cell {
+        Cell::Hostile(text) => csv::hostile_field(text),
+        Cell::Text(text) => csv::field(text).into_owned(),
+        Cell::Status(status) => status.as_str().to_owned(),
+        Cell::Moment(at) => at.map(|at| at.to_string()).unwrap_or_default(),
+        Cell::Number(number) => number.to_string(),
+        Cell::Decimal(number) => format!("{number:.1}"),
+        Cell::Empty => String::new(),
+    }
+}
+
+fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCell {
+    let left = |text: String, style: Style| TextCell {
+        text,
+        style,
+        align: Align::Left,
+    };
+    let right = |text: String| TextCell {
+        text,
+        style: Style::new(),
+        align: Align::Right,
+    };
+    match cell {
+        Cell::Hostile(text) => left(escape::escape(text).into_owned(), Style::new()),
+        Cell::Text(text) => left(text.clone(), Style::new()),
+        Cell::Status(status) => left(status.as_str().to_owned(), colour.of(*status)),
+        Cell::Moment(None) => left("never".to_owned(), Style::new()),
+        Cell::Moment(Some(at)) => {
+            let text = match moments {
+                Moments::Full => time::moment(*at, now),
+                Moments::Short => time::short_moment(*at, now),
+            };
+            left(text, Style::new())
+        }
+        Cell::Number(number) => right(number.to_string()),
+        Cell::Decimal(number) => right(format!("{number:.1}")),
+        Cell::Empty => left("-".to_owned(), Style::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset() -> Dataset {
+        let mut dataset = Dataset::new(&[
+            Column::needed("USER", "userId"),
+            Column::needed("STATUS", "status"),
+            Column::needed("SINCE", "since"),
+        ]);
+        let at = Wall::from_millis(1_000_000_000_000);
+        dataset.push(vec![
+            Cell::Hostile("=a\u{1b}".into()),
+            Cell::Status(Status::Idle),
+            Cell::Moment(Some(at)),
+        ]);
+        dataset
+    }
+
+    #[test]
+    fn csv_carries_exact_times_and_escaped_text() {
+        let mut out = Vec::new();
+        dataset().write_csv_header(&mut out).unwrap();
+        dataset().write_csv_rows(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "userId,status,since\n'=a\\u{1b},IDLE,2001-09-09T01:46:40.000Z\n"
+        );
+    }
+
+    #[test]
+    fn a_table_has_colours_only_if_enabled() {
+        let now = Wall::from_millis(1_000_000_060_000);
+        let shown = |colour| {
+            let mut out = Vec::new();
+            dataset()
+                .table(now, colour, Moments::Full)
+                .write(&mut out, None)
+                .unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let plain = shown(Colour::Plain);
+        assert!(
+            plain.contains("=a\\u{1b}  IDLE    2001-09-09 01:46:40Z (1m ago)"),
+            "{plain}"
+        );
+        assert!(!plain.contains('\u{1b}'));
+        assert!(shown(Colour::Painted).contains("\u{1b}[33mIDLE\u{1b}[0m"));
+    }
+}

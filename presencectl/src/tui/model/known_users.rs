@@ -1,0 +1,386 @@
+//! All users that the stream reported: the present ones, and those that went OFFLINE since the dashboard was opened.
+//! Rows are in slots, so that the table can sort a hundred thousand of them by number. Only the stream changes them;
+//! responses refresh their times.
+
+use std::collections::{HashMap, VecDeque};
+
+use presence::wire::record::{Record, Update};
+use presence::wire::rest::Counts;
+use presence::{Reason, Status, UserId, Wall};
+
+use super::change_log::Change;
+use super::node_names::NodeNames;
+pub(crate) use super::row::Row;
+use super::row::{Unapplied, blank, change_of, change_of_record, fill};
+
+/// How many departed users are kept.
+pub(crate) const DEPARTED_MAX: usize = 5_000;
+
+/// The index of a row.
+pub(crate) type Slot = u32;
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct KnownUsers {
+    slots: Vec<Option<Row>>,
+    free: Vec<Slot>,
+    /// Slots without a row that are still in `touched`.
+    reserved: Vec<Slot>,
+    index: HashMap<UserId, Slot>,
+    counts: Counts,
+    /// Departed users in the order of departure, each with its departure number: a user who came back has another
+    /// number.
+    departed: VecDeque<(Slot, u32)>,
+    /// How many users in `departed` are still OFFLINE.
+    departed_count: usize,
+    /// The last departure number.
+    departures: u32,
+    /// Rows that changed since the table applied them, each once.
+    touched: Vec<Slot>,
+    nodes: NodeNames,
+    /// The number of the snapshot in progress.
+    generation: u32,
+    /// When the first snapshot was complete: it is the baseline and no change.
+    started_at: Option<Wall>,
+    /// Rows that the stream changed since the table applied them.
+    unapplied_changes: usize,
+}
+
+impl KnownUsers {
+    /// The present users by status.
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether a snapshot was completed.
+    pub(crate) const fn is_started(&self) -> bool {
+        self.started_at.is_some()
+    }
+
+    pub(crate) fn find(&self, user: &UserId) -> Option<(Slot, &Row)> {
+        let slot = *self.index.get(user.as_str())?;
+        Some((slot, self.row(slot)?))
+    }
+
+    pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// The position of a row's nodes among all, by name.
+    pub(crate) fn node_rank(&self, row: &Row) -> i64 {
+        i64::try_from(self.nodes.rank(self.node_name(row))).unwrap_or(i64::MAX)
+    }
+
+    /// Makes the table apply a user's row again.
+    pub(crate) fn touch_user(&mut self, user: &UserId) {
+        if let Some(slot) = self.index.get(user.as_str()).copied() {
+            self.touch(slot);
+        }
+    }
+
+    /// All slots, with or without a row.
+    pub(crate) const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn node_name(&self, row: &Row) -> &str {
+        self.nodes.name(row.node)
+    }
+
+    pub(crate) const fn begin_snapshot(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Applies updates from the stream and returns the changes. Updates that are known already change nothing.
+    pub(crate) fn apply(&mut self, users: Vec<Update>, now: Wall) -> Vec<Change> {
+        let is_started = self.is_started();
+        users
+            .into_iter()
+            .filter_map(|update| self.apply_one(update, now))
+            .filter(|_| is_started)
+            .collect()
+    }
+
+    /// The snapshot is complete: a user missing in it is OFFLINE, unless it was resumed.
+    pub(crate) fn end_snapshot(&mut self, is_complete: bool, now: Wall) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if is_complete {
+            let generation = self.generation;
+            let missing = |row: &Row| row.status != Status::Offline && row.generation != generation;
+            let slots: Vec<Slot> = (0..)
+                .zip(&self.slots)
+                .filter(|(_, row)| row.as_ref().is_some_and(missing))
+                .map(|(slot, _)| slot)
+                .collect();
+            changes = slots
+                .into_iter()
+                .filter_map(|slot| self.presume_offline(slot, now))
+                .collect();
+        }
+        self.started_at = self.started_at.or(Some(now));
+        changes
+    }
+
+    /// Times and sessions from a REST response, which are no change. A record with another revision than the stream's
+    /// is ignored.
+    pub(crate) fn refresh(&mut self, records: Vec<Record>) {
+        for record in records {
+            let Some(slot) = self.index.get(record.user_id.as_str()).copied() else {
+                continue;
+            };
+            let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+            let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            let is_now_known = row.is_presumed_offline && record.status == Status::Offline;
+            if is_now_known && row.revision < record.revision {
+                fill(row, &record, node);
+                self.touch(slot);
+            } else if row.revision == record.revision {
+                row.last_active = row.last_active.max(record.last_active);
+                row.last_seen = row.last_seen.max(record.last_seen);
+                row.sessions = record.sessions.unwrap_or(row.sessions);
+                row.node = node;
+                self.touch(slot);
+            }
+        }
+    }
+
+    /// Evicts the earliest departures beyond the limit, but never the selected user.
+    pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
+        while self.departed_count > DEPARTED_MAX {
+            let Some((slot, departure)) = self.departed.pop_front() else {
+                return;
+            };
+            let row = self.row(slot).filter(|row| row.departure == departure);
+            if row.is_some_and(|row| Some(&row.user) == looked_at) {
+                self.departed.push_back((slot, departure));
+            } else if row.is_some() {
+                self.remove(slot);
+            }
+        }
+        if self.departed.len() > 2 * DEPARTED_MAX {
+            let slots = &self.slots;
+            let is_departed = |slot: Slot, departure| {
+                let row = slots.get(slot as usize).and_then(Option::as_ref);
+                row.is_some_and(|row| row.departure == departure)
+            };
+            self.departed.retain(|(slot, departure)| is_departed(*slot, *departure));
+        }
+    }
+
+    /// The rows that changed since the last call, each once, including removed ones.
+    pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
+        let mut touched = std::mem::take(&mut self.touched);
+        let slots = &mut self.slots;
+        touched.retain(|slot| {
+            let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
+            row.is_some_and(|row| {
+                (row.unapplied, row.is_in_table) = (Unapplied::Nothing, true);
+                true
+            })
+        });
+        self.free.append(&mut self.reserved);
+        self.unapplied_changes = 0;
+        touched
+    }
+
+    /// Whether a row was removed. [`Self::drop_row`] drops it when the table has no reference left.
+    pub(crate) fn is_removed(&self, slot: Slot) -> bool {
+        self.row(slot).is_none_or(|row| row.is_removed)
+    }
+
+    pub(crate) fn drop_row(&mut self, slot: Slot) {
+        if self.row(slot).is_some_and(|row| row.is_removed) {
+            self.slots[slot as usize] = None;
+            self.free.push(slot);
+        }
+    }
+
+    /// How many users the stream changed since the table applied them.
+    pub(crate) const fn unapplied_changes(&self) -> usize {
+        self.unapplied_changes
+    }
+
+    fn apply_one(&mut self, update: Update, now: Wall) -> Option<Change> {
+        let slot = self.index.get(update.user_id().as_str()).copied();
+        match (update, slot) {
+            (Update::Removed(removed), Some(slot)) => {
+                let row = self.row(slot).filter(|row| row.revision < removed.revision)?;
+                let change = Change {
+                    revision: removed.revision,
+                    ..change_of(row, None, now)
+                };
+                self.touch_changed(slot);
+                self.remove(slot);
+                Some(change)
+            }
+            (Update::Removed(_), None) => None,
+            (Update::Record(record), Some(slot)) => self.on_known(slot, record, now),
+            (Update::Record(record), None) => self.on_new(record, now),
+        }
+    }
+
+    fn on_known(&mut self, slot: Slot, record: Record, now: Wall) -> Option<Change> {
+        let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+        let generation = self.generation;
+        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        row.generation = generation;
+        if record.revision < row.revision {
+            return None;
+        }
+        let is_newer = record.revision > row.revision;
+        let (from, custom_status, note) = (row.status, row.custom_status, row.note);
+        let row = fill(row, &record, node);
+        // After a restart a snapshot repeats unchanged records with higher revisions.
+        let differs = from != row.status || custom_status != row.custom_status || note != row.note;
+        let change = (is_newer && differs).then(|| Change {
+            at: if from == row.status {
+                now
+            } else {
+                row.since.unwrap_or(now)
+            },
+            custom_status: row.custom_status.filter(|_| row.custom_status != custom_status),
+            ..change_of_record(row, from)
+        });
+        self.count(slot, from, record.status);
+        match change {
+            Some(_) => self.touch_changed(slot),
+            None => self.touch(slot),
+        }
+        change
+    }
+
+    fn on_new(&mut self, record: Record, now: Wall) -> Option<Change> {
+        let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
+        let mut row = blank(record.user_id.clone(), self.generation);
+        fill(&mut row, &record, node);
+        let is_present = row.status != Status::Offline;
+        // A user who connected and disconnected between two events departed since then and set no custom status; a
+        // custom status set while OFFLINE moves no time.
+        let has_departed = row
+            .since
+            .is_some_and(|since| self.started_at.is_some_and(|at| since > at));
+        let only_custom_status = !is_present && !has_departed;
+        let change = Change {
+            at: if only_custom_status {
+                now
+            } else {
+                row.since.unwrap_or(now)
+            },
+            custom_status: row.custom_status.filter(|_| only_custom_status),
+            ..change_of_record(&row, Status::Offline)
+        };
+        if only_custom_status {
+            return Some(change);
+        }
+        let reserved = self.reserved.pop();
+        if reserved.is_some() {
+            row.unapplied = Unapplied::Refresh;
+        }
+        let slot = reserved.or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
+        });
+        self.index.insert(row.user.clone(), slot);
+        self.slots[slot as usize] = Some(row);
+        self.count(slot, Status::Offline, record.status);
+        if !is_present {
+            self.record_departure(slot);
+        }
+        self.touch_changed(slot);
+        Some(change)
+    }
+
+    /// Marks a user as OFFLINE who is missing in a complete snapshot.
+    fn presume_offline(&mut self, slot: Slot, now: Wall) -> Option<Change> {
+        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let change = Change {
+            reason: Some(Reason::NoSession),
+            ..change_of(row, Some(Status::Offline), now)
+        };
+        let from = std::mem::replace(&mut row.status, Status::Offline);
+        (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
+        (row.sessions, row.node, row.is_presumed_offline) = (0, 0, true);
+        self.count(slot, from, Status::Offline);
+        self.touch_changed(slot);
+        Some(change)
+    }
+
+    /// Removes a user from the index; the table may still have a reference to the row.
+    fn remove(&mut self, slot: Slot) {
+        let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let from = std::mem::replace(&mut row.status, Status::Offline);
+        row.is_removed = true;
+        let (user, is_in_table) = (row.user.clone(), row.is_in_table);
+        self.index.remove(user.as_str());
+        self.count(slot, from, Status::Offline);
+        self.clear_departure(slot);
+        if is_in_table {
+            self.touch(slot);
+        } else {
+            // The table has no reference to it, and may not ask for a long time: while it is paused.
+            self.slots[slot as usize] = None;
+            self.reserved.push(slot);
+        }
+    }
+
+    /// Updates the counts for a change of status.
+    fn count(&mut self, slot: Slot, from: Status, to: Status) {
+        if let Some(count) = self.counts.of(from) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.counts.of(to) {
+            *count += 1;
+        }
+        match (from, to) {
+            (Status::Offline, Status::Offline) => {}
+            (_, Status::Offline) => self.record_departure(slot),
+            (Status::Offline, _) => self.clear_departure(slot),
+            _ => {}
+        }
+    }
+
+    fn record_departure(&mut self, slot: Slot) {
+        self.departures = self.departures.wrapping_add(1).max(1);
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            row.departure = self.departures;
+            self.departed.push_back((slot, self.departures));
+            self.departed_count += 1;
+        }
+    }
+
+    fn clear_departure(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && std::mem::take(&mut row.departure) != 0
+        {
+            self.departed_count = self.departed_count.saturating_sub(1);
+        }
+    }
+
+    fn touch_changed(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            match std::mem::replace(&mut row.unapplied, Unapplied::Change) {
+                Unapplied::Nothing => self.touched.push(slot),
+                Unapplied::Refresh => {}
+                Unapplied::Change => return,
+            }
+            self.unapplied_changes += 1;
+        }
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && row.unapplied == Unapplied::Nothing
+        {
+            row.unapplied = Unapplied::Refresh;
+            self.touched.push(slot);
+        }
+    }
+
+    fn node_number(&mut self, names: &[String]) -> u16 {
+        let used = self.slots.iter().flatten().map(|row| row.node);
+        self.nodes.number(names, used)
+    }
+}

@@ -1,0 +1,87 @@
+//! What the delivery takes out of an outbox in one turn, and gives back.
+
+use hashbrown::HashMap;
+use presence::wire::client_message::MessageId;
+use presence::{Revision, UserId};
+
+use crate::connection::user_pin::{UserPin, UserRef};
+
+/// A snapshot that is still being sent.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The id of the request that it answers.
+    pub(crate) id: Option<MessageId>,
+    /// Whether users that are not listed are unchanged since the client's cursor.
+    pub(crate) resumed: bool,
+    /// What is left to list.
+    pub(crate) rest: Rest,
+}
+
+/// What is left of a snapshot.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// These users, last first.
+    Named(Vec<UserPin>),
+    /// Everyone present, from there on.
+    Everyone {
+        /// The shard to go on in.
+        shard: usize,
+        /// The last user of it that was listed.
+        after: Option<UserId>,
+    },
+    /// What changed for an observer that resumes: users that exist, and users that were removed.
+    Changed {
+        /// Last first.
+        users: Vec<UserPin>,
+        /// With the revision of their removal.
+        removed: Vec<(UserId, Revision)>,
+    },
+}
+
+/// The dirty users, each with the number of its last change.
+pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
+
+/// One turn of the delivery: what was taken out of the outbox. It ends with [`Outbox::finish_turn`].
+#[derive(Debug)]
+pub(crate) struct DeliveryTurn {
+    /// The snapshot that is first in line.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// The users that are dirty.
+    pub(crate) dirty: DirtyUsers,
+    /// Up to which change everything has been sent.
+    pub(crate) complete_to: u64,
+    /// Whether more snapshots wait, or are being prepared: until they were sent the cursor stays.
+    pub(crate) has_more_snapshots: bool,
+}
+
+impl DeliveryTurn {
+    /// Takes out the dirty users that the frame contains, each up to the change with this number.
+    pub(crate) fn drop_told(&mut self, told: &[(UserRef, u64)]) {
+        drop_told(&mut self.dirty, told);
+    }
+}
+
+/// What a turn came to.
+#[derive(Debug, Default)]
+pub(crate) struct DeliveryResult {
+    /// The rest of the snapshot.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Dirty users that did not fit into the frame.
+    pub(crate) left: DirtyUsers,
+    /// Up to which change everything has been sent with the frame.
+    pub(crate) complete_to: u64,
+}
+
+/// Takes out the dirty users that a frame contains, each up to the change with this number. How many there were.
+pub(super) fn drop_told(dirty: &mut DirtyUsers, told: &[(UserRef, u64)]) -> u64 {
+    let mut dropped = 0;
+    if !dirty.is_empty() {
+        for (user, number) in told {
+            if dirty.get(user).is_some_and(|marked| marked <= number) {
+                dirty.remove(user);
+                dropped += 1;
+            }
+        }
+    }
+    dropped
+}

@@ -1,0 +1,34 @@
+//! The heartbeat of the node: when it was last alive, below which ceiling its revisions lie, and whether it stopped cleanly.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::store::{Heartbeat, StoreError};
+
+/// How often the heartbeat is written, from which the next run computes the downtime.
+pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// What a heartbeat says of the end of this run.
+#[derive(PartialEq, Eq, Clone, Copy)]
+pub(super) enum RunEnd {
+    /// It has not ended, or not everything that was published is known to be on disk.
+    Running,
+    /// Everything that was published is on disk.
+    Clean,
+}
+
+impl Engine {
+    pub(super) async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
+        let wall = self.clock.wall();
+        let ceiling = self.cluster.wanted_ceiling(wall);
+        let heartbeat = Heartbeat {
+            wall,
+            ceiling,
+            clean: end == RunEnd::Clean,
+        };
+        let store = &self.persistence.store;
+        store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
+        self.cluster.raise_ceiling(ceiling);
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! What the engine tells `/metrics`, as somebody reads it.
+
+use prometheus_client::registry::Registry;
+
+use super::fixture::{DEADLINE, Fixture};
+
+#[tokio::test]
+async fn every_gauge_has_a_help_sentence() {
+    let fixture = Fixture::new().await;
+    let mut registry = Registry::default();
+    fixture.engine.register_gauges(&mut registry);
+    let mut figures = String::new();
+    prometheus_client::encoding::text::encode(&mut figures, &registry).expect("figures");
+    let help: Vec<&str> = figures.lines().filter(|line| line.starts_with("# HELP")).collect();
+    assert_eq!(help.len(), 9, "{figures}");
+    for line in help {
+        assert!(line.ends_with('.') && !line.ends_with(".."), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stats_contain_the_delivery_lag() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.engine.stats().rates.delivery_lag_max_seconds, 0.0);
+    let mut observer = fixture.observe().await;
+    let ann = fixture.connect("ann").await;
+    fixture.engine.watch_all(&observer.conn, None, None).await;
+    observer.snapshot().await;
+    // The numbers are of whole seconds since the engine began to count: some of these changes lie in one.
+    let changing = async {
+        let mut is_away = false;
+        loop {
+            let rates = fixture.engine.stats().rates;
+            if rates.delivery_lag_max_seconds > 0.0 {
+                return rates;
+            }
+            is_away = !is_away;
+            let record = if is_away {
+                fixture.engine.away(&ann.conn)
+            } else {
+                fixture.engine.activity(&ann.conn)
+            };
+            assert!(record.is_some());
+            observer.event().await;
+        }
+    };
+    let rates = tokio::time::timeout(DEADLINE, changing).await.expect("a lag in time");
+    assert!(rates.delivery_lag_seconds > 0.0, "{rates:?}");
+    assert!(
+        (rates.delivery_lag_seconds..DEADLINE.as_secs_f64()).contains(&rates.delivery_lag_max_seconds),
+        "{rates:?}"
+    );
+}

@@ -1,0 +1,199 @@
+//! An engine whose time the test owns: a manual clock, sockets in memory, and no thread or loop of its own. Deadlines,
+//! delivery and writing happen when the test says so, and several such engines fit into one test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::wire::record::{Update, Viewer};
+use presence::wire::server_message::ServerMessage;
+use presence::{EndReason, Status, UserId, Wall};
+use prometheus_client::registry::Registry;
+
+use super::fixture::{engine_options, user};
+use crate::clock::Clock;
+use crate::cluster::{Alone, Cluster};
+use crate::connection::Connection;
+use crate::connection::frame::Opcode;
+use crate::connection::socket::Socket;
+use crate::connection::socket::memory::{self, MemoryPeer};
+use crate::engine::publisher::delivery::Delivery;
+use crate::engine::{Engine, EngineMetrics, EngineParts};
+use crate::store::{OpenOptions, Row, Store, StoreMetrics};
+
+/// When a stepped engine's time begins.
+pub(in crate::engine) const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
+/// The resolution of the timing wheel: what is due has happened one tick later.
+pub(in crate::engine) const TICK: Duration = Duration::from_millis(16);
+/// More than any test sends to one client that reads.
+const ROOM: usize = 1 << 20;
+
+pub(in crate::engine) struct Stepped {
+    pub(in crate::engine) engine: Arc<Engine>,
+    pub(in crate::engine) clock: Arc<Clock>,
+    pub(in crate::engine) store: Store,
+    dir: Arc<tempfile::TempDir>,
+}
+
+impl Stepped {
+    pub(in crate::engine) async fn new() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(dir, Clock::manual(BEGIN)).await
+    }
+
+    /// The same data after a crash, this much later: nothing that waits is written.
+    pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
+        let clock = Clock::manual(self.clock.wall().after(down));
+        self.store.close();
+        Self::on(Arc::clone(&self.dir), clock).await
+    }
+
+    async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
+        let metrics = StoreMetrics::register(&mut Registry::default());
+        let path = dir.path().join("presence.db");
+        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let heartbeat = startup.latest_heartbeat();
+        let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+        let clock = Arc::new(clock);
+        let engine = Engine::new(EngineParts {
+            options: engine_options(Duration::from_secs(5)),
+            clock: Arc::clone(&clock),
+            store: store.clone(),
+            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
+            metrics: EngineMetrics::register(&mut Registry::default()),
+        });
+        engine.take_over(heartbeat, startup.present).await.expect("the users");
+        Self {
+            engine,
+            clock,
+            store,
+            dir,
+        }
+    }
+
+    /// Time passes, and what is due by then happens.
+    pub(in crate::engine) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.engine.turn_wheel();
+    }
+
+    /// Everything that outboxes hold is sent, as far as the sockets take it.
+    pub(in crate::engine) fn deliver(&self) {
+        loop {
+            let ready = self.engine.ready.try_take();
+            if ready.is_empty() {
+                return;
+            }
+            Delivery::serve(&self.engine, ready, self.clock.elapsed());
+        }
+    }
+
+    /// Everything that waits is written.
+    pub(in crate::engine) async fn write(&self) {
+        let written = self
+            .engine
+            .persistence
+            .write_out(&self.engine.users, &self.engine.cluster);
+        written.await.expect("a write");
+    }
+
+    pub(in crate::engine) async fn connect(&self, name: &str) -> SteppedClient {
+        self.connect_with_room(name, ROOM).await
+    }
+
+    /// A client that takes `room` bytes before it must read.
+    pub(in crate::engine) async fn connect_with_room(&self, name: &str, room: usize) -> SteppedClient {
+        let client = self.client(Some(user(name)), room);
+        let connected = self.engine.connect(&user(name), &client.conn).await;
+        assert_ne!(connected.expect("a session").status, Status::Offline);
+        client.conn.start_keepalive(self.clock.mono(), None);
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
+        client
+    }
+
+    pub(in crate::engine) fn observe(&self) -> SteppedClient {
+        let client = self.client(None, ROOM);
+        self.engine.connect_observer();
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
+        client
+    }
+
+    pub(in crate::engine) async fn watch(&self, client: &SteppedClient, names: &[&str]) {
+        let users: Vec<UserId> = names.iter().map(|name| user(name)).collect();
+        let watched = self.engine.watch(&client.conn, None, users, None).await;
+        watched.expect("a watch");
+        self.deliver();
+        client.messages();
+    }
+
+    pub(in crate::engine) fn disconnect(&self, client: &SteppedClient, reason: EndReason) {
+        self.engine.disconnect(&client.conn, reason);
+    }
+
+    pub(in crate::engine) async fn status(&self, name: &str) -> Status {
+        let record = self.engine.record(&user(name), Viewer::Internal).await;
+        record.expect("a record").status
+    }
+
+    pub(in crate::engine) async fn stored(&self, name: &str) -> Option<Row> {
+        self.store.load(&user(name)).await.expect("a read")
+    }
+
+    fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {
+        let (socket, peer) = memory::pair(room);
+        let context = self.engine.connection_context();
+        let conn = Connection::new(Socket::Memory(socket), self.engine.new_session(), user, context);
+        SteppedClient { conn, peer }
+    }
+}
+
+/// A client that reads when the test says so.
+pub(in crate::engine) struct SteppedClient {
+    pub(in crate::engine) conn: Arc<Connection>,
+    peer: MemoryPeer,
+}
+
+impl SteppedClient {
+    /// The frames that were sent since the last call, with their opcodes.
+    pub(in crate::engine) fn frames(&self) -> Vec<(u8, Vec<u8>)> {
+        let bytes = self.peer.take();
+        let mut rest = bytes.as_slice();
+        let mut frames = Vec::new();
+        while let [head, length, after @ ..] = rest {
+            let (length, after) = match length {
+                126 => (usize::from(u16::from_be_bytes([after[0], after[1]])), &after[2..]),
+                127 => panic!("no test's frame is that long"),
+                short => (usize::from(*short), after),
+            };
+            frames.push((head & 0xf, after[..length].to_vec()));
+            rest = &after[length..];
+        }
+        frames
+    }
+
+    /// Takes everything that was sent, and drops it.
+    pub(in crate::engine) fn read_all(&self) {
+        drop(self.peer.take());
+    }
+
+    /// The messages that were sent since the last call.
+    pub(in crate::engine) fn messages(&self) -> Vec<ServerMessage> {
+        let texts = self.frames().into_iter().filter(|frame| frame.0 == Opcode::Text as u8);
+        texts
+            .map(|(_, text)| serde_json::from_slice(&text).expect("a message"))
+            .collect()
+    }
+
+    /// The statuses that events told since the last call, in order.
+    pub(in crate::engine) fn told(&self) -> Vec<(String, Option<Status>)> {
+        let updates = self.messages().into_iter().flat_map(|message| match message {
+            ServerMessage::Presence { users, .. } => users,
+            _ => Vec::new(),
+        });
+        updates
+            .map(|update| match update {
+                Update::Record(record) => (record.user_id.to_string(), Some(record.status)),
+                Update::Removed(removed) => (removed.user_id.to_string(), None),
+            })
+            .collect()
+    }
+}

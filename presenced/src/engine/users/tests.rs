@@ -1,0 +1,137 @@
+//! The users in memory: what keeps an entry there, and what a load that comes late may do.
+
+use presence::{Now, Profile, SessionId, UserId};
+
+use super::*;
+use crate::engine::persistence::Persistence;
+use crate::engine::publisher::Publisher;
+use crate::engine::tests::stepped_engine::{BEGIN, Stepped};
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).expect("a user id")
+}
+
+fn now() -> Now {
+    Now {
+        mono: presence::Mono::from_millis(0),
+        wall: BEGIN,
+    }
+}
+
+fn nobody(publisher: &Publisher) -> (UserState, Publication) {
+    (UserState::new(Profile::default(), Vec::new()), publisher.loaded())
+}
+
+/// Users of an engine that does nothing with them, and its publisher, which alone makes publications.
+async fn users() -> (Users, Stepped) {
+    (Users::new(), Stepped::new().await)
+}
+
+#[tokio::test]
+async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
+    let (users, stepped) = users().await;
+    let entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    let (first, second) = (entry.pin(), entry.pin());
+    drop(entry);
+    drop(first);
+    users.sweep();
+    assert!(users.pin(&user("ann")).is_ok(), "the second pin holds");
+    let at = second.user();
+    drop(second);
+    users.sweep();
+    assert!(users.get(at).is_none() && users.find(&user("ann")).is_none());
+}
+
+#[tokio::test]
+async fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
+    let (users, stepped) = users().await;
+    drop(users.insert(&user("ann"), || nobody(&stepped.engine.publisher)));
+    assert!(users.find(&user("ann")).is_none());
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_user_in_memory() {
+    let (users, stepped) = users().await;
+    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    entry.state.connect(now(), SessionId(1));
+    drop(entry);
+    assert!(users.find(&user("ann")).is_some());
+}
+
+#[tokio::test]
+async fn a_write_that_waits_keeps_its_user_in_memory() {
+    let (users, stepped) = users().await;
+    let persistence = Persistence::new(stepped.store.clone());
+    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    persistence.write_behind.write_soon(&mut entry);
+    drop(entry);
+    assert!(users.find(&user("ann")).is_some());
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
+    let (users, stepped) = users().await;
+    let entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    let pin = entry.pin();
+    let at = pin.user();
+    drop(pin);
+    // The shard is locked: a sweep may not wait for it.
+    users.sweep();
+    drop(entry);
+    assert!(users.get(at).is_none(), "unlocking drops it");
+    users.sweep();
+}
+
+#[tokio::test]
+async fn a_load_from_before_its_user_was_in_memory_is_rejected() {
+    let (users, stepped) = users().await;
+    let before = users.pin(&user("ann")).expect_err("not in memory");
+    // Meanwhile somebody has the user in memory, and needs it no more.
+    drop(users.insert(&user("ann"), || nobody(&stepped.engine.publisher)));
+    let late = users.pin_loaded(&user("ann"), before, || nobody(&stepped.engine.publisher));
+    assert!(late.is_none());
+    let again = users.pin(&user("ann")).expect_err("not in memory");
+    let loaded = users.pin_loaded(&user("ann"), again, || nobody(&stepped.engine.publisher));
+    assert!(loaded.is_some());
+}
+
+#[tokio::test]
+async fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
+    let (users, stepped) = users().await;
+    let before = users.pin(&user("ann")).expect_err("not in memory");
+    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    entry.state.connect(now(), SessionId(1));
+    drop(entry);
+    let pin = users.pin_loaded(&user("ann"), before, || nobody(&stepped.engine.publisher));
+    assert!(users.lock(&pin.expect("a pin")).state.is_connected());
+}
+
+#[tokio::test]
+async fn the_place_of_a_dropped_entry_is_used_again() {
+    let (users, stepped) = users().await;
+    let first = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
+    let second = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
+    assert_eq!(first, second);
+}
+
+#[tokio::test]
+#[should_panic(expected = "the entry of a reference in use was dropped")]
+async fn a_reference_that_nothing_keeps_is_a_bug() {
+    let (users, stepped) = users().await;
+    let at = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
+    drop(users.lock_at(at));
+}
+
+#[tokio::test]
+async fn a_user_lock_is_held_until_dropped_and_leaves_others_free() {
+    let locks = UserLocks::new();
+    let lock = locks.lock(&user("ann")).await;
+    assert_eq!(lock.user(), &user("ann"));
+    assert!(locks.is_locked(&user("ann")));
+    let other = (0..)
+        .map(|number| user(&format!("user-{number}")))
+        .find(|other| !locks.is_locked(other));
+    assert!(other.is_some(), "another user is free");
+    drop(lock);
+    assert!(!locks.is_locked(&user("ann")));
+}

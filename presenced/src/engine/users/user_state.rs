@@ -1,0 +1,250 @@
+//! The state of the rules of `presence` for one user: the sessions on this node, the contributions of other nodes, and the
+//! profile that they and the custom status add up to. The only place where any of it is changed.
+
+use std::time::Duration;
+
+use presence::profile::Stored;
+use presence::wire::record::{Record, Viewer};
+use presence::wire::rest::Explain;
+use presence::{
+    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
+    Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
+};
+
+use crate::cluster::{Cluster, NodeContribution};
+
+/// A report that reached its deadline.
+pub(in crate::engine) struct ExpiredSource {
+    pub(in crate::engine) source: Source,
+    pub(in crate::engine) version: Version,
+}
+
+/// The state of the rules for one user.
+#[derive(Debug)]
+pub(in crate::engine) struct UserState {
+    sessions: Sessions,
+    profile: Profile,
+    /// What the user's sessions on other nodes add up to.
+    remote: Vec<NodeContribution>,
+    /// A report is being refreshed on disk: until that is known, no report ends by itself.
+    is_refreshing_report: bool,
+}
+
+impl UserState {
+    pub(in crate::engine) fn new(profile: Profile, remote: Vec<NodeContribution>) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            profile,
+            remote,
+            is_refreshing_report: false,
+        }
+    }
+
+    pub(in crate::engine) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(in crate::engine) fn is_degraded(&self) -> bool {
+        self.profile.is_degraded()
+    }
+
+    /// Whether a connection or a grace period of this node keeps the user present.
+    pub(in crate::engine) fn is_connected(&self) -> bool {
+        self.sessions.is_present()
+    }
+
+    /// Whether a connection, a grace period or a report keeps the user present.
+    pub(in crate::engine) fn is_present(&self) -> bool {
+        self.is_connected()
+            || !self.profile.reports().is_empty()
+            || self.remote.iter().any(|remote| remote.contribution.is_present())
+    }
+
+    /// Whether grace periods alone keep the user present.
+    pub(in crate::engine) fn is_only_in_grace(&self) -> bool {
+        self.sessions.grace().is_some() && self.sessions.connections().is_empty() && self.profile.reports().is_empty()
+    }
+
+    /// Whether a grace period or a report will end by itself.
+    #[cfg(test)]
+    pub(in crate::engine) fn has_ends_ahead(&self) -> bool {
+        self.sessions.grace().is_some() || self.profile.next_deadline().is_some()
+    }
+
+    pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_connect(now, id);
+    }
+
+    pub(in crate::engine) fn disconnect(&mut self, now: Now, id: SessionId, reason: EndReason, grace: Duration) {
+        self.sessions.handle_end(now, id, reason, grace);
+        self.note_times();
+    }
+
+    /// A frame of any kind arrived.
+    pub(in crate::engine) fn heard(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_heard(now, id);
+        self.note_times();
+    }
+
+    pub(in crate::engine) fn activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
+        self.sessions.handle_activity(now, id, timers);
+        self.note_times();
+    }
+
+    pub(in crate::engine) fn away(&mut self, id: SessionId) {
+        self.sessions.handle_away(id);
+    }
+
+    /// A custom status is on disk; `part` is what the store has now. Expire deadlines first: a session past its deadline
+    /// does not become active by it.
+    pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart, actor: Actor, timers: &Timers) {
+        self.profile.handle_durable(part, now.wall);
+        if actor == Actor::User && self.is_present() {
+            self.sessions.handle_preference(now, timers);
+            self.profile.note_activity(now.wall);
+        }
+    }
+
+    /// The report that is to be on disk before it takes effect, or none if one is to end. Too many: no more than `max`
+    /// reports. A report that is refreshed in time holds until [`Self::end_report_write`], however long the disk takes.
+    pub(in crate::engine) fn begin_report_write(
+        &mut self,
+        now: Now,
+        input: &ReportInput,
+        max: usize,
+    ) -> Result<Option<Report>, TooManyReports> {
+        let reports = self.profile.reports();
+        let is_new = !reports.iter().any(|one| one.source == input.source);
+        let report = self.profile.report(now, input);
+        if report.is_some() && is_new && reports.len() >= max {
+            return Err(TooManyReports);
+        }
+        self.is_refreshing_report = report.is_some() && !is_new;
+        Ok(report)
+    }
+
+    /// The store has answered.
+    pub(in crate::engine) fn end_report_write(&mut self) {
+        self.is_refreshing_report = false;
+    }
+
+    /// A report is on disk, or off it; `part` is what the store has now.
+    pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
+        self.profile.note_report(now.wall, input);
+    }
+
+    /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many
+    /// connections and reports there were.
+    pub(in crate::engine) fn kick(&mut self, now: Now, part: Option<DurablePart>) -> usize {
+        let reports = self.profile.handle_kick();
+        if let Some(part) = part {
+            self.profile.handle_durable(part, now.wall);
+        }
+        reports + self.sessions.handle_kick()
+    }
+
+    /// Back to a user never seen. How many connections and reports there were.
+    pub(in crate::engine) fn forget(&mut self) -> usize {
+        let ended = self.profile.reports().len() + self.sessions.handle_kick();
+        self.sessions = Sessions::default();
+        self.profile = Profile::default();
+        ended
+    }
+
+    /// The user was loaded from the store, perhaps again.
+    pub(in crate::engine) fn load(&mut self, stored: Stored, now: Wall) {
+        self.profile.handle_load(stored, now);
+    }
+
+    /// The connections that the previous run lost are in grace until then.
+    pub(in crate::engine) fn restore_grace(&mut self, until: Mono, activity: Activity) {
+        self.sessions.handle_restore(until, activity);
+    }
+
+    /// The next [`Self::recompute`] publishes, though nothing changed.
+    pub(in crate::engine) fn force_publish(&mut self) {
+        self.profile.force_publish();
+    }
+
+    /// Deadlines up to now take effect. The reports that ended.
+    pub(in crate::engine) fn expire(&mut self, now: Now) -> Vec<ExpiredSource> {
+        self.sessions.on_deadline(now.mono);
+        if self.report_deadline().is_none_or(|at| at > now.mono) {
+            return Vec::new();
+        }
+        let before: Vec<ExpiredSource> = self
+            .profile
+            .reports()
+            .iter()
+            .map(|report| ExpiredSource {
+                source: report.source.clone(),
+                version: report.version,
+            })
+            .collect();
+        self.profile.on_deadline(now.mono);
+        let left = self.profile.reports();
+        before
+            .into_iter()
+            .filter(|expired| !left.iter().any(|report| report.source == expired.source))
+            .collect()
+    }
+
+    /// The next moment at which [`Self::expire`] has something to do.
+    pub(in crate::engine) fn next_deadline(&self) -> Option<Mono> {
+        let deadlines = [self.sessions.next_deadline(), self.report_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Applies the rule. What must be published, if anything, with the revision that `next` gives after the one before.
+    pub(in crate::engine) fn recompute(
+        &mut self,
+        now: Wall,
+        next: impl FnOnce(Revision) -> Revision,
+    ) -> Option<Published> {
+        let own = self.sessions.contribution();
+        if self.remote.is_empty() {
+            return self.profile.recompute(now, &[own], next);
+        }
+        let remote = self.remote.iter().map(|remote| remote.contribution);
+        let all: Vec<Contribution> = std::iter::once(own).chain(remote).collect();
+        self.profile.recompute(now, &all, next)
+    }
+
+    /// The record as `viewer` may see it.
+    pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
+        let (node, freshness) = (cluster.node(), cluster.freshness());
+        let own = (node, self.sessions.contribution());
+        if self.remote.is_empty() {
+            return self.profile.record(user, &[own], viewer, freshness);
+        }
+        let remote = self
+            .remote
+            .iter()
+            .map(|remote| (remote.node.as_str(), remote.contribution));
+        let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
+        self.profile.record(user, &all, viewer, freshness)
+    }
+
+    pub(in crate::engine) fn explain(
+        &self,
+        user: &UserId,
+        now: Now,
+        node: &str,
+        name_of: impl Fn(SessionId) -> String,
+    ) -> Explain {
+        presence::explain::explain(user, now, (node, &self.sessions), &self.profile, name_of)
+    }
+
+    fn report_deadline(&self) -> Option<Mono> {
+        self.profile.next_deadline().filter(|_| !self.is_refreshing_report)
+    }
+
+    fn note_times(&mut self) {
+        self.profile.note_times(&self.sessions.contribution());
+    }
+}
+
+/// The user has as many reports as one may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct TooManyReports;

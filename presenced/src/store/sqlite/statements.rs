@@ -1,0 +1,168 @@
+//! Writes that are not of the durable part, and the SQL that does them. Each is done within a savepoint of its own, by the
+//! writer's thread.
+//!
+//! Nothing here depends on the order of two writes of different tasks: statuses carry their revision, times only move
+//! forward, and what is older than what is stored changes nothing.
+
+use std::borrow::Cow;
+
+use presence::{NodeName, Revision, UserId, Wall};
+use rusqlite::{Connection, named_params};
+
+use super::tombstones::{self, Tombstones};
+use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
+
+#[derive(Debug)]
+pub(super) enum PlainWrite {
+    Forget {
+        user: UserId,
+        revision: Revision,
+        now: Wall,
+    },
+    /// Statuses and times, written behind.
+    Statuses(Vec<StatusRow>),
+    /// Reports whose deadline has passed, written behind.
+    Expired(Vec<ExpiredReport>),
+    Heartbeat {
+        node: NodeName,
+        heartbeat: Heartbeat,
+    },
+    /// Writes nothing: once it is answered, the writes queued before it are over.
+    Barrier,
+}
+
+/// Why one request was not done, though the database is in order.
+#[derive(Debug)]
+pub(super) enum WriteFailure {
+    Sql(rusqlite::Error),
+    /// A tombstone covers the write.
+    Forgotten,
+}
+
+impl From<rusqlite::Error> for WriteFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl PlainWrite {
+    /// How much of a transaction it takes up.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Statuses(rows) => rows.len(),
+            Self::Expired(expired) => expired.len(),
+            Self::Forget { .. } | Self::Heartbeat { .. } | Self::Barrier => 1,
+        }
+    }
+
+    /// Does it, within the transaction and the savepoint that are open.
+    pub(super) fn apply(self, connection: &Connection, tombstones: &mut Tombstones) -> Result<(), WriteFailure> {
+        match self {
+            Self::Forget { user, revision, now } => {
+                forget(connection, &user)?;
+                Ok(tombstones.add(connection, &user, revision, now)?)
+            }
+            Self::Statuses(rows) => Ok(save_statuses(connection, &rows, *tombstones)?),
+            Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
+            Self::Heartbeat { node, heartbeat } => {
+                tombstones::prune(connection, heartbeat.wall)?;
+                Ok(save_heartbeat(connection, &node, heartbeat)?)
+            }
+            Self::Barrier => Ok(()),
+        }
+    }
+}
+
+/// Revisions and versions stay below 2^63; one that SQLite can't hold is a bug of the caller and fails alone.
+pub(super) fn stored(number: u64) -> rusqlite::Result<i64> {
+    i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+pub(super) fn millis(time: Option<Wall>) -> Option<i64> {
+    time.map(Wall::as_millis)
+}
+
+fn forget(connection: &Connection, user: &UserId) -> rusqlite::Result<()> {
+    // The reports go with the profile.
+    let mut statement = connection.prepare_cached("DELETE FROM profile WHERE user_id = :user")?;
+    statement.execute(named_params! { ":user": user.as_str() })?;
+    Ok(())
+}
+
+fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombstones) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO profile (user_id, status, since, connected_on, last_seen, last_active, revision)
+         VALUES (:user, :status, :since, :connected_on, :last_seen, :last_active, :revision)
+         ON CONFLICT (user_id) DO UPDATE SET
+           status = iif(excluded.revision >= revision, excluded.status, status),
+           since = iif(excluded.revision >= revision, excluded.since, since),
+           connected_on = iif(excluded.revision >= revision, excluded.connected_on, connected_on),
+           last_seen = max(ifnull(last_seen, excluded.last_seen), ifnull(excluded.last_seen, last_seen)),
+           last_active = max(ifnull(last_active, excluded.last_active), ifnull(excluded.last_active, last_active)),
+           revision = max(revision, excluded.revision)",
+    )?;
+    for row in rows {
+        if tombstones.covers(connection, &row.user, row.revision)? {
+            continue;
+        }
+        statement.execute(named_params! {
+            ":user": row.user.as_str(),
+            ":status": row.status.as_str(),
+            ":since": millis(row.since),
+            ":connected_on": encode_nodes(&row.connected_on)?,
+            ":last_seen": millis(row.last_seen),
+            ":last_active": millis(row.last_active),
+            ":revision": stored(row.revision.get())?,
+        })?;
+    }
+    Ok(())
+}
+
+fn encode_nodes(nodes: &[NodeName]) -> rusqlite::Result<Cow<'static, str>> {
+    if nodes.is_empty() {
+        return Ok(Cow::Borrowed("[]"));
+    }
+    let text = serde_json::to_string(nodes).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    Ok(Cow::Owned(text))
+}
+
+fn expire_reports(connection: &Connection, expired: &[ExpiredReport]) -> rusqlite::Result<()> {
+    let mut delete = connection
+        .prepare_cached("DELETE FROM report WHERE user_id = :user AND source = :source AND version = :version")?;
+    let mut raise = connection.prepare_cached("UPDATE profile SET version = version + 1 WHERE user_id = :user")?;
+    for report in expired {
+        let deleted = delete.execute(named_params! {
+            ":user": report.user.as_str(),
+            ":source": report.source.as_str(),
+            ":version": stored(report.version.get())?,
+        })?;
+        if deleted > 0 {
+            raise.execute(named_params! { ":user": report.user.as_str() })?;
+        }
+    }
+    Ok(())
+}
+
+fn save_heartbeat(connection: &Connection, node: &NodeName, heartbeat: Heartbeat) -> rusqlite::Result<()> {
+    let ceiling = stored(heartbeat.ceiling)?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES (:node, :wall, :ceiling, :clean)
+         ON CONFLICT (node) DO UPDATE SET
+           wall = excluded.wall, ceiling = max(ceiling, excluded.ceiling), clean = excluded.clean",
+    )?;
+    statement.execute(named_params! {
+        ":node": node.as_str(),
+        ":wall": heartbeat.wall.as_millis(),
+        ":ceiling": ceiling,
+        ":clean": heartbeat.clean,
+    })?;
+    let kept = i64::try_from(HEARTBEAT_KEPT.as_millis()).unwrap_or(i64::MAX);
+    let mut statement = connection
+        .prepare_cached("DELETE FROM heartbeat WHERE node <> :node AND wall < :before AND ceiling < :ceiling")?;
+    statement.execute(named_params! {
+        ":node": node.as_str(),
+        ":before": heartbeat.wall.as_millis().saturating_sub(kept),
+        ":ceiling": ceiling,
+    })?;
+    Ok(())
+}
