@@ -62,7 +62,11 @@ const RETIRED_MODULES: &[(&str, &str)] = &[
 const ALLOWED: &[(&str, &str, &str)] = &[
     ("", "door_refused", "the name of a metric"),
     ("", "choices-per-10s", "the name of a flag"),
-    ("presenced/src/exceeded_limit.rs", "choices", "the value of a metric's label"),
+    (
+        "presenced/src/exceeded_limit.rs",
+        "choices",
+        "the value of a metric's label",
+    ),
     ("docs/", "`choice`", "a field of `explain`"),
     ("docs/", "\"choice\"", "a field of `explain`"),
     ("presence/", "\"choice\"", "a field of `explain`"),

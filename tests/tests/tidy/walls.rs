@@ -68,10 +68,21 @@ const PRESENCED: Walls = Walls {
         ("connection", &["clock", "exceeded_limit"]),
         ("server", &["auth", "clock", "config", "exceeded_limit"]),
         ("engine", &["clock", "cluster", "connection", "store"]),
-        ("api", &["auth", "clock", "config", "engine", "exceeded_limit", "server"]),
+        (
+            "api",
+            &["auth", "clock", "config", "engine", "exceeded_limit", "server"],
+        ),
         (
             "gateway",
-            &["auth", "clock", "config", "connection", "engine", "exceeded_limit", "server"],
+            &[
+                "auth",
+                "clock",
+                "config",
+                "connection",
+                "engine",
+                "exceeded_limit",
+                "server",
+            ],
         ),
     ],
     open: &["app"],
