@@ -86,7 +86,11 @@ async fn a_custom_status_is_activity_of_a_connection_that_reports_it() {
     assert_eq!(rest.record("alice").await.status, Status::Idle);
     let before = wall_now();
     let saved = alice.set_custom_status("ONLINE").await;
-    assert_eq!(saved.status, Status::Online, "a user who sets a custom status is present");
+    assert_eq!(
+        saved.status,
+        Status::Online,
+        "a user who sets a custom status is present"
+    );
     assert!(saved.last_active.unwrap() >= before);
 }
 

@@ -155,10 +155,7 @@ async fn the_later_of_report_and_custom_status_wins() {
         (Status::DoNotDisturb, Reason::Reported, "reported".into())
     );
     rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
-    assert_eq!(
-        status("set").await,
-        (Status::Online, Reason::Active, "set".into())
-    );
+    assert_eq!(status("set").await, (Status::Online, Reason::Active, "set".into()));
     report("DO_NOT_DISTURB").await;
     assert_eq!(status("reported again").await.0, Status::DoNotDisturb);
     rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
