@@ -12,15 +12,25 @@ use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, E
 /// reports by default, with room for raised limits), and the grace period.
 const NEXT_DEADLINES_MAX: usize = 128;
 
+/// The sessions of one user on one node.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeSessions<'a> {
+    /// The name of the node.
+    pub node: &'a str,
+    /// The user's sessions there.
+    pub sessions: &'a Sessions,
+}
+
 /// Explains one user. `session_name` returns the public name of a connection.
 #[must_use]
 pub fn explain(
     user_id: &UserId,
     now: Now,
-    (node, sessions): (&str, &Sessions),
+    here: NodeSessions<'_>,
     profile: &Profile,
     session_name: impl Fn(crate::SessionId) -> String,
 ) -> Explain {
+    let NodeSessions { node, sessions } = here;
     let decision = profile.decision();
     let open = sessions.connections().iter().map(|connection| ExplainSession {
         session_id: session_name(connection.id),

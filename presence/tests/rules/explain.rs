@@ -6,7 +6,7 @@ use presence::explain::explain;
 use presence::wire::rest::Explain;
 use presence::{Actor, CustomStatus, EndReason, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
 
-use crate::person::{NODE, Person, report_input};
+use crate::person::{Person, report_input};
 
 fn at(millis: u64) -> Now {
     Now {
@@ -26,7 +26,7 @@ fn ann() -> Person {
 
 fn explained(user: &mut Person, millis: u64) -> Explain {
     user.recompute(at(millis), &mut RevisionClock::new(0));
-    explain(&user.id, at(millis), (NODE, &user.sessions), &user.profile, |id| {
+    explain(&user.id, at(millis), user.here(), &user.profile, |id| {
         format!("s{}", id.0)
     })
 }
@@ -34,7 +34,7 @@ fn explained(user: &mut Person, millis: u64) -> Explain {
 #[test]
 fn a_user_never_seen_is_explained_by_the_first_rule() {
     let ann = ann();
-    let explanation = explain(&ann.id, at(0), (NODE, &ann.sessions), &ann.profile, |_| String::new());
+    let explanation = explain(&ann.id, at(0), ann.here(), &ann.profile, |_| String::new());
     let json = serde_json::to_string(&explanation).unwrap();
     assert_eq!(
         json,
@@ -164,12 +164,8 @@ fn all_deadlines_that_a_user_can_have_are_searched() {
 fn a_custom_status_set_in_the_future_is_shown_as_now() {
     let mut ann = ann();
     ann.set_custom(at(9_000_000), CustomStatus::Idle, Actor::User);
-    let explanation = explain(
-        &UserId::new("ann").unwrap(),
-        at(5),
-        (NODE, &ann.sessions),
-        &ann.profile,
-        |_| String::new(),
-    );
+    let explanation = explain(&UserId::new("ann").unwrap(), at(5), ann.here(), &ann.profile, |_| {
+        String::new()
+    });
     assert_eq!(explanation.choice.set_at, Some(Wall::from_millis(5)));
 }

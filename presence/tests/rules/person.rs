@@ -24,6 +24,14 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    /// The sessions, as `explain` is given them.
+    pub(crate) fn here(&self) -> presence::explain::NodeSessions<'_> {
+        presence::explain::NodeSessions {
+            node: NODE,
+            sessions: &self.sessions,
+        }
+    }
+
     pub(crate) fn new(id: &str, timers: Timers) -> Self {
         Self {
             id: UserId::new(id).unwrap(),

@@ -203,8 +203,8 @@ impl Pair {
                 status = then;
             }
         }
-        let halves = (crate::person::NODE, &self.machine.sessions);
-        let explanation = presence::explain::explain(&self.machine.id, self.now, halves, &self.machine.profile, |id| {
+        let here = self.machine.here();
+        let explanation = presence::explain::explain(&self.machine.id, self.now, here, &self.machine.profile, |id| {
             id.0.to_string()
         });
         let next = explanation.next.iter().map(|next| {

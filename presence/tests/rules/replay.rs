@@ -1,4 +1,4 @@
-//! A seed replays a run byte for byte: many users, both halves, every input and every output as text.
+//! A seed replays a run byte for byte: many users, both here, every input and every output as text.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use presence::wire::record::Viewer;
 use presence::{Mono, Now, RevisionClock, Timers, Wall};
 
 use crate::inputs::Input;
-use crate::person::{NODE, Person, report_input};
+use crate::person::{Person, report_input};
 
 /// Marsaglia's xorshift64, so that the numbers come from the seed alone.
 struct Rng(u64);
@@ -125,9 +125,9 @@ impl World {
         let person = &mut self.people[which];
         let published = person.recompute(self.now, &mut self.clock);
         let record = serde_json::to_string(&person.record(Viewer::Internal)).unwrap();
-        let halves = (NODE, &person.sessions);
+        let here = person.here();
         let explained =
-            presence::explain::explain(&person.id, self.now, halves, &person.profile, |id| format!("s{}", id.0));
+            presence::explain::explain(&person.id, self.now, here, &person.profile, |id| format!("s{}", id.0));
         let explained = serde_json::to_string(&explained).unwrap();
         let contribution = person.sessions.contribution();
         let _ = writeln!(

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use presence::explain::NodeSessions;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
@@ -233,7 +234,11 @@ impl UserState {
         node: &str,
         name_of: impl Fn(SessionId) -> String,
     ) -> Explain {
-        presence::explain::explain(user, now, (node, &self.sessions), &self.profile, name_of)
+        let here = NodeSessions {
+            node,
+            sessions: &self.sessions,
+        };
+        presence::explain::explain(user, now, here, &self.profile, name_of)
     }
 
     fn report_deadline(&self) -> Option<Mono> {
