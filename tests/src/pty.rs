@@ -37,7 +37,7 @@ pub struct Pty {
     keys: File,
     clock: Stopwatch,
     drawn: Arc<Mutex<ScreenState>>,
-    news: watch::Receiver<usize>,
+    frames_drawn: watch::Receiver<usize>,
 }
 
 impl Pty {
@@ -65,7 +65,7 @@ impl Pty {
             begun: 0,
             bytes: 0,
         }));
-        let (told, news) = watch::channel(0);
+        let (told, frames_drawn) = watch::channel(0);
         let clock = Stopwatch::start();
         let keys = File::from(master.try_clone().unwrap());
         let mut output = File::from(master);
@@ -85,7 +85,7 @@ impl Pty {
             keys,
             clock,
             drawn,
-            news,
+            frames_drawn,
         }
     }
 
@@ -113,7 +113,7 @@ impl Pty {
         is_such: impl Fn(&vt100::Screen) -> bool,
     ) -> Duration {
         loop {
-            self.news.borrow_and_update();
+            self.frames_drawn.borrow_and_update();
             {
                 let drawn = self.drawn.lock().unwrap();
                 if let Some(at) = drawn.frames.last()
@@ -123,7 +123,7 @@ impl Pty {
                     return *at;
                 }
             }
-            let changed = within_deadline(what, self.news.changed()).await;
+            let changed = within_deadline(what, self.frames_drawn.changed()).await;
             if changed.is_err() {
                 panic!("it ended: {what}\n{}", self.text());
             }

@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use crate::frame::{Frame, Received, opcode};
 use crate::wait::{completes_soon, within_deadline};
 
-/// The client.
 #[derive(Debug)]
 pub struct RawClient {
     stream: TcpStream,

@@ -18,7 +18,6 @@ pub struct Rest {
     secret: String,
 }
 
-/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,

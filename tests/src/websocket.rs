@@ -150,7 +150,6 @@ impl Socket {
         }
     }
 
-    /// Reports activity.
     pub async fn be_active(&mut self) {
         let answer = self.ask(json!({"type": "activity"})).await;
         assert!(matches!(answer, ServerMessage::Ok { .. }), "{answer:?}");

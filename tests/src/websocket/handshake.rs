@@ -18,7 +18,7 @@ impl HandshakeHeaders {
         Self::default().with("authorization", format!("Bearer {token}").as_bytes())
     }
 
-    /// An observer.
+    /// A handshake that makes an observer.
     pub fn observer(secret: &str) -> Self {
         Self::default().with("x-secret-token", secret.as_bytes())
     }

@@ -287,10 +287,10 @@ async fn both_secrets_are_valid_during_a_rotation() {
             .rejected(403, "forbidden");
     }
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let refusal = Daemon::start_failure(&home, &["--secret-file", path.to_str().unwrap()]).await;
-    assert!(!refusal.status.success());
-    assert!(refusal.stderr.contains("secrets"), "{refusal:?}");
-    assert!(!refusal.stderr.contains("the-new-secret"), "{refusal:?}");
+    let failure = Daemon::start_failure(&home, &["--secret-file", path.to_str().unwrap()]).await;
+    assert!(!failure.status.success());
+    assert!(failure.stderr.contains("secrets"), "{failure:?}");
+    assert!(!failure.stderr.contains("the-new-secret"), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn run(flags: &[&str]) -> BTreeMap<String, Value> {
 fn passed(case: &Value) -> bool {
     ["behavior", "behaviorClose"]
         .iter()
-        .all(|verdict| matches!(case[verdict].as_str(), Some("OK" | "NON-STRICT" | "INFORMATIONAL")))
+        .all(|outcome| matches!(case[outcome].as_str(), Some("OK" | "NON-STRICT" | "INFORMATIONAL")))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ async fn setting_the_same_custom_status_again_is_no_event() {
     assert_eq!(again.revision, first.revision);
     assert!(
         rest.explain("alice").await.choice.set_at.unwrap() > set_at,
-        "the time of the choice moves"
+        "the time of the custom status moves"
     );
     let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
     assert_eq!(bob.updates_before("marker", marker).await, []);
@@ -39,14 +39,14 @@ async fn a_hidden_change_reaches_only_the_user_and_operators() {
     let mut operator = daemon.observer().await;
     operator.watch(&["alice"]).await;
     // The custom status IDLE shows what the idle session already shows.
-    let chosen: Record = rest.set_custom_status_as_operator("alice", "IDLE").await.ok();
+    let saved: Record = rest.set_custom_status_as_operator("alice", "IDLE").await.ok();
     assert_eq!(
-        (chosen.status, chosen.custom_status),
+        (saved.status, saved.custom_status),
         (Status::Idle, Some(CustomStatus::Idle))
     );
-    let is_it = |update: &presence::wire::record::Update| update.revision() == chosen.revision;
-    alice.updates_until("the own choice", is_it).await;
-    operator.updates_until("the choice, for operators", is_it).await;
+    let is_it = |update: &presence::wire::record::Update| update.revision() == saved.revision;
+    alice.updates_until("the own custom status", is_it).await;
+    operator.updates_until("the custom status, for operators", is_it).await;
     let marker = async { rest.report("marker", json!({"status": "ONLINE"})).await.ok::<Record>() };
     assert_eq!(bob.updates_before("marker", marker).await, []);
 }
@@ -58,19 +58,19 @@ async fn a_custom_status_by_an_operator_moves_no_time() {
     let mut alice = daemon.socket("alice").await;
     alice.be_active().await;
     let before = rest.record("alice").await;
-    let chosen: Record = rest.set_custom_status_as_operator("alice", "DO_NOT_DISTURB").await.ok();
+    let saved: Record = rest.set_custom_status_as_operator("alice", "DO_NOT_DISTURB").await.ok();
     assert_eq!(
-        (chosen.status, chosen.reason),
+        (saved.status, saved.reason),
         (Status::DoNotDisturb, Some(Reason::Custom))
     );
     assert_eq!(
-        (chosen.last_active, chosen.last_seen),
+        (saved.last_active, saved.last_seen),
         (before.last_active, before.last_seen)
     );
     alice.wait_for_status("alice", Status::DoNotDisturb).await;
-    let choice = rest.explain("alice").await.choice;
+    let custom = rest.explain("alice").await.choice;
     assert_eq!(
-        (choice.custom_status, choice.set_by),
+        (custom.custom_status, custom.set_by),
         (CustomStatus::DoNotDisturb, Some(Actor::Operator))
     );
     alice.set_custom_status("ONLINE").await;
@@ -85,9 +85,13 @@ async fn a_custom_status_is_activity_of_a_connection_that_reports_it() {
     alice.be_idle().await;
     assert_eq!(rest.record("alice").await.status, Status::Idle);
     let before = wall_now();
-    let chosen = alice.set_custom_status("ONLINE").await;
-    assert_eq!(chosen.status, Status::Online, "somebody who chooses is there");
-    assert!(chosen.last_active.unwrap() >= before);
+    let saved = alice.set_custom_status("ONLINE").await;
+    assert_eq!(
+        saved.status,
+        Status::Online,
+        "a user who sets a custom status is present"
+    );
+    assert!(saved.last_active.unwrap() >= before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,10 +101,10 @@ async fn a_custom_status_set_while_offline_moves_no_time() {
     daemon.socket("alice").await.close(Some(1000)).await;
     let before = rest.record("alice").await;
     assert_eq!(before.status, Status::Offline);
-    let chosen: Record = rest.set_custom_status("alice", "IDLE").await.ok();
-    assert!(chosen.revision > before.revision);
+    let saved: Record = rest.set_custom_status("alice", "IDLE").await.ok();
+    assert!(saved.revision > before.revision);
     assert_eq!(
-        (chosen.status, chosen.since, chosen.last_seen, chosen.last_active),
+        (saved.status, saved.since, saved.last_seen, saved.last_active),
         (Status::Offline, before.since, before.last_seen, before.last_active)
     );
 }

@@ -20,25 +20,25 @@ async fn used_home() -> Arc<TempDir> {
     Arc::clone(daemon.home())
 }
 
-fn assert_refused(refusal: &StartFailure, name: &Path) {
-    assert!(!refusal.status.success(), "{refusal:?}");
-    assert_eq!(refusal.stdout, "", "it never said that it listens");
+fn assert_fails_naming(failure: &StartFailure, name: &Path) {
+    assert!(!failure.status.success(), "{failure:?}");
+    assert_eq!(failure.stdout, "", "it never said that it listens");
     assert!(
-        refusal.stderr.contains(name.to_str().unwrap()),
-        "names the file: {refusal:?}"
+        failure.stderr.contains(name.to_str().unwrap()),
+        "names the file: {failure:?}"
     );
-    assert!(!refusal.stderr.contains("panicked"), "{refusal:?}");
+    assert!(!failure.stderr.contains("panicked"), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_names_the_first_and_exits() {
     let mut daemon = Daemon::start(&[]).await;
     let alice = daemon.socket("alice").await;
-    let refusal = Daemon::start_failure(daemon.home(), &[]).await;
-    assert!(!refusal.status.success());
+    let failure = Daemon::start_failure(daemon.home(), &[]).await;
+    assert!(!failure.status.success());
     assert!(
-        refusal.stderr.contains(&daemon.process().id().to_string()),
-        "names the first: {refusal:?}"
+        failure.stderr.contains(&daemon.process().id().to_string()),
+        "names the first: {failure:?}"
     );
     let address = std::fs::read_to_string(daemon.file("address")).unwrap();
     assert!(
@@ -82,8 +82,8 @@ async fn a_damaged_database_is_named_and_left_unchanged() {
     ];
     for (what, damaged) in cases {
         std::fs::write(&path, &damaged).unwrap();
-        let refusal = Daemon::start_failure(&home, &[]).await;
-        assert_refused(&refusal, &path);
+        let failure = Daemon::start_failure(&home, &[]).await;
+        assert_fails_naming(&failure, &path);
         assert!(
             std::fs::read(&path).unwrap() == damaged,
             "{what}: untouched byte for byte"
@@ -110,8 +110,8 @@ async fn a_newer_schema_is_rejected_and_left_unchanged() {
         file.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
     }
     let newer = std::fs::read(&path).unwrap();
-    let refusal = Daemon::start_failure(&home, &[]).await;
-    assert_refused(&refusal, &path);
+    let failure = Daemon::start_failure(&home, &[]).await;
+    assert_fails_naming(&failure, &path);
     assert!(std::fs::read(&path).unwrap() == newer, "untouched byte for byte");
 }
 
@@ -174,8 +174,8 @@ async fn a_secret_file_readable_by_others_is_rejected() {
         let path = home.path().join("state").join(name);
         for mode in [0o640, 0o604, 0o644] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let refusal = Daemon::start_failure(&home, &[]).await;
-            assert_refused(&refusal, &path);
+            let failure = Daemon::start_failure(&home, &[]).await;
+            assert_fails_naming(&failure, &path);
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -200,13 +200,13 @@ async fn an_invalid_setting_exits_with_2_and_one_line() {
         (&["--log-format", "xml"], "log-format"),
     ];
     for (flags, named) in bad {
-        let refusal = Daemon::start_failure(&home, flags).await;
-        assert_eq!(refusal.status.code(), Some(2), "{flags:?} {refusal:?}");
-        assert!(refusal.stderr.contains(named), "{flags:?} {refusal:?}");
+        let failure = Daemon::start_failure(&home, flags).await;
+        assert_eq!(failure.status.code(), Some(2), "{flags:?} {failure:?}");
+        assert!(failure.stderr.contains(named), "{flags:?} {failure:?}");
         assert!(
-            refusal.stderr.trim().lines().count() == 1,
+            failure.stderr.trim().lines().count() == 1,
             "{flags:?} {}",
-            refusal.stderr
+            failure.stderr
         );
     }
 }
@@ -232,8 +232,8 @@ async fn flags_take_precedence_over_the_configuration_file() {
         ("grace", "presenced.toml"),
     ] {
         std::fs::write(&path, text).unwrap();
-        let refusal = Daemon::start_failure(&home, &["--config", &config]).await;
-        assert_eq!(refusal.status.code(), Some(2), "{text} {refusal:?}");
-        assert!(refusal.stderr.contains(named), "{text} {refusal:?}");
+        let failure = Daemon::start_failure(&home, &["--config", &config]).await;
+        assert_eq!(failure.status.code(), Some(2), "{text} {failure:?}");
+        assert!(failure.stderr.contains(named), "{text} {failure:?}");
     }
 }

@@ -12,11 +12,11 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_custom_status_set_while_offline_applies_at_connect() {
     let daemon = Daemon::start(&[]).await;
-    let chosen: Record = daemon.rest().set_custom_status("alice", "IDLE").await.ok();
-    assert_eq!(chosen.status, Status::Offline);
-    assert_eq!(chosen.custom_status, Some(CustomStatus::Idle));
-    assert_eq!((chosen.since, chosen.last_seen, chosen.last_active), (None, None, None));
-    assert!(chosen.revision.get() > 0);
+    let saved: Record = daemon.rest().set_custom_status("alice", "IDLE").await.ok();
+    assert_eq!(saved.status, Status::Offline);
+    assert_eq!(saved.custom_status, Some(CustomStatus::Idle));
+    assert_eq!((saved.since, saved.last_seen, saved.last_active), (None, None, None));
+    assert!(saved.revision.get() > 0);
 
     let mut bob = daemon.socket("bob").await;
     let seen = bob.watch(&["alice"]).await.record("alice");
@@ -24,7 +24,7 @@ async fn a_custom_status_set_while_offline_applies_at_connect() {
         (seen.status, seen.custom_status, seen.sessions),
         (Status::Offline, None, None)
     );
-    assert_eq!(seen.revision, chosen.revision);
+    assert_eq!(seen.revision, saved.revision);
 
     let alice = daemon.socket("alice").await;
     let own = alice.user.as_ref().unwrap();
@@ -34,7 +34,7 @@ async fn a_custom_status_set_while_offline_applies_at_connect() {
     );
     let told = bob.wait_for_status("alice", Status::Idle).await;
     assert_eq!(told.revision, own.revision);
-    assert!(told.revision > chosen.revision);
+    assert!(told.revision > saved.revision);
     assert_eq!(
         (told.custom_status, told.sessions, told.reason),
         (None, None, None),
@@ -52,22 +52,22 @@ async fn a_custom_status_reaches_every_device_and_watcher() {
         watcher.watch(&["alice"]).await;
     }
 
-    let chosen = phone.set_custom_status("DO_NOT_DISTURB").await;
+    let saved = phone.set_custom_status("DO_NOT_DISTURB").await;
     assert_eq!(
-        (chosen.status, chosen.custom_status),
+        (saved.status, saved.custom_status),
         (Status::DoNotDisturb, Some(CustomStatus::DoNotDisturb))
     );
-    assert_eq!(chosen.sessions, Some(2));
+    assert_eq!(saved.sessions, Some(2));
     for device in [&mut phone, &mut laptop] {
         let told = device.wait_for_status("alice", Status::DoNotDisturb).await;
         assert_eq!(
             (told.revision, told.custom_status),
-            (chosen.revision, Some(CustomStatus::DoNotDisturb))
+            (saved.revision, Some(CustomStatus::DoNotDisturb))
         );
     }
     for watcher in &mut watchers {
         let told = watcher.wait_for_status("alice", Status::DoNotDisturb).await;
-        assert_eq!((told.revision, told.custom_status), (chosen.revision, None));
+        assert_eq!((told.revision, told.custom_status), (saved.revision, None));
     }
 
     let by_rest: Record = daemon.rest().set_custom_status("alice", "ONLINE").await.ok();

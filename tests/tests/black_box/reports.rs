@@ -19,7 +19,7 @@ async fn two_reports_keep_a_user_present_until_both_end() {
     );
     bob.wait_for_status("alice", Status::Online).await;
     let second: Record = rest
-        .report("alice", json!({"status": "ONLINE", "source": "sms.gate-2_a"}))
+        .report("alice", json!({"status": "ONLINE", "source": "sms.relay-2_a"}))
         .await
         .ok();
     assert_eq!(second.sessions, Some(2));
@@ -38,9 +38,9 @@ async fn two_reports_keep_a_user_present_until_both_end() {
         .into_iter()
         .map(|session| session.source)
         .collect();
-    assert_eq!(sources, [Some("sms.gate-2_a".to_owned())]);
+    assert_eq!(sources, [Some("sms.relay-2_a".to_owned())]);
     let none: Record = rest
-        .report("alice", json!({"status": "OFFLINE", "source": "sms.gate-2_a"}))
+        .report("alice", json!({"status": "OFFLINE", "source": "sms.relay-2_a"}))
         .await
         .ok();
     assert_eq!((none.status, none.sessions), (Status::Offline, Some(0)));
@@ -155,14 +155,11 @@ async fn the_later_of_report_and_custom_status_wins() {
         (Status::DoNotDisturb, Reason::Reported, "reported".into())
     );
     rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
-    assert_eq!(
-        status("chosen").await,
-        (Status::Online, Reason::Active, "chosen".into())
-    );
+    assert_eq!(status("set").await, (Status::Online, Reason::Active, "set".into()));
     report("DO_NOT_DISTURB").await;
     assert_eq!(status("reported again").await.0, Status::DoNotDisturb);
     rest.set_custom_status("alice", "ONLINE").await.ok::<Record>();
-    assert_eq!(status("chosen again, though it held").await.0, Status::Online);
+    assert_eq!(status("set again, though it held").await.0, Status::Online);
     report("IDLE").await;
     assert_eq!(status("idle").await, (Status::Idle, Reason::Inactive, "idle".into()));
     report("ONLINE").await;
@@ -170,8 +167,8 @@ async fn the_later_of_report_and_custom_status_wins() {
     rest.set_custom_status("alice", "IDLE").await.ok::<Record>();
     report("ONLINE").await;
     assert_eq!(
-        status("the choice still holds").await,
-        (Status::Idle, Reason::Custom, "the choice still holds".into())
+        status("the custom status still holds").await,
+        (Status::Idle, Reason::Custom, "the custom status still holds".into())
     );
 }
 

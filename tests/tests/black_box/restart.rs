@@ -27,7 +27,7 @@ async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
     let mut bob = daemon.socket("bob").await;
     let snapshot = bob.watch(&["alice", "left", "never"]).await;
     let shown = snapshot.record("alice");
-    assert_eq!(shown.status, Status::DoNotDisturb, "grace, as chosen");
+    assert_eq!(shown.status, Status::DoNotDisturb, "grace, as saved");
     assert_eq!(
         snapshot.record("left").status,
         Status::Offline,
@@ -50,12 +50,12 @@ async fn a_connected_user_is_in_grace_after_a_crash_then_offline() {
 async fn a_reconnect_within_the_restart_grace_is_no_event() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
     let mut alice = daemon.socket("alice").await;
-    let chosen = alice.set_custom_status("IDLE").await;
+    let saved = alice.set_custom_status("IDLE").await;
     daemon.flushed().await;
     daemon.crash_and_start_again().await;
     let mut bob = daemon.socket("bob").await;
     let shown = bob.watch(&["alice", "marker"]).await.record("alice");
-    assert_eq!((shown.status, shown.since), (Status::Idle, chosen.since));
+    assert_eq!((shown.status, shown.since), (Status::Idle, saved.since));
     let alice = daemon.socket("alice").await;
     assert_eq!(alice.user.as_ref().unwrap().custom_status, Some(CustomStatus::Idle));
     let marker = async {

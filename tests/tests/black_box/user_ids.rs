@@ -41,8 +41,8 @@ async fn every_valid_user_id_is_a_distinct_user() {
     let ids = allowed();
     let word = |index: usize| ["IDLE", "DO_NOT_DISTURB", "ONLINE"][index % 3];
     for (index, id) in ids.iter().enumerate() {
-        let chosen: Record = rest.set_custom_status(id, word(index)).await.ok();
-        assert_eq!(chosen.user_id.as_str(), id);
+        let saved: Record = rest.set_custom_status(id, word(index)).await.ok();
+        assert_eq!(saved.user_id.as_str(), id);
         rest.report(id, json!({"status": "ONLINE"})).await.ok::<Record>();
     }
     for (index, id) in ids.iter().enumerate() {
@@ -174,11 +174,11 @@ async fn an_invalid_user_id_in_header_or_body_is_rejected() {
     for value in headers {
         let name = [b"x-user-id: ", value, b"\r\n"].concat();
         let body = "content-type: application/json\r\ncontent-length: 23\r\n\r\n{\"customStatus\":\"IDLE\"}";
-        let choice = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n";
+        let put = "PUT /api/user/custom-status HTTP/1.1\r\nhost: localhost\r\n";
         let upgrade = presence_tests::raw_client::upgrade_request("/ws", &[]);
         let upgrade = upgrade.strip_suffix("\r\n").unwrap();
         for request in [
-            [choice.as_bytes(), &name, body.as_bytes()].concat(),
+            [put.as_bytes(), &name, body.as_bytes()].concat(),
             [upgrade.as_bytes(), &name, b"\r\n"].concat(),
         ] {
             let mut raw = RawClient::connect(daemon.address()).await;

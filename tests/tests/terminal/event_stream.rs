@@ -30,11 +30,11 @@ async fn a_pause_freezes_the_stream_and_counts_changes() {
         .until("it says so", |screen| screen.to_lowercase().contains("paused"))
         .await;
     for turn in 0..12 {
-        let choice = ["IDLE", "ONLINE"][turn % 2];
+        let custom = ["IDLE", "ONLINE"][turn % 2];
         fixture
             .daemon
             .rest()
-            .set_custom_status("alice", choice)
+            .set_custom_status("alice", custom)
             .await
             .ok::<Value>();
     }

@@ -127,11 +127,11 @@ async fn the_selection_stays_on_its_user_while_rows_move() {
     let fixture = fixture().await;
     fixture.select("carol").await;
     fixture.until("everyone again", |table| table.users().len() == 4).await;
-    let acts_on_carol = async |turn: &str, choice: &str| {
+    let acts_on_carol = async |turn: &str, status: &str| {
         fixture.terminal.text("y");
         fixture.terminal.shows("copied \"carol\"").await;
         fixture.terminal.text(turn);
-        fixture.until(choice, |table| table.row_contains("carol", choice)).await;
+        fixture.until(status, |table| table.row_contains("carol", status)).await;
     };
     // Users sort before it, its own row moves, users leave.
     let sockets = [

@@ -37,7 +37,7 @@ async fn main() {
     terminal.line("presencectl watch");
     terminal.shows("STATUS").await;
     let_time_pass(SPARKLINES_FULL).await;
-    // Somebody who is shown idle by choice has the most to explain.
+    // A user who is idle by a custom status has the most to explain.
     terminal.keys(&["Down", "Down", "Down", "Down", "Down", "Enter"]);
     terminal.shows("rule").await;
     // The explanation has its times after a moment.

@@ -1,0 +1,266 @@
+//! Which module may name which. Arrows go one way: `api` and `gateway` call the engine, the engine calls the cluster, the
+//! connections and the store, and only `app` builds. Tests build what they test, so they are free.
+
+use crate::modules::{module_of, named};
+use crate::sources::{SOURCES, Source};
+
+/// The modules of one crate or of one module, and what each may name of the others.
+struct Walls {
+    /// The path of the sources, up to the root of the crate.
+    root: &'static str,
+    /// The module whose inner walls these are; empty for the crate's.
+    within: &'static [&'static str],
+    rows: &'static [(&'static str, &'static [&'static str])],
+    /// Modules that may name all others.
+    open: &'static [&'static str],
+}
+
+const PRESENCE: Walls = Walls {
+    root: "presence/src/",
+    within: &[],
+    rows: &[
+        ("cursor", &[]),
+        ("node_name", &[]),
+        ("status", &[]),
+        ("time", &[]),
+        ("user_id", &[]),
+        ("rate_limit", &["time"]),
+        ("revision", &["time"]),
+        // What is in grace keeps its activity, and a user's sessions hold the grace period.
+        ("grace_period", &["sessions", "time"]),
+        ("sessions", &["grace_period", "time"]),
+        // A report knows what it has to be newer than, and the durable part holds the reports.
+        ("durable_part", &["report", "status", "time"]),
+        ("report", &["durable_part", "sessions", "status", "time"]),
+        ("rule", &["durable_part", "report", "sessions", "status"]),
+        ("wire", &["cursor", "revision", "rule", "status", "time", "user_id"]),
+        (
+            "profile",
+            &[
+                "durable_part",
+                "report",
+                "revision",
+                "rule",
+                "sessions",
+                "status",
+                "time",
+                "user_id",
+                "wire",
+            ],
+        ),
+        ("explain", &["profile", "rule", "sessions", "time", "user_id", "wire"]),
+    ],
+    open: &[],
+};
+
+const PRESENCED: Walls = Walls {
+    root: "presenced/src/",
+    within: &[],
+    rows: &[
+        ("auth", &[]),
+        ("clock", &[]),
+        ("cluster", &[]),
+        ("data_dir", &[]),
+        ("exceeded_limit", &[]),
+        ("config", &["auth"]),
+        ("logging", &["config"]),
+        ("store", &["clock"]),
+        ("connection", &["clock", "exceeded_limit"]),
+        ("server", &["auth", "clock", "config", "exceeded_limit"]),
+        ("engine", &["clock", "cluster", "connection", "store"]),
+        (
+            "api",
+            &["auth", "clock", "config", "engine", "exceeded_limit", "server"],
+        ),
+        (
+            "gateway",
+            &[
+                "auth",
+                "clock",
+                "config",
+                "connection",
+                "engine",
+                "exceeded_limit",
+                "server",
+            ],
+        ),
+    ],
+    open: &["app"],
+};
+
+const CONNECTION: Walls = Walls {
+    root: "presenced/src/",
+    within: &["connection"],
+    rows: &[
+        ("close_reason", &[]),
+        ("drain", &[]),
+        ("frame", &[]),
+        ("ready", &[]),
+        ("socket", &[]),
+        ("user_pin", &[]),
+        ("watch_list", &["user_pin"]),
+        ("outbox", &["user_pin"]),
+        ("keepalive", &["close_reason", "frame"]),
+        ("send", &["frame", "outbox", "user_pin"]),
+    ],
+    open: &[],
+};
+
+const PRESENCECTL: Walls = Walls {
+    root: "presencectl/src/",
+    within: &[],
+    rows: &[
+        ("clock", &[]),
+        ("duration", &[]),
+        ("rng", &[]),
+        ("value_parsers", &[]),
+        // How an output that can't be written fails, and how a failure is written.
+        ("failure", &["output"]),
+        ("output", &["failure"]),
+        ("cli", &["duration", "output", "value_parsers"]),
+        ("context", &["failure", "output"]),
+        ("client", &["context", "failure", "output", "rng"]),
+        ("tui", &["client", "clock", "failure", "output"]),
+    ],
+    open: &["commands"],
+};
+
+const DASHBOARD: Walls = Walls {
+    root: "presencectl/src/",
+    within: &["tui"],
+    rows: &[
+        ("geometry", &[]),
+        ("key", &[]),
+        ("theme", &[]),
+        ("effect", &["model"]),
+        ("message", &["geometry", "key"]),
+        ("keymap", &["key", "model"]),
+        ("model", &["effect", "geometry", "key", "keymap"]),
+        ("layout", &["geometry", "key", "keymap", "model"]),
+        (
+            "update",
+            &["effect", "geometry", "key", "keymap", "layout", "message", "model"],
+        ),
+        ("view", &["geometry", "keymap", "layout", "model", "theme"]),
+        ("export", &["effect", "message", "model"]),
+        ("terminal", &["geometry", "key", "message"]),
+        ("backend", &["effect", "event_loop", "export", "message"]),
+    ],
+    open: &["event_loop", "snapshot"],
+};
+
+impl Walls {
+    /// The arrows that no row allows, and the rows and modules that miss each other.
+    fn breaches(&self, sources: &[Source]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for source in sources.iter().filter(|source| source.name.starts_with(self.root)) {
+            let module = module_of(&source.name);
+            let Some(from) = inner(&module, self.within) else {
+                continue;
+            };
+            seen.insert(from.to_owned());
+            if source.is_test() || self.open.contains(&from) {
+                continue;
+            }
+            let Some((_, allowed)) = self.rows.iter().find(|(module, _)| *module == from) else {
+                found.push(format!("{}: the module {from} has no row in this test", source.name));
+                continue;
+            };
+            for named in named(source).iter().filter(|named| !named.is_in_tests) {
+                let to = inner(&named.path, self.within).unwrap_or_default();
+                if to != from && self.modules().any(|module| module == to) && !allowed.contains(&to) {
+                    found.push(format!("{}:{}: {from} must not name {to}", source.name, named.line));
+                }
+            }
+        }
+        let gone = self.modules().filter(|module| !seen.contains(*module));
+        found.extend(gone.map(|module| format!("{}: there is no module {module}", self.root)));
+        found
+    }
+
+    fn modules(&self) -> impl Iterator<Item = &'static str> {
+        self.rows
+            .iter()
+            .map(|(module, _)| *module)
+            .chain(self.open.iter().copied())
+    }
+}
+
+/// The module of a path that lies right within another.
+fn inner<'a>(path: &'a [String], within: &[&str]) -> Option<&'a str> {
+    let starts = path.iter().zip(within).all(|(one, other)| one == other);
+    path.get(within.len()).filter(|_| starts).map(String::as_str)
+}
+
+#[test]
+fn modules_name_only_the_modules_below_them() {
+    let walls = [PRESENCE, PRESENCED, CONNECTION, PRESENCECTL, DASHBOARD];
+    let found: Vec<String> = walls.iter().flat_map(|walls| walls.breaches(&SOURCES)).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_dashboard_names_the_client_in_its_backend_alone() {
+    let mut found = Vec::new();
+    for source in SOURCES
+        .iter()
+        .filter(|source| source.name.starts_with("presencectl/src/tui/"))
+    {
+        let is_backend = module_of(&source.name).get(1).is_some_and(|module| module == "backend");
+        let clients = named(source)
+            .into_iter()
+            .filter(|named| !is_backend && named.is_in(&["client"]));
+        found.extend(clients.map(|named| format!("{}:{}", source.name, named.line)));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_dashboards_model_and_update_use_no_toolkit_and_no_runtime() {
+    const PURE: [&str; 8] = [
+        "effect", "geometry", "key", "keymap", "layout", "message", "model", "update",
+    ];
+    const TOOLKITS: [&str; 4] = ["ratatui", "crossterm", "tokio", "reqwest"];
+    let mut found = Vec::new();
+    for source in SOURCES
+        .iter()
+        .filter(|source| source.name.starts_with("presencectl/src/tui/"))
+    {
+        if !module_of(&source.name)
+            .get(1)
+            .is_some_and(|module| PURE.contains(&module.as_str()))
+        {
+            continue;
+        }
+        let is_named = |line: &str| {
+            line.split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|name| TOOLKITS.contains(&name))
+        };
+        let lines = source.code_lines().filter(|(_, line)| is_named(line));
+        found.extend(lines.map(|(at, line)| format!("{at}: {}", line.trim())));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn an_arrow_that_no_row_allows_is_found() {
+    const WALLS: Walls = Walls {
+        root: "x/src/",
+        within: &["house"],
+        rows: &[("attic", &["hall"]), ("hall", &[])],
+        open: &[],
+    };
+    let source = |name: &str, text: &str| Source::new(name, text.to_owned());
+    let found = WALLS.breaches(&[
+        source("x/src/house/attic.rs", "use super::hall::Stairs;\n"),
+        source("x/src/house/hall/mod.rs", "use crate::{garden, house::attic::Box};\n"),
+        source("x/src/house/hall/tests.rs", "use crate::house::attic;\n"),
+        source("x/src/house/cellar.rs", ""),
+    ]);
+    let expected = [
+        "x/src/house/hall/mod.rs:1: hall must not name attic",
+        "x/src/house/cellar.rs: the module cellar has no row in this test",
+    ];
+    assert_eq!(found, expected);
+}
