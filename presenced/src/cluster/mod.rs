@@ -53,9 +53,9 @@ impl Cluster {
     }
 
     /// What other nodes contribute to a user that is loaded into memory.
-    pub(crate) fn contributions_of(&self, _user: &UserId) -> Vec<NodeContribution> {
+    pub(crate) fn contributions_of(&self, _user: &UserId) -> Box<[NodeContribution]> {
         match self {
-            Self::Alone(_) => Vec::new(),
+            Self::Alone(_) => Box::default(),
         }
     }
 

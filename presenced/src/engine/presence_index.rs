@@ -19,7 +19,7 @@ pub(super) struct Listing {
     /// Whether the user counts as being in a grace period alone.
     is_only_in_grace: bool,
     /// How many of the user's reports are counted.
-    reports: usize,
+    reports: u32,
 }
 
 impl Listing {
@@ -57,7 +57,7 @@ impl PresenceIndex {
         let now = Listing {
             status: Some(entry.state.profile().decision().status).filter(|status| *status != Status::Offline),
             is_only_in_grace: entry.state.is_only_in_grace(),
-            reports: entry.state.profile().reports().len(),
+            reports: u32::try_from(entry.state.profile().reports().len()).unwrap_or(u32::MAX),
         };
         let before = std::mem::replace(&mut entry.listing, now);
         let now = &entry.listing;
@@ -66,7 +66,7 @@ impl PresenceIndex {
             before.is_only_in_grace.into(),
             now.is_only_in_grace.into(),
         );
-        move_count(&self.reports, before.reports as u64, now.reports as u64);
+        move_count(&self.reports, before.reports.into(), now.reports.into());
         if before.status != now.status {
             self.relist(entry, before.status, now.status);
         }

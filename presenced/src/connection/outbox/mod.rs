@@ -186,14 +186,13 @@ impl Outbox {
             self.snapshots.push_front(snapshot);
         }
         let conflated = drop_told(&mut self.dirty, told);
+        for (pin, number) in result.left {
+            // A change that came meanwhile has the higher number.
+            self.dirty.entry(pin).or_insert(number);
+        }
         if self.dirty.is_empty() {
-            // The map may be empty as well: it keeps its memory for the next change.
-            self.dirty = result.left;
-        } else {
-            for (pin, number) in result.left {
-                // A change that came meanwhile has the higher number.
-                self.dirty.entry(pin).or_insert(number);
-            }
+            // An idle connection holds no memory for changes.
+            self.dirty = DirtyUsers::new();
         }
         conflated
     }
@@ -256,7 +255,6 @@ impl Outbox {
             return AfterWrite::Write(std::mem::take(&mut self.unsent));
         }
         self.writer = WriteState::Idle;
-        self.trim();
         AfterWrite::Done(Wakeups {
             delivery: self.enqueue(),
             reader: self.resume_reading(),
@@ -372,13 +370,5 @@ impl Outbox {
             Phase::Greeting | Phase::Open | Phase::Broken => Phase::Broken,
             Phase::Ended | Phase::Closed => Phase::Closed,
         };
-    }
-
-    /// Gives the map's memory back once it is empty and was large.
-    fn trim(&mut self) {
-        const KEPT: usize = 8;
-        if self.dirty.is_empty() && self.dirty.capacity() > KEPT {
-            self.dirty = DirtyUsers::new();
-        }
     }
 }

@@ -221,3 +221,14 @@ fn four_waiting_snapshots_pause_the_reader() {
         })
     ));
 }
+
+#[test]
+fn an_idle_outbox_holds_no_memory_for_changes() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    for slot in 0..100 {
+        entries.mark(&mut outbox, slot, 1);
+    }
+    let turn = outbox.begin_turn().expect("a turn");
+    finish(&mut outbox, &turn);
+    assert_eq!(outbox.dirty.capacity(), 0);
+}

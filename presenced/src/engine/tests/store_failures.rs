@@ -244,7 +244,7 @@ async fn a_load_that_a_change_overtook_is_repeated() {
         .await;
     assert!(saved.is_ok());
     drop(fixture.engine.users.insert(&ann, || {
-        let state = UserState::new(Profile::default(), Vec::new());
+        let state = UserState::new(Profile::default(), Box::default());
         (state, fixture.engine.publisher.loaded())
     }));
     drop(held);

@@ -179,9 +179,10 @@ async fn a_panicking_loop_aborts_the_process() {
         let _ = running.expect("a thread").join();
         return;
     }
-    let test = "engine::tests::interleavings::a_panicking_loop_aborts_the_process";
+    let (_crate, module) = module_path!().split_once("::").expect("a module of the crate");
+    let test = format!("{module}::a_panicking_loop_aborts_the_process");
     let child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", test])
+        .args(["--exact", &test])
         .env(CHILD, "1")
         .output();
     let status = child.expect("a process").status;

@@ -1,6 +1,7 @@
 //! Everything in memory about one user: the state of the rules, the connections, the watchers, and the notes that the parts
 //! of the engine keep about the user. Each part's note has private fields: only that part writes it.
 
+use std::cell::OnceCell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use presence::{SessionId, UserId};
 
 use super::user_state::UserState;
 use crate::connection::Connection;
-use crate::connection::user_pin::PinCount;
+use crate::connection::user_pin::{PinCount, ReleasedUsers, UserPin, UserRef};
 use crate::engine::deadlines::ArmedUser;
 use crate::engine::persistence::DiskState;
 use crate::engine::presence_index::Listing;
@@ -42,7 +43,8 @@ impl hashbrown::Equivalent<Watcher> for SessionId {
 /// One user in memory.
 pub(in crate::engine) struct Entry {
     user: UserId,
-    pins: Arc<PinCount>,
+    /// Counts the pins; there only while there are pins, or were until the last sweep.
+    pins: OnceCell<Arc<PinCount>>,
     pub(in crate::engine) state: UserState,
     /// The user's own connections.
     connections: Vec<Arc<Connection>>,
@@ -55,10 +57,10 @@ pub(in crate::engine) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(user: UserId, pins: Arc<PinCount>, state: UserState, publication: Publication) -> Self {
+    pub(super) fn new(user: UserId, state: UserState, publication: Publication) -> Self {
         Self {
             user,
-            pins,
+            pins: OnceCell::new(),
             state,
             connections: Vec::new(),
             watchers: HashSet::new(),
@@ -73,8 +75,21 @@ impl Entry {
         &self.user
     }
 
-    pub(super) fn pin_count(&self) -> &Arc<PinCount> {
-        &self.pins
+    /// Pins the entry, which is at this place.
+    pub(super) fn pin(&self, at: UserRef, released: &Arc<ReleasedUsers>) -> UserPin {
+        let pins = self.pins.get_or_init(|| PinCount::new(at, Arc::clone(released)));
+        pins.pin()
+    }
+
+    /// Gives the count's memory back if there is no pin.
+    pub(super) fn drop_unused_pin_count(&mut self) {
+        if !self.is_pinned() {
+            self.pins.take();
+        }
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pins.get().is_some_and(|pins| pins.is_pinned())
     }
 
     pub(in crate::engine) fn connections(&self) -> &[Arc<Connection>] {
@@ -126,7 +141,7 @@ impl Entry {
 
     /// Whether nothing needs the user in memory.
     pub(super) fn is_idle(&self) -> bool {
-        !self.pins.is_pinned()
+        !self.is_pinned()
             && self.watchers.is_empty()
             && self.connections.is_empty()
             && self.disk.is_current()

@@ -115,7 +115,7 @@ impl Users {
     pub(super) fn sweep(&self) {
         for at in self.released.take() {
             match self.shards[at.shard()].try_lock() {
-                Some(mut shard) => shard.evict_idle(at),
+                Some(mut shard) => shard.release(at),
                 None => self.released.push(at),
             }
         }
@@ -146,7 +146,7 @@ impl LockedEntry<'_> {
 
     /// Keeps the entry in memory after it is unlocked.
     pub(super) fn pin(&self) -> UserPin {
-        self.pin_count().pin()
+        self.shard.pin(self.at)
     }
 }
 

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::entry::Entry;
 use super::hash;
 use super::user_state::UserState;
-use crate::connection::user_pin::{PinCount, ReleasedUsers, UserRef};
+use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 use crate::engine::publisher::Publication;
 
 /// How many drops a shard remembers.
@@ -52,10 +52,22 @@ impl Shard {
     pub(super) fn insert(&mut self, user: &UserId, state: UserState, publication: Publication) -> UserRef {
         let vacant = self.entries.vacant_entry();
         let at = UserRef::new(self.index, vacant.key());
-        let pins = PinCount::new(at, Arc::clone(&self.released));
-        vacant.insert(Entry::new(user.clone(), pins, state, publication));
+        vacant.insert(Entry::new(user.clone(), state, publication));
         self.by_id.insert(user.clone(), at);
         at
+    }
+
+    /// Pins the entry there.
+    pub(super) fn pin(&self, at: UserRef) -> UserPin {
+        self.entries[at.slot()].pin(at, &self.released)
+    }
+
+    /// The last pin of the entry there was dropped, unless there are new ones: drops what is not needed any more.
+    pub(super) fn release(&mut self, at: UserRef) {
+        self.evict_idle(at);
+        if let Some(entry) = self.entries.get_mut(at.slot()) {
+            entry.drop_unused_pin_count();
+        }
     }
 
     /// Drops the entry from memory if it is there and nothing needs it.

@@ -19,7 +19,7 @@ fn now() -> Now {
 }
 
 fn nobody(publisher: &Publisher) -> (UserState, Publication) {
-    (UserState::new(Profile::default(), Vec::new()), publisher.loaded())
+    (UserState::new(Profile::default(), Box::default()), publisher.loaded())
 }
 
 /// Users of an engine that does nothing with them, and its publisher, which alone makes publications.

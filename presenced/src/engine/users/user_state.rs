@@ -26,13 +26,13 @@ pub(in crate::engine) struct UserState {
     sessions: Sessions,
     profile: Profile,
     /// What the user's sessions on other nodes add up to.
-    remote: Vec<NodeContribution>,
+    remote: Box<[NodeContribution]>,
     /// A report is being refreshed on disk: until that is known, no report ends by itself.
     is_refreshing_report: bool,
 }
 
 impl UserState {
-    pub(in crate::engine) fn new(profile: Profile, remote: Vec<NodeContribution>) -> Self {
+    pub(in crate::engine) fn new(profile: Profile, remote: Box<[NodeContribution]>) -> Self {
         Self {
             sessions: Sessions::default(),
             profile,
