@@ -90,6 +90,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ),
     ("presenced/src/store/tests/", "settle(", "an unknown outcome is settled"),
     ("", "RefCell", "a type of the standard library"),
+    ("", "OnceCell", "a type of the standard library"),
     ("", "std::cell", "a module of the standard library"),
     ("tests/src/tmux.rs", "Cell", "a type of the standard library"),
     ("presencectl/", "choose", "an entry of a menu, or a subprotocol"),
