@@ -33,7 +33,7 @@ pub enum Freshness {
 /// A change with a new revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// The recipients.
+    /// Who is sent the change.
     pub audience: Audience,
     /// The status before the change.
     pub from: Status,

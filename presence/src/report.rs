@@ -65,7 +65,7 @@ impl Source {
 /// One report as a gateway sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportInput {
-    /// The gateway.
+    /// The gateway that holds the session.
     pub source: Source,
     /// The reported status; `OFFLINE` ends the report.
     pub status: Status,
@@ -78,7 +78,7 @@ pub struct ReportInput {
 /// A report that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The gateway.
+    /// The gateway that holds the session.
     pub source: Source,
     /// ONLINE is an active session, IDLE an idle one, DO_NOT_DISTURB asks to be shown as that.
     pub status: CustomStatus,

@@ -18,7 +18,7 @@ pub struct SessionId(pub u64);
 /// What is known of the activity of a session, or of several together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activity {
-    /// Never reported.
+    /// No activity was ever reported.
     #[default]
     Unknown,
     /// Known, and idle.

@@ -136,12 +136,12 @@ mod tests {
     use super::*;
 
     /// Takes one line for each message in `allow`, and fails once `allow` is closed.
-    struct Pipe {
+    struct MeteredWriter {
         allow: mpsc::Receiver<()>,
         seen: mpsc::Sender<Vec<u8>>,
     }
 
-    impl Write for Pipe {
+    impl Write for MeteredWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.allow
                 .recv()
@@ -160,7 +160,7 @@ mod tests {
         let (seen, seeing) = mpsc::channel();
         let metrics = LogMetrics::register(&mut Registry::default());
         (
-            LogQueue::start(Pipe { allow: allowed, seen }, metrics).expect("a thread"),
+            LogQueue::start(MeteredWriter { allow: allowed, seen }, metrics).expect("a thread"),
             allow,
             seeing,
         )

@@ -19,7 +19,7 @@ pub enum Code {
     InvalidHeader,
     /// Missing `x-user-id` on an internal call that needs a user.
     MissingUser,
-    /// Missing credentials.
+    /// The request has no credentials.
     Unauthenticated,
     /// Invalid credentials, insufficient permission, or an origin that is not allowed.
     Forbidden,

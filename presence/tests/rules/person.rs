@@ -12,7 +12,6 @@ use presence::{
 /// The node's name in these tests.
 pub(crate) const NODE: &str = "n1";
 
-/// One user.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) id: UserId,

@@ -13,7 +13,6 @@ pub(crate) fn set_status(id: u64, status: CustomStatus) -> String {
     json!({"type": "setStatus", "id": id, "customStatus": status}).to_string()
 }
 
-/// Reports activity.
 pub(crate) fn activity() -> String {
     r#"{"type":"activity"}"#.to_owned()
 }

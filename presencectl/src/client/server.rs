@@ -86,7 +86,7 @@ impl Server {
         self.is_loopback() && other.is_loopback() && self.host_and_port().1 == other.host_and_port().1
     }
 
-    /// For messages.
+    /// The address as messages to the operator show it.
     pub(crate) fn display(&self) -> String {
         crate::output::escape::escape(self.0.as_str().trim_end_matches('/')).into_owned()
     }

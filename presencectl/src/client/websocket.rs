@@ -84,7 +84,7 @@ pub(crate) enum ConnectError {
 #[error("{why}")]
 pub(crate) struct ConnectionLost {
     pub(crate) code: Option<u16>,
-    /// For messages.
+    /// The reason as messages to the operator show it.
     pub(crate) why: String,
 }
 

@@ -13,7 +13,6 @@ use crate::client::rest::{PageQuery, Rest};
 use crate::failure::Failure;
 use crate::output::{HumanOutput, Report, records};
 
-/// The result.
 #[derive(Serialize)]
 struct Listing {
     now: Wall,

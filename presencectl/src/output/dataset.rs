@@ -52,7 +52,7 @@ pub(crate) enum Cell {
     Number(u64),
     /// A number with one decimal.
     Decimal(f64),
-    /// No value.
+    /// No value: an empty field, or null in JSON.
     Empty,
 }
 

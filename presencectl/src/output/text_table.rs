@@ -23,7 +23,7 @@ pub(crate) enum Fit {
 
 #[derive(Debug, Clone)]
 pub(crate) struct TextCell {
-    /// Already escaped.
+    /// Control characters are escaped already.
     pub(crate) text: String,
     pub(crate) style: Style,
     pub(crate) align: Align,

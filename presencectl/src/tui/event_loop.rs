@@ -46,7 +46,7 @@ pub(crate) enum Input {
     Message(Message),
     /// SIGTSTP: stop until SIGCONT.
     Stop,
-    /// SIGCONT arrived.
+    /// The process continues after a stop (SIGCONT).
     Continued,
     /// A terminating signal arrived, or the terminal is gone.
     Terminate,

@@ -164,7 +164,7 @@ pub(crate) struct ColumnArea {
 
 /// The columns that fit, from the left. The least important are omitted first; the sort column is always shown.
 pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnArea> {
-    /// By importance.
+    /// The most important first: as many as fit are shown.
     const BY_WORTH: [UserColumn; 7] = [
         UserColumn::Status,
         UserColumn::Since,

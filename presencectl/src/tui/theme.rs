@@ -67,7 +67,6 @@ impl Theme {
         }
     }
 
-    /// Secondary text.
     pub(crate) const fn faint(self) -> Style {
         match self.palette {
             ColourDepth::Plain => Style::new().add_modifier(Modifier::DIM),
@@ -75,7 +74,6 @@ impl Theme {
         }
     }
 
-    /// Emphasized text.
     pub(crate) const fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }

@@ -16,7 +16,7 @@ use crate::machine::DEADLINE;
 pub(crate) struct Request {
     /// `GET /api/stats`.
     pub(crate) line: String,
-    /// Lower-case names.
+    /// With names in lower case.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: String,
 }

@@ -10,7 +10,7 @@ use super::{AuthError, Given, forbidden, repeated};
 
 /// Allowed origins and host names.
 pub(super) struct Pages {
-    /// The operator's.
+    /// The origins that the operator named.
     allowed: Vec<Origin>,
     /// Those of the bound address.
     own: Vec<Origin>,

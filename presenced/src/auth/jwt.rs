@@ -81,7 +81,6 @@ impl JwtKey {
     }
 }
 
-/// Verifies tokens.
 pub(super) struct Tokens {
     key: DecodingKey,
     validation: Validation,

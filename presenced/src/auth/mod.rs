@@ -102,7 +102,7 @@ impl AuthError {
     }
 }
 
-/// Authenticates requests.
+/// Finds the principal of a request from its credentials.
 pub(crate) struct Auth {
     secrets: Secrets,
     tokens: Tokens,

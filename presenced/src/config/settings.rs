@@ -16,7 +16,7 @@ use super::{Config, ConfigError, LogFormat};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     One,
-    /// A list.
+    /// The values of all occurrences, as a list.
     Many,
     /// A flag without a value.
     Switch,

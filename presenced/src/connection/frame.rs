@@ -13,7 +13,6 @@ pub(crate) enum Opcode {
     Close = 0x8,
     /// Is anybody there?
     Ping = 0x9,
-    /// Yes.
     Pong = 0xA,
 }
 
@@ -39,7 +38,7 @@ pub(crate) fn push(bytes: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     bytes.extend_from_slice(payload);
 }
 
-/// One frame.
+/// A final frame without a mask, which servers must not use.
 pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, opcode, payload);

@@ -54,7 +54,6 @@ pub(crate) struct SessionName {
     pub(crate) public: Box<str>,
 }
 
-/// One connection.
 pub(crate) struct Connection {
     name: SessionName,
     user: Option<UserId>,

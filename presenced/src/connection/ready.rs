@@ -33,7 +33,6 @@ impl Ready {
         })
     }
 
-    /// Adds one.
     pub(crate) fn push(&self, conn: Arc<Connection>) {
         self.extend(&mut vec![conn]);
     }

@@ -46,7 +46,7 @@ pub(crate) struct EngineMetrics {
     /// From the moment the first of a batch of changes was published to the moment its last frame was handed to the
     /// kernel.
     pub(crate) delivery_seconds: Histogram,
-    /// Records delivered.
+    /// Records that were written to connections.
     pub(crate) deliveries: Counter,
 }
 

@@ -135,7 +135,6 @@ pub(crate) struct EngineParts {
     pub(crate) metrics: EngineMetrics,
 }
 
-/// The engine.
 pub(crate) struct Engine {
     options: EngineOptions,
     clock: Arc<Clock>,

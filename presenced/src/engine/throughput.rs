@@ -14,11 +14,8 @@ const SAMPLES: usize = 11;
 /// Counters that only grow.
 #[derive(Default)]
 pub(crate) struct Throughput {
-    /// Published changes.
     changes: AtomicU64,
-    /// Records delivered.
     deliveries: AtomicU64,
-    /// Connections made.
     connects: AtomicU64,
     /// Between changes and their writes.
     lag: Lag,

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::http_connection::HttpServer;
 use super::problem::ApiError;
 use super::reject::Rejector;
-use super::{ConnectionPermit, Phase, Serving, TaskHandle};
+use super::{ConnectionPermit, Serving, StopPhase, TaskHandle};
 use crate::exceeded_limit::Limit;
 
 /// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
@@ -38,7 +38,7 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = handle.phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            _ = handle.phase.wait_for(|phase| *phase != StopPhase::Serving) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {

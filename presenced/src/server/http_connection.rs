@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::{ConnectionPermit, Peer, Phase, RequestOrder, ServerMetrics, Serving, TaskHandle};
+use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
 /// Longest request head, and most bytes that hyper buffers for a connection.
 const BUFFER_MAX_BYTES: usize = 16 * 1024;
@@ -73,13 +73,13 @@ impl HttpServer {
                 tokio::select! {
                     _ = http.as_mut() => break,
                     changed = handle.phase.changed() => match changed.map(|()| *handle.phase.borrow()) {
-                        Ok(Phase::Draining) if !draining => {
+                        Ok(StopPhase::Draining) if !draining => {
                             draining = true;
                             http.as_mut().graceful_shutdown();
                         }
-                        Ok(Phase::Serving | Phase::Draining) => {}
+                        Ok(StopPhase::Serving | StopPhase::Draining) => {}
                         // Cut, or the server was dropped.
-                        Ok(Phase::Cut) | Err(_) => break,
+                        Ok(StopPhase::Cut) | Err(_) => break,
                     },
                     () = stuck.as_mut() => {
                         metrics.stuck.inc();

@@ -58,9 +58,9 @@ pub(crate) struct Serving {
     pub(crate) metrics: ServerMetrics,
 }
 
-/// A server's phase.
+/// How far the stop of a server has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum StopPhase {
     Serving,
     /// No connection is accepted; requests in progress are finished.
     Draining,
@@ -71,7 +71,7 @@ enum Phase {
 /// Held by every task of a server.
 #[derive(Clone)]
 struct TaskHandle {
-    phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<StopPhase>,
     /// Dropped when the task ends: the server waits for the last one.
     _alive: mpsc::Sender<()>,
 }
@@ -88,7 +88,7 @@ pub(crate) enum Drained {
 pub(crate) struct Server {
     #[cfg(test)]
     local_addr: SocketAddr,
-    phase: watch::Sender<Phase>,
+    phase: watch::Sender<StopPhase>,
     /// Every [`TaskHandle`] holds the other end; it is closed when the last task has ended.
     alive: mpsc::Receiver<()>,
     accepting: JoinHandle<()>,
@@ -103,7 +103,7 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         #[cfg(test)]
         let local_addr = listener.local_addr()?;
-        let (phase, phase_receiver) = watch::channel(Phase::Serving);
+        let (phase, phase_receiver) = watch::channel(StopPhase::Serving);
         let (alive_sender, alive) = mpsc::channel(1);
         let handle = TaskHandle {
             phase: phase_receiver,
@@ -127,13 +127,13 @@ impl Server {
     /// Stops accepting, finishes requests in progress for `within` at most, then drops the rest. Upgraded connections are
     /// not its concern.
     pub(crate) async fn stop(mut self, within: Duration) -> Drained {
-        self.phase.send_replace(Phase::Draining);
+        self.phase.send_replace(StopPhase::Draining);
         // The listening socket is closed when the accepting task has ended: only then are connections refused.
         let _ = (&mut self.accepting).await;
         if tokio::time::timeout(within, self.alive.recv()).await.is_ok() {
             return Drained::All;
         }
-        self.phase.send_replace(Phase::Cut);
+        self.phase.send_replace(StopPhase::Cut);
         let _ = self.alive.recv().await;
         Drained::Cut
     }

@@ -167,7 +167,7 @@ impl Store {
         }
     }
 
-    /// Never blocks.
+    /// Answers from memory, without waiting for the disk.
     pub(crate) fn health(&self) -> StoreHealth {
         match self {
             Self::Sqlite(store) => store.health(),

@@ -8,7 +8,7 @@ use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use crate::output::changes::Change;
 
-/// The subscription.
+/// Which users the stream covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// All users: a complete snapshot lists the present ones, so a missing user is OFFLINE.

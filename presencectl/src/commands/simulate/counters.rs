@@ -27,9 +27,8 @@ struct PendingChange {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// Connection attempts.
+    /// Connections that were begun, whether they succeeded or not.
     pub(super) attempts: u64,
-    /// Established connections.
     pub(super) connects: u64,
     /// Custom status changes sent.
     pub(super) changes: u64,
@@ -50,7 +49,7 @@ pub(super) struct Counters {
     pub(super) ack: Latencies,
     /// Latency from a change to each watcher.
     pub(super) delivery: Latencies,
-    /// By kind.
+    /// How often each kind of error occurred.
     pub(super) errors: BTreeMap<String, u64>,
     in_flight: BTreeMap<u64, PendingChange>,
 }

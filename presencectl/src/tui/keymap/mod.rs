@@ -128,7 +128,6 @@ pub(crate) enum Action {
     EraseAll,
 }
 
-/// One binding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binding {
     pub(crate) context: KeyContext,

@@ -9,7 +9,7 @@ pub(crate) const KEPT_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ChangeLog {
-    /// Oldest first.
+    /// From the oldest to the newest.
     kept: VecDeque<Change>,
     /// How many changes there were in all.
     total: u64,

@@ -16,7 +16,7 @@ pub(crate) struct Sample {
     pub(crate) is_known: bool,
 }
 
-/// Oldest first.
+/// Samples from the oldest to the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct History {
     samples: VecDeque<Sample>,

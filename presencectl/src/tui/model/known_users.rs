@@ -1,48 +1,31 @@
 //! All users that the stream reported: the present ones, and those that went OFFLINE since the dashboard was opened.
-//! Rows are in slots, so that the table can sort a hundred thousand of them by number. Only the stream changes them;
-//! responses refresh their times.
+//! Only the stream changes them; responses refresh their times. Where the rows are kept is `rows`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
 use presence::{Reason, Status, UserId, Wall};
 
 use super::change_log::Change;
+use super::departures::Departures;
 use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
-use super::row::{Unapplied, blank, change_of, change_of_record, fill};
-
-/// How many departed users are kept.
-pub(crate) const DEPARTED_MAX: usize = 5_000;
-
-/// The index of a row.
-pub(crate) type Slot = u32;
+use super::row::{blank, change_of, change_of_record, fill};
+use super::rows::Rows;
+pub(crate) use super::rows::Slot;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KnownUsers {
-    slots: Vec<Option<Row>>,
-    free: Vec<Slot>,
-    /// Slots without a row that are still in `touched`.
-    reserved: Vec<Slot>,
+    rows: Rows,
     index: HashMap<UserId, Slot>,
     counts: Counts,
-    /// Departed users in the order of departure, each with its departure number: a user who came back has another
-    /// number.
-    departed: VecDeque<(Slot, u32)>,
-    /// How many users in `departed` are still OFFLINE.
-    departed_count: usize,
-    /// The last departure number.
-    departures: u32,
-    /// Rows that changed since the table applied them, each once.
-    touched: Vec<Slot>,
+    departures: Departures,
     nodes: NodeNames,
     /// The number of the snapshot in progress.
     generation: u32,
     /// When the first snapshot was complete: it is the baseline and no change.
     started_at: Option<Wall>,
-    /// Rows that the stream changed since the table applied them.
-    unapplied_changes: usize,
 }
 
 impl KnownUsers {
@@ -62,7 +45,7 @@ impl KnownUsers {
     }
 
     pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.rows.get(slot)
     }
 
     /// The position of a row's nodes among all, by name.
@@ -73,13 +56,13 @@ impl KnownUsers {
     /// Makes the table apply a user's row again.
     pub(crate) fn touch_user(&mut self, user: &UserId) {
         if let Some(slot) = self.index.get(user.as_str()).copied() {
-            self.touch(slot);
+            self.rows.touch(slot);
         }
     }
 
     /// All slots, with or without a row.
     pub(crate) const fn slots(&self) -> usize {
-        self.slots.len()
+        self.rows.slots()
     }
 
     pub(crate) fn node_name(&self, row: &Row) -> &str {
@@ -106,9 +89,10 @@ impl KnownUsers {
         if is_complete {
             let generation = self.generation;
             let missing = |row: &Row| row.status != Status::Offline && row.generation != generation;
-            let slots: Vec<Slot> = (0..)
-                .zip(&self.slots)
-                .filter(|(_, row)| row.as_ref().is_some_and(missing))
+            let slots: Vec<Slot> = self
+                .rows
+                .iter()
+                .filter(|(_, row)| missing(row))
                 .map(|(slot, _)| slot)
                 .collect();
             changes = slots
@@ -128,60 +112,33 @@ impl KnownUsers {
                 continue;
             };
             let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
-            let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            let Some(row) = self.rows.get_mut(slot) else {
                 continue;
             };
             let is_now_known = row.is_presumed_offline && record.status == Status::Offline;
             if is_now_known && row.revision < record.revision {
                 fill(row, &record, node);
-                self.touch(slot);
+                self.rows.touch(slot);
             } else if row.revision == record.revision {
                 row.last_active = row.last_active.max(record.last_active);
                 row.last_seen = row.last_seen.max(record.last_seen);
                 row.sessions = record.sessions.unwrap_or(row.sessions);
                 row.node = node;
-                self.touch(slot);
+                self.rows.touch(slot);
             }
         }
     }
 
     /// Evicts the earliest departures beyond the limit, but never the selected user.
     pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
-        while self.departed_count > DEPARTED_MAX {
-            let Some((slot, departure)) = self.departed.pop_front() else {
-                return;
-            };
-            let row = self.row(slot).filter(|row| row.departure == departure);
-            if row.is_some_and(|row| Some(&row.user) == looked_at) {
-                self.departed.push_back((slot, departure));
-            } else if row.is_some() {
-                self.remove(slot);
-            }
-        }
-        if self.departed.len() > 2 * DEPARTED_MAX {
-            let slots = &self.slots;
-            let is_departed = |slot: Slot, departure| {
-                let row = slots.get(slot as usize).and_then(Option::as_ref);
-                row.is_some_and(|row| row.departure == departure)
-            };
-            self.departed.retain(|(slot, departure)| is_departed(*slot, *departure));
+        while let Some(slot) = self.departures.next_evicted(&self.rows, looked_at) {
+            self.remove(slot);
         }
     }
 
     /// The rows that changed since the last call, each once, including removed ones.
     pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
-        let mut touched = std::mem::take(&mut self.touched);
-        let slots = &mut self.slots;
-        touched.retain(|slot| {
-            let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
-            row.is_some_and(|row| {
-                (row.unapplied, row.is_in_table) = (Unapplied::Nothing, true);
-                true
-            })
-        });
-        self.free.append(&mut self.reserved);
-        self.unapplied_changes = 0;
-        touched
+        self.rows.take_unapplied()
     }
 
     /// Whether a row was removed. [`Self::drop_row`] drops it when the table has no reference left.
@@ -190,15 +147,12 @@ impl KnownUsers {
     }
 
     pub(crate) fn drop_row(&mut self, slot: Slot) {
-        if self.row(slot).is_some_and(|row| row.is_removed) {
-            self.slots[slot as usize] = None;
-            self.free.push(slot);
-        }
+        self.rows.drop_removed(slot);
     }
 
     /// How many users the stream changed since the table applied them.
     pub(crate) const fn unapplied_changes(&self) -> usize {
-        self.unapplied_changes
+        self.rows.unapplied_changes()
     }
 
     fn apply_one(&mut self, update: Update, now: Wall) -> Option<Change> {
@@ -210,7 +164,7 @@ impl KnownUsers {
                     revision: removed.revision,
                     ..change_of(row, None, now)
                 };
-                self.touch_changed(slot);
+                self.rows.touch_changed(slot);
                 self.remove(slot);
                 Some(change)
             }
@@ -223,7 +177,7 @@ impl KnownUsers {
     fn on_known(&mut self, slot: Slot, record: Record, now: Wall) -> Option<Change> {
         let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
         let generation = self.generation;
-        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let row = self.rows.get_mut(slot)?;
         row.generation = generation;
         if record.revision < row.revision {
             return None;
@@ -244,8 +198,8 @@ impl KnownUsers {
         });
         self.count(slot, from, record.status);
         match change {
-            Some(_) => self.touch_changed(slot),
-            None => self.touch(slot),
+            Some(_) => self.rows.touch_changed(slot),
+            None => self.rows.touch(slot),
         }
         change
     }
@@ -273,27 +227,20 @@ impl KnownUsers {
         if only_custom_status {
             return Some(change);
         }
-        let reserved = self.reserved.pop();
-        if reserved.is_some() {
-            row.unapplied = Unapplied::Refresh;
-        }
-        let slot = reserved.or_else(|| self.free.pop()).unwrap_or_else(|| {
-            self.slots.push(None);
-            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
-        });
-        self.index.insert(row.user.clone(), slot);
-        self.slots[slot as usize] = Some(row);
+        let user = row.user.clone();
+        let slot = self.rows.insert(row);
+        self.index.insert(user, slot);
         self.count(slot, Status::Offline, record.status);
         if !is_present {
             self.record_departure(slot);
         }
-        self.touch_changed(slot);
+        self.rows.touch_changed(slot);
         Some(change)
     }
 
     /// Marks a user as OFFLINE who is missing in a complete snapshot.
     fn presume_offline(&mut self, slot: Slot, now: Wall) -> Option<Change> {
-        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let row = self.rows.get_mut(slot)?;
         let change = Change {
             reason: Some(Reason::NoSession),
             ..change_of(row, Some(Status::Offline), now)
@@ -302,28 +249,21 @@ impl KnownUsers {
         (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
         (row.sessions, row.node, row.is_presumed_offline) = (0, 0, true);
         self.count(slot, from, Status::Offline);
-        self.touch_changed(slot);
+        self.rows.touch_changed(slot);
         Some(change)
     }
 
     /// Removes a user from the index; the table may still have a reference to the row.
     fn remove(&mut self, slot: Slot) {
-        let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+        let Some(row) = self.rows.get_mut(slot) else {
             return;
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
-        row.is_removed = true;
-        let (user, is_in_table) = (row.user.clone(), row.is_in_table);
+        let user = row.user.clone();
         self.index.remove(user.as_str());
         self.count(slot, from, Status::Offline);
         self.clear_departure(slot);
-        if is_in_table {
-            self.touch(slot);
-        } else {
-            // The table has no reference to it, and may not ask for a long time: while it is paused.
-            self.slots[slot as usize] = None;
-            self.reserved.push(slot);
-        }
+        self.rows.remove(slot);
     }
 
     /// Updates the counts for a change of status.
@@ -343,44 +283,19 @@ impl KnownUsers {
     }
 
     fn record_departure(&mut self, slot: Slot) {
-        self.departures = self.departures.wrapping_add(1).max(1);
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            row.departure = self.departures;
-            self.departed.push_back((slot, self.departures));
-            self.departed_count += 1;
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.departures.record(slot, row);
         }
     }
 
     fn clear_departure(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && std::mem::take(&mut row.departure) != 0
-        {
-            self.departed_count = self.departed_count.saturating_sub(1);
-        }
-    }
-
-    fn touch_changed(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            match std::mem::replace(&mut row.unapplied, Unapplied::Change) {
-                Unapplied::Nothing => self.touched.push(slot),
-                Unapplied::Refresh => {}
-                Unapplied::Change => return,
-            }
-            self.unapplied_changes += 1;
-        }
-    }
-
-    fn touch(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && row.unapplied == Unapplied::Nothing
-        {
-            row.unapplied = Unapplied::Refresh;
-            self.touched.push(slot);
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.departures.clear(row);
         }
     }
 
     fn node_number(&mut self, names: &[String]) -> u16 {
-        let used = self.slots.iter().flatten().map(|row| row.node);
+        let used = self.rows.iter().map(|(_, row)| row.node);
         self.nodes.number(names, used)
     }
 }

@@ -2,11 +2,13 @@
 //! only `update` changes it.
 
 pub(crate) mod change_log;
+mod departures;
 pub(crate) mod history;
 pub(crate) mod known_users;
 mod node_names;
 pub(crate) mod overlay;
 mod row;
+mod rows;
 mod search_query;
 pub(crate) mod sort_order;
 pub(crate) mod table;
@@ -71,7 +73,7 @@ impl ConnectionState {
 /// The daemon, from its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Daemon {
-    /// The URL.
+    /// The URL of the daemon.
     pub(crate) server: String,
     pub(crate) node: String,
     pub(crate) version: String,

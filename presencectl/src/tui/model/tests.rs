@@ -6,7 +6,8 @@ use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::super::keymap::Filter;
-use super::known_users::{DEPARTED_MAX, KnownUsers, Slot};
+use super::departures::DEPARTED_MAX;
+use super::known_users::{KnownUsers, Slot};
 use super::sort_order::SortOrder;
 use super::table::Table;
 use super::user_column::UserColumn;

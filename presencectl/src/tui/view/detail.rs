@@ -74,18 +74,18 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
     lines.push(Line::from(first));
     let reason = format!("reason: {}", reason_text(explain));
     lines.push(Line::from(span(reason, Style::new())));
-    let choice = &explain.choice;
-    let by = match choice.set_by {
+    let preference = &explain.choice;
+    let by = match preference.set_by {
         Some(Actor::User) => ", set by the user",
         Some(Actor::Operator) => ", set by an operator",
         None => ", never set",
     };
     let mut line = vec![
         span("custom status ", theme.faint()),
-        span(choice.custom_status.as_str(), theme.strong()),
+        span(preference.custom_status.as_str(), theme.strong()),
         span(by, Style::new()),
     ];
-    if let Some(at) = choice.set_at {
+    if let Some(at) = preference.set_at {
         line.push(span(format!(" {}", format::past(model, at)), theme.faint()));
     }
     lines.push(Line::from(line));

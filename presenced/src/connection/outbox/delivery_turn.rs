@@ -31,7 +31,7 @@ pub(crate) enum Rest {
     },
     /// What changed for an observer that resumes: users that exist, and users that were removed.
     Changed {
-        /// Last first.
+        /// In the reverse of the order in which they are sent.
         users: Vec<UserPin>,
         /// With the revision of their removal.
         removed: Vec<(UserId, Revision)>,

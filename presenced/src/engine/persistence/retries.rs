@@ -83,7 +83,6 @@ impl UnknownOutcomes {
         self.writes.lock().iter().any(|(one, _)| one == user)
     }
 
-    /// Settling begins.
     #[cfg(test)]
     pub(in crate::engine) fn begin(&self) {
         self.was_begun.store(true, std::sync::atomic::Ordering::SeqCst);

@@ -100,7 +100,6 @@ impl Client {
         self.conn.socket().readable().await.expect("a socket");
     }
 
-    /// Reads it.
     pub(super) fn read_what_was_said(&self) {
         assert_eq!(self.conn.socket().try_read(&mut [0; 8]).expect("a byte"), 1);
     }

@@ -121,7 +121,7 @@ impl Fixture {
         rusqlite::Connection::open(dir.path().join("presence.db")).expect("the database")
     }
 
-    /// The data.
+    /// The directory that holds the database.
     pub(super) fn dir(&self) -> &tempfile::TempDir {
         &self.dir
     }

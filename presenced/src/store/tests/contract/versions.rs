@@ -189,7 +189,7 @@ async fn a_refused_write_changes_nothing(backend: Backend) {
     store.report("alice", "app").await;
     store.set_custom("alice", Idle, 1).await.unwrap();
     let before = store.row("alice").await;
-    let refusals = [
+    let writes = [
         store
             .save_preference(&alice, preference(Online, 1), Version::NONE, Revision::new(u64::MAX))
             .await,
@@ -209,7 +209,7 @@ async fn a_refused_write_changes_nothing(backend: Backend) {
             )
             .await,
     ];
-    for refused in refusals {
+    for refused in writes {
         assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     }
     let expired = ExpiredReport {
