@@ -30,6 +30,18 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
+impl<'a> Claims<'a> {
+    fn new(user: &'a UserId, issued_at: Wall, expires_at: Wall) -> Self {
+        Self {
+            sub: user.as_str(),
+            iat: issued_at.as_millis().div_euclid(1000),
+            exp: expires_at.as_millis().div_euclid(1000),
+            iss: None,
+            aud: None,
+        }
+    }
+}
+
 /// A signing key with the algorithm for its type.
 pub(super) struct Signer {
     algorithm: Algorithm,
@@ -66,24 +78,11 @@ impl Signer {
 
     /// Signs a token that is valid for `ttl` from `now`.
     pub(super) fn sign(&self, user: &UserId, now: Wall, ttl: Duration) -> Result<Secret, Failure> {
-        self.sign_for(user, (now, now.after(ttl)), None, None)
+        self.sign_claims(&Claims::new(user, now, now.after(ttl)))
     }
 
-    fn sign_for(
-        &self,
-        user: &UserId,
-        (from, until): (Wall, Wall),
-        issuer: Option<&str>,
-        audience: Option<&str>,
-    ) -> Result<Secret, Failure> {
-        let claims = Claims {
-            sub: user.as_str(),
-            iat: from.as_millis().div_euclid(1000),
-            exp: until.as_millis().div_euclid(1000),
-            iss: issuer,
-            aud: audience,
-        };
-        jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key)
+    fn sign_claims(&self, claims: &Claims) -> Result<Secret, Failure> {
+        jsonwebtoken::encode(&Header::new(self.algorithm), claims, &self.key)
             .map(Secret::new)
             .map_err(|_| Failure::usage("signing failed: the key may use an unsupported curve or be too short"))
     }
@@ -103,12 +102,11 @@ pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
     let now = crate::clock::wall();
     let until = now.after(args.ttl);
     let signer = Signer::load(&path)?;
-    let token = signer.sign_for(
-        &args.user,
-        (now, until),
-        args.issuer.as_deref(),
-        args.audience.as_deref(),
-    )?;
+    let token = signer.sign_claims(&Claims {
+        iss: args.issuer.as_deref(),
+        aud: args.audience.as_deref(),
+        ..Claims::new(&args.user, now, until)
+    })?;
     show(session, args, until, &token)
 }
 

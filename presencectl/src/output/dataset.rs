@@ -97,7 +97,7 @@ impl Dataset {
         let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
         let row = |row: &Vec<Cell>| {
             used.iter()
-                .map(|&index| show(&row[index], now, (colour, moments)))
+                .map(|&index| show(&row[index], now, colour, moments))
                 .collect()
         };
         TextTable::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
@@ -129,7 +129,7 @@ fn csv_field(cell: &Cell) -> String {
     }
 }
 
-fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCell {
+fn show(cell: &Cell, now: Wall, colour: Colour, moments: Moments) -> TextCell {
     let left = |text: String, style: Style| TextCell {
         text,
         style,
