@@ -2,47 +2,33 @@
 //! Rows are in slots, so that the table can sort a hundred thousand of them by number. Only the stream changes them;
 //! responses refresh their times.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
 use presence::{Reason, Status, UserId, Wall};
 
 use super::change_log::Change;
+use super::departures::Departures;
 use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
-use super::row::{Unapplied, blank, change_of, change_of_record, fill};
-
-/// How many departed users are kept.
-pub(crate) const DEPARTED_MAX: usize = 5_000;
-
-/// The index of a row.
-pub(crate) type Slot = u32;
+use super::row::{blank, change_of, change_of_record, fill};
+use super::row_slots::RowSlots;
+pub(crate) use super::row_slots::Slot;
+use super::unapplied_rows::UnappliedRows;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KnownUsers {
-    slots: Vec<Option<Row>>,
-    free: Vec<Slot>,
-    /// Slots without a row that are still in `touched`.
-    reserved: Vec<Slot>,
+    rows: RowSlots,
     index: HashMap<UserId, Slot>,
     counts: Counts,
-    /// Departed users in the order of departure, each with its departure number: a user who came back has another
-    /// number.
-    departed: VecDeque<(Slot, u32)>,
-    /// How many users in `departed` are still OFFLINE.
-    departed_count: usize,
-    /// The last departure number.
-    departures: u32,
-    /// Rows that changed since the table applied them, each once.
-    touched: Vec<Slot>,
+    departures: Departures,
+    unapplied: UnappliedRows,
     nodes: NodeNames,
     /// The number of the snapshot in progress.
     generation: u32,
     /// When the first snapshot was complete: it is the baseline and no change.
     started_at: Option<Wall>,
-    /// Rows that the stream changed since the table applied them.
-    unapplied_changes: usize,
 }
 
 impl KnownUsers {
@@ -62,7 +48,7 @@ impl KnownUsers {
     }
 
     pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.rows.get(slot)
     }
 
     /// The position of a row's nodes among all, by name.
@@ -79,7 +65,7 @@ impl KnownUsers {
 
     /// All slots, with or without a row.
     pub(crate) const fn slots(&self) -> usize {
-        self.slots.len()
+        self.rows.len()
     }
 
     pub(crate) fn node_name(&self, row: &Row) -> &str {
@@ -106,11 +92,8 @@ impl KnownUsers {
         if is_complete {
             let generation = self.generation;
             let missing = |row: &Row| row.status != Status::Offline && row.generation != generation;
-            let slots: Vec<Slot> = (0..)
-                .zip(&self.slots)
-                .filter(|(_, row)| row.as_ref().is_some_and(missing))
-                .map(|(slot, _)| slot)
-                .collect();
+            let rows = self.rows.iter().filter(|(_, row)| missing(row));
+            let slots: Vec<Slot> = rows.map(|(slot, _)| slot).collect();
             changes = slots
                 .into_iter()
                 .filter_map(|slot| self.presume_offline(slot, now))
@@ -128,7 +111,7 @@ impl KnownUsers {
                 continue;
             };
             let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
-            let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            let Some(row) = self.rows.get_mut(slot) else {
                 continue;
             };
             let is_now_known = row.is_presumed_offline && record.status == Status::Offline;
@@ -146,42 +129,16 @@ impl KnownUsers {
     }
 
     /// Evicts the earliest departures beyond the limit, but never the selected user.
-    pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
-        while self.departed_count > DEPARTED_MAX {
-            let Some((slot, departure)) = self.departed.pop_front() else {
-                return;
-            };
-            let row = self.row(slot).filter(|row| row.departure == departure);
-            if row.is_some_and(|row| Some(&row.user) == looked_at) {
-                self.departed.push_back((slot, departure));
-            } else if row.is_some() {
-                self.remove(slot);
-            }
+    pub(crate) fn evict_departed(&mut self, selected: Option<&UserId>) {
+        while let Some(slot) = self.departures.next_evicted(&self.rows, selected) {
+            self.remove(slot);
         }
-        if self.departed.len() > 2 * DEPARTED_MAX {
-            let slots = &self.slots;
-            let is_departed = |slot: Slot, departure| {
-                let row = slots.get(slot as usize).and_then(Option::as_ref);
-                row.is_some_and(|row| row.departure == departure)
-            };
-            self.departed.retain(|(slot, departure)| is_departed(*slot, *departure));
-        }
+        self.departures.compact(&self.rows);
     }
 
     /// The rows that changed since the last call, each once, including removed ones.
     pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
-        let mut touched = std::mem::take(&mut self.touched);
-        let slots = &mut self.slots;
-        touched.retain(|slot| {
-            let row = slots.get_mut(*slot as usize).and_then(Option::as_mut);
-            row.is_some_and(|row| {
-                (row.unapplied, row.is_in_table) = (Unapplied::Nothing, true);
-                true
-            })
-        });
-        self.free.append(&mut self.reserved);
-        self.unapplied_changes = 0;
-        touched
+        self.unapplied.take(&mut self.rows)
     }
 
     /// Whether a row was removed. [`Self::drop_row`] drops it when the table has no reference left.
@@ -191,14 +148,13 @@ impl KnownUsers {
 
     pub(crate) fn drop_row(&mut self, slot: Slot) {
         if self.row(slot).is_some_and(|row| row.is_removed) {
-            self.slots[slot as usize] = None;
-            self.free.push(slot);
+            self.rows.free(slot);
         }
     }
 
     /// How many users the stream changed since the table applied them.
     pub(crate) const fn unapplied_changes(&self) -> usize {
-        self.unapplied_changes
+        self.unapplied.changes()
     }
 
     fn apply_one(&mut self, update: Update, now: Wall) -> Option<Change> {
@@ -223,7 +179,7 @@ impl KnownUsers {
     fn on_known(&mut self, slot: Slot, record: Record, now: Wall) -> Option<Change> {
         let node = self.node_number(record.nodes.as_deref().unwrap_or_default());
         let generation = self.generation;
-        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let row = self.rows.get_mut(slot)?;
         row.generation = generation;
         if record.revision < row.revision {
             return None;
@@ -273,19 +229,12 @@ impl KnownUsers {
         if only_custom_status {
             return Some(change);
         }
-        let reserved = self.reserved.pop();
-        if reserved.is_some() {
-            row.unapplied = Unapplied::Refresh;
-        }
-        let slot = reserved.or_else(|| self.free.pop()).unwrap_or_else(|| {
-            self.slots.push(None);
-            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
-        });
-        self.index.insert(row.user.clone(), slot);
-        self.slots[slot as usize] = Some(row);
+        let user = row.user.clone();
+        let slot = self.rows.insert(row);
+        self.index.insert(user, slot);
         self.count(slot, Status::Offline, record.status);
-        if !is_present {
-            self.record_departure(slot);
+        if !is_present && let Some(row) = self.rows.get_mut(slot) {
+            self.departures.record(slot, row);
         }
         self.touch_changed(slot);
         Some(change)
@@ -293,7 +242,7 @@ impl KnownUsers {
 
     /// Marks a user as OFFLINE who is missing in a complete snapshot.
     fn presume_offline(&mut self, slot: Slot, now: Wall) -> Option<Change> {
-        let row = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let row = self.rows.get_mut(slot)?;
         let change = Change {
             reason: Some(Reason::NoSession),
             ..change_of(row, Some(Status::Offline), now)
@@ -308,21 +257,22 @@ impl KnownUsers {
 
     /// Removes a user from the index; the table may still have a reference to the row.
     fn remove(&mut self, slot: Slot) {
-        let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+        let Some(row) = self.rows.get_mut(slot) else {
             return;
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
         row.is_removed = true;
-        let (user, is_in_table) = (row.user.clone(), row.is_in_table);
-        self.index.remove(user.as_str());
+        let is_in_table = row.is_in_table;
+        self.index.remove(row.user.as_str());
         self.count(slot, from, Status::Offline);
-        self.clear_departure(slot);
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.departures.clear(row);
+        }
         if is_in_table {
             self.touch(slot);
         } else {
             // The table has no reference to it, and may not ask for a long time: while it is paused.
-            self.slots[slot as usize] = None;
-            self.reserved.push(slot);
+            self.rows.reserve(slot);
         }
     }
 
@@ -334,53 +284,31 @@ impl KnownUsers {
         if let Some(count) = self.counts.of(to) {
             *count += 1;
         }
+        let Some(row) = self.rows.get_mut(slot) else {
+            return;
+        };
         match (from, to) {
             (Status::Offline, Status::Offline) => {}
-            (_, Status::Offline) => self.record_departure(slot),
-            (Status::Offline, _) => self.clear_departure(slot),
+            (_, Status::Offline) => self.departures.record(slot, row),
+            (Status::Offline, _) => self.departures.clear(row),
             _ => {}
         }
     }
 
-    fn record_departure(&mut self, slot: Slot) {
-        self.departures = self.departures.wrapping_add(1).max(1);
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            row.departure = self.departures;
-            self.departed.push_back((slot, self.departures));
-            self.departed_count += 1;
-        }
-    }
-
-    fn clear_departure(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && std::mem::take(&mut row.departure) != 0
-        {
-            self.departed_count = self.departed_count.saturating_sub(1);
-        }
-    }
-
     fn touch_changed(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            match std::mem::replace(&mut row.unapplied, Unapplied::Change) {
-                Unapplied::Nothing => self.touched.push(slot),
-                Unapplied::Refresh => {}
-                Unapplied::Change => return,
-            }
-            self.unapplied_changes += 1;
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.unapplied.change(slot, row);
         }
     }
 
     fn touch(&mut self, slot: Slot) {
-        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-            && row.unapplied == Unapplied::Nothing
-        {
-            row.unapplied = Unapplied::Refresh;
-            self.touched.push(slot);
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.unapplied.refresh(slot, row);
         }
     }
 
     fn node_number(&mut self, names: &[String]) -> u16 {
-        let used = self.slots.iter().flatten().map(|row| row.node);
+        let used = self.rows.iter().map(|(_, row)| row.node);
         self.nodes.number(names, used)
     }
 }

@@ -2,17 +2,20 @@
 //! only `update` changes it.
 
 pub(crate) mod change_log;
+mod departures;
 pub(crate) mod history;
 pub(crate) mod known_users;
 mod node_names;
 pub(crate) mod overlay;
 mod row;
+mod row_slots;
 mod search_query;
 pub(crate) mod sort_order;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod text_input;
+mod unapplied_rows;
 pub(crate) mod user_column;
 
 use std::cell::Cell;
