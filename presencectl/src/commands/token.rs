@@ -11,7 +11,7 @@ use super::Session;
 use crate::cli::Token;
 use crate::client::private_file::{self, Secret, display_path};
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 3] = [
     Column::needed("USER", "userId"),
@@ -124,16 +124,16 @@ fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Res
         expires_at: until,
         token: token.expose(),
     };
-    let mut dataset = Dataset::new(&COLUMNS);
+    let mut rows = TypedRows::new(&COLUMNS);
     let user = Cell::Hostile(args.user.as_str().to_owned());
-    dataset.push(vec![
+    rows.push(vec![
         user,
         Cell::Moment(Some(until)),
         Cell::Text(token.expose().to_owned()),
     ]);
     let report = Report {
         items: &[&document],
-        dataset,
+        rows,
         human: HumanOutput::Text(format!("{}\n", token.expose())),
         document: &document,
     };
