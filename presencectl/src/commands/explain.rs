@@ -9,7 +9,7 @@ use super::Session;
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::reasons::{activity, reason_text};
+use crate::output::explain_text::{activity, reason_text};
 use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [

@@ -4,9 +4,9 @@
 pub(crate) mod changes;
 pub(crate) mod csv;
 pub(crate) mod escape;
+pub(crate) mod explain_text;
 pub(crate) mod json;
 pub(crate) mod number;
-pub(crate) mod reasons;
 pub(crate) mod records;
 pub(crate) mod terminal;
 pub(crate) mod text_table;

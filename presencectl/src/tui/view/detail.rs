@@ -12,7 +12,7 @@ use super::super::model::{Detail, Model, Panel};
 use super::format;
 use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
-use crate::output::reasons::{activity, reason_text};
+use crate::output::explain_text::{activity, reason_text};
 use crate::output::time;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
