@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Session;
 use crate::cli::ContextAction;
-use crate::client::server::Server;
+use crate::client::server_url::ServerUrl;
 use crate::context::{Context, Contexts, LOCAL, check_name};
 use crate::failure::Failure;
 use crate::output::escape::quote;
@@ -106,7 +106,7 @@ fn context_from_arguments(session: &Session, user: Option<String>) -> Result<Con
     let server = arguments.server.clone().ok_or_else(|| {
         Failure::usage("a context needs a server").next("add --server URL, and --secret-file FILE or --token FILE")
     })?;
-    Server::parse(&server)?;
+    ServerUrl::parse(&server)?;
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let invalid = |error: std::io::Error| Failure::usage(format_args!("can't make the path absolute: {error}"));
     Ok(Context {
