@@ -6,11 +6,11 @@ use ratatui::text::Line;
 use super::super::geometry::{Area, Position};
 use super::super::layout;
 use super::super::model::Model;
-use super::super::model::overlay::Palette;
+use super::super::model::overlay::CommandPalette;
 use super::painter::{Painter, end, span};
 use crate::output::escape::escape;
 
-pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut Painter) {
+pub(super) fn draw(model: &Model, palette: &CommandPalette, area: Area, painter: &mut Painter) {
     let theme = painter.theme;
     painter.panel(area, &Line::from(span(" Commands ", theme.title(true))), true);
     let inside = area.inside();
