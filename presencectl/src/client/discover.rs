@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::private_file::{self, Secret, display_path};
-use super::server::Server;
+use super::server_url::ServerUrl;
 use crate::context::{self, Context, Contexts};
 use crate::failure::Failure;
 
@@ -85,7 +85,7 @@ pub(crate) enum Credential {
 /// A daemon with its credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) server: Server,
+    pub(crate) server: ServerUrl,
     pub(crate) credential: Credential,
     /// How it was found, for messages.
     pub(crate) found: String,
@@ -122,8 +122,8 @@ impl Finder {
         let source = self.source()?;
         let data_dir = self.data_dir(&source)?;
         let (server, found) = match &source {
-            Source::Named(url, from) => (Server::parse(url)?, (*from).to_owned()),
-            Source::Context(name, context) => (Server::parse(&context.server)?, format!("the context {name:?}")),
+            Source::Named(url, from) => (ServerUrl::parse(url)?, (*from).to_owned()),
+            Source::Context(name, context) => (ServerUrl::parse(&context.server)?, format!("the context {name:?}")),
             Source::DataDir => {
                 let directory = data_dir.as_deref().ok_or_else(no_home)?;
                 (
@@ -215,7 +215,7 @@ impl Finder {
             Source::Context(..) => None,
             Source::DataDir => self.usual_data_dir(),
             Source::Named(url, _) => {
-                let named = Server::parse(url)?;
+                let named = ServerUrl::parse(url)?;
                 // If a server is named, it is no error that none runs on this machine.
                 let is_named =
                     |directory: &PathBuf| read_address(directory).is_ok_and(|ours| ours.is_same_local(&named));
@@ -282,7 +282,7 @@ fn read_token(path: &Path) -> Result<Credential, Failure> {
 }
 
 /// Reads the address that a running daemon writes into its data directory. Without it no daemon uses the directory.
-fn read_address(directory: &Path) -> Result<Server, Failure> {
+fn read_address(directory: &Path) -> Result<ServerUrl, Failure> {
     let path = directory.join("address");
     let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::unreachable(format_args!(
@@ -296,7 +296,7 @@ fn read_address(directory: &Path) -> Result<Server, Failure> {
         }
         _ => Failure::usage(format_args!("can't read {}: {error}", display_path(&path))),
     })?;
-    Server::parse(text.lines().next().unwrap_or_default())
+    ServerUrl::parse(text.lines().next().unwrap_or_default())
 }
 
 fn no_home() -> Failure {

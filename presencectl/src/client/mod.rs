@@ -7,5 +7,5 @@ pub(crate) mod messages;
 pub(crate) mod private_file;
 mod problem;
 pub(crate) mod rest;
-pub(crate) mod server;
+pub(crate) mod server_url;
 pub(crate) mod websocket;

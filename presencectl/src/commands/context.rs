@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::Session;
 use crate::cli::ContextAction;
-use crate::client::server::Server;
+use crate::client::server_url::ServerUrl;
 use crate::context::{Context, Contexts, LOCAL, check_name};
 use crate::failure::Failure;
 use crate::output::escape::quote;
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("IN USE", "inUse"),
@@ -106,7 +106,7 @@ fn context_from_arguments(session: &Session, user: Option<String>) -> Result<Con
     let server = arguments.server.clone().ok_or_else(|| {
         Failure::usage("a context needs a server").next("add --server URL, and --secret-file FILE or --token FILE")
     })?;
-    Server::parse(&server)?;
+    ServerUrl::parse(&server)?;
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     let invalid = |error: std::io::Error| Failure::usage(format_args!("can't make the path absolute: {error}"));
     Ok(Context {
@@ -123,12 +123,12 @@ fn print_row(session: &mut Session, contexts: &Contexts, name: &str, text: &str)
 
 fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option<&str>) -> Result<(), Failure> {
     let shown: Vec<_> = names.iter().map(|name| shown(contexts, name)).collect();
-    let mut dataset = Dataset::new(&COLUMNS);
+    let mut rows = TypedRows::new(&COLUMNS);
     for context in &shown {
         let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Hostile(text.to_owned()));
         let path =
             |path: Option<&Path>| path.map_or(Cell::Empty, |path| Cell::Hostile(path.to_string_lossy().into_owned()));
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Text(if context.in_use { "yes" } else { "" }.to_owned()),
             Cell::Hostile(context.name.to_owned()),
             text(context.server.or(Some("(data directory of this machine)"))),
@@ -140,7 +140,7 @@ fn show(session: &mut Session, contexts: &Contexts, names: &[&str], text: Option
     let report = Report {
         document: ContextsDocument { contexts: &shown },
         items: &shown,
-        dataset,
+        rows,
         human: match text {
             Some(text) => HumanOutput::Text(text.to_owned()),
             None => HumanOutput::Table {

@@ -9,8 +9,8 @@ use super::Session;
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::reasons::{activity, reason_text};
-use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report, time};
+use crate::output::explain_text::{activity, reason_text};
+use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("SESSION", "sessionId"),
@@ -29,7 +29,7 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
     let report = Report {
         document: &explain,
         items: std::slice::from_ref(&explain),
-        dataset: dataset(&explain.sessions),
+        rows: rows(&explain.sessions),
         human: HumanOutput::Table {
             above: above(&explain, session.output.colour),
             below: below(&explain),
@@ -38,10 +38,10 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
     session.output.show(explain.now, &report)
 }
 
-fn dataset(sessions: &[ExplainSession]) -> Dataset {
-    let mut dataset = Dataset::new(&COLUMNS);
+fn rows(sessions: &[ExplainSession]) -> TypedRows {
+    let mut rows = TypedRows::new(&COLUMNS);
     for session in sessions {
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Hostile(session.session_id.clone()),
             Cell::Text(
                 if session.source.is_some() {
@@ -60,7 +60,7 @@ fn dataset(sessions: &[ExplainSession]) -> Dataset {
             session.ends_at.map_or(Cell::Empty, |at| Cell::Moment(Some(at))),
         ]);
     }
-    dataset
+    rows
 }
 
 fn above(explain: &Explain, colour: Colour) -> String {
@@ -123,7 +123,7 @@ mod tests {
     use presence::{CustomStatus, Reason, Status, UserId, Wall};
 
     use super::*;
-    use crate::output::dataset::Moments;
+    use crate::output::typed_rows::Moments;
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -177,7 +177,7 @@ mod tests {
         };
         let shown = |session| {
             let mut out = Vec::new();
-            let table = dataset(&[session]).table(now, Colour::Plain, Moments::Short);
+            let table = rows(&[session]).table(now, Colour::Plain, Moments::Short);
             table.write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };

@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure
             users: &answer.users,
         },
         items: &answer.users,
-        dataset: records::dataset(&answer.users),
+        rows: records::rows(&answer.users),
         human: HumanOutput::Table {
             above: String::new(),
             below,

@@ -9,7 +9,7 @@ use super::Session;
 use crate::cli::Confirmed;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 2] = [Column::needed("USER", "userId"), Column::needed("ENDED", "ended")];
 
@@ -64,12 +64,12 @@ fn show(session: &mut Session, args: &Confirmed, ended: u64, text: String) -> Re
         user_id: &args.user,
         ended,
     };
-    let mut dataset = Dataset::new(&COLUMNS);
-    dataset.push(vec![Cell::Hostile(args.user.as_str().to_owned()), Cell::Number(ended)]);
+    let mut rows = TypedRows::new(&COLUMNS);
+    rows.push(vec![Cell::Hostile(args.user.as_str().to_owned()), Cell::Number(ended)]);
     let report = Report {
         document: &document,
         items: &[&document],
-        dataset,
+        rows,
         human: HumanOutput::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)

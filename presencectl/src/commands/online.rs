@@ -34,7 +34,7 @@ pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Fail
     listing.more |= listing.users.len() > limit;
     listing.users.truncate(limit);
     let report = Report {
-        dataset: records::dataset(&listing.users),
+        rows: records::rows(&listing.users),
         human: HumanOutput::Table {
             above: String::new(),
             below: summary(&listing),

@@ -35,7 +35,7 @@ pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), F
     let report = Report {
         document: RecordDocument { user: &record },
         items: std::slice::from_ref(&record),
-        dataset: records::dataset(std::slice::from_ref(&record)),
+        rows: records::rows(std::slice::from_ref(&record)),
         human: HumanOutput::Text(text),
     };
     session.output.show(crate::clock::wall(), &report)

@@ -7,7 +7,7 @@ use presence::wire::rest::Stats;
 use super::Session;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report, time};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 2] = [Column::needed("STATISTIC", "name"), Column::needed("VALUE", "value")];
 
@@ -16,7 +16,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
     let report = Report {
         document: &stats,
         items: std::slice::from_ref(&stats),
-        dataset: dataset(&stats),
+        rows: rows(&stats),
         human: HumanOutput::Table {
             above: above(&stats),
             below: String::new(),
@@ -43,8 +43,8 @@ fn above(stats: &Stats) -> String {
     )
 }
 
-fn dataset(stats: &Stats) -> Dataset {
-    let mut dataset = Dataset::new(&COLUMNS);
+fn rows(stats: &Stats) -> TypedRows {
+    let mut rows = TypedRows::new(&COLUMNS);
     let counts = [
         ("users ONLINE", stats.users.online),
         ("users IDLE", stats.users.idle),
@@ -75,13 +75,13 @@ fn dataset(stats: &Stats) -> Dataset {
     ];
     let number = |(name, value): (&str, u64)| vec![Cell::Text(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
-        dataset.push(row);
+        rows.push(row);
     }
     for (name, value) in rates.into_iter().chain(lags) {
-        dataset.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
+        rows.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {
-        dataset.push(row);
+        rows.push(row);
     }
-    dataset
+    rows
 }

@@ -11,7 +11,7 @@ use super::Session;
 use crate::cli::Token;
 use crate::client::private_file::{self, Secret, display_path};
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 3] = [
     Column::needed("USER", "userId"),
@@ -28,6 +28,18 @@ struct Claims<'a> {
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(user: &'a UserId, issued_at: Wall, expires_at: Wall) -> Self {
+        Self {
+            sub: user.as_str(),
+            iat: issued_at.as_millis().div_euclid(1000),
+            exp: expires_at.as_millis().div_euclid(1000),
+            iss: None,
+            aud: None,
+        }
+    }
 }
 
 /// A signing key with the algorithm for its type.
@@ -66,24 +78,11 @@ impl Signer {
 
     /// Signs a token that is valid for `ttl` from `now`.
     pub(super) fn sign(&self, user: &UserId, now: Wall, ttl: Duration) -> Result<Secret, Failure> {
-        self.sign_for(user, (now, now.after(ttl)), None, None)
+        self.sign_claims(&Claims::new(user, now, now.after(ttl)))
     }
 
-    fn sign_for(
-        &self,
-        user: &UserId,
-        (from, until): (Wall, Wall),
-        issuer: Option<&str>,
-        audience: Option<&str>,
-    ) -> Result<Secret, Failure> {
-        let claims = Claims {
-            sub: user.as_str(),
-            iat: from.as_millis().div_euclid(1000),
-            exp: until.as_millis().div_euclid(1000),
-            iss: issuer,
-            aud: audience,
-        };
-        jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key)
+    fn sign_claims(&self, claims: &Claims) -> Result<Secret, Failure> {
+        jsonwebtoken::encode(&Header::new(self.algorithm), claims, &self.key)
             .map(Secret::new)
             .map_err(|_| Failure::usage("signing failed: the key may use an unsupported curve or be too short"))
     }
@@ -103,12 +102,11 @@ pub(super) fn run(session: &mut Session, args: &Token) -> Result<(), Failure> {
     let now = crate::clock::wall();
     let until = now.after(args.ttl);
     let signer = Signer::load(&path)?;
-    let token = signer.sign_for(
-        &args.user,
-        (now, until),
-        args.issuer.as_deref(),
-        args.audience.as_deref(),
-    )?;
+    let token = signer.sign_claims(&Claims {
+        iss: args.issuer.as_deref(),
+        aud: args.audience.as_deref(),
+        ..Claims::new(&args.user, now, until)
+    })?;
     show(session, args, until, &token)
 }
 
@@ -126,16 +124,16 @@ fn show(session: &mut Session, args: &Token, until: Wall, token: &Secret) -> Res
         expires_at: until,
         token: token.expose(),
     };
-    let mut dataset = Dataset::new(&COLUMNS);
+    let mut rows = TypedRows::new(&COLUMNS);
     let user = Cell::Hostile(args.user.as_str().to_owned());
-    dataset.push(vec![
+    rows.push(vec![
         user,
         Cell::Moment(Some(until)),
         Cell::Text(token.expose().to_owned()),
     ]);
     let report = Report {
         items: &[&document],
-        dataset,
+        rows,
         human: HumanOutput::Text(format!("{}\n", token.expose())),
         document: &document,
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
 use super::Session;
@@ -19,8 +19,9 @@ use crate::client::follower::Connection;
 use crate::failure::Failure;
 use crate::output::{Format, terminal};
 use crate::tui::backend::Backend;
-use crate::tui::effect::Effect;
-use crate::tui::event_loop::{Clock, Dashboard, INPUTS_MAX, Input, REQUESTS_MAX, screen_handler, start_reading};
+use crate::tui::event_loop::{
+    Channels, Clock, Dashboard, INPUTS_MAX, Input, REQUESTS_MAX, screen_handler, start_reading,
+};
 use crate::tui::geometry::Size;
 use crate::tui::model::Model;
 use crate::tui::snapshot;
@@ -29,12 +30,6 @@ use crate::tui::theme::Theme;
 
 /// How long the dashboard may take to end after a signal: a terminal that accepts no output must not block it.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The channels between the backend and the event loop, on the event loop's side.
-struct Channels {
-    inputs: Receiver<Input>,
-    requests: Sender<Effect>,
-}
 
 /// Runs the dashboard, or prints one frame of it.
 pub(super) async fn run(session: &mut Session, args: &Watch) -> Result<(), Failure> {
@@ -93,15 +88,8 @@ fn check_credential(target: &Target) -> Result<(), Failure> {
 async fn print(session: &Session, args: &Watch, channels: Channels) -> Result<(), Failure> {
     let size = snapshot::size(terminal_size(), |name| std::env::var(name).ok());
     let clock = Clock::new();
-    let theme = theme();
-    let colour = session.output.colour;
-    snapshot::print(
-        model(args, size, clock),
-        (&theme, colour),
-        clock,
-        (channels.inputs, channels.requests),
-    )
-    .await
+    let model = model(args, size, clock);
+    snapshot::print(model, channels, clock, &theme(), session.output.colour).await
 }
 
 /// Runs the event loop on its own thread until it ends.

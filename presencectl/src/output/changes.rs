@@ -3,7 +3,7 @@
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
 
-use super::{Cell, Column, Dataset};
+use super::{Cell, Column, TypedRows};
 
 /// One change of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,11 +37,11 @@ const COLUMNS: [Column; 8] = [
     Column::needed("REVISION", "revision"),
 ];
 
-pub(crate) fn dataset(changes: &[Change]) -> Dataset {
+pub(crate) fn rows(changes: &[Change]) -> TypedRows {
     let text = |text: Option<&str>| text.map_or(Cell::Empty, |text| Cell::Text(text.to_owned()));
-    let mut dataset = Dataset::new(&COLUMNS);
+    let mut rows = TypedRows::new(&COLUMNS);
     for change in changes {
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Moment(Some(change.at)),
             Cell::Hostile(change.user.as_str().to_owned()),
             Cell::Status(change.from),
@@ -52,5 +52,5 @@ pub(crate) fn dataset(changes: &[Change]) -> Dataset {
             Cell::Number(change.revision.get()),
         ]);
     }
-    dataset
+    rows
 }

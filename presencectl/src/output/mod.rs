@@ -3,15 +3,15 @@
 
 pub(crate) mod changes;
 pub(crate) mod csv;
-pub(crate) mod dataset;
 pub(crate) mod escape;
+pub(crate) mod explain_text;
 pub(crate) mod json;
 pub(crate) mod number;
-pub(crate) mod reasons;
 pub(crate) mod records;
 pub(crate) mod terminal;
 pub(crate) mod text_table;
 pub(crate) mod time;
+pub(crate) mod typed_rows;
 
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -19,10 +19,10 @@ use presence::Wall;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use dataset::Moments;
-pub(crate) use dataset::{Cell, Column, Dataset};
 pub(crate) use terminal::Colour;
 use text_table::TextTable;
+use typed_rows::Moments;
+pub(crate) use typed_rows::{Cell, Column, TypedRows};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -39,9 +39,9 @@ pub(crate) enum Format {
 
 /// The output in the table format.
 pub(crate) enum HumanOutput {
-    /// Sentences only, without the dataset.
+    /// Sentences only, without the rows.
     Text(String),
-    /// The dataset as a table between two texts.
+    /// The rows as a table between two texts.
     Table { above: String, below: String },
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Report<'a, D, I> {
     /// For NDJSON, a line each; must serialize as maps.
     pub(crate) items: &'a [I],
     /// For CSV and the table.
-    pub(crate) dataset: Dataset,
+    pub(crate) rows: TypedRows,
     pub(crate) human: HumanOutput,
 }
 
@@ -89,15 +89,15 @@ impl Output {
                 }
             }
             Format::Csv => {
-                report.dataset.write_csv_header(&mut self.out)?;
-                report.dataset.write_csv_rows(&mut self.out)?;
+                report.rows.write_csv_header(&mut self.out)?;
+                report.rows.write_csv_rows(&mut self.out)?;
             }
             Format::Table => match &report.human {
                 HumanOutput::Text(text) => self.out.write_all(text.as_bytes())?,
                 HumanOutput::Table { above, below } => {
                     self.out.write_all(above.as_bytes())?;
-                    if !report.dataset.is_empty() {
-                        self.table(now, &report.dataset).write(&mut self.out, self.width)?;
+                    if !report.rows.is_empty() {
+                        self.table(now, &report.rows).write(&mut self.out, self.width)?;
                     }
                     self.out.write_all(below.as_bytes())?;
                 }
@@ -107,10 +107,10 @@ impl Output {
     }
 
     /// Shortens the times if the full ones don't fit the terminal.
-    fn table(&self, now: Wall, dataset: &Dataset) -> TextTable {
-        let full = dataset.table(now, self.colour, Moments::Full);
+    fn table(&self, now: Wall, rows: &TypedRows) -> TextTable {
+        let full = rows.table(now, self.colour, Moments::Full);
         match self.width {
-            Some(width) if full.natural_width() > width => dataset.table(now, self.colour, Moments::Short),
+            Some(width) if full.natural_width() > width => rows.table(now, self.colour, Moments::Short),
             _ => full,
         }
     }

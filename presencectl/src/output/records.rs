@@ -1,9 +1,9 @@
-//! Presence records as a dataset: the same columns wherever users are listed.
+//! Presence records as typed rows: the same columns wherever users are listed.
 
 use presence::Status;
 use presence::wire::record::Record;
 
-use super::{Cell, Column, Dataset};
+use super::{Cell, Column, TypedRows};
 
 const COLUMNS: [Column; 9] = [
     Column::needed("USER", "userId"),
@@ -17,12 +17,12 @@ const COLUMNS: [Column; 9] = [
     Column::extra("NOTE", "note"),
 ];
 
-pub(crate) fn dataset(records: &[Record]) -> Dataset {
-    let mut dataset = Dataset::new(&COLUMNS);
+pub(crate) fn rows(records: &[Record]) -> TypedRows {
+    let mut rows = TypedRows::new(&COLUMNS);
     for record in records {
-        dataset.push(row(record));
+        rows.push(row(record));
     }
-    dataset
+    rows
 }
 
 fn row(record: &Record) -> Vec<Cell> {

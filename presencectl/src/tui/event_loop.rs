@@ -52,6 +52,12 @@ pub(crate) enum Input {
     Terminate,
 }
 
+/// The channels between the backend and the event loop, on the event loop's side.
+pub(crate) struct Channels {
+    pub(crate) inputs: Receiver<Input>,
+    pub(crate) requests: Sender<Effect>,
+}
+
 /// The clocks of this machine, as the model receives them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {

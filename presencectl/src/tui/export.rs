@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::effect::{ExportData, ExportFormat};
 use super::message::Response;
 use super::model::change_log::Change;
-use crate::output::{Dataset, changes, json, number, records};
+use crate::output::{TypedRows, changes, json, number, records};
 
 /// Files per second of the timestamp.
 const SAME_SECOND_MAX: u32 = 100;
@@ -64,9 +64,9 @@ fn keep_if_whole(path: &Path, filled: io::Result<()>) -> io::Result<()> {
 
 fn fill(mut out: BufWriter<File>, what: &ExportData, format: ExportFormat, now: Wall) -> io::Result<()> {
     match (what, format) {
-        (ExportData::Users(users), ExportFormat::Csv) => csv(&mut out, &records::dataset(users))?,
+        (ExportData::Users(users), ExportFormat::Csv) => csv(&mut out, &records::rows(users))?,
         (ExportData::Users(users), ExportFormat::Json) => json::write_line(&mut out, &UsersDocument { now, users })?,
-        (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::dataset(list))?,
+        (ExportData::Changes(list), ExportFormat::Csv) => csv(&mut out, &changes::rows(list))?,
         (ExportData::Changes(changes), ExportFormat::Json) => {
             json::write_line(&mut out, &ChangesDocument { now, changes })?;
         }
@@ -113,9 +113,9 @@ fn stamp(now: Wall) -> String {
     }
 }
 
-fn csv(out: &mut impl Write, dataset: &Dataset) -> io::Result<()> {
-    dataset.write_csv_header(out)?;
-    dataset.write_csv_rows(out)
+fn csv(out: &mut impl Write, rows: &TypedRows) -> io::Result<()> {
+    rows.write_csv_header(out)?;
+    rows.write_csv_rows(out)
 }
 
 #[cfg(test)]

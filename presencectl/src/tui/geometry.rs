@@ -1,10 +1,23 @@
-//! Rectangles on the screen, in cells. `layout` uses them for drawing and for mouse events, and keeps the model free of
+//! Positions and rectangles on the screen, in cells. `layout` uses them for drawing and for mouse events, and keeps the model free of
 //! the drawing library.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Size {
     pub(crate) width: u16,
     pub(crate) height: u16,
+}
+
+/// A cell, counted from 0 from the left and from the top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) x: u16,
+    pub(crate) y: u16,
+}
+
+impl Position {
+    pub(crate) const fn new(x: u16, y: u16) -> Self {
+        Self { x, y }
+    }
 }
 
 /// A rectangle; may be empty.
@@ -30,7 +43,11 @@ impl Area {
         self.width == 0 || self.height == 0
     }
 
-    pub(crate) const fn holds(self, x: u16, y: u16) -> bool {
+    pub(crate) const fn top_left(self) -> Position {
+        Position::new(self.x, self.y)
+    }
+
+    pub(crate) const fn holds(self, Position { x, y }: Position) -> bool {
         x >= self.x && x - self.x < self.width && y >= self.y && y - self.y < self.height
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::geometry::Position;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Code {
     /// A character as typed, shift included.
@@ -99,8 +101,5 @@ pub(crate) enum Gesture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mouse {
     pub(crate) gesture: Gesture,
-    /// From the left, from 0.
-    pub(crate) x: u16,
-    /// From the top, from 0.
-    pub(crate) y: u16,
+    pub(crate) at: Position,
 }

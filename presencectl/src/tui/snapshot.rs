@@ -7,12 +7,10 @@ use std::time::Duration;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
-use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 use unicode_width::UnicodeWidthStr;
 
-use super::effect::Effect;
-use super::event_loop::{Clock, Input};
+use super::event_loop::{Channels, Clock, Input};
 use super::geometry::Size;
 use super::message::Message;
 use super::model::{ConnectionState, Model};
@@ -44,19 +42,20 @@ pub(crate) fn size(terminal: Option<Size>, variable: impl Fn(&str) -> Option<Str
 /// Waits until the data is complete, and prints one frame.
 pub(crate) async fn print(
     mut model: Model,
-    (theme, colour): (&Theme, Colour),
+    mut channels: Channels,
     clock: Clock,
-    (mut inputs, requests): (Receiver<Input>, Sender<Effect>),
+    theme: &Theme,
+    colour: Colour,
 ) -> Result<(), Failure> {
     let waiting = async {
         while !is_complete(&model) {
-            let Some(Input::Message(message)) = inputs.recv().await else {
+            let Some(Input::Message(message)) = channels.inputs.recv().await else {
                 break;
             };
             update(&mut model, Message::Tick(clock.now()));
             for effect in update(&mut model, message) {
                 // Stream events and responses cause requests only.
-                let _ = requests.send(effect).await;
+                let _ = channels.requests.send(effect).await;
             }
         }
     };

@@ -57,17 +57,24 @@ fn with(change: impl Fn(&mut Value) + Send + Sync + 'static) -> FakeDaemon {
     )
 }
 
-fn assert_found(
-    change: impl Fn(&mut Value) + Send + Sync + 'static,
-    name: &str,
-    (code, result): (i32, &str),
-    texts: [&str; 2],
-) {
+/// What `doctor` reports, and its exit code.
+struct Finding {
+    code: i32,
+    result: &'static str,
+    found: &'static str,
+    fix: &'static str,
+}
+
+fn assert_found(change: impl Fn(&mut Value) + Send + Sync + 'static, name: &str, expected: &Finding) {
     let daemon = with(change);
     let (exit, check) = diagnosed(&Machine::with_daemon(&daemon.address()), name);
-    assert_eq!((exit, check["result"].as_str()), (code, Some(result)), "{check}");
-    assert!(check["found"].as_str().unwrap().contains(texts[0]), "{check}");
-    assert!(check["fix"].as_str().unwrap().contains(texts[1]), "{check}");
+    assert_eq!(
+        (exit, check["result"].as_str()),
+        (expected.code, Some(expected.result)),
+        "{check}"
+    );
+    assert!(check["found"].as_str().unwrap().contains(expected.found), "{check}");
+    assert!(check["fix"].as_str().unwrap().contains(expected.fix), "{check}");
 }
 
 #[test]
@@ -142,7 +149,13 @@ fn a_store_that_is_not_writable_is_found() {
         stats["store"]["writable"] = json!(false);
         stats["store"]["error"] = json!("database or disk is full");
     };
-    assert_found(broken, "store", (1, "fail"), ["disk is full", "free disk space"]);
+    let finding = Finding {
+        code: 1,
+        result: "fail",
+        found: "disk is full",
+        fix: "free disk space",
+    };
+    assert_found(broken, "store", &finding);
 }
 
 #[test]
@@ -162,19 +175,37 @@ fn a_daemon_that_is_not_ready_is_reported_with_the_problem() {
 #[test]
 fn too_few_open_files_are_found() {
     let few = |stats: &mut Value| stats["limits"] = json!({"maxConnections": 50_000, "openFiles": 1024});
-    assert_found(few, "limits", (1, "fail"), ["1024 open files", "LimitNOFILE"]);
+    let finding = Finding {
+        code: 1,
+        result: "fail",
+        found: "1024 open files",
+        fix: "LimitNOFILE",
+    };
+    assert_found(few, "limits", &finding);
 }
 
 #[test]
 fn a_clock_difference_is_found() {
     let off = |stats: &mut Value| stats["now"] = json!("2020-01-01T00:00:00.000Z");
-    assert_found(off, "clock", (1, "fail"), ["behind", "NTP"]);
+    let finding = Finding {
+        code: 1,
+        result: "fail",
+        found: "behind",
+        fix: "NTP",
+    };
+    assert_found(off, "clock", &finding);
 }
 
 #[test]
 fn a_different_version_is_a_warning() {
     let other = |stats: &mut Value| stats["version"] = json!("9.9.9");
-    assert_found(other, "version", (0, "warn"), ["9.9.9", "same release"]);
+    let finding = Finding {
+        code: 0,
+        result: "warn",
+        found: "9.9.9",
+        fix: "same release",
+    };
+    assert_found(other, "version", &finding);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::client::rest::Rest;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
 use crate::output::terminal::paint;
-use crate::output::{Cell, Colour, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 4] = [
     Column::needed("CHECK", "name"),
@@ -149,9 +149,9 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Failure> {
 }
 
 fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure> {
-    let mut dataset = Dataset::new(&COLUMNS);
+    let mut rows = TypedRows::new(&COLUMNS);
     for check in checks {
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Text(check.name.to_owned()),
             Cell::Text(check.result.name().to_owned()),
             Cell::Hostile(check.found.clone()),
@@ -173,7 +173,7 @@ fn show(session: &mut Session, checks: &[Check], ok: bool) -> Result<(), Failure
     let report = Report {
         document: DoctorDocument { ok, checks },
         items: checks,
-        dataset,
+        rows,
         human: HumanOutput::Text(format!("{text}\n{summary}")),
     };
     session.output.show(crate::clock::wall(), &report)

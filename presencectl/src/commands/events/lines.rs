@@ -9,7 +9,7 @@ pub(super) fn header(output: &mut Output) -> Result<(), Failure> {
     match output.format {
         Format::Csv => {
             let mut text = Vec::new();
-            changes::dataset(&[]).write_csv_header(&mut text)?;
+            changes::rows(&[]).write_csv_header(&mut text)?;
             output.text(&String::from_utf8_lossy(&text))
         }
         Format::Table | Format::Json | Format::Ndjson => Ok(()),
@@ -52,7 +52,7 @@ fn text_line(change: &Change, colour: Colour) -> String {
 
 fn csv(change: &Change) -> Result<String, Failure> {
     let mut text = Vec::new();
-    changes::dataset(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
+    changes::rows(std::slice::from_ref(change)).write_csv_rows(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -13,7 +13,7 @@ use crate::cli::Simulate;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::output::escape::escape;
-use crate::output::{Cell, Column, Dataset, HumanOutput, Report};
+use crate::output::{Cell, Column, HumanOutput, Report, TypedRows};
 
 const COLUMNS: [Column; 6] = [
     Column::needed("LATENCY (ms)", "latency"),
@@ -82,7 +82,7 @@ pub(super) fn show(
     };
     let report = Report {
         items: &[&document],
-        dataset: dataset(&document),
+        rows: rows(&document),
         human: HumanOutput::Table {
             above: above(&document),
             below: below(&document),
@@ -106,14 +106,14 @@ fn per_second(count: u64, time: Duration) -> f64 {
     }
 }
 
-fn dataset(document: &SimulationDocument<'_>) -> Dataset {
-    let mut dataset = Dataset::new(&COLUMNS);
+fn rows(document: &SimulationDocument<'_>) -> TypedRows {
+    let mut rows = TypedRows::new(&COLUMNS);
     for (name, percentiles) in [
         ("connect", document.connect),
         ("change to response", document.change_to_ack),
         ("change to watcher", document.change_to_delivery),
     ] {
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Text(name.to_owned()),
             Cell::Number(percentiles.count),
             Cell::Decimal(percentiles.p50_ms),
@@ -122,7 +122,7 @@ fn dataset(document: &SimulationDocument<'_>) -> Dataset {
             Cell::Decimal(percentiles.max_ms),
         ]);
     }
-    dataset
+    rows
 }
 
 fn above(document: &SimulationDocument<'_>) -> String {

@@ -1,20 +1,34 @@
-//! Users that went OFFLINE since the dashboard was opened, in the order of departure. Only so many are kept.
+//! The users that went OFFLINE, in the order of departure: the earliest are evicted first.
 
 use std::collections::VecDeque;
 
 use presence::UserId;
 
 use super::row::Row;
-use super::rows::{Rows, Slot};
+use super::row_slots::{RowSlots, Slot};
 
 /// How many departed users are kept.
 pub(crate) const DEPARTED_MAX: usize = 5_000;
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Departure {
+    slot: Slot,
+    /// A user who came back has another number, so this departure no longer counts.
+    number: u32,
+}
+
+impl Departure {
+    /// The row of the user, unless the user came back since.
+    fn row(self, rows: &RowSlots) -> Option<&Row> {
+        rows.get(self.slot).filter(|row| row.departure == self.number)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Departures {
-    /// Each with its departure number: a user who came back has another number.
-    order: VecDeque<(Slot, u32)>,
-    /// How many users in `order` are still OFFLINE.
+    /// The earliest first.
+    queue: VecDeque<Departure>,
+    /// How many users in `queue` are still OFFLINE.
     count: usize,
     /// The last departure number.
     last: u32,
@@ -24,33 +38,36 @@ impl Departures {
     pub(super) fn record(&mut self, slot: Slot, row: &mut Row) {
         self.last = self.last.wrapping_add(1).max(1);
         row.departure = self.last;
-        self.order.push_back((slot, self.last));
+        let number = self.last;
+        self.queue.push_back(Departure { slot, number });
         self.count += 1;
     }
 
-    /// The user is back, or gone for good.
+    /// The user came back or was removed.
     pub(super) fn clear(&mut self, row: &mut Row) {
         if std::mem::take(&mut row.departure) != 0 {
             self.count = self.count.saturating_sub(1);
         }
     }
 
-    /// The next user to remove, while there are more than may be kept: the one who left first, but never the selected one.
-    pub(super) fn next_evicted(&mut self, rows: &Rows, selected: Option<&UserId>) -> Option<Slot> {
+    /// The earliest departure while there are more than the limit, but never that of the selected user. The caller
+    /// removes its row.
+    pub(super) fn next_evicted(&mut self, rows: &RowSlots, selected: Option<&UserId>) -> Option<Slot> {
         while self.count > DEPARTED_MAX {
-            let (slot, departure) = self.order.pop_front()?;
-            let Some(row) = rows.get(slot).filter(|row| row.departure == departure) else {
-                continue;
-            };
-            if Some(&row.user) != selected {
-                return Some(slot);
+            let departure = self.queue.pop_front()?;
+            match departure.row(rows) {
+                Some(row) if Some(&row.user) == selected => self.queue.push_back(departure),
+                Some(_) => return Some(departure.slot),
+                None => {}
             }
-            self.order.push_back((slot, departure));
-        }
-        if self.order.len() > 2 * DEPARTED_MAX {
-            let is_departed = |slot: Slot, departure| rows.get(slot).is_some_and(|row| row.departure == departure);
-            self.order.retain(|(slot, departure)| is_departed(*slot, *departure));
         }
         None
+    }
+
+    /// Drops the departures of users who came back, once they are many.
+    pub(super) fn compact(&mut self, rows: &RowSlots) {
+        if self.queue.len() > 2 * DEPARTED_MAX {
+            self.queue.retain(|departure| departure.row(rows).is_some());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! All users that the stream reported: the present ones, and those that went OFFLINE since the dashboard was opened.
-//! Only the stream changes them; responses refresh their times. Where the rows are kept is `rows`.
+//! Rows are in slots, so that the table can sort a hundred thousand of them by number. Only the stream changes them;
+//! responses refresh their times.
 
 use std::collections::HashMap;
 
@@ -12,15 +13,17 @@ use super::departures::Departures;
 use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
 use super::row::{blank, change_of, change_of_record, fill};
-use super::rows::Rows;
-pub(crate) use super::rows::Slot;
+use super::row_slots::RowSlots;
+pub(crate) use super::row_slots::Slot;
+use super::unapplied_rows::UnappliedRows;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KnownUsers {
-    rows: Rows,
+    rows: RowSlots,
     index: HashMap<UserId, Slot>,
     counts: Counts,
     departures: Departures,
+    unapplied: UnappliedRows,
     nodes: NodeNames,
     /// The number of the snapshot in progress.
     generation: u32,
@@ -56,13 +59,13 @@ impl KnownUsers {
     /// Makes the table apply a user's row again.
     pub(crate) fn touch_user(&mut self, user: &UserId) {
         if let Some(slot) = self.index.get(user.as_str()).copied() {
-            self.rows.touch(slot);
+            self.touch(slot);
         }
     }
 
     /// All slots, with or without a row.
     pub(crate) const fn slots(&self) -> usize {
-        self.rows.slots()
+        self.rows.len()
     }
 
     pub(crate) fn node_name(&self, row: &Row) -> &str {
@@ -89,12 +92,8 @@ impl KnownUsers {
         if is_complete {
             let generation = self.generation;
             let missing = |row: &Row| row.status != Status::Offline && row.generation != generation;
-            let slots: Vec<Slot> = self
-                .rows
-                .iter()
-                .filter(|(_, row)| missing(row))
-                .map(|(slot, _)| slot)
-                .collect();
+            let rows = self.rows.iter().filter(|(_, row)| missing(row));
+            let slots: Vec<Slot> = rows.map(|(slot, _)| slot).collect();
             changes = slots
                 .into_iter()
                 .filter_map(|slot| self.presume_offline(slot, now))
@@ -118,27 +117,28 @@ impl KnownUsers {
             let is_now_known = row.is_presumed_offline && record.status == Status::Offline;
             if is_now_known && row.revision < record.revision {
                 fill(row, &record, node);
-                self.rows.touch(slot);
+                self.touch(slot);
             } else if row.revision == record.revision {
                 row.last_active = row.last_active.max(record.last_active);
                 row.last_seen = row.last_seen.max(record.last_seen);
                 row.sessions = record.sessions.unwrap_or(row.sessions);
                 row.node = node;
-                self.rows.touch(slot);
+                self.touch(slot);
             }
         }
     }
 
     /// Evicts the earliest departures beyond the limit, but never the selected user.
-    pub(crate) fn evict_departed(&mut self, looked_at: Option<&UserId>) {
-        while let Some(slot) = self.departures.next_evicted(&self.rows, looked_at) {
+    pub(crate) fn evict_departed(&mut self, selected: Option<&UserId>) {
+        while let Some(slot) = self.departures.next_evicted(&self.rows, selected) {
             self.remove(slot);
         }
+        self.departures.compact(&self.rows);
     }
 
     /// The rows that changed since the last call, each once, including removed ones.
     pub(crate) fn take_unapplied(&mut self) -> Vec<Slot> {
-        self.rows.take_unapplied()
+        self.unapplied.take(&mut self.rows)
     }
 
     /// Whether a row was removed. [`Self::drop_row`] drops it when the table has no reference left.
@@ -147,12 +147,14 @@ impl KnownUsers {
     }
 
     pub(crate) fn drop_row(&mut self, slot: Slot) {
-        self.rows.drop_removed(slot);
+        if self.row(slot).is_some_and(|row| row.is_removed) {
+            self.rows.free(slot);
+        }
     }
 
     /// How many users the stream changed since the table applied them.
     pub(crate) const fn unapplied_changes(&self) -> usize {
-        self.rows.unapplied_changes()
+        self.unapplied.changes()
     }
 
     fn apply_one(&mut self, update: Update, now: Wall) -> Option<Change> {
@@ -164,7 +166,7 @@ impl KnownUsers {
                     revision: removed.revision,
                     ..change_of(row, None, now)
                 };
-                self.rows.touch_changed(slot);
+                self.touch_changed(slot);
                 self.remove(slot);
                 Some(change)
             }
@@ -198,8 +200,8 @@ impl KnownUsers {
         });
         self.count(slot, from, record.status);
         match change {
-            Some(_) => self.rows.touch_changed(slot),
-            None => self.rows.touch(slot),
+            Some(_) => self.touch_changed(slot),
+            None => self.touch(slot),
         }
         change
     }
@@ -231,10 +233,10 @@ impl KnownUsers {
         let slot = self.rows.insert(row);
         self.index.insert(user, slot);
         self.count(slot, Status::Offline, record.status);
-        if !is_present {
-            self.record_departure(slot);
+        if !is_present && let Some(row) = self.rows.get_mut(slot) {
+            self.departures.record(slot, row);
         }
-        self.rows.touch_changed(slot);
+        self.touch_changed(slot);
         Some(change)
     }
 
@@ -249,7 +251,7 @@ impl KnownUsers {
         (row.reason, row.note, row.since) = (Some(Reason::NoSession), None, None);
         (row.sessions, row.node, row.is_presumed_offline) = (0, 0, true);
         self.count(slot, from, Status::Offline);
-        self.rows.touch_changed(slot);
+        self.touch_changed(slot);
         Some(change)
     }
 
@@ -259,11 +261,19 @@ impl KnownUsers {
             return;
         };
         let from = std::mem::replace(&mut row.status, Status::Offline);
-        let user = row.user.clone();
-        self.index.remove(user.as_str());
+        row.is_removed = true;
+        let is_in_table = row.is_in_table;
+        self.index.remove(row.user.as_str());
         self.count(slot, from, Status::Offline);
-        self.clear_departure(slot);
-        self.rows.remove(slot);
+        if let Some(row) = self.rows.get_mut(slot) {
+            self.departures.clear(row);
+        }
+        if is_in_table {
+            self.touch(slot);
+        } else {
+            // The table has no reference to it, and may not ask for a long time: while it is paused.
+            self.rows.reserve(slot);
+        }
     }
 
     /// Updates the counts for a change of status.
@@ -274,23 +284,26 @@ impl KnownUsers {
         if let Some(count) = self.counts.of(to) {
             *count += 1;
         }
+        let Some(row) = self.rows.get_mut(slot) else {
+            return;
+        };
         match (from, to) {
             (Status::Offline, Status::Offline) => {}
-            (_, Status::Offline) => self.record_departure(slot),
-            (Status::Offline, _) => self.clear_departure(slot),
+            (_, Status::Offline) => self.departures.record(slot, row),
+            (Status::Offline, _) => self.departures.clear(row),
             _ => {}
         }
     }
 
-    fn record_departure(&mut self, slot: Slot) {
+    fn touch_changed(&mut self, slot: Slot) {
         if let Some(row) = self.rows.get_mut(slot) {
-            self.departures.record(slot, row);
+            self.unapplied.change(slot, row);
         }
     }
 
-    fn clear_departure(&mut self, slot: Slot) {
+    fn touch(&mut self, slot: Slot) {
         if let Some(row) = self.rows.get_mut(slot) {
-            self.departures.clear(row);
+            self.unapplied.refresh(slot, row);
         }
     }
 

@@ -8,13 +8,14 @@ pub(crate) mod known_users;
 mod node_names;
 pub(crate) mod overlay;
 mod row;
-mod rows;
+mod row_slots;
 mod search_query;
 pub(crate) mod sort_order;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod text_input;
+mod unapplied_rows;
 pub(crate) mod user_column;
 
 use std::cell::Cell;
@@ -73,7 +74,7 @@ impl ConnectionState {
 /// The daemon, from its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Daemon {
-    /// The URL of the daemon.
+    /// The URL.
     pub(crate) server: String,
     pub(crate) node: String,
     pub(crate) version: String,

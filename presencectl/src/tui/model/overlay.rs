@@ -13,13 +13,13 @@ pub(crate) enum Overlay {
         /// The first visible line.
         top: usize,
     },
-    Palette(Palette),
+    Palette(CommandPalette),
     Menu(Menu),
 }
 
 /// The command palette.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Palette {
+pub(crate) struct CommandPalette {
     /// The panel from which it was opened.
     pub(crate) panel: KeyContext,
     pub(crate) input: TextInput,
@@ -27,7 +27,7 @@ pub(crate) struct Palette {
     pub(crate) highlighted: usize,
 }
 
-impl Palette {
+impl CommandPalette {
     /// The commands that contain all typed words, in the order of the help.
     pub(crate) fn matches(&self) -> Vec<&'static Binding> {
         let text = self.input.text().to_lowercase();

@@ -1,6 +1,6 @@
 //! The model alone: rows, order, selection. A long random run compares the order with a naive one after every step.
 
-mod departures;
+mod departed_users;
 
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
@@ -325,5 +325,62 @@ fn responses_refresh_times_and_never_undo_the_stream() {
     assert!(
         known_users.find(&user("bob")).is_none(),
         "the stream did not report this user"
+    );
+}
+
+#[test]
+fn only_changes_of_the_stream_are_counted() {
+    let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.set_paused(true);
+    let mut fresh = record("ann", Status::Online, 1);
+    fresh.last_seen = Some(NOW);
+    known_users.refresh(vec![fresh]);
+    // As after a restart of the daemon: unchanged, with another revision.
+    known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
+    assert_eq!(known_users.unapplied_changes(), 0, "no user changed");
+    known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
+    known_users.apply(
+        vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
+        NOW,
+    );
+    assert_eq!(known_users.unapplied_changes(), 2);
+    table.set_paused(false);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(known_users.unapplied_changes(), 0);
+}
+
+#[test]
+fn a_row_listed_only_because_of_the_selection_is_not_counted() {
+    let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.select(&known_users, 0, 10);
+    known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!((table.len(), table.matching(&known_users)), (2, 1));
+    table.set_filter(&known_users, Filter::Only(Status::Offline));
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!((table.len(), table.matching(&known_users)), (1, 1));
+}
+
+#[test]
+fn after_a_removal_the_next_row_is_selected_despite_new_rows() {
+    let users = ["m-1", "m-2", "m-3"]
+        .map(|name| update(name, Status::Online, 1))
+        .to_vec();
+    let (mut known_users, mut table) = (started(users), Table::default());
+    table.apply_pending(&mut known_users, 10);
+    table.select(&known_users, 1, 10);
+    let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
+    known_users.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(table.selected(), Some(&user("m-3")));
+    known_users.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
+    table.apply_pending(&mut known_users, 10);
+    assert_eq!(
+        table.selected(),
+        Some(&user("m-1")),
+        "the last row replaces the removed last row"
     );
 }

@@ -2,6 +2,7 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
+use super::super::geometry::Position;
 use super::super::geometry::Size;
 use super::super::key::{Code, Gesture, Key, Mouse};
 use super::super::message::Message;
@@ -57,8 +58,7 @@ fn mouse(event: MouseEvent) -> Option<Mouse> {
     };
     Some(Mouse {
         gesture,
-        x: event.column,
-        y: event.row,
+        at: Position::new(event.column, event.row),
     })
 }
 
@@ -107,8 +107,7 @@ mod tests {
         };
         let click = Mouse {
             gesture: Gesture::Click,
-            x: 3,
-            y: 4,
+            at: Position::new(3, 4),
         };
         assert_eq!(at(MouseEventKind::Down(MouseButton::Left)), Some(Message::Mouse(click)));
         assert_eq!(at(MouseEventKind::Down(MouseButton::Right)), None);

@@ -5,7 +5,7 @@ use presence::{CustomStatus, Status, UserId};
 use super::super::effect::Effect;
 use super::super::keymap::{Action, Filter};
 use super::super::layout::Layout;
-use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
+use super::super::model::overlay::{CommandPalette, Menu, MenuItem, Overlay, Prompt};
 use super::super::model::sort_order::SortOrder;
 use super::super::model::text_input::TextInput;
 use super::super::model::{ConnectionState, Detail, Model, Panel, TimeDisplay};
@@ -186,7 +186,7 @@ fn reconnect(model: &mut Model) -> Vec<Effect> {
 }
 
 fn open_palette(model: &mut Model) {
-    model.overlay = Some(Overlay::Palette(Palette {
+    model.overlay = Some(Overlay::Palette(CommandPalette {
         panel: model.panel.key_context(),
         input: TextInput::default(),
         highlighted: 0,

@@ -7,7 +7,7 @@ use super::super::keymap::{Action, Binding};
 use super::super::layout::{self, Layout};
 use super::super::model::Model;
 use super::super::model::known_users::{KnownUsers, Row};
-use super::super::model::overlay::{Menu, MenuItem, Overlay, Palette, Prompt};
+use super::super::model::overlay::{CommandPalette, Menu, MenuItem, Overlay, Prompt};
 use super::actions;
 use super::apply_pending;
 use super::motion::Motion;
@@ -80,7 +80,7 @@ fn scroll_help(top: &mut usize, action: Action, rows: usize) {
 }
 
 /// The confirmed command, if any.
-fn command_for(palette: &mut Palette, action: Action) -> Option<&'static Binding> {
+fn command_for(palette: &mut CommandPalette, action: Action) -> Option<&'static Binding> {
     let found = palette.matches();
     let last = found.len().saturating_sub(1);
     match action {

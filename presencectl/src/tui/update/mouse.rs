@@ -3,7 +3,7 @@
 use presence::Status;
 
 use super::super::effect::Effect;
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::key::{Gesture, Mouse};
 use super::super::keymap::{Action, Filter};
 use super::super::layout::{self, Layout};
@@ -20,20 +20,20 @@ const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDistur
 pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     // Pending changes are not applied first: a click refers to what was drawn.
     let layout = Layout::of(model);
-    let Mouse { gesture, x, y } = mouse;
-    if gesture == Gesture::Click && layout.footer.holds(x, y) {
-        return click_hint(model, x);
+    let Mouse { gesture, at } = mouse;
+    if gesture == Gesture::Click && layout.footer.holds(at) {
+        return click_hint(model, at.x);
     }
     if model.overlay.is_some() {
-        return over_panels(model, gesture, (x, y));
+        return over_panels(model, gesture, at);
     }
     let panels = [Panel::Users, Panel::Stream, Panel::Detail];
-    let panel = panels.into_iter().find(|panel| layout.panel(*panel).holds(x, y));
+    let panel = panels.into_iter().find(|panel| layout.panel(*panel).holds(at));
     match (gesture, panel) {
         (Gesture::WheelUp, Some(panel)) => scroll(model, panel, -WHEEL_LINES),
         (Gesture::WheelDown, Some(panel)) => scroll(model, panel, WHEEL_LINES),
-        (Gesture::Click, Some(panel)) => return click(model, &layout, panel, (x, y)),
-        (Gesture::Click, None) => click_overview(model, &layout, (x, y)),
+        (Gesture::Click, Some(panel)) => return click(model, &layout, panel, at),
+        (Gesture::Click, None) => click_overview(model, &layout, at),
         _ => {}
     }
     Vec::new()
@@ -49,14 +49,14 @@ fn click_hint(model: &mut Model, x: u16) -> Vec<Effect> {
     }
 }
 
-fn over_panels(model: &mut Model, gesture: Gesture, (x, y): (u16, u16)) -> Vec<Effect> {
+fn over_panels(model: &mut Model, gesture: Gesture, at: Position) -> Vec<Effect> {
     let entries = layout::overlay_entries(model);
-    let is_inside = Layout::of(model).overlay.holds(x, y);
+    let is_inside = Layout::of(model).overlay.holds(at);
     match gesture {
         Gesture::WheelUp => menus::act(model, Action::Up),
         Gesture::WheelDown => menus::act(model, Action::Down),
-        Gesture::Click if entries.holds(x, y) && !matches!(model.overlay, Some(Overlay::Help { .. })) => {
-            menus::click(model, usize::from(y - entries.y))
+        Gesture::Click if entries.holds(at) && !matches!(model.overlay, Some(Overlay::Help { .. })) => {
+            menus::click(model, usize::from(at.y - entries.y))
         }
         Gesture::Click if is_inside => Vec::new(),
         Gesture::Click => menus::act(model, Action::Cancel),
@@ -74,28 +74,28 @@ fn scroll(model: &mut Model, panel: Panel, lines: i64) {
     }
 }
 
-fn click(model: &mut Model, layout: &Layout, panel: Panel, (x, y): (u16, u16)) -> Vec<Effect> {
+fn click(model: &mut Model, layout: &Layout, panel: Panel, at: Position) -> Vec<Effect> {
     // A click closes the search input; the search stays.
     model.search = None;
     actions::focus(model, panel);
     match panel {
-        Panel::Users => click_table(model, layout, (x, y)),
-        Panel::Stream => click_stream(model, layout.stream.inside(), (x, y)),
+        Panel::Users => click_table(model, layout, at),
+        Panel::Stream => click_stream(model, layout.stream.inside(), at),
         Panel::Detail => {}
     }
     Vec::new()
 }
 
-fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
+fn click_table(model: &mut Model, layout: &Layout, at: Position) {
     let (head, rows) = (layout.users_head(), layout.users_rows());
-    if head.holds(x, y) {
+    if head.holds(at) {
         let columns = layout::columns(head, model.times, model.table.sorted_by());
-        let hit = columns.iter().rfind(|place| place.x <= x);
+        let hit = columns.iter().rfind(|place| place.x <= at.x);
         if let Some(place) = hit {
             model.table.sort(place.column);
         }
-    } else if rows.holds(x, y) {
-        let index = model.table.top() + usize::from(y - rows.y);
+    } else if rows.holds(at) {
+        let index = model.table.top() + usize::from(at.y - rows.y);
         if index >= model.table.len() {
             return;
         }
@@ -110,14 +110,14 @@ fn click_table(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
 }
 
 /// A click on a change selects its user, if the table lists it.
-fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
-    if !rows.holds(x, y) {
+fn click_stream(model: &mut Model, rows: Area, at: Position) {
+    if !rows.holds(at) {
         return;
     }
     let change = model
         .change_log
         .drawn(usize::from(rows.height))
-        .nth(usize::from(y - rows.y));
+        .nth(usize::from(at.y - rows.y));
     if let Some(user) = change.map(|change| change.user.clone()) {
         let rows = Layout::of(model).rows_of(Panel::Users);
         if model.table.select_user(&model.known_users, &user, rows) {
@@ -127,12 +127,12 @@ fn click_stream(model: &mut Model, rows: Area, (x, y): (u16, u16)) {
 }
 
 /// A click on a status filters by it; a second click removes the filter.
-fn click_overview(model: &mut Model, layout: &Layout, (x, y): (u16, u16)) {
+fn click_overview(model: &mut Model, layout: &Layout, at: Position) {
     if layout.overview.height < 2 {
         return;
     }
     for (index, status) in (0..).zip(STATUSES) {
-        if layout.status_line(index).holds(x, y) {
+        if layout.status_line(index).holds(at) {
             let wanted = Filter::Only(status);
             let filter = if model.table.filter() == wanted {
                 Filter::Present

@@ -36,7 +36,15 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
             users,
             resumed,
             done,
-        } => on_snapshot(model, (now, users), resumed, done),
+        } => {
+            on_server_clock(model, now);
+            let changes = model.known_users.apply(users, now);
+            push(model, changes);
+            match done {
+                true => on_snapshot_end(model, resumed, now),
+                false => Vec::new(),
+            }
+        }
         StreamEvent::Changed { now, users } => {
             on_server_clock(model, now);
             mark_detail(model, &users);
@@ -57,13 +65,7 @@ pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effe
     }
 }
 
-fn on_snapshot(model: &mut Model, (now, users): (Wall, Vec<Update>), resumed: bool, done: bool) -> Vec<Effect> {
-    on_server_clock(model, now);
-    let changes = model.known_users.apply(users, now);
-    push(model, changes);
-    if !done {
-        return Vec::new();
-    }
+fn on_snapshot_end(model: &mut Model, resumed: bool, now: Wall) -> Vec<Effect> {
     let changes = model.known_users.end_snapshot(!resumed, now);
     push(model, changes);
     if model.connection.stale_since().is_some() {

@@ -6,12 +6,13 @@ use presence::{Actor, Wall};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::super::geometry::Position;
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
 use super::format;
 use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
-use crate::output::reasons::{activity, reason_text};
+use crate::output::explain_text::{activity, reason_text};
 use crate::output::time;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
@@ -26,18 +27,18 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     painter.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
     let columns = usize::from(inside.width.saturating_sub(2));
-    let lines = lines(model, detail, (columns, painter));
+    let lines = lines(model, detail, columns, painter);
     let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
     detail.drawn_lines.set(lines.len());
     let rows = usize::from(inside.height);
     let top = detail.top.min(lines.len().saturating_sub(rows));
-    painter.part(layout.detail, (top, rows, lines.len()), has_focus);
+    painter.part(layout.detail, top..top + rows, lines.len(), has_focus);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
-        painter.line((inside.x + 1, y), inside.width.saturating_sub(2), line);
+        painter.line(Position::new(inside.x + 1, y), inside.width.saturating_sub(2), line);
     }
 }
 
-fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
+fn lines(model: &Model, detail: &Detail, width: usize, painter: &Painter) -> Vec<Line<'static>> {
     let theme = painter.theme;
     let mut lines = Vec::new();
     if let Some(error) = &detail.error {
@@ -48,9 +49,9 @@ fn lines(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) ->
             // The most important lines first: a small panel shows no more.
             shown(model, explain, painter, &mut lines);
             next(model, explain, painter, &mut lines);
-            lines.extend(last(model, detail, (width, painter)));
+            lines.extend(last(model, detail, width, painter));
             lines.push(Line::default());
-            sessions(model, explain, (width, painter), &mut lines);
+            sessions(model, explain, width, painter, &mut lines);
         }
         None if detail.error.is_none() => lines.push(Line::from(span("loading…", theme.faint()))),
         None => {}
@@ -92,7 +93,7 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
 }
 
 /// Last active and last seen; nothing before they are known.
-fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> Vec<Line<'static>> {
+fn last(model: &Model, detail: &Detail, width: usize, painter: &Painter) -> Vec<Line<'static>> {
     let row = model.known_users.find(&detail.user).map(|(_, row)| row);
     let (active, seen) = match (row, &detail.record) {
         (Some(row), _) => (row.last_active, row.last_seen),
@@ -122,7 +123,7 @@ fn last(model: &Model, detail: &Detail, (width, painter): (usize, &Painter)) -> 
         .collect()
 }
 
-fn sessions(model: &Model, explain: &Explain, (width, painter): (usize, &Painter), lines: &mut Vec<Line<'static>>) {
+fn sessions(model: &Model, explain: &Explain, width: usize, painter: &Painter, lines: &mut Vec<Line<'static>>) {
     let theme = painter.theme;
     let heading = match explain.sessions.len() {
         0 => "no session".to_owned(),
@@ -140,14 +141,15 @@ fn sessions(model: &Model, explain: &Explain, (width, painter): (usize, &Painter
     }
     lines.push(Line::from(first));
     for session in &explain.sessions {
-        session_lines(model, session, (width, painter), lines);
+        session_lines(model, session, width, painter, lines);
     }
 }
 
 fn session_lines(
     model: &Model,
     session: &ExplainSession,
-    (width, painter): (usize, &Painter),
+    width: usize,
+    painter: &Painter,
     lines: &mut Vec<Line<'static>>,
 ) {
     let theme = painter.theme;

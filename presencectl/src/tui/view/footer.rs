@@ -19,7 +19,7 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
         Some(notice) => span(format!("✓ {}", scrub(&notice.text)), theme.good()).into(),
         None => keys(model, painter),
     };
-    painter.line((area.x, area.y), area.width, &line);
+    painter.line(area.top_left(), area.width, &line);
 }
 
 fn keys(model: &Model, painter: &Painter) -> Line<'static> {

@@ -3,7 +3,7 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::model::{ConnectionState, Model};
 use super::painter::{Painter, span};
 use crate::output::escape::escape;
@@ -19,8 +19,9 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     let right = right(model, area.width, painter);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_width = area.width.saturating_sub(right_width + 1);
-    painter.line((area.x, area.y), left_width, &left(model, painter));
-    painter.line((area.x + area.width - right_width, area.y), right_width, &right);
+    painter.line(area.top_left(), left_width, &left(model, painter));
+    let at = Position::new(area.x + area.width - right_width, area.y);
+    painter.line(at, right_width, &right);
 }
 
 /// The daemon, or why it is not connected. What happens next is shown where it is never truncated: at the right, or in

@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::keymap::{BINDINGS, KeyContext};
 use super::painter::{Painter, span};
 
@@ -20,9 +20,9 @@ pub(super) fn draw(top: usize, area: Area, painter: &mut Painter) {
     let lines = lines(painter);
     // The screen may have grown since the last scroll.
     let top = top.min(lines.len().saturating_sub(inside.height.into()));
-    painter.part(area, (top, usize::from(inside.height), lines.len()), true);
+    painter.part(area, top..top + usize::from(inside.height), lines.len(), true);
     for (line, y) in lines.iter().skip(top).zip(inside.y..inside.y + inside.height) {
-        painter.line((inside.x + 1, y), inside.width.saturating_sub(1), line);
+        painter.line(Position::new(inside.x + 1, y), inside.width.saturating_sub(1), line);
     }
 }
 

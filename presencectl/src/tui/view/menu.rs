@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Menu;
@@ -22,10 +22,10 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter
             theme.strong()
         };
         let (lines, id) = (layout::menu_user(model, menu), escape(user.as_str()));
-        painter.text((lines.x, lines.y), lines.width, &id, style);
+        painter.text(lines.top_left(), lines.width, &id, style);
         if lines.height > 1 {
             let rest = end(&id, usize::from(lines.width));
-            painter.text((lines.x, lines.y + 1), lines.width, &rest, style);
+            painter.text(Position::new(lines.x, lines.y + 1), lines.width, &rest, style);
         }
     }
     let entries = layout::overlay_entries(model);
@@ -38,7 +38,7 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter
         let sign = if index == menu.highlighted { "▶" } else { " " };
         let now = if menu.current == Some(index) { " (current)" } else { "" };
         painter.text(
-            (entries.x, y),
+            Position::new(entries.x, y),
             entries.width,
             &format!("{sign} {} {text}{now}", index + 1),
             Style::new(),

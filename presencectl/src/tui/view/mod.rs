@@ -1,6 +1,7 @@
 //! Drawing: a frame from the model, one file per panel. Positions are in `layout`, colours in `theme`; drawing does not
 //! change the state.
 
+mod command_palette;
 mod detail;
 mod footer;
 mod format;
@@ -9,7 +10,6 @@ mod help;
 mod menu;
 mod overview;
 mod painter;
-mod palette;
 mod sparkline;
 mod stream;
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     footer::draw(model, layout.footer, &mut painter);
     match &model.overlay {
         Some(Overlay::Help { top }) => help::draw(*top, layout.overlay, &mut painter),
-        Some(Overlay::Palette(palette)) => palette::draw(model, palette, layout.overlay, &mut painter),
+        Some(Overlay::Palette(palette)) => command_palette::draw(model, palette, layout.overlay, &mut painter),
         Some(Overlay::Menu(menu)) => menu::draw(model, menu, layout.overlay, &mut painter),
         None => {}
     }

@@ -7,7 +7,7 @@ use presence::wire::rest::{Counts, SessionStats};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
@@ -36,7 +36,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
             let mut line = statuses(model, painter);
             let used: usize = line.iter().map(Span::width).sum();
             line.extend(figures(model, usize::from(area.width).saturating_sub(used), painter));
-            painter.line((area.x, area.y), area.width, &Line::from(line));
+            painter.line(area.top_left(), area.width, &Line::from(line));
         }
         _ => {
             painter.panel(area, &title(model, painter), false);
@@ -46,7 +46,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
             let last = layout.status_line(3);
             let width = last.width.saturating_sub(2);
             let line = Line::from(figures(model, width.into(), painter));
-            painter.line((last.x + 1, last.y), width, &line);
+            painter.line(Position::new(last.x + 1, last.y), width, &line);
         }
     }
 }
@@ -106,16 +106,17 @@ fn status_line(model: &Model, status: Status, area: Area, painter: &mut Painter)
         status.as_str(),
         shown(model, status)
     );
-    let x = painter.text((area.x, area.y), area.width, &text, style);
+    let x = painter.text(area.top_left(), area.width, &text, style);
     // One blank before the border.
     let room = area.width.saturating_sub(NUMBERS_COLUMNS + 1);
     let bar_columns = (room / 3).min(BAR_COLUMNS_MAX);
     let bar = bar(number, whole, bar_columns);
-    painter.text((x, area.y), bar_columns.min(room), &bar, style);
+    painter.text(Position::new(x, area.y), bar_columns.min(room), &bar, style);
     let seconds = room.saturating_sub(bar_columns + 1);
     let sample = |sample: &Sample| sample.is_known.then(|| of(sample.users, status));
     let numbers: Vec<_> = model.history.last(usize::from(seconds)).map(sample).collect();
-    painter.text_right((x + bar_columns + 1, area.y), seconds, &trend(&numbers), style);
+    let at = Position::new(x + bar_columns + 1, area.y);
+    painter.text_right(at, seconds, &trend(&numbers), style);
 }
 
 /// How verbose the figures are, depending on the width.

@@ -2,13 +2,14 @@
 //! escaped already; as a last safeguard no control character is written.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use ratatui::buffer::{Buffer, CellWidth};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::theme::Theme;
 use super::format::count;
 
@@ -24,7 +25,8 @@ impl<'a> Painter<'a> {
     }
 
     /// Writes a text within a width, truncated with `…`. Returns the next column.
-    pub(super) fn text(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) -> u16 {
+    pub(super) fn text(&mut self, at: Position, width: u16, text: &str, style: Style) -> u16 {
+        let Position { x, y } = at;
         let area = self.clip(Area { x, y, width, height: 1 });
         if area.is_empty() {
             return x;
@@ -35,15 +37,16 @@ impl<'a> Painter<'a> {
     }
 
     /// Writes a right-aligned text.
-    pub(super) fn text_right(&mut self, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
+    pub(super) fn text_right(&mut self, at: Position, width: u16, text: &str, style: Style) {
         let blanks = usize::from(width).saturating_sub(columns(text));
         let blanks = u16::try_from(blanks).unwrap_or(width);
-        self.text((x + blanks, y), width - blanks, text, style);
+        let at = Position::new(at.x + blanks, at.y);
+        self.text(at, width - blanks, text, style);
     }
 
     /// Writes spans, truncated as a whole. Returns the next column.
-    pub(super) fn line(&mut self, (x, y): (u16, u16), width: u16, line: &Line) -> u16 {
-        let mut at = x;
+    pub(super) fn line(&mut self, at: Position, width: u16, line: &Line) -> u16 {
+        let mut x = at.x;
         let mut left = usize::from(width);
         let mut rest: usize = line.spans.iter().map(|span| columns(&span.content)).sum();
         for span in &line.spans {
@@ -58,11 +61,12 @@ impl<'a> Painter<'a> {
             } else {
                 Cow::Borrowed(span.content.as_ref())
             };
-            let end = self.text((at, y), u16::try_from(left).unwrap_or(width), &shown, span.style);
-            left = left.saturating_sub(usize::from(end - at));
-            at = end;
+            let at = Position::new(x, at.y);
+            let end = self.text(at, u16::try_from(left).unwrap_or(width), &shown, span.style);
+            left = left.saturating_sub(usize::from(end - x));
+            x = end;
         }
-        at
+        x
     }
 
     /// Draws a box with a title and clears its inside.
@@ -75,33 +79,33 @@ impl<'a> Painter<'a> {
         let style = self.theme.border(has_focus);
         let (right, bottom) = (area.x + area.width - 1, area.y + area.height - 1);
         for x in area.x..=right {
-            self.cell((x, area.y), "─", style);
-            self.cell((x, bottom), "─", style);
+            self.cell(Position::new(x, area.y), "─", style);
+            self.cell(Position::new(x, bottom), "─", style);
         }
         for y in area.y..=bottom {
-            self.cell((area.x, y), "│", style);
-            self.cell((right, y), "│", style);
+            self.cell(Position::new(area.x, y), "│", style);
+            self.cell(Position::new(right, y), "│", style);
         }
-        for ((x, y), corner) in [
-            ((area.x, area.y), "╭"),
-            ((right, area.y), "╮"),
-            ((area.x, bottom), "╰"),
-            ((right, bottom), "╯"),
+        for (x, y, corner) in [
+            (area.x, area.y, "╭"),
+            (right, area.y, "╮"),
+            (area.x, bottom, "╰"),
+            (right, bottom, "╯"),
         ] {
-            self.cell((x, y), corner, style);
+            self.cell(Position::new(x, y), corner, style);
         }
         if area.width > 4 {
-            self.line((area.x + 2, area.y), area.width - 4, title);
+            self.line(Position::new(area.x + 2, area.y), area.width - 4, title);
         }
     }
 
     /// The visible part of a longer list, on the bottom border: `3–8 of 20`.
-    pub(super) fn part(&mut self, area: Area, (first, shown, all): (usize, usize, usize), has_focus: bool) {
-        if (1..all).contains(&shown) {
-            let last = (first + shown).min(all);
+    pub(super) fn part(&mut self, area: Area, visible: Range<usize>, all: usize, has_focus: bool) {
+        if (1..all).contains(&visible.len()) {
+            let last = visible.end.min(all);
             let text = format!(
                 " {}–{} of {} ",
-                count(first as u64 + 1),
+                count(visible.start as u64 + 1),
                 count(last as u64),
                 count(all as u64)
             );
@@ -114,13 +118,13 @@ impl<'a> Painter<'a> {
         let area = self.clip(area);
         let width = u16::try_from(columns(text)).unwrap_or(u16::MAX);
         if area.height > 1 && area.width >= width.saturating_add(4) {
-            let at = (area.x + area.width - 2 - width, area.y + area.height - 1);
+            let at = Position::new(area.x + area.width - 2 - width, area.y + area.height - 1);
             self.text(at, width, text, self.theme.border(has_focus));
         }
     }
 
-    pub(super) fn cell(&mut self, (x, y): (u16, u16), symbol: &str, style: Style) {
-        if let Some(cell) = self.buffer.cell_mut((x, y)) {
+    pub(super) fn cell(&mut self, at: Position, symbol: &str, style: Style) {
+        if let Some(cell) = self.buffer.cell_mut((at.x, at.y)) {
             cell.set_symbol(symbol).set_style(style);
         }
     }
@@ -304,7 +308,7 @@ mod tests {
     fn a_combining_mark_without_a_letter_is_escaped() {
         let drawn = |text: &str| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 16, 1));
-            Painter::new(&mut buffer, Theme::plain()).text((0, 0), 16, text, Style::new());
+            Painter::new(&mut buffer, Theme::plain()).text(Position::new(0, 0), 16, text, Style::new());
             let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
             cells.collect::<String>().trim_end().to_owned()
         };
@@ -335,7 +339,7 @@ mod tests {
         let drawn = |width| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 1));
             let line = Line::from(vec![span("abc", Style::new()), span("def", Style::new())]);
-            Painter::new(&mut buffer, theme).line((0, 0), width, &line);
+            Painter::new(&mut buffer, theme).line(Position::new(0, 0), width, &line);
             let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
             cells.collect::<String>().trim_end().to_owned()
         };

@@ -7,7 +7,7 @@ const GAP: &str = "·";
 /// A cell per value, scaled to the maximum; zero has the lowest bar, an unknown value is a gap.
 pub(super) fn sparkline(numbers: &[Option<u64>]) -> String {
     let largest = numbers.iter().flatten().copied().max().unwrap_or(0);
-    between(numbers, (0, largest))
+    between(numbers, 0, largest)
 }
 
 /// For large values that change little: scaled from the minimum to the maximum, but over at least a fifth of the
@@ -18,12 +18,12 @@ pub(super) fn trend(numbers: &[Option<u64>]) -> String {
     let least = largest.div_ceil(5);
     let missing = least.saturating_sub(largest - smallest);
     match smallest.saturating_sub(missing / 2) {
-        low if missing > 0 && smallest > 0 => between(numbers, (low, low.saturating_add(least))),
-        _ => between(numbers, (smallest, largest)),
+        low if missing > 0 && smallest > 0 => between(numbers, low, low.saturating_add(least)),
+        _ => between(numbers, smallest, largest),
     }
 }
 
-fn between(numbers: &[Option<u64>], (low, high): (u64, u64)) -> String {
+fn between(numbers: &[Option<u64>], low: u64, high: u64) -> String {
     let bar = |number: &Option<u64>| match number {
         None => GAP,
         Some(0) => BARS[0],

@@ -4,6 +4,7 @@ use presence::{CustomStatus, Reason};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::super::geometry::Position;
 use super::super::layout::Layout;
 use super::super::model::change_log::Change;
 use super::super::model::{Model, Panel};
@@ -40,14 +41,14 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let mut is_empty = true;
     for (change, y) in model.change_log.window(usize::from(inside.height)).zip(inside.y..) {
         let width = inside.width.saturating_sub(2);
-        let line = line(model, change, (width.into(), painter));
-        painter.line((inside.x + 1, y), width, &line);
+        let line = line(model, change, width.into(), painter);
+        painter.line(Position::new(inside.x + 1, y), width, &line);
         is_empty = false;
     }
     if is_empty && model.change_log.total() == 0 && !inside.is_empty() {
         let style = painter.theme.faint();
         painter.text(
-            (inside.x + 1, inside.y),
+            Position::new(inside.x + 1, inside.y),
             inside.width.saturating_sub(1),
             "no changes yet",
             style,
@@ -70,7 +71,7 @@ fn title(model: &Model, painter: &Painter) -> Line<'static> {
     Line::from(pieces)
 }
 
-fn line(model: &Model, change: &Change, (width, painter): (usize, &Painter)) -> Line<'static> {
+fn line(model: &Model, change: &Change, width: usize, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let spans = change_spans(change, width, painter);
     let change_width: usize = spans.iter().map(Span::width).sum();

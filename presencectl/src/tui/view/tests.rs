@@ -57,7 +57,7 @@ fn connect(model: &mut Model) {
 }
 
 /// A connected model with these users and statistics.
-fn live((width, height): (u16, u16), users: Vec<presence::wire::record::Record>) -> Model {
+fn live(width: u16, height: u16, users: Vec<presence::wire::record::Record>) -> Model {
     let mut model = empty(width, height);
     connect(&mut model);
     let users = users.into_iter().map(presence::wire::record::Update::Record).collect();
@@ -92,7 +92,7 @@ fn crowd(width: u16, height: u16) -> Model {
         });
         record
     };
-    let mut model = live((width, height), (0..60).map(person).collect());
+    let mut model = live(width, height, (0..60).map(person).collect());
     for second in 1..=60_u64 {
         for number in 0..second % 4 {
             let status = Status::ALL[usize::try_from((second + number) % 4).unwrap()];

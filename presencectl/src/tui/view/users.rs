@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthChar;
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::keymap::Filter;
 use super::super::layout::{self, ColumnArea, Layout};
 use super::super::model::known_users::Row;
@@ -42,12 +42,12 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
         if let Some(row) = model.known_users.row(*slot) {
             for place in &columns {
-                cell(model, row, (*place, y), painter);
+                cell(model, row, *place, y, painter);
             }
         }
         if cursor == Some(index) {
             painter.restyle(Area { y, height: 1, ..rows }, painter.theme.marked());
-            painter.cell((rows.x, y), "▶", painter.theme.marked());
+            painter.cell(Position::new(rows.x, y), "▶", painter.theme.marked());
         }
     }
 }
@@ -61,7 +61,7 @@ fn place(model: &Model, layout: &Layout, painter: &mut Painter) {
             let (at, all) = (format::count(cursor as u64 + 1), format::count(table.len() as u64));
             painter.foot(layout.users, &format!(" {at} of {all} "), has_focus);
         }
-        None => painter.part(layout.users, (table.top(), rows, table.len()), has_focus),
+        None => painter.part(layout.users, table.top()..table.top() + rows, table.len(), has_focus),
     }
 }
 
@@ -122,11 +122,12 @@ fn headings(model: &Model, columns: &[ColumnArea], painter: &mut Painter) {
             Some(_) => painter.theme.sorted(),
             None => painter.theme.heading(),
         };
+        let at = Position::new(place.x, y);
         let text = format!("{}{arrow}", place.column.heading());
         if place.column == UserColumn::Sessions {
-            painter.text_right((place.x, y), place.width, &text, style);
+            painter.text_right(at, place.width, &text, style);
         } else {
-            painter.text((place.x, y), place.width, &text, style);
+            painter.text(at, place.width, &text, style);
         }
     }
 }
@@ -143,15 +144,15 @@ fn empty(model: &Model, rows: Area, painter: &mut Painter) {
         },
     };
     painter.text(
-        (rows.x + 1, rows.y),
+        Position::new(rows.x + 1, rows.y),
         rows.width.saturating_sub(1),
         text,
         painter.theme.faint(),
     );
 }
 
-fn cell(model: &Model, row: &Row, (place, y): (ColumnArea, u16), painter: &mut Painter) {
-    let at = (place.x, y);
+fn cell(model: &Model, row: &Row, place: ColumnArea, y: u16, painter: &mut Painter) {
+    let at = Position::new(place.x, y);
     let theme = painter.theme;
     let status = theme.status(row.status);
     let (text, style) = match place.column {

@@ -6,6 +6,13 @@ use super::super::known_users::{KnownUsers, Slot};
 use super::super::user_column::UserColumn;
 use super::Table;
 
+/// A row with the key that it is sorted by.
+#[derive(Debug, Clone, Copy)]
+struct Keyed {
+    key: i64,
+    slot: Slot,
+}
+
 impl Table {
     /// Inserts new users by id and removes those that are gone.
     pub(super) fn keep_by_user(&mut self, known_users: &KnownUsers, touched: &[Slot]) {
@@ -25,16 +32,16 @@ impl Table {
 
     pub(super) fn list_anew(&mut self, known_users: &KnownUsers) {
         let by_user = std::mem::take(&mut self.by_user);
-        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(by_user.len());
+        let mut keyed: Vec<Keyed> = Vec::with_capacity(by_user.len());
         for slot in &by_user {
             if let Some(key) = self.key(known_users, *slot) {
-                keyed.push((key, *slot));
+                keyed.push(Keyed { key, slot: *slot });
             }
         }
         self.by_user = by_user;
         // Stable, so rows with equal keys stay sorted by id.
-        keyed.sort_by_key(|(key, _)| *key);
-        self.listed = keyed.into_iter().map(|(_, slot)| slot).collect();
+        keyed.sort_by_key(|row| row.key);
+        self.listed = keyed.into_iter().map(|row| row.slot).collect();
         if self.is_by_user_descending() {
             self.listed.reverse();
         }
@@ -46,24 +53,27 @@ impl Table {
             is_touched[*slot as usize] = true;
         }
         self.listed.retain(|slot| !is_touched[*slot as usize]);
-        let mut keyed: Vec<(i64, Slot)> = Vec::with_capacity(touched.len());
+        let mut keyed: Vec<Keyed> = Vec::with_capacity(touched.len());
         for slot in touched {
             if let Some(key) = self.key(known_users, *slot) {
-                keyed.push((key, *slot));
+                keyed.push(Keyed { key, slot: *slot });
             }
         }
-        let compare = |a: &(i64, Slot), b: &(i64, Slot)| self.compare(known_users, *a, *b);
+        let compare = |a: &Keyed, b: &Keyed| self.compare(known_users, *a, *b);
         keyed.sort_unstable_by(compare);
-        let new: Vec<Slot> = keyed.into_iter().map(|(_, slot)| slot).collect();
-        let key = |slot: &Slot| (self.known_key(known_users, *slot).unwrap_or(i64::MAX), *slot);
-        let listed = merged(&self.listed, &new, |a, b| compare(&key(a), &key(b)));
+        let new: Vec<Slot> = keyed.into_iter().map(|row| row.slot).collect();
+        let keyed = |slot: &Slot| Keyed {
+            key: self.known_key(known_users, *slot).unwrap_or(i64::MAX),
+            slot: *slot,
+        };
+        let listed = merged(&self.listed, &new, |a, b| compare(&keyed(a), &keyed(b)));
         self.listed = listed;
     }
 
-    fn compare(&self, known_users: &KnownUsers, a: (i64, Slot), b: (i64, Slot)) -> Ordering {
+    fn compare(&self, known_users: &KnownUsers, a: Keyed, b: Keyed) -> Ordering {
         let id = |slot: Slot| known_users.row(slot).map(|row| &row.user);
-        let by_id = id(a.1).cmp(&id(b.1));
-        a.0.cmp(&b.0).then(if self.is_by_user_descending() {
+        let by_id = id(a.slot).cmp(&id(b.slot));
+        a.key.cmp(&b.key).then(if self.is_by_user_descending() {
             by_id.reverse()
         } else {
             by_id

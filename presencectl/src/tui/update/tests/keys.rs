@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::super::keymap::{self, BINDINGS, KeyContext};
 use super::super::super::layout::size;
-use super::super::super::model::overlay::{Menu, Overlay, Palette, Prompt};
+use super::super::super::model::overlay::{CommandPalette, Menu, Overlay, Prompt};
 use super::super::super::model::text_input::TextInput;
 use super::super::super::model::{Detail, Panel, TimeDisplay};
 use super::*;
@@ -102,7 +102,7 @@ fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
             apply_pending(model);
         }
         KeyContext::Palette => {
-            model.overlay = Some(Overlay::Palette(Palette {
+            model.overlay = Some(Overlay::Palette(CommandPalette {
                 panel: KeyContext::Users,
                 input: TextInput::new("sort by"),
                 highlighted: 2,

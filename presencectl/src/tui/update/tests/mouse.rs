@@ -1,6 +1,6 @@
 //! Mouse actions at the positions where things are drawn.
 
-use super::super::super::geometry::Area;
+use super::super::super::geometry::{Area, Position};
 use super::super::super::key::{Gesture, Mouse};
 use super::super::super::keymap::Filter;
 use super::super::super::layout::{self, Layout};
@@ -10,7 +10,8 @@ use super::super::super::model::user_column::UserColumn;
 use super::*;
 
 fn mouse(model: &mut Model, gesture: Gesture, x: u16, y: u16) -> Vec<Effect> {
-    let effects = update(model, Message::Mouse(Mouse { gesture, x, y }));
+    let at = Position::new(x, y);
+    let effects = update(model, Message::Mouse(Mouse { gesture, at }));
     apply_pending(model);
     effects
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::super::geometry::Position;
 use super::super::super::key::{Gesture, Mouse};
 use super::super::super::keymap::Filter;
 use super::super::super::layout::{self, Layout};
@@ -16,7 +17,8 @@ fn crowd() -> Model {
 
 fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let gesture = Gesture::Click;
-    let effects = update(model, Message::Mouse(Mouse { gesture, x, y }));
+    let at = Position::new(x, y);
+    let effects = update(model, Message::Mouse(Mouse { gesture, at }));
     apply_pending(model);
     effects
 }
@@ -63,8 +65,8 @@ fn a_scroll_position_is_kept_when_the_stream_changes_rows() {
     let users = Layout::of(&model).users;
     let gesture = Gesture::WheelDown;
     for _ in 0..5 {
-        let (x, y) = (users.x + 5, users.y + 5);
-        update(&mut model, Message::Mouse(Mouse { gesture, x, y }));
+        let at = Position::new(users.x + 5, users.y + 5);
+        update(&mut model, Message::Mouse(Mouse { gesture, at }));
         apply_pending(&mut model);
     }
     assert_eq!(model.table.top(), 15);

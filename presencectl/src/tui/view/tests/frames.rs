@@ -41,8 +41,8 @@ fn many_users_are_drawn_at_every_size() {
 
 #[test]
 fn an_empty_table_and_one_user_are_drawn() {
-    check("no-users-80x24", &shown(&live((80, 24), vec![])));
-    let mut one = live((80, 24), vec![record("ann", Status::Online, 5)]);
+    check("no-users-80x24", &shown(&live(80, 24, vec![])));
+    let mut one = live(80, 24, vec![record("ann", Status::Online, 5)]);
     check("one-80x24", &shown(&one));
     press(&mut one, "↓c");
     check("one-menu-80x24", &shown(&one));
@@ -78,7 +78,7 @@ fn each_rule_has_its_reason_and_shows_the_next_change() {
     ];
     let mut seen: Vec<String> = Vec::new();
     for (rule, reason, status) in cases {
-        let mut model = live((80, 24), vec![record("ann", status, 5)]);
+        let mut model = live(80, 24, vec![record("ann", status, 5)]);
         press(&mut model, "↓");
         model.detail = Some(crate::tui::model::Detail::new(user("ann")));
         let explain = Explain {
@@ -106,7 +106,7 @@ fn an_unlisted_user_has_times_or_was_never_seen() {
         (Some(ago(90)), "last seen 05:37:41Z (1m 30s ago)"),
         (None, "never seen"),
     ] {
-        let mut model = live((120, 40), vec![]).with_user(user("ann"));
+        let mut model = live(120, 40, vec![]).with_user(user("ann"));
         let mut ann = record("ann", Status::Offline, 5);
         ann.last_seen = seen;
         explained(&mut model, explain("ann"));
@@ -121,7 +121,7 @@ fn an_unlisted_user_has_times_or_was_never_seen() {
 
 #[test]
 fn a_detail_scrolls_to_its_end_and_no_further() {
-    let mut model = live((80, 24), vec![record("ann", Status::Idle, 5)]);
+    let mut model = live(80, 24, vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
     explained(&mut model, explain("ann"));
     press(&mut model, "\t");
@@ -135,7 +135,7 @@ fn a_detail_scrolls_to_its_end_and_no_further() {
 
 #[test]
 fn a_countdown_continues_between_responses() {
-    let mut model = live((120, 40), vec![record("ann", Status::Idle, 5)]);
+    let mut model = live(120, 40, vec![record("ann", Status::Idle, 5)]);
     press(&mut model, "↓\n");
     explained(&mut model, explain("ann"));
     assert!(shown(&model).contains("idle in 50s"));
@@ -190,7 +190,7 @@ fn a_long_error_never_truncates_the_suggestion() {
 
 #[test]
 fn a_store_problem_precedes_the_other_figures() {
-    let mut model = live((80, 24), vec![]);
+    let mut model = live(80, 24, vec![]);
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("the disk is full, ".repeat(9));
@@ -251,7 +251,7 @@ fn the_end_of_a_long_search_is_visible() {
 #[test]
 fn a_change_of_a_user_with_a_long_id_is_visible() {
     for (width, height) in [(80, 24), (120, 40)] {
-        let mut model = live((width, height), vec![]);
+        let mut model = live(width, height, vec![]);
         let uuid = record("c725beab-7c1b-4a53-9d6e-1f0e8a4b7d11", Status::DoNotDisturb, 9);
         let users = vec![presence::wire::record::Update::Record(uuid)];
         send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
@@ -267,7 +267,7 @@ fn a_change_of_a_user_with_a_long_id_is_visible() {
 
 #[test]
 fn a_change_by_custom_status_has_its_reason() {
-    let mut model = live((120, 40), vec![record("alice", Status::Online, 5)]);
+    let mut model = live(120, 40, vec![record("alice", Status::Online, 5)]);
     let mut changed = record("alice", Status::Idle, 6);
     (changed.reason, changed.since) = (Some(Reason::Custom), Some(WALL));
     changed.custom_status = Some(CustomStatus::Idle);
@@ -293,7 +293,7 @@ fn overlays_are_drawn() {
     press(&mut model, "↓F");
     check("forget-40x10", &shown(&model));
     let long = format!("{}-begins-and-ends-{}", "a".repeat(50), "z".repeat(50));
-    let mut model = live((80, 24), vec![record(&long, Status::Online, 5)]);
+    let mut model = live(80, 24, vec![record(&long, Status::Online, 5)]);
     press(&mut model, "↓K");
     check("kick-long-80x24", &shown(&model));
 }
@@ -350,7 +350,7 @@ fn a_frame_without_colour_has_the_same_text() {
 fn a_store_problem_and_a_degraded_record_are_drawn() {
     let mut ann = record("ann", Status::Online, 5);
     ann.degraded = true;
-    let mut model = live((120, 40), vec![ann]);
+    let mut model = live(120, 40, vec![ann]);
     let mut stats = stats();
     stats.store.writable = false;
     stats.store.error = Some("presence.db: the disk is full".to_owned());
@@ -377,7 +377,7 @@ fn the_help_scrolls_through_all_of_its_lines() {
 
 #[test]
 fn a_help_scrolled_to_its_end_fills_a_larger_screen() {
-    let mut model = live((80, 24), vec![]);
+    let mut model = live(80, 24, vec![]);
     press(&mut model, "?");
     for _ in 0..20 {
         send(&mut model, Message::Key(Key::plain(Code::PageDown)));
@@ -389,7 +389,7 @@ fn a_help_scrolled_to_its_end_fills_a_larger_screen() {
 
 #[test]
 fn a_panel_without_room_shows_no_position() {
-    let mut model = live((60, 4), vec![record("ann", Status::Online, 5)]);
+    let mut model = live(60, 4, vec![record("ann", Status::Online, 5)]);
     press(&mut model, "↓\n\n");
     explained(&mut model, explain("ann"));
     press(&mut model, "z");

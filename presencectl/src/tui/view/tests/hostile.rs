@@ -44,7 +44,7 @@ fn update_of(text: &str, revision: u64) -> Option<Update> {
 /// Hostile text wherever text from a server is shown.
 fn model(width: u16, height: u16) -> Model {
     let texts = hostile();
-    let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
+    let mut model = live(width, height, vec![record("ann", Status::Online, 1)]);
     for (revision, text) in (2..).zip(&texts) {
         let users: Vec<Update> = update_of(text, revision).into_iter().collect();
         send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
@@ -125,7 +125,7 @@ fn different_users_never_look_alike() {
     for keys in ["/nn", "K"] {
         let mut frames: Vec<String> = Vec::new();
         for name in names {
-            let mut model = live((80, 24), vec![record(name, Status::Online, 1)]);
+            let mut model = live(80, 24, vec![record(name, Status::Online, 1)]);
             send(&mut model, Message::Key(Key::plain(Code::Down)));
             for c in keys.chars() {
                 send(&mut model, Message::Key(Key::char(c)));
@@ -170,7 +170,7 @@ fn extreme_numbers_of_a_daemon_are_drawn() {
     ] {
         for (width, height) in [(120, 40), (80, 24), (40, 10), (1, 1)] {
             for rate in [f64::NAN, f64::INFINITY, -1e300, 1e300] {
-                let mut model = live((width, height), vec![record("ann", Status::Online, 1)]);
+                let mut model = live(width, height, vec![record("ann", Status::Online, 1)]);
                 let mut stats = stats();
                 stats.uptime_seconds = u64::MAX;
                 stats.users.online = u64::MAX;

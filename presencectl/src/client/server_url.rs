@@ -6,9 +6,9 @@ use crate::failure::Failure;
 use crate::output::escape::quote;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Server(Url);
+pub(crate) struct ServerUrl(Url);
 
-impl Server {
+impl ServerUrl {
     /// Parses a URL; `HOST:PORT` stands for `http://HOST:PORT`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let text = text.trim();
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn user_ids_in_paths_are_percent_encoded() {
-        let server = Server::parse("http://127.0.0.1:7420").unwrap();
+        let server = ServerUrl::parse("http://127.0.0.1:7420").unwrap();
         for (id, path) in [
             ("alice", "/api/presence/alice/explain"),
             ("a/b", "/api/presence/a%2Fb/explain"),
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_path_prefix_of_a_proxy_is_kept() {
-        let server = Server::parse("http://host/presence/").unwrap();
+        let server = ServerUrl::parse("http://host/presence/").unwrap();
         assert_eq!(server.path(&["healthz"]).as_str(), "http://host/presence/healthz");
         assert_eq!(server.web_socket().as_str(), "ws://host/presence/ws");
     }
@@ -127,7 +127,7 @@ mod tests {
             ("http://", "invalid server URL"),
             ("http://host/?a", "query"),
         ] {
-            let report = Server::parse(text).unwrap_err().report();
+            let report = ServerUrl::parse(text).unwrap_err().report();
             assert!(report.contains(word), "{text}: {report}");
             assert!(!report.contains("hidden"), "{report}");
         }
@@ -136,18 +136,22 @@ mod tests {
     #[test]
     fn the_scheme_is_optional_and_unspecified_addresses_are_local() {
         assert_eq!(
-            Server::parse("localhost:7420").unwrap().host_and_port(),
+            ServerUrl::parse("localhost:7420").unwrap().host_and_port(),
             ("localhost".into(), 7420)
         );
         assert_eq!(
-            Server::parse("http://0.0.0.0:7420").unwrap().host_and_port(),
+            ServerUrl::parse("http://0.0.0.0:7420").unwrap().host_and_port(),
             ("127.0.0.1".into(), 7420)
         );
         assert_eq!(
-            Server::parse("http://[::1]:7420").unwrap().host_and_port(),
+            ServerUrl::parse("http://[::1]:7420").unwrap().host_and_port(),
             ("::1".into(), 7420)
         );
-        let same = |a, b| Server::parse(a).unwrap().is_same_local(&Server::parse(b).unwrap());
+        let same = |a, b| {
+            ServerUrl::parse(a)
+                .unwrap()
+                .is_same_local(&ServerUrl::parse(b).unwrap())
+        };
         assert!(same("localhost:7420", "127.0.0.1:7420"));
         assert!(!same("127.0.0.1:7421", "127.0.0.1:7420"));
         assert!(!same("10.0.0.1:7420", "127.0.0.1:7420"));

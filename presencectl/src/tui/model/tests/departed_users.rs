@@ -109,42 +109,6 @@ fn a_long_pause_keeps_departed_users_within_the_limit() {
 }
 
 #[test]
-fn only_changes_of_the_stream_are_counted() {
-    let (mut known_users, mut table) = (started(vec![update("ann", Status::Online, 1)]), Table::default());
-    table.apply_pending(&mut known_users, 10);
-    table.set_paused(true);
-    let mut fresh = record("ann", Status::Online, 1);
-    fresh.last_seen = Some(NOW);
-    known_users.refresh(vec![fresh]);
-    // As after a restart of the daemon: unchanged, with another revision.
-    known_users.apply(vec![update("ann", Status::Online, 2)], NOW);
-    assert_eq!(known_users.unapplied_changes(), 0, "no user changed");
-    known_users.apply(vec![update("ann", Status::Idle, 2)], NOW);
-    known_users.apply(
-        vec![update("ann", Status::Online, 3), update("bob", Status::Online, 3)],
-        NOW,
-    );
-    assert_eq!(known_users.unapplied_changes(), 2);
-    table.set_paused(false);
-    table.apply_pending(&mut known_users, 10);
-    assert_eq!(known_users.unapplied_changes(), 0);
-}
-
-#[test]
-fn a_row_listed_only_because_of_the_selection_is_not_counted() {
-    let users = ["ann", "bob"].map(|name| update(name, Status::Online, 1)).to_vec();
-    let (mut known_users, mut table) = (started(users), Table::default());
-    table.apply_pending(&mut known_users, 10);
-    table.select(&known_users, 0, 10);
-    known_users.apply(vec![update("ann", Status::Offline, 2)], NOW);
-    table.apply_pending(&mut known_users, 10);
-    assert_eq!((table.len(), table.matching(&known_users)), (2, 1));
-    table.set_filter(&known_users, Filter::Only(Status::Offline));
-    table.apply_pending(&mut known_users, 10);
-    assert_eq!((table.len(), table.matching(&known_users)), (1, 1));
-}
-
-#[test]
 fn a_missed_visit_and_a_custom_status_while_offline_differ() {
     let (mut known_users, mut table) = (started(vec![]), offline());
     let mut flash = record("flash", Status::Offline, 5);
@@ -162,25 +126,4 @@ fn a_missed_visit_and_a_custom_status_while_offline_differ() {
     }
     table.apply_pending(&mut known_users, 10);
     assert_eq!(names(&known_users, table.listed()), ["flash"]);
-}
-
-#[test]
-fn after_a_removal_the_next_row_is_selected_despite_new_rows() {
-    let users = ["m-1", "m-2", "m-3"]
-        .map(|name| update(name, Status::Online, 1))
-        .to_vec();
-    let (mut known_users, mut table) = (started(users), Table::default());
-    table.apply_pending(&mut known_users, 10);
-    table.select(&known_users, 1, 10);
-    let early = (0..5).map(|number| update(&format!("a-{number}"), Status::Online, 2));
-    known_users.apply(early.chain([removed("m-2", 2)]).collect(), NOW);
-    table.apply_pending(&mut known_users, 10);
-    assert_eq!(table.selected(), Some(&user("m-3")));
-    known_users.apply(vec![update("a-9", Status::Online, 3), removed("m-3", 3)], NOW);
-    table.apply_pending(&mut known_users, 10);
-    assert_eq!(
-        table.selected(),
-        Some(&user("m-1")),
-        "the last row replaces the removed last row"
-    );
 }

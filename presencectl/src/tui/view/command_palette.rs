@@ -3,14 +3,14 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::super::geometry::Area;
+use super::super::geometry::{Area, Position};
 use super::super::layout;
 use super::super::model::Model;
-use super::super::model::overlay::Palette;
+use super::super::model::overlay::CommandPalette;
 use super::painter::{Painter, end, span};
 use crate::output::escape::escape;
 
-pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut Painter) {
+pub(super) fn draw(model: &Model, palette: &CommandPalette, area: Area, painter: &mut Painter) {
     let theme = painter.theme;
     painter.panel(area, &Line::from(span(" Commands ", theme.title(true))), true);
     let inside = area.inside();
@@ -23,7 +23,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
         span(end(&escape(palette.input.text()), room), Style::new()),
         span("▏", theme.key()),
     ]);
-    painter.line((inside.x, inside.y), inside.width, &typed);
+    painter.line(inside.top_left(), inside.width, &typed);
     let entries = layout::overlay_entries(model);
     let found = palette.matches();
     let top = layout::palette_top(palette.highlighted, usize::from(entries.height));
@@ -37,7 +37,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
         let keys = keys.join(" ");
         let sign = if index == palette.highlighted { "▶" } else { " " };
         painter.text(
-            (entries.x, y),
+            Position::new(entries.x, y),
             entries.width,
             &format!("{sign} {}", binding.help),
             Style::new(),
@@ -46,7 +46,8 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
         let name = binding.help.len() + 3;
         let left = usize::from(entries.width).saturating_sub(name);
         let left = u16::try_from(left).unwrap_or(0);
-        painter.text_right((entries.x + entries.width - left, y), left, &keys, theme.key());
+        let at = Position::new(entries.x + entries.width - left, y);
+        painter.text_right(at, left, &keys, theme.key());
         if index == palette.highlighted {
             painter.restyle(
                 Area {
@@ -60,7 +61,7 @@ pub(super) fn draw(model: &Model, palette: &Palette, area: Area, painter: &mut P
     }
     if found.is_empty() {
         painter.text(
-            (entries.x + 2, entries.y),
+            Position::new(entries.x + 2, entries.y),
             entries.width.saturating_sub(2),
             "no matching command",
             theme.faint(),

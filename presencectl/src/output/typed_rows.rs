@@ -66,12 +66,12 @@ pub(crate) enum Moments {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Dataset {
+pub(crate) struct TypedRows {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
-impl Dataset {
+impl TypedRows {
     pub(crate) fn new(columns: &[Column]) -> Self {
         Self {
             columns: columns.to_vec(),
@@ -97,7 +97,7 @@ impl Dataset {
         let heading = |&index: &usize| (self.columns[index].heading, self.columns[index].fit);
         let row = |row: &Vec<Cell>| {
             used.iter()
-                .map(|&index| show(&row[index], now, (colour, moments)))
+                .map(|&index| show(&row[index], now, colour, moments))
                 .collect()
         };
         TextTable::new(used.iter().map(heading).collect(), self.rows.iter().map(row).collect())
@@ -129,7 +129,7 @@ fn csv_field(cell: &Cell) -> String {
     }
 }
 
-fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCell {
+fn show(cell: &Cell, now: Wall, colour: Colour, moments: Moments) -> TextCell {
     let left = |text: String, style: Style| TextCell {
         text,
         style,
@@ -162,26 +162,26 @@ fn show(cell: &Cell, now: Wall, (colour, moments): (Colour, Moments)) -> TextCel
 mod tests {
     use super::*;
 
-    fn dataset() -> Dataset {
-        let mut dataset = Dataset::new(&[
+    fn rows() -> TypedRows {
+        let mut rows = TypedRows::new(&[
             Column::needed("USER", "userId"),
             Column::needed("STATUS", "status"),
             Column::needed("SINCE", "since"),
         ]);
         let at = Wall::from_millis(1_000_000_000_000);
-        dataset.push(vec![
+        rows.push(vec![
             Cell::Hostile("=a\u{1b}".into()),
             Cell::Status(Status::Idle),
             Cell::Moment(Some(at)),
         ]);
-        dataset
+        rows
     }
 
     #[test]
     fn csv_carries_exact_times_and_escaped_text() {
         let mut out = Vec::new();
-        dataset().write_csv_header(&mut out).unwrap();
-        dataset().write_csv_rows(&mut out).unwrap();
+        rows().write_csv_header(&mut out).unwrap();
+        rows().write_csv_rows(&mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "userId,status,since\n'=a\\u{1b},IDLE,2001-09-09T01:46:40.000Z\n"
@@ -193,10 +193,7 @@ mod tests {
         let now = Wall::from_millis(1_000_000_060_000);
         let shown = |colour| {
             let mut out = Vec::new();
-            dataset()
-                .table(now, colour, Moments::Full)
-                .write(&mut out, None)
-                .unwrap();
+            rows().table(now, colour, Moments::Full).write(&mut out, None).unwrap();
             String::from_utf8(out).unwrap()
         };
         let plain = shown(Colour::Plain);
