@@ -130,7 +130,7 @@ const DASHBOARD: Walls = Walls {
     within: &["tui"],
     rows: &[
         ("geometry", &[]),
-        ("key", &[]),
+        ("key", &["geometry"]),
         ("theme", &[]),
         ("effect", &["model"]),
         ("message", &["geometry", "key"]),

@@ -11,13 +11,13 @@ use super::row_slots::{RowSlots, Slot};
 pub(crate) const DEPARTED_MAX: usize = 5_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Departure {
+struct NumberedDeparture {
     slot: Slot,
     /// A user who came back has another number, so this departure no longer counts.
     number: u32,
 }
 
-impl Departure {
+impl NumberedDeparture {
     /// The row of the user, unless the user came back since.
     fn row(self, rows: &RowSlots) -> Option<&Row> {
         rows.get(self.slot).filter(|row| row.departure == self.number)
@@ -27,7 +27,7 @@ impl Departure {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Departures {
     /// The earliest first.
-    queue: VecDeque<Departure>,
+    queue: VecDeque<NumberedDeparture>,
     /// How many users in `queue` are still OFFLINE.
     count: usize,
     /// The last departure number.
@@ -39,7 +39,7 @@ impl Departures {
         self.last = self.last.wrapping_add(1).max(1);
         row.departure = self.last;
         let number = self.last;
-        self.queue.push_back(Departure { slot, number });
+        self.queue.push_back(NumberedDeparture { slot, number });
         self.count += 1;
     }
 

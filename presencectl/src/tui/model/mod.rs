@@ -74,7 +74,6 @@ impl ConnectionState {
 /// The daemon, from its welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Daemon {
-    /// The URL.
     pub(crate) server: String,
     pub(crate) node: String,
     pub(crate) version: String,
