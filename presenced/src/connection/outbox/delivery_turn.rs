@@ -41,7 +41,7 @@ pub(crate) enum Rest {
 /// The dirty users, each with the number of its last change.
 pub(crate) type DirtyUsers = HashMap<UserPin, u64>;
 
-/// One turn of the delivery: what was taken out of the outbox. It ends with [`Outbox::finish_turn`].
+/// One turn of the delivery: what was taken out of the outbox. It ends with `Outbox::finish_turn`.
 #[derive(Debug)]
 pub(crate) struct DeliveryTurn {
     /// The snapshot that is first in line.
