@@ -51,7 +51,7 @@ pub(super) fn open_writable(path: &Path, busy_timeout: Duration) -> rusqlite::Re
 /// Opens the one that writes.
 pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = open_writable(path, busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    keep_statements(&connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |row| row.get::<_, i64>(0))?;
@@ -63,9 +63,17 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    keep_statements(&connection)?;
     leave_log(&connection);
     Ok(connection)
+}
+
+/// Keeps statements prepared. Without the planner's stability guarantee, SQLite prepares those that select and order by key
+/// again for each value bound to them, which takes longer than running them.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Opens a database that no process has open and that has no log, without a trace: it takes no locks and makes no files.

@@ -40,6 +40,12 @@ macro_rules! next_version {
     };
 }
 
+pub(super) const SELECT_REPORTS: &str = concat!(
+    "SELECT ",
+    report_columns!(),
+    " FROM report WHERE user_id = ?1 ORDER BY source"
+);
+
 impl DurableWrite {
     /// Does it, within the transaction and the savepoint that are open.
     pub(super) fn apply(self, connection: &Connection, tombstones: &Tombstones) -> Result<DurableRow, WriteFailure> {
@@ -176,11 +182,7 @@ fn delete_reports(connection: &Connection, user: &UserId) -> rusqlite::Result<()
 }
 
 fn load_reports(connection: &Connection, user: &UserId, part: &mut DurableRow) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        report_columns!(),
-        " FROM report WHERE user_id = ?1 ORDER BY source"
-    ))?;
+    let mut statement = connection.prepare_cached(SELECT_REPORTS)?;
     let mut rows = statement.query([user.as_str()])?;
     while let Some(row) = rows.next()? {
         part.reports.extend(decode::report(row, 0)?);

@@ -29,6 +29,8 @@ macro_rules! select {
     };
 }
 
+pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
+
 /// A request that waits: the rows of these users, in their order, none for those that are not stored.
 #[derive(Debug)]
 pub(super) struct ReadJob {
@@ -57,7 +59,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Heal
 
 /// One statement, so that profile and reports are of one moment.
 fn load(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Row>> {
-    let mut statement = connection.prepare_cached(select!("WHERE profile.user_id = ?1 ORDER BY source"))?;
+    let mut statement = connection.prepare_cached(SELECT_USER)?;
     let mut rows = statement.query([user.as_str()])?;
     let mut found: Option<Row> = None;
     while let Some(row) = rows.next()? {

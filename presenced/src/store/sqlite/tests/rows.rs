@@ -1,5 +1,9 @@
-//! Rows that no code of ours wrote.
+//! Rows that no code of ours wrote, and the statements that read rows.
 
+use rusqlite::StatementStatus;
+
+use super::super::connection::{open_reader, open_writer};
+use super::super::{durable_part, read};
 use super::*;
 
 #[tokio::test]
@@ -28,4 +32,24 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .map(|(user, row)| (user.as_str(), row.durable.reports.len()))
         .collect();
     assert_eq!(names, [("alice", 0), ("bob", 1)]);
+}
+
+#[test]
+fn statements_that_select_a_user_are_prepared_once() {
+    let dir = DatabaseDir::new();
+    dir.open().close();
+    let writer = open_writer(&dir.path(), Duration::from_secs(1)).unwrap();
+    let reader = open_reader(&dir.path(), Duration::from_secs(1)).unwrap();
+    for (connection, sql) in [
+        (&writer, durable_part::SELECT_REPORTS),
+        (&writer, read::SELECT_USER),
+        (&reader, read::SELECT_USER),
+    ] {
+        for name in ["alice", "bob", "carol"] {
+            let mut statement = connection.prepare_cached(sql).unwrap();
+            assert!(!statement.exists([name]).unwrap());
+        }
+        let statement = connection.prepare_cached(sql).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+    }
 }
