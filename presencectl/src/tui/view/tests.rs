@@ -196,7 +196,7 @@ fn explain(name: &str) -> Explain {
         },
         next: vec![ExplainNext {
             at: at(210).wall,
-            why: "OFFLINE: the last session or grace ends".to_owned(),
+            why: "OFFLINE: the last session or grace period ends".to_owned(),
         }],
     }
 }
