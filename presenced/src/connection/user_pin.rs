@@ -156,5 +156,6 @@ mod tests {
         drop(second);
         assert!(!count.is_pinned());
         assert_eq!(released.take(), vec![UserRef::new(1, 2)]);
+        assert!(released.take().is_empty(), "taken once");
     }
 }

@@ -17,6 +17,15 @@ impl Entries {
         let pin = || PinCount::new(user, Arc::clone(&self.released)).pin();
         outbox.mark_dirty(pin, user, number)
     }
+
+    /// A snapshot of one user.
+    fn snapshot_of(&self, slot: usize) -> Snapshot {
+        let pin = PinCount::new(UserRef::new(0, slot), Arc::clone(&self.released)).pin();
+        Snapshot {
+            rest: Rest::Named(vec![pin]),
+            ..snapshot()
+        }
+    }
 }
 
 fn at(millis: u64) -> Mono {
@@ -70,6 +79,20 @@ fn a_cursor_does_not_move_while_another_watch_is_being_prepared() {
 }
 
 #[test]
+fn a_cursor_does_not_move_while_another_snapshot_is_in_line() {
+    let mut outbox = open();
+    for _ in 0..2 {
+        outbox.begin_preparing();
+        outbox.finish_preparing(Some(snapshot()));
+    }
+    for has_more in [true, false] {
+        let turn = outbox.begin_turn().expect("a turn");
+        assert_eq!(turn.has_more_snapshots, has_more);
+        finish(&mut outbox, &turn);
+    }
+}
+
+#[test]
 fn nothing_is_delivered_before_the_greeting_or_after_the_end() {
     let (entries, mut outbox) = (Entries::default(), Outbox::default());
     assert_eq!(entries.mark(&mut outbox, 1, 1), Marked::Later);
@@ -108,7 +131,8 @@ fn a_change_that_a_turn_told_already_is_not_told_again() {
         assert_eq!(turn.dirty.get(&user), Some(&3));
         // The record is read while another change is published.
         entries.mark(&mut outbox, 1, marked);
-        outbox.finish_turn(DeliveryResult::default(), &[(user, told_to)]);
+        let conflated = outbox.finish_turn(DeliveryResult::default(), &[(user, told_to)]);
+        assert_eq!(conflated, 1 - left as u64, "told to {told_to}, marked {marked}");
         assert_eq!(outbox.dirty.len(), left, "told to {told_to}, marked {marked}");
         outbox.written(b"", 0, || at(0));
         outbox.dirty.clear();
@@ -130,6 +154,81 @@ fn a_user_left_by_a_turn_keeps_the_later_change_number() {
     outbox.finish_turn(result, &[]);
     assert_eq!(outbox.dirty.get(&UserRef::new(0, 1)), Some(&7));
     assert_eq!(outbox.complete_to, 2);
+}
+
+#[test]
+fn a_second_mark_during_a_turn_raises_the_change_number() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    entries.mark(&mut outbox, 1, 3);
+    outbox.begin_turn().expect("a turn");
+    entries.mark(&mut outbox, 1, 4);
+    assert_eq!(entries.mark(&mut outbox, 1, 6), Marked::Conflated);
+    outbox.finish_turn(DeliveryResult::default(), &[(UserRef::new(0, 1), 5)]);
+    assert_eq!(outbox.dirty.get(&UserRef::new(0, 1)), Some(&6));
+}
+
+#[test]
+fn users_that_did_not_fit_stay_dirty() {
+    for meanwhile in [None, Some(3)] {
+        let (entries, mut outbox) = (Entries::default(), open());
+        entries.mark(&mut outbox, 1, 1);
+        entries.mark(&mut outbox, 2, 2);
+        let turn = outbox.begin_turn().expect("a turn");
+        meanwhile.map(|slot| entries.mark(&mut outbox, slot, 9));
+        let result = DeliveryResult {
+            left: turn.dirty,
+            ..DeliveryResult::default()
+        };
+        outbox.finish_turn(result, &[]);
+        let number = |slot| outbox.dirty.get(&UserRef::new(0, slot)).copied();
+        assert_eq!((number(1), number(2)), (Some(1), Some(2)), "{meanwhile:?}");
+        assert_eq!(number(3), meanwhile.map(|_| 9));
+    }
+}
+
+#[test]
+fn a_session_that_ends_releases_everything_undelivered() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    outbox.begin_preparing();
+    outbox.finish_preparing(Some(entries.snapshot_of(1)));
+    outbox.end();
+    assert_eq!(entries.released.take(), vec![UserRef::new(0, 1)], "a snapshot in line");
+    let mut outbox = open();
+    outbox.begin_preparing();
+    outbox.end();
+    outbox.finish_preparing(Some(entries.snapshot_of(2)));
+    assert_eq!(entries.released.take(), vec![UserRef::new(0, 2)], "a late snapshot");
+    let mut outbox = open();
+    entries.mark(&mut outbox, 3, 1);
+    let turn = outbox.begin_turn().expect("a turn");
+    outbox.end();
+    let result = DeliveryResult {
+        left: turn.dirty,
+        snapshot: Some(entries.snapshot_of(4)),
+        complete_to: 1,
+    };
+    outbox.finish_turn(result, &[]);
+    let mut released = entries.released.take();
+    released.sort_unstable();
+    let expected = vec![UserRef::new(0, 3), UserRef::new(0, 4)];
+    assert_eq!(released, expected, "what a turn did not send");
+}
+
+#[test]
+fn a_large_map_of_dirty_users_is_dropped_once_delivered() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    for slot in 0..1000 {
+        entries.mark(&mut outbox, slot, 1);
+    }
+    let mut turn = outbox.begin_turn().expect("a turn");
+    turn.dirty.clear();
+    let result = DeliveryResult {
+        left: turn.dirty,
+        ..DeliveryResult::default()
+    };
+    outbox.finish_turn(result, &[]);
+    assert!(matches!(outbox.written(b"", 0, || at(0)), AfterWrite::Done(_)));
+    assert!(outbox.dirty.capacity() < 100, "{}", outbox.dirty.capacity());
 }
 
 #[test]
@@ -166,6 +265,39 @@ fn unsent_bytes_go_first_and_keep_their_blocked_since() {
 }
 
 #[test]
+fn a_write_under_way_is_not_flushed_and_stays_blocked() {
+    let mut outbox = open();
+    assert_eq!(outbox.accept(b"abcd"), Accepted::WriteNow);
+    assert_eq!((outbox.is_flushed(), outbox.blocked_since()), (false, None));
+    assert_eq!(outbox.written(b"abcd", 1, || at(10)), AfterWrite::Blocked);
+    let rest = outbox.resume_writing().expect("something unsent");
+    assert_eq!((outbox.is_flushed(), outbox.blocked_since()), (false, Some(at(10))));
+    assert!(matches!(outbox.written(&rest, 3, || at(20)), AfterWrite::Done(_)));
+}
+
+#[test]
+fn a_broken_socket_is_sent_nothing_and_its_session_ends_once() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    for _ in 0..=SNAPSHOTS_WAITING_MAX {
+        outbox.begin_preparing();
+        outbox.finish_preparing(Some(snapshot()));
+    }
+    let turn = outbox.begin_turn().expect("a turn");
+    assert_eq!(outbox.accept(b"pong"), Accepted::Waits);
+    assert!(outbox.pause_reading());
+    outbox.finish_turn(DeliveryResult::default(), &[]);
+    assert!(turn.has_more_snapshots);
+    assert_eq!(outbox.break_off(), AfterWrite::Broken);
+    assert!(!outbox.pause_reading(), "its end is found by reading");
+    assert_eq!((outbox.is_flushed(), outbox.blocked_since()), (true, None));
+    assert_eq!(outbox.accept(b"late"), Accepted::Dropped);
+    assert_eq!(entries.mark(&mut outbox, 1, 1), Marked::Gone);
+    assert!(outbox.begin_turn().is_none());
+    assert!(outbox.end() && !outbox.end());
+    assert_eq!(outbox.accept(b"goodbye"), Accepted::Dropped);
+}
+
+#[test]
 fn after_the_close_frame_nothing_is_taken() {
     let mut outbox = open();
     assert_eq!(outbox.accept(b"goodbye"), Accepted::WriteNow);
@@ -199,6 +331,9 @@ fn a_paused_reader_is_resumed_once_when_the_backlog_is_gone() {
     let rest = outbox.resume_writing().expect("something unsent");
     let after = outbox.written(&rest, rest.len(), || at(0));
     assert!(matches!(after, AfterWrite::Done(Wakeups { reader: true, .. })));
+    assert_eq!(outbox.accept(b"pong"), Accepted::WriteNow);
+    let after = outbox.written(b"pong", 4, || at(0));
+    assert_eq!(after, AfterWrite::Done(Wakeups::default()), "it runs already");
     assert!(!outbox.pause_reading() && !outbox.resume_reading());
 }
 
