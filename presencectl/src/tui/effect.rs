@@ -43,7 +43,7 @@ pub(crate) enum Effect {
 pub(crate) enum ExportData {
     /// The table, filtered and sorted.
     Users(Vec<Record>),
-    /// The stream, oldest first.
+    /// The change log, oldest first.
     Changes(Vec<Change>),
 }
 

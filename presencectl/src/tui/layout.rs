@@ -14,7 +14,7 @@ use super::model::user_column::UserColumn;
 
 use super::model::{Model, Panel, TimeDisplay};
 
-/// From this width on, the stream and the detail are beside the table.
+/// From this width on, the change log and the detail are beside the table.
 const WIDE_COLUMNS: u16 = 110;
 /// From this height on, the overview has bars and sparklines: a line per status, one for the rates, and a border.
 const TALL_ROWS: u16 = 20;
@@ -22,7 +22,7 @@ const TALL_ROWS: u16 = 20;
 const OVERVIEW_ROWS_MIN: u16 = 9;
 /// Rows of the tall overview, with its border.
 const OVERVIEW_ROWS: u16 = 6;
-/// From this height on, the stream is below the table.
+/// From this height on, the change log is below the table.
 const STREAM_BODY_MIN: u16 = 13;
 /// The user column keeps at least this width when another column is added.
 const USER_COLUMNS_MIN: u16 = 16;
@@ -36,7 +36,7 @@ pub(crate) struct Layout {
     /// With its border.
     pub(crate) users: Area,
     /// With its border.
-    pub(crate) stream: Area,
+    pub(crate) change_log: Area,
     /// With its border.
     pub(crate) detail: Area,
     pub(crate) footer: Area,
@@ -81,7 +81,7 @@ impl Layout {
             Some(_) => part(right.height, 3, 5),
             None => 0,
         };
-        (self.detail, self.stream) = right.split_top(detail_rows);
+        (self.detail, self.change_log) = right.split_top(detail_rows);
     }
 
     fn below(&mut self, panels: Area, model: &Model) {
@@ -93,13 +93,13 @@ impl Layout {
                 (height, _) => height,
             };
             (self.users, self.detail) = panels.split_top(users_rows);
-            if model.panel == Panel::Stream {
-                (self.stream, self.users) = (self.users, Area::default());
+            if model.panel == Panel::ChangeLog {
+                (self.change_log, self.users) = (self.users, Area::default());
             }
         } else if panels.height >= STREAM_BODY_MIN {
-            (self.users, self.stream) = panels.split_bottom((panels.height / 3).clamp(5, 14));
-        } else if model.panel == Panel::Stream {
-            self.stream = panels;
+            (self.users, self.change_log) = panels.split_bottom((panels.height / 3).clamp(5, 14));
+        } else if model.panel == Panel::ChangeLog {
+            self.change_log = panels;
         } else {
             self.users = panels;
         }
@@ -108,7 +108,7 @@ impl Layout {
     fn panel_mut(&mut self, panel: Panel) -> &mut Area {
         match panel {
             Panel::Users => &mut self.users,
-            Panel::Stream => &mut self.stream,
+            Panel::ChangeLog => &mut self.change_log,
             Panel::Detail => &mut self.detail,
         }
     }
@@ -116,7 +116,7 @@ impl Layout {
     pub(crate) const fn panel(&self, panel: Panel) -> Area {
         match panel {
             Panel::Users => self.users,
-            Panel::Stream => self.stream,
+            Panel::ChangeLog => self.change_log,
             Panel::Detail => self.detail,
         }
     }
@@ -134,7 +134,7 @@ impl Layout {
     pub(crate) fn rows_of(&self, panel: Panel) -> usize {
         usize::from(match panel {
             Panel::Users => self.users_rows().height,
-            Panel::Stream | Panel::Detail => self.panel(panel).inside().height,
+            Panel::ChangeLog | Panel::Detail => self.panel(panel).inside().height,
         })
     }
 
@@ -257,7 +257,7 @@ mod tests {
     fn panels_stay_on_the_screen_and_never_overlap_at_any_size() {
         for width in 0..130 {
             for height in 0..60 {
-                for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+                for panel in [Panel::Users, Panel::ChangeLog, Panel::Detail] {
                     for is_zoomed in [false, true] {
                         let mut model = model(width, height);
                         (model.panel, model.is_zoomed) = (panel, is_zoomed);
@@ -269,7 +269,7 @@ mod tests {
                             layout.header,
                             layout.overview,
                             layout.users,
-                            layout.stream,
+                            layout.change_log,
                             layout.detail,
                             layout.footer,
                         ];

@@ -18,8 +18,8 @@ pub(crate) enum KeyContext {
     Anywhere,
     /// The table of users.
     Users,
-    /// The stream of changes.
-    Stream,
+    /// The panel titled "Stream".
+    ChangeLog,
     /// The explanation of one user.
     Detail,
     /// The search input. Unbound characters are typed.
@@ -37,7 +37,7 @@ impl KeyContext {
         Self::Always,
         Self::Anywhere,
         Self::Users,
-        Self::Stream,
+        Self::ChangeLog,
         Self::Detail,
         Self::Search,
         Self::Palette,
@@ -51,7 +51,7 @@ impl KeyContext {
             Self::Always => "Everywhere",
             Self::Anywhere => "In all panels",
             Self::Users => "Users",
-            Self::Stream => "Stream",
+            Self::ChangeLog => "Stream",
             Self::Detail => "Detail",
             Self::Search => "In the search",
             Self::Palette => "In the command palette",
@@ -140,7 +140,7 @@ pub(crate) struct Binding {
 
 /// The action of a key in a context.
 pub(crate) fn action(context: KeyContext, key: Key) -> Option<Action> {
-    let panels = [KeyContext::Users, KeyContext::Stream, KeyContext::Detail].contains(&context);
+    let panels = [KeyContext::Users, KeyContext::ChangeLog, KeyContext::Detail].contains(&context);
     let contexts = [
         Some(KeyContext::Always),
         Some(context),
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_palette_offers_each_action_of_a_panel_once() {
-        for panel in [KeyContext::Users, KeyContext::Stream, KeyContext::Detail] {
+        for panel in [KeyContext::Users, KeyContext::ChangeLog, KeyContext::Detail] {
             let offered = commands(panel);
             let actions: HashSet<_> = offered.iter().map(|binding| binding.action).collect();
             assert_eq!(actions.len(), offered.len());

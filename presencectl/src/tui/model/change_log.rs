@@ -1,4 +1,4 @@
-//! The scrollback of the stream: the last changes, the scroll position, and the number of changes below it.
+//! The change log: the last changes of the stream, the scroll position, and the number of changes below it.
 
 use std::collections::VecDeque;
 

@@ -83,7 +83,7 @@ pub(crate) struct Daemon {
 pub(crate) enum Panel {
     #[default]
     Users,
-    Stream,
+    ChangeLog,
     Detail,
 }
 
@@ -91,7 +91,7 @@ impl Panel {
     pub(crate) const fn key_context(self) -> KeyContext {
         match self {
             Self::Users => KeyContext::Users,
-            Self::Stream => KeyContext::Stream,
+            Self::ChangeLog => KeyContext::ChangeLog,
             Self::Detail => KeyContext::Detail,
         }
     }
@@ -184,7 +184,7 @@ pub(crate) struct Model {
     pub(crate) panel: Panel,
     /// Whether the focused panel fills the screen.
     pub(crate) is_zoomed: bool,
-    /// Set while the table and the stream are paused.
+    /// Set while the table and the change log are paused.
     pub(crate) paused_since: Option<Mono>,
     /// The search input, while it is open.
     pub(crate) search: Option<TextInput>,
@@ -303,7 +303,7 @@ impl Model {
                 (Zoom, "zoom"),
                 (Times, "times"),
             ],
-            KeyContext::Stream => &[
+            KeyContext::ChangeLog => &[
                 (Help, "help"),
                 (Quit, "quit"),
                 (Pause, "pause"),
@@ -338,11 +338,12 @@ impl Model {
             .collect()
     }
 
-    /// The key that returns to current data: reconnect, or follow the stream.
+    /// The key that returns to current data: reconnect, or follow the change log.
     fn return_hint(&self) -> Vec<(keymap::Action, &'static str)> {
         let is_lost = self.connection.stale_since().is_some() && self.overlay.is_none() && self.search.is_none();
-        let is_back =
-            self.key_context() == KeyContext::Stream && !self.change_log.is_following() && self.paused_since.is_none();
+        let is_back = self.key_context() == KeyContext::ChangeLog
+            && !self.change_log.is_following()
+            && self.paused_since.is_none();
         let reconnect = is_lost.then_some((keymap::Action::Reconnect, "retry now"));
         let newest = is_back.then_some((keymap::Action::Last, "newest"));
         reconnect.into_iter().chain(newest).collect()

@@ -45,7 +45,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Forget => open_prompt(model, Prompt::Forget),
         Action::Export => {
             let prompt = match model.panel {
-                Panel::Stream => Prompt::ExportChanges,
+                Panel::ChangeLog => Prompt::ExportChanges,
                 Panel::Users | Panel::Detail => Prompt::ExportUsers,
             };
             model.overlay = Some(Overlay::Menu(Menu::new(prompt)));
@@ -103,7 +103,7 @@ fn back(model: &mut Model) {
 }
 
 fn next_panel(model: &mut Model, steps: usize) {
-    let mut panels = vec![Panel::Users, Panel::Stream];
+    let mut panels = vec![Panel::Users, Panel::ChangeLog];
     if model.detail.is_some() {
         panels.insert(1, Panel::Detail);
     }

@@ -53,7 +53,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     effects
 }
 
-/// Applies pending changes to the table and the stream: before each frame, and before anything that depends on rows.
+/// Applies pending changes to the table and the change log: before each frame, and before anything that depends on rows.
 pub(crate) fn apply_pending(model: &mut Model) {
     let rows = Layout::of(model).rows_of(Panel::Users);
     model.table.apply_pending(&mut model.known_users, rows);

@@ -43,7 +43,7 @@ impl Motion {
 pub(super) fn go(model: &mut Model, by: Motion) {
     match model.panel {
         Panel::Users => select(model, by),
-        Panel::Stream => scroll_stream(model, by),
+        Panel::ChangeLog => scroll_change_log(model, by),
         Panel::Detail => scroll_detail(model, by),
     }
 }
@@ -68,14 +68,14 @@ pub(super) fn follow_selection(model: &mut Model) {
     }
 }
 
-pub(super) fn scroll_stream(model: &mut Model, by: Motion) {
-    let rows = Layout::of(model).rows_of(Panel::Stream);
+pub(super) fn scroll_change_log(model: &mut Model, by: Motion) {
+    let rows = Layout::of(model).rows_of(Panel::ChangeLog);
     match by {
         Motion::First => model.change_log.scroll_to_oldest(rows),
         Motion::Last => model.change_log.follow(),
         by => model.change_log.scroll(by.lines(rows), rows),
     }
-    // While paused, the end of the stream is paused too.
+    // While paused, the end of the change log is paused too.
     if model.paused_since.is_some() && model.change_log.is_following() {
         model.change_log.pause();
     }

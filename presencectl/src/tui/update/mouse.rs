@@ -27,7 +27,7 @@ pub(super) fn on_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     if model.overlay.is_some() {
         return over_panels(model, gesture, at);
     }
-    let panels = [Panel::Users, Panel::Stream, Panel::Detail];
+    let panels = [Panel::Users, Panel::ChangeLog, Panel::Detail];
     let panel = panels.into_iter().find(|panel| layout.panel(*panel).holds(at));
     match (gesture, panel) {
         (Gesture::WheelUp, Some(panel)) => scroll(model, panel, -WHEEL_LINES),
@@ -69,7 +69,7 @@ fn scroll(model: &mut Model, panel: Panel, lines: i64) {
             let rows = Layout::of(model).rows_of(Panel::Users);
             model.table.scroll(lines, rows);
         }
-        Panel::Stream => motion::scroll_stream(model, Motion::Lines(lines)),
+        Panel::ChangeLog => motion::scroll_change_log(model, Motion::Lines(lines)),
         Panel::Detail => motion::scroll_detail(model, Motion::Lines(lines)),
     }
 }
@@ -80,7 +80,7 @@ fn click(model: &mut Model, layout: &Layout, panel: Panel, at: Position) -> Vec<
     actions::focus(model, panel);
     match panel {
         Panel::Users => click_table(model, layout, at),
-        Panel::Stream => click_stream(model, layout.stream.inside(), at),
+        Panel::ChangeLog => click_change_log(model, layout.change_log.inside(), at),
         Panel::Detail => {}
     }
     Vec::new()
@@ -110,7 +110,7 @@ fn click_table(model: &mut Model, layout: &Layout, at: Position) {
 }
 
 /// A click on a change selects its user, if the table lists it.
-fn click_stream(model: &mut Model, rows: Area, at: Position) {
+fn click_change_log(model: &mut Model, rows: Area, at: Position) {
     if !rows.holds(at) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Events of the change stream.
+//! Events of the stream from the daemon: connected, snapshot, changes, lost, ended.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Drawing: a frame from the model, one file per panel. Positions are in `layout`, colours in `theme`; drawing does not
 //! change the state.
 
+mod change_log;
 mod command_palette;
 mod detail;
 mod footer;
@@ -11,7 +12,6 @@ mod menu;
 mod overview;
 mod painter;
 mod sparkline;
-mod stream;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -30,9 +30,9 @@ pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     overview::draw(model, &layout, &mut painter);
     users::draw(model, &layout, &mut painter);
     detail::draw(model, &layout, &mut painter);
-    stream::draw(model, &layout, &mut painter);
+    change_log::draw(model, &layout, &mut painter);
     if model.connection.stale_since().is_some() {
-        for area in [layout.overview, layout.users, layout.detail, layout.stream] {
+        for area in [layout.overview, layout.users, layout.detail, layout.change_log] {
             painter.restyle(area, theme.stale());
         }
     }

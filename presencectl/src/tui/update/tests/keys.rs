@@ -90,7 +90,7 @@ fn model(context: KeyContext, variant: u16) -> Model {
 fn enter_context(model: &mut Model, context: KeyContext, variant: u16) {
     match context {
         KeyContext::Always | KeyContext::Anywhere | KeyContext::Users => model.panel = Panel::Users,
-        KeyContext::Stream => model.panel = Panel::Stream,
+        KeyContext::ChangeLog => model.panel = Panel::ChangeLog,
         KeyContext::Detail => {
             model.panel = Panel::Detail;
             let detail = model.detail.get_or_insert_with(|| Detail::new(user("user-07")));
@@ -170,7 +170,7 @@ fn a_key_that_is_not_in_the_help_has_no_effect() {
 
 #[test]
 fn every_command_of_the_palette_can_be_run() {
-    for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+    for panel in [Panel::Users, Panel::ChangeLog, Panel::Detail] {
         for binding in keymap::commands(panel.key_context()) {
             let is_done = models(panel.key_context()).iter_mut().any(|model| {
                 press(model, Key::char(':'));

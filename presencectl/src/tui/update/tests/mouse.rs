@@ -74,7 +74,12 @@ fn the_wheel_scrolls_the_panel_and_keeps_the_selection() {
             changed("user-01", Status::ALL[revision % 2], revision as u64),
         );
     }
-    mouse(&mut model, Gesture::WheelUp, layout.stream.x + 1, layout.stream.y + 1);
+    mouse(
+        &mut model,
+        Gesture::WheelUp,
+        layout.change_log.x + 1,
+        layout.change_log.y + 1,
+    );
     assert_eq!(model.change_log.unseen(), 3);
     assert_eq!(model.panel, Panel::Users);
 }
@@ -84,13 +89,13 @@ fn a_click_on_a_change_selects_its_user() {
     let mut model = crowd();
     update(&mut model, changed("user-42", Status::Idle, 9));
     apply_pending(&mut model);
-    let stream = Layout::of(&model).stream.inside();
-    click(&mut model, stream, 0);
+    let change_log = Layout::of(&model).change_log.inside();
+    click(&mut model, change_log, 0);
     assert_eq!(
         (model.panel, model.table.selected()),
-        (Panel::Stream, Some(&user("user-42")))
+        (Panel::ChangeLog, Some(&user("user-42")))
     );
-    click(&mut model, stream, 5);
+    click(&mut model, change_log, 5);
     assert_eq!(
         model.table.selected(),
         Some(&user("user-42")),

@@ -90,9 +90,9 @@ fn a_click_selects_the_row_that_was_drawn() {
 #[test]
 fn a_click_on_a_change_refers_to_what_was_drawn() {
     let mut model = crowd();
-    let stream = Layout::of(&model).stream.inside();
+    let change_log = Layout::of(&model).change_log.inside();
     let mut revision = 1;
-    for number in 0..usize::from(stream.height) {
+    for number in 0..usize::from(change_log.height) {
         revision += 1;
         update(
             &mut model,
@@ -103,16 +103,16 @@ fn a_click_on_a_change_refers_to_what_was_drawn() {
     for number in 50..53 {
         update(&mut model, changed(&format!("user-{number:02}"), Status::Idle, 99));
     }
-    click(&mut model, stream.x + 2, stream.y + 2);
+    click(&mut model, change_log.x + 2, change_log.y + 2);
     assert_eq!(model.table.selected(), Some(&user("user-02")));
 }
 
 #[test]
-fn a_filter_shows_the_table_if_only_the_stream_fitted() {
+fn a_filter_shows_the_table_if_only_the_change_log_fitted() {
     let mut model = crowd();
     model.size = Size { width: 60, height: 12 };
     press_code(&mut model, Code::Tab);
-    assert_eq!(model.panel, Panel::Stream);
+    assert_eq!(model.panel, Panel::ChangeLog);
     type_text(&mut model, "1");
     assert_eq!(model.table.filter(), Filter::Only(Status::Online));
     assert!(!Layout::of(&model).users.is_empty());

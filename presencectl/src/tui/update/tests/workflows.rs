@@ -290,9 +290,9 @@ fn panels_filters_columns_and_times_cycle() {
             model.panel
         })
         .collect();
-    assert_eq!(panels, [Panel::Stream, Panel::Users]);
+    assert_eq!(panels, [Panel::ChangeLog, Panel::Users]);
     press_code(&mut model, Code::BackTab);
-    assert_eq!(model.panel, Panel::Stream);
+    assert_eq!(model.panel, Panel::ChangeLog);
     press_code(&mut model, Code::Tab);
     let mut columns: Vec<_> = (0..8)
         .map(|_| {
@@ -333,7 +333,7 @@ fn the_palette_finds_a_command_by_words_and_runs_it() {
 
 #[test]
 fn every_hint_finds_its_command_and_quit_is_never_first() {
-    for panel in [Panel::Users, Panel::Stream, Panel::Detail] {
+    for panel in [Panel::Users, Panel::ChangeLog, Panel::Detail] {
         let mut model = with(&["ann"]);
         (model.panel, model.detail) = (panel, Some(Detail::new(user("ann"))));
         let hints = model.hints();

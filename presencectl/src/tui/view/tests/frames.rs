@@ -304,7 +304,7 @@ fn sorted_filtered_and_zoomed_panels_are_drawn() {
     press(&mut model, "sss2");
     check("idle-by-since-120x40", &shown(&model));
     press(&mut model, "0t\tz");
-    check("stream-zoomed-120x40", &shown(&model));
+    check("change-log-zoomed-120x40", &shown(&model));
 }
 
 #[test]

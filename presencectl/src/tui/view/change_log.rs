@@ -1,4 +1,4 @@
-//! The stream of changes, the newest at the bottom.
+//! The change log, titled "Stream": the newest change at the bottom.
 
 use presence::{CustomStatus, Reason};
 use ratatui::style::Style;
@@ -32,11 +32,11 @@ const USER_COLUMNS_MAX: usize = 36;
 const USER_COLUMNS_TELLING: usize = 12;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
-    let area = layout.stream;
+    let area = layout.change_log;
     if area.is_empty() {
         return;
     }
-    painter.panel(area, &title(model, painter), model.panel == Panel::Stream);
+    painter.panel(area, &title(model, painter), model.panel == Panel::ChangeLog);
     let inside = area.inside();
     let mut is_empty = true;
     for (change, y) in model.change_log.window(usize::from(inside.height)).zip(inside.y..) {
@@ -58,7 +58,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
 
 fn title(model: &Model, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
-    let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::Stream))];
+    let mut pieces = vec![span(" Stream ", theme.title(model.panel == Panel::ChangeLog))];
     if model.known_users.is_started() {
         let total = format::counted(model.change_log.total(), "change");
         pieces.push(span(format!("{total} "), theme.faint()));
