@@ -142,7 +142,7 @@ impl Engine {
             revision: self.cluster.restored(row.revision),
         };
         if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
-            tracing::warn!(user = ?user, "a stored time lies in the future; it is taken as now");
+            tracing::warn!(user = ?user, "a stored time is in the future; it is clamped to now");
         }
         stored
     }

@@ -28,7 +28,7 @@ impl Engine {
         let done = task.await;
         self.users.sweep();
         done.unwrap_or_else(|error| {
-            tracing::error!(%error, "a durable change of a user did not run to its end");
+            tracing::error!(%error, "the task of a durable change panicked");
             Err(EngineError::TaskPanicked)
         })
     }

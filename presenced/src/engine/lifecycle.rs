@@ -58,7 +58,7 @@ impl Engine {
         tracing::info!(
             users = count,
             grace_ms = grace.as_millis(),
-            "took up who was there before"
+            "restored the users of the previous run"
         );
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Running {
         let is_all = written.is_ok() && self.engine.all_written();
         let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
         if let Err(error) = self.engine.save_heartbeat(end).await {
-            tracing::error!(%error, "the end of this run could not be written down; the next one treats it as a crash");
+            tracing::error!(%error, "the final heartbeat could not be written; the next start treats this run as crashed");
         }
     }
 }
