@@ -215,23 +215,6 @@ fn a_session_that_ends_releases_everything_undelivered() {
 }
 
 #[test]
-fn a_large_map_of_dirty_users_is_dropped_once_delivered() {
-    let (entries, mut outbox) = (Entries::default(), open());
-    for slot in 0..1000 {
-        entries.mark(&mut outbox, slot, 1);
-    }
-    let mut turn = outbox.begin_turn().expect("a turn");
-    turn.dirty.clear();
-    let result = DeliveryResult {
-        left: turn.dirty,
-        ..DeliveryResult::default()
-    };
-    outbox.finish_turn(result, &[]);
-    assert!(matches!(outbox.written(b"", 0, || at(0)), AfterWrite::Done(_)));
-    assert!(outbox.dirty.capacity() < 100, "{}", outbox.dirty.capacity());
-}
-
-#[test]
 fn one_turn_at_a_time_and_frames_meanwhile_are_appended() {
     let (entries, mut outbox) = (Entries::default(), open());
     entries.mark(&mut outbox, 1, 1);
