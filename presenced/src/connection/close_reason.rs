@@ -283,4 +283,22 @@ mod tests {
         let used: BTreeSet<_> = table().into_iter().map(|row| labels(row.0)).collect();
         assert_eq!(listed, used);
     }
+
+    #[test]
+    fn each_goodbye_has_a_text_of_its_own() {
+        for (reason, text) in [
+            (CloseReason::TooSlow, "reading too slowly"),
+            (CloseReason::TokenExpired, "token expired"),
+            (CloseReason::Kicked, "sessions ended by an operator"),
+            (CloseReason::Forgotten, "user forgotten by an operator"),
+            (CloseReason::MessageTooLong, "message too long"),
+            (CloseReason::TooManySessions, "session limit of this user reached"),
+            (CloseReason::Internal, "internal error"),
+        ] {
+            assert_eq!(reason.text(), text, "{reason:?}");
+        }
+        let texts: BTreeSet<_> = table().into_iter().map(|row| (row.2, row.6, row.0.text())).collect();
+        let distinct: BTreeSet<_> = texts.iter().map(|row| row.2).collect();
+        assert_eq!(texts.len(), distinct.len(), "{texts:?}");
+    }
 }

@@ -2,6 +2,9 @@
 //! socket if that is free; what the socket does not take is kept, and the connection's task writes it when there is room.
 //! No caller waits, and no task is woken for a delivery.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 

@@ -51,3 +51,39 @@ pub(crate) enum Removal {
     /// The list is empty now.
     RemovedLast,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(slot: usize) -> UserRef {
+        UserRef::new(0, slot)
+    }
+
+    #[test]
+    fn a_user_on_the_list_does_not_count_again() {
+        let list = WatchList::default();
+        assert!(list.add(user(1)), "the first");
+        assert!(!list.add(user(2)));
+        assert_eq!(list.len_with([user(1), user(2), user(3)].into_iter()), 3);
+    }
+
+    #[test]
+    fn removing_tells_the_last_from_others_and_from_none() {
+        let list = WatchList::default();
+        list.add(user(1));
+        list.add(user(2));
+        assert_eq!(list.remove(user(3)), Removal::NotWatched);
+        assert_eq!(list.remove(user(1)), Removal::Removed);
+        assert_eq!(list.remove(user(1)), Removal::NotWatched);
+        assert_eq!(list.remove(user(2)), Removal::RemovedLast);
+    }
+
+    #[test]
+    fn a_list_is_taken_once() {
+        let list = WatchList::default();
+        list.add(user(1));
+        assert_eq!(list.take(), HashSet::from([user(1)]));
+        assert!(list.take().is_empty() && list.add(user(1)));
+    }
+}

@@ -40,3 +40,50 @@ impl UserRateLimits {
         self.windows.lock().contains_key(user)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(60);
+
+    fn user(number: usize) -> UserId {
+        UserId::new(&format!("user-{number}")).expect("a user id")
+    }
+
+    /// One custom status a minute.
+    fn limits() -> UserRateLimits {
+        UserRateLimits::new(Rate {
+            amount: 1,
+            period: EVERY,
+            burst: 1,
+        })
+    }
+
+    #[test]
+    fn a_user_at_its_limit_stays_there_however_many_others_come() {
+        let (limits, now) = (limits(), Mono::from_millis(0));
+        for number in 0..4 * WINDOWS_KEPT {
+            assert_eq!(limits.take_custom_status(&user(number), now), Ok(()));
+        }
+        for number in 0..4 * WINDOWS_KEPT {
+            let limited = limits.take_custom_status(&user(number), now);
+            assert!(matches!(limited, Err(EngineError::RateLimited { .. })), "{number}");
+        }
+    }
+
+    #[test]
+    fn windows_that_are_over_are_dropped() {
+        let limits = limits();
+        let mut now = Mono::from_millis(0);
+        for number in 0..8 * WINDOWS_KEPT {
+            // At any moment only a few windows are in use.
+            now = now.after(EVERY / 16);
+            assert_eq!(limits.take_custom_status(&user(number), now), Ok(()));
+        }
+        let kept = limits.windows.lock().len();
+        assert!(kept <= 2 * WINDOWS_KEPT, "{kept} windows");
+    }
+}

@@ -93,6 +93,37 @@ fn a_cursor_does_not_move_while_another_snapshot_is_in_line() {
 }
 
 #[test]
+fn the_rest_of_a_snapshot_is_sent_before_the_next() {
+    let mut outbox = open();
+    for resumed in [true, false] {
+        let next = Snapshot { resumed, ..snapshot() };
+        outbox.begin_preparing();
+        outbox.finish_preparing(Some(next));
+    }
+    let turn = outbox.begin_turn().expect("a turn");
+    let result = DeliveryResult {
+        snapshot: turn.snapshot,
+        ..DeliveryResult::default()
+    };
+    outbox.finish_turn(result, &[]);
+    outbox.written(b"", 0, || at(0));
+    for resumed in [true, false] {
+        let turn = outbox.begin_turn().expect("a turn");
+        assert_eq!(turn.snapshot.as_ref().map(|next| next.resumed), Some(resumed));
+        finish(&mut outbox, &turn);
+    }
+}
+
+#[test]
+fn a_session_that_ended_before_its_greeting_is_not_opened() {
+    let (entries, mut outbox) = (Entries::default(), Outbox::default());
+    assert!(outbox.end());
+    assert_eq!(outbox.accept_greeting(b"hello"), Accepted::WriteNow);
+    assert!(!outbox.end(), "it ended already");
+    assert_eq!(entries.mark(&mut outbox, 1, 1), Marked::Gone);
+}
+
+#[test]
 fn nothing_is_delivered_before_the_greeting_or_after_the_end() {
     let (entries, mut outbox) = (Entries::default(), Outbox::default());
     assert_eq!(entries.mark(&mut outbox, 1, 1), Marked::Later);
@@ -215,23 +246,6 @@ fn a_session_that_ends_releases_everything_undelivered() {
 }
 
 #[test]
-fn a_large_map_of_dirty_users_is_dropped_once_delivered() {
-    let (entries, mut outbox) = (Entries::default(), open());
-    for slot in 0..1000 {
-        entries.mark(&mut outbox, slot, 1);
-    }
-    let mut turn = outbox.begin_turn().expect("a turn");
-    turn.dirty.clear();
-    let result = DeliveryResult {
-        left: turn.dirty,
-        ..DeliveryResult::default()
-    };
-    outbox.finish_turn(result, &[]);
-    assert!(matches!(outbox.written(b"", 0, || at(0)), AfterWrite::Done(_)));
-    assert!(outbox.dirty.capacity() < 100, "{}", outbox.dirty.capacity());
-}
-
-#[test]
 fn one_turn_at_a_time_and_frames_meanwhile_are_appended() {
     let (entries, mut outbox) = (Entries::default(), open());
     entries.mark(&mut outbox, 1, 1);
@@ -319,6 +333,7 @@ fn an_ended_session_may_still_be_sent_its_goodbye() {
     assert_eq!(outbox.accept(b"goodbye"), Accepted::WriteNow);
     assert_eq!(outbox.accept_close(b"close"), Accepted::Waits);
     assert_eq!(outbox.accept(b"late"), Accepted::Dropped);
+    assert!(!outbox.end(), "it ended already");
 }
 
 #[test]
@@ -379,4 +394,13 @@ fn an_idle_outbox_holds_no_memory_for_changes_and_snapshots() {
         outbox.written(b"", 0, || at(0));
     }
     assert_eq!((outbox.dirty.capacity(), outbox.snapshots.capacity()), (0, 0));
+    entries.mark(&mut outbox, 1, 2);
+    outbox.begin_turn().expect("a turn");
+    entries.mark(&mut outbox, 1, 3);
+    outbox.finish_turn(DeliveryResult::default(), &[(UserRef::new(0, 1), 3)]);
+    assert_eq!(
+        outbox.dirty.capacity(),
+        0,
+        "the turn told the change that came meanwhile"
+    );
 }

@@ -97,3 +97,45 @@ impl UnknownOutcomes {
         self.writes.lock().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connection::user_pin::{PinCount, ReleasedUsers, UserRef};
+
+    fn pin(slot: usize) -> UserPin {
+        PinCount::new(UserRef::new(0, slot), Arc::<ReleasedUsers>::default()).pin()
+    }
+
+    #[test]
+    fn a_postponed_load_is_tried_after_the_others() {
+        let loads = PendingLoads::default();
+        loads.postpone();
+        loads.push(pin(1));
+        loads.push(pin(2));
+        assert_eq!(loads.first(), Some(pin(1)));
+        loads.postpone();
+        assert_eq!((loads.first(), loads.len()), (Some(pin(2)), 2));
+        loads.finish();
+        assert_eq!((loads.first(), loads.len()), (Some(pin(1)), 1));
+    }
+
+    #[test]
+    fn a_postponed_unknown_outcome_is_settled_after_the_others() {
+        let writes = UnknownOutcomes::default();
+        writes.postpone();
+        writes.push(pin(1), UnknownOutcome::Forget);
+        writes.push(pin(2), UnknownOutcome::Change);
+        assert!(writes.concerns(&pin(1)) && writes.concerns(&pin(2)) && !writes.concerns(&pin(3)));
+        writes.postpone();
+        assert_eq!(writes.first(), Some((pin(2), UnknownOutcome::Change)));
+        writes.finish();
+        assert_eq!(
+            (writes.first(), writes.len()),
+            (Some((pin(1), UnknownOutcome::Forget)), 1)
+        );
+        assert!(!writes.concerns(&pin(2)));
+    }
+}

@@ -22,6 +22,13 @@ fn nobody(publisher: &Publisher) -> (UserState, Publication) {
     (UserState::new(Profile::default(), Vec::new()), publisher.loaded())
 }
 
+/// Other users of the same shard.
+fn neighbours(name: &str) -> impl Iterator<Item = UserId> {
+    let shard = shard_of(&user(name));
+    let others = (0..).map(|number| user(&format!("neighbour-{number}")));
+    others.filter(move |other| shard_of(other) == shard)
+}
+
 /// Users of an engine that does nothing with them, and its publisher, which alone makes publications.
 async fn users() -> (Users, Stepped) {
     (Users::new(), Stepped::new().await)
@@ -80,6 +87,47 @@ async fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
     drop(entry);
     assert!(users.get(at).is_none(), "unlocking drops it");
     users.sweep();
+}
+
+#[tokio::test]
+async fn a_busy_shard_is_swept_next_time() {
+    let (users, stepped) = users().await;
+    let neighbour = neighbours("ann").next().expect("one of many");
+    let nobody = || nobody(&stepped.engine.publisher);
+    let entry = users.insert(&user("ann"), nobody);
+    let pin = entry.pin();
+    drop(entry);
+    let busy = users.insert(&neighbour, nobody);
+    let at = pin.user();
+    drop(pin);
+    users.sweep();
+    drop(busy);
+    assert!(users.shards[at.shard()].lock().entries.contains(at.slot()));
+    users.sweep();
+    assert!(!users.shards[at.shard()].lock().entries.contains(at.slot()));
+}
+
+#[tokio::test]
+async fn a_late_load_is_rejected_however_many_users_were_dropped() {
+    let (users, stepped) = users().await;
+    let come_and_go = |user: &UserId| drop(users.insert(user, || nobody(&stepped.engine.publisher)));
+    let is_taken = |since| {
+        let loaded = users.pin_loaded(&user("ann"), since, || nobody(&stepped.engine.publisher));
+        loaded.is_some()
+    };
+    let neighbours: Vec<UserId> = neighbours("ann").take(100).collect();
+    neighbours.iter().for_each(come_and_go);
+    let before = users.pin(&user("ann")).expect_err("not in memory");
+    come_and_go(&user("ann"));
+    come_and_go(&neighbours[0]);
+    assert!(!is_taken(before), "she was in memory in between");
+    let before = users.pin(&user("ann")).expect_err("not in memory");
+    come_and_go(&user("ann"));
+    neighbours.iter().for_each(come_and_go);
+    assert!(!is_taken(before), "her time in memory is no longer remembered");
+    let before = users.pin(&user("ann")).expect_err("not in memory");
+    come_and_go(&neighbours[0]);
+    assert!(is_taken(before), "another user was in memory");
 }
 
 #[tokio::test]

@@ -1,0 +1,115 @@
+//! Sending over sockets in memory: what a full or broken socket wakes and arms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use presence::{Mono, SessionId, Wall};
+
+use super::super::drain::Drain;
+use super::super::keepalive::KeepaliveOptions;
+use super::super::ready::Ready;
+use super::super::socket::Socket;
+use super::super::socket::memory::{self, MemoryPeer};
+use super::super::user_pin::{PinCount, ReleasedUsers};
+use super::super::{Connection, ConnectionContext, SessionName};
+use super::*;
+use crate::clock::Clock;
+
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A greeted connection, and what was armed for it.
+struct Fixture {
+    conn: Arc<Connection>,
+    peer: MemoryPeer,
+    armed: Arc<Mutex<Vec<Mono>>>,
+}
+
+impl Fixture {
+    /// The client takes `room` bytes before it must read.
+    fn new(room: usize) -> Self {
+        let clock = Arc::new(Clock::manual(Wall::from_millis(0)));
+        let armed = Arc::<Mutex<Vec<Mono>>>::default();
+        let arming = Arc::clone(&armed);
+        let context = Arc::new(ConnectionContext {
+            ready: Ready::new(Arc::clone(&clock)),
+            clock,
+            arm: Box::new(move |_, at| arming.lock().push(at)),
+            keepalive: KeepaliveOptions {
+                ping_interval: Duration::from_secs(25),
+                ping_timeout: Duration::from_secs(10),
+                write_timeout: WRITE_TIMEOUT,
+                message_timeout: Duration::from_secs(10),
+            },
+            drain: Drain::new(Duration::ZERO),
+        });
+        let name = SessionName {
+            id: SessionId(1),
+            public: "1".into(),
+        };
+        let (socket, peer) = memory::pair(room);
+        let conn = Connection::new(Socket::Memory(socket), name, None, context);
+        conn.send_greeting("{}");
+        Self { conn, peer, armed }
+    }
+
+    /// Marks a user dirty. Whether that was conflated, and whether the connection was put among those to deliver to.
+    fn mark(&self, slot: usize) -> (bool, bool) {
+        let user = UserRef::new(0, slot);
+        let pin = || PinCount::new(user, Arc::<ReleasedUsers>::default()).pin();
+        let mut ready = Vec::new();
+        let is_conflated = self.conn.mark_dirty(pin, user, 1, &mut ready);
+        (is_conflated, !ready.is_empty())
+    }
+}
+
+#[test]
+fn only_the_first_mark_queues_and_only_a_second_of_one_user_conflates() {
+    let fixture = Fixture::new(1000);
+    assert_eq!(fixture.mark(1), (false, true));
+    assert_eq!(fixture.mark(2), (false, false));
+    assert_eq!(fixture.mark(1), (true, false));
+}
+
+#[test]
+fn a_full_socket_arms_the_write_timeout() {
+    let fixture = Fixture::new(8);
+    fixture.conn.send_text("more than fits");
+    let expected = fixture.conn.context.clock.mono().after(WRITE_TIMEOUT);
+    assert_eq!(*fixture.armed.lock(), [expected]);
+}
+
+#[tokio::test]
+async fn an_attending_task_writes_the_rest_once_there_is_room() {
+    let fixture = Fixture::new(8);
+    let attended = Arc::clone(&fixture.conn);
+    let attending = tokio::spawn(async move {
+        loop {
+            attended.attend().await;
+        }
+    });
+    // The task waits, for a socket that had room.
+    tokio::task::yield_now().await;
+    fixture.conn.send_text("more than fits");
+    let mut text = Vec::new();
+    let reading = async {
+        while !text.ends_with(b"fits") {
+            tokio::task::yield_now().await;
+            text.extend(fixture.peer.take());
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    assert!(read.is_ok(), "{}", String::from_utf8_lossy(&text));
+    attending.abort();
+}
+
+#[tokio::test]
+async fn a_broken_socket_wakes_the_task_and_holds_nothing() {
+    let fixture = Fixture::new(8);
+    let conn = &fixture.conn;
+    conn.socket().shutdown(std::net::Shutdown::Write);
+    conn.send_text("more than fits");
+    assert_eq!((conn.is_flushed(), conn.blocked_since()), (true, None));
+    let woken = tokio::time::timeout(Duration::from_secs(20), conn.attend()).await;
+    assert!(woken.is_ok(), "a task that reads nothing must read on");
+}
