@@ -8,6 +8,7 @@ mod durability;
 mod fixture;
 mod races;
 mod stats;
+mod stepped_delivery;
 pub(super) mod stepped_engine;
 mod store_failures;
 mod stress;
