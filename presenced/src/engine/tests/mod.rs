@@ -10,6 +10,7 @@ mod races;
 mod stats;
 mod stepped_delivery;
 pub(super) mod stepped_engine;
+mod stepped_users;
 mod store_failures;
 mod stress;
 mod times;
