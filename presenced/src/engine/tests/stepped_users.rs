@@ -126,6 +126,61 @@ async fn a_kicked_connection_is_no_session_any_more() {
 }
 
 #[tokio::test]
+async fn a_kick_of_a_user_not_in_memory_needs_no_store() {
+    let stepped = Stepped::new().await;
+    stepped.store.fail_reads(true);
+    assert_eq!(stepped.engine.kick(&user("ann")).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_forgotten_user_is_removed_once_and_comes_back_as_a_record() {
+    let stepped = Stepped::new().await;
+    let (_ann, watcher) = (stepped.connect("ann").await, stepped.connect("watcher").await);
+    stepped.watch(&watcher, &["ann", "never"]).await;
+    assert_eq!(stepped.engine.forget(&user("ann")).await, Ok(1));
+    assert_eq!(stepped.engine.forget(&user("ann")).await, Ok(0));
+    assert_eq!(stepped.engine.forget(&user("never")).await, Ok(0));
+    stepped.deliver();
+    assert_eq!(watcher.told(), [("ann".to_owned(), None)]);
+    stepped.write().await;
+    assert!(stepped.stored("ann").await.is_none());
+    let _ann = stepped.connect("ann").await;
+    stepped.deliver();
+    assert_eq!(watcher.told(), [("ann".to_owned(), Some(Status::Online))]);
+    stepped.write().await;
+    assert!(stepped.stored("ann").await.is_some());
+}
+
+#[tokio::test]
+async fn watching_twice_counts_once() {
+    let stepped = Stepped::new().await;
+    let (watcher, observer) = (stepped.connect("watcher").await, stepped.observe());
+    for _ in 0..2 {
+        stepped.watch(&watcher, &["ann", "bob"]).await;
+        stepped.engine.watch_all(&observer.conn, None, None).await;
+    }
+    let counts = || {
+        let sessions = stepped.engine.stats().sessions;
+        (sessions.watchers, sessions.watches)
+    };
+    assert_eq!(counts(), (2, 2));
+    for _ in 0..2 {
+        stepped.engine.unwatch(&watcher.conn, &[user("ann"), user("cid")]);
+        assert_eq!(counts(), (2, 1));
+    }
+    stepped.engine.unwatch(&watcher.conn, &[user("bob")]);
+    assert_eq!(counts(), (1, 0));
+    stepped.disconnect(&observer, EndReason::Closed);
+    assert_eq!(counts(), (0, 0));
+    // Nobody is watched any more, and an observer that left is told nothing.
+    assert!(!stepped.engine.is_in_memory(&user("ann")) && !stepped.engine.is_in_memory(&user("bob")));
+    let _ann = stepped.connect("ann").await;
+    stepped.deliver();
+    assert!(watcher.told().is_empty() && observer.told().is_empty());
+    assert!(!observer.conn.outbox().lock().is_queued());
+}
+
+#[tokio::test]
 async fn a_connection_of_a_reported_user_is_on_disk_soon() {
     let stepped = Stepped::new().await;
     reported(&stepped, "gateway", None).await;
