@@ -1,13 +1,16 @@
 //! The commands, one file each: a command queries the daemon through `client`, fills a report and prints it through
-//! `output`.
+//! `output`. `confirmation` and `ended_sessions` are shared by `kick` and `forget`.
 
 mod completions;
+mod confirmation;
 mod context;
 mod doctor;
+mod ended_sessions;
 mod events;
 mod explain;
+mod forget;
 mod get;
-mod kick_forget;
+mod kick;
 mod man;
 mod online;
 mod set_status;
@@ -63,8 +66,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(args) => on_runtime(events::run(session, args)),
         Command::Watch(args) => on_runtime(watch::run(session, args)),
         Command::Explain(args) => on_runtime(explain::run(session, args)),
-        Command::Kick(args) => on_runtime(kick_forget::kick(session, args)),
-        Command::Forget(args) => on_runtime(kick_forget::forget(session, args)),
+        Command::Kick(args) => on_runtime(kick::run(session, args)),
+        Command::Forget(args) => on_runtime(forget::run(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

@@ -12,11 +12,10 @@ mod colours;
 mod control_sequences;
 mod event_stream;
 #[expect(dead_code, reason = "the tests of `presencectl` itself use more of it")]
-#[path = "../../../presencectl/tests/blackbox/fake_daemon.rs"]
+#[path = "../../../presencectl/tests/black_box/fake_daemon.rs"]
 mod fake_daemon;
 mod fixture;
 mod help;
-mod machine;
 mod malicious_server;
 mod reconnect;
 mod resize;
@@ -25,3 +24,6 @@ mod search;
 mod sorting;
 mod terminal_restore;
 mod untrusted_text;
+
+/// The fake daemon, shared with the tests of `presencectl`, expects it here.
+use presence_tests::DEADLINE;

@@ -1,9 +1,9 @@
 //! Updates: messages in, effects and a changed model out.
 
-mod clocks;
 mod keys;
 mod mouse;
 mod searching;
+mod server_clock;
 mod visibility;
 mod workflows;
 

@@ -2,7 +2,7 @@
 //! differences.
 
 mod frames;
-mod hostile;
+mod untrusted_text;
 
 use std::path::Path;
 use std::time::Duration;

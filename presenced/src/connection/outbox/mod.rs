@@ -190,9 +190,12 @@ impl Outbox {
             // A change that came meanwhile has the higher number.
             self.dirty.entry(pin).or_insert(number);
         }
+        // An idle connection holds no memory for changes and snapshots.
         if self.dirty.is_empty() {
-            // An idle connection holds no memory for changes.
             self.dirty = DirtyUsers::new();
+        }
+        if self.snapshots.is_empty() {
+            self.snapshots = VecDeque::new();
         }
         conflated
     }

@@ -19,13 +19,13 @@ use crate::clock::Clock;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A greeted connection, and what was armed for it.
-struct Fixture {
+struct Sender {
     conn: Arc<Connection>,
     peer: MemoryPeer,
     armed: Arc<Mutex<Vec<Mono>>>,
 }
 
-impl Fixture {
+impl Sender {
     /// The client takes `room` bytes before it must read.
     fn new(room: usize) -> Self {
         let clock = Arc::new(Clock::manual(Wall::from_millis(0)));
@@ -65,7 +65,7 @@ impl Fixture {
 
 #[test]
 fn only_the_first_mark_queues_and_only_a_second_of_one_user_conflates() {
-    let fixture = Fixture::new(1000);
+    let fixture = Sender::new(1000);
     assert_eq!(fixture.mark(1), (false, true));
     assert_eq!(fixture.mark(2), (false, false));
     assert_eq!(fixture.mark(1), (true, false));
@@ -73,7 +73,7 @@ fn only_the_first_mark_queues_and_only_a_second_of_one_user_conflates() {
 
 #[test]
 fn a_full_socket_arms_the_write_timeout() {
-    let fixture = Fixture::new(8);
+    let fixture = Sender::new(8);
     fixture.conn.send_text("more than fits");
     let expected = fixture.conn.context.clock.mono().after(WRITE_TIMEOUT);
     assert_eq!(*fixture.armed.lock(), [expected]);
@@ -81,7 +81,7 @@ fn a_full_socket_arms_the_write_timeout() {
 
 #[tokio::test]
 async fn an_attending_task_writes_the_rest_once_there_is_room() {
-    let fixture = Fixture::new(8);
+    let fixture = Sender::new(8);
     let attended = Arc::clone(&fixture.conn);
     let attending = tokio::spawn(async move {
         loop {
@@ -105,7 +105,7 @@ async fn an_attending_task_writes_the_rest_once_there_is_room() {
 
 #[tokio::test]
 async fn a_broken_socket_wakes_the_task_and_holds_nothing() {
-    let fixture = Fixture::new(8);
+    let fixture = Sender::new(8);
     let conn = &fixture.conn;
     conn.socket().shutdown(std::net::Shutdown::Write);
     conn.send_text("more than fits");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{FakeDaemon, ok, record};
-use crate::machine::{Machine, SECRET};
+use crate::sandbox::{SECRET, Sandbox};
 
 #[test]
 fn a_context_is_added_used_shown_and_removed() {
@@ -17,8 +17,8 @@ fn a_context_is_added_used_shown_and_removed() {
             _ => ok(&json!({"now": "2026-11-23T05:00:00.000Z", "users": [record("alice", "IDLE", 1)]})),
         }
     });
-    let machine = Machine::with_daemon("127.0.0.1:1");
-    let secret = machine.private("other-secret", "another-secret-altogether");
+    let sandbox = Sandbox::with_daemon("127.0.0.1:1");
+    let secret = sandbox.private("other-secret", "another-secret-altogether");
     let server = format!("http://{}", daemon.address());
     let add = [
         "context",
@@ -31,16 +31,16 @@ fn a_context_is_added_used_shown_and_removed() {
         "--user",
         "ops",
     ];
-    assert_eq!(machine.run(&add).code, 0);
-    assert_eq!(machine.run(&add).code, 2, "a context is not overwritten by accident");
-    let config = machine.path("config/presencectl/config.toml");
+    assert_eq!(sandbox.run(&add).code, 0);
+    assert_eq!(sandbox.run(&add).code, 2, "a context is not overwritten by accident");
+    let config = sandbox.path("config/presencectl/config.toml");
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!fs::read_to_string(&config).unwrap().contains("another-secret"));
 
-    assert_eq!(machine.run(&["get", "alice"]).code, 3, "adding does not select");
-    assert_eq!(machine.run(&["--context", "prod", "get", "alice"]).code, 0);
-    assert_eq!(machine.run(&["context", "use", "prod"]).code, 0);
-    assert_eq!(machine.run(&["set-status", "idle"]).code, 0);
+    assert_eq!(sandbox.run(&["get", "alice"]).code, 3, "adding does not select");
+    assert_eq!(sandbox.run(&["--context", "prod", "get", "alice"]).code, 0);
+    assert_eq!(sandbox.run(&["context", "use", "prod"]).code, 0);
+    assert_eq!(sandbox.run(&["set-status", "idle"]).code, 0);
     let request = daemon.requests().pop().unwrap();
     assert_eq!(request.header("x-user-id").as_deref(), Some("ops"));
     assert_eq!(
@@ -48,7 +48,7 @@ fn a_context_is_added_used_shown_and_removed() {
         Some("another-secret-altogether")
     );
 
-    let list: Value = serde_json::from_str(&machine.run(&["context", "list", "-o", "json"]).stdout).unwrap();
+    let list: Value = serde_json::from_str(&sandbox.run(&["context", "list", "-o", "json"]).stdout).unwrap();
     let names: Vec<_> = list["contexts"]
         .as_array()
         .unwrap()
@@ -56,11 +56,11 @@ fn a_context_is_added_used_shown_and_removed() {
         .map(|c| (c["name"].clone(), c["inUse"].clone()))
         .collect();
     assert_eq!(names, [(json!("local"), json!(false)), (json!("prod"), json!(true))]);
-    assert!(machine.run(&["context", "show"]).stdout.contains(&server));
+    assert!(sandbox.run(&["context", "show"]).stdout.contains(&server));
 
-    assert_eq!(machine.run(&["--context", "local", "get", "alice"]).code, 3);
-    assert_eq!(machine.run(&["context", "remove", "prod"]).code, 0);
-    assert_eq!(machine.run(&["get", "alice"]).code, 3, "the local daemon is used again");
+    assert_eq!(sandbox.run(&["--context", "local", "get", "alice"]).code, 3);
+    assert_eq!(sandbox.run(&["context", "remove", "prod"]).code, 0);
+    assert_eq!(sandbox.run(&["get", "alice"]).code, 3, "the local daemon is used again");
     assert!(
         daemon
             .requests()
@@ -71,7 +71,7 @@ fn a_context_is_added_used_shown_and_removed() {
 
 #[test]
 fn a_context_needs_a_usable_server() {
-    let machine = Machine::new();
+    let sandbox = Sandbox::new();
     for arguments in [
         vec!["context", "add", "x"],
         vec!["context", "add", "x", "--server", "https://x"],
@@ -82,20 +82,20 @@ fn a_context_needs_a_usable_server() {
         vec!["context", "remove", "x"],
         vec!["context", "show", "x"],
     ] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         assert_eq!(run.code, 2, "{arguments:?} {run:?}");
         assert!(!run.stderr.contains("pw"), "{run:?}");
     }
-    assert!(!machine.path("config/presencectl/config.toml").exists());
+    assert!(!sandbox.path("config/presencectl/config.toml").exists());
 }
 
 #[test]
 fn the_environment_selects_the_server() {
     let daemon =
         FakeDaemon::start(|_| ok(&json!({"now": "2026-11-23T05:00:00.000Z", "users": [record("alice", "IDLE", 1)]})));
-    let machine = Machine::new();
-    let token = machine.private("token", "a.b.c");
-    let output = machine
+    let sandbox = Sandbox::new();
+    let token = sandbox.private("token", "a.b.c");
+    let output = sandbox
         .command(&["get", "alice"])
         .env("PRESENCECTL_SERVER", daemon.address())
         .env("PRESENCECTL_TOKEN_FILE", token)

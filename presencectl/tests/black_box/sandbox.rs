@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
 
-/// Fails a test that waits longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+use crate::DEADLINE;
+
 /// The internal secret of the fake daemon.
 pub(crate) const SECRET: &str = "the-internal-secret-0123456789";
 
-pub(crate) struct Machine {
+pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
 }
 
@@ -26,24 +25,24 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-impl Machine {
+impl Sandbox {
     /// Without a daemon.
     pub(crate) fn new() -> Self {
-        let machine = Self {
+        let sandbox = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        fs::create_dir_all(machine.data_dir()).unwrap();
-        fs::set_permissions(machine.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
-        machine
+        fs::create_dir_all(sandbox.data_dir()).unwrap();
+        fs::set_permissions(sandbox.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+        sandbox
     }
 
     /// With the data directory of a daemon at this address.
     pub(crate) fn with_daemon(address: &str) -> Self {
-        let machine = Self::new();
-        machine.private("presenced/address", &format!("http://{address}\n"));
-        machine.private("presenced/secret", &format!("{SECRET}\n"));
-        machine.private("presenced/jwt-key", "0123456789abcdef0123456789abcdef");
-        machine
+        let sandbox = Self::new();
+        sandbox.private("presenced/address", &format!("http://{address}\n"));
+        sandbox.private("presenced/secret", &format!("{SECRET}\n"));
+        sandbox.private("presenced/jwt-key", "0123456789abcdef0123456789abcdef");
+        sandbox
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, problem};
-use crate::machine::{Machine, chmod};
+use crate::sandbox::{Sandbox, chmod};
 
 fn stats() -> Value {
     json!({"now": now(), "node": "n1", "version": env!("CARGO_PKG_VERSION"), "schemaVersion": 1, "uptimeSeconds": 5,
@@ -32,8 +32,8 @@ fn healthy(request: &Request, stats: &Value) -> Answer {
 }
 
 /// The exit code, and the check of this name.
-fn diagnosed(machine: &Machine, name: &str) -> (i32, Value) {
-    let run = machine.run(&["doctor", "-o", "json"]);
+fn diagnosed(sandbox: &Sandbox, name: &str) -> (i32, Value) {
+    let run = sandbox.run(&["doctor", "-o", "json"]);
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["ok"], json!(run.code == 0), "{document}");
     let checks = document["checks"].as_array().unwrap();
@@ -67,7 +67,7 @@ struct Finding {
 
 fn assert_found(change: impl Fn(&mut Value) + Send + Sync + 'static, name: &str, expected: &Finding) {
     let daemon = with(change);
-    let (exit, check) = diagnosed(&Machine::with_daemon(&daemon.address()), name);
+    let (exit, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), name);
     assert_eq!(
         (exit, check["result"].as_str()),
         (expected.code, Some(expected.result)),
@@ -80,13 +80,13 @@ fn assert_found(change: impl Fn(&mut Value) + Send + Sync + 'static, name: &str,
 #[test]
 fn a_healthy_daemon_has_no_failures_and_exit_code_0() {
     let daemon = with(|_| {});
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&["doctor"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["doctor"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stdout.ends_with("no problems found\n"), "{run:?}");
-    assert_eq!(diagnosed(&machine, "websocket").1["result"], "ok");
+    assert_eq!(diagnosed(&sandbox, "websocket").1["result"], "ok");
     assert!(
-        diagnosed(&machine, "proxy").1["found"]
+        diagnosed(&sandbox, "proxy").1["found"]
             .as_str()
             .unwrap()
             .contains("--trusted-proxy")
@@ -95,14 +95,14 @@ fn a_healthy_daemon_has_no_failures_and_exit_code_0() {
 
 #[test]
 fn a_missing_daemon_is_exit_code_3_with_a_fix() {
-    let (code, check) = diagnosed(&Machine::new(), "server");
+    let (code, check) = diagnosed(&Sandbox::new(), "server");
     assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("`presenced`"), "{check}");
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let (code, check) = diagnosed(&Machine::with_daemon(&closed.to_string()), "reachable");
+    let (code, check) = diagnosed(&Sandbox::with_daemon(&closed.to_string()), "reachable");
     assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("`presenced`"), "{check}");
 }
@@ -113,7 +113,7 @@ fn a_wrong_secret_is_found() {
         "GET /api/stats" => problem(403, "forbidden", "wrong secret"),
         _ => healthy(request, &json!({})),
     });
-    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "secret");
+    let (code, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), "secret");
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("presenced/secret"), "{check}");
 }
@@ -121,23 +121,23 @@ fn a_wrong_secret_is_found() {
 #[test]
 fn files_readable_by_others_are_found_with_the_fix() {
     let daemon = with(|_| {});
-    let machine = Machine::with_daemon(&daemon.address());
-    chmod(&machine.data_dir(), 0o755);
-    chmod(&machine.path("presenced/jwt-key"), 0o644);
-    let (code, check) = diagnosed(&machine, "files");
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    chmod(&sandbox.data_dir(), 0o755);
+    chmod(&sandbox.path("presenced/jwt-key"), 0o644);
+    let (code, check) = diagnosed(&sandbox, "files");
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     let fix = check["fix"].as_str().unwrap();
     assert!(
-        fix.contains(&format!("chmod 700 {}", machine.data_dir().display())),
+        fix.contains(&format!("chmod 700 {}", sandbox.data_dir().display())),
         "{fix}"
     );
     assert!(fix.contains("jwt-key") && !fix.contains("address"), "{fix}");
-    chmod(&machine.path("presenced/secret"), 0o644);
-    let (code, check) = diagnosed(&machine, "secret");
+    chmod(&sandbox.path("presenced/secret"), 0o644);
+    let (code, check) = diagnosed(&sandbox, "secret");
     assert_eq!(code, 1);
     assert!(check["fix"].as_str().unwrap().contains("chmod 600"), "{check}");
     assert_eq!(
-        diagnosed(&machine, "reachable").1["result"],
+        diagnosed(&sandbox, "reachable").1["result"],
         "ok",
         "the daemon is still checked"
     );
@@ -167,7 +167,7 @@ fn a_daemon_that_is_not_ready_is_reported_with_the_problem() {
         },
         _ => healthy(request, &stats()),
     });
-    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "ready");
+    let (code, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), "ready");
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     assert_eq!(check["found"], "the store can't be written");
 }
@@ -215,7 +215,7 @@ fn another_server_on_the_port_is_detected() {
         headers: vec![],
         body: "<html>".into(),
     });
-    let (code, check) = diagnosed(&Machine::with_daemon(&daemon.address()), "reachable");
+    let (code, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), "reachable");
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("another program"), "{check}");
 }

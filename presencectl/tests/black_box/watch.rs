@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::fake_daemon::{FakeDaemon, Request, hear, problem, record, say, snapshot};
-use crate::machine::Machine;
+use crate::sandbox::Sandbox;
 
 /// A daemon with alice that rejects every request.
 fn of_alice() -> FakeDaemon {
@@ -22,15 +22,15 @@ fn of_alice() -> FakeDaemon {
 #[test]
 fn watch_without_a_terminal_suggests_alternatives() {
     let daemon = of_alice();
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&["watch"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["watch"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
     assert!(
         run.stderr.contains("`watch --once`") && run.stderr.contains("`events`"),
         "{run:?}"
     );
     for format in ["json", "ndjson", "csv"] {
-        let run = machine.run(&["watch", "--once", "-o", format]);
+        let run = sandbox.run(&["watch", "--once", "-o", format]);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
         assert!(run.stderr.contains("`events`"), "{run:?}");
     }
@@ -40,12 +40,12 @@ fn watch_without_a_terminal_suggests_alternatives() {
 #[test]
 fn a_token_is_rejected_for_the_dashboard() {
     let daemon = of_alice();
-    let machine = Machine::with_daemon(&daemon.address());
-    let token = machine.private("token", "a-token");
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let token = sandbox.private("token", "a-token");
     let url = format!("http://{}", daemon.address());
     let arguments = ["--server", url.as_str(), "--token", token.to_str().unwrap()];
     for command in [&["watch", "--once"][..], &["events"]] {
-        let run = machine.run(&[&arguments[..], command].concat());
+        let run = sandbox.run(&[&arguments[..], command].concat());
         assert_eq!((run.code, run.stdout.as_str()), (4, ""), "{run:?}");
         assert!(run.stderr.contains("--secret-file"), "{run:?}");
     }
@@ -54,12 +54,12 @@ fn a_token_is_rejected_for_the_dashboard() {
 
 #[test]
 fn an_unreachable_daemon_is_exit_code_3() {
-    let run = Machine::new().run(&["watch", "--once"]);
+    let run = Sandbox::new().run(&["watch", "--once"]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap().to_string();
     drop(closed);
-    let run = Machine::with_daemon(&address).run(&["watch", "--once"]);
+    let run = Sandbox::with_daemon(&address).run(&["watch", "--once"]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
     let going = FakeDaemon::start_with_sockets(
         |_| problem(503, "store_unavailable", "no"),
@@ -70,7 +70,7 @@ fn an_unreachable_daemon_is_exit_code_3() {
             }));
         },
     );
-    let run = Machine::with_daemon(&going.address()).run(&["watch", "--once"]);
+    let run = Sandbox::with_daemon(&going.address()).run(&["watch", "--once"]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
     assert!(run.stderr.contains("1012"), "{run:?}");
 }
@@ -78,9 +78,9 @@ fn an_unreachable_daemon_is_exit_code_3() {
 #[test]
 fn a_snapshot_is_plain_text_of_the_size_of_the_variables() {
     let daemon = of_alice();
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     for (columns, lines) in [(100, 30), (60, 12)] {
-        let mut command = machine.command(&["watch", "--once"]);
+        let mut command = sandbox.command(&["watch", "--once"]);
         command
             .env("COLUMNS", columns.to_string())
             .env("LINES", lines.to_string());
@@ -99,8 +99,8 @@ fn a_snapshot_is_plain_text_of_the_size_of_the_variables() {
 #[test]
 fn a_snapshot_of_a_user_shows_errors() {
     let daemon = of_alice();
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&["watch", "--once", "--user", "bob"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["watch", "--once", "--user", "bob"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
         run.stdout.contains("bob") && run.stdout.contains("the detail of the problem"),

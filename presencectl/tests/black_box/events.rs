@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::fake_daemon::{FakeDaemon, Socket, hear, ok, presence, record, say, snapshot};
-use crate::machine::Machine;
+use crate::sandbox::Sandbox;
 
-fn daemon(play: impl Fn(Socket, usize) + Send + Sync + 'static) -> (FakeDaemon, Machine) {
+fn daemon(play: impl Fn(Socket, usize) + Send + Sync + 'static) -> (FakeDaemon, Sandbox) {
     let daemon = FakeDaemon::start_with_sockets(|_| ok(&json!({})), play);
-    let machine = Machine::with_daemon(&daemon.address());
-    (daemon, machine)
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    (daemon, sandbox)
 }
 
 fn close(mut socket: Socket, code: u16) {
@@ -26,7 +26,7 @@ fn close(mut socket: Socket, code: u16) {
 
 #[test]
 fn changes_are_printed_as_lines() {
-    let (_daemon, machine) = daemon(|mut socket, _| {
+    let (_daemon, sandbox) = daemon(|mut socket, _| {
         assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
         say(
             &mut socket,
@@ -42,7 +42,7 @@ fn changes_are_printed_as_lines() {
         );
         hear(&mut socket);
     });
-    let running = machine.start(&["events"]);
+    let running = sandbox.start(&["events"]);
     assert_eq!(running.line(), "2026-11-23T05:00:00.000Z  alice  ONLINE → IDLE  active");
     assert_eq!(
         running.line(),
@@ -53,7 +53,7 @@ fn changes_are_printed_as_lines() {
 
 #[test]
 fn named_users_are_watched_individually() {
-    let (_daemon, machine) = daemon(|mut socket, _| {
+    let (_daemon, sandbox) = daemon(|mut socket, _| {
         let asked = hear(&mut socket).unwrap();
         assert_eq!(
             (&asked["type"], &asked["userIds"]),
@@ -73,7 +73,7 @@ fn named_users_are_watched_individually() {
         );
         hear(&mut socket);
     });
-    let running = machine.start(&["events", "-o", "ndjson", "--user", "alice", "bob"]);
+    let running = sandbox.start(&["events", "-o", "ndjson", "--user", "alice", "bob"]);
     let line: Value = serde_json::from_str(&running.line()).unwrap();
     assert_eq!(line["v"], 1);
     assert_eq!(
@@ -85,7 +85,7 @@ fn named_users_are_watched_individually() {
 #[test]
 fn a_lost_connection_is_reported_and_the_stream_resumes() {
     let (sender, since) = channel();
-    let (_daemon, machine) = daemon(move |mut socket, number| {
+    let (_daemon, sandbox) = daemon(move |mut socket, number| {
         sender.send(hear(&mut socket).unwrap()["since"].clone()).unwrap();
         if number == 0 {
             say(
@@ -107,7 +107,7 @@ fn a_lost_connection_is_reported_and_the_stream_resumes() {
             hear(&mut socket);
         }
     });
-    let running = machine.start(&["events"]);
+    let running = sandbox.start(&["events"]);
     assert!(running.line().contains("alice  ONLINE → IDLE"));
     assert!(running.error_line().contains("connection lost"));
     assert!(running.error_line().contains("reconnected to the daemon"));
@@ -119,7 +119,7 @@ fn a_lost_connection_is_reported_and_the_stream_resumes() {
 
 #[test]
 fn after_a_restart_without_resume_only_differences_are_printed() {
-    let (_daemon, machine) = daemon(|mut socket, number| {
+    let (_daemon, sandbox) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
             let users = json!([record("alice", "ONLINE", 1), record("bob", "IDLE", 2)]);
@@ -130,14 +130,14 @@ fn after_a_restart_without_resume_only_differences_are_printed() {
             hear(&mut socket);
         }
     });
-    let running = machine.start(&["events"]);
+    let running = sandbox.start(&["events"]);
     assert!(running.line().contains("alice  ONLINE → OFFLINE  no_session"));
     assert!(running.line().contains("bob  IDLE → ONLINE"));
 }
 
 #[test]
 fn the_servers_reconnect_delay_is_used() {
-    let (_daemon, machine) = daemon(|mut socket, number| {
+    let (_daemon, sandbox) = daemon(|mut socket, number| {
         hear(&mut socket);
         if number == 0 {
             say(
@@ -149,7 +149,7 @@ fn the_servers_reconnect_delay_is_used() {
             hear(&mut socket);
         }
     });
-    let running = machine.start(&["events"]);
+    let running = sandbox.start(&["events"]);
     let reported = running.error_line();
     assert!(
         reported.contains("code 1012") && reported.contains("retrying in 0.3 s"),
@@ -161,11 +161,11 @@ fn the_servers_reconnect_delay_is_used() {
 #[test]
 fn a_permanent_close_code_ends_the_command() {
     for code in [4003, 4008, 4010] {
-        let (daemon, machine) = daemon(move |mut socket, _| {
+        let (daemon, sandbox) = daemon(move |mut socket, _| {
             hear(&mut socket);
             close(socket, code);
         });
-        let (status, _, errors) = machine.start(&["events"]).end();
+        let (status, _, errors) = sandbox.start(&["events"]).end();
         assert_eq!(status.code(), Some(1));
         assert!(errors.contains(&code.to_string()), "{errors}");
         assert_eq!(daemon.requests().len(), 1, "no reconnect");
@@ -174,13 +174,13 @@ fn a_permanent_close_code_ends_the_command() {
 
 #[test]
 fn a_closed_pipe_ends_the_stream_without_a_change() {
-    let (_daemon, machine) = daemon(|mut socket, _| {
+    let (_daemon, sandbox) = daemon(|mut socket, _| {
         hear(&mut socket);
         say(&mut socket, &snapshot("1.1", &json!([]), false));
         say(&mut socket, &presence("1.2", &json!([record("alice", "ONLINE", 2)])));
         hear(&mut socket);
     });
-    let mut child = machine.command(&["events"]).spawn().unwrap();
+    let mut child = sandbox.command(&["events"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
@@ -195,9 +195,9 @@ fn a_closed_pipe_ends_the_stream_without_a_change() {
 
 #[test]
 fn a_token_is_rejected_for_the_change_stream() {
-    let (daemon, machine) = daemon(|_, _| {});
-    let token = machine.private("token", "a.b.c");
-    let run = machine.run(&["events", "--token", token.to_str().unwrap()]);
+    let (daemon, sandbox) = daemon(|_, _| {});
+    let token = sandbox.private("token", "a.b.c");
+    let run = sandbox.run(&["events", "--token", token.to_str().unwrap()]);
     assert_eq!(run.code, 4);
     assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);

@@ -8,8 +8,13 @@ mod doctor;
 mod errors;
 mod events;
 mod fake_daemon;
-mod hostile;
-mod machine;
+mod sandbox;
 mod simulate;
 mod tokens;
+mod untrusted_text;
 mod watch;
+
+use std::time::Duration;
+
+/// Fails a test that waits longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, record};
-use crate::machine::{Machine, SECRET};
+use crate::sandbox::{SECRET, Sandbox};
 
 const NOW: &str = "2026-11-23T05:02:05.000Z";
 
@@ -26,7 +26,7 @@ fn answer(request: &Request) -> Answer {
 #[test]
 fn set_status_with_the_secret_is_by_the_operator() {
     let daemon = FakeDaemon::start(answer);
-    let run = Machine::with_daemon(&daemon.address()).run(&["set-status", "dnd", "--user", "利用者"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["set-status", "dnd", "--user", "利用者"]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
         (0, "利用者 is shown as DO_NOT_DISTURB\n")
@@ -43,17 +43,17 @@ fn set_status_with_the_secret_is_by_the_operator() {
 #[test]
 fn set_status_defaults_to_the_current_account() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
-    machine.run(&["set-status", "Do-Not-Disturb"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    sandbox.run(&["set-status", "Do-Not-Disturb"]);
     assert_eq!(daemon.requests()[0].header("x-user-id").as_deref(), Some("op"));
 }
 
 #[test]
 fn set_status_with_a_token_is_by_the_user() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
-    let token = machine.private("token", "aaa.bbb.ccc\n");
-    let run = machine.run(&["--token", token.to_str().unwrap(), "set-status", "dnd", "-o", "json"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let token = sandbox.private("token", "aaa.bbb.ccc\n");
+    let run = sandbox.run(&["--token", token.to_str().unwrap(), "set-status", "dnd", "-o", "json"]);
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
         (&document["v"], &document["user"]["userId"]),
@@ -71,7 +71,7 @@ fn set_status_with_a_token_is_by_the_user() {
 #[test]
 fn get_shows_an_aligned_table_with_relative_and_absolute_times() {
     let daemon = FakeDaemon::start(answer);
-    let run = Machine::with_daemon(&daemon.address()).run(&["get", "alice", "bo"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["get", "alice", "bo"]);
     let lines: Vec<_> = run.stdout.lines().collect();
     assert!(lines[0].starts_with("USER   STATUS  SINCE "), "{run:?}");
     assert!(
@@ -90,7 +90,7 @@ fn get_shows_an_aligned_table_with_relative_and_absolute_times() {
 fn get_reads_any_number_of_ids_from_stdin_in_order() {
     let daemon = FakeDaemon::start(answer);
     let ids: String = (0..2500).map(|n| format!("user-{n}\n")).collect();
-    let run = Machine::with_daemon(&daemon.address()).run_with_stdin(&["get", "-", "-o", "ndjson"], &ids);
+    let run = Sandbox::with_daemon(&daemon.address()).run_with_stdin(&["get", "-", "-o", "ndjson"], &ids);
     let got: Vec<_> = run
         .stdout
         .lines()
@@ -137,7 +137,7 @@ fn listing(request: &Request) -> Answer {
 
 fn listed(arguments: &[&str]) -> (Value, usize) {
     let daemon = FakeDaemon::start(listing);
-    let run = Machine::with_daemon(&daemon.address()).run(&[&["online", "-o", "json"], arguments].concat());
+    let run = Sandbox::with_daemon(&daemon.address()).run(&[&["online", "-o", "json"], arguments].concat());
     (serde_json::from_str(&run.stdout).unwrap(), daemon.requests().len())
 }
 
@@ -166,8 +166,8 @@ fn online_sorts_all_users_before_applying_the_limit() {
 #[test]
 fn online_filters_on_the_server() {
     let daemon = FakeDaemon::start(listing);
-    let machine = Machine::with_daemon(&daemon.address());
-    machine.run(&["online", "--status", "dnd", "--prefix", "a&b=/", "--limit", "1"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    sandbox.run(&["online", "--status", "dnd", "--prefix", "a&b=/", "--limit", "1"]);
     assert_eq!(
         daemon.requests()[0].line,
         "GET /api/presence?limit=1&status=DO_NOT_DISTURB&prefix=a%26b%3D%2F"
@@ -177,13 +177,13 @@ fn online_filters_on_the_server() {
 #[test]
 fn kick_and_forget_encode_the_user_in_the_path() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&["kick", "a/../b%2f", "--yes"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["kick", "a/../b%2f", "--yes"]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
         (0, "a/../b%2f is OFFLINE; 3 sessions ended\n")
     );
-    let run = machine.run(&["forget", "query", "-y", "-o", "json"]);
+    let run = sandbox.run(&["forget", "query", "-y", "-o", "json"]);
     assert_eq!(run.stdout, "{\"v\":1,\"userId\":\"query\",\"ended\":3}\n");
     let lines: Vec<_> = daemon.requests().iter().map(|request| request.line.clone()).collect();
     assert_eq!(
@@ -198,8 +198,8 @@ fn kick_and_forget_encode_the_user_in_the_path() {
 #[test]
 fn a_kick_without_sessions_reports_that_the_user_is_offline() {
     let daemon = FakeDaemon::start(|_| ok(&json!({"ended": 0})));
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&["kick", "alice", "--yes"]);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["kick", "alice", "--yes"]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
         (
@@ -207,16 +207,16 @@ fn a_kick_without_sessions_reports_that_the_user_is_offline() {
             "alice is OFFLINE; there was no session, and no grace period remains\n"
         )
     );
-    let run = machine.run(&["kick", "alice", "--yes", "-o", "json"]);
+    let run = sandbox.run(&["kick", "alice", "--yes", "-o", "json"]);
     assert_eq!(run.stdout, "{\"v\":1,\"userId\":\"alice\",\"ended\":0}\n");
 }
 
 #[test]
 fn kick_and_forget_without_a_terminal_require_yes() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     for command in ["kick", "forget"] {
-        let run = machine.run_with_stdin(&[command, "alice"], "y\n");
+        let run = sandbox.run_with_stdin(&[command, "alice"], "y\n");
         assert_eq!(run.code, 2);
         assert!(run.stderr.contains("--yes"), "{run:?}");
     }
@@ -225,7 +225,7 @@ fn kick_and_forget_without_a_terminal_require_yes() {
 
 #[test]
 fn a_token_is_one_line_that_names_the_user() {
-    let run = Machine::with_daemon("127.0.0.1:1").run(&["token", "alice", "--ttl", "5m"]);
+    let run = Sandbox::with_daemon("127.0.0.1:1").run(&["token", "alice", "--ttl", "5m"]);
     assert_eq!(run.code, 0);
     assert_eq!(run.stdout.trim_end().split('.').count(), 3);
     assert_eq!(run.stdout.lines().count(), 1);
@@ -234,8 +234,8 @@ fn a_token_is_one_line_that_names_the_user() {
 #[test]
 fn a_closed_pipe_is_not_an_error() {
     let daemon = FakeDaemon::start(listing);
-    let machine = Machine::with_daemon(&daemon.address());
-    let mut child = machine.command(&["online"]).stdout(Stdio::piped()).spawn().unwrap();
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let mut child = sandbox.command(&["online"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -244,7 +244,7 @@ fn a_closed_pipe_is_not_an_error() {
 
 #[test]
 fn completions_and_man_pages_contain_every_command() {
-    let machine = Machine::new();
+    let sandbox = Sandbox::new();
     let commands = [
         "set-status",
         "get",
@@ -259,13 +259,13 @@ fn completions_and_man_pages_contain_every_command() {
         "token",
     ];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let run = machine.run(&["completions", shell]);
+        let run = sandbox.run(&["completions", shell]);
         assert_eq!(run.code, 0);
         assert!(commands.iter().all(|command| run.stdout.contains(command)), "{shell}");
     }
-    let page = machine.run(&["man"]).stdout;
+    let page = sandbox.run(&["man"]).stdout;
     for command in commands {
         assert!(page.contains(&format!(".SH {}\n", command.to_uppercase())), "{command}");
-        assert!(machine.run(&["man", command]).stdout.contains("Examples"), "{command}");
+        assert!(sandbox.run(&["man", command]).stdout.contains("Examples"), "{command}");
     }
 }

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request as Upgrade, Resp
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, accept_hdr};
 
-use crate::machine::DEADLINE;
+use crate::DEADLINE;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Request {

@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
-use crate::machine::Machine;
+use crate::sandbox::Sandbox;
 
 const HS256_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -15,7 +15,7 @@ fn claims(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Value {
 
 #[test]
 fn the_local_daemons_key_is_the_default() {
-    let run = Machine::with_daemon("127.0.0.1:1").run(&["token", "利用者", "--ttl", "90s"]);
+    let run = Sandbox::with_daemon("127.0.0.1:1").run(&["token", "利用者", "--ttl", "90s"]);
     let claims = claims(
         &run.stdout,
         Algorithm::HS256,
@@ -28,7 +28,7 @@ fn the_local_daemons_key_is_the_default() {
 
 #[test]
 fn a_private_key_signs_with_the_algorithm_of_its_type() {
-    let machine = Machine::new();
+    let sandbox = Sandbox::new();
     for (private, public, algorithm) in [
         (
             include_str!("keys/ed.private.pem"),
@@ -46,8 +46,8 @@ fn a_private_key_signs_with_the_algorithm_of_its_type() {
             Algorithm::RS256,
         ),
     ] {
-        let key = machine.private("key.pem", private);
-        let run = machine.run(&[
+        let key = sandbox.private("key.pem", private);
+        let run = sandbox.run(&[
             "token",
             "alice",
             "--jwt-key",
@@ -68,14 +68,14 @@ fn a_private_key_signs_with_the_algorithm_of_its_type() {
 
 #[test]
 fn keys_that_can_not_sign_are_rejected_with_the_reason() {
-    let machine = Machine::new();
+    let sandbox = Sandbox::new();
     for (text, word) in [
         (include_str!("keys/ed.public.pem"), "public key"),
         (include_str!("keys/sec1.private.pem"), "openssl pkcs8 -topk8"),
         ("", "empty"),
     ] {
-        let key = machine.private("key.pem", text);
-        let run = machine.run(&["token", "alice", "--jwt-key", key.to_str().unwrap()]);
+        let key = sandbox.private("key.pem", text);
+        let run = sandbox.run(&["token", "alice", "--jwt-key", key.to_str().unwrap()]);
         assert_eq!(run.code, 2);
         assert!(run.stderr.contains(word), "{run:?}");
     }
@@ -83,11 +83,11 @@ fn keys_that_can_not_sign_are_rejected_with_the_reason() {
 
 #[test]
 fn the_key_next_to_the_secret_file_precedes_the_local_one() {
-    let machine = Machine::with_daemon("127.0.0.1:1");
-    std::fs::create_dir(machine.path("other")).unwrap();
-    let secret = machine.private("other/secret", "some-other-secret");
-    machine.private("other/jwt-key", "another-key-another-key-another-");
-    let run = machine.run(&["--secret-file", secret.to_str().unwrap(), "token", "alice"]);
+    let sandbox = Sandbox::with_daemon("127.0.0.1:1");
+    std::fs::create_dir(sandbox.path("other")).unwrap();
+    let secret = sandbox.private("other/secret", "some-other-secret");
+    sandbox.private("other/jwt-key", "another-key-another-key-another-");
+    let run = sandbox.run(&["--secret-file", secret.to_str().unwrap(), "token", "alice"]);
     let key = DecodingKey::from_secret(b"another-key-another-key-another-");
     assert_eq!(claims(&run.stdout, Algorithm::HS256, &key)["sub"], "alice");
 }

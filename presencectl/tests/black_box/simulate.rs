@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::DEADLINE;
 use crate::fake_daemon::{FakeDaemon, Socket, ok, record, say, snapshot};
-use crate::machine::{DEADLINE, Machine};
+use crate::sandbox::Sandbox;
 
 fn stats() -> Value {
     json!({"now": "2026-11-23T05:00:00.000Z", "node": "n1", "version": "0.1.0", "schemaVersion": 1, "uptimeSeconds": 5,
@@ -50,8 +51,8 @@ fn serve(mut socket: Socket, revisions: &AtomicU64, ends: &Ends) {
 #[test]
 fn simulated_users_are_measured_and_all_disconnect() {
     let (daemon, ends, _welcomed) = daemon_that_counts();
-    let machine = Machine::with_daemon(&daemon.address());
-    let run = machine.run(&[
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&[
         "simulate",
         "--users",
         "10",
@@ -97,8 +98,8 @@ fn simulated_users_are_measured_and_all_disconnect() {
 #[test]
 fn an_interrupted_simulation_disconnects_and_reports() {
     let (daemon, ends, welcomed) = daemon_that_counts();
-    let machine = Machine::with_daemon(&daemon.address());
-    let running = machine.start(&[
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let running = sandbox.start(&[
         "simulate",
         "--users",
         "5",
@@ -149,7 +150,7 @@ fn too_many_errors_fail_the_run() {
             }
         },
     );
-    let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stdout.contains("above the limit of 1 %"), "{run:?}");
 }
@@ -157,7 +158,7 @@ fn too_many_errors_fail_the_run() {
 #[test]
 fn more_users_than_the_connection_limit_are_rejected() {
     let daemon = FakeDaemon::start(|_| ok(&stats()));
-    let run = Machine::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("allows 100 simulated users"), "{run:?}");
 }

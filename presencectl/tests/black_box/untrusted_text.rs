@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake_daemon::{FakeDaemon, Request, hear, ok, presence, problem, record, say, snapshot};
-use crate::machine::Machine;
+use crate::sandbox::Sandbox;
 
 /// Ids that the daemon accepts: no control characters, but everything else.
 const IDS: [&str; 14] = [
@@ -61,12 +61,12 @@ fn assert_harmless(text: &str) {
 #[test]
 fn every_format_of_every_command_escapes_user_text() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     for format in ["table", "json", "ndjson", "csv"] {
         for command in [vec!["get", "x"], vec!["online"], vec!["explain", "x"]] {
             let mut arguments = vec!["-o", format];
             arguments.extend(command);
-            let run = machine.run(&arguments);
+            let run = sandbox.run(&arguments);
             assert_eq!(run.code, 0, "{run:?}");
             assert!(!run.stdout.is_empty());
             assert_harmless(&run.stdout);
@@ -77,8 +77,8 @@ fn every_format_of_every_command_escapes_user_text() {
 #[test]
 fn json_ids_read_back_unchanged() {
     let daemon = FakeDaemon::start(answer);
-    let machine = Machine::with_daemon(&daemon.address());
-    let document: Value = serde_json::from_str(&machine.run(&["-o", "json", "online"]).stdout).unwrap();
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let document: Value = serde_json::from_str(&sandbox.run(&["-o", "json", "online"]).stdout).unwrap();
     assert_eq!(document["v"], 1);
     let ids: Vec<_> = document["users"]
         .as_array()
@@ -87,7 +87,7 @@ fn json_ids_read_back_unchanged() {
         .map(|user| user["userId"].as_str().unwrap())
         .collect();
     assert_eq!(ids, IDS);
-    let lines = machine.run(&["-o", "ndjson", "online"]).stdout;
+    let lines = sandbox.run(&["-o", "ndjson", "online"]).stdout;
     for (line, id) in lines.lines().zip(IDS) {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!((&line["v"], line["userId"].as_str().unwrap()), (&json!(1), id));
@@ -98,7 +98,7 @@ fn json_ids_read_back_unchanged() {
 #[test]
 fn csv_has_a_row_per_user_and_no_formula() {
     let daemon = FakeDaemon::start(answer);
-    let run = Machine::with_daemon(&daemon.address()).run(&["-o", "csv", "online"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["-o", "csv", "online"]);
     let rows: Vec<_> = run.stdout.lines().map(csv_fields).collect();
     assert_eq!(rows.len(), IDS.len() + 1);
     assert_eq!(rows[0][..3], ["userId", "status", "since"]);
@@ -135,7 +135,7 @@ fn csv_fields(line: &str) -> Vec<String> {
 #[test]
 fn error_messages_escape_control_characters() {
     let daemon = FakeDaemon::start(|_| problem(400, "invalid_value", "bad \u{1b}]0;title\u{7}\u{202e} thing\nnext"));
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     for arguments in [
         vec!["get", "alice"],
         vec!["get", "a\u{1b}[31mb"],
@@ -146,7 +146,7 @@ fn error_messages_escape_control_characters() {
         vec!["no\u{1b}[31msuch"],
         vec!["man", "\u{1b}[31m"],
     ] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         assert_ne!(run.code, 0);
         assert_harmless(&run.stderr);
         assert!(!run.stderr.is_empty());
@@ -162,8 +162,8 @@ fn the_change_stream_escapes_user_text() {
             say(&mut socket, &presence("1.2", &users()));
             hear(&mut socket);
         });
-        let machine = Machine::with_daemon(&daemon.address());
-        let running = machine.start(&["events", "-o", format]);
+        let sandbox = Sandbox::with_daemon(&daemon.address());
+        let running = sandbox.start(&["events", "-o", format]);
         let lines = if format == "csv" { IDS.len() + 1 } else { IDS.len() };
         for _ in 0..lines {
             assert_harmless(&running.line());

@@ -1,5 +1,7 @@
 //! The outbox alone: phases, the right to write, and what a turn of the delivery takes and gives back.
 
+mod memory;
+
 use std::sync::Arc;
 
 use super::*;
@@ -370,24 +372,4 @@ fn four_waiting_snapshots_pause_the_reader() {
             reader: true
         })
     ));
-}
-
-#[test]
-fn an_idle_outbox_holds_no_memory_for_changes() {
-    let (entries, mut outbox) = (Entries::default(), open());
-    for slot in 0..100 {
-        entries.mark(&mut outbox, slot, 1);
-    }
-    let turn = outbox.begin_turn().expect("a turn");
-    finish(&mut outbox, &turn);
-    assert_eq!(outbox.dirty.capacity(), 0);
-    entries.mark(&mut outbox, 1, 2);
-    outbox.begin_turn().expect("a turn");
-    entries.mark(&mut outbox, 1, 3);
-    outbox.finish_turn(DeliveryResult::default(), &[(UserRef::new(0, 1), 3)]);
-    assert_eq!(
-        outbox.dirty.capacity(),
-        0,
-        "the turn told the change that came meanwhile"
-    );
 }

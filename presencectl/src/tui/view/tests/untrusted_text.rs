@@ -106,7 +106,7 @@ fn assert_harmless(model: &Model) {
 
 #[test]
 fn hostile_user_ids_are_rendered_harmless() {
-    check("hostile-120x40", &text(&frame(&model(120, 40), &Theme::rich())));
+    check("untrusted-text-120x40", &text(&frame(&model(120, 40), &Theme::rich())));
     for state in states(120, 40) {
         assert_harmless(&state);
     }

@@ -4,11 +4,11 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::fake_daemon::{Answer, FakeDaemon, ok, problem};
-use crate::machine::{Machine, SECRET, chmod};
+use crate::sandbox::{SECRET, Sandbox, chmod};
 
 #[test]
 fn a_missing_daemon_is_exit_code_3_with_a_suggestion() {
-    let machine = Machine::new();
+    let sandbox = Sandbox::new();
     for arguments in [
         vec!["get", "alice"],
         vec!["online"],
@@ -16,7 +16,7 @@ fn a_missing_daemon_is_exit_code_3_with_a_suggestion() {
         vec!["events"],
         vec!["explain", "alice"],
     ] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         assert_eq!(run.code, 3, "{run:?}");
         assert!(run.stderr.contains("start it with `presenced`"), "{run:?}");
         assert_eq!(run.stdout, "");
@@ -31,9 +31,9 @@ fn a_stopped_daemon_is_exit_code_3() {
         .local_addr()
         .unwrap();
     assert_ne!(gone, closed);
-    let machine = Machine::with_daemon(&closed.to_string());
+    let sandbox = Sandbox::with_daemon(&closed.to_string());
     for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "dnd"]] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         assert_eq!(run.code, 3, "{run:?}");
         assert!(
             run.stderr.contains("refused") && run.stderr.contains("`presenced`"),
@@ -53,13 +53,13 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
         (500, "a_code_of_a_newer_daemon", 1),
     ] {
         let daemon = FakeDaemon::start(move |_| problem(status, code, "the detail of the problem"));
-        let machine = Machine::with_daemon(&daemon.address());
+        let sandbox = Sandbox::with_daemon(&daemon.address());
         for arguments in [
             vec!["get", "alice"],
             vec!["set-status", "idle"],
             vec!["kick", "alice", "--yes"],
         ] {
-            let run = machine.run(&arguments);
+            let run = sandbox.run(&arguments);
             assert_eq!(run.code, exit, "{run:?}");
             assert!(
                 run.stderr.contains("the detail of the problem") && run.stderr.contains(code),
@@ -73,7 +73,7 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
 #[test]
 fn a_usage_error_is_exit_code_2_without_a_request() {
     let daemon = FakeDaemon::start(|_| ok(&json!({})));
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     for arguments in [
         vec!["nonsense"],
         vec!["get"],
@@ -94,7 +94,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
         vec!["token", "alice", "--ttl", "soon"],
         vec!["watch"],
     ] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
         assert!(!run.stderr.is_empty() && run.stdout.is_empty(), "{run:?}");
     }
@@ -103,7 +103,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
 
 #[test]
 fn a_tls_url_is_rejected_with_the_reason() {
-    let run = Machine::new().run(&["--server", "https://presence.example", "online"]);
+    let run = Sandbox::new().run(&["--server", "https://presence.example", "online"]);
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("TLS is not supported yet"), "{run:?}");
 }
@@ -111,10 +111,10 @@ fn a_tls_url_is_rejected_with_the_reason() {
 #[test]
 fn a_secret_file_others_can_read_is_rejected_with_the_fix() {
     let daemon = FakeDaemon::start(|_| ok(&json!({})));
-    let machine = Machine::with_daemon(&daemon.address());
-    let secret = machine.path("presenced/secret");
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let secret = sandbox.path("presenced/secret");
     chmod(&secret, 0o640);
-    let run = machine.run(&["stats"]);
+    let run = sandbox.run(&["stats"]);
     assert_eq!(run.code, 2, "{run:?}");
     assert!(
         run.stderr.contains(&format!("chmod 600 {}", secret.display())),
@@ -136,7 +136,7 @@ fn secrets_are_never_printed() {
             while socket.read().is_ok() {}
         },
     );
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     let key = "0123456789abcdef0123456789abcdef";
     for arguments in [
         vec!["get", "alice"],
@@ -148,7 +148,7 @@ fn secrets_are_never_printed() {
         vec!["simulate", "--users", "1", "--duration", "0s"],
         vec!["context", "show"],
     ] {
-        let run = machine.run(&arguments);
+        let run = sandbox.run(&arguments);
         let printed = format!("{}{}", run.stdout, run.stderr);
         assert!(
             !printed.contains(SECRET) && !printed.contains(key),
@@ -166,7 +166,7 @@ fn a_redirect_is_not_followed() {
         headers: vec![("location", location.clone())],
         body: String::new(),
     });
-    let run = Machine::with_daemon(&daemon.address()).run(&["stats"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["stats"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("not as presenced does"), "{run:?}");
     assert_eq!(elsewhere.requests().len(), 0);
@@ -176,9 +176,9 @@ fn a_redirect_is_not_followed() {
 fn a_proxy_of_the_environment_is_not_used() {
     let proxy = FakeDaemon::start(|_| ok(&json!({})));
     let daemon = FakeDaemon::start(|_| problem(403, "forbidden", "from the daemon itself"));
-    let machine = Machine::with_daemon(&daemon.address());
+    let sandbox = Sandbox::with_daemon(&daemon.address());
     let url = format!("http://{}", proxy.address());
-    let output = machine
+    let output = sandbox
         .command(&["stats"])
         .env("HTTP_PROXY", &url)
         .env("http_proxy", &url)
@@ -195,7 +195,7 @@ fn a_response_of_another_server_is_reported_as_such() {
         headers: vec![("content-type", "text/html".into())],
         body: "<h1>Bad Gateway\u{1b}[31m</h1>".into(),
     });
-    let run = Machine::with_daemon(&daemon.address()).run(&["get", "alice"]);
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["get", "alice"]);
     assert_eq!(run.code, 1);
     assert!(
         run.stderr.contains("502") && run.stderr.contains("another program or a proxy"),

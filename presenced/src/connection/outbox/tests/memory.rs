@@ -1,0 +1,36 @@
+//! What an idle outbox holds.
+
+use super::*;
+
+#[test]
+fn an_idle_outbox_holds_no_memory_for_changes_and_snapshots() {
+    let (entries, mut outbox) = (Entries::default(), open());
+    for slot in 0..100 {
+        entries.mark(&mut outbox, slot, 1);
+    }
+    outbox.begin_preparing();
+    outbox.finish_preparing(Some(snapshot()));
+    for _ in 0..2 {
+        let mut turn = outbox.begin_turn().expect("a turn");
+        let left = match turn.snapshot {
+            Some(_) => std::mem::take(&mut turn.dirty),
+            None => DirtyUsers::new(),
+        };
+        let result = DeliveryResult {
+            left,
+            ..DeliveryResult::default()
+        };
+        outbox.finish_turn(result, &[]);
+        outbox.written(b"", 0, || at(0));
+    }
+    assert_eq!((outbox.dirty.capacity(), outbox.snapshots.capacity()), (0, 0));
+    entries.mark(&mut outbox, 1, 2);
+    outbox.begin_turn().expect("a turn");
+    entries.mark(&mut outbox, 1, 3);
+    outbox.finish_turn(DeliveryResult::default(), &[(UserRef::new(0, 1), 3)]);
+    assert_eq!(
+        outbox.dirty.capacity(),
+        0,
+        "the turn told the change that came meanwhile"
+    );
+}
