@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_user_with_a_connection_is_not_in_grace_alone() {
+        let stepped = Stepped::new().await;
+        let (lost, other) = (stepped.connect("ann").await, stepped.connect("ann").await);
+        stepped.disconnect(&lost, EndReason::Lost);
+        assert_eq!(stepped.engine.index.in_grace(), 0);
+        stepped.disconnect(&other, EndReason::Closed);
+        assert_eq!(stepped.engine.index.in_grace(), 1);
+    }
+
+    #[tokio::test]
     async fn a_page_begins_after_its_bound_and_is_no_longer_than_asked() {
         let stepped = Stepped::new().await;
         let shard = crate::engine::users::shard_of(&UserId::new("ann").expect("a user id"));
@@ -211,7 +221,11 @@ mod tests {
             names.filter(|name| crate::engine::users::shard_of(&UserId::new(name).expect("an id")) == shard);
         let names: Vec<String> = same_shard.take(3).collect();
         for name in &names {
-            stepped.connect(name).await;
+            let client = stepped.connect(name).await;
+            if *name == names[1] {
+                // Users of one status come before those of another, in no order of the page.
+                stepped.engine.away(&client.conn).expect("a session");
+            }
         }
         let page = |after, count| stepped.engine.index.page(shard, None, after, count);
         let texts = |page: Vec<UserId>| page.iter().map(ToString::to_string).collect::<Vec<_>>();

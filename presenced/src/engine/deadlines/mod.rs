@@ -140,3 +140,52 @@ impl Deadlines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use presence::Wall;
+
+    use super::*;
+    use crate::clock::Stopwatch;
+
+    /// A thread that sleeps once. How long it slept comes back.
+    fn sleep(deadlines: &Arc<Deadlines>, clock: &Arc<Clock>) -> mpsc::Receiver<Duration> {
+        let (deadlines, clock) = (Arc::clone(deadlines), Arc::clone(clock));
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let sleeping = Stopwatch::start();
+            deadlines.sleep(&clock);
+            end.send(sleeping.elapsed())
+        });
+        ended
+    }
+
+    #[test]
+    fn an_earlier_deadline_wakes_the_thread() {
+        let clock = Arc::new(Clock::manual(Wall::from_millis(0)));
+        // A busy machine may let the thread oversleep now and then.
+        let is_woken = |_| {
+            let deadlines = Deadlines::new(clock.mono());
+            let sleeping = sleep(&deadlines, &clock);
+            let is_asleep = || deadlines.turning.lock().sleeps_until > clock.mono();
+            while !is_asleep() {
+                std::thread::yield_now();
+            }
+            deadlines.insert(clock.mono().after(SLEEP_MAX / 2), DeadlineOf::User(UserRef::new(0, 0)));
+            sleeping.recv().is_ok_and(|slept| slept < SLEEP_MAX / 4)
+        };
+        assert!((0..100).any(is_woken));
+    }
+
+    #[test]
+    fn a_distant_deadline_does_not_delay_the_beat() {
+        let clock = Arc::new(Clock::manual(Wall::from_millis(0)));
+        let deadlines = Deadlines::new(clock.mono());
+        let distant = clock.mono().after(Duration::from_secs(60));
+        deadlines.insert(distant, DeadlineOf::User(UserRef::new(0, 0)));
+        let slept = sleep(&deadlines, &clock).recv_timeout(Duration::from_secs(20));
+        assert!(slept.is_ok());
+    }
+}

@@ -167,3 +167,55 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
         revision: profile.revision(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use presence::{EndReason, ReportInput, Source, Status, UserId};
+
+    use super::*;
+    use crate::engine::tests::stepped_engine::Stepped;
+
+    /// Whether the loop would write without waiting for more; it is asked once.
+    async fn is_soon(stepped: &Stepped) -> bool {
+        tokio::select! {
+            biased;
+            () = stepped.engine.persistence.write_behind.soon.notified() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_are_written_soon_and_times_are_not() {
+        let stepped = Stepped::new().await;
+        let ann = stepped.connect("ann").await;
+        assert!(is_soon(&stepped).await);
+        stepped.write().await;
+        stepped.advance(TIMES_EVERY + Duration::from_millis(TIMES_JITTER_MILLIS));
+        stepped.engine.heard(&ann.conn);
+        assert_eq!(stepped.engine.stats().pending_writes, 1);
+        assert!(!is_soon(&stepped).await);
+        stepped.disconnect(&ann, EndReason::Closed);
+        assert!(is_soon(&stepped).await);
+    }
+
+    #[tokio::test]
+    async fn a_report_that_ends_beside_a_session_is_off_the_disk_soon() {
+        let stepped = Stepped::new().await;
+        let _ann = stepped.connect("ann").await;
+        let input = ReportInput {
+            source: Source::default(),
+            status: Status::Online,
+            ttl: Some(Duration::from_secs(60)),
+            update_last_active: false,
+        };
+        let reported = stepped
+            .engine
+            .report(&UserId::new("ann").expect("a user id"), input)
+            .await;
+        reported.expect("a record");
+        stepped.write().await;
+        while is_soon(&stepped).await {}
+        stepped.advance(Duration::from_secs(61));
+        assert!(is_soon(&stepped).await);
+    }
+}

@@ -160,3 +160,62 @@ impl UpdateList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::stepped_engine::{Stepped, SteppedClient};
+
+    /// The record of a user as it is encoded for a connection.
+    fn json(cache: &mut EncodeCache, stepped: &Stepped, name: &str, client: &SteppedClient) -> Box<str> {
+        let entry = stepped.engine.users.find(&UserId::new(name).expect("a user id"));
+        let entry = entry.expect("in memory");
+        let encoded = cache.encode(&stepped.engine.cluster, &entry, &client.conn, Moment::Event);
+        encoded.json.clone()
+    }
+
+    #[tokio::test]
+    async fn each_viewer_is_encoded_what_it_may_see() {
+        let stepped = Stepped::new().await;
+        let (ann, bob, observer) = (
+            stepped.connect("ann").await,
+            stepped.connect("bob").await,
+            stepped.observe(),
+        );
+        let mut cache = EncodeCache::default();
+        let [own, public, internal] = [&ann, &bob, &observer].map(|client| json(&mut cache, &stepped, "ann", client));
+        assert!(own.contains("customStatus") && !own.contains("nodes"), "{own}");
+        assert!(!public.contains("customStatus"), "{public}");
+        assert!(internal.contains("nodes"), "{internal}");
+    }
+
+    #[tokio::test]
+    async fn a_user_that_changed_is_encoded_again() {
+        let stepped = Stepped::new().await;
+        let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+        let mut cache = EncodeCache::default();
+        let before = json(&mut cache, &stepped, "ann", &bob);
+        stepped.engine.away(&ann.conn).expect("a session");
+        let after = json(&mut cache, &stepped, "ann", &bob);
+        assert!(before.contains("ONLINE") && after.contains("IDLE"), "{before} {after}");
+    }
+
+    #[test]
+    fn an_event_is_shared_with_the_same_cursor_alone() {
+        let user = UserId::new("ann").expect("a user id");
+        let mut updates = UpdateList::default();
+        updates.push(EncodedUpdate::removal(user, Revision::new(1)), None);
+        let event = |counter| {
+            let cursor = Cursor {
+                incarnation: 7,
+                counter,
+            };
+            updates.event(cursor, Wall::from_millis(0))
+        };
+        let (first, second, third) = (event(1), event(1), event(2));
+        assert!(
+            matches!((&first, &second), (EncodedFrame::Shared(first), EncodedFrame::Shared(second)) if Rc::ptr_eq(first, second))
+        );
+        assert_ne!(first.bytes(), third.bytes());
+    }
+}

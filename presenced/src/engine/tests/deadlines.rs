@@ -9,6 +9,7 @@ use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, TICK};
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
+use crate::engine::deadlines::DeadlineOf;
 
 const GRACE: Duration = Duration::from_secs(5);
 const IDLE_AFTER: Duration = Duration::from_secs(300);
@@ -209,6 +210,44 @@ async fn last_seen_is_written_within_a_minute_and_not_with_each_frame() {
     stepped.engine.heard(&ann.conn);
     stepped.write().await;
     assert_eq!(last_seen().await, Some(BEGIN.after(Duration::from_secs(60))));
+}
+
+/// How many entries of the wheel are for users; takes them all.
+fn armed_for_users(stepped: &Stepped) -> usize {
+    let distant = stepped.clock.mono().after(Duration::from_secs(86_400));
+    let armed = stepped.engine.deadlines.take_due(distant);
+    let of_users = armed.iter().filter(|(_, whose)| matches!(whose, DeadlineOf::User(_)));
+    of_users.count()
+}
+
+#[tokio::test]
+async fn activity_that_delays_idleness_adds_no_deadline() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    for _ in 0..100 {
+        stepped.advance(Duration::from_secs(1));
+        stepped.engine.activity(&ann.conn).expect("a session");
+    }
+    assert_eq!(armed_for_users(&stepped), 1);
+}
+
+#[tokio::test]
+async fn a_stale_deadline_of_a_user_adds_no_other() {
+    let stepped = Stepped::new().await;
+    for (source, seconds) in [("long", 1000), ("short", 60)] {
+        let input = ReportInput {
+            source: source.parse().expect("a source"),
+            status: Status::Online,
+            ttl: Some(Duration::from_secs(seconds)),
+            update_last_active: false,
+        };
+        stepped.engine.report(&user("ann"), input).await.expect("a record");
+    }
+    // The first was armed for ten minutes ahead, until the second came.
+    for _ in 0..700 {
+        stepped.advance(Duration::from_secs(1));
+    }
+    assert_eq!(armed_for_users(&stepped), 1);
 }
 
 #[tokio::test]
