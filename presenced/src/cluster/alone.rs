@@ -71,30 +71,3 @@ impl Alone {
         self.revisions.lock().raise(stored);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CEILING: u64 = 1_000_000;
-
-    #[test]
-    fn revisions_after_a_crash_are_above_those_before() {
-        let crashed = Alone::new("here", CEILING, false);
-        assert_eq!(crashed.restored(Revision::new(5)), Revision::new(CEILING));
-        assert_eq!(
-            crashed.restored(Revision::NEVER),
-            Revision::NEVER,
-            "a user never seen stays one"
-        );
-        let next = crashed.next_revision(Revision::new(CEILING), Wall::from_millis(0));
-        assert!(next > Revision::new(CEILING));
-    }
-
-    #[test]
-    fn revisions_after_a_clean_stop_continue() {
-        let clean = Alone::new("here", CEILING, true);
-        assert_eq!(clean.restored(Revision::new(5)), Revision::new(5));
-        assert!(clean.next_revision(Revision::new(5), Wall::from_millis(0)) > Revision::new(CEILING));
-    }
-}

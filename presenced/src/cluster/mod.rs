@@ -3,6 +3,8 @@
 //! sockets are not known here.
 
 mod alone;
+#[cfg(test)]
+mod contract;
 
 use std::sync::Arc;
 
