@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -20,9 +19,8 @@ fn stats() -> Value {
            "limits": {"maxConnections": 100, "openFiles": 20000}})
 }
 
-/// Serves one simulated user and records the close code, `None` if the connection was dropped. The code is recorded before
-/// the close is answered, which the client waits for: so it is there when the run has ended.
-fn serve(mut socket: Socket, revisions: &AtomicU64, ends: &Ends) {
+/// Serves one simulated user. Returns the close code, `None` if the connection was dropped.
+fn serve(mut socket: Socket, revisions: &AtomicU64) -> Option<u16> {
     loop {
         match socket.read() {
             Ok(Message::Text(text)) => {
@@ -38,12 +36,11 @@ fn serve(mut socket: Socket, revisions: &AtomicU64, ends: &Ends) {
                 }
             }
             Ok(Message::Close(frame)) => {
-                ends.lock().unwrap().push(frame.map(|frame| frame.code.into()));
                 let _ = socket.flush();
-                return;
+                return frame.map(|frame| frame.code.into());
             }
             Ok(_) => {}
-            Err(_) => return ends.lock().unwrap().push(None),
+            Err(_) => return None,
         }
     }
 }
@@ -85,7 +82,9 @@ fn simulated_users_are_measured_and_all_disconnect() {
         .filter(|request| request.line == "GET /ws")
         .count() as u64;
     assert_eq!(sockets, connects, "no connection is made only as a test");
-    let clean = ends.lock().unwrap().iter().filter(|end| **end == Some(1000)).count();
+    // The daemon's threads may see the end of a connection after the run has ended.
+    let ends: Vec<Option<u16>> = (0..connects).map(|_| ends.recv_timeout(DEADLINE).unwrap()).collect();
+    let clean = ends.iter().filter(|end| **end == Some(1000)).count();
     assert!(clean >= 5, "{clean} of {connects} closed cleanly");
     for request in daemon.requests().iter().filter(|request| request.line == "GET /ws") {
         assert!(
@@ -119,20 +118,20 @@ fn an_interrupted_simulation_disconnects_and_reports() {
     let (status, lines, _) = running.end();
     assert_eq!(status.code(), Some(0));
     assert_eq!(serde_json::from_str::<Value>(&lines[0]).unwrap()["v"], 1);
-    assert!(ends.lock().unwrap().iter().all(|end| *end == Some(1000)), "{ends:?}");
+    let ends: Vec<Option<u16>> = (0..5).map(|_| ends.recv_timeout(DEADLINE).unwrap()).collect();
+    assert!(ends.iter().all(|end| *end == Some(1000)), "{ends:?}");
 }
 
-type Ends = Arc<Mutex<Vec<Option<u16>>>>;
-
-fn daemon_that_counts() -> (FakeDaemon, Ends, Receiver<()>) {
+/// The daemon, the close code of each connection as it ends, and a message for each that begins.
+fn daemon_that_counts() -> (FakeDaemon, Receiver<Option<u16>>, Receiver<()>) {
     let (sender, welcomed) = channel();
-    let ends = Ends::default();
-    let (kept, revisions) = (Arc::clone(&ends), AtomicU64::new(1));
+    let (ended, ends) = channel();
+    let revisions = AtomicU64::new(1);
     let daemon = FakeDaemon::start_with_sockets(
         |_| ok(&stats()),
         move |socket, _| {
             sender.send(()).unwrap();
-            serve(socket, &revisions, &kept);
+            let _ = ended.send(serve(socket, &revisions));
         },
     );
     (daemon, ends, welcomed)
@@ -144,7 +143,7 @@ fn too_many_errors_fail_the_run() {
         |_| ok(&stats()),
         |mut socket, number| {
             if number == 0 {
-                serve(socket, &AtomicU64::new(1), &Ends::default());
+                serve(socket, &AtomicU64::new(1));
             } else {
                 let _ = socket.close(None);
             }
