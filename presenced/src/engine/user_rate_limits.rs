@@ -78,12 +78,13 @@ mod tests {
     fn windows_that_are_over_are_dropped() {
         let limits = limits();
         let mut now = Mono::from_millis(0);
-        for number in 0..8 * WINDOWS_KEPT {
+        for number in 0..16 * WINDOWS_KEPT {
             // At any moment only a few windows are in use.
             now = now.after(EVERY / 16);
             assert_eq!(limits.take_custom_status(&user(number), now), Ok(()));
         }
         let kept = limits.windows.lock().len();
-        assert!(kept <= 2 * WINDOWS_KEPT, "{kept} windows");
+        // The map may grow once beyond the bound, when its free places are tombstones.
+        assert!(kept <= 4 * WINDOWS_KEPT, "{kept} windows");
     }
 }

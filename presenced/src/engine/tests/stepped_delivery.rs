@@ -63,10 +63,14 @@ async fn a_user_told_by_a_snapshot_is_not_told_again() {
     let (ann, watcher) = (stepped.connect("ann").await, stepped.connect("watcher").await);
     stepped.watch(&watcher, &["ann"]).await;
     stepped.engine.away(&ann.conn).expect("a session");
-    let sent = watch(&stepped, &watcher, &["ann"], None).await;
-    assert_eq!(sent.users, [("ann".to_owned(), Some(Status::Idle))]);
+    let watched = stepped.engine.watch(&watcher.conn, None, vec![user("ann")], None).await;
+    watched.expect("a watch");
     stepped.deliver();
-    assert!(watcher.told().is_empty());
+    let messages = watcher.messages();
+    let [ServerMessage::Snapshot { users, .. }] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
+    assert_eq!(statuses(users), [("ann".to_owned(), Some(Status::Idle))]);
 }
 
 #[tokio::test]

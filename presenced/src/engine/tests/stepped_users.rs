@@ -117,6 +117,7 @@ async fn a_kicked_connection_is_no_session_any_more() {
     for _ in 0..stepped.engine.options.sessions_per_user {
         sessions.push(stepped.connect("ann").await);
     }
+    assert_eq!(stepped.engine.activity(&ann.conn), None, "others are hers now");
     ann.messages();
     stepped.engine.away(&sessions[0].conn).expect("a session");
     stepped.deliver();

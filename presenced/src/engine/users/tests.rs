@@ -50,6 +50,26 @@ async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
 }
 
 #[tokio::test]
+async fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
+    let (users, stepped) = users().await;
+    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    entry.state.connect(now(), SessionId(1));
+    // Each count of pins refers to the list of released entries.
+    let counts = || Arc::strong_count(&users.released);
+    let before = counts();
+    let (first, second) = (entry.pin(), entry.pin());
+    drop(entry);
+    assert_eq!(counts(), before + 1);
+    drop(first);
+    users.sweep();
+    assert_eq!(counts(), before + 1);
+    drop(second);
+    users.sweep();
+    assert_eq!(counts(), before);
+    assert!(users.find(&user("ann")).is_some());
+}
+
+#[tokio::test]
 async fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
     let (users, stepped) = users().await;
     drop(users.insert(&user("ann"), || nobody(&stepped.engine.publisher)));
