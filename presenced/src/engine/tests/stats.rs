@@ -1,8 +1,11 @@
 //! What the engine tells `/metrics`, as somebody reads it.
 
+use std::time::Duration;
+
 use prometheus_client::registry::Registry;
 
 use super::fixture::{DEADLINE, Fixture};
+use super::stepped_engine::Stepped;
 
 #[tokio::test]
 async fn every_gauge_has_a_help_sentence() {
@@ -16,6 +19,25 @@ async fn every_gauge_has_a_help_sentence() {
     for line in help {
         assert!(line.ends_with('.') && !line.ends_with(".."), "{line}");
     }
+}
+
+#[tokio::test]
+async fn stats_contain_changes_deliveries_and_connects_per_second() {
+    let stepped = Stepped::new().await;
+    let observer = stepped.observe();
+    stepped.engine.watch_all(&observer.conn, None, None).await;
+    stepped.deliver();
+    let throughput = &stepped.engine.throughput;
+    throughput.sample(stepped.clock.mono());
+    let ann = stepped.connect("ann").await;
+    stepped.deliver();
+    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.deliver();
+    stepped.advance(Duration::from_secs(1));
+    throughput.sample(stepped.clock.mono());
+    let rates = stepped.engine.stats().rates;
+    assert_eq!((rates.changes_per_second, rates.connects_per_second), (2.0, 1.0));
+    assert_eq!(rates.deliveries_per_second, 3.0, "one to ann, two to the observer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -182,6 +182,23 @@ async fn watching_twice_counts_once() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ended_leaves_memory() {
+    let stepped = Stepped::new().await;
+    let (ann, _bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+    let observer = stepped.observe();
+    stepped.watch(&ann, &["bob", "never"]).await;
+    stepped.engine.watch_all(&observer.conn, None, None).await;
+    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.deliver();
+    for client in [ann, observer] {
+        stepped.disconnect(&client, EndReason::Lost);
+        let conn = Arc::downgrade(&client.conn);
+        drop(client);
+        assert!(conn.upgrade().is_none());
+    }
+}
+
+#[tokio::test]
 async fn a_connection_of_a_reported_user_is_on_disk_soon() {
     let stepped = Stepped::new().await;
     reported(&stepped, "gateway", None).await;
