@@ -9,7 +9,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -22,10 +22,11 @@ use crate::store::{Alive, Heartbeat};
 /// The bytes of the line.
 const LINE_BYTES: u64 = 88;
 
-/// The file, open for as long as the store is.
+/// The file, open from the first word to the end of the store.
 #[derive(Debug)]
 pub(super) struct AliveFile {
-    /// None: it could not be opened.
+    path: PathBuf,
+    /// None: nothing was written yet, or it could not be opened.
     file: Mutex<Option<File>>,
     /// The wall clock of the last heartbeat that the database took, in milliseconds.
     stored: AtomicI64,
@@ -37,25 +38,20 @@ impl AliveFile {
     /// Reads the file beside the database, if there is one.
     pub(super) fn read(database: &Path) -> Option<Alive> {
         let mut line = String::new();
-        let file = open(database, fs::OpenOptions::new().read(true)).ok()?;
+        let path = Beside::Alive.path(database);
+        let file = open(&path, fs::OpenOptions::new().read(true)).ok()?;
         file.take(LINE_BYTES).read_to_string(&mut line).ok()?;
         decode(&line)
     }
 
-    /// Opens the file, or makes it. `stored` is the last heartbeat in the database.
-    pub(super) fn open(database: &Path, stored: Option<Heartbeat>) -> Self {
+    /// The file beside this database, in which `stored` is the last heartbeat. It is made with the first word.
+    pub(super) fn new(database: &Path, stored: Option<Heartbeat>) -> Self {
         let stored = stored.map_or(i64::MIN, |heartbeat| heartbeat.wall.as_millis());
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        let file = open(database, &mut options);
-        if let Err(error) = &file {
-            tracing::warn!(file = ?Beside::Alive.path(database), %error, "the sign of life beside the database can't be kept");
-        }
-        let is_failing = AtomicBool::new(file.is_err());
         Self {
-            file: Mutex::new(file.ok()),
+            path: Beside::Alive.path(database),
+            file: Mutex::default(),
             stored: AtomicI64::new(stored),
-            is_failing,
+            is_failing: AtomicBool::default(),
         }
     }
 
@@ -73,31 +69,40 @@ impl AliveFile {
 
     fn save_blocking(&self, wall: Wall, ceiling: u64) -> bool {
         // A disk that hangs holds the lock: then this second is left out.
-        let Some(file) = self.file.try_lock() else { return false };
-        let Some(file) = &*file else { return false };
+        let Some(mut file) = self.file.try_lock() else {
+            return false;
+        };
         let alive = Alive {
             wall,
             ceiling,
             stored: Wall::from_millis(self.stored.load(Ordering::Relaxed)),
         };
-        let written = file.write_all_at(encode(alive).as_bytes(), 0);
+        let written = self.write(&mut file, alive);
         let has_failed = self.is_failing.swap(written.is_err(), Ordering::Relaxed);
         if let Err(error) = &written
             && !has_failed
         {
-            tracing::warn!(%error, "the sign of life beside the database can't be written");
+            tracing::warn!(file = ?self.path, %error, "the sign of life beside the database can't be written");
         }
         written.is_ok()
+    }
+
+    fn write(&self, file: &mut Option<File>, alive: Alive) -> io::Result<()> {
+        let file = match file {
+            Some(file) => file,
+            None => file.insert(open(
+                &self.path,
+                fs::OpenOptions::new().write(true).create(true).truncate(false),
+            )?),
+        };
+        file.write_all_at(encode(alive).as_bytes(), 0)
     }
 }
 
 /// Opens it unless it is something else than a file, which might never answer.
-fn open(database: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
+fn open(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = options
-        .mode(0o600)
-        .custom_flags(nonblocking)
-        .open(Beside::Alive.path(database))?;
+    let file = options.mode(0o600).custom_flags(nonblocking).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("not a regular file")),
@@ -157,13 +162,13 @@ mod tests {
         for make in make {
             make();
             assert_eq!(AliveFile::read(&database), None);
-            let file = Arc::new(AliveFile::open(&database, None));
+            let file = Arc::new(AliveFile::new(&database, None));
             assert!(!file.save(Wall::from_millis(1), 1).await);
             fs::remove_dir(&path).or_else(|_| fs::remove_file(&path)).unwrap();
         }
         fs::write(&path, "alive and well\n").unwrap();
         assert_eq!(AliveFile::read(&database), None);
-        let file = Arc::new(AliveFile::open(&database, None));
+        let file = Arc::new(AliveFile::new(&database, None));
         assert!(file.save(Wall::from_millis(1), 1).await);
         assert_eq!(AliveFile::read(&database).map(|alive| alive.ceiling), Some(1));
     }

@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
         writes,
         reads,
         health,
-        alive: Arc::new(AliveFile::open(path, startup.latest_stored())),
+        alive: Arc::new(AliveFile::new(path, startup.latest_stored())),
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
