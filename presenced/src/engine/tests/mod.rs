@@ -9,6 +9,7 @@ mod fixture;
 mod races;
 mod stats;
 mod stepped_delivery;
+mod stepped_disk;
 pub(super) mod stepped_engine;
 mod stepped_users;
 mod store_failures;
