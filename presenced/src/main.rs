@@ -11,6 +11,7 @@ mod connection;
 mod data_dir;
 mod engine;
 mod exceeded_limit;
+mod files;
 mod gateway;
 mod logging;
 mod server;
