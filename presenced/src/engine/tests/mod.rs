@@ -5,6 +5,7 @@ mod client;
 mod deadlines;
 mod delivery;
 mod durability;
+mod ended_sessions;
 mod fixture;
 mod races;
 mod stats;
