@@ -17,3 +17,4 @@ mod store_failures;
 mod stress;
 mod times;
 mod unknown_outcomes;
+mod wrong_clocks;
