@@ -42,9 +42,14 @@ impl Stepped {
 
     /// The same data after a crash, this much later: nothing that waits is written.
     pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
-        let clock = Clock::manual(self.clock.wall().after(down));
+        let now = self.clock.wall().after(down);
+        self.crash_at(now).await
+    }
+
+    /// The same data after a crash, with a wall clock that then says this.
+    pub(in crate::engine) async fn crash_at(self, wall: Wall) -> Self {
         self.store.close();
-        Self::on(Arc::clone(&self.dir), clock).await
+        Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
