@@ -10,6 +10,7 @@ mod races;
 mod random;
 mod stats;
 mod stepped_delivery;
+mod stepped_disk;
 pub(super) mod stepped_engine;
 mod stepped_users;
 mod store_failures;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+use super::alive::AliveFile;
 use super::connection::{Beside, open_reader, open_writable, open_writer};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
@@ -33,7 +34,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let sql = |error: rusqlite::Error| sql_error(path, &error);
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
-    let startup = read::load_startup(&connection).map_err(sql)?;
+    let startup = Startup {
+        alive: AliveFile::read(path),
+        ..read::load_startup(&connection).map_err(sql)?
+    };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
     let readers: Result<Vec<Connection>, _> = (0..options.readers.max(1))
         .map(|_| open_reader(path, options.busy_timeout))
@@ -55,6 +59,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
         writes,
         reads,
         health,
+        alive: Arc::new(AliveFile::new(path, startup.latest_stored())),
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
