@@ -89,6 +89,7 @@ impl World {
             self.find(name, expects_grace).await;
         }
         self.heartbeat = (self.mono(), self.daemon().clock.wall());
+        self.has_stalled = false;
     }
 
     /// The model takes over what the new run found of a user.
@@ -116,10 +117,10 @@ impl World {
             let source = |report: &presence::Report| u8::from(report.source.as_str() == "right");
             reports.map(|report| (source(report), report.expires.map(|at| began + at.as_millis()))).collect()
         });
-        let is_wrong = self.wall_clock == WallClock::Wrong;
+        let is_off = self.wall_clock == WallClock::Wrong || self.has_stalled;
         let model = self.model(name);
         model.restart(now, found);
-        if is_wrong {
+        if is_off {
             model.find_reports(now, &held);
         }
     }

@@ -197,6 +197,7 @@ impl World {
             Step::Stall { millis } => {
                 self.daemon().clock.stall(Duration::from_millis(millis));
                 let _ = self.daemon().clock.beat();
+                self.has_stalled = true;
                 self.advance(Duration::from_millis(100));
             }
             Step::SetWall { millis } => self.set_wall(millis),
@@ -353,6 +354,10 @@ impl World {
         if let Err(error) = answer {
             let may_fail = self.faults != Faults::None || is_over_session;
             assert!(may_fail, "{change:?}: {error}");
+            if self.faults == Faults::Writes && !matches!(change, Change::Kick(_) | Change::Forget(_)) {
+                // It was loaded all the same.
+                self.model(name).is_degraded = false;
+            }
             return;
         }
         assert!(

@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) watchers: Vec<Watcher>,
     pub(super) faults: Faults,
     pub(super) wall_clock: WallClock,
+    /// Deadlines have moved against the wall clock in this run.
+    pub(super) has_stalled: bool,
     /// When the last heartbeat was written, on the model's time and on the wall clock.
     pub(super) heartbeat: (u64, Wall),
     log: VecDeque<String>,
@@ -90,6 +92,7 @@ impl World {
             ],
             faults: Faults::None,
             wall_clock,
+            has_stalled: false,
             heartbeat: (0, BEGIN),
             log: VecDeque::new(),
         }
