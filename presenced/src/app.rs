@@ -1,7 +1,8 @@
 //! The composition root: the only place that builds all components and knows them. It starts them in the order of their
-//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside.
+//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside, [`reload`] acts on SIGHUP.
 
 mod listeners;
+mod reload;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,17 +13,19 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::Config;
 use crate::connection::keepalive::KeepaliveOptions;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, IfMissing};
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::logging::LogLevel;
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
 
 use listeners::{ListenerOptions, Listeners};
+use reload::{LastReload, ReloadMetrics, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -30,63 +33,80 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs the daemon until a signal stops it.
-pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let data_dir = DataDir::open(&config.data_dir)?;
+pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLevel) -> anyhow::Result<()> {
+    let Signals {
+        mut stop,
+        hangup,
+        _file_size,
+    } = Signals::new()?;
+    let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
     let open_files = listen::raise_file_limit();
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
     let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let auth = Arc::new(build_auth(&config, &data_dir, address)?);
+    let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
+    let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
     let running = engine
         .start(startup.latest_heartbeat(), startup.present)
         .await
         .context("can't write to the database")?;
+    let last_reload = LastReload::default();
+    let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
         config: &config,
-        auth,
-        clock,
+        auth: Arc::clone(&auth),
+        clock: Arc::clone(&clock),
         store: store.clone(),
         engine: Arc::clone(&engine),
         open_files,
+        last_reload: Arc::clone(&last_reload),
     };
     let listeners = options.serve(listener, registry)?;
     data_dir.save_address(&format!("http://{address}"))?;
     announce(address, &config);
-    signals.any().await;
-    stop(listeners, running, store).await;
+    let reloader = Reloader {
+        config,
+        data_dir: Arc::clone(&data_dir),
+        address,
+        auth,
+        log_level,
+        clock,
+        last: last_reload,
+        metrics: reload_metrics,
+    };
+    tokio::select! {
+        () = any(&mut stop) => {}
+        () = reloader.run(hangup) => {}
+    }
+    stop_all(listeners, running, store).await;
     drop(data_dir);
     Ok(())
 }
 
 struct Signals {
-    stop: [tokio::signal::unix::Signal; 3],
+    stop: [tokio::signal::unix::Signal; 2],
+    hangup: tokio::signal::unix::Signal,
     /// Handled so that a file size limit fails a write, as a full disk does, instead of killing the process.
     _file_size: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    /// From now on SIGTERM, SIGINT and SIGHUP stop the daemon in order.
+    /// From now on SIGTERM and SIGINT stop the daemon in order, and SIGHUP ends nothing.
     fn new() -> std::io::Result<Self> {
         Ok(Self {
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::hangup())?,
-            ],
+            stop: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            hangup: signal(SignalKind::hangup())?,
             _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
+}
 
-    async fn any(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.stop;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
+async fn any([one, other]: &mut [tokio::signal::unix::Signal; 2]) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
     }
 }
 
@@ -95,22 +115,6 @@ async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<
     let path = config.database_path();
     let opened = tokio::task::spawn_blocking(move || Store::open(&path, &OpenOptions::default(), metrics)).await?;
     Ok(opened?)
-}
-
-fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow::Result<Auth> {
-    let secrets = data_dir.secrets(config.secret_file.as_deref())?;
-    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
-    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
-    Ok(Auth::new(AuthOptions {
-        secrets,
-        jwt,
-        jwt_issuer: config.jwt_issuer.clone(),
-        jwt_audience: config.jwt_audience.clone(),
-        trusted_by_default: config.trusted_proxies.is_empty(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        allowed_origins: config.allowed_origins.clone(),
-        listen,
-    }))
 }
 
 fn build_engine(
@@ -165,7 +169,7 @@ fn announce(address: SocketAddr, config: &Config) {
 }
 
 /// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes.
-async fn stop(listeners: Listeners, running: Running, store: Store) {
+async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     let Listeners {
         engine,
         readiness,

@@ -9,6 +9,7 @@ mod inputs;
 mod load;
 mod naive;
 mod person;
+mod plain_rule;
 mod properties;
 mod replay;
 mod restart;

@@ -3,7 +3,7 @@
 
 use presence::{Actor, CustomStatus, EndReason, Now, Reason, ReportInput, Status, Timers, Wall};
 
-use crate::table::{Age, KnownActivity, plain_rule};
+use super::plain_rule::{Age, KnownActivity, plain_rule};
 
 /// Something that happened. What can only be known by looking at the past of that moment is worked out then and noted.
 #[derive(Debug, Clone, Copy)]

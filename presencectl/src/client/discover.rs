@@ -6,6 +6,7 @@ use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::private_file::{self, Secret, display_path};
 use super::server_url::ServerUrl;
@@ -91,6 +92,8 @@ pub(crate) struct Target {
     pub(crate) found: String,
     /// Its data directory, if it runs on this machine.
     pub(crate) data_dir: Option<PathBuf>,
+    /// How long to wait for an answer of it.
+    pub(crate) timeout: Duration,
 }
 
 /// Where the server's address comes from.
@@ -107,6 +110,8 @@ pub(crate) struct Finder {
     pub(crate) arguments: TargetOptions,
     pub(crate) environment: TargetOptions,
     pub(crate) default_paths: DefaultPaths,
+    /// `--timeout`.
+    pub(crate) timeout: Duration,
 }
 
 impl Finder {
@@ -137,6 +142,7 @@ impl Finder {
             credential: Credential::None,
             found,
             data_dir,
+            timeout: self.timeout,
         })
     }
 

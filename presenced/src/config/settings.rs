@@ -1,6 +1,7 @@
 //! The table of all settings: each has its flag, environment variable, file key, default, help text, and the field it sets.
 //! The help, the three sources and `--print-config` are derived from it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,9 +9,26 @@ use std::time::Duration;
 use presence::Rate;
 
 use super::limits::Limits;
-use super::sources::RawSettings;
+use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, LogFormat};
+
+/// The settings that [`Config::reloaded`] takes over.
+const RELOADED: [&str; 7] = [
+    "secret-file",
+    "jwt-key",
+    "jwt-issuer",
+    "jwt-audience",
+    "trusted-proxy",
+    "allowed-origin",
+    "log-level",
+];
+
+/// The names of the settings that only a restart changes.
+pub(super) fn of_a_restart() -> impl Iterator<Item = &'static str> {
+    let names = SETTINGS.iter().map(|setting| setting.name);
+    names.filter(|name| !RELOADED.contains(name))
+}
 
 /// How many values a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +67,8 @@ pub(super) fn apply(raw: &RawSettings) -> Result<Config, ConfigError> {
             ));
         }
     }
+    let texts = |given: &RawSetting| given.texts.clone();
+    config.given = raw.values.iter().map(|(name, given)| (*name, texts(given))).collect();
     for setting in SETTINGS {
         match raw.values.get(setting.name) {
             Some(given) => (setting.set)(&mut config, &given.texts).map_err(|what| {
@@ -87,6 +107,7 @@ fn blank() -> Config {
         log_format: LogFormat::Text,
         log_level: tracing::Level::INFO,
         insecure: false,
+        given: BTreeMap::new(),
     }
 }
 

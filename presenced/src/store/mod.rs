@@ -24,7 +24,8 @@ use sqlite::SqliteStore;
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use row::{
-    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportRow, ReportTimes, Row, Startup, StatusRow,
+    Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportRow, ReportTimes, Row, Startup,
+    StatusRow,
 };
 pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
@@ -163,6 +164,13 @@ impl Store {
     pub(crate) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.save_heartbeat(node, heartbeat).await,
+        }
+    }
+
+    /// Tells beside the store that the node is alive, whether the store can be written or not. Whether that was possible.
+    pub(crate) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
+        match self {
+            Self::Sqlite(store) => store.tell_alive(heartbeat).await,
         }
     }
 

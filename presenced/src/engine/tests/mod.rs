@@ -10,6 +10,7 @@ mod loading;
 mod races;
 mod stats;
 mod stepped_delivery;
+mod stepped_disk;
 pub(super) mod stepped_engine;
 mod stepped_users;
 mod store_failures;

@@ -2,6 +2,7 @@
 //!
 //! This file is the handle. A write is answered after its commit and never before; reads never wait for the writer.
 
+mod alive;
 mod connection;
 mod decode;
 mod durable_part;
@@ -36,6 +37,7 @@ use super::{
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 
+use alive::AliveFile;
 use durable_part::{DurableChange, DurableWrite};
 use health::Health;
 use queue::{Queue, Rejected};
@@ -91,6 +93,7 @@ struct Inner {
     writes: Arc<Queue<WriteJob>>,
     reads: ReadQueues,
     health: Arc<Health>,
+    alive: Arc<AliveFile>,
     /// After how long a caller is answered even if the disk has not.
     answer_within: Duration,
     threads: Mutex<Threads>,
@@ -202,7 +205,16 @@ impl SqliteStore {
 
     pub(super) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
         let node = node.clone();
-        self.write(PlainWrite::Heartbeat { node, heartbeat }).await
+        self.write(PlainWrite::Heartbeat { node, heartbeat }).await?;
+        self.inner.alive.note_stored(heartbeat.wall);
+        Ok(())
+    }
+
+    pub(super) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
+        let telling = self.inner.alive.save(heartbeat.wall, heartbeat.ceiling);
+        tokio::time::timeout(self.inner.answer_within, telling)
+            .await
+            .unwrap_or(false)
     }
 
     /// Writes are done in the order in which they were queued: when one that does nothing is answered, those before it are

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+use super::alive::AliveFile;
 use super::connection::{Beside, open_reader, open_writable, open_writer};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
@@ -34,7 +35,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     let sql = |error: rusqlite::Error| sql_error(path, &error);
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
-    let startup = read::load_startup(&connection).map_err(sql)?;
+    let startup = Startup {
+        alive: AliveFile::read(path),
+        ..read::load_startup(&connection).map_err(sql)?
+    };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
     let lanes = std::iter::repeat_n(ReadLane::Singles, options.readers.max(1)).chain([ReadLane::Lists]);
     let readers: Result<Vec<(ReadLane, Connection)>, _> = lanes
@@ -61,6 +65,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
         writes,
         reads,
         health,
+        alive: Arc::new(AliveFile::new(path, startup.latest_stored())),
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };

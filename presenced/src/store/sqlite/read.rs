@@ -133,6 +133,7 @@ pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup>
     }
     Ok(Startup {
         heartbeats: load_heartbeats(connection)?,
+        alive: None,
         present,
     })
 }

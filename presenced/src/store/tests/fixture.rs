@@ -43,6 +43,22 @@ impl Backend {
         }
     }
 
+    /// Closes a handle and copies the database.
+    pub(in crate::store) fn copy(&self, store: &Store) -> Vec<u8> {
+        store.close();
+        match self {
+            Self::Sqlite(directory) => std::fs::read(database(directory)).unwrap(),
+        }
+    }
+
+    /// Closes a handle and puts a copy in the place of the database.
+    pub(in crate::store) fn replace(&self, store: &Store, copy: &[u8]) {
+        store.close();
+        match self {
+            Self::Sqlite(directory) => std::fs::write(database(directory), copy).unwrap(),
+        }
+    }
+
     /// Closes a handle and opens the database again.
     pub(in crate::store) fn restart(&self, store: &Store) -> (Store, Startup) {
         store.close();
