@@ -6,6 +6,7 @@ mod deadlines;
 mod delivery;
 mod durability;
 mod fixture;
+mod loading;
 mod races;
 mod random;
 mod stats;

@@ -155,6 +155,11 @@ impl Stepped {
         self.store.load(&user(name)).await.expect("a read")
     }
 
+    /// The database, as another process would open it.
+    pub(in crate::engine) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
+    }
+
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {
         let (socket, peer) = memory::pair(room);
         let context = self.engine.connection_context();

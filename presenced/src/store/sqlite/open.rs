@@ -18,6 +18,7 @@ use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::queue::Queue;
+use super::read::{ReadLane, ReadQueues};
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
 use crate::store::{OpenError, Startup, StoreMetrics};
@@ -39,13 +40,18 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
         ..read::load_startup(&connection).map_err(sql)?
     };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
-    let readers: Result<Vec<Connection>, _> = (0..options.readers.max(1))
-        .map(|_| open_reader(path, options.busy_timeout))
+    let lanes = std::iter::repeat_n(ReadLane::Singles, options.readers.max(1)).chain([ReadLane::Lists]);
+    let readers: Result<Vec<(ReadLane, Connection)>, _> = lanes
+        .map(|lane| open_reader(path, options.busy_timeout).map(|connection| (lane, connection)))
         .collect();
     let readers = readers.map_err(sql)?;
 
     let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
-    let reads = Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
+    let reads = || Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
+    let reads = ReadQueues {
+        singles: reads(),
+        lists: reads(),
+    };
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
     let writer = StoreWriter::new(
         (connection, identity),
@@ -67,11 +73,11 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
     Ok((inner, startup))
 }
 
-fn start_threads(inner: &Inner, writer: StoreWriter, readers: Vec<Connection>) -> std::io::Result<()> {
+fn start_threads(inner: &Inner, writer: StoreWriter, readers: Vec<(ReadLane, Connection)>) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
-    for (number, connection) in readers.into_iter().enumerate() {
-        let (queue, health) = (inner.reads.clone(), inner.health.clone());
-        let run = move || read::run(&connection, &queue, &health);
+    for (number, (lane, connection)) in readers.into_iter().enumerate() {
+        let (queue, health) = (inner.reads.of(lane).clone(), inner.health.clone());
+        let run = move || read::run(&connection, lane, &queue, &health);
         threads.readers.push(start(format!("store-reader-{number}"), run)?);
     }
     threads.writer = Some(start("store-writer".to_owned(), move || writer.run())?);
