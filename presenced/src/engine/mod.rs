@@ -17,6 +17,7 @@ mod heartbeat;
 mod kick;
 mod lifecycle;
 mod list;
+mod loading;
 mod metrics;
 mod persistence;
 mod presence_index;

@@ -16,7 +16,7 @@ use crate::connection::watch_list::Removal;
 impl Engine {
     /// Adds to what is watched and queues the snapshot as the answer to `id`. After an error nothing was added.
     pub(crate) async fn watch(
-        &self,
+        self: &Arc<Self>,
         conn: &Arc<Connection>,
         id: Option<MessageId>,
         mut users: Vec<UserId>,
@@ -55,7 +55,12 @@ impl Engine {
     }
 
     /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
-    pub(crate) async fn watch_all(&self, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
+    pub(crate) async fn watch_all(
+        self: &Arc<Self>,
+        conn: &Arc<Connection>,
+        id: Option<MessageId>,
+        since: Option<Cursor>,
+    ) {
         let preparing = Preparing::begin(self, conn);
         if self.publisher.add_observer(conn) {
             self.session_counts.watcher_added();
@@ -69,7 +74,7 @@ impl Engine {
     }
 
     /// What an observer that resumes must be sent; none if that is everything.
-    async fn changed_since(&self, since: Option<Cursor>) -> Option<Rest> {
+    async fn changed_since(self: &Arc<Self>, since: Option<Cursor>) -> Option<Rest> {
         let changed = self.publisher.changed_since(self.publisher.resume(since?)?)?;
         let mut users = Vec::new();
         let mut removed = Vec::new();
