@@ -24,13 +24,16 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut named = HashSet::with_capacity(users.len());
         users.retain(|user| named.insert(user.clone()));
+        // Before anything is held back: an event need not wait for this.
+        if let Some(user) = conn.user() {
+            self.pace_lookups(user, users.len()).await?;
+        }
         let preparing = Preparing::begin(self, conn);
         let since = since.and_then(|cursor| self.publisher.resume(cursor));
         let pins = self.load(&users).await?;
-        let length = conn.watch_list.len_with(pins.iter().map(|pin| pin.user()));
-        if length > self.options.watched_per_connection {
-            return Err(EngineError::TooManyWatched);
-        }
+        let watched = pins.iter().map(|pin| pin.user());
+        let room = conn.watch_list.make_room(watched, self.options.watched);
+        room.map_err(|limit| EngineError::TooManyWatched { limit })?;
         let mut listed = Vec::new();
         for pin in pins.into_iter().rev() {
             let mut entry = self.users.lock(&pin);
