@@ -5,6 +5,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::private_file::{self, Secret, display_path};
 use super::recorded_daemon::RecordedDaemon;
@@ -91,6 +92,8 @@ pub(crate) struct Target {
     pub(crate) found: String,
     /// Its data directory, if it runs on this machine.
     pub(crate) data_dir: Option<PathBuf>,
+    /// How long to wait for an answer of it.
+    pub(crate) timeout: Duration,
     /// The one daemon that may be sent the credential; none if the operator named both.
     pub(crate) only_for: Option<RecordedDaemon>,
 }
@@ -120,6 +123,8 @@ pub(crate) struct Finder {
     pub(crate) arguments: TargetOptions,
     pub(crate) environment: TargetOptions,
     pub(crate) default_paths: DefaultPaths,
+    /// `--timeout`.
+    pub(crate) timeout: Duration,
 }
 
 impl Finder {
@@ -171,6 +176,7 @@ impl Finder {
             found,
             data_dir: daemon.as_ref().map(|daemon| daemon.directory().to_owned()),
             only_for: daemon,
+            timeout: self.timeout,
         })
     }
 

@@ -19,12 +19,10 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::discover::Target;
 use super::private_file::Secret;
 use super::problem::ProblemDetails;
-use super::rest::{self, CONNECT_TIMEOUT, SECRET_HEADER, USER_HEADER};
+use super::rest::{self, SECRET_HEADER, USER_HEADER};
 use crate::failure::Failure;
 use crate::output::escape::escape;
 
-/// For the handshake including the welcome.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Per connection, of which a process may have ten thousand.
@@ -48,8 +46,6 @@ pub(crate) enum Identity {
 /// The server's first message.
 #[derive(Debug)]
 pub(crate) struct Welcome {
-    /// The server's ping interval.
-    pub(crate) ping: Duration,
     pub(crate) node: String,
     /// The daemon's version.
     pub(crate) version: String,
@@ -67,6 +63,9 @@ pub(crate) enum Incoming {
 pub(crate) enum ConnectError {
     #[error("{0}")]
     Unreachable(String),
+    /// The connection was accepted, but the handshake with the welcome took longer than the target's timeout.
+    #[error("no answer")]
+    TimedOut,
     /// The server responded with an HTTP status instead of an upgrade.
     #[error("HTTP status {status}: {detail}")]
     Rejected {
@@ -93,6 +92,7 @@ impl ConnectError {
     pub(crate) fn failure(&self, target: &Target) -> Failure {
         match self {
             Self::Unreachable(why) => rest::unreachable(target, why),
+            Self::TimedOut => rest::no_answer(target),
             Self::Lost(lost) => rest::unreachable(target, &lost.why),
             Self::Rejected {
                 status: 401 | 403,
@@ -113,7 +113,7 @@ impl WebSocket {
     pub(crate) async fn connect(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
         let unreachable = |why: &dyn ToString| ConnectError::Unreachable(why.to_string());
         let (host, port) = target.server.host_and_port();
-        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+        let tcp = timeout(target.timeout, TcpStream::connect((host, port)))
             .await
             .map_err(|_| unreachable(&"timed out"))?
             .map_err(|error| unreachable(&error))?;
@@ -129,24 +129,16 @@ impl WebSocket {
             let welcome = stream.welcome().await?;
             Ok((stream, welcome))
         };
-        timeout(HANDSHAKE_TIMEOUT, handshake)
+        timeout(target.timeout, handshake)
             .await
-            .map_err(|_| unreachable(&"the WebSocket handshake timed out"))?
+            .map_err(|_| ConnectError::TimedOut)?
     }
 
     async fn welcome(&mut self) -> Result<Welcome, ConnectError> {
         loop {
             match self.next().await.map_err(ConnectError::Lost)? {
                 Incoming::Message(message) => match *message {
-                    ServerMessage::Welcome {
-                        ping_seconds,
-                        node,
-                        version,
-                        ..
-                    } => {
-                        let ping = Duration::try_from_secs_f64(ping_seconds).unwrap_or(Duration::from_secs(25));
-                        return Ok(Welcome { ping, node, version });
-                    }
+                    ServerMessage::Welcome { node, version, .. } => return Ok(Welcome { node, version }),
                     ServerMessage::Goodbye { .. } => {}
                     _ => {
                         return Err(ConnectError::Unreachable(

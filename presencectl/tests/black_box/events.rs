@@ -52,6 +52,23 @@ fn changes_are_printed_as_lines() {
 }
 
 #[test]
+fn a_daemon_that_hangs_is_noticed_soon_and_the_stream_goes_on() {
+    let (_daemon, sandbox) = daemon(|mut socket, number| {
+        assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        if number > 0 {
+            say(&mut socket, &presence("1.2", &json!([record("bob", "ONLINE", 3)])));
+        }
+        // From here on no ping is answered.
+        while hear(&mut socket).is_some() {}
+    });
+    let running = sandbox.start(&["events", "--timeout", "500ms"]);
+    let lost = running.error_line();
+    assert!(lost.contains("no answer for 3s"), "{lost}");
+    assert!(running.line().ends_with("bob  OFFLINE → ONLINE  active"));
+}
+
+#[test]
 fn named_users_are_watched_individually() {
     let (_daemon, sandbox) = daemon(|mut socket, _| {
         let asked = hear(&mut socket).unwrap();

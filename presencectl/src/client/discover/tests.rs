@@ -27,6 +27,7 @@ impl DiscoveryFixture {
                 config: Some(directory.path().join("config.toml")),
                 data_dir: Some(directory.path().join("presenced")),
             },
+            timeout: Duration::from_secs(5),
         };
         Self {
             directory,
