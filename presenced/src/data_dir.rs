@@ -112,6 +112,15 @@ impl DataDir {
         Ok((path, bytes))
     }
 
+    /// Removes the address of a run that is over: until this one listens, another program may be there.
+    pub(crate) fn remove_address(&self) -> Result<(), DataDirError> {
+        let path = self.path.join("address");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(&path, source)),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the daemon's URL to the file `address`, for tools on this machine.
     pub(crate) fn save_address(&self, url: &str) -> Result<(), DataDirError> {
         let path = self.path.join("address");
