@@ -12,6 +12,7 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
+use crate::clock::RUN_AHEAD;
 use crate::store::{Heartbeat, Row, StoreError};
 
 /// After a longer downtime no user is put in grace.
@@ -113,6 +114,8 @@ impl Engine {
         while !self.deadlines.is_stopped() {
             if let Some(stall) = self.clock.beat() {
                 self.metrics.stalls.inc();
+                // The deadlines move by what the clock may not run ahead; the process stood still for all of it.
+                self.stalls.record(stall + RUN_AHEAD, self.clock.wall());
                 tracing::warn!(
                     stall_ms = stall.as_millis(),
                     "the process was stalled; every deadline moves by that much"
