@@ -1,6 +1,6 @@
 //! The threads that read, each with a connection of its own that can't write. They never wait for the writer.
 
-use presence::{NodeName, Revision, UserId, Wall};
+use presence::{NodeName, UserId, Wall};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -8,6 +8,7 @@ use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
 use super::queue::Queue;
+use crate::store::metrics::FailureKind;
 use crate::store::{Heartbeat, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
@@ -45,16 +46,25 @@ pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Heal
         if job.caller.is_closed() {
             continue;
         }
-        let all = || {
-            job.users
-                .iter()
-                .map(|user| load(connection, user))
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let rows = health.faults.pass(Step::Read).and_then(|()| all());
+        let mut rows = load_all(connection, &job.users, health);
+        if rows.as_ref().is_err_and(|error| may_pass(error)) {
+            // What the disk got wrong once must not be answered again from the cache.
+            let _ = connection.execute_batch("PRAGMA shrink_memory");
+            rows = load_all(connection, &job.users, health);
+        }
         health.faults.answer();
         let _ = job.caller.send(rows.map_err(|error| health.read_failed(&error)));
     }
+}
+
+fn load_all(connection: &Connection, users: &[UserId], health: &Health) -> rusqlite::Result<Vec<Option<Row>>> {
+    health.faults.pass(Step::Read)?;
+    users.iter().map(|user| load(connection, user)).collect()
+}
+
+/// Whether the disk may have failed for a moment.
+fn may_pass(error: &rusqlite::Error) -> bool {
+    matches!(FailureKind::of(error), FailureKind::Io | FailureKind::Damaged)
 }
 
 /// One statement, so that profile and reports are of one moment.
@@ -103,18 +113,30 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
     Ok(())
 }
 
+/// One that can't be understood is left out as well.
 fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
     let mut statement = connection.prepare("SELECT node, wall, ceiling, clean FROM heartbeat ORDER BY node")?;
-    let heartbeats = statement.query_map([], |row| {
-        let node: String = row.get(0)?;
-        let heartbeat = Heartbeat {
-            wall: Wall::from_millis(row.get(1)?),
-            ceiling: decode::number(row, 2)?,
-            clean: row.get(3)?,
-        };
-        Ok((NodeName::new(&node), heartbeat))
-    })?;
-    heartbeats.collect()
+    let mut rows = statement.query([])?;
+    let mut heartbeats = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode_heartbeat(row) {
+            Ok(heartbeat) => heartbeats.push(heartbeat),
+            Err(error) => {
+                tracing::warn!(node = ?row.get_ref(0)?, %error, "left out a heartbeat that can't be understood")
+            }
+        }
+    }
+    Ok(heartbeats)
+}
+
+fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Heartbeat)> {
+    let node: String = row.get(0)?;
+    let heartbeat = Heartbeat {
+        wall: Wall::from_millis(row.get(1)?),
+        ceiling: decode::revision(row, 2)?.get(),
+        clean: row.get(3)?,
+    };
+    Ok((NodeName::new(&node), heartbeat))
 }
 
 fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -125,6 +147,6 @@ fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         connected_on: decode::nodes(row, 3)?,
         last_seen: decode::time(row, 4)?,
         last_active: decode::time(row, 5)?,
-        revision: Revision::new(decode::number(row, 6)?),
+        revision: decode::revision(row, 6)?,
     })
 }
