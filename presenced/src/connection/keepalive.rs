@@ -119,6 +119,10 @@ impl Connection {
         if self.close_reason().is_some() {
             return None;
         }
+        if self.is_revoked() {
+            self.close_with(CloseReason::CredentialRevoked);
+            return None;
+        }
         let stuck_since = self.blocked_since();
         let due = self
             .keepalive

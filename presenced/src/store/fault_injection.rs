@@ -43,7 +43,15 @@ impl Store {
         }
     }
 
-    /// How many reads were made, answered or not.
+    /// No list of users is answered while the result lives; single users are.
+    pub(crate) fn hold_lists(&self) -> Held<'_> {
+        let Self::Sqlite(store) = self;
+        Held {
+            _sqlite: store.hold_lists(),
+        }
+    }
+
+    /// How many users were read, answered or not.
     pub(crate) fn read_count(&self) -> u64 {
         let Self::Sqlite(store) = self;
         store.read_count()

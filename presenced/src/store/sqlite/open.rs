@@ -19,6 +19,7 @@ use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::queue::Queue;
+use super::read::{ReadLane, ReadQueues};
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
 use crate::files::Holder;
@@ -66,13 +67,18 @@ fn open_locked(
         ..read::load_startup(&connection).map_err(sql)?
     };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
-    let readers: Result<Vec<Connection>, _> = (0..options.readers.max(1))
-        .map(|_| open_reader(path, options.busy_timeout))
+    let lanes = std::iter::repeat_n(ReadLane::Singles, options.readers.max(1)).chain([ReadLane::Lists]);
+    let readers: Result<Vec<(ReadLane, Connection)>, _> = lanes
+        .map(|lane| open_reader(path, options.busy_timeout).map(|connection| (lane, connection)))
         .collect();
     let readers = readers.map_err(sql)?;
 
     let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
-    let reads = Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
+    let reads = || Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
+    let reads = ReadQueues {
+        singles: reads(),
+        lists: reads(),
+    };
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
     let writer = StoreWriter::new(
         (connection, identity),
@@ -98,14 +104,14 @@ fn open_locked(
 fn start_threads(
     inner: &Inner,
     writer: StoreWriter,
-    readers: Vec<Connection>,
+    readers: Vec<(ReadLane, Connection)>,
     lock: &Arc<Option<DatabaseLock>>,
 ) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
-    for (number, connection) in readers.into_iter().enumerate() {
-        let (queue, health, lock) = (inner.reads.clone(), inner.health.clone(), lock.clone());
+    for (number, (lane, connection)) in readers.into_iter().enumerate() {
+        let (queue, health, lock) = (inner.reads.of(lane).clone(), inner.health.clone(), lock.clone());
         let run = move || {
-            read::run(&connection, &queue, &health);
+            read::run(&connection, lane, &queue, &health);
             drop(connection);
             drop(lock);
         };

@@ -166,6 +166,12 @@ impl Store {
         self.load(&user(name)).await.unwrap()
     }
 
+    /// The rows of several users.
+    pub(in crate::store) async fn rows(&self, users: &[UserId]) -> Vec<Option<Row>> {
+        let rows = self.load_many(users).await.unwrap();
+        rows.into_iter().map(Result::unwrap).collect()
+    }
+
     /// The stored durable part; empty, if the user is not stored.
     pub(in crate::store) async fn durable(&self, name: &str) -> DurableRow {
         self.row(name).await.unwrap_or_default().durable

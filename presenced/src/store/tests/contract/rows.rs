@@ -111,7 +111,7 @@ async fn rows_come_in_the_order_asked_with_gaps_for_unknown_users(backend: Backe
         store.set_custom(&names[number], Idle, revision).await.unwrap();
     }
     let asked: Vec<_> = names.iter().rev().map(|name| user(name)).collect();
-    let rows = store.load_many(&asked).await.unwrap();
+    let rows = store.rows(&asked).await;
     let found: Vec<_> = rows
         .iter()
         .enumerate()
