@@ -40,6 +40,16 @@ impl Stepped {
         Self::on(dir, Clock::manual(BEGIN)).await
     }
 
+    /// On a store whose callers give up soon.
+    pub(in crate::engine) async fn impatient() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = OpenOptions {
+            answer_within: Duration::from_millis(100),
+            ..OpenOptions::default()
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &options).await
+    }
+
     /// The same data after a crash, this much later: nothing that waits is written.
     pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
         let wall = self.clock.wall().after(down);
@@ -58,9 +68,13 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
+        Self::on_store(dir, clock, &OpenOptions::default()).await
+    }
+
+    async fn on_store(dir: Arc<tempfile::TempDir>, clock: Clock, options: &OpenOptions) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let (store, startup) = Store::open(&path, options, metrics).expect("a store");
         let heartbeat = startup.latest_heartbeat();
         let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
         let clock = Arc::new(clock);
