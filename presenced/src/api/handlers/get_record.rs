@@ -14,8 +14,5 @@ pub(in crate::api) async fn get_record(
     PathUser(user): PathUser<THIRD>,
 ) -> HandlerResult<RecordResponse> {
     let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
-    Ok(Json(RecordResponse {
-        now: state.clock.wall(),
-        record,
-    }))
+    Ok(Json(RecordResponse::new(&state.clock, record)))
 }
