@@ -7,6 +7,7 @@ mod delivery;
 mod durability;
 mod fixture;
 mod loading;
+mod memory_bounds;
 mod races;
 mod stats;
 mod stepped_delivery;
