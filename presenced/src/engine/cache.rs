@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::profile::Stored;
-use presence::{DurablePart, Now, Profile, Report, Status, UserId};
+use presence::{DurablePart, Now, Profile, Report, Status, UserId, Wall};
 
 use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock, UserState};
@@ -174,8 +174,9 @@ pub(super) fn durable_part(row: DurableRow, now: Now) -> DurablePart {
 }
 
 fn restored(row: ReportRow, now: Now) -> Report {
-    // However far the wall clock went back, no report holds for longer than one can.
-    const TTL_MAX: Duration = Duration::from_secs(presence::report::REPORT_TTL_MAX_SECONDS);
+    // Both were computed from one reading of the clock. However far it went back since, no report holds for longer than
+    // it was to hold when it was heard.
+    let ttl = |at: Wall| at.since(row.heard);
     Report {
         source: row.source,
         status: row.status,
@@ -183,6 +184,6 @@ fn restored(row: ReportRow, now: Now) -> Report {
         heard: row.heard,
         version: row.version,
         last_active: row.last_active,
-        expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(TTL_MAX))),
+        expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(ttl(at)))),
     }
 }

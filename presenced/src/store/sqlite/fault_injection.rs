@@ -1,6 +1,10 @@
 //! Points at which tests make SQLite fail as a disk would, or hang. Outside tests they do nothing.
 
 #[cfg(test)]
+use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::Ordering;
 
 #[cfg(test)]
@@ -8,9 +12,11 @@ use parking_lot::{Mutex, MutexGuard};
 #[cfg(test)]
 use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
-#[cfg(test)]
-use super::SqliteStore;
 use super::read::ReadLane;
+#[cfg(test)]
+use super::{OpenOptions, SqliteStore, open};
+#[cfg(test)]
+use crate::store::StoreMetrics;
 
 /// An operation of SQLite that tests can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,12 @@ pub(in crate::store) struct SqliteHold<'a> {
 
 #[cfg(test)]
 impl SqliteStore {
+    pub(in crate::store) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
+        let (inner, _) = open::open_beside(path, &OpenOptions::default(), metrics).expect("a database");
+        let inner = Arc::new(inner);
+        Self { inner }
+    }
+
     /// Makes every read fail as if the file were locked, until it is called with false.
     pub(in crate::store) fn fail_reads(&self, is_failing: bool) {
         self.inner
