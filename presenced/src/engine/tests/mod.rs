@@ -8,6 +8,7 @@ mod durability;
 mod ended_sessions;
 mod fixture;
 mod loading;
+mod memory_bounds;
 mod races;
 mod random;
 mod stats;
