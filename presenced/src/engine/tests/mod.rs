@@ -7,6 +7,7 @@ mod delivery;
 mod durability;
 mod fixture;
 mod races;
+mod slow_links;
 mod stats;
 mod stepped_delivery;
 pub(super) mod stepped_engine;
