@@ -20,7 +20,7 @@ Exit codes:
   0  success
   1  the server rejected the request, or an operation failed
   2  invalid arguments or configuration
-  3  the server is unreachable
+  3  the server is unreachable or does not answer
   4  not authorized
 
 Examples:
@@ -58,6 +58,9 @@ pub(crate) struct Global {
     /// Context to use, see `presencectl context`; "local" is the daemon of this machine [env: PRESENCECTL_CONTEXT]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
+    /// How long to wait for an answer of the daemon
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration::parse_positive)]
+    pub(crate) timeout: Duration,
     /// Output format
     #[arg(
         short,
@@ -374,6 +377,16 @@ mod tests {
     #[test]
     fn the_command_line_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_timeout_is_five_seconds_unless_given() {
+        let timeout = |arguments: &[&str]| Cli::try_parse_from(arguments).unwrap().global.timeout;
+        assert_eq!(timeout(&["presencectl", "stats"]), Duration::from_secs(5));
+        assert_eq!(
+            timeout(&["presencectl", "stats", "--timeout", "1m"]),
+            Duration::from_secs(60)
+        );
     }
 
     #[test]

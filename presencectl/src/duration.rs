@@ -29,6 +29,14 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// As [`parse`], but not 0: for times within which something has to happen.
+pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err("expected more than 0".to_owned()),
+        time => Ok(time),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +54,12 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_positive_duration_is_not_zero() {
+        assert_eq!(parse_positive("300ms"), Ok(Duration::from_millis(300)));
+        assert!(parse_positive("0s").is_err() && parse_positive("5").is_err());
     }
 
     #[test]

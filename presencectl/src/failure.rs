@@ -79,6 +79,16 @@ impl Failure {
         self
     }
 
+    /// Adds to the message.
+    #[must_use]
+    pub(crate) fn but(mut self, more: &str) -> Self {
+        if let Self::Message { message, .. } = &mut self {
+            message.push_str("; ");
+            message.push_str(more);
+        }
+        self
+    }
+
     /// The message and the suggestion, for screens that show them in different places.
     pub(crate) fn parts(self) -> (String, Option<String>) {
         match self {

@@ -1,10 +1,12 @@
 //! The composition root: the only place that builds all components and knows them. It starts them in the order of their
-//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside.
+//! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside, [`reload`] acts on SIGHUP.
 
 mod listeners;
+mod reload;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,81 +14,115 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::Config;
 use crate::connection::keepalive::KeepaliveOptions;
-use crate::data_dir::DataDir;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::data_dir::{DataDir, DataDirError, IfMissing};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
+use crate::logging::LogLevel;
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
 
 use listeners::{ListenerOptions, Listeners};
+use reload::{LastReload, ReloadMetrics, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often, and how far apart, the lock of the data directory is tried before another daemon is reported.
+const LOCK_ATTEMPTS: usize = 10;
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// How long the last writes may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs the daemon until a signal stops it.
-pub(crate) async fn run(config: Config, mut registry: Registry) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let data_dir = DataDir::open(&config.data_dir)?;
+pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLevel) -> anyhow::Result<()> {
+    let Signals {
+        mut stop,
+        hangup,
+        _file_size,
+    } = Signals::new()?;
+    let data_dir = Arc::new(open_data_dir(&config.data_dir).await?);
+    data_dir.remove_address()?;
     let open_files = listen::raise_file_limit();
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
     let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let auth = Arc::new(build_auth(&config, &data_dir, address)?);
+    let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
+    let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
     let running = engine
         .start(startup.latest_heartbeat(), startup.present)
         .await
         .context("can't write to the database")?;
+    let last_reload = LastReload::default();
+    let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
         config: &config,
-        auth,
-        clock,
+        auth: Arc::clone(&auth),
+        clock: Arc::clone(&clock),
         store: store.clone(),
         engine: Arc::clone(&engine),
         open_files,
+        last_reload: Arc::clone(&last_reload),
     };
     let listeners = options.serve(listener, registry)?;
     data_dir.save_address(&format!("http://{address}"))?;
     announce(address, &config);
-    signals.any().await;
-    stop(listeners, running, store).await;
+    let reloader = Reloader {
+        config,
+        data_dir: Arc::clone(&data_dir),
+        address,
+        auth,
+        log_level,
+        clock,
+        last: last_reload,
+        metrics: reload_metrics,
+    };
+    tokio::select! {
+        () = any(&mut stop) => {}
+        () = reloader.run(hangup) => {}
+    }
+    stop_all(listeners, running, store).await;
     drop(data_dir);
     Ok(())
 }
 
+/// Locks the data directory. A tool that looks whether a daemon runs may hold the lock for a moment.
+async fn open_data_dir(path: &Path) -> Result<DataDir, DataDirError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match DataDir::open(path) {
+            Err(DataDirError::InUse { .. }) => tokio::time::sleep(LOCK_RETRY).await,
+            opened => return opened,
+        }
+    }
+    DataDir::open(path)
+}
+
 struct Signals {
-    stop: [tokio::signal::unix::Signal; 3],
+    stop: [tokio::signal::unix::Signal; 2],
+    hangup: tokio::signal::unix::Signal,
     /// Handled so that a file size limit fails a write, as a full disk does, instead of killing the process.
     _file_size: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    /// From now on SIGTERM, SIGINT and SIGHUP stop the daemon in order.
+    /// From now on SIGTERM and SIGINT stop the daemon in order, and SIGHUP ends nothing.
     fn new() -> std::io::Result<Self> {
         Ok(Self {
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::hangup())?,
-            ],
+            stop: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            hangup: signal(SignalKind::hangup())?,
             _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
+}
 
-    async fn any(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.stop;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
+async fn any([one, other]: &mut [tokio::signal::unix::Signal; 2]) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
     }
 }
 
@@ -95,22 +131,6 @@ async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<
     let path = config.database_path();
     let opened = tokio::task::spawn_blocking(move || Store::open(&path, &OpenOptions::default(), metrics)).await?;
     Ok(opened?)
-}
-
-fn build_auth(config: &Config, data_dir: &DataDir, listen: SocketAddr) -> anyhow::Result<Auth> {
-    let secrets = data_dir.secrets(config.secret_file.as_deref())?;
-    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref())?;
-    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
-    Ok(Auth::new(AuthOptions {
-        secrets,
-        jwt,
-        jwt_issuer: config.jwt_issuer.clone(),
-        jwt_audience: config.jwt_audience.clone(),
-        trusted_by_default: config.trusted_proxies.is_empty(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        allowed_origins: config.allowed_origins.clone(),
-        listen,
-    }))
 }
 
 fn build_engine(
@@ -131,8 +151,12 @@ fn build_engine(
             timers: config.timers,
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
@@ -165,7 +189,7 @@ fn announce(address: SocketAddr, config: &Config) {
 }
 
 /// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes.
-async fn stop(listeners: Listeners, running: Running, store: Store) {
+async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     let Listeners {
         engine,
         readiness,
@@ -192,4 +216,25 @@ async fn stop(listeners: Listeners, running: Running, store: Store) {
     let closing = tokio::task::spawn_blocking(move || store.close());
     let _ = tokio::time::timeout(WRITE_TIMEOUT / 4, closing).await;
     tracing::info!("stopped");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_for_a_moment_does_not_prevent_the_start() {
+        let root = tempfile::tempdir().expect("a directory");
+        drop(DataDir::open(root.path()).expect("a data directory"));
+        let looked_at = File::open(root.path().join("lock")).expect("a file");
+        flock(&looked_at, FlockOperation::NonBlockingLockShared).expect("a lock");
+        // The first attempt comes before the end of the look.
+        let (opened, ()) = tokio::join!(open_data_dir(root.path()), async { drop(looked_at) });
+        assert!(opened.is_ok(), "{opened:?}");
+        assert!(open_data_dir(root.path()).await.is_err(), "held by a daemon");
+    }
 }

@@ -3,24 +3,25 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use crate::files::{FileLock, Holder, LockError, open_regular};
 
 /// Random bytes in a new secret.
 const SECRET_BYTES: usize = 32;
 /// Shortest secret accepted, in bytes.
 const SECRET_MIN_BYTES: usize = 16;
-/// Most bytes that are read of a key or secret file.
+/// Longest key or secret file, in bytes: an RSA key of 8192 bits has 1.5 KiB. A longer one is an error, because half of a
+/// secret would be another secret.
 const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
 
 /// Why the data directory can't be used: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     /// Another process has the lock.
-    #[error("data directory {dir:?} is in use by presenced with process id {pid}: stop it, or use another --data-dir")]
-    InUse { dir: PathBuf, pid: String },
+    #[error("data directory {dir:?} is in use by {holder}: stop it, or use another --data-dir")]
+    InUse { dir: PathBuf, holder: Holder },
     /// The file has permissions for group or others.
     #[error("{path:?} is accessible to other users (mode {mode:04o}): run chmod 600 {path:?}")]
     Loose { path: PathBuf, mode: u32 },
@@ -33,12 +34,21 @@ pub(crate) enum DataDirError {
     Io { path: PathBuf, source: io::Error },
 }
 
+/// What a missing file of the directory's own means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// The first start: it is made.
+    Create,
+    /// A reload: a new secret would end everything that the old one authenticated.
+    Fail,
+}
+
 /// The data directory, locked for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    /// Held open for its lock.
-    _lock: File,
+    /// The lock of the directory itself, and that of the file `lock`, by which tools tell whether a daemon runs.
+    _locks: (Option<FileLock>, FileLock),
 }
 
 impl DataDir {
@@ -46,36 +56,27 @@ impl DataDir {
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| at(path, source))?;
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path);
-        let mut lock = lock.map_err(|source| at(&lock_path, source))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            let _ = (&mut lock).take(32).read_to_string(&mut pid);
-            return Err(DataDirError::InUse {
-                dir: path.to_owned(),
-                pid: pid.trim().to_owned(),
-            });
-        }
-        let pid = std::process::id();
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{pid}"))
-            .map_err(|source| at(&lock_path, source))?;
+        let file = path.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let lock = open_regular(&file, &mut options).map_err(|source| at(&file, source))?;
+        let locks = (lock_directory(path)?, lock_file(path, &file, lock)?);
+        // Shorter only after it is whole: who reads it meanwhile takes the first line.
+        let line = format!("{}\n", std::process::id());
+        let lock = locks.1.file();
+        let written = lock.write_all_at(line.as_bytes(), 0);
+        written
+            .and_then(|()| lock.set_len(line.len() as u64))
+            .unwrap_or_else(|error| tracing::warn!(?file, %error, "the process id can't be written"));
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            _locks: locks,
         })
     }
 
-    /// The internal secrets: of `file`, or of the directory's own file, which is created if it is missing.
-    pub(crate) fn secrets(&self, file: Option<&Path>) -> Result<Vec<Vec<u8>>, DataDirError> {
-        let (path, bytes) = self.own_or(file, "secret")?;
+    /// The internal secrets: of `file`, or of the directory's own file.
+    pub(crate) fn secrets(&self, file: Option<&Path>, if_missing: IfMissing) -> Result<Vec<Vec<u8>>, DataDirError> {
+        let (path, bytes) = self.own_or(file, "secret", if_missing)?;
         check_private(&path)?;
         let invalid = |what| DataDirError::Invalid {
             path: path.clone(),
@@ -97,14 +98,27 @@ impl DataDir {
         Ok(secrets)
     }
 
-    /// The file with the key for users' tokens, and its contents: `file`, or the directory's own, which is created if it is
-    /// missing. A public key may be readable by others, a secret may not.
-    pub(crate) fn jwt_key(&self, file: Option<&Path>) -> Result<(PathBuf, Vec<u8>), DataDirError> {
-        let (path, bytes) = self.own_or(file, "jwt-key")?;
+    /// The file with the key for users' tokens, and its contents: `file`, or the directory's own. A public key may be readable
+    /// by others, a secret may not.
+    pub(crate) fn jwt_key(
+        &self,
+        file: Option<&Path>,
+        if_missing: IfMissing,
+    ) -> Result<(PathBuf, Vec<u8>), DataDirError> {
+        let (path, bytes) = self.own_or(file, "jwt-key", if_missing)?;
         if !bytes.trim_ascii_start().starts_with(b"-----BEGIN PUBLIC KEY-----") {
             check_private(&path)?;
         }
         Ok((path, bytes))
+    }
+
+    /// Removes the address of a run that is over: until this one listens, another program may be there.
+    pub(crate) fn remove_address(&self) -> Result<(), DataDirError> {
+        let path = self.path.join("address");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(&path, source)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the daemon's URL to the file `address`, for tools on this machine.
@@ -113,10 +127,16 @@ impl DataDir {
         replace(&path, format!("{url}\n").as_bytes()).map_err(|source| at(&path, source))
     }
 
-    fn own_or(&self, file: Option<&Path>, name: &str) -> Result<(PathBuf, Vec<u8>), DataDirError> {
+    fn own_or(
+        &self,
+        file: Option<&Path>,
+        name: &str,
+        if_missing: IfMissing,
+    ) -> Result<(PathBuf, Vec<u8>), DataDirError> {
+        let may_create = file.is_none() && if_missing == IfMissing::Create;
         let path = file.map_or_else(|| self.path.join(name), Path::to_owned);
         match read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
                 let secret = new_secret().map_err(|source| at(&path, source))?;
                 replace(&path, secret.as_bytes()).map_err(|source| at(&path, source))?;
                 tracing::info!(file = ?path, "created a secret");
@@ -128,9 +148,46 @@ impl DataDir {
     }
 }
 
+/// Locks the directory itself, so that a file `lock` that was removed lets nobody in. None where directories can't be locked.
+fn lock_directory(path: &Path) -> Result<Option<FileLock>, DataDirError> {
+    let directory = File::open(path).map_err(|source| at(path, source))?;
+    match FileLock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held(holder)) => Err(in_use(path, holder)),
+        Err(LockError::Io(error)) => {
+            tracing::debug!(dir = ?path, %error, "the directory itself can't be locked");
+            Ok(None)
+        }
+    }
+}
+
+fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirError> {
+    FileLock::take(file).map_err(|error| match error {
+        LockError::Held(Holder(Some(pid))) => in_use(dir, Holder(Some(pid))),
+        LockError::Held(Holder(None)) => in_use(dir, Holder(written_pid(path))),
+        LockError::Io(source) => at(path, source),
+    })
+}
+
+/// The process id that the holder of the lock wrote.
+fn written_pid(path: &Path) -> Option<u32> {
+    let bytes = read(path).ok()?;
+    String::from_utf8_lossy(&bytes).lines().next()?.trim().parse().ok()
+}
+
+fn in_use(dir: &Path, holder: Holder) -> DataDirError {
+    let dir = dir.to_owned();
+    DataDirError::InUse { dir, holder }
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(KEY_FILE_MAX_BYTES).read_to_end(&mut bytes)?;
+    let file = open_regular(path, OpenOptions::new().read(true))?;
+    let read = file.take(KEY_FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > KEY_FILE_MAX_BYTES {
+        let what = format!("it is longer than {KEY_FILE_MAX_BYTES} bytes, so it is no secret and no key");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
     Ok(bytes)
 }
 
@@ -194,8 +251,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("a/b");
         let dir = DataDir::open(&path).expect("a data directory");
-        let secrets = dir.secrets(None).expect("a secret");
-        let (_, key) = dir.jwt_key(None).expect("a key");
+        let secrets = dir.secrets(None, IfMissing::Create).expect("a secret");
+        let (_, key) = dir.jwt_key(None, IfMissing::Create).expect("a key");
         dir.save_address("http://127.0.0.1:1").expect("an address");
         assert_eq!(mode(&path), 0o700);
         for name in ["secret", "jwt-key", "address", "lock"] {
@@ -205,7 +262,7 @@ mod tests {
         assert_eq!(secrets[0].len(), 64);
         drop(dir);
         let dir = DataDir::open(&path).expect("a data directory");
-        assert_eq!(dir.secrets(None).expect("a secret"), secrets);
+        assert_eq!(dir.secrets(None, IfMissing::Create).expect("a secret"), secrets);
     }
 
     #[test]
@@ -232,31 +289,62 @@ mod tests {
         for (text, count) in cases {
             replace(&file, text.as_bytes()).expect("a file");
             assert_eq!(
-                dir.secrets(Some(&file)).ok().map(|secrets| secrets.len()),
+                dir.secrets(Some(&file), IfMissing::Create)
+                    .ok()
+                    .map(|secrets| secrets.len()),
                 count,
                 "{text:?}"
             );
         }
         assert!(
-            dir.secrets(Some(&root.path().join("missing"))).is_err(),
+            dir.secrets(Some(&root.path().join("missing")), IfMissing::Create)
+                .is_err(),
             "a named file is not made"
         );
+    }
+
+    #[test]
+    fn a_file_over_64_kib_is_an_error_and_is_not_cut() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(root.path()).expect("a data directory");
+        let file = root.path().join("mine");
+        for (bytes, good) in [(64 * 1024, true), (64 * 1024 + 1, false), (200 * 1024, false)] {
+            replace(&file, "x".repeat(bytes).as_bytes()).expect("a file");
+            let secrets = dir.secrets(Some(&file), IfMissing::Create);
+            assert_eq!(secrets.is_ok(), good, "{bytes}");
+            let key = dir.jwt_key(Some(&file), IfMissing::Create);
+            assert_eq!(key.as_ref().is_ok_and(|(_, key)| key.len() == bytes), good, "{bytes}");
+            if let Err(error) = key {
+                assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_made_at_a_start_and_never_by_a_reload() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(root.path()).expect("a data directory");
+        assert!(dir.secrets(None, IfMissing::Fail).is_err());
+        assert!(dir.jwt_key(None, IfMissing::Fail).is_err());
+        assert!(!root.path().join("secret").exists() && !root.path().join("jwt-key").exists());
+        assert!(dir.secrets(None, IfMissing::Create).is_ok());
+        assert!(dir.jwt_key(None, IfMissing::Create).is_ok());
     }
 
     #[test]
     fn a_secret_that_others_can_read_is_an_error_with_the_remedy() {
         let root = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(root.path()).expect("a data directory");
-        dir.secrets(None).expect("a secret");
+        dir.secrets(None, IfMissing::Create).expect("a secret");
         let path = root.path().join("secret");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("a mode");
-        let error = dir.secrets(None).expect_err("too loose").to_string();
+        let error = dir.secrets(None, IfMissing::Create).expect_err("too loose").to_string();
         assert!(error.contains("chmod 600"), "{error}");
-        dir.jwt_key(None).expect("a key");
+        dir.jwt_key(None, IfMissing::Create).expect("a key");
         let path = root.path().join("jwt-key");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
-        assert!(dir.jwt_key(None).is_err());
+        assert!(dir.jwt_key(None, IfMissing::Create).is_err());
         std::fs::write(&path, "-----BEGIN PUBLIC KEY-----\n").expect("a key");
-        assert!(dir.jwt_key(None).is_ok(), "a public key is public");
+        assert!(dir.jwt_key(None, IfMissing::Create).is_ok(), "a public key is public");
     }
 }

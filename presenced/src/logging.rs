@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
@@ -32,21 +34,49 @@ impl LogMetrics {
     }
 }
 
+/// Changes the lowest level that is logged.
+pub(crate) struct LogLevel {
+    set: Box<dyn Fn(EnvFilter) + Send + Sync>,
+}
+
+impl LogLevel {
+    pub(crate) fn set(&self, level: tracing::Level) {
+        (self.set)(filter(level));
+    }
+}
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
 /// The thread that writes can't be started.
-pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetrics) -> io::Result<()> {
+pub(crate) fn start(format: LogFormat, level: tracing::Level, metrics: LogMetrics) -> io::Result<LogLevel> {
     let lines = LogQueue::start(io::stderr(), metrics)?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(lines)
-        .with_target(false);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(false).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
-    Ok(())
+    let subscriber = tracing_subscriber::fmt().with_writer(lines).with_target(false);
+    // Reloading fails only once the subscriber is gone, and it stays for as long as the process.
+    Ok(match format {
+        LogFormat::Text => {
+            let subscriber = subscriber.with_ansi(false).with_env_filter(filter(level));
+            let subscriber = subscriber.with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.init();
+            LogLevel {
+                set: Box::new(move |filter| drop(handle.reload(filter))),
+            }
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_env_filter(filter(level));
+            let subscriber = subscriber.with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.init();
+            LogLevel {
+                set: Box::new(move |filter| drop(handle.reload(filter))),
+            }
+        }
+    })
+}
+
+fn filter(level: tracing::Level) -> EnvFilter {
+    EnvFilter::default().add_directive(LevelFilter::from_level(level).into())
 }
 
 /// The queue of log lines for stderr.

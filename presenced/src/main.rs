@@ -10,9 +10,12 @@ mod config;
 mod connection;
 mod data_dir;
 mod engine;
+mod error_text;
 mod exceeded_limit;
+mod files;
 mod gateway;
 mod logging;
+mod revocation;
 mod server;
 mod store;
 
@@ -44,13 +47,16 @@ fn main() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     let mut registry = Registry::with_prefix("presenced");
     let logging = logging::LogMetrics::register(&mut registry);
-    if let Err(error) = logging::start(config.log_format, config.log_level, logging) {
-        print_error(&format_args!("can't start the log: {error}"));
-        return ExitCode::FAILURE;
-    }
+    let log_level = match logging::start(config.log_format, config.log_level, logging) {
+        Ok(log_level) => log_level,
+        Err(error) => {
+            print_error(&format_args!("can't start the log: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let ended = runtime.block_on(app::run(config, registry));
+        let ended = runtime.block_on(app::run(config, registry, log_level));
         // Not waiting for clients that still read: everything durable is written.
         runtime.shutdown_background();
         ended
@@ -58,7 +64,7 @@ fn run(config: Config) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&error);
+            print_error(&error_text::ErrorText(&error));
             ExitCode::FAILURE
         }
     }
@@ -66,5 +72,5 @@ fn run(config: Config) -> ExitCode {
 
 /// Prints one line on stderr.
 fn print_error(error: &dyn std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "presenced: {error:#}");
+    let _ = writeln!(std::io::stderr(), "presenced: {error}");
 }

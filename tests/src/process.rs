@@ -29,6 +29,11 @@ impl Process {
         kill_process(self.0, Signal::INT).unwrap();
     }
 
+    /// Sends `SIGHUP`.
+    pub fn hang_up(self) {
+        kill_process(self.0, Signal::HUP).unwrap();
+    }
+
     /// Sends `SIGTSTP`, which the process can handle before it stops.
     pub fn suspend(self) {
         kill_process(self.0, Signal::TSTP).unwrap();

@@ -160,6 +160,12 @@ impl Rest {
         send(self.internal(Method::GET, "/api/stats")).await.ok()
     }
 
+    /// Reads the statistics; none if the secret is rejected.
+    pub async fn try_stats(&self) -> Option<Stats> {
+        let answer = send(self.internal(Method::GET, "/api/stats")).await;
+        (answer.status == 200).then(|| answer.ok())
+    }
+
     /// Gets a path without credentials.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await

@@ -233,6 +233,23 @@ pub struct Stats {
     pub store: StoreStats,
     /// Limits of the process.
     pub limits: LimitStats,
+    /// The last reload of secrets, keys and settings; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<ReloadStats>,
+}
+
+/// The last reload of secrets, keys and settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReloadStats {
+    /// When it was done.
+    pub at: Wall,
+    /// Why nothing was changed; absent after a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The settings that differ from those in effect and are taken over by a restart alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart_needed: Vec<String>,
 }
 
 /// The numbers of sessions and subscriptions of this node.

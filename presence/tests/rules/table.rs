@@ -6,6 +6,8 @@ use presence::{
 };
 use std::time::Duration;
 
+use crate::plain_rule::{Age, KnownActivity, plain_rule};
+
 /// The version of the custom status of these tests, if there is one.
 const CUSTOM_VERSION: Version = Version::new(10);
 
@@ -14,54 +16,6 @@ const TIMERS: Timers = Timers {
     restart_grace: Duration::from_secs(30),
     idle_after: Duration::from_secs(300),
 };
-
-/// The rule as the contract's table reads, over plain lists: the activity of each session (`None`: unknown), that of the
-/// grace period if there is one, and of each report its status and whether it is newer than the last custom status.
-pub(crate) fn plain_rule(
-    connections: &[Option<KnownActivity>],
-    grace: Option<Option<KnownActivity>>,
-    reports: &[(CustomStatus, Age)],
-    custom: CustomStatus,
-) -> (Status, u8, Reason) {
-    if connections.is_empty() && grace.is_none() && reports.is_empty() {
-        return (Status::Offline, 1, Reason::NoSession);
-    }
-    if custom == CustomStatus::DoNotDisturb {
-        return (Status::DoNotDisturb, 2, Reason::Custom);
-    }
-    if reports.contains(&(CustomStatus::DoNotDisturb, Age::Newer)) {
-        return (Status::DoNotDisturb, 2, Reason::Reported);
-    }
-    if custom == CustomStatus::Idle {
-        return (Status::Idle, 3, Reason::Custom);
-    }
-    let mut known_activities: Vec<KnownActivity> = connections.iter().copied().flatten().collect();
-    known_activities.extend(grace.flatten());
-    for report in reports {
-        match report {
-            (CustomStatus::Online, Age::Newer) => known_activities.push(KnownActivity::Active),
-            (CustomStatus::Idle, Age::Newer) => known_activities.push(KnownActivity::Idle),
-            _ => {}
-        }
-    }
-    if !known_activities.is_empty() && !known_activities.contains(&KnownActivity::Active) {
-        return (Status::Idle, 4, Reason::Inactive);
-    }
-    (Status::Online, 5, Reason::Active)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KnownActivity {
-    Idle,
-    Active,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Age {
-    /// Not newer than the last custom status.
-    Older,
-    Newer,
-}
 
 const ACTIVITIES: [Option<KnownActivity>; 3] = [None, Some(KnownActivity::Idle), Some(KnownActivity::Active)];
 const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];

@@ -18,10 +18,12 @@ use super::discover::{Credential, Finder, Target};
 use super::messages;
 use super::websocket::{ConnectError, ConnectionLost, Identity, Incoming, WebSocket};
 use crate::failure::{Exit, Failure};
+use crate::output::time;
 use crate::rng::Rng;
 
-/// Added to two ping intervals: a connection without traffic for that long counts as lost.
-const SILENCE_SPARE: Duration = Duration::from_secs(15);
+/// A ping is sent after this long without traffic: the server's own pings are too far apart to detect a daemon that hangs,
+/// or a dead network.
+pub(crate) const PING_AFTER: Duration = Duration::from_secs(3);
 
 /// What the caller receives.
 #[derive(Debug)]
@@ -61,8 +63,6 @@ pub(crate) struct Connection {
     stream: WebSocket,
     node: String,
     version: String,
-    /// The connection counts as lost after this long without traffic.
-    silence: Duration,
 }
 
 impl Connection {
@@ -80,18 +80,14 @@ impl Connection {
             stream,
             node: welcome.node,
             version: welcome.version,
-            silence: welcome.ping.saturating_mul(2).saturating_add(SILENCE_SPARE),
         })
     }
 }
 
-/// Liveness checks and retry delays for interactive use, where the screen must not show outdated data unmarked.
+/// When a silent connection counts as lost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LivenessPolicy {
-    /// Bounds the delay between attempts, even where the server requests a longer one in its goodbye (1012). The server
-    /// spreads out the reconnects of many users; a single operator adds no load and wants to see the users return.
-    pub(crate) max_retry_delay: Duration,
-    /// Sends a ping after this long without traffic: the server's own pings are too far apart to detect a dead network.
+    /// Sends a ping after this long without traffic.
     pub(crate) ping_after: Duration,
     /// The connection counts as lost if nothing arrives within this time after the ping.
     pub(crate) pong_timeout: Duration,
@@ -102,8 +98,10 @@ pub(crate) struct Follower {
     finder: Finder,
     users: Vec<UserId>,
     backoff: Backoff,
-    /// `None` follows the server's requested delays and pings.
-    liveness: Option<LivenessPolicy>,
+    liveness: LivenessPolicy,
+    /// Bounds the delay between attempts, even where the server requests a longer one in its goodbye (1012). The server
+    /// spreads out the reconnects of many users; a single operator adds no load and wants to see the users return.
+    max_retry_delay: Duration,
     /// Where to resume: everything up to it was passed on.
     cursor: Option<String>,
     /// Watch requests whose snapshot is incomplete. Until it is 0 a cursor covers only some of the users.
@@ -116,20 +114,31 @@ impl Follower {
     /// Follows these users; an empty list follows everyone.
     pub(crate) fn new(finder: Finder, users: Vec<UserId>) -> Self {
         Self {
+            liveness: LivenessPolicy {
+                ping_after: PING_AFTER,
+                pong_timeout: finder.timeout,
+            },
             finder,
             users,
             backoff: Backoff::default(),
-            liveness: None,
+            max_retry_delay: Duration::MAX,
             cursor: None,
             incomplete_snapshots: 0,
             requested_delay: None,
         }
     }
 
+    /// Retries at least this often.
     #[must_use]
-    pub(crate) fn with_liveness(mut self, liveness: LivenessPolicy) -> Self {
-        self.backoff = Backoff::bounded_by(liveness.max_retry_delay);
-        self.liveness = Some(liveness);
+    pub(crate) fn retrying_within(mut self, max_retry_delay: Duration) -> Self {
+        self.backoff = Backoff::bounded_by(max_retry_delay);
+        self.max_retry_delay = max_retry_delay;
+        self
+    }
+
+    #[cfg(test)]
+    fn with_liveness(mut self, liveness: LivenessPolicy) -> Self {
+        self.liveness = liveness;
         self
     }
 
@@ -161,8 +170,7 @@ impl Follower {
                     Err(why) => format!("reconnect failed: {why}"),
                 },
             };
-            let longest = self.liveness.map_or(Duration::MAX, |liveness| liveness.max_retry_delay);
-            let requested = self.requested_delay.take().map(|delay| delay.min(longest));
+            let requested = self.requested_delay.take().map(|delay| delay.min(self.max_retry_delay));
             let retry_in = self.backoff.next(requested, &mut rng);
             handle(FollowerEvent::Lost { why, retry_in }).await?;
             tokio::select! {
@@ -198,7 +206,6 @@ impl Follower {
             mut stream,
             node,
             version,
-            silence,
         } = attached;
         handle(FollowerEvent::Connected {
             target: Box::new(target),
@@ -219,7 +226,7 @@ impl Follower {
             }
         }
         loop {
-            match self.receive(&mut stream, silence).await {
+            match self.receive(&mut stream).await {
                 Err(lost) => return Ok(lost),
                 Ok(Incoming::Ignored) => {}
                 Ok(Incoming::Message(message)) => self.on_message(*message, handle).await?,
@@ -228,24 +235,27 @@ impl Follower {
     }
 
     /// Receives the next message, or detects that the connection is dead.
-    async fn receive(&self, stream: &mut WebSocket, silence: Duration) -> Result<Incoming, ConnectionLost> {
-        let silent = |length: Duration| ConnectionLost {
-            code: None,
-            why: format!("no traffic for {} s", length.as_secs()),
-        };
-        let Some(liveness) = self.liveness else {
-            let next = timeout(silence, stream.next()).await;
-            return next.unwrap_or_else(|_| Err(silent(silence)));
-        };
-        if let Ok(next) = timeout(liveness.ping_after, stream.next()).await {
+    async fn receive(&self, stream: &mut WebSocket) -> Result<Incoming, ConnectionLost> {
+        let LivenessPolicy {
+            ping_after,
+            pong_timeout,
+        } = self.liveness;
+        if let Ok(next) = timeout(ping_after, stream.next()).await {
             return next;
         }
         let asked = async {
             stream.send(messages::ping()).await?;
             stream.next().await
         };
-        let answered = timeout(liveness.pong_timeout, asked).await;
-        answered.unwrap_or_else(|_| Err(silent(liveness.ping_after + liveness.pong_timeout)))
+        let silent = || ConnectionLost {
+            code: None,
+            why: format!(
+                "no answer for {}",
+                time::length(ping_after.saturating_add(pong_timeout))
+            ),
+        };
+        let answered = timeout(pong_timeout, asked).await;
+        answered.unwrap_or_else(|_| Err(silent()))
     }
 
     async fn on_message(

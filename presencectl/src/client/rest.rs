@@ -2,7 +2,6 @@
 //! Redirects and proxies of the environment are not used, since either would send the secret elsewhere.
 
 use std::error::Error;
-use std::time::Duration;
 
 use presence::wire::record::Record;
 use presence::wire::rest::{EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats};
@@ -16,10 +15,11 @@ use super::private_file::{Secret, display_path};
 use super::problem::ProblemDetails;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
+use crate::output::time;
 
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the whole response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The whole response may take this many times as long as the daemon may be silent: one that sends a byte now and then
+/// holds up no command for ever.
+const WHOLE_RESPONSE: u32 = 6;
 /// Sixteen times 1000 records of at most a kilobyte.
 const RESPONSE_MAX_BYTES: usize = 16 * 1024 * 1024;
 
@@ -50,8 +50,9 @@ impl Rest {
             .user_agent(concat!("presencectl/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(RESPONSE_TIMEOUT)
+            .connect_timeout(target.timeout)
+            .read_timeout(target.timeout)
+            .timeout(target.timeout.saturating_mul(WHOLE_RESPONSE))
             .build()
             .map_err(|error| Failure::failed(format_args!("can't build the HTTP client: {error}")))?;
         Ok(Self { http, target })
@@ -129,13 +130,15 @@ impl Rest {
     /// `healthz` or `readyz`, whatever their HTTP status.
     pub(crate) async fn health(&self, path: &str) -> Result<Health, Failure> {
         let request = self.http.get(self.target.server.path(&[path]));
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let failed = |error: &reqwest::Error| self.unreachable(error, &Method::GET);
+        let response = request.send().await.map_err(|error| failed(&error))?;
         let status = response.status();
-        let body = self.body(response).await?;
+        let body = self.body(response, &Method::GET).await?;
         serde_json::from_slice(&body).map_err(|_| self.not_presenced(status))
     }
 
     fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder, Failure> {
+        self.target.check_is_daemon()?;
         let request = self.http.request(method, self.target.server.path(segments));
         Ok(match credential_header(&self.target.credential)? {
             Some((name, value)) => request.header(name, value),
@@ -144,14 +147,19 @@ impl Rest {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let request = request
+            .build()
+            .map_err(|error| Failure::failed(format_args!("can't build the request: {error}")))?;
+        let method = request.method().clone();
+        let response = self.http.execute(request).await;
+        let response = response.map_err(|error| self.unreachable(&error, &method))?;
         let status = response.status();
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let body = self.body(response).await?;
+        let body = self.body(response, &method).await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
                 Failure::failed(format_args!(
@@ -167,9 +175,10 @@ impl Rest {
         }
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+    async fn body(&self, mut response: Response, method: &Method) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+        let failed = |error: reqwest::Error| self.unreachable(&error, method);
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > RESPONSE_MAX_BYTES {
                 return Err(Failure::failed(format_args!(
                     "the response of {} exceeds {RESPONSE_MAX_BYTES} bytes",
@@ -181,13 +190,18 @@ impl Rest {
         Ok(body)
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let why = if error.is_timeout() {
-            "timed out".to_owned()
-        } else {
-            root_cause(error)
+    fn unreachable(&self, error: &reqwest::Error, method: &Method) -> Failure {
+        let failure = match (error.is_timeout(), error.is_connect()) {
+            (true, false) => no_answer(&self.target),
+            (true, true) => unreachable(&self.target, "timed out"),
+            (false, _) => unreachable(&self.target, &root_cause(error)),
         };
-        unreachable(&self.target, &why)
+        let was_sent = !error.is_connect() && !error.is_builder();
+        match *method {
+            // Sent, and perhaps carried out: it is not known, so it must not look as if nothing had happened.
+            Method::PUT | Method::DELETE if was_sent => failure.but("the change may have been made all the same"),
+            _ => failure,
+        }
     }
 
     fn not_presenced(&self, status: StatusCode) -> Failure {
@@ -273,6 +287,20 @@ pub(crate) fn unreachable(target: &Target, why: &str) -> Failure {
     } else {
         failure.next("check that presenced is running there, its --listen address, and the network")
     }
+}
+
+/// The daemon accepted a connection and then said nothing.
+pub(crate) fn no_answer(target: &Target) -> Failure {
+    Failure::unreachable(format_args!(
+        "no answer from {} ({}) within {}",
+        target.server.display(),
+        target.found,
+        time::length(target.timeout)
+    ))
+    .next(
+        "something accepts connections there but doesn't answer: the daemon is stopped, hung or overloaded, or it isn't \
+         presenced. Look at its process and its log; to wait longer, use --timeout",
+    )
 }
 
 /// The innermost cause of an error: the outer message names little but the URL.

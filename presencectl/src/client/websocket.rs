@@ -16,15 +16,13 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::discover::{Credential, Target};
+use super::discover::Target;
 use super::private_file::Secret;
 use super::problem::ProblemDetails;
-use super::rest::{self, CONNECT_TIMEOUT, SECRET_HEADER, USER_HEADER};
+use super::rest::{self, SECRET_HEADER, USER_HEADER};
 use crate::failure::Failure;
 use crate::output::escape::escape;
 
-/// For the handshake including the welcome.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Per connection, of which a process may have ten thousand.
@@ -48,8 +46,6 @@ pub(crate) enum Identity {
 /// The server's first message.
 #[derive(Debug)]
 pub(crate) struct Welcome {
-    /// The server's ping interval.
-    pub(crate) ping: Duration,
     pub(crate) node: String,
     /// The daemon's version.
     pub(crate) version: String,
@@ -67,6 +63,9 @@ pub(crate) enum Incoming {
 pub(crate) enum ConnectError {
     #[error("{0}")]
     Unreachable(String),
+    /// The connection was accepted, but the handshake with the welcome took longer than the target's timeout.
+    #[error("no answer")]
+    TimedOut,
     /// The server responded with an HTTP status instead of an upgrade.
     #[error("HTTP status {status}: {detail}")]
     Rejected {
@@ -93,6 +92,7 @@ impl ConnectError {
     pub(crate) fn failure(&self, target: &Target) -> Failure {
         match self {
             Self::Unreachable(why) => rest::unreachable(target, why),
+            Self::TimedOut => rest::no_answer(target),
             Self::Lost(lost) => rest::unreachable(target, &lost.why),
             Self::Rejected {
                 status: 401 | 403,
@@ -112,14 +112,15 @@ impl WebSocket {
     /// Connects and waits for the welcome.
     pub(crate) async fn connect(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
         let unreachable = |why: &dyn ToString| ConnectError::Unreachable(why.to_string());
-        let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let (host, port) = target.server.host_and_port();
-        let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+        let tcp = timeout(target.timeout, TcpStream::connect((host, port)))
             .await
             .map_err(|_| unreachable(&"timed out"))?
             .map_err(|error| unreachable(&error))?;
         // Messages are small and must not be delayed.
         let _ = tcp.set_nodelay(true);
+        // Only now: while the daemon that recorded the address runs, nobody else accepts connections there.
+        let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let handshake = async {
             let (socket, _) = client_async_with_config(request, tcp, Some(config()))
                 .await
@@ -128,24 +129,16 @@ impl WebSocket {
             let welcome = stream.welcome().await?;
             Ok((stream, welcome))
         };
-        timeout(HANDSHAKE_TIMEOUT, handshake)
+        timeout(target.timeout, handshake)
             .await
-            .map_err(|_| unreachable(&"the WebSocket handshake timed out"))?
+            .map_err(|_| ConnectError::TimedOut)?
     }
 
     async fn welcome(&mut self) -> Result<Welcome, ConnectError> {
         loop {
             match self.next().await.map_err(ConnectError::Lost)? {
                 Incoming::Message(message) => match *message {
-                    ServerMessage::Welcome {
-                        ping_seconds,
-                        node,
-                        version,
-                        ..
-                    } => {
-                        let ping = Duration::try_from_secs_f64(ping_seconds).unwrap_or(Duration::from_secs(25));
-                        return Ok(Welcome { ping, node, version });
-                    }
+                    ServerMessage::Welcome { node, version, .. } => return Ok(Welcome { node, version }),
                     ServerMessage::Goodbye { .. } => {}
                     _ => {
                         return Err(ConnectError::Unreachable(
@@ -206,12 +199,13 @@ fn config() -> WebSocketConfig {
 fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
     let url = target.server.web_socket();
     let mut request = url.as_str().into_client_request().map_err(|error| error.to_string())?;
+    target.check_is_daemon().map_err(|failure| failure.to_string())?;
     let headers = request.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    let secret = |credential: &Credential| rest::credential_header(credential).map_err(|failure| failure.to_string());
     match identity {
         Identity::Observer | Identity::Named(_) => {
-            if let Some((_, value)) = secret(&target.credential)? {
+            let secret = rest::credential_header(&target.credential).map_err(|failure| failure.to_string())?;
+            if let Some((_, value)) = secret {
                 headers.insert(SECRET_HEADER, value);
             }
         }
@@ -225,7 +219,7 @@ fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
     if let Identity::Named(user) = identity {
         headers.insert(
             USER_HEADER,
-            HeaderValue::from_str(user).map_err(|_| "the user id can't be sent in an HTTP header")?,
+            HeaderValue::from_bytes(user.as_bytes()).map_err(|_| "the user id can't be sent in an HTTP header")?,
         );
     }
     Ok(request)

@@ -55,6 +55,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             },
             environment: TargetOptions::from_environment(),
             default_paths: DefaultPaths::from_environment(),
+            timeout: global.timeout,
         },
         output: Output::stdout(global.output),
     };

@@ -13,28 +13,21 @@ use presence::UserId;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::effect::Effect;
-use super::event_loop::{Input, failed_response};
+use super::event_loop::Input;
 use super::export;
 use super::message::{Message, Response, StreamEvent};
 use crate::client::discover::{Finder, Target};
-use crate::client::follower::{Connection, Follower, FollowerEvent, LivenessPolicy};
+use crate::client::follower::{Connection, Follower, FollowerEvent};
 use crate::client::rest::Rest;
 use crate::clock;
 use crate::failure::Failure;
 use crate::output::escape::quote;
 
 /// After a restart of the daemon the screen is to be current within two seconds: one to reconnect, the other for the
-/// snapshot. A daemon that hangs, or a dead network, is noticed within eight.
-const LIVENESS: LivenessPolicy = LivenessPolicy {
-    max_retry_delay: Duration::from_secs(1),
-    ping_after: Duration::from_secs(3),
-    pong_timeout: Duration::from_secs(5),
-};
-/// Timeout of a poll: a later response would be out of date. Changes have none of this, since they may have been carried out.
-const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+/// snapshot.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Requests that are repeated. Only the latest of each kind matters: an older one may hang on a daemon that is gone.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +78,7 @@ impl Backend {
 
     /// Follows the stream; after a permanent failure it waits for the operator to ask for a reconnect.
     async fn follow(&self, first: Connection) {
-        let mut follower = Follower::new(self.finder.clone(), Vec::new()).with_liveness(LIVENESS);
+        let mut follower = Follower::new(self.finder.clone(), Vec::new()).retrying_within(MAX_RETRY_DELAY);
         let mut next = Some(first);
         loop {
             let following = follower.follow(next.take(), &self.retry_now, async |event| self.on_event(event).await);
@@ -152,11 +145,7 @@ impl Backend {
                     // The previous task has sent its own response.
                     let _ = previous.await;
                 }
-                let response = match poll {
-                    Some(_) => backend.respond_within(request, POLL_TIMEOUT).await,
-                    None => backend.respond(request).await,
-                };
-                if let Some(response) = response {
+                if let Some(response) = backend.respond(request).await {
                     backend.send(Message::Response(response)).await;
                 }
             });
@@ -171,16 +160,6 @@ impl Backend {
             }
         }
         self.retry_now.notify_one();
-    }
-
-    async fn respond_within(&self, request: Effect, limit: Duration) -> Option<Response> {
-        match timeout(limit, self.respond(request.clone())).await {
-            Ok(response) => response,
-            Err(_) => {
-                let why = format!("no response from the daemon within {} s", limit.as_secs());
-                Some(failed_response(request, why))
-            }
-        }
     }
 
     async fn respond(&self, request: Effect) -> Option<Response> {

@@ -1,5 +1,7 @@
 //! Failures of commands: exit codes, messages, and that secrets are never printed.
 
+use std::io::{Read, Write};
+
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -40,6 +42,64 @@ fn a_stopped_daemon_is_exit_code_3() {
             "{run:?}"
         );
     }
+}
+
+#[test]
+fn a_hung_daemon_is_reported_within_the_timeout() {
+    // The kernel accepts connections for it; nobody answers.
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = Sandbox::with_daemon(&hung.local_addr().unwrap().to_string());
+    for arguments in [
+        vec!["get", "alice"],
+        vec!["online"],
+        vec!["stats"],
+        vec!["explain", "alice"],
+        vec!["events"],
+        vec!["watch", "--once"],
+        vec!["simulate", "--users", "1"],
+    ] {
+        let run = sandbox.run(&[&arguments[..], &["--timeout", "200ms"]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
+        assert!(
+            run.stderr.contains("within 200ms") && run.stderr.contains("hung"),
+            "{run:?}"
+        );
+        assert!(!run.stderr.contains("start the daemon"), "{run:?}");
+        assert!(
+            !run.stderr.contains("all the same"),
+            "nothing was to be changed: {run:?}"
+        );
+    }
+    let doctor = sandbox.run(&["doctor", "--timeout", "200ms"]);
+    assert_eq!(doctor.code, 3, "{doctor:?}");
+    assert!(
+        doctor.stdout.contains("within 200ms") && !doctor.stdout.contains("start"),
+        "{doctor:?}"
+    );
+}
+
+#[test]
+fn a_change_without_an_answer_may_have_been_made() {
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = Sandbox::with_daemon(&hung.local_addr().unwrap().to_string());
+    let run = sandbox.run(&["set-status", "dnd", "--user", "alice", "--timeout", "200ms"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("may have been made all the same"), "{run:?}");
+}
+
+#[test]
+fn a_response_that_stops_halfway_is_reported_within_the_timeout() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = Sandbox::with_daemon(&listener.local_addr().unwrap().to_string());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"now\"");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let run = sandbox.run(&["stats", "--timeout", "200ms"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("no answer"), "{run:?}");
 }
 
 #[test]
@@ -93,6 +153,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
         vec!["simulate", "--users", "0"],
         vec!["token", "alice", "--ttl", "soon"],
         vec!["watch"],
+        vec!["stats", "--timeout", "0s"],
     ] {
         let run = sandbox.run(&arguments);
         assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
@@ -202,4 +263,46 @@ fn a_response_of_another_server_is_reported_as_such() {
         "{run:?}"
     );
     assert!(!run.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_program_on_the_port_of_a_daemon_that_is_gone_gets_no_credential() {
+    let other = FakeDaemon::start(|_| ok(&json!({})));
+    let mut sandbox = Sandbox::with_daemon(&other.address());
+    sandbox.release_lock();
+    let secret = sandbox.data_dir().join("secret");
+    let token = sandbox.private("token", "a.b.c");
+    let (secret, token) = (secret.to_str().unwrap(), token.to_str().unwrap());
+    for arguments in [
+        vec!["online"],
+        vec!["get", "alice"],
+        vec!["stats"],
+        vec!["set-status", "dnd", "--user", "alice"],
+        vec!["kick", "alice", "--yes"],
+        vec!["events"],
+        vec!["watch", "--once"],
+        vec!["simulate", "--users", "1", "--duration", "1s"],
+        vec!["doctor"],
+        vec!["stats", "--secret-file", secret],
+        vec!["get", "alice", "--token", token],
+    ] {
+        let run = sandbox.run(&arguments);
+        assert_eq!(run.code, 3, "{arguments:?} {run:?}");
+        let text = format!("{}{}", run.stdout, run.stderr);
+        assert!(text.contains("no process holds the lock"), "{run:?}");
+        assert!(text.contains("start it with `presenced`"), "{run:?}");
+    }
+    let named = format!("http://{}", other.address());
+    sandbox.run(&["stats", "--server", &named]);
+    let local = format!("http://localhost:{}", other.address.port());
+    sandbox.run(&["stats", "--server", &local]);
+    let requests = other.requests();
+    assert!(
+        !requests.is_empty(),
+        "a server that is named is asked, without the secret"
+    );
+    for request in requests {
+        assert_eq!(request.header("x-secret-token"), None, "{request:?}");
+        assert_eq!(request.header("authorization"), None, "{request:?}");
+    }
 }

@@ -52,6 +52,23 @@ fn changes_are_printed_as_lines() {
 }
 
 #[test]
+fn a_daemon_that_hangs_is_noticed_soon_and_the_stream_goes_on() {
+    let (_daemon, sandbox) = daemon(|mut socket, number| {
+        assert_eq!(hear(&mut socket).unwrap()["type"], "watchAll");
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        if number > 0 {
+            say(&mut socket, &presence("1.2", &json!([record("bob", "ONLINE", 3)])));
+        }
+        // From here on no ping is answered.
+        while hear(&mut socket).is_some() {}
+    });
+    let running = sandbox.start(&["events", "--timeout", "500ms"]);
+    let lost = running.error_line();
+    assert!(lost.contains("no answer for 3s"), "{lost}");
+    assert!(running.line().ends_with("bob  OFFLINE → ONLINE  active"));
+}
+
+#[test]
 fn named_users_are_watched_individually() {
     let (_daemon, sandbox) = daemon(|mut socket, _| {
         let asked = hear(&mut socket).unwrap();
@@ -201,4 +218,25 @@ fn a_token_is_rejected_for_the_change_stream() {
     assert_eq!(run.code, 4);
     assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn a_stream_whose_daemon_is_gone_sends_no_secret_when_it_reconnects() {
+    let (go_on, gone) = channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let (daemon, mut sandbox) = daemon(move |mut socket, number| {
+        hear(&mut socket);
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        if number == 0 {
+            gone.lock().unwrap().recv().unwrap();
+        }
+    });
+    let running = sandbox.start(&["events"]);
+    while daemon.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    sandbox.release_lock();
+    go_on.send(()).unwrap();
+    while !running.error_line().contains("no process holds the lock") {}
+    assert_eq!(daemon.requests().len(), 1, "{:?}", daemon.requests());
 }

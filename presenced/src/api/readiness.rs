@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use presence::wire::rest::Health;
+use presence::wire::rest::{Health, ReloadStats};
 
 /// The result of one health check. Made for every response, so it is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +12,9 @@ pub(crate) struct HealthCheck {
     pub(crate) store_error: Option<String>,
     /// What else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
     pub(crate) problems: Vec<String>,
+    /// The last reload, if there was one. It may name files, so only `/api/stats` shows it; one that failed changed nothing,
+    /// so the daemon is as ready as before.
+    pub(crate) reload: Option<ReloadStats>,
 }
 
 /// Readiness, as `/readyz` reports it.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::reload::LastReload;
 use crate::api::{self, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
 use crate::auth::Auth;
 use crate::clock::{Clock, STALL};
@@ -28,6 +29,7 @@ pub(super) struct ListenerOptions<'a> {
     pub(super) store: Store,
     pub(super) engine: Arc<Engine>,
     pub(super) open_files: u64,
+    pub(super) last_reload: LastReload,
 }
 
 /// The running listeners.
@@ -50,7 +52,11 @@ impl ListenerOptions<'_> {
     /// Begins to accept.
     pub(super) fn serve(self, listener: TcpListener, mut registry: Registry) -> anyhow::Result<Listeners> {
         let shared = self.shared_limits(&mut registry);
-        let readiness = Arc::new(build_readiness(self.store.clone(), Arc::clone(&self.clock)));
+        let readiness = Arc::new(build_readiness(
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.last_reload),
+        ));
         let gateway = self.gateway(&shared, &mut registry);
         let state = self.state(&shared, Arc::clone(&readiness), registry);
         let metrics_at = match self.config.metrics_listen {
@@ -158,13 +164,14 @@ fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) ->
     )?)
 }
 
-fn build_readiness(store: Store, clock: Arc<Clock>) -> Readiness {
+fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> Readiness {
     Readiness::new(move || {
         let stall = clock.since_beat();
         let problems = (stall > STALL).then(|| format!("the timer loop has not run for {} s", stall.as_secs()));
         HealthCheck {
             store_error: store_error(&store.health()),
             problems: problems.into_iter().collect(),
+            reload: last_reload.lock().clone(),
         }
     })
 }

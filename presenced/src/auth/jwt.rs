@@ -6,8 +6,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use presence::{UserId, Wall};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{AuthError, forbidden, pem};
+use crate::revocation::Revocation;
 
 /// Longest token, in bytes: a longer one is rejected before anything is decoded. Tokens of directory services with hundreds
 /// of groups have about 8 KiB.
@@ -24,6 +26,8 @@ const SECRET_MIN_BYTES: usize = 16;
 pub(crate) struct JwtKey {
     algorithm: Algorithm,
     key: DecodingKey,
+    /// Tells whether a reload brought another key.
+    digest: [u8; 32],
 }
 
 /// Why a file holds no valid key. No text quotes the file.
@@ -77,12 +81,17 @@ impl JwtKey {
             }
             (Algorithm::HS256, DecodingKey::from_secret(secret))
         };
-        Ok(Self { algorithm, key })
+        let bytes = key.try_get_as_bytes().map_err(|_| InvalidJwtKey::Unsupported)?;
+        let digest = Sha256::digest(bytes).into();
+        Ok(Self { algorithm, key, digest })
     }
 }
 
 pub(super) struct Tokens {
     key: DecodingKey,
+    digest: [u8; 32],
+    /// The mark of the key, for the connections that its tokens authenticated.
+    revocation: Revocation,
     validation: Validation,
     issuer: Option<String>,
     audience: Option<String>,
@@ -92,6 +101,7 @@ pub(super) struct Tokens {
 pub(super) struct Claimed {
     pub(super) user: UserId,
     pub(super) expires: Wall,
+    pub(super) revocation: Revocation,
 }
 
 /// `iss` and `aud` may have any type where they are not required.
@@ -123,9 +133,24 @@ impl Tokens {
         validation.validate_aud = false;
         Self {
             key: key.key,
+            digest: key.digest,
+            revocation: Revocation::default(),
             validation,
             issuer,
             audience,
+        }
+    }
+
+    /// Takes the place of `before`: if tokens that were accepted are not any more, their key is revoked.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        let is_same = self.digest == before.digest
+            && self.validation.algorithms == before.validation.algorithms
+            && self.issuer == before.issuer
+            && self.audience == before.audience;
+        if is_same {
+            self.revocation = before.revocation.clone();
+        } else {
+            before.revocation.revoke();
         }
     }
 
@@ -162,7 +187,11 @@ impl Tokens {
         {
             return Err(forbidden("token has the wrong audience (aud)"));
         }
-        Ok(Claimed { user, expires })
+        Ok(Claimed {
+            user,
+            expires,
+            revocation: self.revocation.clone(),
+        })
     }
 }
 

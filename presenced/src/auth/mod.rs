@@ -14,9 +14,11 @@ mod secrets;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use presence::wire::error_code::Code;
 use presence::{InvalidUserId, UserId, Wall};
 
@@ -24,6 +26,7 @@ use self::allowed_origins::Pages;
 use self::jwt::{Claimed, Tokens};
 use self::proxies::Proxies;
 use self::secrets::Secrets;
+use crate::revocation::Revocation;
 
 pub(crate) use self::jwt::JwtKey;
 pub(crate) use self::origin::Origin;
@@ -60,6 +63,8 @@ pub(crate) struct CallerIdentity {
     pub(crate) user: Option<UserId>,
     /// When its token expires, if it has one.
     pub(crate) expires: Option<Wall>,
+    /// The mark of the credential that it has; none for a bare user id.
+    pub(crate) revocation: Option<Revocation>,
 }
 
 /// Why a request is not authenticated. No text quotes a credential.
@@ -104,6 +109,12 @@ impl AuthError {
 
 /// Finds the principal of a request from its credentials.
 pub(crate) struct Auth {
+    /// Replaced as a whole, so that no request sees a half of a reload.
+    current: RwLock<Arc<Checks>>,
+}
+
+/// Everything that a request is checked against.
+struct Checks {
     secrets: Secrets,
     tokens: Tokens,
     proxies: Proxies,
@@ -131,11 +142,21 @@ impl Given<'_> {
 impl Auth {
     pub(crate) fn new(options: AuthOptions) -> Self {
         Self {
-            secrets: Secrets::new(&options.secrets),
-            tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
-            proxies: Proxies::new(&options.trusted_proxies, options.trusted_by_default),
-            pages: Pages::new(options.allowed_origins, options.listen),
+            current: RwLock::new(Arc::new(Checks::new(options))),
         }
+    }
+
+    /// From now on these options hold. What a removed secret or key authenticated is marked as revoked.
+    pub(crate) fn replace(&self, options: AuthOptions) {
+        let mut next = Checks::new(options);
+        let mut current = self.current.write();
+        next.secrets.succeed(&current.secrets);
+        next.tokens.succeed(&current.tokens);
+        *current = Arc::new(next);
+    }
+
+    fn checks(&self) -> Arc<Checks> {
+        Arc::clone(&self.current.read())
     }
 
     /// Authenticates a caller. An invalid credential is an error whatever else is sent, so secret and token are both checked
@@ -147,16 +168,19 @@ impl Auth {
         bearer_subprotocol: Option<&str>,
         now: Wall,
     ) -> Result<CallerIdentity, AuthError> {
+        let checks = self.checks();
         let secret = Given::of(headers, SECRET_HEADER);
         let internal = match &secret {
-            Given::Once(value) if self.secrets.contains(value.as_bytes()) => true,
-            Given::Once(_) => return Err(forbidden("invalid x-secret-token")),
-            Given::Absent | Given::Repeated => false,
+            Given::Once(value) => match checks.secrets.find(value.as_bytes()) {
+                Some(revocation) => Some(revocation),
+                None => return Err(forbidden("invalid x-secret-token")),
+            },
+            Given::Absent | Given::Repeated => None,
         };
         let authorization = Given::of(headers, header::AUTHORIZATION.as_str());
         let claimed = match (&authorization, bearer_subprotocol) {
-            (Given::Once(value), None) => Some(self.tokens.verify(bearer_token(value)?, now)?),
-            (Given::Absent, Some(token)) => Some(self.tokens.verify(token.as_bytes(), now)?),
+            (Given::Once(value), None) => Some(checks.tokens.verify(bearer_token(value)?, now)?),
+            (Given::Absent, Some(token)) => Some(checks.tokens.verify(token.as_bytes(), now)?),
             _ => None,
         };
         let named = match (secret, authorization, Given::of(headers, USER_HEADER)) {
@@ -170,21 +194,23 @@ impl Auth {
             (_, _, Given::Absent) => None,
         };
         match (claimed, named) {
-            (Some(claimed), named) => agreed(internal, claimed, named),
+            (Some(claimed), named) => agreed(internal.is_some(), claimed, named),
             (None, Some(named)) => {
-                if !internal {
-                    self.proxies.check_user_header(peer, headers)?;
+                if internal.is_none() {
+                    checks.proxies.check_user_header(peer, headers)?;
                 }
                 Ok(CallerIdentity {
-                    internal,
+                    internal: internal.is_some(),
                     user: Some(user_of(named)?),
                     expires: None,
+                    revocation: internal.cloned(),
                 })
             }
-            (None, None) if internal => Ok(CallerIdentity {
-                internal,
+            (None, None) if internal.is_some() => Ok(CallerIdentity {
+                internal: true,
                 user: None,
                 expires: None,
+                revocation: internal.cloned(),
             }),
             (None, None) => Err(AuthError::Unauthenticated),
         }
@@ -192,21 +218,32 @@ impl Auth {
 
     /// The client's address: the peer's or, if that is a trusted proxy, the rightmost untrusted one of `X-Forwarded-For`.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.proxies.client_address(peer, headers)
+        self.checks().proxies.client_address(peer, headers)
     }
 
     pub(crate) fn is_trusted_proxy(&self, addr: IpAddr) -> bool {
-        self.proxies.trust(addr)
+        self.checks().proxies.trust(addr)
     }
 
     /// On a loopback listener, rejects requests whose `Host` is not a name of this server (DNS rebinding).
     pub(crate) fn check_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        self.pages.check_host(headers)
+        self.checks().pages.check_host(headers)
     }
 
     /// The origin of the calling page, if a page calls and its origin is allowed.
     pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<Origin>, AuthError> {
-        self.pages.check_origin(headers)
+        self.checks().pages.check_origin(headers)
+    }
+}
+
+impl Checks {
+    fn new(options: AuthOptions) -> Self {
+        Self {
+            secrets: Secrets::new(&options.secrets),
+            tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
+            proxies: Proxies::new(&options.trusted_proxies, options.trusted_by_default),
+            pages: Pages::new(options.allowed_origins, options.listen),
+        }
     }
 }
 
@@ -228,6 +265,7 @@ fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Resu
             internal,
             user: Some(claimed.user),
             expires: Some(claimed.expires),
+            revocation: Some(claimed.revocation),
         }),
     }
 }

@@ -3,24 +3,39 @@
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Digests of the valid secrets.
-pub(super) struct Secrets(Vec<[u8; 32]>);
+use crate::revocation::Revocation;
+
+/// Digests of the valid secrets, each with its mark.
+pub(super) struct Secrets(Vec<([u8; 32], Revocation)>);
 
 impl Secrets {
     /// Drops empty secrets: an empty header must never match.
     pub(super) fn new(secrets: &[Vec<u8>]) -> Self {
         let filled = secrets.iter().filter(|secret| !secret.is_empty());
-        Self(filled.map(|secret| digest(secret)).collect())
+        Self(filled.map(|secret| (digest(secret), Revocation::default())).collect())
     }
 
-    /// Compares with all of them, in constant time.
-    pub(super) fn contains(&self, given: &[u8]) -> bool {
+    /// Compares with all of them, in constant time. The mark of the one that is given.
+    pub(super) fn find(&self, given: &[u8]) -> Option<&Revocation> {
         let given = digest(given);
-        let fits = self
-            .0
-            .iter()
-            .fold(Choice::from(0), |fits, secret| fits | secret.ct_eq(&given));
-        fits.into()
+        let mut found = None;
+        for (secret, revocation) in &self.0 {
+            let is_given: Choice = secret.ct_eq(&given);
+            if is_given.into() {
+                found = Some(revocation);
+            }
+        }
+        found
+    }
+
+    /// Takes the place of `before`: secrets that stay keep their marks, the others are revoked.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        for (secret, revocation) in &before.0 {
+            match self.0.iter_mut().find(|(other, _)| other == secret) {
+                Some((_, kept)) => *kept = revocation.clone(),
+                None => revocation.revoke(),
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod sources;
 mod tests;
 mod values;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// Allows addresses other than loopback without TLS or a trusted proxy.
     pub(crate) insecure: bool,
+    /// The texts of the settings that were given, to tell on a reload which of them differ.
+    given: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// What the command line requests.
@@ -106,6 +109,27 @@ impl Config {
         self.database
             .clone()
             .unwrap_or_else(|| self.data_dir.join("presence.db"))
+    }
+
+    /// This configuration with what a running daemon can take over of `new`, and the names of the other settings that differ.
+    ///
+    /// # Errors
+    /// The two together contradict each other.
+    pub(crate) fn reloaded(&self, new: Self) -> Result<(Self, Vec<&'static str>), ConfigError> {
+        let differs = |name: &&'static str| self.given.get(name) != new.given.get(name);
+        let restart_needed = settings::of_a_restart().filter(differs).collect();
+        let reloaded = Self {
+            secret_file: new.secret_file,
+            jwt_key: new.jwt_key,
+            jwt_issuer: new.jwt_issuer,
+            jwt_audience: new.jwt_audience,
+            trusted_proxies: new.trusted_proxies,
+            allowed_origins: new.allowed_origins,
+            log_level: new.log_level,
+            ..self.clone()
+        };
+        reloaded.check()?;
+        Ok((reloaded, restart_needed))
     }
 
     /// Checks the relations between values.

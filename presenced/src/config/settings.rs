@@ -1,6 +1,7 @@
 //! The table of all settings: each has its flag, environment variable, file key, default, help text, and the field it sets.
 //! The help, the three sources and `--print-config` are derived from it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,9 +9,26 @@ use std::time::Duration;
 use presence::Rate;
 
 use super::limits::Limits;
-use super::sources::RawSettings;
+use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, LogFormat};
+
+/// The settings that [`Config::reloaded`] takes over.
+const RELOADED: [&str; 7] = [
+    "secret-file",
+    "jwt-key",
+    "jwt-issuer",
+    "jwt-audience",
+    "trusted-proxy",
+    "allowed-origin",
+    "log-level",
+];
+
+/// The names of the settings that only a restart changes.
+pub(super) fn of_a_restart() -> impl Iterator<Item = &'static str> {
+    let names = SETTINGS.iter().map(|setting| setting.name);
+    names.filter(|name| !RELOADED.contains(name))
+}
 
 /// How many values a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +67,8 @@ pub(super) fn apply(raw: &RawSettings) -> Result<Config, ConfigError> {
             ));
         }
     }
+    let texts = |given: &RawSetting| given.texts.clone();
+    config.given = raw.values.iter().map(|(name, given)| (*name, texts(given))).collect();
     for setting in SETTINGS {
         match raw.values.get(setting.name) {
             Some(given) => (setting.set)(&mut config, &given.texts).map_err(|what| {
@@ -87,6 +107,7 @@ fn blank() -> Config {
         log_format: LogFormat::Text,
         log_level: tracing::Level::INFO,
         insecure: false,
+        given: BTreeMap::new(),
     }
 }
 
@@ -237,7 +258,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(LIMIT, One, "sessions-per-user", "N", "32", "WebSocket connections of one user", |c, t| c.limits.sessions_per_user = size(only(t)?)?),
     row!(LIMIT, One, "reports-per-user", "N", "32", "Reported sessions of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users that one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
+    row!(LIMIT, One, "watched-per-user", "N", "40000", "Users that all connections of one user may watch", |c, t| c.limits.watched_per_user = size(only(t)?)?),
     row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
+    row!(LIMIT, One, "lookups-per-second", "N", "5000", "User ids that one user may watch, query or read per second", |c, t| amount(&mut c.limits.lookups, t)?),
+    row!(LIMIT, One, "lookups-burst", "N", "20000", "User ids that one user may watch, query or read in one burst", |c, t| burst(&mut c.limits.lookups, t)?),
     row!(LIMIT, One, "messages-per-second", "N", "30", "Messages per second of one connection", |c, t| amount(&mut c.limits.messages, t)?),
     row!(LIMIT, One, "messages-burst", "N", "100", "Messages of one connection in one burst", |c, t| burst(&mut c.limits.messages, t)?),
     row!(LIMIT, One, "bytes-per-second", "BYTES", "64KiB", "Bytes per second of one connection", |c, t| c.limits.bytes.amount = bytes(only(t)?)? as u64),

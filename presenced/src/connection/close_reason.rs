@@ -28,6 +28,8 @@ pub(crate) enum CloseReason {
     /// A write made no progress.
     TooSlow,
     TokenExpired,
+    /// A reload removed the secret or the key that authenticated the connection.
+    CredentialRevoked,
     /// One of the limits of a connection's input: messages, bytes, malformed or unfinished messages.
     LimitExceeded(Limit),
     /// An operator ended the user's sessions. The engine has ended the session already.
@@ -58,7 +60,7 @@ struct ServerClose {
 
 impl CloseReason {
     /// One reason for each pair of [`Self::reason_label`] and [`Self::code_label`].
-    pub(crate) const ALL_LABELS: [Self; 17] = [
+    pub(crate) const ALL_LABELS: [Self; 18] = [
         Self::ByClient(None),
         Self::ByClient(Some(close_code::NORMAL)),
         Self::ByClient(Some(close_code::GOING_AWAY)),
@@ -67,6 +69,7 @@ impl CloseReason {
         Self::PingTimeout,
         Self::TooSlow,
         Self::TokenExpired,
+        Self::CredentialRevoked,
         Self::LimitExceeded(Limit::Bytes),
         Self::Kicked,
         Self::Forgotten,
@@ -112,6 +115,7 @@ impl CloseReason {
             Self::Kicked | Self::Forgotten => EndReason::Kicked,
             Self::TooSlow
             | Self::TokenExpired
+            | Self::CredentialRevoked
             | Self::LimitExceeded(_)
             | Self::Draining { .. }
             | Self::ProtocolError
@@ -133,6 +137,7 @@ impl CloseReason {
             | Self::Lost
             | Self::PingTimeout
             | Self::TokenExpired
+            | Self::CredentialRevoked
             | Self::Kicked
             | Self::Forgotten
             | Self::Draining { .. }
@@ -169,6 +174,10 @@ impl CloseReason {
                 (close_code::TOO_SLOW, "too_slow", text, Some(TOO_SLOW_RETRY))
             }
             Self::TokenExpired => (close_code::EXPIRED, "expired", "token expired", Some(Duration::ZERO)),
+            Self::CredentialRevoked => {
+                let text = "credential no longer valid";
+                (close_code::EXPIRED, "expired", text, Some(Duration::ZERO))
+            }
             Self::LimitExceeded(limit) => (close_code::ABUSIVE, "abusive", limit.text(), None),
             Self::Kicked => (close_code::KICKED, "kicked", "sessions ended by an operator", None),
             Self::Forgotten => (
@@ -242,6 +251,7 @@ mod tests {
             (R::PingTimeout, None, None, None, Lost, ("lost", "none"), None),
             (R::TooSlow, Some(4009), Some("too_slow"), Some(5000), Dropped, ("too_slow", "4009"), Some("write_timeout")),
             (R::TokenExpired, Some(4001), Some("expired"), Some(0), Dropped, ("expired", "4001"), None),
+            (R::CredentialRevoked, Some(4001), Some("expired"), Some(0), Dropped, ("expired", "4001"), None),
             (R::Kicked, Some(4003), Some("kicked"), None, Kicked, ("kicked", "4003"), None),
             (R::Forgotten, Some(4010), Some("forgotten"), None, Kicked, ("forgotten", "4010"), None),
             (draining, Some(1012), Some("restart"), Some(2300), Dropped, ("restart", "1012"), None),
@@ -289,6 +299,7 @@ mod tests {
         for (reason, text) in [
             (CloseReason::TooSlow, "reading too slowly"),
             (CloseReason::TokenExpired, "token expired"),
+            (CloseReason::CredentialRevoked, "credential no longer valid"),
             (CloseReason::Kicked, "sessions ended by an operator"),
             (CloseReason::Forgotten, "user forgotten by an operator"),
             (CloseReason::MessageTooLong, "message too long"),

@@ -182,6 +182,10 @@ impl Connection {
         if self.close_reason().is_some() {
             return None;
         }
+        if self.is_revoked() {
+            self.close_with(CloseReason::CredentialRevoked);
+            return None;
+        }
         let outgoing = self.outgoing();
         let due = self
             .keepalive

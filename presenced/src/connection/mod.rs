@@ -32,6 +32,7 @@ use self::socket::Socket;
 use self::user_pin::UserRef;
 use self::watch_list::WatchList;
 use crate::clock::Clock;
+use crate::revocation::Revocation;
 
 /// Arms the timing wheel for a connection.
 pub(crate) type ArmConnection = dyn Fn(&Arc<Connection>, Mono) + Send + Sync;
@@ -67,6 +68,8 @@ pub(crate) struct Connection {
     /// The deadline that the wheel is armed for, in milliseconds; the wheel's entries for other moments are stale.
     armed: AtomicU64,
     pub(super) keepalive: Mutex<Keepalive>,
+    /// The mark of the credential that authenticated it, if one did.
+    revocation: OnceLock<Revocation>,
     /// The first reason to close the connection.
     close_reason: OnceLock<CloseReason>,
     /// Wakes the connection's task: the socket is full, the backlog is gone, or there is a reason to close.
@@ -92,6 +95,7 @@ impl Connection {
             own_entry: OnceLock::new(),
             armed: AtomicU64::new(u64::MAX),
             keepalive: Mutex::new(Keepalive::new(now, None)),
+            revocation: OnceLock::new(),
             close_reason: OnceLock::new(),
             wake: Notify::new(),
             context,
@@ -198,6 +202,15 @@ impl Connection {
 
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.close_reason.get().copied()
+    }
+
+    /// The connection ends at its next deadline after this credential is revoked. Only the first call counts.
+    pub(crate) fn depend_on(&self, credential: Revocation) {
+        let _ = self.revocation.set(credential);
+    }
+
+    pub(super) fn is_revoked(&self) -> bool {
+        self.revocation.get().is_some_and(Revocation::is_revoked)
     }
 
     /// Begins the keepalive: pings, and the end of the token.

@@ -27,8 +27,11 @@ impl Engine {
             clean: end == RunEnd::Clean,
         };
         let store = &self.persistence.store;
-        store.save_heartbeat(self.cluster.node_name(), heartbeat).await?;
-        self.cluster.raise_ceiling(ceiling);
-        Ok(())
+        let is_told = store.tell_alive(heartbeat).await;
+        let saved = store.save_heartbeat(self.cluster.node_name(), heartbeat).await;
+        if is_told || saved.is_ok() {
+            self.cluster.raise_ceiling(ceiling);
+        }
+        saved
     }
 }

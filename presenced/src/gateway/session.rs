@@ -26,13 +26,21 @@ const TURN_MESSAGES: usize = 16;
 
 /// Runs a connection from the welcome to its end.
 pub(super) async fn run(gateway: Arc<Gateway>, socket: TcpStream, early: Vec<u8>, admitted: Admitted) {
-    let Admitted { user, expires, permit } = admitted;
+    let Admitted {
+        user,
+        expires,
+        revocation,
+        permit,
+    } = admitted;
     let conn = Connection::new(
         socket,
         gateway.engine.new_session(),
         user,
         gateway.engine.connection_context(),
     );
+    if let Some(credential) = revocation {
+        conn.depend_on(credential);
+    }
     let _attached = Attached {
         engine: &gateway.engine,
         conn: &conn,

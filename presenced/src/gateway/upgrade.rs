@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::{Gateway, session};
 use crate::auth::AuthError;
+use crate::revocation::Revocation;
 use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// An authenticated connection.
@@ -24,6 +25,8 @@ pub(super) struct Admitted {
     pub(super) user: Option<UserId>,
     /// When its token expires.
     pub(super) expires: Option<Wall>,
+    /// The mark of the credential that authenticated it, if one did.
+    pub(super) revocation: Option<Revocation>,
     pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
 
@@ -97,6 +100,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
         Admitted {
             user: identity.user,
             expires: identity.expires,
+            revocation: identity.revocation,
             permit,
         },
     ))

@@ -108,11 +108,25 @@ pub(crate) struct Heartbeat {
     pub(crate) clean: bool,
 }
 
+/// What a running node leaves beside the store, for when the store can't be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Alive {
+    /// When the node was last alive.
+    pub(crate) wall: Wall,
+    /// The node gave no revision above this.
+    pub(crate) ceiling: u64,
+    /// The wall clock of the last heartbeat that the store had taken. A store whose own is older is a backup that was put in
+    /// its place.
+    pub(crate) stored: Wall,
+}
+
 /// What a start needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Startup {
     /// The last heartbeat of each node, ordered by name; none in a new store.
     pub(crate) heartbeats: Vec<(NodeName, Heartbeat)>,
+    /// What the last run left beside the store.
+    pub(crate) alive: Option<Alive>,
     /// Every user that was connected on some node or has a report, ordered by id.
     pub(crate) present: Vec<(UserId, Row)>,
 }
@@ -120,8 +134,32 @@ pub(crate) struct Startup {
 impl Startup {
     /// The heartbeat that a node without a cluster continues from, whatever name it had then: the one with the highest
     /// ceiling. A run begins above all ceilings and raises its own with every heartbeat, so the last run's is the highest
-    /// even if the clock was set back since.
+    /// even if the clock was set back since. A run that could not write to the store to its end told more beside it.
     pub(crate) fn latest_heartbeat(&self) -> Option<Heartbeat> {
+        let stored = self.latest_stored();
+        let Some(alive) = self.alive else { return stored };
+        match stored {
+            Some(stored) if (stored.ceiling, stored.wall) >= (alive.ceiling, alive.wall) => Some(stored),
+            Some(stored) => Some(Heartbeat {
+                // Whoever a backup has as present was so when it was made, however short the downtime.
+                wall: if stored.wall < alive.stored {
+                    stored.wall
+                } else {
+                    alive.wall
+                },
+                ceiling: alive.ceiling,
+                clean: false,
+            }),
+            None => Some(Heartbeat {
+                wall: alive.wall,
+                ceiling: alive.ceiling,
+                clean: false,
+            }),
+        }
+    }
+
+    /// The same of the store alone.
+    pub(super) fn latest_stored(&self) -> Option<Heartbeat> {
         let heartbeats = self.heartbeats.iter().map(|(_, heartbeat)| *heartbeat);
         heartbeats.max_by_key(|heartbeat| (heartbeat.ceiling, heartbeat.wall))
     }

@@ -22,15 +22,6 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOW: &str = "2026-11-23T05:00:00.000Z";
 
-/// A policy with short retry delays.
-fn again_within(max_retry_delay: Duration) -> LivenessPolicy {
-    LivenessPolicy {
-        max_retry_delay,
-        ping_after: DEADLINE,
-        pong_timeout: DEADLINE,
-    }
-}
-
 /// Awaits a future, and fails the test at the deadline.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("in time")
@@ -71,6 +62,7 @@ impl Peer {
             },
             environment: TargetOptions::default(),
             default_paths: DefaultPaths::default(),
+            timeout: DEADLINE,
         }
     }
 
@@ -201,7 +193,7 @@ fn an_interactive_follower_reconnects_soon_and_resumes() {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
         let longest = Duration::from_millis(500);
-        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(longest));
+        let follower = Follower::new(peer.finder(), Vec::new()).retrying_within(longest);
         let mut following = RunningFollower::start(follower, Some(attached));
         let asked = socket.receive().await;
         assert_eq!((&asked["type"], asked.get("since")), (&json!("watchAll"), None));
@@ -259,7 +251,7 @@ fn a_cursor_is_used_only_after_a_complete_snapshot() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(Duration::from_millis(50)));
+        let follower = Follower::new(peer.finder(), Vec::new()).retrying_within(Duration::from_millis(50));
         let mut following = RunningFollower::start(follower, Some(attached));
         let part =
             json!({"type": "snapshot", "cursor": "7.1", "now": NOW, "users": [], "resumed": false, "done": false});
@@ -294,7 +286,7 @@ fn permanent_close_codes_and_rejections_end_the_follower() {
 fn a_follower_without_a_connection_starts_with_a_reconnect() {
     run(async {
         let peer = Peer::new().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(again_within(Duration::from_millis(50)));
+        let follower = Follower::new(peer.finder(), Vec::new()).retrying_within(Duration::from_millis(50));
         let mut following = RunningFollower::start(follower, None);
         refuse(peer.connection().await, 503).await;
         following.lost().await;
@@ -311,11 +303,12 @@ fn an_interactive_follower_pings_and_drops_a_silent_server() {
     run(async {
         let peer = Peer::new().await;
         let (_, attached, mut socket) = peer.attached().await;
-        let follower = Follower::new(peer.finder(), Vec::new()).with_liveness(LivenessPolicy {
-            max_retry_delay: Duration::from_millis(50),
-            ping_after: Duration::from_millis(50),
-            pong_timeout: Duration::from_millis(500),
-        });
+        let follower = Follower::new(peer.finder(), Vec::new())
+            .retrying_within(Duration::from_millis(50))
+            .with_liveness(LivenessPolicy {
+                ping_after: Duration::from_millis(50),
+                pong_timeout: Duration::from_millis(500),
+            });
         let mut following = RunningFollower::start(follower, Some(attached));
         assert_eq!(socket.receive().await["type"], "watchAll");
         socket.send_empty_snapshot("7.1").await;
@@ -329,7 +322,7 @@ fn an_interactive_follower_pings_and_drops_a_silent_server() {
                 break why;
             }
         };
-        assert!(why.contains("no traffic"), "{why}");
+        assert!(why.contains("no answer for 550ms"), "{why}");
         let _again = peer.socket().await;
         assert!(matches!(
             following.next().await,

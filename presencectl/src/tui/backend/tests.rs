@@ -172,9 +172,9 @@ fn a_poll_without_a_response_times_out() {
         let peer = Peer::new().await;
         let (target, _first, _socket) = peer.attached().await;
         let (input, _inputs) = channel(INPUTS_MAX);
-        let backend = Backend::new(peer.finder(), target, input).unwrap();
-        let patience = Duration::from_millis(50);
-        let asked = backend.respond_within(Effect::FetchStats, patience);
+        let timeout = Duration::from_millis(50);
+        let backend = Backend::new(peer.finder(), Target { timeout, ..target }, input).unwrap();
+        let asked = backend.respond(Effect::FetchStats);
         let hung = async {
             let mut hung = peer.connection().await;
             head(&mut hung).await;
@@ -182,7 +182,7 @@ fn a_poll_without_a_response_times_out() {
         };
         let (response, _hung) = tokio::join!(asked, hung);
         assert!(
-            matches!(&response, Some(Response::Stats(Err(why))) if why.contains("no response")),
+            matches!(&response, Some(Response::Stats(Err(why))) if why.contains("no answer")),
             "{response:?}"
         );
     });

@@ -122,6 +122,7 @@ fn crowd(width: u16, height: u16) -> Model {
 
 fn stats() -> Stats {
     Stats {
+        reload: None,
         now: WALL,
         node: "here".to_owned(),
         version: "0.1.0".to_owned(),

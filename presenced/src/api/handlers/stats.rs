@@ -10,7 +10,8 @@ use crate::api::caller::Internal;
 
 pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> HandlerResult<Stats> {
     let engine = state.engine.stats();
-    let store_error = state.readiness.health_check().store_error;
+    let health_check = state.readiness.health_check();
+    let store_error = health_check.store_error;
     let now = state.clock.now();
     Ok(Json(Stats {
         now: now.wall,
@@ -31,5 +32,6 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
             max_connections: u64::try_from(state.connection_limit.max()).unwrap_or(u64::MAX),
             open_files: state.node_info.open_files,
         },
+        reload: health_check.reload,
     }))
 }

@@ -19,6 +19,7 @@ async fn readiness_lists_the_problems() {
     assert_eq!(draining.status, 503);
     assert_eq!(draining.json()["problems"][0], "the daemon is shutting down");
     let health_check = HealthCheck {
+        reload: None,
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
     };

@@ -4,6 +4,7 @@ mod allowed_origins;
 mod callers;
 mod keys;
 mod proxies;
+mod reload;
 mod tokens;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use presence::{UserId, Wall};
 
 use super::fixture::options;
 use super::{Auth, AuthError, CallerIdentity};
+use crate::revocation::Revocation;
 
 /// The internal secret of every test.
 const SECRET: &[u8] = b"the internal secret";
@@ -53,6 +55,7 @@ fn internal(user: Option<&str>) -> Result<CallerIdentity, Code> {
         internal: true,
         user: user.map(|user| UserId::new(user).unwrap()),
         expires: None,
+        revocation: Some(Revocation::default()),
     })
 }
 
@@ -61,6 +64,7 @@ fn bare(user: &str) -> Result<CallerIdentity, Code> {
         internal: false,
         user: Some(UserId::new(user).unwrap()),
         expires: None,
+        revocation: None,
     })
 }
 

@@ -5,14 +5,34 @@ use std::time::Duration;
 use presence::wire::record::Viewer;
 use presence::{Actor, CustomStatus, EndReason, ReportInput, Source, Status};
 
-use super::fixture::user;
+use super::fixture::{engine_options, user};
 use super::stepped_engine::{BEGIN, Stepped, TICK};
 use crate::connection::close_reason::CloseReason;
 use crate::connection::frame::Opcode;
 use crate::engine::deadlines::DeadlineOf;
+use crate::revocation::Revocation;
 
 const GRACE: Duration = Duration::from_secs(5);
 const IDLE_AFTER: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn a_connection_ends_within_a_ping_interval_after_its_credential_is_revoked() {
+    let stepped = Stepped::new().await;
+    let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+    let (gone, kept) = (Revocation::default(), Revocation::default());
+    ann.conn.depend_on(gone.clone());
+    bob.conn.depend_on(kept);
+    gone.revoke();
+    // Also one that is heard all the time, and is never pinged.
+    for _ in 0..engine_options(Duration::ZERO).keepalive.ping_interval.as_secs() {
+        ann.conn.note_received(stepped.clock.mono(), None);
+        bob.conn.note_received(stepped.clock.mono(), None);
+        stepped.advance(Duration::from_secs(1));
+    }
+    stepped.advance(TICK);
+    assert_eq!(ann.conn.close_reason(), Some(CloseReason::CredentialRevoked));
+    assert_eq!(bob.conn.close_reason(), None);
+}
 
 #[tokio::test]
 async fn a_grace_period_ends_on_its_tick_and_not_before() {

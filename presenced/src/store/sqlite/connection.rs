@@ -23,6 +23,8 @@ pub(super) enum Beside {
     LogIndex,
     /// The pages of a file without a log from before an unfinished transaction.
     Journal,
+    /// When the node was last alive.
+    Alive,
 }
 
 impl Beside {
@@ -31,6 +33,7 @@ impl Beside {
             Self::Log => "-wal",
             Self::LogIndex => "-shm",
             Self::Journal => "-journal",
+            Self::Alive => "-alive",
         };
         let mut path = OsString::from(database);
         path.push(suffix);

@@ -23,9 +23,15 @@ impl Backend {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// A handle of its own, as another process or another node has one.
     pub(in crate::store) fn open(&self) -> Store {
         self.start().0
+    }
+
+    /// A second handle, as another node has one.
+    pub(in crate::store) fn beside(&self) -> Store {
+        match self {
+            Self::Sqlite(directory) => Store::open_beside(&database(directory), metrics()),
+        }
     }
 
     pub(in crate::store) fn start(&self) -> (Store, Startup) {
@@ -40,6 +46,22 @@ impl Backend {
         };
         match self {
             Self::Sqlite(directory) => Store::open(&database(directory), &options, metrics()).unwrap(),
+        }
+    }
+
+    /// Closes a handle and copies the database.
+    pub(in crate::store) fn copy(&self, store: &Store) -> Vec<u8> {
+        store.close();
+        match self {
+            Self::Sqlite(directory) => std::fs::read(database(directory)).unwrap(),
+        }
+    }
+
+    /// Closes a handle and puts a copy in the place of the database.
+    pub(in crate::store) fn replace(&self, store: &Store, copy: &[u8]) {
+        store.close();
+        match self {
+            Self::Sqlite(directory) => std::fs::write(database(directory), copy).unwrap(),
         }
     }
 
@@ -142,6 +164,12 @@ impl Store {
 
     pub(in crate::store) async fn row(&self, name: &str) -> Option<Row> {
         self.load(&user(name)).await.unwrap()
+    }
+
+    /// The rows of several users.
+    pub(in crate::store) async fn rows(&self, users: &[UserId]) -> Vec<Option<Row>> {
+        let rows = self.load_many(users).await.unwrap();
+        rows.into_iter().map(Result::unwrap).collect()
     }
 
     /// The stored durable part; empty, if the user is not stored.

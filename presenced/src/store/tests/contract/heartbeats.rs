@@ -11,6 +11,9 @@ on_every_backend! {
     each_node_has_its_own_heartbeat,
     the_ceiling_of_a_node_never_goes_down,
     a_node_continues_from_the_last_run_whatever_its_name_and_clock,
+    a_run_that_could_not_write_was_alive_to_its_end,
+    a_clean_end_counts_more_than_what_was_told_beside,
+    a_backup_in_place_is_as_old_as_its_own_heartbeat,
     the_heartbeat_of_a_node_gone_for_a_day_is_removed,
     a_start_lists_connected_and_reported_users_alone,
 }
@@ -63,6 +66,57 @@ async fn a_node_continues_from_the_last_run_whatever_its_name_and_clock(backend:
     save(&store, "new name", heartbeat(5_000, 160, false)).await;
     let (_, startup) = backend.restart(&store);
     assert_eq!(startup.latest_heartbeat(), Some(heartbeat(5_000, 160, false)));
+}
+
+/// A heartbeat as the engine makes it: beside the store, then in it.
+async fn beat(store: &Store, heartbeat: Heartbeat) -> bool {
+    let is_told = store.tell_alive(heartbeat).await;
+    let _ = store.save_heartbeat(&NodeName::new("here"), heartbeat).await;
+    is_told
+}
+
+async fn a_run_that_could_not_write_was_alive_to_its_end(backend: Backend) {
+    let store = backend.open();
+    assert!(beat(&store, heartbeat(1_000, 70, false)).await);
+    store.fail_writes(true);
+    // A run that begins above its clock repeats its ceiling until the clock has caught up.
+    assert!(beat(&store, heartbeat(2_000, 70, false)).await);
+    let (store, startup) = backend.restart(&store);
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(2_000, 70, false)));
+    store.fail_writes(true);
+    assert!(beat(&store, heartbeat(-9_000, 80, true)).await);
+    let (_, startup) = backend.restart(&store);
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(-9_000, 80, false)));
+}
+
+async fn a_clean_end_counts_more_than_what_was_told_beside(backend: Backend) {
+    let store = backend.open();
+    assert!(beat(&store, heartbeat(1_000, 70, false)).await);
+    assert!(beat(&store, heartbeat(1_000, 70, true)).await);
+    let (store, startup) = backend.restart(&store);
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(1_000, 70, true)));
+    // Written without a word beside it, as by a run that could not write there.
+    save(&store, "here", heartbeat(2_000, 75, true)).await;
+    let (_, startup) = backend.restart(&store);
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(2_000, 75, true)));
+}
+
+async fn a_backup_in_place_is_as_old_as_its_own_heartbeat(backend: Backend) {
+    let store = backend.open();
+    beat(&store, heartbeat(1_000, 70, false)).await;
+    let (store, _) = backend.restart(&store);
+    let backup = backend.copy(&store);
+    let store = backend.open();
+    beat(&store, heartbeat(9_000, 90, false)).await;
+    beat(&store, heartbeat(9_001, 91, false)).await;
+    backend.replace(&store, &backup);
+    let (_, startup) = backend.start();
+    let expected = heartbeat(1_000, 91, false);
+    assert_eq!(
+        startup.latest_heartbeat(),
+        Some(expected),
+        "and no revision below what was told"
+    );
 }
 
 async fn the_heartbeat_of_a_node_gone_for_a_day_is_removed(backend: Backend) {

@@ -1,0 +1,160 @@
+//! A reload (SIGHUP): secrets, keys and some settings are read again and checked as a whole, before any of them takes
+//! effect. What can't be read or is invalid changes nothing, is logged and shown in `/api/stats`. Nothing here ends the
+//! daemon; connections whose secret or key was removed end at their next deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
+use presence::wire::rest::ReloadStats;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::Signal;
+
+use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::clock::Clock;
+use crate::config::{self, Config, Outcome};
+use crate::data_dir::{DataDir, IfMissing};
+use crate::error_text::ErrorText;
+use crate::logging::LogLevel;
+
+/// How the last reload went, for whoever shows it.
+pub(super) type LastReload = Arc<Mutex<Option<ReloadStats>>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: &'static str,
+}
+
+/// Counts reloads, by whether they took effect.
+#[derive(Debug, Clone)]
+pub(super) struct ReloadMetrics(Family<ReloadLabels, Counter>);
+
+const TAKEN_OVER: ReloadLabels = ReloadLabels { outcome: "ok" };
+const FAILED: ReloadLabels = ReloadLabels { outcome: "failed" };
+
+impl ReloadMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self(Family::default());
+        for labels in [TAKEN_OVER, FAILED] {
+            drop(metrics.0.get_or_create(&labels));
+        }
+        registry.register("reloads", "Reloads of secrets, keys and settings", metrics.0.clone());
+        metrics
+    }
+}
+
+/// What a reload reads, and what it changes.
+pub(super) struct Reloader {
+    /// The configuration in effect.
+    pub(super) config: Config,
+    pub(super) data_dir: Arc<DataDir>,
+    /// The bound address, which stays.
+    pub(super) address: SocketAddr,
+    pub(super) auth: Arc<Auth>,
+    pub(super) log_level: LogLevel,
+    pub(super) clock: Arc<Clock>,
+    pub(super) last: LastReload,
+    pub(super) metrics: ReloadMetrics,
+}
+
+/// Everything that a reload brings, read and valid.
+struct Reload {
+    config: Config,
+    auth: AuthOptions,
+    restart_needed: Vec<&'static str>,
+}
+
+impl Reloader {
+    /// Reloads at each signal. Never returns; may be dropped at any time.
+    pub(super) async fn run(mut self, mut hangup: Signal) {
+        // The stream of a signal does not end.
+        while hangup.recv().await.is_some() {
+            self.reload().await;
+        }
+    }
+
+    async fn reload(&mut self) {
+        let (config, data_dir, address) = (self.config.clone(), Arc::clone(&self.data_dir), self.address);
+        // A file may be on a disk or a pipe that does not answer, and SIGTERM must not wait for it.
+        let read = tokio::task::spawn_blocking(move || Reload::read(&config, &data_dir, address)).await;
+        let error = match read.map_err(anyhow::Error::from).and_then(|read| read) {
+            Ok(reload) => return self.take_over(reload),
+            Err(error) => ErrorText(&error).to_string(),
+        };
+        tracing::error!(error, "the reload failed; everything stays as it was");
+        self.note(&FAILED, Some(error), Vec::new());
+    }
+
+    fn take_over(&mut self, reload: Reload) {
+        let Reload {
+            config,
+            auth,
+            restart_needed,
+        } = reload;
+        self.auth.replace(auth);
+        self.log_level.set(config.log_level);
+        self.config = config;
+        tracing::info!(log_level = %self.config.log_level, "reloaded the secrets, the token key and the settings of access");
+        if !restart_needed.is_empty() {
+            tracing::warn!(
+                settings = restart_needed.join(", "),
+                "these settings differ and need a restart"
+            );
+        }
+        self.note(
+            &TAKEN_OVER,
+            None,
+            restart_needed.into_iter().map(str::to_owned).collect(),
+        );
+    }
+
+    fn note(&self, labels: &ReloadLabels, error: Option<String>, restart_needed: Vec<String>) {
+        self.metrics.0.get_or_create(labels).inc();
+        *self.last.lock() = Some(ReloadStats {
+            at: self.clock.wall(),
+            error,
+            restart_needed,
+        });
+    }
+}
+
+impl Reload {
+    fn read(running: &Config, data_dir: &DataDir, address: SocketAddr) -> anyhow::Result<Self> {
+        let Outcome::Run(new) = config::load(std::env::args_os(), std::env::vars_os())? else {
+            bail!("the command line does not start a daemon");
+        };
+        let (config, restart_needed) = running.reloaded(*new)?;
+        let auth = auth_options(&config, data_dir, address, IfMissing::Fail)?;
+        Ok(Self {
+            config,
+            auth,
+            restart_needed,
+        })
+    }
+}
+
+/// The access settings of a configuration, with the secrets and the key in its files.
+pub(super) fn auth_options(
+    config: &Config,
+    data_dir: &DataDir,
+    listen: SocketAddr,
+    if_missing: IfMissing,
+) -> anyhow::Result<AuthOptions> {
+    let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing)?;
+    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing)?;
+    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
+    Ok(AuthOptions {
+        secrets,
+        jwt,
+        jwt_issuer: config.jwt_issuer.clone(),
+        jwt_audience: config.jwt_audience.clone(),
+        trusted_by_default: config.trusted_proxies.is_empty(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        listen,
+    })
+}

@@ -1,0 +1,185 @@
+//! SIGHUP: secrets, keys and the log level are reloaded as a whole, and neither the daemon nor a connection ends.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use presence::Status;
+use presence::wire::rest::ReloadStats;
+use presence_tests::daemon::Setup;
+use presence_tests::jwt::{claims, hs256};
+use presence_tests::rest::send;
+use presence_tests::wait::wait_until;
+use presence_tests::websocket::{HandshakeHeaders, Socket};
+use presence_tests::{Daemon, Rest};
+use reqwest::Method;
+
+const NEW_SECRET: &str = "a new secret of the daemon";
+const NEW_KEY: &str = "a new key of users' tokens";
+
+fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Sends SIGHUP and waits for the outcome, read with this secret.
+async fn reload(daemon: &Daemon, rest: &Rest) -> ReloadStats {
+    let last = async || rest.try_stats().await.and_then(|stats| stats.reload);
+    let before = last().await.map(|reload| reload.at);
+    daemon.process().hang_up();
+    wait_until("the daemon reloads", async || {
+        last().await.filter(|reload| Some(reload.at) != before)
+    })
+    .await
+}
+
+async fn status_of(rest: &Rest) -> u16 {
+    send(rest.internal(Method::GET, "/api/stats")).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_secret_is_valid_beside_the_old_one_until_that_is_removed() {
+    let daemon = Setup::new(&["--ping-interval", "1s", "--ping-timeout", "500ms"])
+        .start()
+        .await;
+    let old = daemon.rest();
+    let new = Rest::new(daemon.address(), NEW_SECRET.into());
+    let mut observer = daemon.observer().await;
+    let alice = daemon.socket("alice").await;
+    assert_eq!(status_of(&new).await, 403);
+    write_private(&daemon.file("secret"), &format!("{}\n{NEW_SECRET}\n", daemon.secret()));
+    let reloaded = reload(&daemon, &old).await;
+    assert_eq!((reloaded.error, reloaded.restart_needed), (None, Vec::new()));
+    assert_eq!((status_of(&old).await, status_of(&new).await), (200, 200));
+    write_private(&daemon.file("secret"), NEW_SECRET);
+    assert_eq!(reload(&daemon, &new).await.error, None);
+    assert_eq!((status_of(&old).await, status_of(&new).await), (403, 200));
+    assert_eq!(observer.goodbye().await, (4001, "expired".into(), Some(0)));
+    assert_eq!(
+        new.record("alice").await.status,
+        Status::Online,
+        "a connection without the secret stays"
+    );
+    assert_eq!(new.explain("alice").await.sessions[0].session_id, alice.session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_token_key_ends_the_connections_of_its_tokens_alone() {
+    let daemon = Setup::new(&["--ping-interval", "1s", "--ping-timeout", "500ms"])
+        .start()
+        .await;
+    let rest = daemon.rest();
+    let old_token = hs256(&daemon.jwt_key(), &claims("alice", 3_600));
+    let mut alice = Socket::connect(daemon.address(), HandshakeHeaders::bearer(&old_token))
+        .await
+        .unwrap();
+    let mut bob = daemon.socket("bob").await;
+    bob.watch(&["alice"]).await;
+    write_private(&daemon.file("jwt-key"), NEW_KEY);
+    assert_eq!(reload(&daemon, &rest).await.error, None);
+    assert_eq!(alice.goodbye().await, (4001, "expired".into(), Some(0)));
+    let new_token = hs256(NEW_KEY, &claims("alice", 3_600));
+    let _alice = Socket::connect(daemon.address(), HandshakeHeaders::bearer(&new_token))
+        .await
+        .unwrap();
+    let marker = async { rest.set_custom_status("bob", "IDLE").await.ok() };
+    assert_eq!(
+        bob.updates_before("bob", marker).await,
+        [],
+        "a reconnect within the grace period is no event"
+    );
+    let refused = Socket::connect(daemon.address(), HandshakeHeaders::bearer(&old_token)).await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_bad_or_missing_changes_nothing_and_is_shown() {
+    let daemon = Daemon::start(&[]).await;
+    let rest = daemon.rest();
+    let (secret, key) = (daemon.file("secret"), daemon.file("jwt-key"));
+    let (secret_text, key_text) = (daemon.secret(), daemon.jwt_key());
+    let alice = daemon.socket("alice").await;
+    let cases: [(&Path, &dyn Fn()); 6] = [
+        (&secret, &|| write_private(&secret, "short")),
+        (&secret, &|| std::fs::remove_file(&secret).unwrap()),
+        (&secret, &|| {
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+        (&key, &|| {
+            write_private(&key, "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n");
+        }),
+        (&key, &|| std::fs::remove_file(&key).unwrap()),
+        (&key, &|| write_private(&key, &"x".repeat(70_000))),
+    ];
+    for (named, spoil) in cases {
+        // The other file is new, and must not be taken over without the bad one.
+        write_private(&secret, &format!("{secret_text}\n{NEW_SECRET}\n"));
+        write_private(&key, NEW_KEY);
+        spoil();
+        let error = reload(&daemon, &rest).await.error.unwrap();
+        assert!(error.contains(named.to_str().unwrap()), "{error}");
+        wait_until("the failure is logged", async || {
+            daemon.log().contains(&error.replace('"', "\\\"")).then_some(())
+        })
+        .await;
+        assert_eq!(
+            status_of(&Rest::new(daemon.address(), NEW_SECRET.into())).await,
+            403,
+            "{error}"
+        );
+        let token = hs256(&key_text, &claims("bob", 60));
+        assert!(
+            Socket::connect(daemon.address(), HandshakeHeaders::bearer(&token))
+                .await
+                .is_ok(),
+            "{error}"
+        );
+        assert_eq!(rest.get("/readyz").await.status, 200, "as ready as before");
+    }
+    let metrics = rest.metrics().await;
+    assert!(
+        metrics.contains(r#"presenced_reloads_total{outcome="failed"} 6"#),
+        "{metrics}"
+    );
+    write_private(&secret, &secret_text);
+    write_private(&key, &key_text);
+    assert_eq!(reload(&daemon, &rest).await.error, None);
+    assert_eq!(rest.explain("alice").await.sessions[0].session_id, alice.session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_level_is_reloaded_and_other_settings_are_named() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let path = home.path().join("presenced.toml");
+    let config = path.to_str().unwrap().to_owned();
+    std::fs::write(&path, "log-level = \"warn\"\ngrace = \"4s\"\n").unwrap();
+    let daemon = Setup::new(&["--config", &config]).start_in(home).await;
+    let rest = daemon.rest();
+    daemon.socket("quiet").await.close(None).await;
+    std::fs::write(&path, "log-level = \"debug\"\ngrace = \"3s\"\n").unwrap();
+    let reloaded = reload(&daemon, &rest).await;
+    assert_eq!(
+        (reloaded.error, reloaded.restart_needed),
+        (None, vec!["grace".to_owned()])
+    );
+    daemon.socket("loud").await.close(None).await;
+    wait_until("a line of the level debug", async || {
+        daemon.log().contains("a connection ended").then_some(())
+    })
+    .await;
+    assert_eq!(daemon.log().matches("a connection ended").count(), 1);
+    std::fs::write(&path, "log-level = \"loud\"\n").unwrap();
+    let error = reload(&daemon, &rest).await.error.unwrap();
+    assert!(
+        error.contains("log-level") && error.contains("presenced.toml:1"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_stops_a_daemon_that_was_told_to_reload() {
+    let mut daemon = Daemon::start(&[]).await;
+    daemon.process().hang_up();
+    daemon.process().hang_up();
+    assert!(daemon.terminate().await.success());
+}
