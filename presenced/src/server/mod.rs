@@ -138,3 +138,15 @@ impl Server {
         Drained::Cut
     }
 }
+
+/// Stops all servers at once: none accepts while another one finishes its requests.
+pub(crate) async fn stop_all(servers: Vec<Server>, within: Duration) {
+    let stopping: Vec<_> = servers
+        .into_iter()
+        .map(|server| tokio::spawn(server.stop(within)))
+        .collect();
+    for stopped in stopping {
+        // A panic is logged by the hook, and that server has stopped too.
+        let _ = stopped.await;
+    }
+}
