@@ -108,7 +108,6 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
 
 fn handshake(request: &Request) -> Result<Handshake, ApiError> {
     let headers = request.headers();
-    // axum routes HEAD like GET.
     if request.method() != Method::GET {
         return Err(ApiError::new(
             Code::MethodNotAllowed,
@@ -214,10 +213,13 @@ fn switching_protocols(handshake: Handshake) -> Response {
 }
 
 fn error_response(error: ApiError) -> Response {
-    let needs_upgrade = error.code == Code::UpgradeRequired;
+    let code = error.code;
     let mut response = error.into_response();
-    if needs_upgrade {
-        let headers = response.headers_mut();
+    let headers = response.headers_mut();
+    if code == Code::MethodNotAllowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+    }
+    if code == Code::UpgradeRequired {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
