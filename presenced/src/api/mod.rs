@@ -4,6 +4,7 @@
 mod body;
 mod caller;
 mod cors;
+mod exposition;
 mod handlers;
 mod listing;
 mod metrics;
