@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use super::{Gateway, session};
 use crate::auth::AuthError;
 use crate::revocation::Revocation;
-use crate::server::{ApiError, ConnectionPermit, Peer};
+use crate::server::{ApiError, ConnectionPermit, HttpStream, Peer};
 
 /// An authenticated connection.
 pub(super) struct Admitted {
@@ -230,8 +230,8 @@ fn error_response(error: ApiError) -> Response {
 /// The socket, and the bytes that the client sent right after its handshake.
 async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let upgraded: Upgraded = upgrade.await.ok()?;
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf.to_vec())),
+    match upgraded.downcast::<TokioIo<HttpStream>>() {
+        Ok(parts) => Some((parts.io.into_inner().into_socket(), parts.read_buf.to_vec())),
         Err(_) => {
             tracing::error!("an upgraded connection is not a TCP socket");
             None

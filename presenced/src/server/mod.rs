@@ -9,6 +9,7 @@ mod address_limits;
 mod admission;
 mod connection_limit;
 mod http_connection;
+mod http_stream;
 pub(crate) mod listen;
 mod metrics;
 mod problem;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, catching_panics};
 
