@@ -5,6 +5,7 @@ mod answers;
 mod body;
 mod caller;
 mod cors;
+mod exposition;
 mod handlers;
 mod listing;
 mod metrics;

@@ -11,6 +11,7 @@ mod loading;
 mod memory_bounds;
 mod races;
 mod random;
+mod slow_links;
 mod stats;
 mod stepped_delivery;
 mod stepped_disk;
