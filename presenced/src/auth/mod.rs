@@ -17,7 +17,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use ipnet::IpNet;
 use parking_lot::RwLock;
 use presence::wire::error_code::Code;
 use presence::{InvalidUserId, UserId, Wall};
@@ -30,6 +29,7 @@ use crate::revocation::Revocation;
 
 pub(crate) use self::jwt::JwtKey;
 pub(crate) use self::origin::Origin;
+pub(crate) use self::proxies::TrustedProxies;
 
 /// The header of the internal secret.
 const SECRET_HEADER: &str = "x-secret-token";
@@ -46,9 +46,7 @@ pub(crate) struct AuthOptions {
     /// The `aud` that every token must name, if set.
     pub(crate) jwt_audience: Option<String>,
     /// Peers whose bare `x-user-id` is trusted.
-    pub(crate) trusted_proxies: Vec<IpNet>,
-    /// The operator named no proxy: loopback is trusted, unless a header shows that a proxy is in between.
-    pub(crate) trusted_by_default: bool,
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Origins of pages that may call, besides those of the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
     pub(crate) listen: SocketAddr,
@@ -82,7 +80,9 @@ pub(crate) enum AuthError {
     #[error("x-user-id: {detail}")]
     InvalidUserId { detail: UserHeaderFault },
     /// `Host` is not a name of this server.
-    #[error("unknown host: the Host header must name this server's address or an allowed origin")]
+    #[error(
+        "unknown host: the Host header must name this server's address or an allowed origin; the operator can add one with --allowed-origin"
+    )]
     Misdirected,
 }
 
@@ -198,6 +198,7 @@ impl Auth {
             (None, Some(named)) => {
                 if internal.is_none() {
                     checks.proxies.check_user_header(peer, headers)?;
+                    checks.pages.check_local_caller(peer, headers)?;
                 }
                 Ok(CallerIdentity {
                     internal: internal.is_some(),
@@ -241,7 +242,7 @@ impl Checks {
         Self {
             secrets: Secrets::new(&options.secrets),
             tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
-            proxies: Proxies::new(&options.trusted_proxies, options.trusted_by_default),
+            proxies: Proxies::new(options.trusted_proxies),
             pages: Pages::new(options.allowed_origins, options.listen),
         }
     }

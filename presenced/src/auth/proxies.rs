@@ -11,39 +11,54 @@ use super::{AuthError, forbidden};
 /// Prefix length of IPv4-mapped addresses, `::ffff:0:0/96`.
 const MAPPED_BITS: u8 = 96;
 
-/// Which peers are trusted.
-pub(super) enum Proxies {
-    /// The operator named none: loopback, unless a header shows that a proxy is in between.
+/// Which peers the operator trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum TrustedProxies {
+    /// The default: loopback, unless a header shows that a proxy is in between.
+    #[default]
     Loopback,
+    /// These networks; an empty list trusts nobody.
     Named(Vec<IpNet>),
 }
 
+impl TrustedProxies {
+    /// Whether the operator named a proxy.
+    pub(crate) fn has_named(&self) -> bool {
+        matches!(self, Self::Named(nets) if !nets.is_empty())
+    }
+}
+
+pub(super) struct Proxies {
+    trusted: TrustedProxies,
+}
+
 impl Proxies {
-    pub(super) fn new(nets: &[IpNet], by_default: bool) -> Self {
-        match by_default {
-            true => Self::Loopback,
-            false => Self::Named(nets.iter().copied().map(canonical).collect()),
-        }
+    pub(super) fn new(trusted: TrustedProxies) -> Self {
+        let trusted = match trusted {
+            TrustedProxies::Loopback => TrustedProxies::Loopback,
+            TrustedProxies::Named(nets) => TrustedProxies::Named(nets.into_iter().map(canonical).collect()),
+        };
+        Self { trusted }
     }
 
     pub(super) fn trust(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
-        match self {
-            Self::Loopback => addr.is_loopback(),
-            Self::Named(nets) => nets.iter().any(|net| net.contains(&addr)),
+        match &self.trusted {
+            TrustedProxies::Loopback => addr.is_loopback(),
+            TrustedProxies::Named(nets) => nets.iter().any(|net| net.contains(&addr)),
         }
     }
 
     /// Checks that a bare `x-user-id` from this peer is trusted.
     pub(super) fn check_user_header(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
-        match self {
+        match &self.trusted {
             _ if !self.trust(peer) => Err(forbidden(
                 "x-user-id needs a credential unless it comes from a trusted proxy (--trusted-proxy)",
             )),
-            Self::Loopback if passed_a_proxy(headers) => Err(forbidden(
+            TrustedProxies::Loopback if passed_a_proxy(headers) => Err(forbidden(
                 "x-user-id came through a proxy that is not trusted: name it with --trusted-proxy",
             )),
-            Self::Loopback | Self::Named(_) => Ok(()),
+            TrustedProxies::Loopback | TrustedProxies::Named(_) => Ok(()),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Trusted proxies and client addresses.
 
-use super::super::{Auth, AuthOptions};
+use super::super::{Auth, AuthOptions, TrustedProxies};
 use super::*;
 
 fn named(nets: &[&str]) -> Auth {
     Auth::new(AuthOptions {
-        trusted_proxies: nets.iter().map(|net| net.parse().unwrap()).collect(),
-        trusted_by_default: false,
+        trusted_proxies: TrustedProxies::Named(nets.iter().map(|net| net.parse().unwrap()).collect()),
         ..options("the internal secret")
     })
 }
@@ -132,4 +131,68 @@ fn loopback_trusted_by_default_forwards_client_addresses() {
     let endless = "127.0.0.1,".repeat(10_000);
     let endless = headers(&[("x-forwarded-for", endless.trim_end_matches(',').as_bytes())]);
     assert_eq!(auth.client_address(addr("127.0.0.1"), &endless), addr("127.0.0.1"));
+}
+
+#[test]
+fn an_empty_list_of_proxies_trusts_nobody() {
+    let auth = named(&[]);
+    for peer in ["127.0.0.1", "::1", "10.0.0.1"] {
+        assert!(!auth.is_trusted_proxy(addr(peer)));
+        assert_eq!(
+            ask(&auth, peer, &[("x-user-id", b"anna")]),
+            Err(Code::Forbidden),
+            "{peer}"
+        );
+    }
+}
+
+#[test]
+fn a_loopback_peer_is_believed_only_with_a_host_of_this_server() {
+    let user: HeaderLine<'_> = ("x-user-id", b"anna");
+    let with = |trusted_proxies: TrustedProxies, listen: &str| {
+        Auth::new(AuthOptions {
+            trusted_proxies,
+            listen: listen.parse().unwrap(),
+            allowed_origins: vec!["https://app.example".parse().unwrap()],
+            ..options("the internal secret")
+        })
+    };
+    let loopback = || TrustedProxies::Named(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    for (auth, own) in [
+        (with(TrustedProxies::Loopback, "0.0.0.0:7420"), "127.0.0.1:7420"),
+        (with(TrustedProxies::Loopback, "[::]:7420"), "[::1]:7420"),
+        (with(TrustedProxies::Loopback, "192.0.2.7:7420"), "192.0.2.7:7420"),
+        (with(loopback(), "0.0.0.0:7420"), "localhost"),
+    ] {
+        for peer in ["127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1"] {
+            for host in [own, "localhost:7420", "127.0.0.9", "app.example"] {
+                let lines = [user, ("host", host.as_bytes())];
+                if auth.is_trusted_proxy(addr(peer)) {
+                    assert_eq!(ask(&auth, peer, &lines), bare("anna"), "{peer} {host}");
+                }
+            }
+            for host in ["evil.example:7420", "localhost.evil.example", "192.0.2.9:7420", ""] {
+                let lines = [user, ("host", host.as_bytes())];
+                assert_eq!(ask(&auth, peer, &lines), Err(Code::MisdirectedRequest), "{peer} {host}");
+                let with_secret = [user, ("host", host.as_bytes()), ("x-secret-token", SECRET)];
+                assert_eq!(
+                    ask(&auth, peer, &with_secret),
+                    internal(Some("anna")),
+                    "a credential is enough"
+                );
+            }
+            let twice = [user, ("host", &b"localhost"[..]), ("host", b"evil.example")];
+            assert_eq!(ask(&auth, peer, &twice), Err(Code::MisdirectedRequest), "{peer}");
+        }
+    }
+    let other = with(
+        TrustedProxies::Named(vec!["10.0.0.1/32".parse().unwrap()]),
+        "0.0.0.0:7420",
+    );
+    let through = [user, ("host", &b"presence.example"[..])];
+    assert_eq!(
+        ask(&other, "10.0.0.1", &through),
+        bare("anna"),
+        "a proxy elsewhere passes on any host"
+    );
 }
