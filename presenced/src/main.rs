@@ -14,6 +14,7 @@ mod error_text;
 mod exceeded_limit;
 mod gateway;
 mod logging;
+mod percent;
 mod revocation;
 mod server;
 mod store;

@@ -7,8 +7,8 @@ use presence::wire::error_code::Code;
 use presence::wire::rest::PAGE_MAX_RECORDS;
 use presence::{Status, UserId};
 
-use super::percent::{self, Plus};
 use crate::engine::ListRequest;
+use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
 /// Records on a page by default.

@@ -9,7 +9,6 @@ mod listing;
 mod metrics;
 mod middleware;
 mod path;
-mod percent;
 mod readiness;
 mod routes;
 #[cfg(test)]

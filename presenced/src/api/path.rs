@@ -9,7 +9,7 @@ use presence::UserId;
 use presence::wire::error_code::Code;
 
 use super::AppState;
-use super::percent::{self, Plus};
+use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
 /// The segment after `/api/presence/` or `/api/user/`.

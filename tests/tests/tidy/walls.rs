@@ -57,12 +57,13 @@ const PRESENCED: Walls = Walls {
     root: "presenced/src/",
     within: &[],
     rows: &[
-        ("auth", &["revocation"]),
+        ("auth", &["percent", "revocation"]),
         ("clock", &[]),
         ("cluster", &[]),
         ("data_dir", &[]),
         ("error_text", &[]),
         ("exceeded_limit", &[]),
+        ("percent", &[]),
         ("revocation", &[]),
         ("config", &["auth"]),
         ("logging", &["config"]),
@@ -72,7 +73,15 @@ const PRESENCED: Walls = Walls {
         ("engine", &["clock", "cluster", "connection", "store"]),
         (
             "api",
-            &["auth", "clock", "config", "engine", "exceeded_limit", "server"],
+            &[
+                "auth",
+                "clock",
+                "config",
+                "engine",
+                "exceeded_limit",
+                "percent",
+                "server",
+            ],
         ),
         (
             "gateway",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture::{ApiFixture, Reply, SECRET};
-use crate::api::percent::{self, Plus};
+use crate::percent::{self, Plus};
 
 fn token(user: &str) -> String {
     format!("Bearer token-of-{user}")
