@@ -20,7 +20,7 @@ use crate::cluster::{Alone, Cluster};
 use crate::config::Config;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::{DataDir, DataDirError, IfMissing};
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::logging::LogLevel;
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
@@ -151,8 +151,12 @@ fn build_engine(
             timers: config.timers,
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

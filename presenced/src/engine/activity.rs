@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// The entry of the connection's user, while the connection is one of its sessions.
-    fn session_entry(&self, conn: &Arc<Connection>) -> Option<LockedEntry<'_>> {
+    pub(super) fn session_entry(&self, conn: &Arc<Connection>) -> Option<LockedEntry<'_>> {
         // After a kick another user may be in that place; ids of sessions are never used twice.
         let entry = self.users.get(conn.own_entry()?)?;
         entry.has_connection(conn).then_some(entry)

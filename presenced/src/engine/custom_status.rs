@@ -10,7 +10,6 @@ use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
-use crate::connection::close_reason::CloseReason;
 use crate::store::{NewPreference, StoreError};
 
 impl Engine {
@@ -39,8 +38,9 @@ impl Engine {
         self.limits.take_custom_status(user, self.clock.mono())?;
         let conn = Arc::clone(conn);
         self.run_durable(user, move |engine, lock| async move {
-            if conn.close_reason() == Some(CloseReason::Forgotten) {
-                // The user was forgotten while this request waited; it must not create the user again.
+            if engine.session_entry(&conn).is_none() {
+                // The session ended while this request waited, perhaps because the user was forgotten, and must not create
+                // the user again. Its close reason can't tell: the first one stays, whatever follows.
                 return Err(StoreError::Forgotten.into());
             }
             let saved = engine.save_custom_status(&lock, custom, Actor::User, Viewer::Own);
@@ -50,7 +50,7 @@ impl Engine {
     }
 
     async fn save_custom_status(
-        &self,
+        self: &Arc<Self>,
         lock: &UserLock,
         custom: CustomStatus,
         actor: Actor,
