@@ -39,6 +39,11 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
     })
 }
 
+/// Parses the query string of a call that has pages and no filter.
+pub(super) fn parse_cursor(query: &str) -> Result<Option<UserId>, ApiError> {
+    parse(query).map(|request| request.after)
+}
+
 fn invalid(name: &str, what: &str) -> ApiError {
     ApiError::new(Code::InvalidValue, format!("parameter {name:?} {what}"))
 }
