@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use presence::{CustomStatus, Status, UserId};
+use presence::{CustomStatus, Source, Status, UserId};
 
 use crate::duration;
 use crate::output::Format;
-use crate::value_parsers::{custom_status, present_status, rate, user_id};
+use crate::value_parsers::{custom_status, present_status, rate, source, user_id};
 
 const AFTER_HELP: &str = "\
 Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
@@ -144,6 +144,16 @@ Examples:
   presencectl forget alice
   presencectl forget alice --yes           without confirmation, for scripts")]
     Forget(Confirmed),
+    /// End all reports of a gateway that is gone
+    #[command(after_help = "\
+A report is a session that an outside gateway holds (PUT /api/user/realtime). One without a lifetime holds until its \
+gateway ends it; if the gateway crashed for good, this ends all reports of its source, of every user. No last seen or \
+last active changes. A gateway that still runs opens its reports again.
+
+Examples:
+  presencectl end-reports mqtt-1
+  presencectl end-reports mqtt-1 --yes     without confirmation, for scripts")]
+    EndReports(EndReports),
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:
@@ -293,6 +303,16 @@ pub(crate) struct Confirmed {
     /// The user's id
     #[arg(value_parser = user_id, value_name = "USER")]
     pub(crate) user: UserId,
+    /// Skip the confirmation; required without a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndReports {
+    /// The source of the reports, as `presencectl explain` shows it
+    #[arg(value_parser = source, value_name = "SOURCE")]
+    pub(crate) source: Source,
     /// Skip the confirmation; required without a terminal
     #[arg(short, long)]
     pub(crate) yes: bool,

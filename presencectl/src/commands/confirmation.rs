@@ -7,7 +7,11 @@ use crate::failure::Failure;
 
 /// Asks on the terminal, unless `--yes` was given.
 pub(super) fn confirm(args: &Confirmed, question: &str) -> Result<(), Failure> {
-    if args.yes {
+    confirm_unless(args.yes, question)
+}
+
+pub(super) fn confirm_unless(is_confirmed: bool, question: &str) -> Result<(), Failure> {
+    if is_confirmed {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

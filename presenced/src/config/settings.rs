@@ -12,6 +12,10 @@ use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, LogFormat};
+use crate::auth::TrustedProxies;
+
+/// The value of `trusted-proxy` that stands for its default.
+const LOOPBACK: &str = "loopback";
 
 /// The settings that [`Config::reloaded`] takes over.
 const RELOADED: [&str; 7] = [
@@ -94,7 +98,7 @@ fn blank() -> Config {
         jwt_key: None,
         jwt_issuer: None,
         jwt_audience: None,
-        trusted_proxies: Vec::new(),
+        trusted_proxies: TrustedProxies::Loopback,
         allowed_origins: Vec::new(),
         timers: presence::Timers {
             grace: Duration::ZERO,
@@ -153,14 +157,22 @@ fn database(texts: &[String]) -> Result<Option<PathBuf>, String> {
     }
 }
 
-fn proxies(texts: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
+fn proxies(texts: &[String]) -> Result<TrustedProxies, String> {
+    if texts == [LOOPBACK] {
+        return Ok(TrustedProxies::Loopback);
+    }
     let one = |text: &String| {
         let net = text
             .parse()
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-        net.map_err(|_| format!("{text:?} is neither a network such as 10.0.0.0/8 nor an IP address"))
+        net.map_err(|_| match text.as_str() {
+            LOOPBACK => "loopback stands alone: name 127.0.0.0/8 and ::1 beside others".to_owned(),
+            _ => format!("{text:?} is neither a network such as 10.0.0.0/8 nor an IP address"),
+        })
     };
-    texts.iter().map(one).collect()
+    // An empty text is how a flag or a variable names nobody.
+    let named = texts.iter().filter(|text| !text.is_empty());
+    named.map(one).collect::<Result<_, _>>().map(TrustedProxies::Named)
 }
 
 fn origins(texts: &[String]) -> Result<Vec<crate::auth::Origin>, String> {
@@ -240,7 +252,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),
     row!(ACCESS, One, "jwt-audience", "TEXT", "", "Required entry of the aud claim of users' tokens", |c, t| c.jwt_audience = text(t)?),
-    row!(ACCESS, Many, "trusted-proxy", "CIDR", "", "Proxies whose x-user-id and X-Forwarded-For headers are trusted [default: loopback]", |c, t| c.trusted_proxies = proxies(t)?),
+    row!(ACCESS, Many, "trusted-proxy", "CIDR", "loopback", "Proxies whose x-user-id and X-Forwarded-For headers are trusted; an empty value trusts nobody. loopback is this machine, unless a header shows that a proxy is in between", |c, t| c.trusted_proxies = proxies(t)?),
     row!(ACCESS, Many, "allowed-origin", "ORIGIN", "", "Origins of web pages that may open a WebSocket and use a user's REST calls [default: the bound address]", |c, t| c.allowed_origins = origins(t)?),
     row!(ACCESS, Switch, "insecure", "", "", "Listen on a non-loopback address without TLS and without --trusted-proxy", |c, t| c.insecure = switch(t)?),
     row!(TIME, One, "grace", "TIME", "5s", "How long a lost session still counts", |c, t| c.timers.grace = duration(only(t)?)?),

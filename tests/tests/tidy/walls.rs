@@ -57,13 +57,14 @@ const PRESENCED: Walls = Walls {
     root: "presenced/src/",
     within: &[],
     rows: &[
-        ("auth", &["revocation"]),
+        ("auth", &["percent", "revocation"]),
         ("clock", &[]),
         ("cluster", &[]),
         ("error_text", &[]),
         ("files", &[]),
         ("data_dir", &["files"]),
         ("exceeded_limit", &[]),
+        ("percent", &[]),
         ("revocation", &[]),
         ("config", &["auth"]),
         ("logging", &["config"]),
@@ -73,7 +74,15 @@ const PRESENCED: Walls = Walls {
         ("engine", &["clock", "cluster", "connection", "store"]),
         (
             "api",
-            &["auth", "clock", "config", "engine", "exceeded_limit", "server"],
+            &[
+                "auth",
+                "clock",
+                "config",
+                "engine",
+                "exceeded_limit",
+                "percent",
+                "server",
+            ],
         ),
         (
             "gateway",

@@ -5,6 +5,7 @@ mod client;
 mod deadlines;
 mod delivery;
 mod durability;
+mod end_reports;
 mod ended_sessions;
 mod fixture;
 mod loading;
