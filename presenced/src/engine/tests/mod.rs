@@ -9,6 +9,8 @@ mod fixture;
 mod loading;
 mod races;
 mod random;
+mod resuming;
+mod starts;
 mod stats;
 mod stepped_delivery;
 mod stepped_disk;

@@ -109,10 +109,19 @@ impl Model {
             };
             match (ttl, holds) {
                 (None, holds) => assert!(holds == Some(None), "a report without end: {holds:?}"),
-                (Some(_), None) => self.past.add(now, Event::ReportEnds { source, at: now.mono.as_millis() }),
+                (Some(_), None) => self.past.add(
+                    now,
+                    Event::ReportEnds {
+                        source,
+                        at: now.mono.as_millis(),
+                    },
+                ),
                 (Some(ttl), Some(ends)) => {
                     let at = ends.expect("it has an end");
-                    assert!(at <= now.mono.as_millis() + ttl, "a report holds for longer than it was to");
+                    assert!(
+                        at <= now.mono.as_millis() + ttl,
+                        "a report holds for longer than it was to"
+                    );
                     self.past.add(now, Event::ReportEnds { source, at });
                 }
             }

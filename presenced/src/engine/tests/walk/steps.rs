@@ -114,11 +114,19 @@ impl Step {
             92..=94 => Self::Query(rng.pick(&USERS)),
             95..=97 => Self::Crash {
                 down_millis: rng.pick(&[200, 2_000, 20_000, 400_000]),
-                wall_off_millis: if wrong { rng.pick(&[0, 0, -3_600_000, 3_600_000]) } else { 0 },
+                wall_off_millis: if wrong {
+                    rng.pick(&[0, 0, -3_600_000, 3_600_000])
+                } else {
+                    0
+                },
             },
             _ => Self::Restart {
                 down_millis: rng.pick(&[200, 2_000, 20_000, 400_000]),
-                wall_off_millis: if wrong { rng.pick(&[0, 0, -3_600_000, 3_600_000]) } else { 0 },
+                wall_off_millis: if wrong {
+                    rng.pick(&[0, 0, -3_600_000, 3_600_000])
+                } else {
+                    0
+                },
             },
         }
     }
@@ -135,7 +143,13 @@ impl Step {
             4 | 5 => Self::Away(index),
             6 => Self::BeginClose(index),
             _ => {
-                let ends = [EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Lost, EndReason::Dropped];
+                let ends = [
+                    EndReason::Closed,
+                    EndReason::Left,
+                    EndReason::Lost,
+                    EndReason::Lost,
+                    EndReason::Dropped,
+                ];
                 Self::End(index, rng.pick(&ends))
             }
         }
@@ -287,7 +301,10 @@ impl World {
     async fn connect(&mut self, name: &'static str) {
         let now = self.now();
         let is_in_memory = self.daemon().engine.is_in_memory(&user(name));
-        let open = self.clients.iter().filter(|client| client.is_open && client.user == name);
+        let open = self
+            .clients
+            .iter()
+            .filter(|client| client.is_open && client.user == name);
         let is_full = open.count() >= self.daemon().engine.options.sessions_per_user;
         if is_full {
             return;

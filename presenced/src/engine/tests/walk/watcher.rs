@@ -126,7 +126,10 @@ impl Watcher {
         );
         let known = match update {
             Update::Record(record) => {
-                for time in [record.since, record.last_seen, record.last_active].into_iter().flatten() {
+                for time in [record.since, record.last_seen, record.last_active]
+                    .into_iter()
+                    .flatten()
+                {
                     assert!(time <= now, "{name}: {time} is told at {now}");
                 }
                 Known {

@@ -77,7 +77,11 @@ impl World {
 
     async fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let wall_clock = if rng.once_in(2) { WallClock::Right } else { WallClock::Wrong };
+        let wall_clock = if rng.once_in(2) {
+            WallClock::Right
+        } else {
+            WallClock::Wrong
+        };
         Self {
             rng,
             daemon: Some(Stepped::new().await),
