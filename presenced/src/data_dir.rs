@@ -3,10 +3,10 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use crate::files::{FileLock, Holder, LockError, open_regular};
 
 /// Random bytes in a new secret.
 const SECRET_BYTES: usize = 32;
@@ -20,8 +20,8 @@ const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     /// Another process has the lock.
-    #[error("data directory {dir:?} is in use by presenced with process id {pid}: stop it, or use another --data-dir")]
-    InUse { dir: PathBuf, pid: String },
+    #[error("data directory {dir:?} is in use by {holder}: stop it, or use another --data-dir")]
+    InUse { dir: PathBuf, holder: Holder },
     /// The file has permissions for group or others.
     #[error("{path:?} is accessible to other users (mode {mode:04o}): run chmod 600 {path:?}")]
     Loose { path: PathBuf, mode: u32 },
@@ -47,8 +47,8 @@ pub(crate) enum IfMissing {
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    /// Held open for its lock.
-    _lock: File,
+    /// The lock of the directory itself, and that of the file `lock`, by which tools tell whether a daemon runs.
+    _locks: (Option<FileLock>, FileLock),
 }
 
 impl DataDir {
@@ -56,30 +56,21 @@ impl DataDir {
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| at(path, source))?;
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path);
-        let mut lock = lock.map_err(|source| at(&lock_path, source))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            let _ = (&mut lock).take(32).read_to_string(&mut pid);
-            return Err(DataDirError::InUse {
-                dir: path.to_owned(),
-                pid: pid.trim().to_owned(),
-            });
-        }
-        let pid = std::process::id();
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{pid}"))
-            .map_err(|source| at(&lock_path, source))?;
+        let file = path.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let lock = open_regular(&file, &mut options).map_err(|source| at(&file, source))?;
+        let locks = (lock_directory(path)?, lock_file(path, &file, lock)?);
+        // Shorter only after it is whole: who reads it meanwhile takes the first line.
+        let line = format!("{}\n", std::process::id());
+        let lock = locks.1.file();
+        let written = lock.write_all_at(line.as_bytes(), 0);
+        written
+            .and_then(|()| lock.set_len(line.len() as u64))
+            .unwrap_or_else(|error| tracing::warn!(?file, %error, "the process id can't be written"));
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            _locks: locks,
         })
     }
 
@@ -121,6 +112,15 @@ impl DataDir {
         Ok((path, bytes))
     }
 
+    /// Removes the address of a run that is over: until this one listens, another program may be there.
+    pub(crate) fn remove_address(&self) -> Result<(), DataDirError> {
+        let path = self.path.join("address");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(&path, source)),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the daemon's URL to the file `address`, for tools on this machine.
     pub(crate) fn save_address(&self, url: &str) -> Result<(), DataDirError> {
         let path = self.path.join("address");
@@ -148,9 +148,42 @@ impl DataDir {
     }
 }
 
+/// Locks the directory itself, so that a file `lock` that was removed lets nobody in. None where directories can't be locked.
+fn lock_directory(path: &Path) -> Result<Option<FileLock>, DataDirError> {
+    let directory = File::open(path).map_err(|source| at(path, source))?;
+    match FileLock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held(holder)) => Err(in_use(path, holder)),
+        Err(LockError::Io(error)) => {
+            tracing::debug!(dir = ?path, %error, "the directory itself can't be locked");
+            Ok(None)
+        }
+    }
+}
+
+fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirError> {
+    FileLock::take(file).map_err(|error| match error {
+        LockError::Held(Holder(Some(pid))) => in_use(dir, Holder(Some(pid))),
+        LockError::Held(Holder(None)) => in_use(dir, Holder(written_pid(path))),
+        LockError::Io(source) => at(path, source),
+    })
+}
+
+/// The process id that the holder of the lock wrote.
+fn written_pid(path: &Path) -> Option<u32> {
+    let bytes = read(path).ok()?;
+    String::from_utf8_lossy(&bytes).lines().next()?.trim().parse().ok()
+}
+
+fn in_use(dir: &Path, holder: Holder) -> DataDirError {
+    let dir = dir.to_owned();
+    DataDirError::InUse { dir, holder }
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path)?.take(KEY_FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let file = open_regular(path, OpenOptions::new().read(true))?;
+    let read = file.take(KEY_FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > KEY_FILE_MAX_BYTES {
         let what = format!("it is longer than {KEY_FILE_MAX_BYTES} bytes, so it is no secret and no key");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));

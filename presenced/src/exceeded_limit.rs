@@ -20,8 +20,12 @@ pub(crate) enum Limit {
     Sessions,
     /// Users that one connection watches.
     Watched,
+    /// Users that all connections of one user watch.
+    WatchedByUser,
     /// Custom statuses that one user sets.
     CustomStatuses,
+    /// User ids that one user looks at.
+    Lookups,
     /// The length of one WebSocket message.
     MessageSize,
     /// Messages a second of one connection.
@@ -45,7 +49,9 @@ impl Limit {
             Self::FailedLogins => "failed_logins",
             Self::Sessions => "sessions",
             Self::Watched => "watched",
+            Self::WatchedByUser => "watched_by_user",
             Self::CustomStatuses => "choices",
+            Self::Lookups => "lookups",
             Self::MessageSize => "message_size",
             Self::Messages => "messages",
             Self::Bytes => "bytes",
@@ -63,7 +69,9 @@ impl Limit {
             Self::FailedLogins => "rate limit exceeded: failed logins from this address",
             Self::Sessions => "session limit of this user reached",
             Self::Watched => "watch limit of this connection reached",
+            Self::WatchedByUser => "watch limit of this user's connections reached",
             Self::CustomStatuses => "rate limit exceeded: custom status changes of this user",
+            Self::Lookups => "rate limit exceeded: user ids that this user looks at",
             Self::MessageSize => "message too long",
             Self::Messages => "rate limit exceeded: messages per second",
             Self::Bytes => "rate limit exceeded: bytes per second",

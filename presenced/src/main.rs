@@ -12,6 +12,7 @@ mod data_dir;
 mod engine;
 mod error_text;
 mod exceeded_limit;
+mod files;
 mod gateway;
 mod logging;
 mod revocation;

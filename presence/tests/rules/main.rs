@@ -7,6 +7,7 @@ mod custom_status;
 mod explain;
 mod inputs;
 mod load;
+#[expect(dead_code, reason = "the random walk over the daemon uses some of it")]
 mod naive;
 mod person;
 mod plain_rule;

@@ -36,6 +36,11 @@ pub(crate) enum Event {
         ttl_millis: Option<u64>,
         is_active: bool,
     },
+    /// A new run found that a report ends then.
+    ReportEnds {
+        source: u8,
+        at: u64,
+    },
     Kick,
     /// Accepting again; a user who had a connection or grace period is in grace, with the activity that was known.
     Restart {
@@ -55,6 +60,10 @@ struct Entry {
 pub(crate) struct Past {
     timers: Timers,
     entries: Vec<Entry>,
+    /// Last seen and last active as a new run found them; of what came before, nothing else moves times.
+    found: (Option<Wall>, Option<Wall>),
+    /// From which entry on times count.
+    times_from: usize,
 }
 
 /// What should be seen.
@@ -78,6 +87,8 @@ impl Past {
         Self {
             timers,
             entries: Vec::new(),
+            found: (None, None),
+            times_from: 0,
         }
     }
 
@@ -132,22 +143,61 @@ impl Past {
         self.add(now, Event::Restart { in_grace });
     }
 
+    /// A new run found the user like this: in grace or not, and with these times, which may be behind what was.
+    pub(crate) fn restart_as(
+        &mut self,
+        now: Now,
+        in_grace: Option<Option<KnownActivity>>,
+        times: (Option<Wall>, Option<Wall>),
+    ) {
+        self.add(now, Event::Restart { in_grace });
+        self.found = times;
+        self.times_from = self.entries.len();
+    }
+
     /// Everything that is to be seen at this moment.
     pub(crate) fn view(&self, mono: u64) -> View {
+        self.view_of(mono, self.reports_at(mono), self.custom())
+    }
+
+    /// The same while the custom status and the reports are not known.
+    pub(crate) fn view_without_durable_part(&self, mono: u64) -> View {
+        self.view_of(mono, Vec::new(), CustomStatus::Online)
+    }
+
+    /// For how long the last report of a source was to hold, unless it was ended since.
+    pub(crate) fn last_ttl(&self, wanted: u8) -> Option<Option<u64>> {
+        let last = self.entries.iter().rev().find_map(|entry| match entry.event {
+            Event::Report {
+                source,
+                status,
+                ttl_millis,
+                ..
+            } if source == wanted => Some((status, ttl_millis)),
+            Event::Kick => Some((Status::Offline, None)),
+            _ => None,
+        })?;
+        (last.0 != Status::Offline).then_some(last.1)
+    }
+
+    /// How many reports hold.
+    pub(crate) fn reports(&self, mono: u64) -> usize {
+        self.reports_at(mono).len()
+    }
+
+    fn view_of(&self, mono: u64, reports: Vec<(CustomStatus, Age)>, custom: CustomStatus) -> View {
         let all = self.entries.len();
         let open = self.open_at(all);
         let known: Vec<Option<KnownActivity>> = open.iter().map(|id| self.activity_at(all, mono, *id)).collect();
         let grace = self.grace_at(all, mono);
-        let reports = self.reports_at(mono);
-        let custom = self.custom();
         let (status, rule, reason) = plain_rule(&known, grace.map(|(_, known)| known), &reports, custom);
         View {
             status,
             rule,
             reason,
             custom,
-            last_seen: self.seen().max(),
-            last_active: self.active().max(),
+            last_seen: self.seen().max().max(self.found.0),
+            last_active: self.active().max().max(self.found.1),
             sessions: open.len() + reports.len(),
             grace: grace.map(|(until, known)| (until, known == Some(KnownActivity::Idle))),
             idle: known.iter().map(|one| *one == Some(KnownActivity::Idle)).collect(),
@@ -163,6 +213,7 @@ impl Past {
             .flat_map(|entry| {
                 let ttl = match entry.event {
                     Event::Report { ttl_millis, .. } => ttl_millis,
+                    Event::ReportEnds { at, .. } => Some(at.saturating_sub(entry.mono)),
                     _ => None,
                 };
                 let grace = millis(self.timers.grace);
@@ -316,7 +367,12 @@ impl Past {
             let Event::Report { status, ttl_millis, .. } = entry.event else {
                 continue;
             };
-            let holds = ttl_millis.is_none_or(|ttl| mono < entry.mono + ttl);
+            let ends = self.entries[index..].iter().rev().find_map(|later| match later.event {
+                Event::ReportEnds { source, at } if source == wanted => Some(at),
+                _ => None,
+            });
+            let ends = ends.or(ttl_millis.map(|ttl| entry.mono + ttl));
+            let holds = ends.is_none_or(|ends| mono < ends);
             let custom = match status {
                 Status::Online => CustomStatus::Online,
                 Status::Idle => CustomStatus::Idle,
@@ -336,6 +392,7 @@ impl Past {
         self.entries
             .iter()
             .enumerate()
+            .skip(self.times_from)
             .filter_map(|(index, entry)| match entry.event {
                 Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
                 Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
@@ -346,7 +403,7 @@ impl Past {
                     id,
                     end: EndReason::Closed | EndReason::Left,
                 } => self.is_open_at(index, id).then_some(entry.wall),
-                Event::End { .. } | Event::Kick | Event::Restart { .. } => None,
+                Event::End { .. } | Event::Kick | Event::Restart { .. } | Event::ReportEnds { .. } => None,
             })
     }
 
@@ -355,6 +412,7 @@ impl Past {
         self.entries
             .iter()
             .enumerate()
+            .skip(self.times_from)
             .filter_map(|(index, entry)| match entry.event {
                 Event::Report { is_active, .. } => is_active.then_some(entry.wall),
                 Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),

@@ -138,6 +138,7 @@ impl Rest {
     }
 
     fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder, Failure> {
+        self.target.check_is_daemon()?;
         let request = self.http.request(method, self.target.server.path(segments));
         Ok(match credential_header(&self.target.credential)? {
             Some((name, value)) => request.header(name, value),

@@ -219,3 +219,24 @@ fn a_token_is_rejected_for_the_change_stream() {
     assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);
 }
+
+#[test]
+fn a_stream_whose_daemon_is_gone_sends_no_secret_when_it_reconnects() {
+    let (go_on, gone) = channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let (daemon, mut sandbox) = daemon(move |mut socket, number| {
+        hear(&mut socket);
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        if number == 0 {
+            gone.lock().unwrap().recv().unwrap();
+        }
+    });
+    let running = sandbox.start(&["events"]);
+    while daemon.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    sandbox.release_lock();
+    go_on.send(()).unwrap();
+    while !running.error_line().contains("no process holds the lock") {}
+    assert_eq!(daemon.requests().len(), 1, "{:?}", daemon.requests());
+}

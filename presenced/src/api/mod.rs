@@ -137,6 +137,7 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::RateLimited { retry_after } => Self::rate_limited(retry_after, Limit::CustomStatuses),
+            EngineError::TooManyLookups { retry_after } => Self::rate_limited(retry_after, Limit::Lookups),
             other => Self::new(other.code(), other.to_string()),
         }
     }

@@ -21,8 +21,13 @@ pub(crate) struct Limits {
     pub reports_per_user: usize,
     /// Watched users of one connection: `too_many_watched` beyond.
     pub watched_per_connection: usize,
+    /// Watched users of all connections of one user: `too_many_watched` beyond.
+    pub watched_per_user: usize,
     /// Custom status changes of one user: 429 `rate_limited` beyond.
     pub custom_statuses: Rate,
+    /// User ids that one user names to look at, in watches, queries and reads of a record: they wait for their turn, and are
+    /// `rate_limited` if that is too far away. Internal callers are exempt.
+    pub lookups: Rate,
     /// Messages of one connection, counted under the codec: 4008 beyond.
     pub messages: Rate,
     /// Bytes of one connection, counted under the codec: 4008 beyond.
@@ -56,7 +61,12 @@ impl Default for Limits {
             sessions_per_user: 32,
             reports_per_user: 32,
             watched_per_connection: 5_000,
+            // Eight devices or tabs with full lists; 17 MB at most, if each is somebody whom nobody else needs in memory.
+            watched_per_user: 40_000,
             custom_statuses: per(20, 10, 20),
+            // An id costs some 15 µs, read and sent. A second's are a full watch list, and 8 % of a core; a burst is what four
+            // devices watch that come back together.
+            lookups: per(5_000, 1, 20_000),
             messages: per(30, 1, 100),
             bytes: per(64 * 1024, 1, 1024 * 1024),
             bad_messages: per(10, 60, 10),

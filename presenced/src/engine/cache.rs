@@ -1,5 +1,7 @@
-//! Users are loaded into memory on demand and stay while something needs them. A load that failed is retried later.
+//! What is loaded of a user becomes its state in memory, and is loaded again if it could not be, or if it is not known what a
+//! write came to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use presence::profile::Stored;
@@ -15,50 +17,12 @@ use crate::store::{DurableRow, ReportRow, Row, StoreError};
 const CONNECT_WAITS: Duration = Duration::from_millis(150);
 /// How often what could not be loaded is tried again.
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Users that are loaded again together: some 5 ms of reading, which who connects meanwhile waits for.
+const RELOADED_TOGETHER_MAX: usize = 512;
 
 impl Engine {
-    /// The users in memory, loaded if they are not, in the order asked for.
-    pub(super) async fn load(&self, users: &[UserId]) -> Result<Vec<UserPin>, StoreError> {
-        let mut found: Vec<Option<UserPin>> = vec![None; users.len()];
-        loop {
-            let mut missing = Vec::new();
-            for (index, (user, found)) in users.iter().zip(&mut found).enumerate() {
-                if found.is_none() {
-                    match self.users.pin(user) {
-                        Ok(pin) => *found = Some(pin),
-                        Err(evictions) => missing.push((index, evictions)),
-                    }
-                }
-            }
-            if missing.is_empty() {
-                return Ok(found.into_iter().flatten().collect());
-            }
-            let wanted: Vec<UserId> = missing.iter().map(|(index, _)| users[*index].clone()).collect();
-            let rows = self.persistence.store.load_many(&wanted).await?;
-            for (((index, evictions), user), row) in missing.into_iter().zip(&wanted).zip(rows) {
-                let load = || (self.state_of(user, row), self.publisher.loaded());
-                found[index] = self.users.pin_loaded(user, evictions, load);
-            }
-        }
-    }
-
-    /// One user in memory, loaded if it is not.
-    pub(super) async fn load_one(&self, user: &UserId) -> Result<UserPin, StoreError> {
-        loop {
-            let evictions = match self.users.pin(user) {
-                Ok(pin) => return Ok(pin),
-                Err(evictions) => evictions,
-            };
-            let row = self.persistence.store.load(user).await?;
-            let load = || (self.state_of(user, row), self.publisher.loaded());
-            if let Some(pin) = self.users.pin_loaded(user, evictions, load) {
-                return Ok(pin);
-            }
-        }
-    }
-
     /// The user in memory with its durable part: a fallback profile does not have the version that a write must exceed.
-    pub(super) async fn load_known(&self, lock: &UserLock) -> Result<UserPin, StoreError> {
+    pub(super) async fn load_known(self: &Arc<Self>, lock: &UserLock) -> Result<UserPin, StoreError> {
         let pin = self.load_one(lock.user()).await?;
         let is_degraded = self.users.lock(&pin).state.is_degraded();
         if is_degraded {
@@ -68,7 +32,7 @@ impl Engine {
     }
 
     /// The user in memory for a connect: from the store if it answers in time, else as ONLINE and `degraded`.
-    pub(super) async fn load_for_connect(&self, user: &UserId) -> UserPin {
+    pub(super) async fn load_for_connect(self: &Arc<Self>, user: &UserId) -> UserPin {
         if let Ok(Ok(pin)) = tokio::time::timeout(CONNECT_WAITS, self.load_one(user)).await {
             return pin;
         }
@@ -85,16 +49,38 @@ impl Engine {
         entry.pin()
     }
 
-    /// Retries the loads that failed; stops at the first failure.
+    /// Loads the users again, together and before everyone else, that are shown without what is stored of them. Ends at the
+    /// first part that fails as a whole.
     pub(super) async fn retry_loads(&self) {
-        for _ in 0..self.persistence.pending_loads.len() {
-            let Some(user) = self.persistence.pending_loads.first() else {
+        for pins in self.persistence.pending_loads.all().chunks(RELOADED_TOGETHER_MAX) {
+            let users: Vec<UserId> = pins.iter().map(|pin| self.users.lock(pin).user().clone()).collect();
+            let Ok(rows) = self.persistence.store.load_first(&users).await else {
                 return;
             };
-            if self.refresh(&user).await.is_err() {
-                return self.persistence.pending_loads.postpone();
+            let mut is_any_loaded = false;
+            for ((pin, user), row) in pins.iter().zip(&users).zip(rows) {
+                if let Ok(row) = row {
+                    is_any_loaded = true;
+                    self.end_fallback(pin, user, row);
+                    self.persistence.pending_loads.finish(pin);
+                }
             }
-            self.persistence.pending_loads.finish();
+            if !is_any_loaded {
+                return;
+            }
+        }
+    }
+
+    /// What is stored of the user takes the place of its fallback profile. Every durable change of a user loads it first, so
+    /// while it has the fallback no change was made since the row was read.
+    fn end_fallback(&self, pin: &UserPin, user: &UserId, row: Option<Row>) {
+        let mut entry = self.users.lock(pin);
+        let now = entry.state.now(self.clock.read_for_loads());
+        if entry.state.is_degraded() {
+            let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
+            entry.state.load(stored, now.wall);
+            self.recompute(&mut entry, now);
+            self.write_back_clamped(&mut entry);
         }
     }
 
@@ -141,8 +127,8 @@ impl Engine {
             last_active: row.last_active,
             revision: self.cluster.restored(row.revision),
         };
-        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
-            tracing::warn!(user = ?user, "a stored time is in the future; it is clamped to now");
+        if stored.latest_time() > Some(now.wall) {
+            tracing::warn!(user = ?user, "a stored time is in the future; it is taken as now, and written back");
         }
         stored
     }
@@ -157,16 +143,24 @@ impl Engine {
     async fn reload(&self, user: &UserPin, lock: &UserLock) -> Result<(), StoreError> {
         let row = self.persistence.store.load(lock.user()).await?;
         let mut entry: LockedEntry<'_> = self.users.lock(user);
-        let now = self.now_of(&entry);
+        let now = entry.state.now(self.clock.read_for_loads());
         let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
+        self.write_back_clamped(&mut entry);
         Ok(())
     }
 
+    /// Times that were taken back from the future are written, so that the next load does not take them back to another now.
+    pub(super) fn write_back_clamped(&self, entry: &mut LockedEntry<'_>) {
+        if entry.state.profile().is_clamped() {
+            self.persistence.write_behind.write_soon(entry);
+        }
+    }
+
     /// A stored row as the state of a user without sessions on this node.
-    fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
-        let now = self.clock.read().for_user(None);
+    pub(super) fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
+        let now = self.clock.read_for_loads().for_user(None);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.

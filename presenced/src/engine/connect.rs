@@ -10,7 +10,11 @@ use crate::connection::Connection;
 
 impl Engine {
     /// Makes the connection a session of the user. Waits for the store for 150 ms at most. The own record, for `welcome`.
-    pub(crate) async fn connect(&self, user: &UserId, conn: &Arc<Connection>) -> Result<Record, EngineError> {
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        user: &UserId,
+        conn: &Arc<Connection>,
+    ) -> Result<Record, EngineError> {
         let pin = self.load_for_connect(user).await;
         let mut entry = self.users.lock(&pin);
         if entry.connections().len() >= self.options.sessions_per_user {
@@ -19,6 +23,8 @@ impl Engine {
         let now = self.now_of(&entry);
         entry.state.connect(now, conn.id());
         self.recompute(&mut entry, now);
+        let first = entry.connections().first().unwrap_or(conn);
+        conn.watch_list.share(first.watch_list.total());
         // After the publication: the welcome carries the record, so the connection need not be sent it again.
         entry.add_connection(conn);
         conn.set_own_entry(entry.at());

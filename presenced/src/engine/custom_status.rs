@@ -50,7 +50,7 @@ impl Engine {
     }
 
     async fn save_custom_status(
-        &self,
+        self: &Arc<Self>,
         lock: &UserLock,
         custom: CustomStatus,
         actor: Actor,

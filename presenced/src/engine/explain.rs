@@ -1,5 +1,7 @@
 //! Records of users, and why they are what they are.
 
+use std::sync::Arc;
+
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{CustomStatus, UserId};
@@ -10,7 +12,7 @@ use crate::store::StoreError;
 
 impl Engine {
     /// The record of one user; of one never seen: OFFLINE, null times, revision 0.
-    pub(crate) async fn record(&self, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
+    pub(crate) async fn record(self: &Arc<Self>, user: &UserId, viewer: Viewer) -> Result<Record, EngineError> {
         let pin = self.load_one(user).await?;
         let record = self.record_of(&self.users.lock(&pin), viewer);
         drop(pin);
@@ -20,7 +22,7 @@ impl Engine {
 
     /// The records of several, in the order asked. `own` is the caller's own id, whose record shows more.
     pub(crate) async fn records(
-        &self,
+        self: &Arc<Self>,
         users: &[UserId],
         viewer: Viewer,
         own: Option<&UserId>,
@@ -38,7 +40,7 @@ impl Engine {
     }
 
     /// The custom status of one user; of one never seen: ONLINE.
-    pub(crate) async fn custom_status(&self, user: &UserId) -> Result<CustomStatus, EngineError> {
+    pub(crate) async fn custom_status(self: &Arc<Self>, user: &UserId) -> Result<CustomStatus, EngineError> {
         let record = self.record(user, Viewer::Internal).await?;
         // A fallback record does not have the user's custom status.
         if record.degraded {
@@ -51,7 +53,7 @@ impl Engine {
     }
 
     /// Why the user is shown so, and what will change it next.
-    pub(crate) async fn explain(&self, user: &UserId) -> Result<Explain, EngineError> {
+    pub(crate) async fn explain(self: &Arc<Self>, user: &UserId) -> Result<Explain, EngineError> {
         let pin = self.load_one(user).await?;
         let entry = self.users.lock(&pin);
         let name_of = |id| {

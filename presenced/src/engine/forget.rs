@@ -27,7 +27,7 @@ impl Engine {
             .await
     }
 
-    async fn forget_locked(&self, lock: &UserLock) -> Result<u64, EngineError> {
+    async fn forget_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
         let pin = self.load_one(lock.user()).await?;
         let revision = self.removal_revision(&pin);
         if let Err(error) = self

@@ -19,7 +19,7 @@ impl Engine {
             .await
     }
 
-    async fn kick_locked(&self, lock: &UserLock) -> Result<u64, EngineError> {
+    async fn kick_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
         let Some(pin) = self.pin_if_present(lock.user()).await? else {
             return Ok(0);
         };
@@ -53,11 +53,11 @@ impl Engine {
 
     /// The user in memory, if it may be present. On a node that is alone everyone who is present is in memory, so the store
     /// need not be asked.
-    async fn pin_if_present(&self, user: &UserId) -> Result<Option<UserPin>, StoreError> {
+    async fn pin_if_present(self: &Arc<Self>, user: &UserId) -> Result<Option<UserPin>, StoreError> {
         match self.users.pin(user) {
-            Ok(pin) => Ok(Some(pin)),
-            Err(_) if self.cluster.may_be_present_elsewhere(user) => self.load_one(user).await.map(Some),
-            Err(_) => Ok(None),
+            Some(pin) => Ok(Some(pin)),
+            None if self.cluster.may_be_present_elsewhere(user) => self.load_one(user).await.map(Some),
+            None => Ok(None),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Engine {
                 "the system's clock is behind what it said in the previous run"
             );
         }
-        let now = self.clock.read().for_user(None);
+        let now = self.clock.read_for_loads().for_user(None);
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
@@ -185,6 +185,16 @@ impl Engine {
         self.persistence.write_behind.write_soon(&mut entry);
     }
 
+    /// Writes what is not yet on disk, and that this run ends with everything written, if it does.
+    pub(super) async fn finish(&self) {
+        let written = self.persistence.write_out(&self.users, &self.cluster).await;
+        let is_all = written.is_ok() && self.all_written();
+        let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
+        if let Err(error) = self.save_heartbeat(end).await {
+            tracing::error!(%error, "the final heartbeat could not be written; the next start treats this run as crashed");
+        }
+    }
+
     fn all_written(&self) -> bool {
         self.persistence.write_behind.pending() == 0
     }
@@ -209,16 +219,7 @@ impl Running {
         for thread in self.threads {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        let written = self
-            .engine
-            .persistence
-            .write_out(&self.engine.users, &self.engine.cluster)
-            .await;
-        let is_all = written.is_ok() && self.engine.all_written();
-        let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
-        if let Err(error) = self.engine.save_heartbeat(end).await {
-            tracing::error!(%error, "the final heartbeat could not be written; the next start treats this run as crashed");
-        }
+        self.engine.finish().await;
     }
 }
 

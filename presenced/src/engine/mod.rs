@@ -17,6 +17,7 @@ mod heartbeat;
 mod kick;
 mod lifecycle;
 mod list;
+mod loading;
 mod metrics;
 mod persistence;
 mod presence_index;
@@ -55,6 +56,7 @@ use crate::cluster::Cluster;
 use crate::connection::drain::Drain;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::connection::ready::Ready;
+pub(crate) use crate::connection::watch_list::{WatchLimit, WatchLimits};
 use crate::connection::{ConnectionContext, SessionName};
 use crate::store::{Store, StoreError};
 
@@ -70,15 +72,24 @@ pub(crate) enum EngineError {
         /// When the next one fits.
         retry_after: Duration,
     },
+    /// The user looks at too many ids.
+    #[error("rate limit reached: too many user ids; try again later")]
+    TooManyLookups {
+        /// When they would have their turn.
+        retry_after: Duration,
+    },
     /// The user has as many reports as one may have.
     #[error("too many reports of this user")]
     TooManyReports,
     /// The user has as many connections as one may have.
     #[error("too many sessions of this user")]
     TooManySessions,
-    /// The connection would watch more users than one may watch.
+    /// The connection, or all connections of its user, would watch more users than they may watch.
     #[error("too many watched users")]
-    TooManyWatched,
+    TooManyWatched {
+        /// Which of the two.
+        limit: WatchLimit,
+    },
     /// A task of the daemon failed, which is a bug. What it had written is on disk.
     #[error("internal error: a task panicked")]
     TaskPanicked,
@@ -91,9 +102,9 @@ impl EngineError {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
             Self::Store(_) => Code::StoreUnavailable,
-            Self::RateLimited { .. } => Code::RateLimited,
+            Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
             Self::TooManyReports | Self::TooManySessions => Code::TooMany,
-            Self::TooManyWatched => Code::TooManyWatched,
+            Self::TooManyWatched { .. } => Code::TooManyWatched,
         }
     }
 }
@@ -116,10 +127,12 @@ pub(crate) struct EngineOptions {
     pub(crate) sessions_per_user: usize,
     /// Reports of one user, at most.
     pub(crate) reports_per_user: usize,
-    /// Users that one connection watches, at most.
-    pub(crate) watched_per_connection: usize,
+    /// Users that a connection, and all connections of one user, watch at most.
+    pub(crate) watched: WatchLimits,
     /// How often a user may set a custom status.
     pub(crate) custom_statuses: Rate,
+    /// How many ids a user may look at.
+    pub(crate) lookups: Rate,
     /// When connections are pinged and given up.
     pub(crate) keepalive: KeepaliveOptions,
     /// Tells this run of the node from others; part of every cursor.
@@ -190,7 +203,7 @@ impl Engine {
             Arc::clone(&metrics),
         );
         Arc::new(Self {
-            limits: UserRateLimits::new(options.custom_statuses),
+            limits: UserRateLimits::new(options.custom_statuses, options.lookups),
             options,
             clock,
             cluster,

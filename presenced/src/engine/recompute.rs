@@ -11,6 +11,7 @@ impl Engine {
     /// Applies the rule to a user after something happened to it, and lets everything follow. What was published, if
     /// anything.
     pub(super) fn recompute(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
+        entry.overtake_loads();
         self.expire(entry, now);
         let published = self
             .cluster

@@ -20,7 +20,7 @@ impl Engine {
         .await
     }
 
-    async fn save_report(&self, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
+    async fn save_report(self: &Arc<Self>, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
         let (now, report, proposed) = {
             let mut entry = self.users.lock(&pin);

@@ -16,7 +16,7 @@ use crate::connection::watch_list::Removal;
 impl Engine {
     /// Adds to what is watched and queues the snapshot as the answer to `id`. After an error nothing was added.
     pub(crate) async fn watch(
-        &self,
+        self: &Arc<Self>,
         conn: &Arc<Connection>,
         id: Option<MessageId>,
         mut users: Vec<UserId>,
@@ -24,13 +24,16 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut named = HashSet::with_capacity(users.len());
         users.retain(|user| named.insert(user.clone()));
+        // Before anything is held back: an event need not wait for this.
+        if let Some(user) = conn.user() {
+            self.pace_lookups(user, users.len()).await?;
+        }
         let preparing = Preparing::begin(self, conn);
         let since = since.and_then(|cursor| self.publisher.resume(cursor));
         let pins = self.load(&users).await?;
-        let length = conn.watch_list.len_with(pins.iter().map(|pin| pin.user()));
-        if length > self.options.watched_per_connection {
-            return Err(EngineError::TooManyWatched);
-        }
+        let watched = pins.iter().map(|pin| pin.user());
+        let room = conn.watch_list.make_room(watched, self.options.watched);
+        room.map_err(|limit| EngineError::TooManyWatched { limit })?;
         let mut listed = Vec::new();
         for pin in pins.into_iter().rev() {
             let mut entry = self.users.lock(&pin);
@@ -55,7 +58,12 @@ impl Engine {
     }
 
     /// Watches everyone and queues the snapshot as the answer to `id`. Observers only: the caller checks.
-    pub(crate) async fn watch_all(&self, conn: &Arc<Connection>, id: Option<MessageId>, since: Option<Cursor>) {
+    pub(crate) async fn watch_all(
+        self: &Arc<Self>,
+        conn: &Arc<Connection>,
+        id: Option<MessageId>,
+        since: Option<Cursor>,
+    ) {
         let preparing = Preparing::begin(self, conn);
         if self.publisher.add_observer(conn) {
             self.session_counts.watcher_added();
@@ -69,7 +77,7 @@ impl Engine {
     }
 
     /// What an observer that resumes must be sent; none if that is everything.
-    async fn changed_since(&self, since: Option<Cursor>) -> Option<Rest> {
+    async fn changed_since(self: &Arc<Self>, since: Option<Cursor>) -> Option<Rest> {
         let changed = self.publisher.changed_since(self.publisher.resume(since?)?)?;
         let mut users = Vec::new();
         let mut removed = Vec::new();

@@ -27,7 +27,7 @@ pub(crate) use row::{
     Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportRow, ReportTimes, Row, Startup,
     StatusRow,
 };
-pub(crate) use sqlite::OpenOptions;
+pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
 /// For how long a forgotten user's tombstone is kept: as long as a cluster keeps kicks and removals in its state. A node
 /// that was away for longer ends its connections instead of writing what it has of them.
@@ -70,16 +70,23 @@ impl Store {
     }
 
     /// Loads a user; none if nothing is stored of it. Sees whatever was acknowledged before.
-    pub(crate) async fn load(&self, user: &UserId) -> Result<Option<Row>, StoreError> {
+    pub(crate) async fn load(&self, user: &UserId) -> LoadedRow {
         match self {
             Self::Sqlite(store) => store.load(user).await,
         }
     }
 
-    /// Loads several users, in the order asked.
-    pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<Option<Row>>, StoreError> {
+    /// Loads several users, in the order asked. Single users don't wait behind them.
+    pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_many(users).await,
+        }
+    }
+
+    /// Loads several users before everyone else who waits.
+    pub(crate) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.load_first(users).await,
         }
     }
 

@@ -29,6 +29,7 @@ pub(in crate::api) async fn query_records(
 ) -> HandlerResult<QueryResponse> {
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
+    reader.pace(&state.engine, ids.len()).await?;
     let (viewer, own) = match &reader {
         AnyCaller::Internal => (Viewer::Internal, None),
         AnyCaller::User(own) => (Viewer::Public, Some(own)),

@@ -20,7 +20,7 @@ use crate::api::{ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readine
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
 use crate::server::listen::listen;
 use crate::server::tests::auth;
 use crate::server::{Admission, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
@@ -207,8 +207,12 @@ async fn engine(
             },
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use crate::connection::user_pin::UserPin;
@@ -16,32 +17,30 @@ pub(in crate::engine) enum UnknownOutcome {
     Forget,
 }
 
-/// Users whose profile could not be loaded, in the order in which it is tried again.
+/// Users whose profile could not be loaded.
 #[derive(Default)]
-pub(in crate::engine) struct PendingLoads(Mutex<VecDeque<UserPin>>);
+pub(in crate::engine) struct PendingLoads(Mutex<HashSet<UserPin>>);
 
 impl PendingLoads {
     pub(in crate::engine) fn push(&self, user: UserPin) {
-        self.0.lock().push_back(user);
+        self.0.lock().insert(user);
     }
 
-    pub(in crate::engine) fn first(&self) -> Option<UserPin> {
-        self.0.lock().front().cloned()
+    /// All of them, which stay until [`Self::finish`].
+    pub(in crate::engine) fn all(&self) -> Vec<UserPin> {
+        self.0.lock().iter().cloned().collect()
     }
 
-    /// The first one was loaded.
-    pub(in crate::engine) fn finish(&self) {
-        self.0.lock().pop_front();
-    }
-
-    /// The first one failed again. It goes last, so that one failing user does not block the others.
-    pub(in crate::engine) fn postpone(&self) {
+    /// The user was loaded.
+    pub(in crate::engine) fn finish(&self, user: &UserPin) {
         let mut users = self.0.lock();
-        if !users.is_empty() {
-            users.rotate_left(1);
+        users.remove(user);
+        if users.is_empty() {
+            *users = HashSet::new();
         }
     }
 
+    #[cfg(test)]
     pub(in crate::engine) fn len(&self) -> usize {
         self.0.lock().len()
     }
@@ -110,16 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn a_postponed_load_is_tried_after_the_others() {
+    fn a_load_is_pending_until_it_is_finished() {
         let loads = PendingLoads::default();
-        loads.postpone();
         loads.push(pin(1));
         loads.push(pin(2));
-        assert_eq!(loads.first(), Some(pin(1)));
-        loads.postpone();
-        assert_eq!((loads.first(), loads.len()), (Some(pin(2)), 2));
-        loads.finish();
-        assert_eq!((loads.first(), loads.len()), (Some(pin(1)), 1));
+        assert_eq!((loads.all().len(), loads.len()), (2, 2));
+        loads.finish(&pin(1));
+        assert_eq!(loads.all(), [pin(2)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::wire::record::{Update, Viewer};
+use presence::wire::record::{Record, Update, Viewer};
 use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
@@ -43,14 +43,19 @@ impl Stepped {
 
     /// The same data after a crash, this much later: nothing that waits is written.
     pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
-        let now = self.clock.wall().after(down);
-        self.crash_at(now).await
+        let wall = self.clock.wall().after(down);
+        self.crash_at(wall).await
     }
 
     /// The same data after a crash, with a wall clock that then says this.
     pub(in crate::engine) async fn crash_at(self, wall: Wall) -> Self {
         self.store.close();
         Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
+    }
+
+    /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
+    pub(in crate::engine) async fn finish(&self) {
+        self.engine.finish().await;
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
@@ -102,13 +107,16 @@ impl Stepped {
         }
     }
 
+    /// Writes everything that waits. Whether the store let it.
+    pub(in crate::engine) async fn try_write(&self) -> bool {
+        let engine = &self.engine;
+        let written = engine.persistence.write_out(&engine.users, &engine.cluster);
+        written.await.is_ok()
+    }
+
     /// Everything that waits is written.
     pub(in crate::engine) async fn write(&self) {
-        let written = self
-            .engine
-            .persistence
-            .write_out(&self.engine.users, &self.engine.cluster);
-        written.await.expect("a write");
+        assert!(self.try_write().await, "a write failed");
     }
 
     pub(in crate::engine) async fn connect(&self, name: &str) -> SteppedClient {
@@ -155,9 +163,13 @@ impl Stepped {
         self.engine.disconnect(&client.conn, reason);
     }
 
-    pub(in crate::engine) async fn status(&self, name: &str) -> Status {
+    pub(in crate::engine) async fn record(&self, name: &str) -> Record {
         let record = self.engine.record(&user(name), Viewer::Internal).await;
-        record.expect("a record").status
+        record.expect("a record")
+    }
+
+    pub(in crate::engine) async fn status(&self, name: &str) -> Status {
+        self.record(name).await.status
     }
 
     pub(in crate::engine) async fn stored(&self, name: &str) -> Option<Row> {
@@ -169,6 +181,11 @@ impl Stepped {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
         text
+    }
+
+    /// The database, as another process would open it.
+    pub(in crate::engine) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
     }
 
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {

@@ -243,10 +243,12 @@ async fn a_load_that_a_change_overtook_is_repeated() {
         .save_preference(&ann, preference, presence::Version::NONE, presence::Revision::new(1))
         .await;
     assert!(saved.is_ok());
-    drop(fixture.engine.users.insert(&ann, || {
+    let mut entry = fixture.engine.users.insert(&ann, || {
         let state = UserState::new(Profile::default(), Vec::new());
         (state, fixture.engine.publisher.loaded())
-    }));
+    });
+    fixture.engine.recompute(&mut entry, fixture.engine.clock.now());
+    drop(entry);
     drop(held);
     assert_eq!(asking.await.expect("an answer"), Ok(CustomStatus::DoNotDisturb));
 }

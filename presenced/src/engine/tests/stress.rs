@@ -12,6 +12,7 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Status, Us
 
 use super::client::Client;
 use super::fixture::{Fixture, Settings, user};
+use super::random::Rng;
 use crate::engine::Engine;
 use crate::engine::users::LockedEntry;
 
@@ -19,37 +20,20 @@ const USERS: usize = 8;
 const ACTORS: u64 = 8;
 const STEPS: usize = 200;
 
-/// Numbers at random (xorshift64*), the same for the same seed.
-struct Rng(u64);
+fn any_user(rng: &mut Rng) -> UserId {
+    name(rng.below(USERS))
+}
 
-impl Rng {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(number).expect("a number") % bound
-    }
+fn any_users(rng: &mut Rng) -> Vec<UserId> {
+    (0..rng.below(6)).map(|_| any_user(rng)).collect()
+}
 
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-
-    fn user(&mut self) -> UserId {
-        name(self.below(USERS))
-    }
-
-    fn users(&mut self) -> Vec<UserId> {
-        (0..self.below(6)).map(|_| self.user()).collect()
-    }
-
-    fn report(&mut self) -> ReportInput {
-        ReportInput {
-            source: self.pick(&["a", "b"]).parse().expect("a source"),
-            status: self.pick(&[Status::Online, Status::Idle, Status::DoNotDisturb, Status::Offline]),
-            ttl: Some(Duration::from_millis(self.below(50) as u64)),
-            update_last_active: true,
-        }
+fn any_report(rng: &mut Rng) -> ReportInput {
+    ReportInput {
+        source: rng.pick(&["a", "b"]).parse().expect("a source"),
+        status: rng.pick(&[Status::Online, Status::Idle, Status::DoNotDisturb, Status::Offline]),
+        ttl: Some(Duration::from_millis(rng.below(50) as u64)),
+        update_last_active: true,
     }
 }
 
@@ -65,7 +49,7 @@ fn each<T>(engine: &Engine, look: impl Fn(&LockedEntry<'_>) -> T) -> Vec<T> {
 
 /// Something happens to a user.
 async fn act_on_user(fixture: &Fixture, rng: &mut Rng) {
-    let (engine, who) = (&fixture.engine, rng.user());
+    let (engine, who) = (&fixture.engine, any_user(rng));
     match rng.below(8) {
         0 => drop(engine.kick(&who).await),
         1 => drop(engine.forget(&who).await),
@@ -73,7 +57,7 @@ async fn act_on_user(fixture: &Fixture, rng: &mut Rng) {
             let custom = rng.pick(&[CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb]);
             drop(engine.set_custom_status(&who, custom, Actor::User, Viewer::Own).await);
         }
-        4..=6 => drop(engine.report(&who, rng.report()).await),
+        4..=6 => drop(engine.report(&who, any_report(rng)).await),
         _ => drop(engine.record(&who, Viewer::Internal).await),
     }
 }
@@ -82,8 +66,8 @@ async fn act_on_user(fixture: &Fixture, rng: &mut Rng) {
 async fn act_on(fixture: &Fixture, rng: &mut Rng, client: &Client) {
     let (engine, conn) = (&fixture.engine, &client.conn);
     match rng.below(8) {
-        0..=2 => drop(engine.watch(conn, None, rng.users(), None).await),
-        3 | 4 => engine.unwatch(conn, &rng.users()),
+        0..=2 => drop(engine.watch(conn, None, any_users(rng), None).await),
+        3 | 4 => engine.unwatch(conn, &any_users(rng)),
         5 if conn.user().is_none() => engine.watch_all(conn, None, None).await,
         6 => drop(engine.away(conn)),
         _ => drop(engine.activity(conn)),
@@ -92,12 +76,12 @@ async fn act_on(fixture: &Fixture, rng: &mut Rng, client: &Client) {
 
 /// Who is left of those who came.
 async fn act(fixture: Arc<Fixture>, seed: u64) -> Vec<Client> {
-    let mut rng = Rng(seed);
+    let mut rng = Rng::new(seed);
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..STEPS {
         let picked = rng.below(clients.len().max(1));
         match rng.below(8) {
-            0 => clients.extend(fixture.try_connect(rng.user().as_str()).await),
+            0 => clients.extend(fixture.try_connect(any_user(&mut rng).as_str()).await),
             1 => clients.push(fixture.observe().await),
             2 if !clients.is_empty() => {
                 let end = rng.pick(&[EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Dropped]);
@@ -112,7 +96,7 @@ async fn act(fixture: Arc<Fixture>, seed: u64) -> Vec<Client> {
 
 /// The store fails and hangs, until everyone is done.
 async fn disturb(fixture: &Fixture, is_over: impl Fn() -> bool) {
-    let mut rng = Rng(77);
+    let mut rng = Rng::new(77);
     while !is_over() {
         let mut held = None;
         match rng.below(4) {

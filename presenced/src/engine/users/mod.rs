@@ -3,6 +3,7 @@
 //! entries mean is decided elsewhere.
 
 mod entry;
+mod load_table;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use presence::UserId;
 
 use self::entry::Entry;
-pub(super) use self::shard::Evictions;
+pub(super) use self::load_table::{Answers, Lane, Loaded, PendingLoad};
 use self::shard::Shard;
 pub(super) use self::user_lock::{UserLock, UserLocks};
 pub(super) use self::user_state::{ExpiredSource, UserState};
@@ -81,28 +82,44 @@ impl Users {
         shard.entries.contains(at.slot()).then_some(LockedEntry { shard, at })
     }
 
-    /// A pin of the user's entry; else, how many entries had been dropped by now, for [`Self::pin_loaded`].
-    pub(super) fn pin(&self, user: &UserId) -> Result<UserPin, Evictions> {
-        let shard = self.shard_of(user);
+    /// A pin of the user's entry, if the user is in memory.
+    pub(super) fn pin(&self, user: &UserId) -> Option<UserPin> {
+        self.find(user).map(|entry| entry.pin())
+    }
+
+    /// A pin of the user's entry; if the user is not in memory, the load to wait for, which `begin` makes if there is none.
+    pub(super) fn pin_or_join(
+        &self,
+        user: &UserId,
+        lane: Lane,
+        begin: impl FnOnce() -> PendingLoad,
+    ) -> Result<UserPin, PendingLoad> {
+        let mut shard = self.shard_of(user);
         match shard.find(user) {
             Some(at) => Ok(LockedEntry { shard, at }.pin()),
-            None => Err(shard.evictions()),
+            None => Err(shard.loads.join(user, lane, begin)),
         }
     }
 
-    /// Puts a user into memory that was loaded since `since`, and pins the entry. None if the user was in memory in
-    /// between, so that what was loaded may be too old.
-    pub(super) fn pin_loaded(
+    /// The load of the user has succeeded: puts the user into memory, if it is not there already, and pins the entry. None if
+    /// what was loaded may be too old, because the user changed in memory since the load began.
+    pub(super) fn finish_load(
         &self,
         user: &UserId,
-        since: Evictions,
+        lane: Lane,
         load: impl FnOnce() -> (UserState, Publication),
     ) -> Option<UserPin> {
-        let shard = self.shard_of(user);
-        if shard.find(user).is_none() && shard.may_have_evicted(user, since) {
+        let mut shard = self.shard_of(user);
+        let is_overtaken = shard.loads.finish(user, lane);
+        if is_overtaken && shard.find(user).is_none() {
             return None;
         }
         Some(Self::find_or_insert(shard, user, load).pin())
+    }
+
+    /// The load of the user has failed.
+    pub(super) fn abandon_load(&self, user: &UserId, lane: Lane) {
+        self.shard_of(user).loads.finish(user, lane);
     }
 
     /// The user's entry, made if the user is not in memory.
@@ -142,6 +159,11 @@ impl LockedEntry<'_> {
     /// Where the entry is.
     pub(super) fn at(&self) -> UserRef {
         self.at
+    }
+
+    /// The user changed: a load of it that is under way is repeated, if it can't find the user in memory when it ends.
+    pub(super) fn overtake_loads(&mut self) {
+        self.shard.overtake_loads(self.at);
     }
 
     /// Keeps the entry in memory after it is unlocked.

@@ -42,7 +42,7 @@ async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
     drop(entry);
     drop(first);
     users.sweep();
-    assert!(users.pin(&user("ann")).is_ok(), "the second pin holds");
+    assert!(users.pin(&user("ann")).is_some(), "the second pin holds");
     let at = second.user();
     drop(second);
     users.sweep();
@@ -127,50 +127,85 @@ async fn a_busy_shard_is_swept_next_time() {
     assert!(!users.shards[at.shard()].lock().entries.contains(at.slot()));
 }
 
-#[tokio::test]
-async fn a_late_load_is_rejected_however_many_users_were_dropped() {
-    let (users, stepped) = users().await;
-    let come_and_go = |user: &UserId| drop(users.insert(user, || nobody(&stepped.engine.publisher)));
-    let is_taken = |since| {
-        let loaded = users.pin_loaded(&user("ann"), since, || nobody(&stepped.engine.publisher));
-        loaded.is_some()
-    };
-    let neighbours: Vec<UserId> = neighbours("ann").take(100).collect();
-    neighbours.iter().for_each(come_and_go);
-    let before = users.pin(&user("ann")).expect_err("not in memory");
-    come_and_go(&user("ann"));
-    come_and_go(&neighbours[0]);
-    assert!(!is_taken(before), "she was in memory in between");
-    let before = users.pin(&user("ann")).expect_err("not in memory");
-    come_and_go(&user("ann"));
-    neighbours.iter().for_each(come_and_go);
-    assert!(!is_taken(before), "her time in memory is no longer remembered");
-    let before = users.pin(&user("ann")).expect_err("not in memory");
-    come_and_go(&neighbours[0]);
-    assert!(is_taken(before), "another user was in memory");
+/// A load that is never answered.
+fn pending() -> PendingLoad {
+    PendingLoad {
+        answers: tokio::sync::watch::channel(None).1,
+        index: 0,
+    }
+}
+
+/// Whether waiting for these is waiting for the same load.
+fn are_same(one: &PendingLoad, other: &PendingLoad) -> bool {
+    one.answers.same_channel(&other.answers)
 }
 
 #[tokio::test]
-async fn a_load_from_before_its_user_was_in_memory_is_rejected() {
+async fn a_load_is_joined_until_it_is_finished() {
     let (users, stepped) = users().await;
-    let before = users.pin(&user("ann")).expect_err("not in memory");
-    // Meanwhile somebody has the user in memory, and needs it no more.
-    drop(users.insert(&user("ann"), || nobody(&stepped.engine.publisher)));
-    let late = users.pin_loaded(&user("ann"), before, || nobody(&stepped.engine.publisher));
-    assert!(late.is_none());
-    let again = users.pin(&user("ann")).expect_err("not in memory");
-    let loaded = users.pin_loaded(&user("ann"), again, || nobody(&stepped.engine.publisher));
+    let join = |lane| {
+        users
+            .pin_or_join(&user("ann"), lane, pending)
+            .expect_err("not in memory")
+    };
+    let (list, again) = (join(Lane::List), join(Lane::List));
+    assert!(are_same(&list, &again));
+    let single = join(Lane::Single);
+    assert!(!are_same(&list, &single), "a single load waits for no list");
+    assert!(are_same(&single, &join(Lane::Single)) && are_same(&single, &join(Lane::List)));
+    users.abandon_load(&user("ann"), Lane::Single);
+    assert!(are_same(&list, &join(Lane::List)), "the list goes on");
+    let pin = users.finish_load(&user("ann"), Lane::List, || nobody(&stepped.engine.publisher));
+    assert!(pin.is_some() && users.pin_or_join(&user("ann"), Lane::List, pending).is_ok());
+    drop(pin);
+    users.sweep();
+    assert!(!are_same(&list, &join(Lane::List)), "the next load is another one");
+}
+
+#[tokio::test]
+async fn a_load_that_a_change_of_its_user_overtook_is_rejected() {
+    let (users, stepped) = users().await;
+    for lane in [Lane::Single, Lane::List] {
+        let ann = user("ann");
+        let _load = users.pin_or_join(&ann, lane, pending).expect_err("not in memory");
+        // Meanwhile somebody has the user in memory, changes it, and needs it no more.
+        users
+            .insert(&ann, || nobody(&stepped.engine.publisher))
+            .overtake_loads();
+        let late = users.finish_load(&ann, lane, || nobody(&stepped.engine.publisher));
+        assert!(late.is_none());
+        let _again = users.pin_or_join(&ann, lane, pending).expect_err("not in memory");
+        let loaded = users.finish_load(&ann, lane, || nobody(&stepped.engine.publisher));
+        assert!(loaded.is_some());
+        drop(loaded);
+        users.sweep();
+    }
+}
+
+#[tokio::test]
+async fn a_load_is_taken_though_its_user_was_in_memory_without_a_change() {
+    let (users, stepped) = users().await;
+    let _load = users.pin_or_join(&user("ann"), Lane::List, pending);
+    let come_and_go = |user: &UserId| drop(users.insert(user, || nobody(&stepped.engine.publisher)));
+    come_and_go(&user("ann"));
+    neighbours("ann").take(100).for_each(|neighbour| {
+        users
+            .insert(&neighbour, || nobody(&stepped.engine.publisher))
+            .overtake_loads();
+    });
+    let loaded = users.finish_load(&user("ann"), Lane::List, || nobody(&stepped.engine.publisher));
     assert!(loaded.is_some());
 }
 
 #[tokio::test]
 async fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
     let (users, stepped) = users().await;
-    let before = users.pin(&user("ann")).expect_err("not in memory");
+    let _load = users.pin_or_join(&user("ann"), Lane::Single, pending);
     let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
     entry.state.connect(now(), SessionId(1));
+    entry.overtake_loads();
     drop(entry);
-    let pin = users.pin_loaded(&user("ann"), before, || nobody(&stepped.engine.publisher));
+    let pin = users.finish_load(&user("ann"), Lane::Single, || nobody(&stepped.engine.publisher));
     assert!(users.lock(&pin.expect("a pin")).state.is_connected());
 }
 

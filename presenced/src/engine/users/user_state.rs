@@ -78,6 +78,11 @@ impl UserState {
         self.sessions.grace().is_some() || self.profile.next_deadline().is_some()
     }
 
+    #[cfg(test)]
+    pub(in crate::engine) fn grace(&self) -> Option<presence::GracePeriod> {
+        self.sessions.grace()
+    }
+
     pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId) {
         self.sessions.handle_connect(now, id);
     }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
@@ -204,8 +204,12 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             },
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

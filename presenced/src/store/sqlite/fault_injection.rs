@@ -1,6 +1,10 @@
 //! Points at which tests make SQLite fail as a disk would, or hang. Outside tests they do nothing.
 
 #[cfg(test)]
+use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::Ordering;
 
 #[cfg(test)]
@@ -8,8 +12,11 @@ use parking_lot::{Mutex, MutexGuard};
 #[cfg(test)]
 use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
+use super::read::ReadLane;
 #[cfg(test)]
-use super::SqliteStore;
+use super::{OpenOptions, SqliteStore, open};
+#[cfg(test)]
+use crate::store::StoreMetrics;
 
 /// An operation of SQLite that tests can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +33,13 @@ pub(super) enum Step {
 pub(super) struct FaultPoints {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
-    /// While a test holds it, no read is answered.
+    /// While a test holds it, no read of a single user is answered.
     #[cfg(test)]
-    pub(super) reads: Mutex<()>,
-    /// How many reads were made, answered or not.
+    singles: Mutex<()>,
+    /// While a test holds it, no read of a list is answered.
+    #[cfg(test)]
+    lists: Mutex<()>,
+    /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
     /// While a test holds it, no commit begins.
@@ -55,12 +65,16 @@ impl FaultPoints {
     }
 
     /// Called between a read and its answer.
-    pub(super) fn answer(&self) {
+    pub(super) fn answer(&self, lane: ReadLane, users: u64) {
         #[cfg(test)]
         {
-            self.read_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            drop(self.reads.lock());
+            self.read_count.fetch_add(users, Ordering::SeqCst);
+            drop(match lane {
+                ReadLane::Singles => self.singles.lock(),
+                ReadLane::Lists => self.lists.lock(),
+            });
         }
+        let _ = (lane, users);
     }
 
     /// Injects a fault: this code of SQLite at each such step; none removes it.
@@ -74,11 +88,17 @@ impl FaultPoints {
 #[cfg(test)]
 #[must_use]
 pub(in crate::store) struct SqliteHold<'a> {
-    _guard: MutexGuard<'a, ()>,
+    _guards: Vec<MutexGuard<'a, ()>>,
 }
 
 #[cfg(test)]
 impl SqliteStore {
+    pub(in crate::store) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
+        let (inner, _) = open::open_beside(path, &OpenOptions::default(), metrics).expect("a database");
+        let inner = Arc::new(inner);
+        Self { inner }
+    }
+
     /// Makes every read fail as if the file were locked, until it is called with false.
     pub(in crate::store) fn fail_reads(&self, is_failing: bool) {
         self.inner
@@ -105,18 +125,28 @@ impl SqliteStore {
 
     /// No read is answered while it is held.
     pub(in crate::store) fn hold_reads(&self) -> SqliteHold<'_> {
-        let _guard = self.inner.health.faults.reads.lock();
-        SqliteHold { _guard }
+        let faults = &self.inner.health.faults;
+        SqliteHold {
+            _guards: vec![faults.singles.lock(), faults.lists.lock()],
+        }
     }
 
-    /// How many reads were made, answered or not.
+    /// No list is answered while it is held; single users are.
+    pub(in crate::store) fn hold_lists(&self) -> SqliteHold<'_> {
+        SqliteHold {
+            _guards: vec![self.inner.health.faults.lists.lock()],
+        }
+    }
+
+    /// How many users were read, answered or not.
     pub(in crate::store) fn read_count(&self) -> u64 {
         self.inner.health.faults.read_count.load(Ordering::SeqCst)
     }
 
     /// Nothing is committed while it is held.
     pub(in crate::store) fn hold_commits(&self) -> SqliteHold<'_> {
-        let _guard = self.inner.health.faults.commits.lock();
-        SqliteHold { _guard }
+        SqliteHold {
+            _guards: vec![self.inner.health.faults.commits.lock()],
+        }
     }
 }

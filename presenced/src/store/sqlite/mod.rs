@@ -4,6 +4,7 @@
 
 mod alive;
 mod connection;
+mod database_lock;
 mod decode;
 mod durable_part;
 mod fault_injection;
@@ -31,7 +32,7 @@ use tokio::sync::oneshot;
 
 use super::metrics::FailureKind;
 use super::{
-    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, OpenError, ReportTimes, Row, Startup, StatusRow,
+    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, OpenError, ReportTimes, Startup, StatusRow,
     StoreError, StoreHealth, StoreMetrics,
 };
 #[cfg(test)]
@@ -41,7 +42,8 @@ use alive::AliveFile;
 use durable_part::{DurableChange, DurableWrite};
 use health::Health;
 use queue::{Queue, Rejected};
-use read::ReadJob;
+pub(crate) use read::LoadedRow;
+use read::{ReadJob, ReadLane, ReadQueues};
 use statements::PlainWrite;
 use writer::{Caller, Ticket, WriteJob, WriteRequest};
 
@@ -52,11 +54,11 @@ const ROWS_AT_ONCE: usize = 512;
 /// How the store works. Every bound has its reason beside its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenOptions {
-    /// Threads that read, each with its own connection.
+    /// Threads that read single users, each with its own connection; one more reads lists.
     pub(crate) readers: usize,
     /// For how long a transaction waits for a lock that another process holds.
     pub(crate) busy_timeout: Duration,
-    /// Requests that may wait for the writer, and as many again for the readers: refused at once beyond.
+    /// Requests that may wait for the writer, and as many again for each lane of the readers: refused at once beyond.
     pub(crate) queue_max: usize,
     /// Rows that share one commit, at most.
     pub(crate) batch_max: usize,
@@ -67,7 +69,7 @@ pub(crate) struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
-            // A read takes some 10 µs: two threads keep one long list from holding up everyone.
+            // A read takes some 10 µs: the second thread is for a page that is not cached.
             readers: 2,
             // A request behind a transaction that waits for the lock is answered with it, so none waits for longer.
             busy_timeout: Duration::from_secs(1),
@@ -90,7 +92,7 @@ pub(crate) struct SqliteStore {
 /// What the handles share with the threads.
 struct Inner {
     writes: Arc<Queue<WriteJob>>,
-    reads: Arc<Queue<ReadJob>>,
+    reads: ReadQueues,
     health: Arc<Health>,
     alive: Arc<AliveFile>,
     /// After how long a caller is answered even if the disk has not.
@@ -124,15 +126,23 @@ impl SqliteStore {
         Ok((Self { inner }, startup))
     }
 
-    pub(super) async fn load(&self, user: &UserId) -> Result<Option<Row>, StoreError> {
-        let rows = self.read(vec![user.clone()]).await?;
-        Ok(rows.into_iter().next().flatten())
+    pub(super) async fn load(&self, user: &UserId) -> LoadedRow {
+        let rows = self.read(ReadLane::Singles, vec![user.clone()], Queue::push).await?;
+        rows.into_iter().next().unwrap_or(Ok(None))
     }
 
-    pub(super) async fn load_many(&self, users: &[UserId]) -> Result<Vec<Option<Row>>, StoreError> {
+    pub(super) async fn load_many(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         let mut rows = Vec::with_capacity(users.len());
         for part in users.chunks(ROWS_AT_ONCE) {
-            rows.extend(self.read(part.to_vec()).await?);
+            rows.extend(self.read(ReadLane::Lists, part.to_vec(), Queue::push).await?);
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
+        let mut rows = Vec::with_capacity(users.len());
+        for part in users.chunks(ROWS_AT_ONCE) {
+            rows.extend(self.read(ReadLane::Singles, part.to_vec(), Queue::push_first).await?);
         }
         Ok(rows)
     }
@@ -270,14 +280,18 @@ impl SqliteStore {
         }
     }
 
-    async fn read(&self, users: Vec<UserId>) -> Result<Vec<Option<Row>>, StoreError> {
+    async fn read(
+        &self,
+        lane: ReadLane,
+        users: Vec<UserId>,
+        push: fn(&Queue<ReadJob>, ReadJob) -> Result<(), Rejected>,
+    ) -> Result<Vec<LoadedRow>, StoreError> {
         let inner = &*self.inner;
         let (caller, answer) = oneshot::channel();
         let job = ReadJob { users, caller };
-        inner.reads.push(job).map_err(|rejected| self.rejected(rejected))?;
+        push(inner.reads.of(lane), job).map_err(|rejected| self.rejected(rejected))?;
         match tokio::time::timeout(inner.answer_within, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
+            Ok(answer) => answer.map_err(|_| self.rejected(Rejected::Closed)),
             Err(_) => Err(unanswered()),
         }
     }

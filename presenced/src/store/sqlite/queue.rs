@@ -14,7 +14,7 @@ pub(super) enum Rejected {
     Closed,
 }
 
-/// First in, first out, with a bound.
+/// First in, first out, but for what is put first, with a bound.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<QueueState<T>>,
@@ -50,6 +50,15 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn push(&self, item: T) -> Result<(), Rejected> {
+        self.put(item, VecDeque::push_back)
+    }
+
+    /// Puts it before everything that waits.
+    pub(super) fn push_first(&self, item: T) -> Result<(), Rejected> {
+        self.put(item, VecDeque::push_front)
+    }
+
+    fn put(&self, item: T, put: fn(&mut VecDeque<T>, T)) -> Result<(), Rejected> {
         let mut state = self.state.lock();
         if !state.open {
             return Err(Rejected::Closed);
@@ -57,7 +66,7 @@ impl<T> Queue<T> {
         if state.items.len() >= self.max {
             return Err(Rejected::Full);
         }
-        state.items.push_back(item);
+        put(&mut state.items, item);
         #[cfg(test)]
         {
             state.pushed += 1;

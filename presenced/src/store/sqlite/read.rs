@@ -1,4 +1,7 @@
-//! The threads that read, each with a connection of its own that can't write. They never wait for the writer.
+//! The threads that read, each with a connection of its own that can't write. They never wait for the writer. Single users
+//! and lists have threads of their own, so that whoever connects never waits behind somebody else's list.
+
+use std::sync::Arc;
 
 use presence::{NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
@@ -31,30 +34,73 @@ macro_rules! select {
 
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
 
+/// What a read of one user came to. A row that can't be understood fails alone.
+pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
+
 /// A request that waits: the rows of these users, in their order, none for those that are not stored.
 #[derive(Debug)]
 pub(super) struct ReadJob {
     pub(super) users: Vec<UserId>,
-    pub(super) caller: oneshot::Sender<Result<Vec<Option<Row>>, StoreError>>,
+    pub(super) caller: oneshot::Sender<Vec<LoadedRow>>,
 }
 
-/// Runs one thread: reads until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Health) {
+/// Which threads read a request. Single users never wait behind lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadLane {
+    /// Single users, and the reload of users that are shown without what is stored of them.
+    Singles,
+    /// Lists of users.
+    Lists,
+}
+
+/// The queues of the two lanes.
+#[derive(Debug)]
+pub(super) struct ReadQueues {
+    pub(super) singles: Arc<Queue<ReadJob>>,
+    pub(super) lists: Arc<Queue<ReadJob>>,
+}
+
+impl ReadQueues {
+    pub(super) fn of(&self, lane: ReadLane) -> &Arc<Queue<ReadJob>> {
+        match lane {
+            ReadLane::Singles => &self.singles,
+            ReadLane::Lists => &self.lists,
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.singles.close();
+        self.lists.close();
+    }
+}
+
+/// Runs one thread of a lane: reads until the queue is closed and empty.
+pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
     while let Some(job) = queue.pop() {
         // A caller that has given up is not worth the disk's time.
         if job.caller.is_closed() {
             continue;
         }
-        let all = || {
-            job.users
-                .iter()
-                .map(|user| load(connection, user))
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let rows = health.faults.pass(Step::Read).and_then(|()| all());
-        health.faults.answer();
-        let _ = job.caller.send(rows.map_err(|error| health.read_failed(&error)));
+        let rows = load_each(connection, &job.users, health);
+        health.faults.answer(lane, rows.len() as u64);
+        let _ = job.caller.send(rows);
     }
+}
+
+/// Reads each. After a failure that is not the row's own the rest is not tried: it would fail as well.
+fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<LoadedRow> {
+    let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
+    for user in users {
+        let row = health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+        rows.push(row.map_err(|error| health.read_failed(&error)));
+        if let Some(Err(error)) = rows.last()
+            && !matches!(error, StoreError::Refused { .. })
+        {
+            rows.resize(users.len(), Err(error.clone()));
+            break;
+        }
+    }
+    rows
 }
 
 /// One statement, so that profile and reports are of one moment.

@@ -23,9 +23,15 @@ impl Backend {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// A handle of its own, as another process or another node has one.
     pub(in crate::store) fn open(&self) -> Store {
         self.start().0
+    }
+
+    /// A second handle, as another node has one.
+    pub(in crate::store) fn beside(&self) -> Store {
+        match self {
+            Self::Sqlite(directory) => Store::open_beside(&database(directory), metrics()),
+        }
     }
 
     pub(in crate::store) fn start(&self) -> (Store, Startup) {
@@ -121,6 +127,7 @@ pub(in crate::store) fn status(name: &str, status: Status, revision: u64) -> Sta
         last_seen: Some(wall(1_000)),
         last_active: None,
         revision: Revision::new(revision),
+        clamp_to: None,
     }
 }
 
@@ -158,6 +165,12 @@ impl Store {
 
     pub(in crate::store) async fn row(&self, name: &str) -> Option<Row> {
         self.load(&user(name)).await.unwrap()
+    }
+
+    /// The rows of several users.
+    pub(in crate::store) async fn rows(&self, users: &[UserId]) -> Vec<Option<Row>> {
+        let rows = self.load_many(users).await.unwrap();
+        rows.into_iter().map(Result::unwrap).collect()
     }
 
     /// The stored durable part; empty, if the user is not stored.

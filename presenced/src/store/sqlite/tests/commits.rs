@@ -55,7 +55,7 @@ async fn requests_that_wait_for_the_writer_share_its_next_commit() {
         caller.await.unwrap().unwrap();
     }
     let names: Vec<_> = (0..CALLERS).map(|caller| user(&format!("user-{caller}"))).collect();
-    let rows = store.load_many(&names).await.unwrap();
+    let rows = store.rows(&names).await;
     assert_eq!(rows.iter().flatten().count(), CALLERS);
     store.close();
     assert_eq!(metric(&registry, "store_commit_requests_sum"), (CALLERS + 1) as f64);
@@ -120,7 +120,7 @@ async fn acknowledged_writes_are_in_any_later_copy_of_the_files() {
             std::fs::copy(from, to).unwrap();
         }
         let names: Vec<_> = (1..=written).map(|number| user(&format!("user-{number}"))).collect();
-        let found = crashed.open().load_many(&names).await.unwrap();
+        let found = crashed.open().rows(&names).await;
         assert_eq!(found.iter().flatten().count(), names.len());
     }
     writer.await.unwrap();

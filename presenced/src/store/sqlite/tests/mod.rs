@@ -4,6 +4,7 @@ mod commits;
 mod faults;
 mod migration;
 mod opening;
+mod reads;
 mod rows;
 mod sealing;
 mod tombstones;
@@ -90,6 +91,12 @@ impl SqliteStore {
         let (user, preference) = (user(name), preference(custom, set_at));
         let saved = self.save_preference(&user, preference, Version::NONE, revision).await;
         saved.map(|_| ())
+    }
+
+    /// The rows of several users.
+    async fn rows(&self, users: &[presence::UserId]) -> Vec<Option<crate::store::Row>> {
+        let rows = self.load_many(users).await.unwrap();
+        rows.into_iter().map(Result::unwrap).collect()
     }
 
     /// The custom status on disk; none, if the user is unknown.

@@ -100,7 +100,7 @@ async fn a_long_list_of_expiries_is_done_as_a_whole(backend: Backend) {
     }
     store.expire_reports(expiries).await.unwrap();
     let users: Vec<_> = names.iter().map(|name| user(name)).collect();
-    let stored = store.load_many(&users).await.unwrap();
+    let stored = store.rows(&users).await;
     assert!(
         stored
             .iter()

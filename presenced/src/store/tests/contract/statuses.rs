@@ -103,7 +103,7 @@ async fn a_long_list_of_statuses_is_stored_as_a_whole(backend: Backend) {
     let rows = names.iter().map(|name| status(name, Status::Online, 1));
     store.save_statuses(rows.collect()).await.unwrap();
     let users: Vec<_> = names.iter().map(|name| user(name)).collect();
-    let stored = store.load_many(&users).await.unwrap();
+    let stored = store.rows(&users).await;
     assert!(stored.iter().all(|row| row.as_ref().unwrap().status == Status::Online));
 }
 

@@ -1,0 +1,190 @@
+//! Loads of users that are not in memory. One load of a user is shared by everyone who needs the user; it runs in a task of
+//! its own, so that it goes on for the others if one of them leaves. The rows become entries before the waiting callers are
+//! told, under the lock of the shard, so a row that a change overtook is never taken. Long lists are read in parts.
+
+use std::sync::Arc;
+
+use presence::UserId;
+use tokio::sync::watch;
+
+use super::Engine;
+use super::users::{Answers, Lane, Loaded, PendingLoad};
+use crate::connection::user_pin::UserPin;
+use crate::store::{LoadedRow, StoreError};
+
+/// Users of a list that are read together: some 5 ms of reading, after which another list has its turn.
+const READ_TOGETHER_MAX: usize = 512;
+
+impl Engine {
+    /// The users in memory, loaded if they are not, in the order asked for.
+    pub(super) async fn load(self: &Arc<Self>, users: &[UserId]) -> Result<Vec<UserPin>, StoreError> {
+        let mut found: Vec<Option<UserPin>> = vec![None; users.len()];
+        loop {
+            let waiting = self.begin_list(users, &mut found);
+            if waiting.is_empty() {
+                return Ok(found.into_iter().flatten().collect());
+            }
+            for (index, load) in waiting {
+                found[index] = pinned(load.answer().await)?;
+            }
+        }
+    }
+
+    /// One user in memory, loaded if it is not.
+    pub(super) async fn load_one(self: &Arc<Self>, user: &UserId) -> Result<UserPin, StoreError> {
+        loop {
+            let mut begun = None;
+            let begin = || begun.insert(LoadRun::new(self, Lane::Single)).add(user);
+            let load = match self.users.pin_or_join(user, Lane::Single, begin) {
+                Ok(pin) => return Ok(pin),
+                Err(load) => load,
+            };
+            if let Some(run) = begun {
+                tokio::spawn(run.read());
+            }
+            if let Some(pin) = pinned(load.answer().await)? {
+                return Ok(pin);
+            }
+        }
+    }
+
+    /// Pins those that are in memory, and begins to load those that nobody is loading yet. The loads to wait for, each with
+    /// the index of its user.
+    fn begin_list(self: &Arc<Self>, users: &[UserId], found: &mut [Option<UserPin>]) -> Vec<(usize, PendingLoad)> {
+        let mut runs: Vec<LoadRun> = Vec::new();
+        let mut waiting = Vec::new();
+        for (index, (user, found)) in users.iter().zip(found).enumerate() {
+            if found.is_some() {
+                continue;
+            }
+            let begin = || {
+                if runs.last().is_none_or(LoadRun::is_full) {
+                    runs.push(LoadRun::new(self, Lane::List));
+                }
+                let last = runs.len() - 1;
+                runs[last].add(user)
+            };
+            match self.users.pin_or_join(user, Lane::List, begin) {
+                Ok(pin) => *found = Some(pin),
+                Err(load) => waiting.push((index, load)),
+            }
+        }
+        if !runs.is_empty() {
+            tokio::spawn(async move {
+                for run in runs {
+                    run.read().await;
+                }
+            });
+        }
+        waiting
+    }
+}
+
+/// The pin; none if the user must be loaded again.
+fn pinned(loaded: Loaded) -> Result<Option<UserPin>, StoreError> {
+    match loaded {
+        Loaded::Pinned(pin) => Ok(Some(pin)),
+        Loaded::Overtaken => Ok(None),
+        Loaded::Failed(error) => Err(error),
+    }
+}
+
+/// Users that are read together. When it is dropped, whatever happened, nobody waits for it any more.
+struct LoadRun {
+    engine: Arc<Engine>,
+    lane: Lane,
+    users: Vec<UserId>,
+    /// How many of them are finished.
+    finished: usize,
+    answers: watch::Sender<Answers>,
+}
+
+impl LoadRun {
+    fn new(engine: &Arc<Engine>, lane: Lane) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            lane,
+            users: Vec::new(),
+            finished: 0,
+            answers: watch::Sender::new(None),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.users.len() >= READ_TOGETHER_MAX
+    }
+
+    fn add(&mut self, user: &UserId) -> PendingLoad {
+        self.users.push(user.clone());
+        PendingLoad {
+            answers: self.answers.subscribe(),
+            index: self.users.len() - 1,
+        }
+    }
+
+    async fn read(mut self) {
+        let store = &self.engine.persistence.store;
+        let rows = match (self.lane, &*self.users) {
+            (Lane::Single, [user]) => vec![store.load(user).await],
+            (_, users) => match store.load_many(users).await {
+                Ok(rows) => rows,
+                Err(error) => vec![Err(error); users.len()],
+            },
+        };
+        let loaded = rows.into_iter().map(|row| self.finish_next(row)).collect();
+        self.answers.send_replace(Some(loaded));
+    }
+
+    fn finish_next(&mut self, row: LoadedRow) -> Loaded {
+        let (engine, user) = (&self.engine, &self.users[self.finished]);
+        self.finished += 1;
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                engine.users.abandon_load(user, self.lane);
+                return Loaded::Failed(error);
+            }
+        };
+        let make = || (engine.state_of(user, row), engine.publisher.loaded());
+        let pin = engine.users.finish_load(user, self.lane, make);
+        if let Some(pin) = &pin {
+            engine.write_back_clamped(&mut engine.users.lock(pin));
+        }
+        pin.map_or(Loaded::Overtaken, Loaded::Pinned)
+    }
+}
+
+impl Drop for LoadRun {
+    fn drop(&mut self) {
+        for user in self.users.iter().skip(self.finished) {
+            self.engine.users.abandon_load(user, self.lane);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::wire::record::Viewer;
+
+    use super::*;
+    use crate::engine::tests::stepped_engine::Stepped;
+
+    #[tokio::test]
+    async fn loads_that_were_given_up_are_begun_again_by_the_next_caller() {
+        let stepped = Stepped::new().await;
+        let ann = UserId::new("ann").expect("a user id");
+        for lane in [Lane::Single, Lane::List] {
+            let mut run = LoadRun::new(&stepped.engine, lane);
+            let waiting = stepped.engine.users.pin_or_join(&ann, lane, || run.add(&ann));
+            drop(run);
+            let answer = waiting.expect_err("not in memory").answer().await;
+            assert!(matches!(answer, Loaded::Failed(StoreError::Closed)), "{answer:?}");
+            let record = stepped
+                .engine
+                .records(std::slice::from_ref(&ann), Viewer::Internal, None);
+            let answer = tokio::time::timeout(std::time::Duration::from_secs(20), record).await;
+            assert_eq!(answer.expect("in time").expect("a record").len(), 1);
+            stepped.engine.users.sweep();
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a load costs, however many callers meet: one read of each user, no wait behind lists, and users that are shown
+//! without what is stored of them are loaded together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::wire::record::Viewer;
+use presence::{Actor, CustomStatus, Status, UserId};
+use tokio::task::JoinHandle;
+
+use super::fixture::{DEADLINE, user};
+use super::stepped_engine::Stepped;
+use crate::engine::users::shard_of;
+
+/// A user with a custom status that is not in memory.
+async fn store_do_not_disturb(stepped: &Stepped, name: &str) {
+    let (id, custom) = (user(name), CustomStatus::DoNotDisturb);
+    let set = stepped.engine.set_custom_status(&id, custom, Actor::User, Viewer::Own);
+    set.await.expect("a custom status");
+    stepped.write().await;
+    assert!(!stepped.engine.is_in_memory(&user(name)));
+}
+
+/// Asks for several users at once, in a task of its own.
+fn query(stepped: &Stepped, users: Vec<UserId>) -> JoinHandle<Vec<Status>> {
+    let engine = Arc::clone(&stepped.engine);
+    tokio::spawn(async move {
+        let records = engine.records(&users, Viewer::Internal, None).await.expect("records");
+        records.into_iter().map(|record| record.status).collect()
+    })
+}
+
+/// Lets tasks run until `is_so`.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.expect("in time");
+}
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("in time")
+}
+
+#[tokio::test]
+async fn callers_that_meet_share_one_read_of_a_user() {
+    let stepped = Stepped::new().await;
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_reads();
+    let asking: Vec<_> = (0..128)
+        .map(|_| {
+            let engine = Arc::clone(&stepped.engine);
+            tokio::spawn(async move { engine.record(&user("ann"), Viewer::Internal).await })
+        })
+        .collect();
+    until(|| stepped.store.read_count() > before).await;
+    drop(held);
+    for answer in asking {
+        assert_eq!(
+            answer.await.expect("an answer").expect("a record").status,
+            Status::Offline
+        );
+    }
+    assert_eq!(stepped.store.read_count() - before, 1);
+}
+
+#[tokio::test]
+async fn reads_per_answer_do_not_grow_with_the_callers() {
+    let stepped = Stepped::new().await;
+    // All in one shard, so that each answer drops users there while the others are being read.
+    let here = shard_of(&user("ann"));
+    let mut neighbours = (0..).map(|number| user(&format!("absent-{number}")));
+    let mut next = || neighbours.by_ref().find(|one| shard_of(one) == here).expect("endless");
+    for callers in [1_u64, 8, 128] {
+        let before = stepped.store.read_count();
+        let held = stepped.store.hold_reads();
+        let asking: Vec<_> = (0..callers).map(|_| query(&stepped, vec![next(), next()])).collect();
+        until(|| stepped.store.read_count() > before).await;
+        drop(held);
+        for answer in asking {
+            assert_eq!(answer.await.expect("an answer").len(), 2);
+        }
+        assert_eq!(stepped.store.read_count() - before, 2 * callers, "{callers} callers");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_meet_share_the_reads_of_what_they_have_in_common() {
+    let stepped = Stepped::new().await;
+    let users: Vec<UserId> = (0..1_500).map(|number| user(&format!("user-{number}"))).collect();
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_reads();
+    let asking: Vec<_> = (0..32).map(|_| query(&stepped, users.clone())).collect();
+    until(|| stepped.store.read_count() > before).await;
+    drop(held);
+    for answer in asking {
+        assert_eq!(answer.await.expect("an answer").len(), 1_500);
+    }
+    assert_eq!(stepped.store.read_count() - before, 1_500);
+}
+
+#[tokio::test]
+async fn a_connect_does_not_wait_behind_a_list_that_names_its_user() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "ann").await;
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_lists();
+    let list = query(&stepped, vec![user("bob"), user("ann")]);
+    until(|| stepped.store.read_count() == before + 2).await;
+    let ann = stepped.connect("ann").await;
+    assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 0);
+    // What the list has read of her is older than her connection.
+    drop(held);
+    assert_eq!(list.await.expect("an answer"), [Status::Offline, Status::DoNotDisturb]);
+    assert_eq!(stepped.store.read_count(), before + 3, "one read in each lane");
+    drop(ann);
+}
+
+#[tokio::test]
+async fn a_load_is_not_repeated_for_a_user_that_was_in_memory_unchanged() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "ann").await;
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_lists();
+    let list = query(&stepped, vec![user("ann"), user("bob")]);
+    until(|| stepped.store.read_count() == before + 2).await;
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+    until(|| !stepped.engine.is_in_memory(&user("ann"))).await;
+    drop(held);
+    assert_eq!(list.await.expect("an answer").len(), 2);
+    assert_eq!(stepped.store.read_count(), before + 3);
+}
+
+#[tokio::test]
+async fn a_load_that_a_change_overtook_is_repeated_once() {
+    let stepped = Stepped::new().await;
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_lists();
+    let list = query(&stepped, vec![user("ann")]);
+    until(|| stepped.store.read_count() == before + 1).await;
+    store_do_not_disturb(&stepped, "ann").await;
+    drop(held);
+    assert_eq!(list.await.expect("an answer"), [Status::Offline]);
+    assert_eq!(
+        stepped.store.read_count(),
+        before + 3,
+        "the list, the change, the list again"
+    );
+}
+
+#[tokio::test]
+async fn a_load_goes_on_for_the_others_if_its_first_caller_leaves() {
+    let stepped = Stepped::new().await;
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_reads();
+    let first = query(&stepped, vec![user("ann")]);
+    until(|| stepped.store.read_count() > before).await;
+    let second = query(&stepped, vec![user("ann")]);
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.expect_err("aborted").is_cancelled());
+    drop(held);
+    assert_eq!(in_time(second).await.expect("an answer"), [Status::Offline]);
+    assert_eq!(stepped.store.read_count() - before, 1);
+}
+
+#[tokio::test]
+async fn degraded_users_are_loaded_together_and_before_lists() {
+    let stepped = Stepped::new().await;
+    let names: Vec<String> = (0..600).map(|number| format!("user-{number}")).collect();
+    store_do_not_disturb(&stepped, &names[599]).await;
+    stepped.store.fail_reads(true);
+    let mut clients = Vec::new();
+    for name in &names {
+        clients.push(stepped.connect(name).await);
+    }
+    assert_eq!(stepped.status(&names[599]).await, Status::Online);
+    stepped.engine.retry_loads().await;
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 600, "none is given up");
+    stepped.store.fail_reads(false);
+    let held = stepped.store.hold_lists();
+    in_time(stepped.engine.retry_loads()).await;
+    drop(held);
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 0);
+    assert_eq!(stepped.status(&names[599]).await, Status::DoNotDisturb);
+    let counts = stepped.engine.stats().users;
+    assert_eq!((counts.online, counts.do_not_disturb), (599, 1));
+}
+
+#[tokio::test]
+async fn a_user_that_cannot_be_loaded_keeps_no_other_degraded() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "ann").await;
+    store_do_not_disturb(&stepped, "bad").await;
+    stepped
+        .database()
+        .execute("UPDATE profile SET connected_on = '[1]' WHERE user_id = 'bad'", [])
+        .expect("a row");
+    stepped.store.fail_reads(true);
+    let _clients = (stepped.connect("bad").await, stepped.connect("ann").await);
+    stepped.store.fail_reads(false);
+    stepped.engine.retry_loads().await;
+    assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 1);
+}
+
+#[tokio::test]
+async fn a_late_reload_does_not_undo_what_was_set_meanwhile() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "ann").await;
+    stepped.store.fail_reads(true);
+    let _ann = stepped.connect("ann").await;
+    stepped.store.fail_reads(false);
+    let before = stepped.store.read_count();
+    let held = stepped.store.hold_reads();
+    let reloading = tokio::spawn({
+        let engine = Arc::clone(&stepped.engine);
+        async move { engine.retry_loads().await }
+    });
+    until(|| stepped.store.read_count() > before).await;
+    let setting = tokio::spawn({
+        let engine = Arc::clone(&stepped.engine);
+        async move {
+            let (custom, viewer) = (CustomStatus::Idle, Viewer::Own);
+            engine
+                .set_custom_status(&user("ann"), custom, Actor::User, viewer)
+                .await
+        }
+    });
+    until(|| stepped.store.read_count() > before + 1).await;
+    drop(held);
+    in_time(setting).await.expect("an answer").expect("a custom status");
+    in_time(reloading).await.expect("an answer");
+    assert_eq!(stepped.status("ann").await, Status::Idle);
+    stepped.advance(Duration::from_secs(1));
+    assert_eq!(stepped.status("ann").await, Status::Idle);
+}
