@@ -152,7 +152,6 @@ pub(super) fn auth_options(
         jwt,
         jwt_issuer: config.jwt_issuer.clone(),
         jwt_audience: config.jwt_audience.clone(),
-        trusted_by_default: config.trusted_proxies.is_empty(),
         trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,

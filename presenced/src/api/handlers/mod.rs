@@ -1,5 +1,6 @@
 //! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
+mod end_reports;
 mod explain;
 mod forget;
 mod get_custom_status;
@@ -18,6 +19,7 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
+pub(super) use end_reports::end_reports;
 pub(super) use explain::explain;
 pub(super) use forget::forget;
 pub(super) use get_custom_status::get_custom_status;

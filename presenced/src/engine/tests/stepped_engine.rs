@@ -41,6 +41,16 @@ impl Stepped {
         Self::on(dir, Clock::manual(BEGIN)).await
     }
 
+    /// On a store whose callers give up soon.
+    pub(in crate::engine) async fn impatient() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = OpenOptions {
+            answer_within: Duration::from_millis(100),
+            ..OpenOptions::default()
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &options).await
+    }
+
     /// The same data after a crash, this much later: nothing that waits is written.
     pub(in crate::engine) async fn crash(self, down: Duration) -> Self {
         let wall = self.clock.wall().after(down);
@@ -59,10 +69,14 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
+        Self::on_store(dir, clock, &OpenOptions::default()).await
+    }
+
+    async fn on_store(dir: Arc<tempfile::TempDir>, clock: Clock, options: &OpenOptions) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let (store, startup) = Store::open(&path, options, metrics).expect("a store");
         let heartbeat = startup.latest_heartbeat();
         let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
         let clock = Arc::new(clock);
@@ -176,16 +190,16 @@ impl Stepped {
         self.store.load(&user(name)).await.expect("a read")
     }
 
+    /// The database, as another process would open it.
+    pub(in crate::engine) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
+    }
+
     /// The engine's metrics, as text.
     pub(in crate::engine) fn metrics_text(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
         text
-    }
-
-    /// The database, as another process would open it.
-    pub(in crate::engine) fn database(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
     }
 
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {
@@ -218,6 +232,16 @@ impl SteppedClient {
             rest = &after[length..];
         }
         frames
+    }
+
+    /// What is sent counts as acknowledged only once the client takes it.
+    pub(in crate::engine) fn acknowledge_late(&self) {
+        self.peer.acknowledge_late();
+    }
+
+    /// Takes up to `count` bytes of what was sent, and drops them. How many there were.
+    pub(in crate::engine) fn take_some(&self, count: usize) -> usize {
+        self.peer.take_some(count).len()
     }
 
     /// Takes everything that was sent, and drops it.

@@ -146,6 +146,11 @@ impl UserState {
         self.profile.note_report(now.wall, input);
     }
 
+    /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.
+    pub(in crate::engine) fn end_report(&mut self, now: Now, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
+    }
+
     /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many
     /// connections and reports there were.
     pub(in crate::engine) fn kick(&mut self, now: Now, part: Option<DurablePart>) -> usize {
