@@ -73,7 +73,8 @@ impl Engine {
         Ok(())
     }
 
-    fn run(self: &Arc<Self>) -> Running {
+    /// Starts the threads and tasks, and with them the monotonic clock.
+    pub(super) fn run(self: &Arc<Self>) -> Running {
         let mut threads = Vec::new();
         let engine = Arc::clone(self);
         threads.extend(spawn("timers", move || engine.run_deadlines()));

@@ -8,16 +8,15 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Source, Status, Wall
 
 use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, SteppedClient, TICK};
-use crate::connection::close_reason::CloseReason;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Earlier than the engine's first time by this much.
-fn before_begin(by: Duration) -> Wall {
+pub(super) fn before_begin(by: Duration) -> Wall {
     Wall::from_millis(BEGIN.as_millis() - i64::try_from(by.as_millis()).expect("a test's time"))
 }
 
-fn report(ttl: Duration) -> ReportInput {
+pub(super) fn report(ttl: Duration) -> ReportInput {
     ReportInput {
         source: Source::default(),
         status: Status::Online,
@@ -81,7 +80,7 @@ async fn a_report_ends_in_time_across_a_start_with_a_right_clock() {
     assert_eq!(stepped.status("ann").await, Status::Offline);
 }
 
-async fn record(stepped: &Stepped, name: &str) -> Record {
+pub(super) async fn record(stepped: &Stepped, name: &str) -> Record {
     let record = stepped.engine.record(&user(name), Viewer::Internal).await;
     record.expect("a record")
 }
@@ -165,59 +164,6 @@ async fn frames_of_others_carry_the_clock_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_token_expires_on_the_systems_clock_and_not_before() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(Duration::from_secs(20))).await;
-    stepped.advance(Duration::from_secs(20) - TICK);
-    assert_eq!(ann.conn.close_reason(), None);
-    stepped.advance(2 * TICK);
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-}
-
-#[tokio::test]
-async fn a_stall_gives_no_token_a_longer_life() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(Duration::from_secs(20))).await;
-    let bob = stepped.connect_until("bob", BEGIN.after(Duration::from_secs(61))).await;
-    let without = stepped.connect("without").await;
-    stepped.clock.stall(Duration::from_secs(60));
-    stepped.beat();
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!((bob.conn.close_reason(), without.conn.close_reason()), (None, None));
-    stepped.advance(Duration::from_secs(1) + TICK);
-    assert_eq!(bob.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!(without.conn.close_reason(), None);
-}
-
-#[tokio::test]
-async fn a_step_of_the_clock_decides_which_tokens_have_expired() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(HOUR)).await;
-    let bob = stepped.connect_until("bob", BEGIN.after(3 * HOUR)).await;
-    stepped.beat();
-    stepped.clock.set_wall(BEGIN.after(2 * HOUR));
-    stepped.beat();
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!(bob.conn.close_reason(), None);
-    stepped.clock.set_wall(BEGIN.after(3 * HOUR));
-    stepped.beat();
-    assert_eq!(bob.conn.close_reason(), Some(CloseReason::TokenExpired));
-}
-
-#[tokio::test]
-async fn a_clock_that_was_ahead_at_the_connect_shortens_no_tokens_life() {
-    let stepped = Stepped::new().await;
-    stepped.clock.set_wall(BEGIN.after(HOUR));
-    let ann = stepped
-        .connect_until("ann", BEGIN.after(HOUR + Duration::from_secs(5)))
-        .await;
-    stepped.clock.set_wall(BEGIN);
-    stepped.beat();
-    stepped.advance(Duration::from_secs(20));
-    assert_eq!(ann.conn.close_reason(), None);
-}
-
-#[tokio::test]
 async fn each_step_of_the_clock_is_counted_by_direction() {
     let stepped = Stepped::new().await;
     stepped.beat();
@@ -294,110 +240,4 @@ async fn steps_of_the_clock_move_no_deadline() {
             "pings are sent only as the wheel turns"
         );
     }
-}
-
-async fn stored_times(stepped: &Stepped) -> [Option<Wall>; 6] {
-    let row = stepped.stored("ann").await.expect("a row");
-    let report = row.durable.reports.first();
-    [
-        row.since,
-        row.last_seen,
-        row.last_active,
-        row.durable.preference.set_at,
-        report.map(|report| report.since),
-        report.map(|report| report.heard),
-    ]
-}
-
-/// Ann, whose times on disk are an hour ahead of the next run.
-async fn stored_by_a_clock_ahead() -> Stepped {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect("ann").await;
-    let set = stepped.engine.set_own_custom_status(&ann.conn, CustomStatus::Idle);
-    set.await.expect("a record");
-    stepped.disconnect(&ann, EndReason::Closed);
-    stepped.write().await;
-    assert_eq!(stepped.stored("ann").await.expect("a row").last_seen, Some(BEGIN));
-    stepped.crash_at(before_begin(HOUR)).await
-}
-
-#[tokio::test]
-async fn a_stored_time_of_the_future_is_taken_back_once() {
-    let stepped = stored_by_a_clock_ahead().await;
-    let then = Some(before_begin(HOUR));
-    let told = record(&stepped, "ann").await;
-    assert_eq!((told.since, told.last_seen, told.last_active), (then, then, then));
-    stepped.write().await;
-    assert_eq!(stored_times(&stepped).await[..4], [then, then, then, then]);
-    assert!(!stepped.engine.is_in_memory(&user("ann")));
-    stepped.advance(Duration::from_secs(60));
-    let again = record(&stepped, "ann").await;
-    assert_eq!((again.since, again.last_seen, again.last_active), (then, then, then));
-    assert_eq!(
-        stepped.engine.stats().pending_writes,
-        0,
-        "nothing is to be taken back any more"
-    );
-}
-
-#[tokio::test]
-async fn a_stored_time_of_the_future_is_taken_back_once_by_a_list() {
-    let stepped = stored_by_a_clock_ahead().await;
-    let then = Some(before_begin(HOUR));
-    let list = [user("ann"), user("never")];
-    let records = stepped.engine.records(&list, Viewer::Internal, None).await;
-    assert_eq!(records.expect("records")[0].last_seen, then);
-    stepped.advance(Duration::from_secs(60));
-    stepped.write().await;
-    assert_eq!(record(&stepped, "ann").await.last_seen, then);
-}
-
-#[tokio::test]
-async fn times_of_a_report_of_the_future_are_taken_back_with_its_end() {
-    let stepped = Stepped::new().await;
-    let ttl = Duration::from_secs(100);
-    stepped
-        .engine
-        .report(&user("ann"), report(ttl))
-        .await
-        .expect("a record");
-    let stepped = stepped.crash_at(before_begin(HOUR)).await;
-    stepped.write().await;
-    let then = Some(before_begin(HOUR));
-    let [.., since, heard] = stored_times(&stepped).await;
-    assert_eq!((since, heard), (then, then));
-    let row = stepped.stored("ann").await.expect("a row");
-    assert_eq!(row.durable.reports[0].expires_at, Some(before_begin(HOUR).after(ttl)));
-}
-
-#[tokio::test]
-async fn a_degraded_users_stored_times_of_the_future_are_taken_back_too() {
-    let stepped = stored_by_a_clock_ahead().await;
-    stepped.store.fail_reads(true);
-    let _ann = stepped.connect("ann").await;
-    stepped.store.fail_reads(false);
-    stepped.engine.retry_loads().await;
-    stepped.write().await;
-    let then = Some(before_begin(HOUR));
-    assert_eq!(record(&stepped, "ann").await.last_active, then);
-    assert_eq!(stored_times(&stepped).await[1..4], [then, then, then]);
-}
-
-#[tokio::test]
-async fn told_times_do_not_go_back_when_a_user_is_loaded_again() {
-    let stepped = Stepped::new().await;
-    stepped.clock.set_wall(BEGIN.after(HOUR));
-    let ann = stepped.connect("ann").await;
-    stepped.disconnect(&ann, EndReason::Closed);
-    let told = record(&stepped, "ann").await;
-    stepped.write().await;
-    stepped.clock.set_wall(BEGIN);
-    assert!(!stepped.engine.is_in_memory(&user("ann")));
-    assert_eq!(record(&stepped, "ann").await, told);
-    let stepped = stepped.crash_at(BEGIN).await;
-    assert_eq!(
-        record(&stepped, "ann").await.last_seen,
-        Some(BEGIN),
-        "a new run takes it back"
-    );
 }
