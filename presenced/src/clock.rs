@@ -36,8 +36,10 @@ pub(crate) struct Clock {
     limit: AtomicU64,
     /// When the timer loop last beat, in real milliseconds since the start.
     beat: AtomicU64,
-    /// The latest that the system's clock said, in this run or, as far as is known, before it.
+    /// The latest that the system's clock said in this run.
     latest: AtomicI64,
+    /// The latest that it said in an earlier run, as far as is known.
+    latest_before: AtomicI64,
     /// Where both clocks were at the last look for a step, in milliseconds.
     looked: Mutex<(u64, i64)>,
 }
@@ -75,6 +77,7 @@ impl Clock {
             limit: AtomicU64::new(millis(RUN_AHEAD)),
             beat: AtomicU64::new(0),
             latest: AtomicI64::new(i64::MIN),
+            latest_before: AtomicI64::new(i64::MIN),
             looked: Mutex::default(),
         };
         *clock.looked.lock() = (clock.real_millis(), clock.system().as_millis());
@@ -111,14 +114,23 @@ impl Clock {
 
     /// A run before this one saw the system's clock say this.
     pub(crate) fn note_earlier_run(&self, wall: Wall) {
-        self.latest.fetch_max(wall.as_millis(), Ordering::SeqCst);
+        self.latest_before.fetch_max(wall.as_millis(), Ordering::SeqCst);
+    }
+
+    /// The present of users that are loaded: the latest that the system's clock said in this run. Nothing was told in this
+    /// run with a later time, so a stored one that is later comes from another run, whose clock or whose successor's is wrong.
+    pub(crate) fn read_for_loads(&self) -> Reading {
+        let read = self.read();
+        let latest = SystemWall::from_millis(self.latest.load(Ordering::SeqCst));
+        Reading { system: latest, ..read }
     }
 
     /// By how much the system's clock is behind what it said before, if it went back.
     pub(crate) fn behind(&self) -> Option<Duration> {
         let read = self.system();
-        let latest = SystemWall::from_millis(self.latest.load(Ordering::SeqCst));
-        Some(latest.since(read)).filter(|behind| *behind >= STEP_MIN)
+        let latest = self.latest.load(Ordering::SeqCst);
+        let latest = latest.max(self.latest_before.load(Ordering::SeqCst));
+        Some(SystemWall::from_millis(latest).since(read)).filter(|behind| *behind >= STEP_MIN)
     }
 
     /// Whether the system's clock was set since the last call.

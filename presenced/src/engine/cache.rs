@@ -75,11 +75,12 @@ impl Engine {
     /// while it has the fallback no change was made since the row was read.
     fn end_fallback(&self, pin: &UserPin, user: &UserId, row: Option<Row>) {
         let mut entry = self.users.lock(pin);
-        let now = self.now_of(&entry);
+        let now = entry.state.now(self.clock.read_for_loads());
         if entry.state.is_degraded() {
             let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
             entry.state.load(stored, now.wall);
             self.recompute(&mut entry, now);
+            self.write_back_clamped(&mut entry);
         }
     }
 
@@ -126,8 +127,8 @@ impl Engine {
             last_active: row.last_active,
             revision: row.revision,
         };
-        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
-            tracing::warn!(user = ?user, "a stored time is in the future; it is clamped to now");
+        if stored.latest_time() > Some(now.wall) {
+            tracing::warn!(user = ?user, "a stored time is in the future; it is taken as now, and written back");
         }
         stored
     }
@@ -142,16 +143,24 @@ impl Engine {
     async fn reload(&self, user: &UserPin, lock: &UserLock) -> Result<(), StoreError> {
         let row = self.persistence.store.load(lock.user()).await?;
         let mut entry: LockedEntry<'_> = self.users.lock(user);
-        let now = self.now_of(&entry);
+        let now = entry.state.now(self.clock.read_for_loads());
         let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
+        self.write_back_clamped(&mut entry);
         Ok(())
+    }
+
+    /// Times that were taken back from the future are written, so that the next load does not take them back to another now.
+    pub(super) fn write_back_clamped(&self, entry: &mut LockedEntry<'_>) {
+        if entry.state.profile().is_clamped() {
+            self.persistence.write_behind.write_soon(entry);
+        }
     }
 
     /// A stored row as the state of a user without sessions on this node.
     pub(super) fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
-        let now = self.clock.read().for_user(None);
+        let now = self.clock.read_for_loads().for_user(None);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.

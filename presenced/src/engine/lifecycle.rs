@@ -47,7 +47,7 @@ impl Engine {
                 "the system's clock is behind what it said in the previous run"
             );
         }
-        let now = self.clock.read().for_user(None);
+        let now = self.clock.read_for_loads().for_user(None);
         let was_clean = last_heartbeat.is_some_and(|heartbeat| heartbeat.clean);
         if let Some(past) = startup.past_changes.filter(|_| was_clean) {
             self.publisher.continue_from(now.mono, past);
@@ -71,7 +71,8 @@ impl Engine {
         Ok(())
     }
 
-    fn run(self: &Arc<Self>) -> Running {
+    /// Starts the threads and tasks, and with them the monotonic clock.
+    pub(super) fn run(self: &Arc<Self>) -> Running {
         let mut threads = Vec::new();
         let engine = Arc::clone(self);
         threads.extend(spawn("timers", move || engine.run_deadlines()));

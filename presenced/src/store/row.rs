@@ -95,6 +95,8 @@ pub(crate) struct StatusRow {
     pub(crate) last_active: Option<Wall>,
     /// A stored row with a higher one keeps its status, since and nodes.
     pub(crate) revision: Revision,
+    /// Stored times after this are from a clock that was wrong, and are taken back to it.
+    pub(crate) clamp_to: Option<Wall>,
 }
 
 /// What a running node leaves for its next start.

@@ -173,6 +173,7 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
         last_seen: profile.last_seen(),
         last_active: profile.last_active(),
         revision: profile.revision(),
+        clamp_to: profile.latest_time().filter(|_| profile.is_clamped()),
     })
 }
 

@@ -8,16 +8,15 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Source, Status, Wall
 
 use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, SteppedClient, TICK};
-use crate::connection::close_reason::CloseReason;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Earlier than the engine's first time by this much.
-fn before_begin(by: Duration) -> Wall {
+pub(super) fn before_begin(by: Duration) -> Wall {
     Wall::from_millis(BEGIN.as_millis() - i64::try_from(by.as_millis()).expect("a test's time"))
 }
 
-fn report(ttl: Duration) -> ReportInput {
+pub(super) fn report(ttl: Duration) -> ReportInput {
     ReportInput {
         source: Source::default(),
         status: Status::Online,
@@ -81,7 +80,7 @@ async fn a_report_ends_in_time_across_a_start_with_a_right_clock() {
     assert_eq!(stepped.status("ann").await, Status::Offline);
 }
 
-async fn record(stepped: &Stepped, name: &str) -> Record {
+pub(super) async fn record(stepped: &Stepped, name: &str) -> Record {
     let record = stepped.engine.record(&user(name), Viewer::Internal).await;
     record.expect("a record")
 }
@@ -162,59 +161,6 @@ async fn frames_of_others_carry_the_clock_as_it_is() {
         stepped.deliver();
     }
     assert_eq!(nows(&watcher), [BEGIN, BEGIN.after(HOUR)]);
-}
-
-#[tokio::test]
-async fn a_token_expires_on_the_systems_clock_and_not_before() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(Duration::from_secs(20))).await;
-    stepped.advance(Duration::from_secs(20) - TICK);
-    assert_eq!(ann.conn.close_reason(), None);
-    stepped.advance(2 * TICK);
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-}
-
-#[tokio::test]
-async fn a_stall_gives_no_token_a_longer_life() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(Duration::from_secs(20))).await;
-    let bob = stepped.connect_until("bob", BEGIN.after(Duration::from_secs(61))).await;
-    let without = stepped.connect("without").await;
-    stepped.clock.stall(Duration::from_secs(60));
-    stepped.beat();
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!((bob.conn.close_reason(), without.conn.close_reason()), (None, None));
-    stepped.advance(Duration::from_secs(1) + TICK);
-    assert_eq!(bob.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!(without.conn.close_reason(), None);
-}
-
-#[tokio::test]
-async fn a_step_of_the_clock_decides_which_tokens_have_expired() {
-    let stepped = Stepped::new().await;
-    let ann = stepped.connect_until("ann", BEGIN.after(HOUR)).await;
-    let bob = stepped.connect_until("bob", BEGIN.after(3 * HOUR)).await;
-    stepped.beat();
-    stepped.clock.set_wall(BEGIN.after(2 * HOUR));
-    stepped.beat();
-    assert_eq!(ann.conn.close_reason(), Some(CloseReason::TokenExpired));
-    assert_eq!(bob.conn.close_reason(), None);
-    stepped.clock.set_wall(BEGIN.after(3 * HOUR));
-    stepped.beat();
-    assert_eq!(bob.conn.close_reason(), Some(CloseReason::TokenExpired));
-}
-
-#[tokio::test]
-async fn a_clock_that_was_ahead_at_the_connect_shortens_no_tokens_life() {
-    let stepped = Stepped::new().await;
-    stepped.clock.set_wall(BEGIN.after(HOUR));
-    let ann = stepped
-        .connect_until("ann", BEGIN.after(HOUR + Duration::from_secs(5)))
-        .await;
-    stepped.clock.set_wall(BEGIN);
-    stepped.beat();
-    stepped.advance(Duration::from_secs(20));
-    assert_eq!(ann.conn.close_reason(), None);
 }
 
 #[tokio::test]

@@ -106,6 +106,9 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
         if tombstones.covers(connection, &row.user, row.revision)? {
             continue;
         }
+        if let Some(latest) = row.clamp_to {
+            clamp_times(connection, &row.user, latest)?;
+        }
         statement.execute(named_params! {
             ":user": row.user.as_str(),
             ":status": row.status.as_str(),
@@ -116,6 +119,26 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
             ":revision": stored(row.revision.get())?,
         })?;
     }
+    Ok(())
+}
+
+/// Takes the times of a user back that are later. A report is to hold for as long as before.
+fn clamp_times(connection: &Connection, user: &UserId, latest: Wall) -> rusqlite::Result<()> {
+    let values = named_params! { ":user": user.as_str(), ":latest": latest.as_millis() };
+    let mut statement = connection.prepare_cached(
+        "UPDATE profile SET
+           since = min(since, :latest), last_seen = min(last_seen, :latest), last_active = min(last_active, :latest),
+           custom_set_at = min(custom_set_at, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE report SET
+           since = min(since, :latest), last_active = min(last_active, :latest),
+           expires_at = expires_at - (heard - min(heard, :latest)), heard = min(heard, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
     Ok(())
 }
 
