@@ -53,6 +53,8 @@ pub struct Profile {
     last_active: Option<Wall>,
     revision: Revision,
     degraded: bool,
+    /// Some stored time lay in the future: until it is written back, the disk has it still.
+    clamped: bool,
     /// What changed since the last [`Profile::recompute`] and is published even if the status stays.
     pending_publication: Option<Audience>,
 }
@@ -70,11 +72,25 @@ pub struct Stored {
     pub last_seen: Option<Wall>,
     /// When the user was last active.
     pub last_active: Option<Wall>,
-    /// The revision last written, or the floor of this run if that is higher.
+    /// The revision last written.
     pub revision: Revision,
 }
 
 impl Stored {
+    /// The latest time in it.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        let reports = self.durable.reports.iter();
+        let of_reports = reports.flat_map(|report| [Some(report.since), Some(report.heard), report.last_active]);
+        let own = [
+            self.since,
+            self.last_seen,
+            self.last_active,
+            self.durable.preference.set_at,
+        ];
+        own.into_iter().chain(of_reports).max().flatten()
+    }
+
     /// The activity of the sessions that the previous run lost, as far as the stored values tell: the status stays what it
     /// was, and no user whose client never reports activity is held idle by a guess.
     #[must_use]
@@ -96,11 +112,12 @@ impl Stored {
 }
 
 impl Profile {
-    /// Builds the profile from what is stored. Times from the future are taken as `now`.
+    /// Builds the profile from what is stored. Times from the future are taken as `now`, and [`Self::is_clamped`] says so.
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
-        clamp_reports(&mut stored.durable, now);
+        let clamped = stored.latest_time() > Some(now);
+        clamp_durable(&mut stored.durable, now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             durable: stored.durable,
@@ -113,6 +130,7 @@ impl Profile {
             last_active: clamp(stored.last_active),
             revision: stored.revision,
             degraded: false,
+            clamped,
             pending_publication: None,
         }
     }
@@ -134,12 +152,13 @@ impl Profile {
         self.last_seen = self.last_seen.max(loaded.last_seen);
         self.last_active = self.last_active.max(loaded.last_active);
         self.revision = self.revision.max(loaded.revision);
+        self.clamped |= loaded.clamped;
         if std::mem::take(&mut self.degraded) {
             self.publish_to(Audience::Everyone);
         }
     }
 
-    /// Takes a durable part that the store returned; one with a lower version changes nothing. Report times from the future
+    /// Takes a durable part that the store returned; one with a lower version changes nothing. Times from the future
     /// are taken as `now`.
     pub fn handle_durable(&mut self, mut part: DurablePart, now: Wall) {
         if part.version < self.durable.version {
@@ -148,7 +167,7 @@ impl Profile {
         if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        clamp_reports(&mut part, now);
+        clamp_durable(&mut part, now);
         self.durable.replace_with(part);
     }
 
@@ -339,6 +358,19 @@ impl Profile {
         self.last_active
     }
 
+    /// The latest time that a record of the user tells, or `explain`: what happens to the user next is not before it.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        let times = [self.since, self.last_seen, self.last_active, self.preference().set_at];
+        times.into_iter().max().flatten()
+    }
+
+    /// Whether the disk may have times that are later than [`Self::latest_time`], from a clock that was wrong.
+    #[must_use]
+    pub const fn is_clamped(&self) -> bool {
+        self.clamped
+    }
+
     /// Whether the profile was made without the store's answer.
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
@@ -350,7 +382,8 @@ impl Profile {
     }
 }
 
-fn clamp_reports(part: &mut DurablePart, now: Wall) {
+fn clamp_durable(part: &mut DurablePart, now: Wall) {
+    part.preference.set_at = part.preference.set_at.map(|time| time.min(now));
     for report in &mut part.reports {
         report.since = report.since.min(now);
         report.heard = report.heard.min(now);

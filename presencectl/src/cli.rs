@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{
-    Confirmed, ContextAction, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
+    Confirmed, ContextAction, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
 };
 
 use crate::duration;
@@ -149,6 +149,16 @@ Examples:
   presencectl forget alice
   presencectl forget alice --yes           without confirmation, for scripts")]
     Forget(Confirmed),
+    /// End all reports of a gateway that is gone
+    #[command(after_help = "\
+A report is a session that an outside gateway holds (PUT /api/user/realtime). One without a lifetime holds until its \
+gateway ends it; if the gateway crashed for good, this ends all reports of its source, of every user. No last seen or \
+last active changes. A gateway that still runs opens its reports again.
+
+Examples:
+  presencectl end-reports mqtt-1
+  presencectl end-reports mqtt-1 --yes     without confirmation, for scripts")]
+    EndReports(EndReports),
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:

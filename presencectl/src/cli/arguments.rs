@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use presence::{CustomStatus, Status, UserId};
+use presence::{CustomStatus, Source, Status, UserId};
 
 use crate::duration;
-use crate::value_parsers::{custom_status, present_status, rate, user_id};
+use crate::value_parsers::{custom_status, present_status, rate, source, user_id};
 
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
@@ -100,6 +100,16 @@ pub(crate) struct Confirmed {
     /// Succeed even if the service knows nothing of the user
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndReports {
+    /// The source of the reports, as `presencectl explain` shows it
+    #[arg(value_parser = source, value_name = "SOURCE")]
+    pub(crate) source: Source,
+    /// Skip the confirmation; required without a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,12 +10,26 @@ pub(super) fn check_possible(args: &Confirmed) -> Result<(), Failure> {
     if args.yes || is_possible() {
         return Ok(());
     }
-    Err(Failure::usage("confirmation needs a terminal; nothing was done").next("use --yes to skip the confirmation"))
+    Err(needs_terminal())
+}
+
+fn needs_terminal() -> Failure {
+    Failure::usage("confirmation needs a terminal; nothing was done").next("use --yes to skip the confirmation")
 }
 
 /// Asks on the terminal, unless `--yes` was given.
 pub(super) fn confirm(args: &Confirmed, question: &str) -> Result<(), Failure> {
-    if args.yes { Ok(()) } else { ask(question) }
+    confirm_unless(args.yes, question)
+}
+
+pub(super) fn confirm_unless(is_confirmed: bool, question: &str) -> Result<(), Failure> {
+    if is_confirmed {
+        return Ok(());
+    }
+    if !is_possible() {
+        return Err(needs_terminal());
+    }
+    ask(question)
 }
 
 pub(super) fn is_possible() -> bool {

@@ -5,6 +5,7 @@ mod completions;
 mod confirmation;
 mod context;
 mod doctor;
+mod end_reports;
 mod ended_sessions;
 mod events;
 mod explain;
@@ -70,6 +71,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Explain(args) => on_runtime(explain::run(session, args)),
         Command::Kick(args) => on_runtime(kick::run(session, args)),
         Command::Forget(args) => on_runtime(forget::run(session, args)),
+        Command::EndReports(args) => on_runtime(end_reports::run(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

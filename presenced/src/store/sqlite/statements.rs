@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use presence::{NodeName, Revision, UserId, Wall};
+use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::{Connection, named_params};
 
 use super::tombstones::{self, Tombstones};
@@ -66,7 +66,8 @@ impl PlainWrite {
             Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
             Self::Heartbeat { node, heartbeat } => {
                 tombstones::prune(connection, heartbeat.wall)?;
-                Ok(save_heartbeat(connection, &node, heartbeat)?)
+                save_heartbeat(connection, &node, heartbeat)?;
+                Ok(save_history(connection, &node, heartbeat.history)?)
             }
             Self::Barrier => Ok(()),
         }
@@ -105,6 +106,9 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
         if tombstones.covers(connection, &row.user, row.revision)? {
             continue;
         }
+        if let Some(latest) = row.clamp_to {
+            clamp_times(connection, &row.user, latest)?;
+        }
         statement.execute(named_params! {
             ":user": row.user.as_str(),
             ":status": row.status.as_str(),
@@ -115,6 +119,26 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
             ":revision": stored(row.revision.get())?,
         })?;
     }
+    Ok(())
+}
+
+/// Takes the times of a user back that are later. A report is to hold for as long as before.
+fn clamp_times(connection: &Connection, user: &UserId, latest: Wall) -> rusqlite::Result<()> {
+    let values = named_params! { ":user": user.as_str(), ":latest": latest.as_millis() };
+    let mut statement = connection.prepare_cached(
+        "UPDATE profile SET
+           since = min(since, :latest), last_seen = min(last_seen, :latest), last_active = min(last_active, :latest),
+           custom_set_at = min(custom_set_at, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE report SET
+           since = min(since, :latest), last_active = min(last_active, :latest),
+           expires_at = expires_at - (heard - min(heard, :latest)), heard = min(heard, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
     Ok(())
 }
 
@@ -163,6 +187,22 @@ fn save_heartbeat(connection: &Connection, node: &NodeName, heartbeat: Heartbeat
         ":node": node.as_str(),
         ":before": heartbeat.wall.as_millis().saturating_sub(kept),
         ":ceiling": ceiling,
+    })?;
+    Ok(())
+}
+
+fn save_history(connection: &Connection, node: &NodeName, history: Option<History>) -> rusqlite::Result<()> {
+    // A node that is gone leaves its history for as long as its heartbeat.
+    let mut statement = connection
+        .prepare_cached("DELETE FROM history WHERE node = :node OR node NOT IN (SELECT node FROM heartbeat)")?;
+    statement.execute(named_params! { ":node": node.as_str() })?;
+    let Some(history) = history else { return Ok(()) };
+    let mut statement = connection
+        .prepare_cached("INSERT INTO history (node, incarnation, resumes_from) VALUES (:node, :incarnation, :from)")?;
+    statement.execute(named_params! {
+        ":node": node.as_str(),
+        ":incarnation": history.incarnation.cast_signed(),
+        ":from": stored(history.from.get())?,
     })?;
     Ok(())
 }

@@ -127,6 +127,7 @@ pub(in crate::store) fn status(name: &str, status: Status, revision: u64) -> Sta
         last_seen: Some(wall(1_000)),
         last_active: None,
         revision: Revision::new(revision),
+        clamp_to: None,
     }
 }
 
@@ -139,6 +140,7 @@ pub(in crate::store) fn heartbeat(wall: i64, ceiling: u64, clean: bool) -> Heart
         wall: self::wall(wall),
         ceiling,
         clean,
+        history: None,
     }
 }
 
