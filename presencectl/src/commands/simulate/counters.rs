@@ -45,7 +45,7 @@ pub(super) struct Counters {
     /// Connections that the daemon closed because it restarts.
     pub(super) restarts: u64,
     /// Connects and changes that the daemon asked to repeat later.
-    pub(super) refusals: u64,
+    pub(super) postponed: u64,
     pub(super) open: u64,
     /// Latency of the handshake including the welcome.
     pub(super) connect: Latencies,

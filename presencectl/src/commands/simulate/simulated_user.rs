@@ -148,7 +148,7 @@ impl SimulatedUser {
 
     /// The daemon is restarting, or refused the connection with a status that asks for patience.
     fn told_to_wait(&self) -> Option<WebSocket> {
-        self.simulation.counters.borrow_mut().refusals += 1;
+        self.simulation.counters.borrow_mut().postponed += 1;
         None
     }
 
@@ -283,7 +283,7 @@ impl SimulatedUser {
             } => {
                 self.pending = None;
                 match retry_after_ms {
-                    Some(_) => counters.refusals += 1,
+                    Some(_) => counters.postponed += 1,
                     None => counters.error(format!("{code:?}")),
                 }
             }

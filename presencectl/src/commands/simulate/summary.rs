@@ -44,7 +44,7 @@ struct SimulationDocument<'a> {
     crashes: u64,
     leaves: u64,
     restarts: u64,
-    refusals: u64,
+    postponed: u64,
     connect: Percentiles,
     change_to_ack: Percentiles,
     change_to_delivery: Percentiles,
@@ -77,7 +77,7 @@ pub(super) fn show(
         crashes: counters.crashes,
         leaves: counters.leaves,
         restarts: counters.restarts,
-        refusals: counters.refusals,
+        postponed: counters.postponed,
         connect: counters.connect.percentiles(),
         change_to_ack: counters.ack.percentiles(),
         change_to_delivery: counters.delivery.percentiles(),
@@ -152,10 +152,10 @@ fn above(document: &SimulationDocument<'_>) -> String {
 }
 
 fn below(document: &SimulationDocument<'_>) -> String {
-    let waits = match (document.restarts, document.refusals) {
+    let waits = match (document.restarts, document.postponed) {
         (0, 0) => String::new(),
-        (restarts, refusals) => {
-            format!("\n{restarts} connections ended by a restart of the daemon, {refusals} requests told to wait\n")
+        (restarts, postponed) => {
+            format!("\n{restarts} connections ended by a restart of the daemon, {postponed} requests told to wait\n")
         }
     };
     if document.error_count == 0 {
