@@ -18,6 +18,13 @@ impl Engine {
         }
     }
 
+    /// A message arrived, other than a ping.
+    pub(crate) fn message(&self, conn: &Arc<Connection>) {
+        if let Some(mut entry) = self.session_entry(conn) {
+            entry.state.message(self.clock.now(), conn.id());
+        }
+    }
+
     /// The user did something. The own record; none if the session has ended.
     pub(crate) fn activity(&self, conn: &Arc<Connection>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;

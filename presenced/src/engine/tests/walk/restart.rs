@@ -78,11 +78,18 @@ impl World {
             rows.push((name, daemon.stored(name).await.unwrap_or_default()));
         }
         let down = Duration::from_millis(down_millis);
-        let wall = daemon.clock.wall().after(down).as_millis().saturating_add(wall_off_millis);
+        let wall = daemon
+            .clock
+            .wall()
+            .after(down)
+            .as_millis()
+            .saturating_add(wall_off_millis);
         let daemon = daemon.crash_at(Wall::from_millis(wall)).await;
         self.set_daemon(daemon);
         self.clients.clear();
-        self.watchers.iter_mut().for_each(super::watcher::Watcher::lose_connection);
+        self.watchers
+            .iter_mut()
+            .for_each(super::watcher::Watcher::lose_connection);
         let was_down = self.daemon().clock.wall().since(self.heartbeat.1);
         for (name, row) in rows {
             let expects_grace = !row.connected_on.is_empty() && was_down <= DOWN_MAX;
@@ -102,10 +109,13 @@ impl World {
         );
         let record = self.daemon().record(name).await;
         let found = Found {
-            in_grace: in_grace.map(|grace| match grace.activity {
-                Activity::Unknown => None,
-                Activity::Idle => Some(KnownActivity::Idle),
-                Activity::Active => Some(KnownActivity::Active),
+            in_grace: in_grace.map(|grace| {
+                let known = match grace.activity {
+                    Activity::Unknown => None,
+                    Activity::Idle => Some(KnownActivity::Idle),
+                    Activity::Active => Some(KnownActivity::Active),
+                };
+                (known, grace.places() as usize)
             }),
             times: (record.last_seen, record.last_active),
         };
@@ -115,7 +125,9 @@ impl World {
         let held: Vec<(u8, Option<u64>)> = entry.map_or_else(Vec::new, |entry| {
             let reports = entry.state.profile().reports().iter();
             let source = |report: &presence::Report| u8::from(report.source.as_str() == "right");
-            reports.map(|report| (source(report), report.expires.map(|at| began + at.as_millis()))).collect()
+            reports
+                .map(|report| (source(report), report.expires.map(|at| began + at.as_millis())))
+                .collect()
         });
         let is_off = self.wall_clock == WallClock::Wrong || self.has_stalled;
         let model = self.model(name);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, EndReason, ReportInput, Status};
+use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, SessionId, Setter, Status};
 use tokio::task::JoinHandle;
 
 use super::naive::Event;
@@ -18,6 +18,9 @@ use crate::engine::tests::fixture::user;
 pub(super) enum Step {
     Connect(&'static str),
     Heard(usize),
+    Message(usize),
+    /// A connection says that it continues one of the sessions that there have been.
+    Resume(usize, usize),
     Active(usize),
     Away(usize),
     End(usize, EndReason),
@@ -74,6 +77,9 @@ pub(super) struct Pending {
     may_succeed: bool,
     /// How often its user had been forgotten when it began.
     forgotten_before: u64,
+    /// When it began, and the session that it came over.
+    taken: Now,
+    session: Option<u64>,
     answer: JoinHandle<Result<Option<Record>, EngineError>>,
 }
 
@@ -114,11 +120,19 @@ impl Step {
             92..=94 => Self::Query(rng.pick(&USERS)),
             95..=97 => Self::Crash {
                 down_millis: rng.pick(&[200, 2_000, 20_000, 400_000]),
-                wall_off_millis: if wrong { rng.pick(&[0, 0, -3_600_000, 3_600_000]) } else { 0 },
+                wall_off_millis: if wrong {
+                    rng.pick(&[0, 0, -3_600_000, 3_600_000])
+                } else {
+                    0
+                },
             },
             _ => Self::Restart {
                 down_millis: rng.pick(&[200, 2_000, 20_000, 400_000]),
-                wall_off_millis: if wrong { rng.pick(&[0, 0, -3_600_000, 3_600_000]) } else { 0 },
+                wall_off_millis: if wrong {
+                    rng.pick(&[0, 0, -3_600_000, 3_600_000])
+                } else {
+                    0
+                },
             },
         }
     }
@@ -129,13 +143,21 @@ impl Step {
             return Self::Connect(rng.pick(&USERS));
         }
         let index = rng.below(world.clients.len());
-        match rng.below(12) {
+        match rng.below(15) {
             0 => Self::Heard(index),
+            12 => Self::Message(index),
+            13 | 14 => Self::Resume(index, rng.below(world.names.len())),
             1..=3 => Self::Active(index),
             4 | 5 => Self::Away(index),
             6 => Self::BeginClose(index),
             _ => {
-                let ends = [EndReason::Closed, EndReason::Left, EndReason::Lost, EndReason::Lost, EndReason::Dropped];
+                let ends = [
+                    EndReason::Closed,
+                    EndReason::Left,
+                    EndReason::Lost,
+                    EndReason::Lost,
+                    EndReason::Dropped,
+                ];
                 Self::End(index, rng.pick(&ends))
             }
         }
@@ -244,6 +266,12 @@ impl World {
                 self.daemon().engine.heard(&self.clients[index].client.conn);
                 self.note_on(index, |id| Event::Heard { id });
             }
+            Step::Message(index) => {
+                self.daemon().engine.heard(&self.clients[index].client.conn);
+                self.daemon().engine.message(&self.clients[index].client.conn);
+                self.note_on(index, |id| Event::Message { id });
+            }
+            Step::Resume(index, of) => self.resume(index, of),
             Step::Active(index) => {
                 let record = self.daemon().engine.activity(&self.clients[index].client.conn);
                 assert_eq!(record.is_some(), self.clients[index].is_open);
@@ -287,7 +315,10 @@ impl World {
     async fn connect(&mut self, name: &'static str) {
         let now = self.now();
         let is_in_memory = self.daemon().engine.is_in_memory(&user(name));
-        let open = self.clients.iter().filter(|client| client.is_open && client.user == name);
+        let open = self
+            .clients
+            .iter()
+            .filter(|client| client.is_open && client.user == name);
         let is_full = open.count() >= self.daemon().engine.options.sessions_per_user;
         if is_full {
             return;
@@ -299,6 +330,7 @@ impl World {
         let model = self.model(name);
         model.is_degraded |= cannot_load;
         model.connect(now, id);
+        self.names.push((id, client.conn.name().parse().expect("a name")));
         self.clients.push(Client {
             user: name,
             id,
@@ -317,6 +349,8 @@ impl World {
         };
         let name = own.map_or_else(|| change.user(), |client| client.user);
         let may_succeed = own.is_none_or(|client| client.is_open);
+        let session = own.map(|client| client.id);
+        let taken = self.now();
         let forgotten_before = self.models[name].forgotten;
         let conn = own.map(|client| Arc::clone(&client.client.conn));
         let answer = tokio::spawn(async move {
@@ -341,6 +375,8 @@ impl World {
             change,
             may_succeed,
             forgotten_before,
+            taken,
+            session,
             answer,
         }
     }
@@ -365,8 +401,14 @@ impl World {
             "{change:?} was made over a session that is none"
         );
         match change {
-            Change::SetOwn(_, custom) => self.model(name).set_custom(now, custom, Actor::User),
-            Change::Set(_, custom, by) => self.model(name).set_custom(now, custom, by),
+            Change::SetOwn(_, custom) | Change::Set(_, custom, _) => {
+                let setter = match (pending.session, change) {
+                    (Some(id), _) => Setter::Connection(SessionId(id)),
+                    (None, Change::Set(_, _, Actor::Operator)) => Setter::Operator,
+                    (None, _) => Setter::Request,
+                };
+                self.model(name).set_custom(now, pending.taken, custom, setter);
+            }
             Change::Report(_, source, input) => self.model(name).report(now, source, &input),
             Change::Kick(_) => {
                 self.model(name).kick(now);
@@ -402,7 +444,12 @@ impl World {
                         pending.push(one);
                     }
                 }
-                Step::Heard(index) | Step::Active(index) | Step::Away(index) | Step::BeginClose(index)
+                Step::Heard(index)
+                | Step::Message(index)
+                | Step::Resume(index, _)
+                | Step::Active(index)
+                | Step::Away(index)
+                | Step::BeginClose(index)
                     if index >= self.clients.len() => {}
                 Step::End(index, _) if index >= self.clients.len() => {}
                 other => self.take_at_once(other).await,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use presence::{Now, Wall};
+use presence::{Now, SessionName, Wall};
 
 use super::model::Model;
 use super::steps::Step;
@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) models: BTreeMap<&'static str, Model>,
     pub(super) clients: Vec<Client>,
     pub(super) next_client: u64,
+    /// All sessions that there ever were, by number and name.
+    pub(super) names: Vec<(u64, SessionName)>,
     pub(super) watchers: Vec<Watcher>,
     pub(super) faults: Faults,
     pub(super) wall_clock: WallClock,
@@ -77,7 +79,11 @@ impl World {
 
     async fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let wall_clock = if rng.once_in(2) { WallClock::Right } else { WallClock::Wrong };
+        let wall_clock = if rng.once_in(2) {
+            WallClock::Right
+        } else {
+            WallClock::Wrong
+        };
         Self {
             rng,
             daemon: Some(Stepped::new().await),
@@ -85,6 +91,7 @@ impl World {
             models: USERS.map(|user| (user, Model::new())).into(),
             clients: Vec::new(),
             next_client: 0,
+            names: Vec::new(),
             watchers: vec![
                 Watcher::new(Scope::Named(&USERS)),
                 Watcher::new(Scope::Named(&["ann"])),

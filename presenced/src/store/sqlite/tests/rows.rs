@@ -22,7 +22,7 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .execute_batch(
             "INSERT INTO profile (user_id, connected_on)
              VALUES (' no user id ', '[\"here\"]'), (CAST(x'ff41' AS TEXT), '[\"here\"]'), ('no names', '[1]');
-             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL FROM report;",
+             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL, said FROM report;",
         )
         .unwrap();
     let (_, startup) = dir.start();
