@@ -65,3 +65,12 @@ CREATE TABLE heartbeat (
   -- 1 if the node ended with this heartbeat and had written everything.
   clean   INTEGER NOT NULL CHECK (clean IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+
+-- The changes of a node's last run, if it ended with everything written: cursors of that run resume in the next one.
+CREATE TABLE history (
+  node         TEXT    NOT NULL PRIMARY KEY,
+  -- The random number of the run, which its cursors begin with.
+  incarnation  INTEGER NOT NULL,
+  -- The run knew every change since this revision.
+  resumes_from INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -28,7 +28,7 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use cursor::{Cursor, InvalidCursor};
+pub use cursor::{Cursor, History, InvalidCursor};
 pub use durable_part::{DurablePart, Preference, Version};
 pub use grace_period::{GracePeriod, Predecessor};
 pub use node_name::NodeName;
@@ -41,5 +41,5 @@ pub use session_name::SessionName;
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
 pub use setter::Setter;
 pub use status::{Actor, CustomStatus, Status};
-pub use time::{Mono, Now, Wall};
+pub use time::{Mono, Now, Reading, SystemWall, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

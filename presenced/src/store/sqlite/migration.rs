@@ -10,10 +10,10 @@ pub(super) const VERSION: i64 = 3;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
-/// The whole schema of version 1.
-pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
 /// The whole schema of version 2.
 pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
+/// The whole schema of version 1.
+pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
 
 /// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -29,7 +29,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
             0 => transaction.execute_batch(SCHEMA)?,
             1 => add_versions_and_nodes(&transaction)?,
-            2 => note_what_was_said(&transaction)?,
+            2 => add_history_and_words(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -102,8 +102,8 @@ fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// 2 to 3. Every refresh of a report counted as a newer word until then.
-fn note_what_was_said(transaction: &Transaction) -> rusqlite::Result<()> {
+/// 2 to 3. Cursors of a run that ended cleanly resume after it. Every refresh of a report counted as a newer word until then.
+fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "ALTER TABLE profile RENAME TO profile_2;
          ALTER TABLE report RENAME TO report_2;

@@ -12,10 +12,16 @@ impl World {
     pub(super) fn check_users(&mut self) {
         for name in USERS {
             let engine = &self.daemon().engine;
-            let record = engine.users.find(&user(name)).map(|entry| engine.record_of(&entry, Viewer::Internal));
+            let record = engine
+                .users
+                .find(&user(name))
+                .map(|entry| engine.record_of(&entry, Viewer::Internal));
             match record {
                 Some(record) => self.check_record(&record),
-                None => assert!(!self.models[name].is_present(self.mono()), "{name} is present, and not in memory"),
+                None => assert!(
+                    !self.models[name].is_present(self.mono()),
+                    "{name} is present, and not in memory"
+                ),
             }
         }
     }
@@ -28,8 +34,20 @@ impl World {
         let view = model.view(mono);
         let sessions = u32::try_from(view.sessions).expect("a few");
         assert_eq!(
-            (record.status, record.reason, record.custom_status, record.sessions, record.degraded),
-            (view.status, Some(view.reason), Some(view.custom), Some(sessions), model.is_degraded),
+            (
+                record.status,
+                record.reason,
+                record.custom_status,
+                record.sessions,
+                record.degraded
+            ),
+            (
+                view.status,
+                Some(view.reason),
+                Some(view.custom),
+                Some(sessions),
+                model.is_degraded
+            ),
             "{name}"
         );
         let times = (record.last_seen, record.last_active);
@@ -55,7 +73,10 @@ impl World {
     pub(super) fn check_watchers(&mut self) {
         for index in 0..self.watchers.len() {
             self.watchers[index].read();
-            let told: Vec<_> = self.watchers[index].told().map(|(name, told)| (name.to_owned(), told)).collect();
+            let told: Vec<_> = self.watchers[index]
+                .told()
+                .map(|(name, told)| (name.to_owned(), told))
+                .collect();
             for (name, told) in told {
                 let model = self.model(&name);
                 model.told = model.told.max(told);
@@ -113,7 +134,10 @@ impl World {
                 "{name}: {stored} reports on disk, {held} hold"
             );
             let engine = &self.daemon().engine;
-            let Some(record) = engine.users.find(&user(name)).map(|entry| engine.record_of(&entry, Viewer::Internal))
+            let Some(record) = engine
+                .users
+                .find(&user(name))
+                .map(|entry| engine.record_of(&entry, Viewer::Internal))
             else {
                 continue;
             };
