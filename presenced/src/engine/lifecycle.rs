@@ -167,7 +167,7 @@ impl Engine {
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         // The only node takes over everybody, under whatever name it ran then.
-        let was_connected = !row.connected_on.is_empty();
+        let places = u32::try_from(row.connected_on.len()).unwrap_or(u32::MAX);
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
         let mut entry = self.users.insert(user, || {
@@ -177,8 +177,8 @@ impl Engine {
                 self.publisher.loaded(),
             )
         });
-        if let Some(until) = grace_until.filter(|_| was_connected) {
-            entry.state.restore_grace(until, activity);
+        if let Some(until) = grace_until {
+            entry.state.restore_grace(until, activity, places);
         }
         self.recompute(&mut entry, now);
         self.persistence.write_behind.write_soon(&mut entry);
