@@ -176,3 +176,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reservation_waits_for_its_units_and_is_paid_once() {
+    let rate = rate(5_000, 1_000, 20_000);
+    let patience = Duration::from_secs(5);
+    let mut bucket = TokenBucket::default();
+    assert_eq!(bucket.reserve(rate, at(0), 20_000, patience), Ok(Duration::ZERO));
+    assert_eq!(bucket.reserve(rate, at(0), 5_000, patience), Ok(Duration::from_secs(1)));
+    assert_eq!(
+        bucket.reserve(rate, at(0), 20_000, patience),
+        Ok(Duration::from_secs(5)),
+        "behind the one before"
+    );
+    assert_eq!(
+        bucket.reserve(rate, at(0), 5, patience),
+        Err(Duration::from_millis(5_001))
+    );
+    assert_eq!(
+        bucket.take(rate, at(0), 5),
+        Err(Duration::from_millis(5_001)),
+        "nothing was taken"
+    );
+    assert_eq!(
+        bucket.reserve(rate, at(5_000), 5_000, patience),
+        Ok(Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn more_than_a_burst_is_reserved_by_waiting() {
+    let rate = rate(10, 1_000, 10);
+    let mut bucket = TokenBucket::default();
+    assert_eq!(
+        bucket.reserve(rate, at(0), 30, Duration::from_secs(2)),
+        Ok(Duration::from_secs(2))
+    );
+    assert_eq!(bucket.take(rate, at(2_000), 1), Err(Duration::from_millis(100)));
+}

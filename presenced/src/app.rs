@@ -6,6 +6,7 @@ mod reload;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::Config;
 use crate::connection::keepalive::KeepaliveOptions;
-use crate::data_dir::{DataDir, IfMissing};
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::data_dir::{DataDir, DataDirError, IfMissing};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::logging::LogLevel;
 use crate::server::listen;
 use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
@@ -29,6 +30,9 @@ use reload::{LastReload, ReloadMetrics, Reloader};
 
 /// How long clients may take to disconnect during a drain, of the ten seconds that a stop may take in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often, and how far apart, the lock of the data directory is tried before another daemon is reported.
+const LOCK_ATTEMPTS: usize = 10;
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// How long the last writes may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -39,7 +43,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         hangup,
         _file_size,
     } = Signals::new()?;
-    let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+    let data_dir = Arc::new(open_data_dir(&config.data_dir).await?);
+    data_dir.remove_address()?;
     let open_files = listen::raise_file_limit();
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
@@ -80,6 +85,17 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     stop_all(listeners, running, store).await;
     drop(data_dir);
     Ok(())
+}
+
+/// Locks the data directory. A tool that looks whether a daemon runs may hold the lock for a moment.
+async fn open_data_dir(path: &Path) -> Result<DataDir, DataDirError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match DataDir::open(path) {
+            Err(DataDirError::InUse { .. }) => tokio::time::sleep(LOCK_RETRY).await,
+            opened => return opened,
+        }
+    }
+    DataDir::open(path)
 }
 
 struct Signals {
@@ -130,8 +146,12 @@ fn build_engine(
             timers: config.timers,
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
@@ -142,7 +162,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.wall())),
+        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.record_time(None))),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);
@@ -174,11 +194,7 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     tracing::info!("stopping");
     readiness.drain();
     engine.begin_drain();
-    let stopping = async {
-        for server in servers {
-            server.stop(DRAIN_TIMEOUT / 2).await;
-        }
-    };
+    let stopping = crate::server::stop_all(servers, DRAIN_TIMEOUT / 2);
     let disconnecting = async {
         while metrics.connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -191,4 +207,25 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     let closing = tokio::task::spawn_blocking(move || store.close());
     let _ = tokio::time::timeout(WRITE_TIMEOUT / 4, closing).await;
     tracing::info!("stopped");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_for_a_moment_does_not_prevent_the_start() {
+        let root = tempfile::tempdir().expect("a directory");
+        drop(DataDir::open(root.path()).expect("a data directory"));
+        let looked_at = File::open(root.path().join("lock")).expect("a file");
+        flock(&looked_at, FlockOperation::NonBlockingLockShared).expect("a lock");
+        // The first attempt comes before the end of the look.
+        let (opened, ()) = tokio::join!(open_data_dir(root.path()), async { drop(looked_at) });
+        assert!(opened.is_ok(), "{opened:?}");
+        assert!(open_data_dir(root.path()).await.is_err(), "held by a daemon");
+    }
 }

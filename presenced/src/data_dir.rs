@@ -3,10 +3,10 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use crate::files::{FileLock, Holder, LockError, open_regular};
 
 /// Random bytes in a new secret.
 const SECRET_BYTES: usize = 32;
@@ -16,12 +16,15 @@ const SECRET_MIN_BYTES: usize = 16;
 /// secret would be another secret.
 const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
 
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Why the data directory can't be used: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     /// Another process has the lock.
-    #[error("data directory {dir:?} is in use by presenced with process id {pid}: stop it, or use another --data-dir")]
-    InUse { dir: PathBuf, pid: String },
+    #[error("data directory {dir:?} is in use by {holder}: stop it, or use another --data-dir")]
+    InUse { dir: PathBuf, holder: Holder },
     /// The file has permissions for group or others.
     #[error("{path:?} is accessible to other users (mode {mode:04o}): run chmod 600 {path:?}")]
     Loose { path: PathBuf, mode: u32 },
@@ -47,8 +50,8 @@ pub(crate) enum IfMissing {
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    /// Held open for its lock.
-    _lock: File,
+    /// The lock of the directory itself, and that of the file `lock`, by which tools tell whether a daemon runs.
+    _locks: (Option<FileLock>, FileLock),
 }
 
 impl DataDir {
@@ -56,30 +59,21 @@ impl DataDir {
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| at(path, source))?;
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path);
-        let mut lock = lock.map_err(|source| at(&lock_path, source))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            let _ = (&mut lock).take(32).read_to_string(&mut pid);
-            return Err(DataDirError::InUse {
-                dir: path.to_owned(),
-                pid: pid.trim().to_owned(),
-            });
-        }
-        let pid = std::process::id();
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{pid}"))
-            .map_err(|source| at(&lock_path, source))?;
+        let file = path.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let lock = open_regular(&file, &mut options).map_err(|source| at(&file, source))?;
+        let locks = (lock_directory(path)?, lock_file(path, &file, lock)?);
+        // Shorter only after it is whole: who reads it meanwhile takes the first line.
+        let line = format!("{}\n", std::process::id());
+        let lock = locks.1.file();
+        let written = lock.write_all_at(line.as_bytes(), 0);
+        written
+            .and_then(|()| lock.set_len(line.len() as u64))
+            .unwrap_or_else(|error| tracing::warn!(?file, %error, "the process id can't be written"));
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            _locks: locks,
         })
     }
 
@@ -104,6 +98,11 @@ impl DataDir {
                 "holds a secret shorter than 16 bytes: make one with `openssl rand -hex 32`",
             ));
         }
+        if secrets.iter().flatten().any(u8::is_ascii_control) {
+            return Err(invalid(
+                "holds a control character, which no HTTP header can carry: write it as UTF-8 text",
+            ));
+        }
         Ok(secrets)
     }
 
@@ -119,6 +118,15 @@ impl DataDir {
             check_private(&path)?;
         }
         Ok((path, bytes))
+    }
+
+    /// Removes the address of a run that is over: until this one listens, another program may be there.
+    pub(crate) fn remove_address(&self) -> Result<(), DataDirError> {
+        let path = self.path.join("address");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(&path, source)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the daemon's URL to the file `address`, for tools on this machine.
@@ -148,12 +156,49 @@ impl DataDir {
     }
 }
 
+/// Locks the directory itself, so that a file `lock` that was removed lets nobody in. None where directories can't be locked.
+fn lock_directory(path: &Path) -> Result<Option<FileLock>, DataDirError> {
+    let directory = File::open(path).map_err(|source| at(path, source))?;
+    match FileLock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held(holder)) => Err(in_use(path, holder)),
+        Err(LockError::Io(error)) => {
+            tracing::debug!(dir = ?path, %error, "the directory itself can't be locked");
+            Ok(None)
+        }
+    }
+}
+
+fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirError> {
+    FileLock::take(file).map_err(|error| match error {
+        LockError::Held(Holder(Some(pid))) => in_use(dir, Holder(Some(pid))),
+        LockError::Held(Holder(None)) => in_use(dir, Holder(written_pid(path))),
+        LockError::Io(source) => at(path, source),
+    })
+}
+
+/// The process id that the holder of the lock wrote.
+fn written_pid(path: &Path) -> Option<u32> {
+    let bytes = read(path).ok()?;
+    String::from_utf8_lossy(&bytes).lines().next()?.trim().parse().ok()
+}
+
+fn in_use(dir: &Path, holder: Holder) -> DataDirError {
+    let dir = dir.to_owned();
+    DataDirError::InUse { dir, holder }
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = File::open(path)?.take(KEY_FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let file = open_regular(path, OpenOptions::new().read(true))?;
+    let read = file.take(KEY_FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > KEY_FILE_MAX_BYTES {
         let what = format!("it is longer than {KEY_FILE_MAX_BYTES} bytes, so it is no secret and no key");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    // Some editors begin a file with a byte order mark, which is no part of what was typed.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }
@@ -252,6 +297,8 @@ mod tests {
             (format!("{long}\n{long}\n{long}\n"), None),
             (String::new(), None),
             ("short\n".to_owned(), None),
+            ("a\0secret\0in\0utf-16".to_owned(), None),
+            (format!("{long}\u{7f}"), None),
         ];
         for (text, count) in cases {
             replace(&file, text.as_bytes()).expect("a file");
@@ -285,6 +332,24 @@ mod tests {
                 assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret_or_key() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(root.path()).expect("a data directory");
+        let file = root.path().join("mine");
+        replace(&file, "\u{feff}0123456789abcdef\n".as_bytes()).expect("a file");
+        let secrets = dir.secrets(Some(&file), IfMissing::Fail).expect("a secret");
+        assert_eq!(secrets, [b"0123456789abcdef"]);
+        let (_, key) = dir.jwt_key(Some(&file), IfMissing::Fail).expect("a key");
+        assert_eq!(key, b"0123456789abcdef\n");
+        std::fs::write(&file, "\u{feff}-----BEGIN PUBLIC KEY-----\n").expect("a key");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+        assert!(
+            dir.jwt_key(Some(&file), IfMissing::Fail).is_ok(),
+            "a public key is public"
+        );
     }
 
     #[test]

@@ -20,8 +20,14 @@ pub(crate) enum Limit {
     Sessions,
     /// Users that one connection watches.
     Watched,
+    /// Users that all connections of one user watch.
+    WatchedByUser,
     /// Custom statuses that one user sets.
     CustomStatuses,
+    /// User ids that one user looks at.
+    Lookups,
+    /// Long answers of one user, or to internal callers, under way.
+    Answers,
     /// The length of one WebSocket message.
     MessageSize,
     /// Messages a second of one connection.
@@ -45,7 +51,10 @@ impl Limit {
             Self::FailedLogins => "failed_logins",
             Self::Sessions => "sessions",
             Self::Watched => "watched",
+            Self::WatchedByUser => "watched_by_user",
             Self::CustomStatuses => "choices",
+            Self::Lookups => "lookups",
+            Self::Answers => "answers",
             Self::MessageSize => "message_size",
             Self::Messages => "messages",
             Self::Bytes => "bytes",
@@ -63,7 +72,10 @@ impl Limit {
             Self::FailedLogins => "rate limit exceeded: failed logins from this address",
             Self::Sessions => "session limit of this user reached",
             Self::Watched => "watch limit of this connection reached",
+            Self::WatchedByUser => "watch limit of this user's connections reached",
             Self::CustomStatuses => "rate limit exceeded: custom status changes of this user",
+            Self::Lookups => "rate limit exceeded: user ids that this user looks at",
+            Self::Answers => "too many answers of this caller are under way; read them first",
             Self::MessageSize => "message too long",
             Self::Messages => "rate limit exceeded: messages per second",
             Self::Bytes => "rate limit exceeded: bytes per second",

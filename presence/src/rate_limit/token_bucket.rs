@@ -33,19 +33,28 @@ impl TokenBucket {
     /// # Errors
     /// The time until `amount` units are available, rounded up to a microsecond; nothing was taken.
     pub fn take(&mut self, rate: Rate, now: Mono, amount: u64) -> Result<(), Duration> {
+        self.reserve(rate, now, amount, Duration::ZERO).map(|_| ())
+    }
+
+    /// Takes `amount` units in advance, if they are available within `patience`. How long the caller must wait for them.
+    ///
+    /// # Errors
+    /// The time until `amount` units are available, rounded up to a microsecond; nothing was taken.
+    pub fn reserve(&mut self, rate: Rate, now: Mono, amount: u64, patience: Duration) -> Result<Duration, Duration> {
         let parts = rate.parts_per_micro();
         let now = u128::from(micros(now)) * parts;
         let used_up = u128::from(self.full_at_micros) * parts + u128::from(self.full_at_parts);
         let full_at = used_up.max(now).saturating_add(rate.cost(amount));
         let allowed = now.saturating_add(rate.cost(rate.burst));
-        if full_at > allowed {
-            let wait_micros = (full_at - allowed).div_ceil(parts);
-            return Err(Duration::from_micros(u64::try_from(wait_micros).unwrap_or(u64::MAX)));
+        let wait_micros = full_at.saturating_sub(allowed).div_ceil(parts);
+        let wait = Duration::from_micros(u64::try_from(wait_micros).unwrap_or(u64::MAX));
+        if wait > patience {
+            return Err(wait);
         }
         self.full_at_micros = u64::try_from(full_at / parts).unwrap_or(u64::MAX);
         // The remainder is below the rate's amount, so it fits.
         self.full_at_parts = u64::try_from(full_at % parts).unwrap_or(0);
-        Ok(())
+        Ok(wait)
     }
 
     /// Whether the bucket is full, so that the key can be dropped.

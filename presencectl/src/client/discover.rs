@@ -1,14 +1,14 @@
 //! Discovery of the daemon and the credential, from the arguments, the environment, the contexts and the data directory
-//! of a daemon on this machine, in that order. A secret is sent only to the server it belongs to: the one in the data
-//! directory goes to the daemon of that directory and to no other.
+//! of a daemon on this machine, in that order. A credential is sent only to the server it belongs to: what was found in a
+//! data directory, and any credential for an address that was found there, goes to the daemon of that directory alone.
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::private_file::{self, Secret, display_path};
+use super::recorded_daemon::RecordedDaemon;
 use super::server_url::ServerUrl;
 use crate::context::{self, Context, Contexts};
 use crate::failure::Failure;
@@ -94,6 +94,19 @@ pub(crate) struct Target {
     pub(crate) data_dir: Option<PathBuf>,
     /// How long to wait for an answer of it.
     pub(crate) timeout: Duration,
+    /// The one daemon that may be sent the credential; none if the operator named both.
+    pub(crate) only_for: Option<RecordedDaemon>,
+}
+
+impl Target {
+    /// Fails if a credential may not be sent there now: the daemon may be gone, and its address another program's. Called
+    /// before each request.
+    pub(crate) fn check_is_daemon(&self) -> Result<(), Failure> {
+        match &self.only_for {
+            Some(daemon) => daemon.check_is_at(&self.server),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Where the server's address comes from.
@@ -118,30 +131,51 @@ impl Finder {
     /// Finds the daemon and reads the credential.
     pub(crate) fn find(&self) -> Result<Target, Failure> {
         let target = self.find_without_credential()?;
-        let credential = self.credential(&self.source()?, target.data_dir.as_deref())?;
-        Ok(Target { credential, ..target })
+        let given = self.given_credential(&self.source()?)?;
+        let (credential, only_for) = match (given, target.only_for) {
+            (Some(given), None) => (given, None),
+            (Some(given), Some(daemon)) => {
+                // The address was found and not named, or it was named and so is the credential.
+                let is_named = matches!(self.source()?, Source::Named(..));
+                (given, (!is_named).then_some(daemon))
+            }
+            (None, Some(daemon)) => (secret_in(daemon.directory())?, Some(daemon)),
+            (None, None) => (Credential::None, None),
+        };
+        Ok(Target {
+            credential,
+            only_for,
+            ..target
+        })
     }
 
     /// Finds the daemon, for requests that need no credential.
     pub(crate) fn find_without_credential(&self) -> Result<Target, Failure> {
-        let source = self.source()?;
-        let data_dir = self.data_dir(&source)?;
-        let (server, found) = match &source {
-            Source::Named(url, from) => (ServerUrl::parse(url)?, (*from).to_owned()),
-            Source::Context(name, context) => (ServerUrl::parse(&context.server)?, format!("the context {name:?}")),
+        let (server, found, daemon) = match self.source()? {
+            Source::Named(url, from) => {
+                let named = ServerUrl::parse(&url)?;
+                match self.local_daemon_at(&named) {
+                    Some((daemon, address)) => (address, from.to_owned(), Some(daemon)),
+                    None => (named, from.to_owned(), None),
+                }
+            }
+            Source::Context(name, context) => (
+                ServerUrl::parse(&context.server)?,
+                format!("the context {name:?}"),
+                None,
+            ),
             Source::DataDir => {
-                let directory = data_dir.as_deref().ok_or_else(no_home)?;
-                (
-                    read_address(directory)?,
-                    format!("the data directory {}", display_path(directory)),
-                )
+                let daemon = RecordedDaemon::new(self.usual_data_dir().ok_or_else(no_home)?);
+                let found = format!("the data directory {}", display_path(daemon.directory()));
+                (daemon.address()?, found, Some(daemon))
             }
         };
         Ok(Target {
             server,
             credential: Credential::None,
             found,
-            data_dir,
+            data_dir: daemon.as_ref().map(|daemon| daemon.directory().to_owned()),
+            only_for: daemon,
             timeout: self.timeout,
         })
     }
@@ -165,16 +199,12 @@ impl Finder {
             .ok_or_else(no_home)
     }
 
-    /// The default of `--user`: the context's user, else the account that runs this program.
-    pub(crate) fn user(&self) -> Result<String, Failure> {
-        if let Source::Context(_, Context { user: Some(user), .. }) = self.source()? {
-            return Ok(user);
-        }
-        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        variable("LOGNAME")
-            .or_else(|| variable("USER"))
-            .or_else(account_name)
-            .ok_or_else(|| Failure::usage("can't determine the user").next("name the user with --user USER"))
+    /// The user that the context names.
+    pub(crate) fn user(&self) -> Result<Option<String>, Failure> {
+        Ok(match self.source()? {
+            Source::Context(_, context) => context.user,
+            Source::Named(..) | Source::DataDir => None,
+        })
     }
 
     /// The contexts with the path of their file.
@@ -211,23 +241,24 @@ impl Finder {
         Ok(Source::Context(name.to_owned(), contexts.get(name)?.clone()))
     }
 
-    /// The data directory of the selected daemon, if it runs on this machine.
+    /// The data directory of the selected daemon, if it belongs to this machine.
     pub(crate) fn local_data_dir(&self) -> Result<Option<PathBuf>, Failure> {
-        self.data_dir(&self.source()?)
-    }
-
-    fn data_dir(&self, source: &Source) -> Result<Option<PathBuf>, Failure> {
-        Ok(match source {
+        Ok(match self.source()? {
             Source::Context(..) => None,
             Source::DataDir => self.usual_data_dir(),
             Source::Named(url, _) => {
-                let named = ServerUrl::parse(url)?;
-                // If a server is named, it is no error that none runs on this machine.
-                let is_named =
-                    |directory: &PathBuf| read_address(directory).is_ok_and(|ours| ours.is_same_local(&named));
-                self.usual_data_dir().filter(is_named)
+                let local = self.local_daemon_at(&ServerUrl::parse(&url)?);
+                local.map(|(daemon, _)| daemon.directory().to_owned())
             }
         })
+    }
+
+    /// The daemon that runs on this machine, with its address, if that is what was named. It is no error that none runs.
+    fn local_daemon_at(&self, named: &ServerUrl) -> Option<(RecordedDaemon, ServerUrl)> {
+        let daemon = RecordedDaemon::new(self.usual_data_dir()?);
+        let address = daemon.address().ok()?;
+        // `localhost` may resolve to an address of another program, so the recorded one is used.
+        (named.is_exactly(&address) || named.is_localhost_of(&address)).then_some((daemon, address))
     }
 
     /// The directory of `--secret-file` if it contains a daemon's address, else the default data directory.
@@ -245,7 +276,8 @@ impl Finder {
             .or_else(|| self.default_paths.data_dir.clone())
     }
 
-    fn credential(&self, source: &Source, data_dir: Option<&Path>) -> Result<Credential, Failure> {
+    /// The credential that was named.
+    fn given_credential(&self, source: &Source) -> Result<Option<Credential>, Failure> {
         let of_context = match source {
             Source::Context(_, context) => (context.secret_file.as_deref(), context.token.as_deref()),
             Source::Named(..) | Source::DataDir => (None, None),
@@ -260,16 +292,22 @@ impl Finder {
         ];
         for (secret_file, token) in given {
             if let Some(path) = token {
-                return read_token(path);
+                return read_token(path).map(Some);
             }
             if let Some(path) = secret_file {
-                return read_secret(path);
+                return read_secret(path).map(Some);
             }
         }
-        match data_dir.map(|directory| directory.join("secret")) {
-            Some(path) if path.exists() => read_secret(&path),
-            _ => Ok(Credential::None),
-        }
+        Ok(None)
+    }
+}
+
+/// The secret in a data directory.
+fn secret_in(directory: &Path) -> Result<Credential, Failure> {
+    let path = directory.join("secret");
+    match path.exists() {
+        true => read_secret(&path),
+        false => Ok(Credential::None),
     }
 }
 
@@ -287,31 +325,20 @@ fn read_token(path: &Path) -> Result<Credential, Failure> {
     })
 }
 
-/// Reads the address that a running daemon writes into its data directory. Without it no daemon uses the directory.
-fn read_address(directory: &Path) -> Result<ServerUrl, Failure> {
-    let path = directory.join("address");
-    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::unreachable(format_args!(
-            "no presenced is running on this machine: {} does not exist",
-            display_path(&path)
-        ))
-        .next("start it with `presenced`, or name another server with --server URL"),
-        ErrorKind::PermissionDenied => {
-            Failure::not_allowed(format_args!("can't read {}: {error}", display_path(&path)))
-                .next("run this as the user that runs presenced, or use --server URL with --token FILE")
-        }
-        _ => Failure::usage(format_args!("can't read {}: {error}", display_path(&path))),
-    })?;
-    ServerUrl::parse(text.lines().next().unwrap_or_default())
-}
-
 fn no_home() -> Failure {
     Failure::usage("can't locate the data directory: neither HOME nor the XDG variables are set")
         .next("set HOME, or use --server URL")
 }
 
-/// The name of the account that runs this program, from `/etc/passwd`.
-fn account_name() -> Option<String> {
+/// The name of the account that runs this program, from `LOGNAME`, `USER` or `/etc/passwd`.
+pub(crate) fn account_name() -> Option<String> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    variable("LOGNAME")
+        .or_else(|| variable("USER"))
+        .or_else(account_of_passwd)
+}
+
+fn account_of_passwd() -> Option<String> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     name_of(rustix::process::getuid().as_raw(), &passwd)
 }

@@ -6,6 +6,7 @@ pub(crate) mod follower;
 pub(crate) mod messages;
 pub(crate) mod private_file;
 mod problem;
+pub(crate) mod recorded_daemon;
 pub(crate) mod rest;
 pub(crate) mod server_url;
 pub(crate) mod websocket;

@@ -81,9 +81,16 @@ impl ServerUrl {
                 .is_ok_and(|address| address.is_loopback())
     }
 
-    /// Whether both are loopback addresses with the same port.
-    pub(crate) fn is_same_local(&self, other: &Self) -> bool {
-        self.is_loopback() && other.is_loopback() && self.host_and_port().1 == other.host_and_port().1
+    /// Whether both lead to the same address, port and path. No name is resolved: another program may listen on another
+    /// address of this machine.
+    pub(crate) fn is_exactly(&self, other: &Self) -> bool {
+        self.host_and_port() == other.host_and_port() && self.0.path() == other.0.path()
+    }
+
+    /// Whether this names this machine by `localhost`, at the port of the other.
+    pub(crate) fn is_localhost_of(&self, other: &Self) -> bool {
+        let (host, port) = self.host_and_port();
+        host == "localhost" && other.is_loopback() && port == other.host_and_port().1 && self.0.path() == other.0.path()
     }
 
     /// The address as messages to the operator show it.
@@ -147,13 +154,18 @@ mod tests {
             ServerUrl::parse("http://[::1]:7420").unwrap().host_and_port(),
             ("::1".into(), 7420)
         );
-        let same = |a, b| {
-            ServerUrl::parse(a)
-                .unwrap()
-                .is_same_local(&ServerUrl::parse(b).unwrap())
-        };
-        assert!(same("localhost:7420", "127.0.0.1:7420"));
-        assert!(!same("127.0.0.1:7421", "127.0.0.1:7420"));
-        assert!(!same("10.0.0.1:7420", "127.0.0.1:7420"));
+    }
+
+    #[test]
+    fn localhost_is_no_exact_address_but_names_this_machine() {
+        let url = |text| ServerUrl::parse(text).unwrap();
+        assert!(url("127.0.0.1:7420").is_exactly(&url("http://127.0.0.1:7420/")));
+        assert!(!url("localhost:7420").is_exactly(&url("127.0.0.1:7420")));
+        assert!(url("localhost:7420").is_localhost_of(&url("127.0.0.1:7420")));
+        assert!(url("localhost:7420").is_localhost_of(&url("[::1]:7420")));
+        assert!(!url("localhost:7421").is_localhost_of(&url("127.0.0.1:7420")));
+        assert!(!url("localhost:7420/a").is_localhost_of(&url("127.0.0.1:7420")));
+        assert!(!url("127.0.0.9:7420").is_localhost_of(&url("127.0.0.1:7420")));
+        assert!(!url("localhost:7420").is_localhost_of(&url("10.0.0.1:7420")));
     }
 }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::discover::{Credential, Target};
+use super::discover::Target;
 use super::private_file::Secret;
 use super::problem::ProblemDetails;
 use super::rest::{self, SECRET_HEADER, USER_HEADER};
@@ -112,7 +112,6 @@ impl WebSocket {
     /// Connects and waits for the welcome.
     pub(crate) async fn connect(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
         let unreachable = |why: &dyn ToString| ConnectError::Unreachable(why.to_string());
-        let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let (host, port) = target.server.host_and_port();
         let tcp = timeout(target.timeout, TcpStream::connect((host, port)))
             .await
@@ -120,6 +119,8 @@ impl WebSocket {
             .map_err(|error| unreachable(&error))?;
         // Messages are small and must not be delayed.
         let _ = tcp.set_nodelay(true);
+        // Only now: while the daemon that recorded the address runs, nobody else accepts connections there.
+        let request = request(target, identity).map_err(|why| unreachable(&why))?;
         let handshake = async {
             let (socket, _) = client_async_with_config(request, tcp, Some(config()))
                 .await
@@ -198,12 +199,13 @@ fn config() -> WebSocketConfig {
 fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
     let url = target.server.web_socket();
     let mut request = url.as_str().into_client_request().map_err(|error| error.to_string())?;
+    target.check_is_daemon().map_err(|failure| failure.to_string())?;
     let headers = request.headers_mut();
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    let secret = |credential: &Credential| rest::credential_header(credential).map_err(|failure| failure.to_string());
     match identity {
         Identity::Observer | Identity::Named(_) => {
-            if let Some((_, value)) = secret(&target.credential)? {
+            let secret = rest::credential_header(&target.credential).map_err(|failure| failure.to_string())?;
+            if let Some((_, value)) = secret {
                 headers.insert(SECRET_HEADER, value);
             }
         }
@@ -217,7 +219,7 @@ fn request(target: &Target, identity: &Identity) -> Result<Request, String> {
     if let Identity::Named(user) = identity {
         headers.insert(
             USER_HEADER,
-            HeaderValue::from_str(user).map_err(|_| "the user id can't be sent in an HTTP header")?,
+            HeaderValue::from_bytes(user.as_bytes()).map_err(|_| "the user id can't be sent in an HTTP header")?,
         );
     }
     Ok(request)

@@ -34,7 +34,7 @@ fn a_stopped_daemon_is_exit_code_3() {
         .unwrap();
     assert_ne!(gone, closed);
     let sandbox = Sandbox::with_daemon(&closed.to_string());
-    for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "dnd"]] {
+    for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "alice", "dnd"]] {
         let run = sandbox.run(&arguments);
         assert_eq!(run.code, 3, "{run:?}");
         assert!(
@@ -116,7 +116,7 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
         let sandbox = Sandbox::with_daemon(&daemon.address());
         for arguments in [
             vec!["get", "alice"],
-            vec!["set-status", "idle"],
+            vec!["set-status", "alice", "idle"],
             vec!["kick", "alice", "--yes"],
         ] {
             let run = sandbox.run(&arguments);
@@ -263,4 +263,46 @@ fn a_response_of_another_server_is_reported_as_such() {
         "{run:?}"
     );
     assert!(!run.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_program_on_the_port_of_a_daemon_that_is_gone_gets_no_credential() {
+    let other = FakeDaemon::start(|_| ok(&json!({})));
+    let mut sandbox = Sandbox::with_daemon(&other.address());
+    sandbox.release_lock();
+    let secret = sandbox.data_dir().join("secret");
+    let token = sandbox.private("token", "a.b.c");
+    let (secret, token) = (secret.to_str().unwrap(), token.to_str().unwrap());
+    for arguments in [
+        vec!["online"],
+        vec!["get", "alice"],
+        vec!["stats"],
+        vec!["set-status", "dnd", "--user", "alice"],
+        vec!["kick", "alice", "--yes"],
+        vec!["events"],
+        vec!["watch", "--once"],
+        vec!["simulate", "--users", "1", "--duration", "1s"],
+        vec!["doctor"],
+        vec!["stats", "--secret-file", secret],
+        vec!["get", "alice", "--token", token],
+    ] {
+        let run = sandbox.run(&arguments);
+        assert_eq!(run.code, 3, "{arguments:?} {run:?}");
+        let text = format!("{}{}", run.stdout, run.stderr);
+        assert!(text.contains("no process holds the lock"), "{run:?}");
+        assert!(text.contains("start it with `presenced`"), "{run:?}");
+    }
+    let named = format!("http://{}", other.address());
+    sandbox.run(&["stats", "--server", &named]);
+    let local = format!("http://localhost:{}", other.address.port());
+    sandbox.run(&["stats", "--server", &local]);
+    let requests = other.requests();
+    assert!(
+        !requests.is_empty(),
+        "a server that is named is asked, without the secret"
+    );
+    for request in requests {
+        assert_eq!(request.header("x-secret-token"), None, "{request:?}");
+        assert_eq!(request.header("authorization"), None, "{request:?}");
+    }
 }

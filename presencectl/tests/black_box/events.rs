@@ -80,7 +80,8 @@ fn named_users_are_watched_individually() {
             &mut socket,
             &snapshot(
                 "1.1",
-                &json!([record("alice", "ONLINE", 1), record("bob", "OFFLINE", 0)]),
+                &json!([record("alice", "ONLINE", 1), {"userId": "bob", "status": "OFFLINE", "since": null,
+                        "lastSeen": null, "lastActive": null, "revision": 0, "customStatus": "ONLINE"}]),
                 false,
             ),
         );
@@ -91,6 +92,7 @@ fn named_users_are_watched_individually() {
         hear(&mut socket);
     });
     let running = sandbox.start(&["events", "-o", "ndjson", "--user", "alice", "bob"]);
+    assert!(running.error_line().contains("\"bob\" was never seen; waiting"));
     let line: Value = serde_json::from_str(&running.line()).unwrap();
     assert_eq!(line["v"], 1);
     assert_eq!(
@@ -218,4 +220,25 @@ fn a_token_is_rejected_for_the_change_stream() {
     assert_eq!(run.code, 4);
     assert!(run.stderr.contains("would make its user present"), "{run:?}");
     assert_eq!(daemon.requests().len(), 0);
+}
+
+#[test]
+fn a_stream_whose_daemon_is_gone_sends_no_secret_when_it_reconnects() {
+    let (go_on, gone) = channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let (daemon, mut sandbox) = daemon(move |mut socket, number| {
+        hear(&mut socket);
+        say(&mut socket, &snapshot("1.1", &json!([]), false));
+        if number == 0 {
+            gone.lock().unwrap().recv().unwrap();
+        }
+    });
+    let running = sandbox.start(&["events"]);
+    while daemon.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    sandbox.release_lock();
+    go_on.send(()).unwrap();
+    while !running.error_line().contains("no process holds the lock") {}
+    assert_eq!(daemon.requests().len(), 1, "{:?}", daemon.requests());
 }

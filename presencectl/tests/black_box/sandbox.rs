@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::DEADLINE;
 
 /// The internal secret of the fake daemon.
@@ -15,6 +17,8 @@ pub(crate) const SECRET: &str = "the-internal-secret-0123456789";
 
 pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
+    /// The lock of the data directory, held as the daemon holds it while it runs.
+    lock: Option<fs::File>,
 }
 
 /// The result of a run.
@@ -30,6 +34,7 @@ impl Sandbox {
     pub(crate) fn new() -> Self {
         let sandbox = Self {
             directory: tempfile::tempdir().unwrap(),
+            lock: None,
         };
         fs::create_dir_all(sandbox.data_dir()).unwrap();
         fs::set_permissions(sandbox.data_dir(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -38,11 +43,24 @@ impl Sandbox {
 
     /// With the data directory of a daemon at this address.
     pub(crate) fn with_daemon(address: &str) -> Self {
-        let sandbox = Self::new();
+        let mut sandbox = Self::new();
+        sandbox.hold_lock();
         sandbox.private("presenced/address", &format!("http://{address}\n"));
         sandbox.private("presenced/secret", &format!("{SECRET}\n"));
         sandbox.private("presenced/jwt-key", "0123456789abcdef0123456789abcdef");
         sandbox
+    }
+
+    /// A daemon starts.
+    pub(crate) fn hold_lock(&mut self) {
+        let lock = fs::File::open(self.private("presenced/lock", "1\n")).unwrap();
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        self.lock = Some(lock);
+    }
+
+    /// The daemon is gone; its files are still there.
+    pub(crate) fn release_lock(&mut self) {
+        self.lock = None;
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use presence::wire::record::Viewer;
 
 use super::AppState;
 use crate::auth::{AuthError, CallerIdentity};
+use crate::engine::Engine;
 use crate::server::{ApiError, Peer};
 
 /// An internal caller.
@@ -39,6 +40,16 @@ impl AnyCaller {
             Self::Internal => Viewer::Internal,
             Self::User(own) if own == user => Viewer::Own,
             Self::User(_) => Viewer::Public,
+        }
+    }
+}
+
+impl AnyCaller {
+    /// Waits until the caller may look at so many ids.
+    pub(super) async fn pace(&self, engine: &Engine, ids: usize) -> Result<(), ApiError> {
+        match self {
+            Self::Internal => Ok(()),
+            Self::User(user) => Ok(engine.pace_lookups(user, ids).await?),
         }
     }
 }

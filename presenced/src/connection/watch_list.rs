@@ -1,24 +1,74 @@
 //! The users that one connection watches by name. Its entries are kept in memory by the connection's place among their
 //! watchers, so plain references stay good. Changed by the connection's own task alone.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::user_pin::UserRef;
 
 #[derive(Debug, Default)]
-pub(crate) struct WatchList(Mutex<HashSet<UserRef>>);
+pub(crate) struct WatchList {
+    users: Mutex<HashSet<UserRef>>,
+    /// What it shares with the other connections of its user; not set for an observer, which has no user.
+    total: OnceLock<Arc<WatchTotal>>,
+}
+
+/// How many users all connections of one user watch.
+#[derive(Debug, Default)]
+pub(crate) struct WatchTotal(AtomicUsize);
+
+/// How many users may be watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WatchLimits {
+    /// By one connection.
+    pub(crate) connection: usize,
+    /// By all connections of one user; one that two of them watch counts twice.
+    pub(crate) user: usize,
+}
+
+/// The limit that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchLimit {
+    Connection,
+    User,
+}
 
 impl WatchList {
-    /// How long the list would be with these users.
-    pub(crate) fn len_with(&self, users: impl Iterator<Item = UserRef>) -> usize {
-        let list = self.0.lock();
-        list.len() + users.filter(|user| !list.contains(user)).count()
+    /// What the connections of its user share, or begin to share.
+    pub(crate) fn total(&self) -> Arc<WatchTotal> {
+        Arc::clone(self.total.get_or_init(Arc::default))
     }
 
-    /// Adds one. Whether the list was empty.
+    /// The connection becomes one of those that share this. Only the first call counts.
+    pub(crate) fn share(&self, total: Arc<WatchTotal>) {
+        let _ = self.total.set(total);
+    }
+
+    /// Makes room for these users, which are different ones: those that are not on the list must be added.
+    pub(crate) fn make_room(
+        &self,
+        users: impl Iterator<Item = UserRef>,
+        limits: WatchLimits,
+    ) -> Result<(), WatchLimit> {
+        let list = self.users.lock();
+        let added = users.filter(|user| !list.contains(user)).count();
+        if list.len() + added > limits.connection {
+            return Err(WatchLimit::Connection);
+        }
+        let Some(WatchTotal(total)) = self.total.get().map(|total| &**total) else {
+            return Ok(());
+        };
+        let fits = |total: usize| (total + added <= limits.user).then_some(total + added);
+        let made = total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
+        made.map(|_| ()).map_err(|_| WatchLimit::User)
+    }
+
+    /// Adds one for which there is room. Whether the list was empty.
     pub(crate) fn add(&self, user: UserRef) -> bool {
-        let mut list = self.0.lock();
+        let mut list = self.users.lock();
         let was_empty = list.is_empty();
         list.insert(user);
         was_empty
@@ -26,10 +76,11 @@ impl WatchList {
 
     /// Takes one away, if it is there. Gives memory back when the list becomes empty.
     pub(crate) fn remove(&self, user: UserRef) -> Removal {
-        let mut list = self.0.lock();
+        let mut list = self.users.lock();
         if !list.remove(&user) {
             return Removal::NotWatched;
         }
+        self.give_back(1);
         if !list.is_empty() {
             return Removal::Removed;
         }
@@ -39,7 +90,15 @@ impl WatchList {
 
     /// Takes all away.
     pub(crate) fn take(&self) -> HashSet<UserRef> {
-        std::mem::take(&mut self.0.lock())
+        let taken = std::mem::take(&mut *self.users.lock());
+        self.give_back(taken.len());
+        taken
+    }
+
+    fn give_back(&self, count: usize) {
+        if let Some(total) = self.total.get() {
+            total.0.fetch_sub(count, Ordering::SeqCst);
+        }
     }
 }
 
@@ -60,12 +119,48 @@ mod tests {
         UserRef::new(0, slot)
     }
 
+    fn watch(list: &WatchList, slots: &[usize], limits: (usize, usize)) -> Result<(), WatchLimit> {
+        let limits = WatchLimits {
+            connection: limits.0,
+            user: limits.1,
+        };
+        let users = || slots.iter().map(|slot| user(*slot));
+        list.make_room(users(), limits)?;
+        for user in users() {
+            let _ = list.add(user);
+        }
+        Ok(())
+    }
+
     #[test]
     fn a_user_on_the_list_does_not_count_again() {
         let list = WatchList::default();
         assert!(list.add(user(1)), "the first");
         assert!(!list.add(user(2)));
-        assert_eq!(list.len_with([user(1), user(2), user(3)].into_iter()), 3);
+        assert_eq!(
+            watch(&list, &[1, 2, 3], (3, 1)),
+            Ok(()),
+            "an observer has no user's limit"
+        );
+        assert_eq!(watch(&list, &[1, 4], (3, 9)), Err(WatchLimit::Connection));
+    }
+
+    #[test]
+    fn lists_of_one_user_share_its_limit_until_they_give_back() {
+        let lists = [WatchList::default(), WatchList::default(), WatchList::default()];
+        lists[1].share(lists[0].total());
+        lists[2].share(lists[1].total());
+        assert_eq!(watch(&lists[0], &[1, 2, 3], (3, 5)), Ok(()));
+        assert_eq!(watch(&lists[1], &[1, 2], (3, 5)), Ok(()));
+        assert_eq!(watch(&lists[2], &[1], (3, 5)), Err(WatchLimit::User));
+        assert_eq!(watch(&lists[1], &[1, 2], (3, 5)), Ok(()), "nothing is added");
+        assert_eq!(lists[1].remove(user(9)), Removal::NotWatched);
+        assert_eq!(watch(&lists[2], &[1], (3, 5)), Err(WatchLimit::User));
+        assert_eq!(lists[1].remove(user(1)), Removal::Removed);
+        assert_eq!(watch(&lists[2], &[1], (3, 5)), Ok(()));
+        assert_eq!(lists[0].take().len(), 3);
+        assert_eq!(watch(&lists[2], &[2, 3], (3, 5)), Ok(()));
+        assert_eq!(watch(&lists[1], &[3, 4], (3, 5)), Err(WatchLimit::User));
     }
 
     #[test]

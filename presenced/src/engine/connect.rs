@@ -20,9 +20,11 @@ impl Engine {
         if entry.connections().len() >= self.options.sessions_per_user {
             return Err(EngineError::TooManySessions);
         }
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         entry.state.connect(now, conn.id());
         self.recompute(&mut entry, now);
+        let first = entry.connections().first().unwrap_or(conn);
+        conn.watch_list.share(first.watch_list.total());
         // After the publication: the welcome carries the record, so the connection need not be sent it again.
         entry.add_connection(conn);
         conn.set_own_entry(entry.at());

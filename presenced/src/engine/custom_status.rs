@@ -10,7 +10,6 @@ use super::persistence::UnknownOutcome;
 use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
-use crate::connection::close_reason::CloseReason;
 use crate::store::{NewPreference, StoreError};
 
 impl Engine {
@@ -39,8 +38,9 @@ impl Engine {
         self.limits.take_custom_status(user, self.clock.mono())?;
         let conn = Arc::clone(conn);
         self.run_durable(user, move |engine, lock| async move {
-            if conn.close_reason() == Some(CloseReason::Forgotten) {
-                // The user was forgotten while this request waited; it must not create the user again.
+            if engine.session_entry(&conn).is_none() {
+                // The session ended while this request waited, perhaps because the user was forgotten, and must not create
+                // the user again. Its close reason can't tell: the first one stays, whatever follows.
                 return Err(StoreError::Forgotten.into());
             }
             let saved = engine.save_custom_status(&lock, custom, Actor::User, Viewer::Own);
@@ -59,7 +59,7 @@ impl Engine {
         let pin = self.load_known(lock).await?;
         let preference = NewPreference {
             custom,
-            set_at: self.clock.wall(),
+            set_at: self.now_of(&self.users.lock(&pin)).wall,
             set_by: actor,
         };
         let (proposed, revision) = self.proposal(&self.users.lock(&pin), custom);
@@ -67,7 +67,7 @@ impl Engine {
         let saved = store.save_preference(lock.user(), preference, proposed, revision).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
         let mut entry = self.users.lock(&pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         self.expire(&mut entry, now);
         let part = durable_part(saved, now);
         entry.state.set_preference(now, part, actor, &self.options.timers);
@@ -89,7 +89,7 @@ impl Engine {
             current
         } else {
             // Above the tombstone, if there is one: the store drops writes below it.
-            self.cluster.next_revision(current, self.clock.wall())
+            self.cluster.next_revision(current, self.clock.record_time(None))
         };
         (profile.version(), revision)
     }

@@ -10,6 +10,7 @@ mod custom_status;
 mod deadlines;
 mod disconnect;
 mod durable_change;
+mod end_reports;
 mod explain;
 mod forget;
 mod gauges;
@@ -56,6 +57,7 @@ use crate::cluster::Cluster;
 use crate::connection::drain::Drain;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::connection::ready::Ready;
+pub(crate) use crate::connection::watch_list::{WatchLimit, WatchLimits};
 use crate::connection::{ConnectionContext, SessionName};
 use crate::store::{Store, StoreError};
 
@@ -71,15 +73,24 @@ pub(crate) enum EngineError {
         /// When the next one fits.
         retry_after: Duration,
     },
+    /// The user looks at too many ids.
+    #[error("rate limit reached: too many user ids; try again later")]
+    TooManyLookups {
+        /// When they would have their turn.
+        retry_after: Duration,
+    },
     /// The user has as many reports as one may have.
     #[error("too many reports of this user")]
     TooManyReports,
     /// The user has as many connections as one may have.
     #[error("too many sessions of this user")]
     TooManySessions,
-    /// The connection would watch more users than one may watch.
+    /// The connection, or all connections of its user, would watch more users than they may watch.
     #[error("too many watched users")]
-    TooManyWatched,
+    TooManyWatched {
+        /// Which of the two.
+        limit: WatchLimit,
+    },
     /// A task of the daemon failed, which is a bug. What it had written is on disk.
     #[error("internal error: a task panicked")]
     TaskPanicked,
@@ -92,9 +103,9 @@ impl EngineError {
             // Trying again is of no use: this can't be stored, whatever the state of the disk.
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
             Self::Store(_) => Code::StoreUnavailable,
-            Self::RateLimited { .. } => Code::RateLimited,
+            Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
             Self::TooManyReports | Self::TooManySessions => Code::TooMany,
-            Self::TooManyWatched => Code::TooManyWatched,
+            Self::TooManyWatched { .. } => Code::TooManyWatched,
         }
     }
 }
@@ -117,10 +128,12 @@ pub(crate) struct EngineOptions {
     pub(crate) sessions_per_user: usize,
     /// Reports of one user, at most.
     pub(crate) reports_per_user: usize,
-    /// Users that one connection watches, at most.
-    pub(crate) watched_per_connection: usize,
+    /// Users that a connection, and all connections of one user, watch at most.
+    pub(crate) watched: WatchLimits,
     /// How often a user may set a custom status.
     pub(crate) custom_statuses: Rate,
+    /// How many ids a user may look at.
+    pub(crate) lookups: Rate,
     /// When connections are pinged and given up.
     pub(crate) keepalive: KeepaliveOptions,
     /// Tells this run of the node from others; part of every cursor.
@@ -192,7 +205,7 @@ impl Engine {
             Arc::clone(&metrics),
         );
         Arc::new(Self {
-            limits: UserRateLimits::new(options.custom_statuses),
+            limits: UserRateLimits::new(options.custom_statuses, options.lookups),
             options,
             clock,
             cluster,

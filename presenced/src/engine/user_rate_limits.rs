@@ -1,25 +1,35 @@
-//! Rate limits of users.
+//! Rate limits of users: how often a custom status is set, and how many ids are looked at.
+
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::{Mono, Rate, SlidingWindow, UserId};
+use presence::{Mono, Rate, SlidingWindow, TokenBucket, UserId};
 
-use super::EngineError;
+use super::{Engine, EngineError};
 
 /// How many users' windows are kept before those that are over are dropped.
 const WINDOWS_KEPT: usize = 1024;
+/// How long ids wait for their turn: beyond, the user is told to come again. Well within the time in which a client that
+/// waits must answer a ping.
+const LOOKUPS_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The rate limits of users.
 pub(super) struct UserRateLimits {
     custom_statuses: Rate,
     /// The custom statuses that each user set of late.
     windows: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
+    lookups: Rate,
+    /// The ids that each user looked at of late.
+    buckets: Mutex<hashbrown::HashMap<UserId, TokenBucket>>,
 }
 
 impl UserRateLimits {
-    pub(super) fn new(custom_statuses: Rate) -> Self {
+    pub(super) fn new(custom_statuses: Rate, lookups: Rate) -> Self {
         Self {
             custom_statuses,
             windows: Mutex::default(),
+            lookups,
+            buckets: Mutex::default(),
         }
     }
 
@@ -35,9 +45,32 @@ impl UserRateLimits {
             .map_err(|retry_after| EngineError::RateLimited { retry_after })
     }
 
+    /// Counts ids that a user looks at. How long they must wait for their turn.
+    fn reserve_lookups(&self, user: &UserId, count: usize, now: Mono) -> Result<Duration, EngineError> {
+        let mut buckets = self.buckets.lock();
+        if buckets.len() >= WINDOWS_KEPT && buckets.len() == buckets.capacity() {
+            buckets.retain(|_, bucket| !bucket.is_full(now));
+        }
+        let bucket = buckets.entry_ref(user).or_default();
+        bucket
+            .reserve(self.lookups, now, count as u64, LOOKUPS_WAIT_MAX)
+            .map_err(|retry_after| EngineError::TooManyLookups { retry_after })
+    }
+
     #[cfg(test)]
     pub(super) fn has_counted(&self, user: &UserId) -> bool {
         self.windows.lock().contains_key(user)
+    }
+}
+
+impl Engine {
+    /// Waits until the user may look at so many ids.
+    pub(crate) async fn pace_lookups(&self, user: &UserId, count: usize) -> Result<(), EngineError> {
+        let wait = self.limits.reserve_lookups(user, count, self.clock.mono())?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 }
 
@@ -53,13 +86,39 @@ mod tests {
         UserId::new(&format!("user-{number}")).expect("a user id")
     }
 
-    /// One custom status a minute.
+    /// One custom status a minute, and ten ids.
     fn limits() -> UserRateLimits {
-        UserRateLimits::new(Rate {
-            amount: 1,
+        let rate = |amount| Rate {
+            amount,
             period: EVERY,
-            burst: 1,
-        })
+            burst: amount,
+        };
+        UserRateLimits::new(rate(1), rate(10))
+    }
+
+    #[test]
+    fn ids_beyond_the_limit_wait_or_are_refused_for_their_user_alone() {
+        let (limits, now) = (limits(), Mono::from_millis(0));
+        let reserve = |number, count| limits.reserve_lookups(&user(number), count, now);
+        assert_eq!(reserve(1, 10), Ok(Duration::ZERO));
+        let refused = Err(EngineError::TooManyLookups {
+            retry_after: EVERY / 10,
+        });
+        assert_eq!(reserve(1, 1), refused);
+        assert_eq!(reserve(2, 10), Ok(Duration::ZERO));
+        let later = now.after(EVERY / 10 - LOOKUPS_WAIT_MAX);
+        assert_eq!(limits.reserve_lookups(&user(1), 1, later), Ok(LOOKUPS_WAIT_MAX));
+    }
+
+    #[test]
+    fn counts_of_ids_that_are_over_are_dropped() {
+        let limits = limits();
+        let mut now = Mono::from_millis(0);
+        for number in 0..16 * WINDOWS_KEPT {
+            now = now.after(EVERY / 16);
+            assert_eq!(limits.reserve_lookups(&user(number), 10, now), Ok(Duration::ZERO));
+        }
+        assert!(limits.buckets.lock().len() <= 4 * WINDOWS_KEPT);
     }
 
     #[test]

@@ -26,6 +26,10 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut named = HashSet::with_capacity(users.len());
         users.retain(|user| named.insert(user.clone()));
+        // Before anything is held back: an event need not wait for this.
+        if let Some(user) = conn.user() {
+            self.pace_lookups(user, users.len()).await?;
+        }
         let preparing = Preparing::begin(self, conn);
         let since = since.and_then(|cursor| self.publisher.resume(cursor));
         let pins = self.load(&users).await?;
@@ -34,10 +38,9 @@ impl Engine {
             Some(since) if self.note_removals(&pins).await.is_ok() => Some(since),
             _ => None,
         };
-        let length = conn.watch_list.len_with(pins.iter().map(|pin| pin.user()));
-        if length > self.options.watched_per_connection {
-            return Err(EngineError::TooManyWatched);
-        }
+        let watched = pins.iter().map(|pin| pin.user());
+        let room = conn.watch_list.make_room(watched, self.options.watched);
+        room.map_err(|limit| EngineError::TooManyWatched { limit })?;
         let mut listed = Vec::new();
         for pin in pins.into_iter().rev() {
             let mut entry = self.users.lock(&pin);
@@ -48,9 +51,8 @@ impl Engine {
                 }
             }
             let is_listed = since.is_none_or(|since| entry.changed_at() > since);
-            drop(entry);
             if is_listed {
-                listed.push(pin);
+                listed.push(entry.at());
             }
         }
         preparing.finish(Snapshot {
@@ -126,6 +128,9 @@ impl Engine {
             }
             self.session_counts.watch_removed();
             entry.remove_watcher(conn);
+            if !entry.is_delivered_to(conn) {
+                conn.outbox().lock().unmark(entry.at());
+            }
             if removal == Removal::RemovedLast {
                 self.session_counts.watcher_removed();
             }

@@ -9,10 +9,12 @@ use crate::connection::close_reason::CloseReason;
 use crate::exceeded_limit::{Limit, LimitCounters};
 
 /// The limits that are counted here. [`crate::server::ServerMetrics`] counts those of client addresses.
-const LIMITS: [Limit; 9] = [
+const LIMITS: [Limit; 11] = [
     Limit::Sessions,
     Limit::Watched,
+    Limit::WatchedByUser,
     Limit::CustomStatuses,
+    Limit::Lookups,
     Limit::MessageSize,
     Limit::Messages,
     Limit::Bytes,

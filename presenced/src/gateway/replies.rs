@@ -38,6 +38,7 @@ pub(super) fn engine_error(conn: &Arc<Connection>, id: Option<MessageId>, engine
     let code = engine_error.code();
     let (message, retry_after) = match engine_error {
         EngineError::RateLimited { retry_after } => (Limit::CustomStatuses.text().to_owned(), Some(retry_after)),
+        EngineError::TooManyLookups { retry_after } => (Limit::Lookups.text().to_owned(), Some(retry_after)),
         other => (other.to_string(), None),
     };
     let message = ServerMessage::Error {

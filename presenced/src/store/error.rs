@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::files::Holder;
+
 /// Why the database can't be used. Each is one line that names the file and what to do. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -17,6 +19,9 @@ pub(crate) enum OpenError {
     /// The file is a database without our application id.
     #[error("{path:?} is a database of another program ({what}) and was left as it is: use another --data-dir")]
     Foreign { path: PathBuf, what: String },
+    /// Another daemon has the file open, by whatever name.
+    #[error("{path:?} is in use by {holder}: stop it, or use another --database")]
+    InUse { path: PathBuf, holder: Holder },
     /// Another process holds a lock on the file.
     #[error("{path:?} is locked by another process: end it (`fuser {path:?}` names it), then start again")]
     Locked { path: PathBuf },

@@ -1,7 +1,9 @@
 //! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
 
-use super::Store;
-use super::sqlite::SqliteHold;
+use std::path::Path;
+
+use super::sqlite::{SqliteHold, SqliteStore};
+use super::{Store, StoreMetrics};
 
 /// While it lives, some operation of the store stands still.
 #[must_use]
@@ -10,6 +12,11 @@ pub(crate) struct Held<'a> {
 }
 
 impl Store {
+    /// A second handle on a database that is open, as another node has one.
+    pub(super) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
+        Self::Sqlite(SqliteStore::open_beside(path, metrics))
+    }
+
     /// Makes every read fail in a way that passes, until it is called with false.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
         let Self::Sqlite(store) = self;

@@ -52,6 +52,17 @@ async fn a_second_process_names_the_first_and_exits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_an_earlier_run_is_removed_before_anything_can_fail() {
+    let home = used_home().await;
+    let address = home.path().join("state/address");
+    assert!(address.exists());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    Daemon::start_failure(&home, &["--metrics-listen", &listen]).await;
+    assert!(!address.exists(), "another program may be there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_database_is_named_and_left_unchanged() {
     let home = used_home().await;
     let path = home.path().join("state/presence.db");

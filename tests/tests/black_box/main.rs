@@ -11,6 +11,7 @@ mod autobahn;
 mod crash_recovery;
 mod custom_status;
 mod data_directory;
+mod database_lock;
 mod delivery;
 mod end_to_end;
 mod faults;

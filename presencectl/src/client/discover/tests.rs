@@ -3,12 +3,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::*;
+use crate::client::rest::Rest;
+use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::Exit;
 
 struct DiscoveryFixture {
     directory: tempfile::TempDir,
     finder: Finder,
+    /// Held while the daemon runs.
+    locks: Vec<fs::File>,
 }
 
 impl DiscoveryFixture {
@@ -23,10 +29,21 @@ impl DiscoveryFixture {
             },
             timeout: Duration::from_secs(5),
         };
-        Self { directory, finder }
+        Self {
+            directory,
+            finder,
+            locks: Vec::new(),
+        }
     }
 
-    fn with_daemon(self) -> Self {
+    /// Locks the file as a daemon does.
+    fn lock(&mut self, name: &str) {
+        let lock = fs::File::open(self.private(name, "1\n")).unwrap();
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        self.locks.push(lock);
+    }
+
+    fn with_daemon(mut self) -> Self {
         fs::create_dir(self.directory.path().join("presenced")).unwrap();
         fs::write(
             self.directory.path().join("presenced/address"),
@@ -34,6 +51,7 @@ impl DiscoveryFixture {
         )
         .unwrap();
         self.private("presenced/secret", "local-secret");
+        self.lock("presenced/lock");
         self
     }
 
@@ -82,15 +100,93 @@ fn a_missing_daemon_is_reported_with_how_to_start_one() {
 }
 
 #[test]
-fn the_local_secret_goes_to_no_other_server() {
+fn the_local_secret_goes_to_the_recorded_address_alone() {
     let mut machine = DiscoveryFixture::new().with_daemon();
-    for (server, secret) in [
-        ("http://localhost:7999", Some("local-secret")),
-        ("http://127.0.0.1:7998", None),
-        ("http://10.0.0.1:7999", None),
+    let recorded = "http://127.0.0.1:7999";
+    for (server, used, secret) in [
+        (recorded, recorded, Some("local-secret")),
+        // Another program may listen on [::1]:7999.
+        ("http://localhost:7999", recorded, Some("local-secret")),
+        ("http://127.0.0.9:7999", "http://127.0.0.9:7999", None),
+        ("http://[::1]:7999", "http://[::1]:7999", None),
+        ("http://localhost:7998", "http://localhost:7998", None),
+        ("http://127.0.0.1:7998", "http://127.0.0.1:7998", None),
+        ("http://10.0.0.1:7999", "http://10.0.0.1:7999", None),
     ] {
         machine.finder.arguments.server = Some(server.to_owned());
-        assert_eq!(machine.found(), is(server, secret));
+        assert_eq!(machine.found(), is(used, secret), "{server}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_gone_is_sent_nothing() {
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    let target = machine.finder.find().unwrap();
+    assert!(target.check_is_daemon().is_ok());
+    machine.locks.clear();
+    let failure = target.check_is_daemon().unwrap_err();
+    assert_eq!(failure.exit(), Some(Exit::Unreachable), "also found before it was gone");
+    let secret = machine.private("presenced/secret", "local-secret");
+    let token = machine.private("token", "a.b.c");
+    type Named = fn(&mut TargetOptions, PathBuf, PathBuf);
+    let named: [Named; 3] = [
+        |_, _, _| {},
+        |options, secret, _| options.secret_file = Some(secret),
+        |options, _, token| options.token = Some(token),
+    ];
+    for name in named {
+        machine.finder.arguments = TargetOptions::default();
+        name(&mut machine.finder.arguments, secret.clone(), token.clone());
+        let failure = machine.finder.find().unwrap_err();
+        assert_eq!(failure.exit(), Some(Exit::Unreachable));
+        assert!(
+            failure.report().contains("no process holds the lock"),
+            "{}",
+            failure.report()
+        );
+    }
+    machine.finder.arguments = TargetOptions::default();
+    for server in ["http://127.0.0.1:7999", "http://localhost:7999"] {
+        machine.finder.arguments.server = Some(server.to_owned());
+        assert_eq!(machine.found(), is(server, None));
+    }
+}
+
+#[tokio::test]
+async fn requests_check_that_the_daemon_still_runs() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    machine.private(
+        "presenced/address",
+        &format!("http://{}", listener.local_addr().unwrap()),
+    );
+    let target = machine.finder.find().unwrap();
+    machine.locks.clear();
+    let error = WebSocket::connect(&target, &Identity::Observer).await.err().unwrap();
+    assert!(error.to_string().contains("no process holds the lock"), "{error}");
+    let error = Rest::new(target).unwrap().stats().await.unwrap_err();
+    assert!(error.to_string().contains("no process holds the lock"), "{error}");
+}
+
+#[test]
+fn a_daemon_with_another_address_by_now_is_sent_nothing_at_the_old_one() {
+    let machine = DiscoveryFixture::new().with_daemon();
+    let target = machine.finder.find().unwrap();
+    machine.private("presenced/address", "http://127.0.0.1:7998\n");
+    assert!(target.check_is_daemon().is_err());
+    assert_eq!(machine.found().0, "http://127.0.0.1:7998", "found anew");
+}
+
+#[test]
+fn a_server_and_a_credential_that_are_both_named_belong_together() {
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    machine.finder.arguments.secret_file = Some(machine.private("mine", "my-secret"));
+    for server in ["http://127.0.0.1:7999", "http://127.0.0.9:7999"] {
+        machine.finder.arguments.server = Some(server.to_owned());
+        assert_eq!(machine.found(), is(server, Some("my-secret")));
+        let target = machine.finder.find().unwrap();
+        machine.locks.clear();
+        assert!(target.check_is_daemon().is_ok());
     }
 }
 
@@ -128,6 +224,7 @@ fn a_context_uses_its_own_credential_and_never_the_local_one() {
 #[test]
 fn a_secret_file_selects_the_daemon_of_its_directory() {
     let mut machine = DiscoveryFixture::new();
+    machine.lock("lock");
     let secret = machine.private("secret", "other-secret");
     fs::write(machine.directory.path().join("address"), "http://127.0.0.1:8111").unwrap();
     machine.finder.arguments.secret_file = Some(secret);

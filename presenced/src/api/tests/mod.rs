@@ -2,6 +2,7 @@
 
 mod callers;
 mod fixture;
+mod lookups;
 mod metrics;
 mod pages;
 mod requests;

@@ -259,7 +259,12 @@ async fn a_watch_over_the_limit_adds_nothing() {
     let watcher = fixture.connect("watcher").await;
     let many: Vec<UserId> = (0..3_001).map(|number| user(&format!("user-{number}"))).collect();
     let refused = fixture.engine.watch(&watcher.conn, None, many.clone(), None).await;
-    assert_eq!(refused, Err(crate::engine::EngineError::TooManyWatched));
+    assert_eq!(
+        refused,
+        Err(crate::engine::EngineError::TooManyWatched {
+            limit: crate::engine::WatchLimit::Connection
+        })
+    );
     assert_eq!(fixture.engine.stats().sessions.watches, 0);
     fixture
         .engine

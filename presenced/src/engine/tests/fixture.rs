@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::lifecycle::Running;
-use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
+use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
@@ -65,11 +65,19 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
         },
         sessions_per_user: 4,
         reports_per_user: 4,
-        watched_per_connection: 3_000,
+        watched: WatchLimits {
+            connection: 3_000,
+            user: 6_000,
+        },
         custom_statuses: Rate {
             amount: 1000,
             period: Duration::from_secs(1),
             burst: 1000,
+        },
+        lookups: Rate {
+            amount: 1_000_000,
+            period: Duration::from_secs(1),
+            burst: 1_000_000,
         },
         keepalive: KeepaliveOptions {
             ping_interval: Duration::from_secs(25),

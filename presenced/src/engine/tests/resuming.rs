@@ -82,7 +82,7 @@ async fn restart(stepped: Stepped) -> Stepped {
     stepped.engine.begin_drain();
     stepped.finish().await;
     let wall = stepped.clock.wall().after(Duration::from_secs(1));
-    stepped.start_again(wall).await
+    stepped.crash_at(wall).await
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ impl Life {
         );
         match is_on_backup {
             true => daemon.start_on_backup(wall).await,
-            false => daemon.start_again(wall).await,
+            false => daemon.crash_at(wall).await,
         }
     }
 

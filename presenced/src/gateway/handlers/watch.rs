@@ -8,7 +8,7 @@ use presence::{Cursor, UserId};
 
 use super::super::{Gateway, replies};
 use crate::connection::Connection;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, WatchLimit};
 use crate::exceeded_limit::Limit;
 
 pub(super) async fn handle(
@@ -22,14 +22,21 @@ pub(super) async fn handle(
         return;
     };
     let (code, message) = match error {
-        EngineError::TooManyWatched => {
-            gateway.metrics.count_limit(Limit::Watched);
-            let max = gateway.limits.watched_per_connection;
-            let text = Limit::Watched.text();
+        EngineError::TooManyWatched { limit } => {
+            let (limit, max) = match limit {
+                WatchLimit::Connection => (Limit::Watched, gateway.limits.watched_per_connection),
+                WatchLimit::User => (Limit::WatchedByUser, gateway.limits.watched_per_user),
+            };
+            gateway.metrics.count_limit(limit);
+            let text = limit.text();
             (
                 Code::TooManyWatched,
                 format!("{text}: at most {max} users; nothing was added"),
             )
+        }
+        EngineError::TooManyLookups { .. } => {
+            gateway.metrics.count_limit(Limit::Lookups);
+            return replies::engine_error(conn, id, error);
         }
         _ => {
             let text = "the store is unavailable; nothing was added; try again later";

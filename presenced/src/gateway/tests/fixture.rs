@@ -12,12 +12,12 @@ use presence::{Rate, UserId};
 use prometheus_client::registry::Registry;
 
 use super::client::{DEADLINE, SECRET, WsClient};
-use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::auth::{Auth, AuthOptions, JwtKey, TrustedProxies};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
@@ -70,8 +70,7 @@ fn auth() -> Auth {
         jwt: JwtKey::from_file_text(JWT_KEY).expect("a key"),
         jwt_issuer: None,
         jwt_audience: None,
-        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
-        trusted_by_default: false,
+        trusted_proxies: TrustedProxies::Named(vec!["127.0.0.0/8".parse().expect("a network")]),
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
     })
@@ -204,8 +203,12 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             },
             sessions_per_user: limits.sessions_per_user,
             reports_per_user: limits.reports_per_user,
-            watched_per_connection: limits.watched_per_connection,
+            watched: WatchLimits {
+                connection: limits.watched_per_connection,
+                user: limits.watched_per_user,
+            },
             custom_statuses: limits.custom_statuses,
+            lookups: limits.lookups,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

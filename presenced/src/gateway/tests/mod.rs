@@ -5,6 +5,7 @@ mod closes;
 mod fixture;
 mod frames;
 mod handshakes;
+mod lookups;
 mod messages;
 mod timing;
 

@@ -6,7 +6,7 @@
 //! and no permission for the directory. It is not synced. What a power loss takes of it is half a minute at most, far less
 //! than the ceiling lies ahead.
 
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use presence::Wall;
+use presence::{Revision, Wall};
 
 use super::connection::Beside;
+use crate::files::open_regular;
 use crate::store::{Alive, Heartbeat};
 
 /// The bytes of the line.
@@ -39,7 +40,7 @@ impl AliveFile {
     pub(super) fn read(database: &Path) -> Option<Alive> {
         let mut line = String::new();
         let path = Beside::Alive.path(database);
-        let file = open(&path, fs::OpenOptions::new().read(true)).ok()?;
+        let file = open_regular(&path, OpenOptions::new().read(true)).ok()?;
         file.take(LINE_BYTES).read_to_string(&mut line).ok()?;
         decode(&line)
     }
@@ -90,22 +91,12 @@ impl AliveFile {
     fn write(&self, file: &mut Option<File>, alive: Alive) -> io::Result<()> {
         let file = match file {
             Some(file) => file,
-            None => file.insert(open(
+            None => file.insert(open_regular(
                 &self.path,
-                fs::OpenOptions::new().write(true).create(true).truncate(false),
+                OpenOptions::new().write(true).create(true).truncate(false).mode(0o600),
             )?),
         };
         file.write_all_at(encode(alive).as_bytes(), 0)
-    }
-}
-
-/// Opens it unless it is something else than a file, which might never answer.
-fn open(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = options.mode(0o600).custom_flags(nonblocking).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("not a regular file")),
     }
 }
 
@@ -123,13 +114,15 @@ fn decode(line: &str) -> Option<Alive> {
     let (stored, ceiling) = line.split_once(" ceiling ")?;
     Some(Alive {
         wall: Wall::from_millis(wall.parse().ok()?),
-        ceiling: ceiling.parse().ok()?,
+        ceiling: ceiling.parse().ok().filter(|ceiling| *ceiling < Revision::MAX.get())?,
         stored: Wall::from_millis(stored.parse().ok()?),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn alive(wall: i64, ceiling: u64) -> Alive {
@@ -142,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_line_of_any_values_has_one_length_and_is_read_back() {
-        for alive in [alive(0, 0), alive(i64::MAX, u64::MAX), alive(i64::MIN + 2, 1)] {
+        for alive in [
+            alive(0, 0),
+            alive(i64::MAX, Revision::MAX.get() - 1),
+            alive(i64::MIN + 2, 1),
+        ] {
             let line = encode(alive);
             assert_eq!(line.len() as u64, LINE_BYTES, "{line}");
             assert_eq!(decode(&line), Some(alive));
@@ -150,6 +147,11 @@ mod tests {
                 assert_eq!(decode(&line[..length]), None, "torn after {length} bytes");
             }
         }
+        assert_eq!(
+            decode(&encode(alive(1, Revision::MAX.get()))),
+            None,
+            "no revision is left above"
+        );
     }
 
     #[tokio::test]

@@ -1,6 +1,10 @@
 //! Points at which tests make SQLite fail as a disk would, or hang. Outside tests they do nothing.
 
 #[cfg(test)]
+use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::Ordering;
 
 #[cfg(test)]
@@ -8,9 +12,11 @@ use parking_lot::{Mutex, MutexGuard};
 #[cfg(test)]
 use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
-#[cfg(test)]
-use super::SqliteStore;
 use super::read::ReadLane;
+#[cfg(test)]
+use super::{OpenOptions, SqliteStore, open};
+#[cfg(test)]
+use crate::store::StoreMetrics;
 
 /// An operation of SQLite that tests can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,9 @@ pub(super) enum Step {
 pub(super) struct FaultPoints {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+    /// Fails one step and is gone.
+    #[cfg(test)]
+    failing_once: Mutex<Option<(Step, std::ffi::c_int)>>,
     /// While a test holds it, no read of a single user is answered.
     #[cfg(test)]
     singles: Mutex<()>,
@@ -54,6 +63,10 @@ impl FaultPoints {
         {
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
         }
+        #[cfg(test)]
+        if let Some((_, code)) = self.failing_once.lock().take_if(|(failing, _)| *failing == step) {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        }
         let _ = step;
         Ok(())
     }
@@ -69,6 +82,12 @@ impl FaultPoints {
             });
         }
         let _ = (lane, users);
+    }
+
+    /// Injects a fault into the next such step alone.
+    #[cfg(test)]
+    pub(super) fn fail_once(&self, step: Step, code: std::ffi::c_int) {
+        *self.failing_once.lock() = Some((step, code));
     }
 
     /// Injects a fault: this code of SQLite at each such step; none removes it.
@@ -87,6 +106,12 @@ pub(in crate::store) struct SqliteHold<'a> {
 
 #[cfg(test)]
 impl SqliteStore {
+    pub(in crate::store) fn open_beside(path: &Path, metrics: StoreMetrics) -> Self {
+        let (inner, _) = open::open_beside(path, &OpenOptions::default(), metrics).expect("a database");
+        let inner = Arc::new(inner);
+        Self { inner }
+    }
+
     /// Makes every read fail as if the file were locked, until it is called with false.
     pub(in crate::store) fn fail_reads(&self, is_failing: bool) {
         self.inner

@@ -4,6 +4,7 @@
 
 mod alive;
 mod connection;
+mod database_lock;
 mod decode;
 mod durable_part;
 mod fault_injection;

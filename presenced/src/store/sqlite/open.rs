@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use super::alive::AliveFile;
 use super::connection::{Beside, open_reader, open_writable, open_writer};
+use super::database_lock::{DatabaseLock, in_use};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
@@ -21,17 +22,43 @@ use super::queue::Queue;
 use super::read::{ReadLane, ReadQueues};
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
+use crate::files::Holder;
 use crate::store::{OpenError, Startup, StoreMetrics};
+
+/// Opens it as another node would, beside a handle that holds the lock.
+#[cfg(test)]
+pub(super) fn open_beside(
+    path: &Path,
+    options: &OpenOptions,
+    metrics: StoreMetrics,
+) -> Result<(Inner, Startup), OpenError> {
+    open_locked(path, options, metrics, None)
+}
 
 /// Readable and writable by the owner alone.
 const PRIVATE: u32 = 0o600;
 
-/// Opens the file, or makes it; migrates an older one; starts the threads.
+/// Locks the file, or makes it; migrates an older one; starts the threads.
 pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) -> Result<(Inner, Startup), OpenError> {
-    match find(path, options.busy_timeout)? {
-        FoundFile::Nothing => create(path, options.busy_timeout)?,
-        FoundFile::Ours => make_private(path).map_err(|error| io_error(path, &error))?,
-    }
+    // SQLite follows links, and has the log beside the file that they lead to.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let lock = DatabaseLock::take(path)?;
+    let lock = match (find(path, options.busy_timeout)?, lock) {
+        (FoundFile::Nothing, _) => create(path, options.busy_timeout)?,
+        (FoundFile::Ours, None) => return Err(in_use(path, Holder(None))),
+        (FoundFile::Ours, Some(lock)) => lock,
+    };
+    open_locked(path, options, metrics, Some(lock))
+}
+
+/// The same for whoever holds the lock, if anybody does.
+fn open_locked(
+    path: &Path,
+    options: &OpenOptions,
+    metrics: StoreMetrics,
+    lock: Option<DatabaseLock>,
+) -> Result<(Inner, Startup), OpenError> {
+    make_private(path).map_err(|error| io_error(path, &error))?;
     let sql = |error: rusqlite::Error| sql_error(path, &error);
     let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
@@ -69,18 +96,33 @@ pub(super) fn open(path: &Path, options: &OpenOptions, metrics: StoreMetrics) ->
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
-    start_threads(&inner, writer, readers).map_err(|error| io_error(path, &error))?;
+    start_threads(&inner, writer, readers, &Arc::new(lock)).map_err(|error| io_error(path, &error))?;
     Ok((inner, startup))
 }
 
-fn start_threads(inner: &Inner, writer: StoreWriter, readers: Vec<(ReadLane, Connection)>) -> std::io::Result<()> {
+/// Each thread holds the lock until it has closed its connection.
+fn start_threads(
+    inner: &Inner,
+    writer: StoreWriter,
+    readers: Vec<(ReadLane, Connection)>,
+    lock: &Arc<Option<DatabaseLock>>,
+) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
     for (number, (lane, connection)) in readers.into_iter().enumerate() {
-        let (queue, health) = (inner.reads.of(lane).clone(), inner.health.clone());
-        let run = move || read::run(&connection, lane, &queue, &health);
+        let (queue, health, lock) = (inner.reads.of(lane).clone(), inner.health.clone(), lock.clone());
+        let run = move || {
+            read::run(&connection, lane, &queue, &health);
+            drop(connection);
+            drop(lock);
+        };
         threads.readers.push(start(format!("store-reader-{number}"), run)?);
     }
-    threads.writer = Some(start("store-writer".to_owned(), move || writer.run())?);
+    let lock = lock.clone();
+    let run = move || {
+        writer.run();
+        drop(lock);
+    };
+    threads.writer = Some(start("store-writer".to_owned(), run)?);
     Ok(())
 }
 
@@ -89,17 +131,26 @@ fn start(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<J
 }
 
 /// Makes a complete file under another name, then renames it: an interrupted start leaves none that looks damaged. SQLite
-/// gives the files beside it the same mode.
-fn create(path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
+/// gives the files beside it the same mode. The lock is taken before the name: no other start can come in between.
+pub(super) fn create(path: &Path, busy_timeout: Duration) -> Result<DatabaseLock, OpenError> {
     let io = |error: std::io::Error| io_error(path, &error);
     let mut draft = OsString::from(path);
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    remove_if_there(&draft).map_err(io)?;
-    remove_if_there(&Beside::Journal.path(&draft)).map_err(io)?;
+    if let Some(leftover) = DatabaseLock::take(&draft)? {
+        remove_if_there(&draft).map_err(io)?;
+        remove_if_there(&Beside::Journal.path(&draft)).map_err(io)?;
+        drop(leftover);
+    }
     let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(PRIVATE);
-    options.open(&draft).map_err(io)?;
+    options.read(true).write(true).create_new(true).mode(PRIVATE);
+    let file = options.open(&draft).map_err(io)?;
+    let lock = DatabaseLock::of(file, &draft)?.ok_or_else(|| in_use(path, Holder(None)))?;
+    if path.exists() {
+        // Another start has made the database since it was looked for.
+        remove_if_there(&draft).map_err(io)?;
+        return Err(in_use(path, Holder(None)));
+    }
     let made = open_writable(&draft, busy_timeout).and_then(|mut connection| {
         migration::migrate(&mut connection)?;
         connection.close().map_err(|(_, error)| error)
@@ -113,7 +164,8 @@ fn create(path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
     };
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .map_err(io)
+        .map_err(io)?;
+    Ok(lock)
 }
 
 fn make_private(path: &Path) -> std::io::Result<()> {

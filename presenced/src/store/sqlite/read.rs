@@ -13,6 +13,7 @@ use super::health::Health;
 use super::queue::Queue;
 use super::statements::stored;
 use super::tombstones;
+use crate::store::metrics::FailureKind;
 use crate::store::{Heartbeat, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
@@ -118,7 +119,7 @@ pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob
 fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<LoadedRow> {
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     for user in users {
-        let row = health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+        let row = load_retrying(connection, user, health);
         rows.push(row.map_err(|error| health.read_failed(&error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
@@ -128,6 +129,18 @@ fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<
         }
     }
     rows
+}
+
+/// Reads once more if the disk may have failed for a moment. What it got wrong must not be answered again from the cache.
+fn load_retrying(connection: &Connection, user: &UserId, health: &Health) -> rusqlite::Result<Option<Row>> {
+    let load = || health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+    match load() {
+        Err(error) if matches!(FailureKind::of(&error), FailureKind::Io | FailureKind::Damaged) => {
+            let _ = connection.execute_batch("PRAGMA shrink_memory");
+            load()
+        }
+        row => row,
+    }
 }
 
 /// One statement, so that profile and reports are of one moment.
@@ -202,32 +215,41 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
     Ok(())
 }
 
+/// One that can't be understood is left out as well.
 fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
     let mut statement = connection.prepare(
         "SELECT node, wall, ceiling, clean, incarnation, resumes_from FROM heartbeat LEFT JOIN history USING (node)
          ORDER BY node",
     )?;
-    let heartbeats = statement.query_map([], |row| {
-        let node: String = row.get(0)?;
-        let (clean, ceiling) = (row.get(3)?, decode::number(row, 2)?);
-        let history = |incarnation: i64, from: i64| History {
-            incarnation: incarnation.cast_unsigned(),
-            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
-            to: Revision::new(ceiling),
-        };
-        let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
-        let heartbeat = Heartbeat {
-            wall: Wall::from_millis(row.get(1)?),
-            ceiling,
-            clean,
-            history: incarnation
-                .zip(from)
-                .filter(|_| clean)
-                .map(|(incarnation, from)| history(incarnation, from)),
-        };
-        Ok((NodeName::new(&node), heartbeat))
-    })?;
-    heartbeats.collect()
+    let mut rows = statement.query([])?;
+    let mut heartbeats = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode_heartbeat(row) {
+            Ok(heartbeat) => heartbeats.push(heartbeat),
+            Err(error) => {
+                tracing::warn!(node = ?row.get_ref(0)?, %error, "left out a heartbeat that can't be understood");
+            }
+        }
+    }
+    Ok(heartbeats)
+}
+
+fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Heartbeat)> {
+    let node: String = row.get(0)?;
+    let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
+    let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+    let history = incarnation.zip(from).filter(|_| clean).map(|(incarnation, from)| History {
+        incarnation: incarnation.cast_unsigned(),
+        from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
+        to: ceiling,
+    });
+    let heartbeat = Heartbeat {
+        wall: Wall::from_millis(row.get(1)?),
+        ceiling: ceiling.get(),
+        clean,
+        history,
+    };
+    Ok((NodeName::new(&node), heartbeat))
 }
 
 fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -238,6 +260,6 @@ fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         connected_on: decode::nodes(row, 3)?,
         last_seen: decode::time(row, 4)?,
         last_active: decode::time(row, 5)?,
-        revision: Revision::new(decode::number(row, 6)?),
+        revision: decode::revision(row, 6)?,
     })
 }

@@ -23,9 +23,15 @@ impl Backend {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// A handle of its own, as another process or another node has one.
     pub(in crate::store) fn open(&self) -> Store {
         self.start().0
+    }
+
+    /// A second handle, as another node has one.
+    pub(in crate::store) fn beside(&self) -> Store {
+        match self {
+            Self::Sqlite(directory) => Store::open_beside(&database(directory), metrics()),
+        }
     }
 
     pub(in crate::store) fn start(&self) -> (Store, Startup) {

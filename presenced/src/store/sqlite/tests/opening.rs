@@ -214,6 +214,15 @@ fn an_interrupted_start_leaves_no_damaged_file() {
     assert_eq!(dir.bytes().len(), 1);
 }
 
+#[tokio::test]
+async fn a_database_made_by_another_start_meanwhile_is_not_replaced() {
+    let dir = killed().await;
+    let before = dir.data();
+    let made = super::super::open::create(&dir.path(), Duration::ZERO);
+    assert!(matches!(made, Err(OpenError::InUse { .. })));
+    assert!(before == dir.data());
+}
+
 #[test]
 fn a_missing_directory_is_named() {
     let dir = DatabaseDir::new();

@@ -96,7 +96,7 @@ async fn everything_about_a_user_survives_a_restart(backend: Backend) {
 }
 
 async fn an_acknowledged_write_is_read_by_another_handle_at_once(backend: Backend) {
-    let (one, other) = (backend.open(), backend.open());
+    let (one, other) = (backend.open(), backend.beside());
     for number in 1..=50 {
         let saved = one.set_custom("alice", Idle, number).await.unwrap();
         assert_eq!(other.durable("alice").await, saved);

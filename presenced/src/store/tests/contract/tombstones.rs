@@ -36,9 +36,9 @@ async fn a_forgotten_user_has_no_row(backend: Backend) {
     forget(&store, "alice", 20, 1).await;
     assert_eq!(store.row("alice").await, None);
     assert_eq!(store.custom("bob").await, Some(Idle));
-    let (_, startup) = backend.restart(&store);
+    let (store, startup) = backend.restart(&store);
     assert_eq!(startup.present, [], "and no report");
-    forget(&backend.open(), "never seen", 1, 1).await;
+    forget(&store, "never seen", 1, 1).await;
 }
 
 async fn a_late_write_does_not_bring_a_forgotten_user_back(backend: Backend) {
@@ -70,7 +70,7 @@ async fn a_late_write_does_not_bring_a_forgotten_user_back(backend: Backend) {
 }
 
 async fn a_tombstone_holds_for_other_handles_and_after_a_restart(backend: Backend) {
-    let (store, other) = (backend.open(), backend.open());
+    let (store, other) = (backend.open(), backend.beside());
     // The other one has written already, and knows of no tombstone then.
     other.set_custom("alice", Idle, 10).await.unwrap();
     forget(&store, "alice", 20, 1).await;

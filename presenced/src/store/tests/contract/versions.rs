@@ -82,7 +82,7 @@ async fn a_write_takes_the_version_after_a_higher_proposed_one(backend: Backend)
 }
 
 async fn every_write_returns_the_durable_part_that_is_stored(backend: Backend) {
-    let (store, other) = (backend.open(), backend.open());
+    let (store, other) = (backend.open(), backend.beside());
     let alice = user("alice");
     let mut before = DurableRow::default();
     let check = async |before: &mut DurableRow, returned: Result<DurableRow, StoreError>| {
@@ -112,7 +112,7 @@ async fn every_write_returns_the_durable_part_that_is_stored(backend: Backend) {
 async fn versions_of_concurrent_writers_differ_and_grow(backend: Backend) {
     const WRITERS: usize = 8;
     const WRITES: usize = 25;
-    let handles = [backend.open(), backend.open()];
+    let handles = [backend.open(), backend.beside()];
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
             let store = handles[number % 2].clone();
