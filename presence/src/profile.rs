@@ -59,7 +59,9 @@ pub struct Profile {
     clamped: bool,
     /// Until when the custom status that the user set by a request counts like an active session.
     chosen_until: Option<Mono>,
-    /// What changed since the last [`Profile::recompute`] and is published even if the status stays.
+    /// The status last published.
+    told: Status,
+    /// Who is to be sent what changed since then, whatever the status is by now.
     pending_publication: Option<Audience>,
 }
 
@@ -84,6 +86,7 @@ impl Profile {
             degraded: false,
             clamped,
             chosen_until: None,
+            told: stored.status,
             pending_publication: None,
         }
     }
@@ -239,6 +242,12 @@ impl Profile {
         contributions: &[Contribution],
         next: impl FnOnce(Revision) -> Revision,
     ) -> Option<Published> {
+        self.apply_rule(now, contributions);
+        self.publish(next)
+    }
+
+    /// Applies the rule to the present state. What must be published then is pending until [`Self::publish`].
+    pub fn apply_rule(&mut self, now: Wall, contributions: &[Contribution]) {
         for contribution in contributions {
             self.last_seen = self.last_seen.max(contribution.last_seen);
             self.last_active = self.last_active.max(contribution.last_active);
@@ -246,19 +255,30 @@ impl Profile {
         self.last_seen = self.last_seen.max(self.last_active);
         let from = self.decision.status;
         self.decision = self.decide(contributions);
-        let to = self.decision.status;
-        if to == Status::Offline {
+        if self.decision.status == Status::Offline {
             self.note_absence();
         }
-        if from != to {
+        if from != self.decision.status {
             self.since = Some(now);
             self.publish_to(Audience::Everyone);
         }
+    }
+
+    /// Whether something changed that was not published yet.
+    #[must_use]
+    pub const fn is_publication_pending(&self) -> bool {
+        self.pending_publication.is_some()
+    }
+
+    /// Takes what is pending for publication, all that changed since the last one as one change, under the next revision from
+    /// `next`, which is given the one before.
+    pub fn publish(&mut self, next: impl FnOnce(Revision) -> Revision) -> Option<Published> {
         let audience = self.pending_publication.take()?;
         self.revision = next(self.revision);
+        let to = self.decision.status;
         Some(Published {
             audience,
-            from,
+            from: std::mem::replace(&mut self.told, to),
             to,
             reason: self.decision.reason,
         })

@@ -187,6 +187,7 @@ impl Engine {
     /// Writes what is not yet on disk, and that this run ends with everything written, if it does. A user whose row was never
     /// read can't be written, and of a write with an unknown outcome it is not known what the disk has, so they come first.
     pub(super) async fn finish(&self) -> RunEnd {
+        self.publish_held();
         let _ = self.persistence.write_out(&self.users, &self.cluster).await;
         self.retry_loads().await;
         self.settle_unknown_outcomes().await;

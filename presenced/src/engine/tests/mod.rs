@@ -10,6 +10,7 @@ mod ended_sessions;
 mod fixture;
 mod loading;
 mod memory_bounds;
+mod published_changes;
 mod races;
 mod random;
 mod resuming;

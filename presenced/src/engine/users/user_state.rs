@@ -252,19 +252,20 @@ impl UserState {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Applies the rule. What must be published, if anything, with the revision that `next` gives after the one before.
-    pub(in crate::engine) fn recompute(
-        &mut self,
-        now: Wall,
-        next: impl FnOnce(Revision) -> Revision,
-    ) -> Option<Published> {
+    /// Applies the rule. What must be published then is pending.
+    pub(in crate::engine) fn apply_rule(&mut self, now: Wall) {
         let own = self.sessions.contribution();
         if self.remote.is_none() {
-            return self.profile.recompute(now, &[own], next);
+            return self.profile.apply_rule(now, &[own]);
         }
         let remote = self.remote().iter().map(|remote| remote.contribution);
         let all: Vec<Contribution> = std::iter::once(own).chain(remote).collect();
-        self.profile.recompute(now, &all, next)
+        self.profile.apply_rule(now, &all);
+    }
+
+    /// What is pending, with the revision that `next` gives after the one before.
+    pub(in crate::engine) fn publish(&mut self, next: impl FnOnce(Revision) -> Revision) -> Option<Published> {
+        self.profile.publish(next)
     }
 
     /// The record as `viewer` may see it.
