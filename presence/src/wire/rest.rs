@@ -329,4 +329,7 @@ pub struct Health {
     pub ok: bool,
     /// The problems, for people.
     pub problems: Vec<String>,
+    /// What is wrong without keeping the daemon from serving, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -115,7 +115,7 @@ impl Reloader {
     fn note(&self, labels: &ReloadLabels, error: Option<String>, restart_needed: Vec<String>) {
         self.metrics.0.get_or_create(labels).inc();
         *self.last.lock() = Some(ReloadStats {
-            at: self.clock.wall(),
+            at: self.clock.record_time(None),
             error,
             restart_needed,
         });

@@ -3,7 +3,7 @@
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -108,7 +108,7 @@ pub(super) struct Tokens {
 /// The claims of a valid token.
 pub(super) struct Claimed {
     pub(super) user: UserId,
-    pub(super) expires: Wall,
+    pub(super) expires: SystemWall,
     pub(super) revocation: Revocation,
 }
 
@@ -163,7 +163,7 @@ impl Tokens {
     }
 
     /// The claims of a token, if its signature is valid and it is valid now.
-    pub(super) fn verify(&self, token: &[u8], now: Wall) -> Result<Claimed, AuthError> {
+    pub(super) fn verify(&self, token: &[u8], now: SystemWall) -> Result<Claimed, AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(forbidden("token too long"));
         }
@@ -223,6 +223,6 @@ fn is_after_last_moment(seconds: f64) -> bool {
 
 /// A `NumericDate`: seconds since the epoch, with or without a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "bounded")]
-fn time(seconds: f64) -> Wall {
-    Wall::from_millis((seconds * 1000.0).floor().clamp(-LAST_MOMENT_MS, LAST_MOMENT_MS) as i64)
+fn time(seconds: f64) -> SystemWall {
+    SystemWall::from_millis((seconds * 1000.0).floor().clamp(-LAST_MOMENT_MS, LAST_MOMENT_MS) as i64)
 }

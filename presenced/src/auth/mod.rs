@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue, header};
 use parking_lot::RwLock;
 use presence::wire::error_code::Code;
-use presence::{InvalidUserId, UserId, Wall};
+use presence::{InvalidUserId, SystemWall, UserId};
 
 use self::allowed_origins::Pages;
 use self::jwt::{Claimed, Tokens};
@@ -64,7 +64,7 @@ pub(crate) struct CallerIdentity {
     /// The user it is, or on whose behalf it calls.
     pub(crate) user: Option<UserId>,
     /// When its token expires, if it has one.
-    pub(crate) expires: Option<Wall>,
+    pub(crate) expires: Option<SystemWall>,
     /// The mark of the credential that it has; none for a bare user id.
     pub(crate) revocation: Option<Revocation>,
 }
@@ -212,7 +212,7 @@ impl Auth {
         peer: IpAddr,
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
-        now: Wall,
+        now: SystemWall,
     ) -> Result<CallerIdentity, AuthError> {
         let checks = self.checks();
         let secret = Given::of(headers, SECRET_HEADER);

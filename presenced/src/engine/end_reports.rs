@@ -109,7 +109,7 @@ impl Engine {
         let saved = store.end_report(lock.user(), source, times, proposed).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
         let mut entry = self.users.lock(&pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         entry.state.end_report(now, durable_part(saved, now));
         self.recompute(&mut entry, now);
         Ok(true)

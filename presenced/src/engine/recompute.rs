@@ -26,6 +26,11 @@ impl Engine {
         published
     }
 
+    /// The present of a user.
+    pub(super) fn now_of(&self, entry: &LockedEntry<'_>) -> Now {
+        entry.state.now(self.clock.read())
+    }
+
     /// Deadlines up to now take effect; reports that ended are taken off the disk.
     pub(super) fn expire(&self, entry: &mut LockedEntry<'_>, now: Now) {
         let expired = entry.state.expire(now);
@@ -43,7 +48,7 @@ impl Engine {
                 }
                 DeadlineOf::Connection(conn) => {
                     if let Some(conn) = conn.upgrade() {
-                        conn.on_wheel(at, self.clock.now());
+                        conn.on_wheel(at, self.clock.read());
                     }
                 }
             }
@@ -53,7 +58,8 @@ impl Engine {
     fn on_user_deadline(&self, mut entry: LockedEntry<'_>, at: Mono) {
         // While draining no client can reconnect in time: every grace period lasts until after the restart.
         if !self.is_draining() && self.deadlines.take_user(&mut entry, at) {
-            self.recompute(&mut entry, self.clock.now());
+            let now = self.now_of(&entry);
+            self.recompute(&mut entry, now);
         }
     }
 }

@@ -67,12 +67,12 @@ impl Admission {
     ) -> Result<CallerIdentity, ApiError> {
         let LimitedClient { address, is_exempt } = self.auth.client(peer, headers);
         let limited = !is_exempt;
-        let now = self.clock.now();
+        let now = self.clock.read();
         if limited {
             let allowed = self.failed_logins.lock().check(address, now.mono);
             allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
-        let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.wall);
+        let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.system);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
             // The limit may be exceeded by now, through another login; this one still gets its own error.
             let _ = self.failed_logins.lock().take(address, now.mono);

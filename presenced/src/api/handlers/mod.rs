@@ -33,6 +33,7 @@ pub(super) use scrape_metrics::scrape_metrics;
 pub(super) use set_custom_status::set_custom_status;
 pub(super) use stats::stats;
 
+use crate::clock::Clock;
 use crate::server::ApiError;
 
 /// A response, or why the request was not served.
@@ -44,4 +45,13 @@ pub(super) struct RecordResponse {
     now: Wall,
     #[serde(flatten)]
     record: Record,
+}
+
+impl RecordResponse {
+    fn new(clock: &Clock, record: Record) -> Self {
+        Self {
+            now: clock.record_time(record.latest_time()),
+            record,
+        }
+    }
 }

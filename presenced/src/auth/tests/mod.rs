@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use presence::wire::error_code::Code;
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 
 use super::fixture::options;
 use super::{Auth, AuthError, CallerIdentity};
@@ -24,8 +24,8 @@ const NOW: i64 = 1_800_000_000;
 
 type HeaderLine<'a> = (&'a str, &'a [u8]);
 
-fn now() -> Wall {
-    Wall::from_millis(NOW * 1000)
+fn now() -> SystemWall {
+    SystemWall::from_millis(NOW * 1000)
 }
 
 fn addr(text: &str) -> IpAddr {

@@ -106,7 +106,7 @@ fn each_key_accepts_only_tokens_of_its_algorithm() {
             if algorithm == own {
                 let identity = accepted(&auth, &token);
                 assert_eq!(identity.user, UserId::new("anna").ok());
-                assert_eq!(identity.expires, Some(Wall::from_millis((NOW + 60) * 1000)));
+                assert_eq!(identity.expires, Some(SystemWall::from_millis((NOW + 60) * 1000)));
                 assert!(!identity.internal);
             } else {
                 assert_rejected(&auth, &token);
@@ -198,7 +198,7 @@ fn an_unsupported_critical_extension_is_rejected() {
 fn a_token_needs_an_exp_in_the_future() {
     let auth = auth(JWT_SECRET);
     let last_second = 253_402_207_200_i64;
-    let millis = |seconds: i64, millis| Wall::from_millis(seconds * 1000 + millis);
+    let millis = |seconds: i64, millis| SystemWall::from_millis(seconds * 1000 + millis);
     for (exp, expires) in [
         (json!(NOW + 1), millis(NOW + 1, 0)),
         (json!(NOW as f64 + 0.25), millis(NOW, 250)),

@@ -8,7 +8,7 @@ use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
-    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
+    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Reading, Report, ReportInput,
     Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
 };
 
@@ -47,6 +47,12 @@ impl UserState {
 
     pub(in crate::engine) fn is_degraded(&self) -> bool {
         self.profile.is_degraded()
+    }
+
+    /// The present of this user: not before a time that was told of it, though the system's clock went back.
+    pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
+        let told = self.profile.latest_time();
+        reading.for_user(told.max(self.sessions.contribution().last_seen))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.
