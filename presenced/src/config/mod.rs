@@ -5,6 +5,7 @@ pub(crate) mod limits;
 mod print;
 mod settings;
 mod sources;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod values;

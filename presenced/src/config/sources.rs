@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::ConfigError;
 use super::settings::{Kind, SETTINGS, Setting};
+use super::suggestion::similar;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "PRESENCED_";
@@ -162,7 +163,7 @@ fn flag_values(matches: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     }
 }
 
-/// The first line of clap's error; the rest is usage.
+/// The first line of clap's error with its tip; the rest is usage.
 fn usage_error(error: &clap::Error) -> ConfigError {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -171,7 +172,11 @@ fn usage_error(error: &clap::Error) -> ConfigError {
         .unwrap_or_default()
         .trim_start_matches("error: ")
         .to_owned();
-    ConfigError(format!("{first} (see --help)"))
+    let tip = lines
+        .find_map(|line| line.strip_prefix("tip: "))
+        .filter(|tip| tip.contains("similar"));
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    ConfigError(format!("{first}{tip} (see --help)"))
 }
 
 struct Variables {
@@ -195,8 +200,10 @@ fn variables(environment: &[(OsString, OsString)]) -> Result<Variables, ConfigEr
         let name = format!("{PREFIX}{key}");
         let setting = SETTINGS.iter().find(|setting| variable_of(setting) == name);
         let setting = setting.ok_or_else(|| {
+            let names: Vec<String> = SETTINGS.iter().map(variable_of).collect();
+            let tip = similar(&name, names.iter().map(String::as_str));
             ConfigError(format!(
-                "unknown environment variable {name}: no setting has this name, see --help"
+                "unknown environment variable {name}: no setting has this name{tip} (see --help)"
             ))
         })?;
         let value = value
@@ -228,7 +235,7 @@ pub(super) fn variable_of(setting: &Setting) -> String {
 
 fn read_file(path: &Path, values: &mut BTreeMap<&'static str, RawSetting>) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("can't read the configuration file {}: {error}", path.display())))?;
+        .map_err(|error| ConfigError(format!("--config: can't read {}: {error}", path.display())))?;
     let line_of = |offset: usize| text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
     let table = toml::de::DeTable::parse(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
@@ -243,8 +250,9 @@ fn read_file(path: &Path, values: &mut BTreeMap<&'static str, RawSetting>) -> Re
         let name = key.into_inner();
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         let setting = setting.ok_or_else(|| {
+            let tip = similar(&name, SETTINGS.iter().map(|setting| setting.name));
             ConfigError(format!(
-                "{}:{line}: unknown setting {name:?}, see --help",
+                "{}:{line}: unknown setting {name:?}{tip} (see --help)",
                 path.display()
             ))
         })?;

@@ -287,3 +287,42 @@ fn an_empty_list_of_proxies_trusts_nobody_and_the_default_is_told_apart() {
         assert!(error.starts_with(open.split('=').next().expect("a flag")), "{error}");
     }
 }
+
+#[test]
+fn a_misspelt_setting_gets_a_suggestion_from_every_source() {
+    let flag = error_of(&["--grase", "5s"], &[]);
+    assert!(
+        flag.contains("--grase") && flag.contains("similar argument exists: '--grace'"),
+        "{flag}"
+    );
+    let variable = error_of(&[], &[("PRESENCED_GRASE", "5s")]);
+    assert!(variable.contains("did you mean PRESENCED_GRACE?"), "{variable}");
+    let file = file("grase = \"5s\"");
+    let key = error_of(&["--config", file.path().to_str().expect("a path")], &[]);
+    assert!(
+        key.contains(":1: unknown setting \"grase\"; did you mean grace?"),
+        "{key}"
+    );
+    let unlike = error_of(&["--redis", "x"], &[]);
+    assert!(!unlike.contains("similar"), "{unlike}");
+}
+
+#[test]
+fn the_printed_configuration_says_what_holds_without_a_value() {
+    let text = printed(&["--data-dir", "/data"], &[]);
+    for line in [
+        "# database is not set: sqlite:/data/presence.db",
+        "# secret-file is not set: /data/secret, created at the first start",
+        "# jwt-key is not set: /data/jwt-key, created at the first start",
+        "# metrics-listen is not set: /metrics is served on the address of listen",
+        "# max-connections is not set: 90 % of the limit on open files",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    assert!(!text.contains("no value"), "{text}");
+    let by_default = printed(&[], &[]);
+    assert!(
+        by_default.contains("sqlite:/home/op/.local/state/presenced/presence.db"),
+        "{by_default}"
+    );
+}
