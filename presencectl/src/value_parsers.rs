@@ -22,9 +22,9 @@ fn normalized(text: &str) -> String {
 }
 
 pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
-    normalized(text)
-        .parse()
-        .map_err(|_| "expected ONLINE, IDLE or DO_NOT_DISTURB (dnd)".to_owned())
+    normalized(text).parse().map_err(|_| {
+        "expected ONLINE, IDLE or DO_NOT_DISTURB (dnd), after the user: `set-status USER STATUS`".to_owned()
+    })
 }
 
 /// Parses a status of a present user: OFFLINE is rejected.

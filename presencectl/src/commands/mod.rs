@@ -1,5 +1,5 @@
 //! The commands, one file each: a command queries the daemon through `client`, fills a report and prints it through
-//! `output`. `confirmation` and `ended_sessions` are shared by `kick` and `forget`.
+//! `output`. `confirmation`, `ended_sessions` and `never_seen` are shared by several of them.
 
 mod completions;
 mod confirmation;
@@ -13,6 +13,7 @@ mod forget;
 mod get;
 mod kick;
 mod man;
+mod never_seen;
 mod online;
 mod set_status;
 mod simulate;

@@ -1,9 +1,11 @@
 //! REST: one handler per call under [`handlers`], and what they share: authorization, reading of bodies, middleware. What a
 //! call does to a user is decided in the engine; nothing here knows of WebSockets.
 
+mod answers;
 mod body;
 mod caller;
 mod cors;
+mod exposition;
 mod handlers;
 mod listing;
 mod metrics;
@@ -26,6 +28,7 @@ use presence::Mono;
 use presence::wire::error_code::Code;
 use prometheus_client::registry::Registry;
 
+pub(crate) use answers::AnswerPlaces;
 pub(crate) use metrics::ApiMetrics;
 pub(crate) use readiness::{HealthCheck, Readiness};
 
@@ -47,6 +50,7 @@ pub(crate) struct AppState {
     /// For `/api/stats`.
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) answers: AnswerPlaces,
     pub(crate) node_info: NodeInfo,
     pub(crate) metrics: ApiMetrics,
     /// All metrics of the daemon, for `/metrics`.

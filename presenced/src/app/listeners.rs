@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::reload::LastReload;
-use crate::api::{self, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
+use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
 use crate::auth::Auth;
 use crate::clock::{Clock, STALL};
 use crate::config::Config;
@@ -143,6 +143,7 @@ impl ListenerOptions<'_> {
             limits: Arc::clone(&shared.limits),
             connection_limit: Arc::clone(&shared.connection_limit),
             readiness,
+            answers: AnswerPlaces::default(),
             node_info,
             metrics: ApiMetrics::register(&mut registry),
             registry: Arc::new(registry),

@@ -8,6 +8,7 @@ pub(crate) mod keepalive;
 pub(crate) mod outbox;
 pub(crate) mod ready;
 mod send;
+pub(crate) mod send_progress;
 pub(crate) mod socket;
 pub(crate) mod user_pin;
 pub(crate) mod watch_list;
@@ -26,6 +27,7 @@ use self::drain::Drain;
 use self::keepalive::{Keepalive, KeepaliveOptions};
 use self::outbox::Outbox;
 use self::ready::Ready;
+use self::send_progress::Outgoing;
 use self::socket::Socket;
 use self::user_pin::UserRef;
 use self::watch_list::WatchList;
@@ -159,6 +161,21 @@ impl Connection {
     /// Since when unsent data lies without any progress of a write; none while nothing lies unsent.
     pub(crate) fn blocked_since(&self) -> Option<Mono> {
         self.outbox.lock().blocked_since()
+    }
+
+    /// How far what was sent has come.
+    fn outgoing(&self) -> Outgoing {
+        let (blocked_since, written) = {
+            let outbox = self.outbox.lock();
+            (outbox.blocked_since(), outbox.written_bytes())
+        };
+        // After the count: what is written in between must not look as if it had been acknowledged.
+        let unacknowledged = self.socket.unacknowledged();
+        Outgoing {
+            blocked_since,
+            written,
+            unacknowledged,
+        }
     }
 
     /// The connection's task awaits this in its loop, always: it writes what waits once the socket has room, and returns

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::{Profile, Revision, UserId};
+use presence::{Profile, Reason, Revision, Status, UserId};
 
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
@@ -92,11 +92,15 @@ impl Engine {
         let is_overtaken = profile.revision() > revision;
         let removed_at = self.cluster.next_revision(revision.max(profile.revision()), now.wall);
         let was_known = *profile != Profile::default() || !entry.connections().is_empty();
+        let was_present = entry.listing.status();
         let ended = entry.state.forget() as u64;
         for conn in entry.take_connections() {
             conn.close_with(CloseReason::Forgotten);
         }
         self.recompute(&mut entry, now);
+        if let Some(status) = was_present {
+            self.metrics.transition(status, Status::Offline, Reason::NoSession);
+        }
         if was_known {
             self.publisher.publish_removal(&mut entry, now, removed_at);
         }

@@ -1,6 +1,6 @@
 //! What the engine measures. No user id is ever a label.
 
-use presence::{Published, Reason, Status};
+use presence::{Reason, Status};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -132,10 +132,16 @@ impl EngineMetrics {
         self.clock_steps.get_or_create(&labels).inc();
     }
 
+    /// How many changes of this kind were counted.
+    #[cfg(test)]
+    pub(super) fn transitions(&self, from: Status, to: Status, reason: Reason) -> u64 {
+        self.transitions.get_or_create(&Transition::new(from, to, reason)).get()
+    }
+
     /// Counts a change of status.
-    pub(crate) fn transition(&self, published: &Published) {
-        if published.from != published.to {
-            let label = Transition::new(published.from, published.to, published.reason);
+    pub(crate) fn transition(&self, from: Status, to: Status, reason: Reason) {
+        if from != to {
+            let label = Transition::new(from, to, reason);
             self.transitions.get_or_create(&label).inc();
         }
     }

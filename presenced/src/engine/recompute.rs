@@ -18,7 +18,7 @@ impl Engine {
             .offer(now.wall, |revisions| entry.state.recompute(now.wall, revisions));
         self.index.update(entry);
         if let Some(published) = published {
-            self.metrics.transition(&published);
+            self.metrics.transition(published.from, published.to, published.reason);
             self.publisher.publish(entry, now, published.audience);
         }
         self.persistence.note_change(entry, published.is_some());

@@ -44,9 +44,8 @@ impl Engine {
                 }
             }
             let is_listed = since.is_none_or(|number| entry.publication.number() > number);
-            drop(entry);
             if is_listed {
-                listed.push(pin);
+                listed.push(entry.at());
             }
         }
         preparing.finish(Snapshot {
@@ -104,6 +103,9 @@ impl Engine {
             }
             self.session_counts.watch_removed();
             entry.remove_watcher(conn);
+            if !entry.is_delivered_to(conn) {
+                conn.outbox().lock().unmark(entry.at());
+            }
             if removal == Removal::RemovedLast {
                 self.session_counts.watcher_removed();
             }

@@ -113,8 +113,9 @@ const CONNECTION: Walls = Walls {
         ("user_pin", &[]),
         ("watch_list", &["user_pin"]),
         ("outbox", &["user_pin"]),
-        ("keepalive", &["close_reason", "frame"]),
-        ("send", &["frame", "outbox", "user_pin"]),
+        ("send_progress", &[]),
+        ("keepalive", &["close_reason", "frame", "send_progress"]),
+        ("send", &["frame", "keepalive", "outbox", "user_pin"]),
     ],
     open: &[],
 };

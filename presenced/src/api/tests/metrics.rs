@@ -96,3 +96,39 @@ async fn metrics_can_move_to_a_separate_listener() {
         .await
         .assert_error(405, "method_not_allowed");
 }
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_the_client_accepts() {
+    let api = ApiFixture::new().await;
+    let reply = api
+        .ask("GET /metrics", &[("accept", "text/plain;version=0.0.4")], "")
+        .await;
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(
+        reply.text.contains("# TYPE http_requests_total counter\n"),
+        "{}",
+        reply.text
+    );
+    assert!(!reply.text.contains("# EOF") && !reply.text.contains("# UNIT"));
+    assert_eq!(reply.header("vary"), Some("accept"));
+}
+
+#[tokio::test]
+async fn probes_are_answered_whatever_their_host() {
+    let api = ApiFixture::new().await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        for host in ["10.1.2.3:7420", "presence.example", "not a host"] {
+            let reply = api.ask(&format!("GET {path}"), &[("host", host)], "").await;
+            assert_eq!(reply.status, 200, "{path} {host}");
+        }
+        let reply = api.ask(&format!("HEAD {path}"), &[("host", "10.1.2.3")], "").await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+    for path in ["/api/stats", "/ws", "/nowhere", "/healthz/"] {
+        let reply = api.ask(&format!("GET {path}"), &[("host", "10.1.2.3")], "").await;
+        reply.assert_error(421, "misdirected_request");
+    }
+}

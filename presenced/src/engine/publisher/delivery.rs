@@ -16,7 +16,7 @@ use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList
 use crate::connection::Connection;
 use crate::connection::frame::{self, Opcode};
 use crate::connection::outbox::{DeliveryResult, DeliveryTurn, Rest, Snapshot};
-use crate::connection::user_pin::UserPin;
+use crate::connection::user_pin::{UserPin, UserRef};
 use crate::engine::Engine;
 use crate::engine::users::{LockedEntry, SHARDS};
 
@@ -103,7 +103,7 @@ impl<'a> Delivery<'a> {
         // A client that resumes has an older record, and learns by a removal that it is to be dropped.
         let moment = if resumed { Moment::Event } else { Moment::Snapshot };
         let is_done = match &mut rest {
-            Rest::Named(users) => self.list_named(conn, users, moment, updates),
+            Rest::Named(users) => self.list_watched(conn, users, moment, updates),
             Rest::Everyone { shard, after } => self.list_everyone(conn, shard, after, updates),
             Rest::Changed { users, removed } => {
                 while !updates.is_full()
@@ -111,7 +111,7 @@ impl<'a> Delivery<'a> {
                 {
                     updates.push(EncodedUpdate::removal(user_id, revision), None);
                 }
-                removed.is_empty() && self.list_named(conn, users, moment, updates)
+                removed.is_empty() && self.list_changed(conn, users, moment, updates)
             }
         };
         turn.drop_told(updates.told());
@@ -138,8 +138,28 @@ impl<'a> Delivery<'a> {
         EncodedFrame::Own(frame::encode(Opcode::Text, text.as_bytes()))
     }
 
+    /// Lists users that the connection still watches by name, last first. Whether all are listed. Another user may have taken
+    /// the place of one that is not watched any more; it is listed only if it is watched as well.
+    fn list_watched(
+        &mut self,
+        conn: &Arc<Connection>,
+        users: &mut Vec<UserRef>,
+        moment: Moment,
+        updates: &mut UpdateList,
+    ) -> bool {
+        while !updates.is_full()
+            && let Some(at) = users.pop()
+        {
+            let entry = self.engine.users.get(at);
+            if let Some(entry) = entry.filter(|entry| entry.is_watched_by(conn)) {
+                self.encode(conn, &entry, moment, updates);
+            }
+        }
+        users.is_empty()
+    }
+
     /// Lists pinned users, last first. Whether all are listed.
-    fn list_named(
+    fn list_changed(
         &mut self,
         conn: &Arc<Connection>,
         users: &mut Vec<UserPin>,

@@ -18,6 +18,11 @@ use crate::engine::users::LockedEntry;
 /// Longest message to a client, in bytes.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 
+/// Bytes of encoded records that are kept in one batch. Far more than are sent to many at once; without a bound, a batch of
+/// snapshots would keep every record of every snapshot, though nobody else gets most of them. With the events made of them
+/// and what keeps track of them, a batch takes three times as much.
+const CACHE_MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// In a snapshot from the start, a removed user is one never seen; to a client that knew it, it is a removal.
 #[derive(PartialEq, Eq, Clone, Copy)]
 pub(super) enum Moment {
@@ -63,9 +68,13 @@ impl EncodedUpdate {
     }
 }
 
-/// The records that were encoded in one batch of deliveries.
+/// The records that were encoded in one batch of deliveries, for those to whom they go as well.
 #[derive(Default)]
-pub(super) struct EncodeCache(HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>);
+pub(super) struct EncodeCache {
+    updates: HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>,
+    /// Bytes of the encoded records.
+    bytes: usize,
+}
 
 impl EncodeCache {
     /// The user as the connection may see it now.
@@ -84,14 +93,27 @@ impl EncodeCache {
         let viewer = conn.viewer_of(entry.user());
         let revision = entry.state.profile().revision();
         let key = (entry.at(), viewer);
-        let known = self.0.get(&key);
+        let known = self.updates.get(&key);
         if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
             return Rc::clone(known);
         }
         let record = entry.state.record(entry.user(), cluster, viewer);
         let encoded = EncodedUpdate::new(revision, &Update::Record(record));
-        self.0.insert(key, Rc::clone(&encoded));
+        self.keep(key, &encoded);
         encoded
+    }
+}
+
+impl EncodeCache {
+    fn keep(&mut self, key: (UserRef, Viewer), encoded: &Rc<EncodedUpdate>) {
+        if let Some(outdated) = self.updates.remove(&key) {
+            self.bytes -= outdated.json.len();
+        }
+        if self.bytes + encoded.json.len() > CACHE_MAX_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += encoded.json.len();
+        self.updates.insert(key, Rc::clone(encoded));
     }
 }
 
@@ -213,6 +235,23 @@ mod tests {
         stepped.engine.away(&ann.conn).expect("a session");
         let after = json(&mut cache, &stepped, "ann", &bob);
         assert!(before.contains("ONLINE") && after.contains("IDLE"), "{before} {after}");
+    }
+
+    #[test]
+    fn a_batch_keeps_a_bounded_number_of_bytes() {
+        let mut cache = EncodeCache::default();
+        let user = UserId::new("ann").expect("a user id");
+        let encoded = EncodedUpdate::removal(user, Revision::new(1));
+        let length = encoded.json.len();
+        let kept = |cache: &EncodeCache| cache.updates.len() * length;
+        for slot in 0..CACHE_MAX_BYTES / length {
+            cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);
+            cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);
+            assert_eq!(cache.bytes, kept(&cache));
+        }
+        assert!(kept(&cache) <= CACHE_MAX_BYTES && kept(&cache) + length > CACHE_MAX_BYTES);
+        cache.keep((UserRef::new(1, 0), Viewer::Public), &encoded);
+        assert_eq!((cache.updates.len(), cache.bytes), (1, length), "it begins anew");
     }
 
     #[test]

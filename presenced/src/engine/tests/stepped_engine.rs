@@ -234,6 +234,16 @@ impl SteppedClient {
         frames
     }
 
+    /// What is sent counts as acknowledged only once the client takes it.
+    pub(in crate::engine) fn acknowledge_late(&self) {
+        self.peer.acknowledge_late();
+    }
+
+    /// Takes up to `count` bytes of what was sent, and drops them. How many there were.
+    pub(in crate::engine) fn take_some(&self, count: usize) -> usize {
+        self.peer.take_some(count).len()
+    }
+
     /// Takes everything that was sent, and drops it.
     pub(in crate::engine) fn read_all(&self) {
         drop(self.peer.take());

@@ -131,10 +131,10 @@ impl Entry {
 
     /// Whether changes of the user are delivered to `conn`.
     pub(in crate::engine) fn is_delivered_to(&self, conn: &Connection) -> bool {
-        conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&conn.id())
+        conn.user().is_none_or(|own| *own == self.user) || self.is_watched_by(conn)
     }
 
-    #[cfg(test)]
+    /// Whether `conn` watches the user by name.
     pub(in crate::engine) fn is_watched_by(&self, conn: &Connection) -> bool {
         self.watchers.contains(&conn.id())
     }

@@ -8,13 +8,12 @@ use axum::http::HeaderMap;
 use presence::{Rate, Wall};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::fixture::{DEADLINE, HELLO, ServerFixture, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::{Admission, Drained, ServerMetrics};
+use crate::server::{Admission, Drained, HttpStream, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -81,8 +80,8 @@ async fn an_upgraded_connection_keeps_its_permit_until_it_ends() {
     assert!(client.response().await.starts_with("HTTP/1.1 101"));
     let (upgraded, permit) = within(server.upgraded.recv()).await.unwrap();
     let stream = upgraded
-        .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
-        .map(|parts| parts.io.into_inner());
+        .downcast::<hyper_util::rt::TokioIo<HttpStream>>()
+        .map(|parts| parts.io.into_inner().into_socket());
     let mut stream = stream.expect("the socket itself");
     // Meanwhile other connections are dropped by the time limits of HTTP.
     for _ in 0..4 {
