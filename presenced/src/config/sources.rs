@@ -7,11 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap_complete::Shell;
 
-use super::ConfigError;
 use super::settings::{Kind, SETTINGS, Setting};
 use super::suggestion::similar;
+use super::{ConfigError, documents};
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "PRESENCED_";
@@ -61,8 +62,8 @@ pub(super) struct RawSettings {
 pub(super) enum CommandLine {
     /// To run, or to print the configuration.
     Values(RawSettings),
-    /// Help or version.
-    Help(String),
+    /// To print this: help, version, completions or the man page.
+    Text(String),
 }
 
 pub(super) fn read(
@@ -71,9 +72,15 @@ pub(super) fn read(
 ) -> Result<CommandLine, ConfigError> {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return Ok(CommandLine::Help(error.render().to_string())),
+        Err(error) if !error.use_stderr() => return Ok(CommandLine::Text(error.render().to_string())),
         Err(error) => return Err(usage_error(&error)),
     };
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        return Ok(CommandLine::Text(documents::completions(command(), *shell)));
+    }
+    if matches.get_flag("man") {
+        return documents::man_page(command()).map(CommandLine::Text);
+    }
     let mut values = BTreeMap::new();
     let variables = variables(environment)?;
     let file = matches
@@ -109,6 +116,7 @@ fn command() -> Command {
         .long("config")
         .value_name("FILE")
         .value_parser(ValueParser::os_string())
+        .value_hint(ValueHint::FilePath)
         .help(
             "TOML file with settings, each named like its flag without the leading dashes: `grace = \"5s\"` \
          [env: PRESENCED_CONFIG]",
@@ -117,6 +125,15 @@ fn command() -> Command {
         .long("print-config")
         .action(ArgAction::SetTrue)
         .help("Print every setting with its value and source, and exit; secrets are not printed");
+    let completions = Arg::new("completions")
+        .long("completions")
+        .value_name("SHELL")
+        .value_parser(value_parser!(Shell))
+        .help("Print the completion script of a shell, and exit");
+    let man = Arg::new("man")
+        .long("man")
+        .action(ArgAction::SetTrue)
+        .help("Print the man page, and exit: presenced --man | man -l -");
     let about = "Presence server: tracks which users are online, their status and when they were last active, and notifies watchers.";
     let after = "Flags override PRESENCED_* environment variables, which override the file of --config, which overrides the defaults.\n\
                  The variable of --ping-interval is PRESENCED_PING_INTERVAL. Lists are separated by commas.";
@@ -127,7 +144,7 @@ fn command() -> Command {
         .max_term_width(110)
         .arg(config)
         .args(SETTINGS.iter().map(flag))
-        .arg(print)
+        .args([print, completions, man])
 }
 
 fn flag(setting: &Setting) -> Arg {
