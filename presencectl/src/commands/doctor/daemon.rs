@@ -106,7 +106,11 @@ fn reload(reload: &ReloadStats) -> Option<Check> {
     }
     let settings = reload.restart_needed.join(", ");
     (!settings.is_empty()).then(|| {
-        Check::warn("reload", format!("these settings differ from those in effect: {settings}")).fix("restart presenced")
+        Check::warn(
+            "reload",
+            format!("these settings differ from those in effect: {settings}"),
+        )
+        .fix("restart presenced")
     })
 }
 
