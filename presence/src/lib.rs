@@ -24,7 +24,7 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use cursor::{Cursor, InvalidCursor};
+pub use cursor::{Cursor, History, InvalidCursor};
 pub use durable_part::{DurablePart, Preference, Version};
 pub use grace_period::GracePeriod;
 pub use node_name::NodeName;

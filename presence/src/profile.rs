@@ -70,7 +70,7 @@ pub struct Stored {
     pub last_seen: Option<Wall>,
     /// When the user was last active.
     pub last_active: Option<Wall>,
-    /// The revision last written, or the floor of this run if that is higher.
+    /// The revision last written.
     pub revision: Revision,
 }
 

@@ -54,10 +54,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine
-        .start(startup.latest_heartbeat(), startup.present)
-        .await
-        .context("can't write to the database")?;
+    let running = engine.start(startup).await.context("can't write to the database")?;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -146,9 +143,7 @@ fn build_engine(
 ) -> anyhow::Result<Arc<Engine>> {
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
-    let (ceiling, was_clean) = startup
-        .latest_heartbeat()
-        .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+    let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
@@ -171,7 +166,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, was_clean)),
+        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.record_time(None))),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);

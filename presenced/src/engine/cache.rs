@@ -116,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// The stored profile, with this run's revision floor applied. Reports past their deadline are due at once.
+    /// The stored profile. Reports past their deadline are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
         let stored = Stored {
             durable: durable_part(row.durable, now),
@@ -124,7 +124,7 @@ impl Engine {
             since: row.since,
             last_seen: row.last_seen,
             last_active: row.last_active,
-            revision: self.cluster.restored(row.revision),
+            revision: row.revision,
         };
         if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time is in the future; it is clamped to now");

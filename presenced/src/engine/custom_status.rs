@@ -74,6 +74,8 @@ impl Engine {
         if actor == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }
+        // The row has this revision now, whether anything is published or not.
+        self.publisher.pass(revision);
         self.recompute(&mut entry, now);
         Ok(self.record_of(&entry, viewer))
     }

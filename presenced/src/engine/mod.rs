@@ -199,6 +199,7 @@ impl Engine {
         });
         let publisher = Publisher::new(
             options.incarnation,
+            cluster.floor(),
             Arc::clone(&ready),
             Arc::clone(&throughput),
             Arc::clone(&metrics),

@@ -13,14 +13,16 @@ impl Engine {
     pub(super) fn recompute(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
         entry.overtake_loads();
         self.expire(entry, now);
+        let publishing = self.publisher.begin(entry);
         let published = self
             .cluster
             .offer(now.wall, |revisions| entry.state.recompute(now.wall, revisions));
         self.index.update(entry);
         if let Some(published) = published {
             self.metrics.transition(published.from, published.to, published.reason);
-            self.publisher.publish(entry, now, published.audience);
+            self.publisher.publish(&publishing, entry, now, published.audience);
         }
+        drop(publishing);
         self.persistence.note_change(entry, published.is_some());
         self.deadlines.arm_user(entry, now.mono);
         published

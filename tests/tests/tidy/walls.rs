@@ -19,13 +19,13 @@ const PRESENCE: Walls = Walls {
     root: "presence/src/",
     within: &[],
     rows: &[
-        ("cursor", &[]),
         ("node_name", &[]),
         ("status", &[]),
         ("time", &[]),
         ("user_id", &[]),
         ("rate_limit", &["time"]),
         ("revision", &["time"]),
+        ("cursor", &["revision"]),
         // What is in grace keeps its activity, and a user's sessions hold the grace period.
         ("grace_period", &["sessions", "time"]),
         ("sessions", &["grace_period", "time"]),

@@ -16,8 +16,9 @@ use crate::connection::Connection;
 use crate::connection::frame::Opcode;
 use crate::connection::socket::Socket;
 use crate::connection::socket::memory::{self, MemoryPeer};
+use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
-use crate::engine::{Engine, EngineMetrics, EngineParts};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// When a stepped engine's time begins.
@@ -64,8 +65,27 @@ impl Stepped {
     }
 
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
-    pub(in crate::engine) async fn finish(&self) {
-        self.engine.finish().await;
+    pub(in crate::engine) async fn finish(&self) -> RunEnd {
+        self.engine.finish().await
+    }
+
+    /// Makes a backup of the database as it is, in place of the one before.
+    pub(in crate::engine) fn back_up(&self) {
+        let path = self.dir.path().join("backup.db");
+        if path.exists() {
+            std::fs::remove_file(&path).expect("no backup");
+        }
+        let database = rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database");
+        let path = path.to_str().expect("a path");
+        database.execute("VACUUM INTO ?1", [path]).expect("a backup");
+    }
+
+    /// A new run on the backup, which takes the place of the database.
+    pub(in crate::engine) async fn start_on_backup(self, wall: Wall) -> Self {
+        self.store.close();
+        let dir = self.dir.path();
+        std::fs::copy(dir.join("backup.db"), dir.join("presence.db")).expect("a copy");
+        self.crash_at(wall).await
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
@@ -77,18 +97,22 @@ impl Stepped {
         let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
         let (store, startup) = Store::open(&path, options, metrics).expect("a store");
-        let heartbeat = startup.latest_heartbeat();
-        let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+        let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
         let clock = Arc::new(clock);
+        let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
         let engine = Engine::new(EngineParts {
-            options: engine_options(Duration::from_secs(5)),
+            options: EngineOptions {
+                // Another number in each run.
+                incarnation: cluster.floor().get(),
+                ..engine_options(Duration::from_secs(5))
+            },
             clock: Arc::clone(&clock),
             store: store.clone(),
-            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
+            cluster,
             metrics: EngineMetrics::register(&mut registry),
         });
         engine.register_gauges(&mut registry);
-        engine.take_over(heartbeat, startup.present).await.expect("the users");
+        engine.take_over(startup).await.expect("the users");
         Self {
             engine,
             clock,

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use presence::{SessionId, UserId};
+use presence::{Revision, SessionId, UserId};
 
 use super::user_state::UserState;
 use crate::connection::Connection;
@@ -127,6 +127,12 @@ impl Entry {
         if self.watchers.capacity() > 8 && self.watchers.len() < self.watchers.capacity() / 4 {
             self.watchers.shrink_to_fit();
         }
+    }
+
+    /// The revision of the user's last change, a removal included.
+    pub(in crate::engine) fn changed_at(&self) -> Revision {
+        let removed_at = self.publication.removed_at().unwrap_or(Revision::NEVER);
+        self.state.profile().revision().max(removed_at)
     }
 
     /// Whether changes of the user are delivered to `conn`.

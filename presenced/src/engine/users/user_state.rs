@@ -232,15 +232,20 @@ impl UserState {
     pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
         let (node, freshness) = (cluster.node(), cluster.freshness());
         let own = (node, self.sessions.contribution());
-        if self.remote.is_none() {
-            return self.profile.record(user, &[own], viewer, freshness);
+        let record = if self.remote.is_none() {
+            self.profile.record(user, &[own], viewer, freshness)
+        } else {
+            let remote = self
+                .remote()
+                .iter()
+                .map(|remote| (remote.node.as_str(), remote.contribution));
+            let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
+            self.profile.record(user, &all, viewer, freshness)
+        };
+        Record {
+            revision: cluster.told(record.revision),
+            ..record
         }
-        let remote = self
-            .remote()
-            .iter()
-            .map(|remote| (remote.node.as_str(), remote.contribution));
-        let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
-        self.profile.record(user, &all, viewer, freshness)
     }
 
     pub(in crate::engine) fn explain(
