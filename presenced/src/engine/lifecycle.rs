@@ -12,7 +12,7 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
-use crate::store::{Heartbeat, Row, StoreError};
+use crate::store::{Heartbeat, Row};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -32,18 +32,15 @@ impl Engine {
         self: &Arc<Self>,
         last_heartbeat: Option<Heartbeat>,
         present: Vec<(UserId, Row)>,
-    ) -> Result<Running, StoreError> {
-        self.take_over(last_heartbeat, present).await?;
-        Ok(self.run())
+    ) -> Running {
+        self.take_over(last_heartbeat, present).await;
+        self.run()
     }
 
     /// Restores the users that were present when the last run ended.
-    pub(super) async fn take_over(
-        &self,
-        last_heartbeat: Option<Heartbeat>,
-        present: Vec<(UserId, Row)>,
-    ) -> Result<(), StoreError> {
-        self.save_heartbeat(RunEnd::Running).await?;
+    pub(super) async fn take_over(&self, last_heartbeat: Option<Heartbeat>, present: Vec<(UserId, Row)>) {
+        // A disk that is full keeps nobody from reading: the store's health says so.
+        let _ = self.save_heartbeat(RunEnd::Running).await;
         let now = self.clock.now();
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
@@ -60,7 +57,6 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "restored the users of the previous run"
         );
-        Ok(())
     }
 
     fn run(self: &Arc<Self>) -> Running {

@@ -226,9 +226,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", 0, true)),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine
-        .start(startup.latest_heartbeat(), startup.present)
-        .await
-        .expect("a running engine");
+    let running = engine.start(startup.latest_heartbeat(), startup.present).await;
     (engine, running)
 }

@@ -212,7 +212,7 @@ impl Fixture {
             cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(last, startup.present).await.expect("a running engine");
+        let running = engine.start(last, startup.present).await;
         Self {
             engine,
             running: Some(running),

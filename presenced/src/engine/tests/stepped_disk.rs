@@ -98,3 +98,42 @@ async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
     stepped.engine.settle_unknown_outcomes().await;
     assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
 }
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_reads_and_refuses_writes() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    set_status(&stepped, "bob", CustomStatus::Idle)
+        .await
+        .expect("a custom status");
+    stepped.write().await;
+    let stepped = stepped.crash_on_full_disk(Duration::from_secs(1)).await;
+    assert_eq!(stepped.status("ann").await, Status::Online, "in grace");
+    let bob = stepped.connect("bob").await;
+    assert_eq!(stepped.status("bob").await, Status::Idle);
+    let refused = set_status(&stepped, "bob", CustomStatus::DoNotDisturb).await;
+    assert!(
+        matches!(refused, Err(EngineError::Store(StoreError::Unavailable { .. }))),
+        "{refused:?}"
+    );
+    let told = stepped
+        .engine
+        .record(&user("bob"), Viewer::Own)
+        .await
+        .expect("a record")
+        .revision;
+    drop(bob);
+    let stepped = stepped.crash_on_full_disk(Duration::from_secs(1)).await;
+    let _bob = stepped.connect("bob").await;
+    let now = stepped
+        .engine
+        .record(&user("bob"), Viewer::Own)
+        .await
+        .expect("a record")
+        .revision;
+    assert!(now > told, "no revision is given twice: {now:?} {told:?}");
+    stepped.store.fail_commits(false);
+    set_status(&stepped, "bob", CustomStatus::DoNotDisturb)
+        .await
+        .expect("a custom status");
+}

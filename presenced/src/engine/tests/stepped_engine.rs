@@ -47,7 +47,7 @@ impl Stepped {
             answer_within: Duration::from_millis(100),
             ..OpenOptions::default()
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &options).await
+        Self::on_store(dir, Clock::manual(BEGIN), &options, |_| {}).await
     }
 
     /// The same data after a crash, this much later: nothing that waits is written.
@@ -62,19 +62,33 @@ impl Stepped {
         Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
     }
 
+    /// The same data after a crash, on a disk that is full.
+    pub(in crate::engine) async fn crash_on_full_disk(self, down: Duration) -> Self {
+        let clock = Clock::manual(self.clock.wall().after(down));
+        self.store.close();
+        let dir = Arc::clone(&self.dir);
+        Self::on_store(dir, clock, &OpenOptions::default(), |store| store.fail_commits(true)).await
+    }
+
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
     pub(in crate::engine) async fn finish(&self) {
         self.engine.finish().await;
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
-        Self::on_store(dir, clock, &OpenOptions::default()).await
+        Self::on_store(dir, clock, &OpenOptions::default(), |_| {}).await
     }
 
-    async fn on_store(dir: Arc<tempfile::TempDir>, clock: Clock, options: &OpenOptions) -> Self {
+    async fn on_store(
+        dir: Arc<tempfile::TempDir>,
+        clock: Clock,
+        options: &OpenOptions,
+        prepare: impl FnOnce(&Store),
+    ) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let path = dir.path().join("presence.db");
         let (store, startup) = Store::open(&path, options, metrics).expect("a store");
+        prepare(&store);
         let heartbeat = startup.latest_heartbeat();
         let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
         let clock = Arc::new(clock);
@@ -85,7 +99,7 @@ impl Stepped {
             cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        engine.take_over(heartbeat, startup.present).await.expect("the users");
+        engine.take_over(heartbeat, startup.present).await;
         Self {
             engine,
             clock,

@@ -224,5 +224,5 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine.start(startup.latest_heartbeat(), startup.present).await;
-    (engine, running.expect("a running engine"))
+    (engine, running)
 }

@@ -23,6 +23,7 @@ use super::read::{ReadLane, ReadQueues};
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
 use crate::files::Holder;
+use crate::store::metrics::FailureKind;
 use crate::store::{OpenError, Startup, StoreMetrics};
 
 /// Opens it as another node would, beside a handle that holds the lock.
@@ -60,7 +61,7 @@ fn open_locked(
 ) -> Result<(Inner, Startup), OpenError> {
     make_private(path).map_err(|error| io_error(path, &error))?;
     let sql = |error: rusqlite::Error| sql_error(path, &error);
-    let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
+    let mut connection = on_reserve(path, || open_writer(path, options.busy_timeout)).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = Startup {
         alive: AliveFile::read(path),
@@ -98,6 +99,19 @@ fn open_locked(
     };
     start_threads(&inner, writer, readers, &Arc::new(lock)).map_err(|error| io_error(path, &error))?;
     Ok((inner, startup))
+}
+
+/// Opens once more, with the space in reserve, if the disk has none for the index of the log.
+pub(super) fn on_reserve<T>(path: &Path, mut open: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    match open() {
+        Err(error)
+            if matches!(FailureKind::of(&error), FailureKind::Full | FailureKind::Io)
+                && AliveFile::free_reserve(path) =>
+        {
+            open()
+        }
+        opened => opened,
+    }
 }
 
 /// Each thread holds the lock until it has closed its connection.
