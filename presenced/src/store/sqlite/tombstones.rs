@@ -3,10 +3,10 @@
 //! the id, because nothing of a forgotten user may stay on disk.
 
 use presence::{Revision, UserId, Wall};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 use sha2::{Digest as _, Sha256};
 
-use super::statements::stored;
+use super::statements::{one_row, stored};
 use crate::store::TOMBSTONE_KEPT;
 
 /// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.
@@ -36,25 +36,38 @@ impl Tombstones {
         statement.query_row(parameters, |row| row.get(0))
     }
 
-    /// Adds one, or raises the one there is.
+    /// The last version of a user that was forgotten; 0 of any other.
+    pub(super) fn version(self, connection: &Connection, user: &UserId) -> rusqlite::Result<i64> {
+        if self.is_empty {
+            return Ok(0);
+        }
+        let mut statement = connection.prepare_cached("SELECT version FROM tombstone WHERE user_hash = :user_hash")?;
+        let version = statement.query_row(named_params! { ":user_hash": hash(user) }, |row| row.get(0));
+        Ok(version.optional()?.unwrap_or(0))
+    }
+
+    /// Adds one for a user whose last version was this, or raises the one there is.
     pub(super) fn add(
         &mut self,
         connection: &Connection,
         user: &UserId,
-        revision: Revision,
+        (revision, version): (Revision, i64),
         now: Wall,
     ) -> rusqlite::Result<()> {
         prune(connection, now)?;
         let mut statement = connection.prepare_cached(
-            "INSERT INTO tombstone (user_hash, revision, forgotten_at) VALUES (:user_hash, :revision, :now)
+            "INSERT INTO tombstone (user_hash, revision, version, forgotten_at) VALUES (:user_hash, :revision, :version, :now)
              ON CONFLICT (user_hash) DO UPDATE SET
-               revision = max(revision, excluded.revision), forgotten_at = max(forgotten_at, excluded.forgotten_at)",
+               revision = max(revision, excluded.revision), version = max(version, excluded.version),
+               forgotten_at = max(forgotten_at, excluded.forgotten_at)",
         )?;
-        statement.execute(named_params! {
+        let changed = statement.execute(named_params! {
             ":user_hash": hash(user),
             ":revision": stored(revision.get())?,
+            ":version": version,
             ":now": now.as_millis(),
         })?;
+        one_row(changed)?;
         // It stays so if the request is rolled back, which costs look-ups and nothing else.
         self.is_empty = false;
         Ok(())
