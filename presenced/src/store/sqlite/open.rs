@@ -81,12 +81,7 @@ fn open_locked(
         lists: reads(),
     };
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
-    let writer = StoreWriter::new(
-        (connection, identity),
-        writes.clone(),
-        health.clone(),
-        options.batch_max,
-    );
+    let writer = StoreWriter::new((connection, identity), writes.clone(), health.clone(), options);
     let writer = writer.map_err(sql)?;
     // Built before the threads start: if one can't, dropping this ends those that did.
     let inner = Inner {

@@ -14,6 +14,8 @@ use crate::store::TOMBSTONE_KEPT;
 pub(super) struct Tombstones {
     /// Then no write needs a look-up: almost always, because users are seldom forgotten.
     is_empty: bool,
+    /// Whether one was added or raised.
+    has_grown: bool,
 }
 
 impl Tombstones {
@@ -21,7 +23,15 @@ impl Tombstones {
     pub(super) fn look(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM tombstone)")?;
         let is_empty = statement.query_row([], |row| row.get(0))?;
-        Ok(Self { is_empty })
+        Ok(Self {
+            is_empty,
+            has_grown: false,
+        })
+    }
+
+    /// Whether the transaction forgets somebody.
+    pub(super) fn has_grown(self) -> bool {
+        self.has_grown
     }
 
     /// Whether the user was forgotten at this revision or a higher one.
@@ -70,6 +80,7 @@ impl Tombstones {
         one_row(changed)?;
         // It stays so if the request is rolled back, which costs look-ups and nothing else.
         self.is_empty = false;
+        self.has_grown = true;
         Ok(())
     }
 }

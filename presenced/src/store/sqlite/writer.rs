@@ -6,11 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use tokio::sync::oneshot;
 
+use super::OpenOptions;
 use super::durable_part::DurableWrite;
 use super::fault_injection::Step;
 use super::file_identity::FileIdentity;
@@ -97,10 +99,14 @@ pub(super) struct StoreWriter {
     metrics: StoreMetrics,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
+    /// For how long a transaction waits for a lock.
+    busy_timeout: Duration,
     /// Pages in the log after the last commit, as SQLite reported.
     log_pages: Arc<AtomicU32>,
     /// Pages in the log when it was last folded in.
     folded_pages: u32,
+    /// Whether the log may still hold a user that was forgotten.
+    is_erasing: bool,
 }
 
 impl StoreWriter {
@@ -108,7 +114,7 @@ impl StoreWriter {
         (mut connection, identity): (Connection, FileIdentity),
         queue: Arc<Queue<WriteJob>>,
         health: Arc<Health>,
-        batch_max: usize,
+        options: &OpenOptions,
     ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
         let reported = log_pages.clone();
@@ -123,9 +129,11 @@ impl StoreWriter {
             queue,
             metrics: health.metrics().clone(),
             health,
-            batch_max,
+            batch_max: options.batch_max,
+            busy_timeout: options.busy_timeout,
             log_pages,
             folded_pages: 0,
+            is_erasing: false,
         })
     }
 
@@ -145,7 +153,7 @@ impl StoreWriter {
             return;
         }
         let watch = Stopwatch::start();
-        let tombstones = match self.begin() {
+        let mut tombstones = match self.begin() {
             Ok(tombstones) => tombstones,
             Err(error) => {
                 // It waited for as long as any request may wait, so all that wait behind it are answered as well.
@@ -158,12 +166,16 @@ impl StoreWriter {
             }
         };
         let mut batch = Vec::new();
-        match self.fill(first, tombstones, &mut batch).and_then(|()| self.commit()) {
+        match self
+            .fill(first, &mut tombstones, &mut batch)
+            .and_then(|()| self.commit())
+        {
             Ok(()) => {
                 self.health.written();
                 self.metrics.commit_requests.observe(batch.len() as f64);
                 self.metrics.commit_seconds.observe(watch.elapsed().as_secs_f64());
                 batch.into_iter().for_each(|answer| answer(Ok(())));
+                self.is_erasing |= tombstones.has_grown();
             }
             Err(error) => {
                 let error = self.failed(&error);
@@ -171,6 +183,7 @@ impl StoreWriter {
             }
         }
         self.fold_if_due();
+        self.erase_if_due();
     }
 
     fn begin(&self) -> rusqlite::Result<Tombstones> {
@@ -206,13 +219,13 @@ impl StoreWriter {
     }
 
     /// Does the first request and those that wait by now. An error ends the whole transaction.
-    fn fill(&self, first: WriteJob, mut tombstones: Tombstones, batch: &mut Vec<HeldAnswer>) -> rusqlite::Result<()> {
+    fn fill(&self, first: WriteJob, tombstones: &mut Tombstones, batch: &mut Vec<HeldAnswer>) -> rusqlite::Result<()> {
         let mut next = Some(first);
         let mut rows = 0;
         while let Some(WriteJob { request, ticket }) = next {
             if ticket.take() {
                 rows += request.rows();
-                self.apply(request, &mut tombstones, batch)?;
+                self.apply(request, tombstones, batch)?;
             }
             next = match rows < self.batch_max {
                 true => self.queue.try_pop(),
@@ -284,14 +297,29 @@ impl StoreWriter {
         self.fold("PASSIVE");
     }
 
-    fn fold(&self, mode: &str) {
+    /// Empties the log after a forget, so that the user stays readable there for no longer than somebody reads.
+    fn erase_if_due(&mut self) {
+        if self.is_erasing && self.health.sealed().is_none() {
+            // A reader that is under way is not waited for: the next write tries again.
+            let _ = self.connection.busy_timeout(Duration::ZERO);
+            self.is_erasing = !self.fold("TRUNCATE");
+            let _ = self.connection.busy_timeout(self.busy_timeout);
+        }
+    }
+
+    /// Whether all of the log is in the database.
+    fn fold(&self, mode: &str) -> bool {
         let fold = || {
             self.health.faults.pass(Step::Checkpoint)?;
             let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.query_row(&sql, [], |_| Ok(()))
+            self.connection.query_row(&sql, [], |row| row.get::<_, bool>(0))
         };
-        if let Err(error) = fold() {
-            self.health.checkpoint_failed(&error);
+        match fold() {
+            Ok(is_busy) => !is_busy,
+            Err(error) => {
+                self.health.checkpoint_failed(&error);
+                false
+            }
         }
     }
 
