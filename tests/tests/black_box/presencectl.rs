@@ -191,7 +191,6 @@ async fn doctor_reports_problems() {
     assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 503);
     let full = run(&daemon, &["doctor"]).await;
     assert_ne!(full.code, 0, "{full:?}");
-    assert!(full.out.contains("free disk space"), "{full:?}");
     daemon.process().unlimit_file_size();
     std::fs::rename(daemon.file("presence.db"), daemon.file("moved.db")).unwrap();
     wait_until("the store is sealed", async || {
