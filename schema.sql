@@ -2,7 +2,7 @@
 -- migrated to exactly this. Times are Unix milliseconds; NULL is never.
 
 PRAGMA application_id = 1886545267; -- "pres": a file of another program is refused
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE profile (
   user_id        TEXT    NOT NULL PRIMARY KEY,
@@ -63,4 +63,13 @@ CREATE TABLE heartbeat (
   ceiling INTEGER NOT NULL,
   -- 1 if the node ended with this heartbeat and had written everything.
   clean   INTEGER NOT NULL CHECK (clean IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- The changes of a node's last run, if it ended with everything written: cursors of that run resume in the next one.
+CREATE TABLE history (
+  node         TEXT    NOT NULL PRIMARY KEY,
+  -- The random number of the run, which its cursors begin with.
+  incarnation  INTEGER NOT NULL,
+  -- The run knew every change since this revision.
+  resumes_from INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -24,7 +24,7 @@ pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use cursor::{Cursor, InvalidCursor};
+pub use cursor::{Cursor, History, InvalidCursor};
 pub use durable_part::{DurablePart, Preference, Version};
 pub use grace_period::GracePeriod;
 pub use node_name::NodeName;
@@ -35,5 +35,5 @@ pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
 pub use status::{Actor, CustomStatus, Status};
-pub use time::{Mono, Now, Wall};
+pub use time::{Mono, Now, Reading, SystemWall, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

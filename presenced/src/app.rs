@@ -55,7 +55,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine.start(startup.latest_heartbeat(), startup.present).await;
+    let running = engine.start(startup).await;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -141,9 +141,7 @@ fn build_engine(
 ) -> anyhow::Result<Arc<Engine>> {
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
-    let (ceiling, was_clean) = startup
-        .latest_heartbeat()
-        .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+    let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
@@ -166,7 +164,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, was_clean)),
+        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.record_time(None))),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);
@@ -213,11 +211,7 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     tracing::info!("stopping");
     readiness.drain();
     engine.begin_drain();
-    let stopping = async {
-        for server in servers {
-            server.stop(DRAIN_TIMEOUT / 2).await;
-        }
-    };
+    let stopping = crate::server::stop_all(servers, DRAIN_TIMEOUT / 2);
     let disconnecting = async {
         while metrics.connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -25,7 +25,7 @@ fn ann() -> Person {
 }
 
 fn explained(user: &mut Person, millis: u64) -> Explain {
-    user.recompute(at(millis), &mut RevisionClock::new(0));
+    user.recompute(at(millis), &mut RevisionClock::new(0, Wall::from_millis(0)));
     explain(&user.id, at(millis), user.here(), &user.profile, |id| {
         format!("s{}", id.0)
     })

@@ -58,7 +58,7 @@ impl Connected {
         let mut one = Self {
             sessions: Sessions::default(),
             profile: Profile::fallback(),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
         };
         one.sessions.handle_connect(at(0), SessionId(1));
         let published = one.recompute(0).unwrap();

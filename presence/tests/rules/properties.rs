@@ -26,7 +26,7 @@ struct Pair {
 
 impl Pair {
     fn new(timers: Timers) -> Self {
-        let mut clock = RevisionClock::new(0);
+        let mut clock = RevisionClock::new(0, Wall::from_millis(0));
         clock.raise(u64::MAX / 2);
         Self {
             now: Now {

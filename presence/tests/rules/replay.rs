@@ -43,7 +43,7 @@ impl World {
             people: (0..users)
                 .map(|index| Person::new(&format!("user {index}"), timers))
                 .collect(),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
             text: String::new(),
         }
     }

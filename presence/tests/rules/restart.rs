@@ -61,7 +61,7 @@ fn take_up(stored: Stored) -> (Sessions, Profile) {
 }
 
 fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
-    let mut clock = RevisionClock::new(1_000);
+    let mut clock = RevisionClock::new(1_000, Wall::from_millis(0));
     profile
         .recompute(now.wall, &[sessions.contribution()], |before| {
             clock.next(before, now.wall)

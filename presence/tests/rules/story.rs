@@ -36,7 +36,7 @@ impl Story {
         };
         Self {
             user: Person::new("ann", timers),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
         }
     }
 

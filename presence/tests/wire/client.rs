@@ -2,7 +2,7 @@
 
 use presence::wire::client_message::{ClientMessage, Envelope};
 use presence::wire::error_code::Code;
-use presence::{Cursor, CustomStatus, UserId};
+use presence::{Cursor, CustomStatus, Revision, UserId};
 use proptest::prelude::*;
 
 const IDS_MAX: usize = 5;
@@ -51,7 +51,7 @@ fn every_documented_message_is_parsed() {
     );
     let since = Some(Cursor {
         incarnation: 0xfe,
-        counter: 0x10,
+        watermark: Revision::new(0x10),
     });
     let watch = ClientMessage::Watch { user_ids, since };
     assert_eq!(

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const CURSOR: Cursor = Cursor {
     incarnation: 0xfeed,
-    counter: 42,
+    watermark: Revision::new(42),
 };
 const NOW: Wall = Wall::from_millis(1_700_000_000_123);
 
@@ -105,7 +105,7 @@ fn a_message_without_records_fits_the_overhead_bound() {
     let longest = message_id(&format!("\"{}\"", "\\u0001".repeat(64)));
     let cursor = Cursor {
         incarnation: u64::MAX,
-        counter: u64::MAX,
+        watermark: Revision::new(u64::MAX),
     };
     for now in [i64::MIN, i64::MAX] {
         let header = SnapshotHeader {

@@ -10,6 +10,7 @@ mod custom_status;
 mod deadlines;
 mod disconnect;
 mod durable_change;
+mod end_reports;
 mod explain;
 mod forget;
 mod gauges;
@@ -198,6 +199,7 @@ impl Engine {
         });
         let publisher = Publisher::new(
             options.incarnation,
+            cluster.floor(),
             Arc::clone(&ready),
             Arc::clone(&throughput),
             Arc::clone(&metrics),

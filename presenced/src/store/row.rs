@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::{Actor, CustomStatus, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
+use presence::{Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
 
 /// All that is stored of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -106,6 +106,8 @@ pub(crate) struct Heartbeat {
     pub(crate) ceiling: u64,
     /// Whether the node ended with this heartbeat and had written everything.
     pub(crate) clean: bool,
+    /// Which cursors of the run that ended so resume in the next one.
+    pub(crate) history: Option<History>,
 }
 
 /// What a running node leaves beside the store, for when the store can't be written.
@@ -129,6 +131,19 @@ pub(crate) struct Startup {
     pub(crate) alive: Option<Alive>,
     /// Every user that was connected on some node or has a report, ordered by id.
     pub(crate) present: Vec<(UserId, Row)>,
+    /// What the last run changed, if it ended with everything written.
+    pub(crate) past_changes: Option<PastChanges>,
+}
+
+/// The last changes of a run that ended with everything written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastChanges {
+    /// Which cursors resume: every change since then is in `changed`, but for removals.
+    pub(crate) history: History,
+    /// Users with the revision of their last change, the lowest first.
+    pub(crate) changed: Vec<(UserId, Revision)>,
+    /// No user was removed at a higher revision.
+    pub(crate) removed_to: Revision,
 }
 
 impl Startup {
@@ -149,11 +164,13 @@ impl Startup {
                 },
                 ceiling: alive.ceiling,
                 clean: false,
+                history: None,
             }),
             None => Some(Heartbeat {
                 wall: alive.wall,
                 ceiling: alive.ceiling,
                 clean: false,
+                history: None,
             }),
         }
     }

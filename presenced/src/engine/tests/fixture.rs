@@ -203,16 +203,21 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let last = startup.latest_heartbeat();
-        let (ceiling, clean) = last.map_or((0, true), |last| (last.ceiling, last.clean));
+        let ceiling = startup.latest_heartbeat().map(|last| last.ceiling);
+        let clock = Arc::new(Clock::new());
+        let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
         let engine = Engine::new(EngineParts {
-            options: engine_options(settings.grace),
-            clock: Arc::new(Clock::new()),
+            options: EngineOptions {
+                // Another number in each run.
+                incarnation: cluster.floor().get(),
+                ..engine_options(settings.grace)
+            },
+            clock,
             store: store.clone(),
-            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
+            cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(last, startup.present).await;
+        let running = engine.start(startup).await;
         Self {
             engine,
             running: Some(running),

@@ -8,7 +8,7 @@ use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
-    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
+    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Reading, Report, ReportInput,
     Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
 };
 
@@ -47,6 +47,12 @@ impl UserState {
 
     pub(in crate::engine) fn is_degraded(&self) -> bool {
         self.profile.is_degraded()
+    }
+
+    /// The present of this user: not before a time that was told of it, though the system's clock went back.
+    pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
+        let told = self.profile.latest_time();
+        reading.for_user(told.max(self.sessions.contribution().last_seen))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.
@@ -140,6 +146,11 @@ impl UserState {
         self.profile.note_report(now.wall, input);
     }
 
+    /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.
+    pub(in crate::engine) fn end_report(&mut self, now: Now, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
+    }
+
     /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many
     /// connections and reports there were.
     pub(in crate::engine) fn kick(&mut self, now: Now, part: Option<DurablePart>) -> usize {
@@ -221,15 +232,20 @@ impl UserState {
     pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
         let (node, freshness) = (cluster.node(), cluster.freshness());
         let own = (node, self.sessions.contribution());
-        if self.remote.is_none() {
-            return self.profile.record(user, &[own], viewer, freshness);
+        let record = if self.remote.is_none() {
+            self.profile.record(user, &[own], viewer, freshness)
+        } else {
+            let remote = self
+                .remote()
+                .iter()
+                .map(|remote| (remote.node.as_str(), remote.contribution));
+            let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
+            self.profile.record(user, &all, viewer, freshness)
+        };
+        Record {
+            revision: cluster.told(record.revision),
+            ..record
         }
-        let remote = self
-            .remote()
-            .iter()
-            .map(|remote| (remote.node.as_str(), remote.contribution));
-        let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
-        self.profile.record(user, &all, viewer, freshness)
     }
 
     pub(in crate::engine) fn explain(

@@ -6,12 +6,36 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The whole schema, with its version and application id.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
+/// The whole schema of version 2.
+pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
 /// The whole schema of version 1.
 pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
+
+/// 2 to 3: cursors of a run that ended cleanly resume after it, and versions go on after a forget. Of users that were forgotten
+/// before, the last version is not known.
+const ADD_HISTORY_AND_VERSIONS: &str = "ALTER TABLE tombstone RENAME TO tombstone_2;
+CREATE TABLE tombstone (
+  -- SHA-256 of the user id, which itself must not stay here.
+  user_hash    BLOB    NOT NULL PRIMARY KEY,
+  revision     INTEGER NOT NULL,
+  version      INTEGER NOT NULL,
+  forgotten_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO tombstone SELECT user_hash, revision, 0, forgotten_at FROM tombstone_2;
+DROP TABLE tombstone_2;
+CREATE INDEX tombstone_forgotten_at ON tombstone (forgotten_at);
+CREATE TABLE history (
+  node         TEXT    NOT NULL PRIMARY KEY,
+  -- The random number of the run, which its cursors begin with.
+  incarnation  INTEGER NOT NULL,
+  -- The run knew every change since this revision.
+  resumes_from INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;";
 
 /// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -27,6 +51,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
             0 => transaction.execute_batch(SCHEMA)?,
             1 => add_versions_and_nodes(&transaction)?,
+            2 => transaction.execute_batch(ADD_HISTORY_AND_VERSIONS)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -75,7 +100,7 @@ fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
          ALTER TABLE report RENAME TO report_1;
          ALTER TABLE mark RENAME TO mark_1;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_2)?;
     let users = transaction.execute(
         "INSERT INTO profile (user_id, status, since, connected_on, custom_status, custom_set_at, custom_set_by,
            custom_version, version, last_seen, last_active, revision)

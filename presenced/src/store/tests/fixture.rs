@@ -139,6 +139,7 @@ pub(in crate::store) fn heartbeat(wall: i64, ceiling: u64, clean: bool) -> Heart
         wall: self::wall(wall),
         ceiling,
         clean,
+        history: None,
     }
 }
 

@@ -49,7 +49,7 @@ impl World {
     pub(super) async fn heartbeat(&mut self) {
         let saved = self.daemon().engine.save_heartbeat(RunEnd::Running).await;
         assert!(saved.is_ok() || self.faults == Faults::Writes);
-        // It is told beside the database in any case.
+        // What the database can't take is told beside it.
         self.heartbeat = (self.mono(), self.daemon().clock.wall());
     }
 
@@ -88,7 +88,7 @@ impl World {
         self.clients.clear();
         self.watchers
             .iter_mut()
-            .for_each(super::watcher::Watcher::lose_connection);
+            .for_each(super::watcher::WalkWatcher::lose_connection);
         let was_down = self.daemon().clock.wall().since(self.heartbeat.1);
         for (name, row) in rows {
             let expects_grace = !row.connected_on.is_empty() && was_down <= DOWN_MAX;

@@ -24,6 +24,10 @@ fn flip_bit(dir: &DatabaseDir, at: u64) {
     log.write_all_at(&[byte[0] ^ 4], at).unwrap();
 }
 
+fn cut(dir: &DatabaseDir, length: u64) {
+    file(dir, Beside::Log).set_len(length).unwrap();
+}
+
 fn length(dir: &DatabaseDir) -> u64 {
     file(dir, Beside::Log).metadata().unwrap().len()
 }
@@ -40,18 +44,15 @@ async fn written() -> (DatabaseDir, SqliteStore) {
 }
 
 /// What can happen to a log.
-const HARMS: [(&str, fn(&DatabaseDir)); 7] = [
+type Harm = fn(&DatabaseDir);
+const HARMS: [(&str, Harm); 7] = [
     ("a bit of the header", |dir| flip_bit(dir, 9)),
     ("a bit of the first frame's header", |dir| flip_bit(dir, 32 + 2)),
     ("a bit of the first page", |dir| flip_bit(dir, 32 + 24 + 1_000)),
     ("a bit of the last page", |dir| flip_bit(dir, length(dir) - 9)),
-    ("cut by one frame", |dir| {
-        file(dir, Beside::Log).set_len(length(dir) - FRAME).unwrap()
-    }),
-    ("cut by one byte", |dir| {
-        file(dir, Beside::Log).set_len(length(dir) - 1).unwrap()
-    }),
-    ("emptied", |dir| file(dir, Beside::Log).set_len(0).unwrap()),
+    ("cut by one frame", |dir| cut(dir, length(dir) - FRAME)),
+    ("cut by one byte", |dir| cut(dir, length(dir) - 1)),
+    ("emptied", |dir| cut(dir, 0)),
 ];
 
 #[tokio::test]
