@@ -44,8 +44,8 @@ async fn written() -> (DatabaseDir, SqliteStore) {
 }
 
 /// What can happen to a log.
-type Harm = fn(&DatabaseDir);
-const HARMS: [(&str, Harm); 7] = [
+type LogHarm = fn(&DatabaseDir);
+const HARMS: [(&str, LogHarm); 7] = [
     ("a bit of the header", |dir| flip_bit(dir, 9)),
     ("a bit of the first frame's header", |dir| flip_bit(dir, 32 + 2)),
     ("a bit of the first page", |dir| flip_bit(dir, 32 + 24 + 1_000)),
