@@ -45,11 +45,13 @@ CREATE TABLE report (
   PRIMARY KEY (user_id, source)
 ) STRICT, WITHOUT ROWID;
 
--- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped.
+-- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped, and
+-- versions go on above this one, so that nothing that is known by its version is taken for what came after.
 CREATE TABLE tombstone (
   -- SHA-256 of the user id, which itself must not stay here.
   user_hash    BLOB    NOT NULL PRIMARY KEY,
   revision     INTEGER NOT NULL,
+  version      INTEGER NOT NULL,
   forgotten_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -33,6 +33,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often, and how far apart, the lock of the data directory is tried before another daemon is reported.
 const LOCK_ATTEMPTS: usize = 10;
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// How often the address is tried to be written that could not be.
+const ADDRESS_RETRY: Duration = Duration::from_secs(5);
 /// How long the last writes may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -54,7 +56,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine.start(startup).await.context("can't write to the database")?;
+    let running = engine.start(startup).await;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -67,7 +69,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         last_reload: Arc::clone(&last_reload),
     };
     let listeners = options.serve(listener, registry)?;
-    data_dir.save_address(&format!("http://{address}"))?;
+    save_address(&data_dir, format!("http://{address}"));
     announce(address, &config);
     let reloader = Reloader {
         config,
@@ -176,6 +178,21 @@ fn build_engine(
 fn node_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "node".into() } else { name }
+}
+
+/// A disk that is full keeps nobody from being served: then it is tried until there is room, and tools on this machine find
+/// the daemon from then on.
+fn save_address(data_dir: &Arc<DataDir>, url: String) {
+    let Err(error) = data_dir.save_address(&url) else {
+        return;
+    };
+    tracing::error!(%error, "tools on this machine can't find the daemon by its address until it can be written");
+    let data_dir = Arc::clone(data_dir);
+    tokio::spawn(async move {
+        while data_dir.save_address(&url).is_err() {
+            tokio::time::sleep(ADDRESS_RETRY).await;
+        }
+    });
 }
 
 fn announce(address: SocketAddr, config: &Config) {

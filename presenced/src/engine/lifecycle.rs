@@ -13,7 +13,7 @@ use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::ClockStep;
-use crate::store::{Row, Startup, StoreError};
+use crate::store::{Row, Startup};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -29,15 +29,16 @@ pub(crate) struct Running {
 impl Engine {
     /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
     /// the daemon begins to accept: the restart grace counts from here.
-    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Result<Running, StoreError> {
-        self.take_over(startup).await?;
-        Ok(self.run())
+    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Running {
+        self.take_over(startup).await;
+        self.run()
     }
 
     /// Continues where the last run ended: with its cursors, if it ended cleanly, and with the users that were present.
-    pub(super) async fn take_over(&self, startup: Startup) -> Result<(), StoreError> {
+    pub(super) async fn take_over(&self, startup: Startup) {
         let last_heartbeat = startup.latest_heartbeat();
-        self.save_heartbeat(RunEnd::Running).await?;
+        // A disk that is full keeps nobody from reading: the store's health says so.
+        let _ = self.save_heartbeat(RunEnd::Running).await;
         if let Some(heartbeat) = last_heartbeat {
             self.clock.note_earlier_run(heartbeat.wall);
         }
@@ -68,7 +69,6 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "restored the users of the previous run"
         );
-        Ok(())
     }
 
     /// Starts the threads and tasks, and with them the monotonic clock.

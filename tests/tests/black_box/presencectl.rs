@@ -217,6 +217,17 @@ async fn doctor_reports_problems() {
     assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 503);
     let full = run(&daemon, &["doctor"]).await;
     assert_ne!(full.code, 0, "{full:?}");
+    daemon.process().unlimit_file_size();
+    std::fs::rename(daemon.file("presence.db"), daemon.file("moved.db")).unwrap();
+    wait_until("the store is sealed", async || {
+        let health = daemon.rest().get("/readyz").await;
+        health.body.to_string().contains("removed or replaced").then_some(())
+    })
+    .await;
+    let replaced = run(&daemon, &["doctor"]).await;
+    assert!(replaced.out.contains("back in their place"), "{replaced:?}");
+    assert!(!replaced.out.contains("free disk space"), "{replaced:?}");
+    std::fs::rename(daemon.file("moved.db"), daemon.file("presence.db")).unwrap();
     daemon.kill();
     let down = run(&daemon, &["doctor"]).await;
     assert_ne!(down.code, 0);

@@ -238,6 +238,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await.expect("a running engine");
+    let running = engine.start(startup).await;
     (engine, running)
 }

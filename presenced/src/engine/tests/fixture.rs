@@ -221,7 +221,7 @@ impl Fixture {
             cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(startup).await.expect("a running engine");
+        let running = engine.start(startup).await;
         Self {
             engine,
             running: Some(running),

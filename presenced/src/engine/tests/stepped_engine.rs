@@ -51,7 +51,7 @@ impl Stepped {
             custom_statuses,
             ..engine_options(GRACE)
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options).await
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
     }
 
     /// On a store whose callers give up soon.
@@ -61,7 +61,7 @@ impl Stepped {
             answer_within: Duration::from_millis(100),
             ..OpenOptions::default()
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE)).await
+        Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await
     }
 
     /// The same data after a crash, this much later: nothing that waits is written.
@@ -74,6 +74,15 @@ impl Stepped {
     pub(in crate::engine) async fn crash_at(self, wall: Wall) -> Self {
         self.store.close();
         Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
+    }
+
+    /// The same data after a crash, on a disk that is full.
+    pub(in crate::engine) async fn crash_on_full_disk(self, down: Duration) -> Self {
+        let clock = Clock::manual(self.clock.wall().after(down));
+        self.store.close();
+        let dir = Arc::clone(&self.dir);
+        let options = (OpenOptions::default(), engine_options(GRACE));
+        Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
     }
 
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
@@ -101,7 +110,7 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
-        Self::on_store(dir, clock, &OpenOptions::default(), engine_options(GRACE)).await
+        Self::on_store(dir, clock, &OpenOptions::default(), engine_options(GRACE), |_| {}).await
     }
 
     async fn on_store(
@@ -109,11 +118,13 @@ impl Stepped {
         clock: Clock,
         options: &OpenOptions,
         engine_options: EngineOptions,
+        prepare: impl FnOnce(&Store),
     ) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
         let (store, startup) = Store::open(&path, options, metrics).expect("a store");
+        prepare(&store);
         let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
         let clock = Arc::new(clock);
         let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
@@ -129,7 +140,7 @@ impl Stepped {
             metrics: EngineMetrics::register(&mut registry),
         });
         engine.register_gauges(&mut registry);
-        engine.take_over(startup).await.expect("the users");
+        engine.take_over(startup).await;
         Self {
             engine,
             clock,

@@ -223,5 +223,5 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine.start(startup).await;
-    (engine, running.expect("a running engine"))
+    (engine, running)
 }

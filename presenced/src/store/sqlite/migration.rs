@@ -115,7 +115,7 @@ fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "INSERT INTO profile SELECT * FROM profile_2;
          INSERT INTO report SELECT *, version FROM report_2;
-         INSERT INTO tombstone SELECT * FROM tombstone_2;
+         INSERT INTO tombstone SELECT user_hash, revision, 0, forgotten_at FROM tombstone_2;
          INSERT INTO heartbeat SELECT * FROM heartbeat_2;
          DROP TABLE report_2;
          DROP TABLE profile_2;
