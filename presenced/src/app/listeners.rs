@@ -133,7 +133,7 @@ impl ListenerOptions<'_> {
             node: self.engine.node().to_owned(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
-            accepting_since: self.clock.mono(),
+            accepting_since: self.clock.elapsed(),
         };
         Arc::new(AppState {
             engine: Arc::clone(&self.engine),
