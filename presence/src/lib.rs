@@ -35,5 +35,5 @@ pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
 pub use status::{Actor, CustomStatus, Status};
-pub use time::{Mono, Now, Wall};
+pub use time::{Mono, Now, Reading, SystemWall, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

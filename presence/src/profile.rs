@@ -100,7 +100,7 @@ impl Profile {
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
-        clamp_reports(&mut stored.durable, now);
+        clamp_durable(&mut stored.durable, now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             durable: stored.durable,
@@ -139,7 +139,7 @@ impl Profile {
         }
     }
 
-    /// Takes a durable part that the store returned; one with a lower version changes nothing. Report times from the future
+    /// Takes a durable part that the store returned; one with a lower version changes nothing. Times from the future
     /// are taken as `now`.
     pub fn handle_durable(&mut self, mut part: DurablePart, now: Wall) {
         if part.version < self.durable.version {
@@ -148,7 +148,7 @@ impl Profile {
         if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        clamp_reports(&mut part, now);
+        clamp_durable(&mut part, now);
         self.durable.replace_with(part);
     }
 
@@ -339,6 +339,13 @@ impl Profile {
         self.last_active
     }
 
+    /// The latest time that a record of the user tells, or `explain`: what happens to the user next is not before it.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        let times = [self.since, self.last_seen, self.last_active, self.preference().set_at];
+        times.into_iter().max().flatten()
+    }
+
     /// Whether the profile was made without the store's answer.
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
@@ -350,7 +357,8 @@ impl Profile {
     }
 }
 
-fn clamp_reports(part: &mut DurablePart, now: Wall) {
+fn clamp_durable(part: &mut DurablePart, now: Wall) {
+    part.preference.set_at = part.preference.set_at.map(|time| time.min(now));
     for report in &mut part.reports {
         report.since = report.since.min(now);
         report.heard = report.heard.min(now);

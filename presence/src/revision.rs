@@ -15,6 +15,9 @@ impl Revision {
     /// The revision of a user that was never seen, 0.
     pub const NEVER: Self = Self(0);
 
+    /// The highest one that a JavaScript number holds. No clock gets there before the year 2255.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
     /// Converts from the number on the wire.
     #[must_use]
     pub const fn new(number: u64) -> Self {
@@ -45,7 +48,7 @@ pub const CEILING_AHEAD_MICROS: u64 = 60_000_000;
 /// The highest wall clock that revisions follow, in microseconds. A clock beyond it (the year 2255) is wrong, and
 /// following it would exhaust the integers that a JavaScript number can represent (2^53 - 1). 2^40 of them, some 13
 /// days, are left above.
-const PHYSICAL_MAX_MICROS: u64 = (1 << 53) - 1 - (1 << 40);
+const PHYSICAL_MAX_MICROS: u64 = Revision::MAX.0 - (1 << 40);
 
 impl RevisionClock {
     /// Continues above the ceiling that the previous run stored, in microseconds; 0 at the first run.

@@ -1,5 +1,6 @@
-//! Wall clock and monotonic timestamps, as distinct types: records carry the first, deadlines use the second. Nothing
-//! here reads a clock.
+//! Three kinds of time, as types that don't mix: records carry [`Wall`], which does not go back for one user; deadlines use
+//! [`Mono`]; tokens are compared with [`SystemWall`], the system's clock as it is, right or wrong. A reading of the system's
+//! clock becomes a record time in one function, [`SystemWall::record_time`]. Nothing here reads a clock.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -121,12 +122,71 @@ impl Mono {
     }
 }
 
-/// One reading of both clocks, taken by the caller and passed as an argument.
+/// A reading of the system's clock as it is, in milliseconds since the Unix epoch. It may go back, stand still and be wrong.
+/// Tokens are compared with it, and nothing else; it is no time of a record before it went through [`Self::record_time`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SystemWall(i64);
+
+impl SystemWall {
+    /// Converts from milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the reading that is later by `by`, saturating.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The record time of something that happens at this reading, or is told at it: not before `told`, the latest time that
+    /// was told of the same user, or that stands beside it.
+    #[must_use]
+    pub fn record_time(self, told: Option<Wall>) -> Wall {
+        let read = Wall::from_millis(self.0);
+        told.map_or(read, |told| told.max(read))
+    }
+}
+
+/// One reading of both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The monotonic clock.
+    pub mono: Mono,
+    /// The system's clock.
+    pub system: SystemWall,
+}
+
+impl Reading {
+    /// The reading as the rules take it for one user, of whom nothing later than `told` was told.
+    #[must_use]
+    pub fn for_user(self, told: Option<Wall>) -> Now {
+        Now {
+            mono: self.mono,
+            wall: self.system.record_time(told),
+        }
+    }
+}
+
+/// The present as the rules take it, for one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// The monotonic timestamp, for deadlines.
     pub mono: Mono,
-    /// The wall clock timestamp, for records.
+    /// The record time: at least the latest that was told of the user.
     pub wall: Wall,
 }
 

@@ -199,11 +199,7 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     tracing::info!("stopping");
     readiness.drain();
     engine.begin_drain();
-    let stopping = async {
-        for server in servers {
-            server.stop(DRAIN_TIMEOUT / 2).await;
-        }
-    };
+    let stopping = crate::server::stop_all(servers, DRAIN_TIMEOUT / 2);
     let disconnecting = async {
         while metrics.connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

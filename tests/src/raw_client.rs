@@ -68,8 +68,13 @@ impl RawClient {
 
     /// Connects with a small receive buffer, so that the server's writes soon block.
     pub async fn connect_narrow(address: SocketAddr) -> Self {
+        Self::connect_with_buffer(address, NARROW_BYTES).await
+    }
+
+    /// Connects with a receive buffer of this size.
+    pub async fn connect_with_buffer(address: SocketAddr, bytes: usize) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
         let stream = tokio::task::spawn_blocking(move || {
             socket.connect(&SockAddr::from(address)).unwrap();
             socket.set_nonblocking(true).unwrap();
@@ -175,6 +180,16 @@ impl RawClient {
                 Err(_) => return RawEvent::Reset,
             }
         }
+    }
+
+    /// Reads up to `count` bytes, as a slow link lets through. The frames that they complete; none at the end of the connection.
+    pub async fn read_some(&mut self, count: usize) -> Option<Vec<Received>> {
+        let mut chunk = vec![0; count];
+        match within_deadline("bytes from the server", self.stream.read(&mut chunk)).await {
+            Ok(read) if read > 0 => self.buffer.extend(&chunk[..read]),
+            Ok(_) | Err(_) => return None,
+        }
+        Some(std::iter::from_fn(|| Received::take(&mut self.buffer)).collect())
     }
 
     /// Reads to the end of the connection and returns the close code, if there was a close frame with one.

@@ -128,6 +128,15 @@ pub struct EndedSessions {
     pub ended: u64,
 }
 
+/// `DELETE /api/reports/{source}`, response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedReports {
+    /// The number of reports that this call ended.
+    pub ended: u64,
+    /// The cursor of the next call; null if all reports of the source are ended.
+    pub next: Option<String>,
+}
+
 /// `GET /api/presence/{userId}/explain`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -320,4 +329,7 @@ pub struct Health {
     pub ok: bool,
     /// The problems, for people.
     pub problems: Vec<String>,
+    /// What is wrong without keeping the daemon from serving, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -199,16 +199,12 @@ impl Finder {
             .ok_or_else(no_home)
     }
 
-    /// The default of `--user`: the context's user, else the account that runs this program.
-    pub(crate) fn user(&self) -> Result<String, Failure> {
-        if let Source::Context(_, Context { user: Some(user), .. }) = self.source()? {
-            return Ok(user);
-        }
-        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        variable("LOGNAME")
-            .or_else(|| variable("USER"))
-            .or_else(account_name)
-            .ok_or_else(|| Failure::usage("can't determine the user").next("name the user with --user USER"))
+    /// The user that the context names.
+    pub(crate) fn user(&self) -> Result<Option<String>, Failure> {
+        Ok(match self.source()? {
+            Source::Context(_, context) => context.user,
+            Source::Named(..) | Source::DataDir => None,
+        })
     }
 
     /// The contexts with the path of their file.
@@ -334,8 +330,15 @@ fn no_home() -> Failure {
         .next("set HOME, or use --server URL")
 }
 
-/// The name of the account that runs this program, from `/etc/passwd`.
-fn account_name() -> Option<String> {
+/// The name of the account that runs this program, from `LOGNAME`, `USER` or `/etc/passwd`.
+pub(crate) fn account_name() -> Option<String> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    variable("LOGNAME")
+        .or_else(|| variable("USER"))
+        .or_else(account_of_passwd)
+}
+
+fn account_of_passwd() -> Option<String> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     name_of(rustix::process::getuid().as_raw(), &passwd)
 }

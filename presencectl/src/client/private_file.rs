@@ -79,7 +79,8 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
             display_path(path)
         )));
     }
-    let text = text.trim();
+    // Some editors begin a file with a byte order mark, which the daemon ignores too.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(Failure::usage(format_args!(
             "the {what} {} is empty",
@@ -131,6 +132,13 @@ mod tests {
     fn the_first_line_of_a_private_file_is_the_secret() {
         let file = file("first\nsecond\n", 0o600);
         assert_eq!(read_credential(file.path(), "secret file").unwrap().expose(), "first");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_secret() {
+        let file = file("\u{feff}first\n", 0o600);
+        assert_eq!(read_credential(file.path(), "secret file").unwrap().expose(), "first");
+        assert_eq!(read(file.path(), "key").unwrap().expose(), "first");
     }
 
     #[test]

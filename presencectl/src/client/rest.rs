@@ -4,8 +4,10 @@
 use std::error::Error;
 
 use presence::wire::record::Record;
-use presence::wire::rest::{EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats};
-use presence::{CustomStatus, Status, UserId};
+use presence::wire::rest::{
+    EndedReports, EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats,
+};
+use presence::{CustomStatus, Source, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
@@ -121,6 +123,13 @@ impl Rest {
     pub(crate) async fn forget(&self, user: &UserId) -> Result<EndedSessions, Failure> {
         self.send(self.request(Method::DELETE, &["api", "user", user.as_str()])?)
             .await
+    }
+
+    /// One page of ending the reports of a source.
+    pub(crate) async fn end_reports(&self, source: &Source, cursor: Option<&str>) -> Result<EndedReports, Failure> {
+        let request = self.request(Method::DELETE, &["api", "reports", source.as_str()])?;
+        let query: Vec<_> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
+        self.send(request.query(&query)).await
     }
 
     pub(crate) async fn stats(&self) -> Result<Stats, Failure> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use presence::Actor;
 use presence::wire::rest::{Explain, ExplainSession};
 
-use super::Session;
+use super::{Session, never_seen};
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
@@ -25,7 +25,8 @@ const COLUMNS: [Column; 9] = [
 ];
 
 pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Failure> {
-    let explain = session.rest()?.explain(&args.user).await?;
+    let rest = session.rest()?;
+    let explain = rest.explain(&args.user).await?;
     let report = Report {
         document: &explain,
         items: std::slice::from_ref(&explain),
@@ -35,7 +36,16 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
             below: below(&explain),
         },
     };
-    session.output.show(explain.now, &report)
+    session.output.show(explain.now, &report)?;
+    if !args.ignore_unknown && is_empty(&explain) && never_seen::is_unknown(&rest, &args.user).await? {
+        return Err(never_seen::failure(&[&args.user], 1));
+    }
+    Ok(())
+}
+
+/// Whether the explanation has nothing that was ever told or set; only the record knows whether the user was seen.
+const fn is_empty(explain: &Explain) -> bool {
+    explain.sessions.is_empty() && explain.grace.is_none() && explain.choice.set_at.is_none()
 }
 
 fn rows(sessions: &[ExplainSession]) -> TypedRows {

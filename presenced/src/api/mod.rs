@@ -5,12 +5,12 @@ mod answers;
 mod body;
 mod caller;
 mod cors;
+mod exposition;
 mod handlers;
 mod listing;
 mod metrics;
 mod middleware;
 mod path;
-mod percent;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -98,6 +98,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::RECORD, get(handlers::get_record).options(cors::preflight))
         .route(routes::EXPLAIN, get(handlers::explain))
         .route(routes::SESSIONS, delete(handlers::kick))
+        .route(routes::REPORTS_OF, delete(handlers::end_reports))
         .route(routes::STATS, get(handlers::stats))
         .route(routes::HEALTH, get(handlers::health))
         .route(routes::READY, get(handlers::ready));

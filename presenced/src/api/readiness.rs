@@ -12,6 +12,8 @@ pub(crate) struct HealthCheck {
     pub(crate) store_error: Option<String>,
     /// What else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
     pub(crate) problems: Vec<String>,
+    /// What is wrong and doesn't keep it from serving, such as a clock that went back, a sentence each.
+    pub(crate) warnings: Vec<String>,
     /// The last reload, if there was one. It may name files, so only `/api/stats` shows it; one that failed changed nothing,
     /// so the daemon is as ready as before.
     pub(crate) reload: Option<ReloadStats>,
@@ -62,6 +64,7 @@ impl Readiness {
         Health {
             ok: problems.is_empty(),
             problems,
+            warnings: health_check.warnings,
         }
     }
 }

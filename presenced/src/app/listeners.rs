@@ -172,9 +172,18 @@ fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> 
         HealthCheck {
             store_error: store_error(&store.health()),
             problems: problems.into_iter().collect(),
+            warnings: clock_warning(&clock).into_iter().collect(),
             reload: last_reload.lock().clone(),
         }
     })
+}
+
+/// What a system's clock that went back means.
+fn clock_warning(clock: &Clock) -> Option<String> {
+    let behind = clock.behind()?.as_secs();
+    Some(format!(
+        "the system's clock went back and is {behind} s behind what it said before; times told before that stand still"
+    ))
 }
 
 /// Why the store can't write, if it can't. Unauthenticated callers read it, so the file that it names first is left out.
@@ -184,4 +193,24 @@ fn store_error(health: &StoreHealth) -> Option<String> {
     }
     let error = health.error.as_deref().unwrap_or("the reason is not known");
     Some(error.split_once("\": ").map_or(error, |(_, what)| what).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use presence::Wall;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_went_back_is_a_warning_and_no_problem() {
+        let begin = Wall::from_millis(1_800_000_000_000);
+        let clock = Clock::manual(begin);
+        assert_eq!(clock_warning(&clock), None);
+        clock.set_wall(begin.after(Duration::from_secs(3600)));
+        assert_eq!(clock_warning(&clock), None);
+        clock.set_wall(begin);
+        assert!(clock_warning(&clock).is_some_and(|warning| warning.contains(" 3600 s behind")));
+    }
 }

@@ -115,7 +115,7 @@ impl Reloader {
     fn note(&self, labels: &ReloadLabels, error: Option<String>, restart_needed: Vec<String>) {
         self.metrics.0.get_or_create(labels).inc();
         *self.last.lock() = Some(ReloadStats {
-            at: self.clock.wall(),
+            at: self.clock.record_time(None),
             error,
             restart_needed,
         });
@@ -152,7 +152,6 @@ pub(super) fn auth_options(
         jwt,
         jwt_issuer: config.jwt_issuer.clone(),
         jwt_audience: config.jwt_audience.clone(),
-        trusted_by_default: config.trusted_proxies.is_empty(),
         trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,

@@ -13,8 +13,10 @@ pub(crate) struct Limits {
     pub body_bytes: usize,
     /// Longest body of `POST /api/presence/query`, in bytes.
     pub query_bytes: usize,
-    /// How long a client may take to send a request head.
+    /// How long a client may take to send a request head, from its first byte; that of the first, from the connection.
     pub handshake_timeout: Duration,
+    /// How long an HTTP connection may be idle between two requests.
+    pub http_idle_timeout: Duration,
     /// Connections of one user: 4029 beyond.
     pub sessions_per_user: usize,
     /// Reports of one user: 429 `too_many` beyond.
@@ -36,7 +38,7 @@ pub(crate) struct Limits {
     pub bad_messages: Rate,
     /// How long a message may stay unfinished: 4008 beyond.
     pub message_timeout: Duration,
-    /// How long a write may make no progress: 4009 beyond.
+    /// How long a client may acknowledge nothing of what it was sent: 4009 beyond.
     pub write_timeout: Duration,
     /// Handshakes of one client address: 429 beyond.
     pub handshakes: Rate,
@@ -59,6 +61,7 @@ impl Default for Limits {
             // A thousand ids of 128 bytes, each escaped as `\uXXXX`, are 774,000.
             query_bytes: 1024 * 1024,
             handshake_timeout: Duration::from_secs(5),
+            http_idle_timeout: Duration::from_secs(5),
             sessions_per_user: 32,
             reports_per_user: 32,
             watched_per_connection: 5_000,

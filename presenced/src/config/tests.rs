@@ -115,7 +115,7 @@ fn the_output_of_print_config_is_a_valid_file() {
     let file = file(&text);
     let again = config(&["--config", file.path().to_str().expect("a path")], &[]);
     assert_eq!(again.timers.grace, Duration::from_secs(7));
-    assert_eq!(again.trusted_proxies.len(), 2);
+    assert!(matches!(&again.trusted_proxies, TrustedProxies::Named(nets) if nets.len() == 2));
     assert!(again.insecure);
 }
 
@@ -251,7 +251,7 @@ fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
     assert_eq!(reloaded.jwt_key, Some(PathBuf::from("/k")));
     assert_eq!(reloaded.jwt_issuer.as_deref(), Some("i"));
     assert_eq!(reloaded.jwt_audience.as_deref(), Some("a"));
-    assert_eq!(reloaded.trusted_proxies.len(), 1);
+    assert!(reloaded.trusted_proxies.has_named());
     assert_eq!(reloaded.allowed_origins.len(), 1);
     assert_eq!(reloaded.log_level, tracing::Level::DEBUG);
     let (_, restart_needed) = reloaded.reloaded(config(&new, &[])).expect("a configuration");
@@ -264,4 +264,26 @@ fn a_reload_that_contradicts_what_stays_is_an_error() {
     let new = config(&["--listen=127.0.0.1:7420"], &[]);
     let error = running.reloaded(new).expect_err("an open listener without a proxy");
     assert!(error.to_string().contains("--trusted-proxy"), "{error}");
+}
+
+#[test]
+fn an_empty_list_of_proxies_trusts_nobody_and_the_default_is_told_apart() {
+    assert_eq!(config(&[], &[]).trusted_proxies, TrustedProxies::Loopback);
+    let nobody = TrustedProxies::Named(Vec::new());
+    let file = file("trusted-proxy = []\n");
+    let path = file.path().to_str().expect("a path");
+    assert_eq!(config(&["--config", path], &[]).trusted_proxies, nobody);
+    assert_eq!(config(&[], &[("PRESENCED_TRUSTED_PROXY", "")]).trusted_proxies, nobody);
+    assert_eq!(config(&["--trusted-proxy="], &[]).trusted_proxies, nobody);
+    assert!(printed(&["--config", path], &[]).contains("\ntrusted-proxy = [] # "));
+    assert!(printed(&[], &[]).contains("\ntrusted-proxy = [\"loopback\"] # default\n"));
+    let stated = config(&["--config", path, "--trusted-proxy", "loopback"], &[]);
+    assert_eq!(stated.trusted_proxies, TrustedProxies::Loopback);
+    let mixed = error_of(&["--trusted-proxy", "loopback,10.0.0.1"], &[]);
+    assert!(mixed.contains("stands alone"), "{mixed}");
+    for open in ["--listen=0.0.0.0:7420", "--metrics-listen=[::]:9"] {
+        let error = error_of(&[open, "--trusted-proxy="], &[]);
+        assert!(error.contains("--insecure"), "nobody is no proxy in front: {error}");
+        assert!(error.starts_with(open.split('=').next().expect("a flag")), "{error}");
+    }
 }

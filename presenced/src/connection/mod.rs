@@ -8,6 +8,7 @@ pub(crate) mod keepalive;
 pub(crate) mod outbox;
 pub(crate) mod ready;
 mod send;
+pub(crate) mod send_progress;
 pub(crate) mod socket;
 pub(crate) mod user_pin;
 pub(crate) mod watch_list;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use presence::wire::record::Viewer;
-use presence::{Mono, Now, SessionId, UserId};
+use presence::{Mono, Reading, SessionId, SystemWall, UserId};
 use tokio::sync::Notify;
 
 use self::close_reason::CloseReason;
@@ -26,6 +27,7 @@ use self::drain::Drain;
 use self::keepalive::{Keepalive, KeepaliveOptions};
 use self::outbox::Outbox;
 use self::ready::Ready;
+use self::send_progress::Outgoing;
 use self::socket::Socket;
 use self::user_pin::UserRef;
 use self::watch_list::WatchList;
@@ -66,6 +68,8 @@ pub(crate) struct Connection {
     /// The deadline that the wheel is armed for, in milliseconds; the wheel's entries for other moments are stale.
     armed: AtomicU64,
     pub(super) keepalive: Mutex<Keepalive>,
+    /// When its token expires, if it has one: compared with nothing but the system's clock.
+    token_expires: OnceLock<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
     revocation: OnceLock<Revocation>,
     /// The first reason to close the connection.
@@ -93,6 +97,7 @@ impl Connection {
             own_entry: OnceLock::new(),
             armed: AtomicU64::new(u64::MAX),
             keepalive: Mutex::new(Keepalive::new(now, None)),
+            token_expires: OnceLock::new(),
             revocation: OnceLock::new(),
             close_reason: OnceLock::new(),
             wake: Notify::new(),
@@ -158,6 +163,21 @@ impl Connection {
         self.outbox.lock().blocked_since()
     }
 
+    /// How far what was sent has come.
+    fn outgoing(&self) -> Outgoing {
+        let (blocked_since, written) = {
+            let outbox = self.outbox.lock();
+            (outbox.blocked_since(), outbox.written_bytes())
+        };
+        // After the count: what is written in between must not look as if it had been acknowledged.
+        let unacknowledged = self.socket.unacknowledged();
+        Outgoing {
+            blocked_since,
+            written,
+            unacknowledged,
+        }
+    }
+
     /// The connection's task awaits this in its loop, always: it writes what waits once the socket has room, and returns
     /// when there is a reason to close or the backlog is sent. Cancel safe.
     pub(crate) async fn attend(self: &Arc<Self>) {
@@ -197,7 +217,11 @@ impl Connection {
     }
 
     /// Begins the keepalive: pings, and the end of the token.
-    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono, expires: Option<Mono>) {
+    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono, token_expires: Option<SystemWall>) {
+        if let Some(expires) = token_expires {
+            let _ = self.token_expires.set(expires);
+        }
+        let expires = self.token_deadline(self.context.clock.read());
         *self.keepalive.lock() = Keepalive::new(now, expires);
         let next = now.after(self.context.keepalive.ping_interval);
         self.arm(expires.map_or(next, |at| at.min(next)));
@@ -211,8 +235,23 @@ impl Connection {
         }
     }
 
+    /// The system's clock was set, or the deadlines were moved: when the token expires is estimated anew.
+    pub(crate) fn recheck_token(self: &Arc<Self>, now: Reading) {
+        if self.token_expires.get().is_some()
+            && let Some(next) = self.on_deadline(now)
+        {
+            self.arm(next);
+        }
+    }
+
+    /// When the token will have expired if neither clock is moved until then; at once if it has.
+    pub(super) fn token_deadline(&self, now: Reading) -> Option<Mono> {
+        let expires = self.token_expires.get()?;
+        Some(now.mono.after(expires.since(now.system)))
+    }
+
     /// The wheel came to a deadline of this connection. Acts on it, unless the wheel was armed for another one since.
-    pub(crate) fn on_wheel(self: &Arc<Self>, at: Mono, now: Now) {
+    pub(crate) fn on_wheel(self: &Arc<Self>, at: Mono, now: Reading) {
         let is_current = self
             .armed
             .compare_exchange(at.as_millis(), u64::MAX, Ordering::SeqCst, Ordering::SeqCst);

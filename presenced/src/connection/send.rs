@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::frame::{self, Opcode};
+use super::keepalive::UNSENT_CHECK_INTERVAL;
 use super::outbox::{Accepted, AfterWrite, DeliveryResult, Marked, Outbox};
 use super::user_pin::{UserPin, UserRef};
 
@@ -91,7 +92,10 @@ impl Connection {
         match after {
             AfterWrite::Blocked => {
                 let now = self.context.clock.mono();
-                self.arm(now.after(self.context.keepalive.write_timeout));
+                let outgoing = self.outgoing();
+                self.keepalive.lock().on_blocked(now, &outgoing);
+                let write_timeout = self.context.keepalive.write_timeout;
+                self.arm(now.after(write_timeout.min(UNSENT_CHECK_INTERVAL)));
                 self.wake.notify_one();
             }
             AfterWrite::Done(wakeups) => {

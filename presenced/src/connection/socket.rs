@@ -13,8 +13,22 @@ pub(crate) enum Socket {
     Memory(memory::MemorySocket),
 }
 
+/// The most that the kernel holds of one connection, sent and unacknowledged, in bytes: one long frame. (Linux doubles it, for
+/// its own bookkeeping.) At a round trip of 200 ms that is 300 KiB a second, ten times what a phone on a slow link takes. What
+/// does not fit waits in the outbox, where changes of one user are one.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How much of that may be unsent before the socket counts as full, in bytes: enough that the link does not run dry while the
+/// connection's task is woken.
+const NOT_SENT_MAX_BYTES: u32 = 16 * 1024;
+
 impl From<TcpStream> for Socket {
+    /// Bounds what the kernel holds of the connection.
     fn from(stream: TcpStream) -> Self {
+        let options = socket2::SockRef::from(&stream);
+        // A socket that the client has reset already takes no options, and need not.
+        let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
+        #[cfg(target_os = "linux")]
+        let _ = options.set_tcp_notsent_lowat(NOT_SENT_MAX_BYTES);
         Self::Tcp(stream)
     }
 }
@@ -50,6 +64,15 @@ impl Socket {
         }
     }
 
+    /// How many bytes that were written the peer has not acknowledged; 0 where the system can't tell.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        match self {
+            Self::Tcp(stream) => unacknowledged(stream),
+            #[cfg(test)]
+            Self::Memory(socket) => socket.unacknowledged(),
+        }
+    }
+
     /// Closes one or both directions.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         match self {
@@ -76,6 +99,95 @@ impl Socket {
             #[cfg(test)]
             Self::Memory(socket) => socket.writable().await,
         }
+    }
+}
+
+/// `SIOCOUTQ`: what TCP holds, sent or not, until it is acknowledged.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn unacknowledged(stream: &TcpStream) -> u64 {
+    use rustix::ioctl::{Getter, Opcode, ioctl};
+    const SIOCOUTQ: Opcode = 0x5411;
+    #[expect(unsafe_code, reason = "no safe call asks a socket for its send queue")]
+    // SAFETY: SIOCOUTQ writes one int to where its argument points, and the getter holds one.
+    let bytes = unsafe { ioctl(stream, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) };
+    bytes.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn unacknowledged(_stream: &TcpStream) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use socket2::{Domain, SockRef, Type};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A daemon's socket, and its client, whose kernel takes `room` bytes before it reads.
+    async fn pair(room: usize) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_recv_buffer_size(room).unwrap();
+        client.connect(&address.into()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        (Socket::from(accepted), TcpStream::from_std(client.into()).unwrap())
+    }
+
+    /// Writes until the socket is full, and counts the bytes.
+    fn fill(socket: &Socket) -> u64 {
+        let mut written = 0;
+        while let Ok(count) = socket.try_write(&[7; 1000]) {
+            written += count as u64;
+        }
+        written
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_read_holds_little() {
+        let (socket, _client) = pair(4096).await;
+        socket.writable().await.unwrap();
+        let written = fill(&socket);
+        assert!((8_000..100_000).contains(&written), "{written}");
+        let unacknowledged = socket.unacknowledged();
+        assert!((1..=written).contains(&unacknowledged), "{unacknowledged} of {written}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_acknowledges_everything() {
+        let (socket, mut client) = pair(4096).await;
+        socket.writable().await.unwrap();
+        let written = fill(&socket);
+        let mut all = vec![0; usize::try_from(written).unwrap()];
+        let reading = client.read_exact(&mut all);
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .unwrap()
+            .unwrap();
+        let acknowledging = async {
+            while socket.unacknowledged() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), acknowledging)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_has_a_bounded_send_buffer() {
+        let (socket, _client) = pair(4096).await;
+        let Socket::Tcp(stream) = &socket else {
+            panic!("a TCP socket")
+        };
+        assert_eq!(SockRef::from(stream).tcp_notsent_lowat().unwrap(), NOT_SENT_MAX_BYTES);
+        assert!(SockRef::from(stream).send_buffer_size().unwrap() <= 2 * SEND_BUFFER_BYTES);
     }
 }
 
@@ -109,6 +221,8 @@ pub(crate) mod memory {
         to_client: VecDeque<u8>,
         /// How many bytes `to_client` holds at most.
         room: usize,
+        /// Whether bytes count as acknowledged only once the client takes them.
+        is_acknowledged_late: bool,
         to_daemon: VecDeque<u8>,
         is_write_closed: bool,
         is_read_closed: bool,
@@ -120,6 +234,7 @@ pub(crate) mod memory {
             buffers: Mutex::new(Buffers {
                 to_client: VecDeque::new(),
                 room,
+                is_acknowledged_late: false,
                 to_daemon: VecDeque::new(),
                 is_write_closed: false,
                 is_read_closed: false,
@@ -165,6 +280,16 @@ pub(crate) mod memory {
             !buffers.to_daemon.is_empty() || buffers.is_read_closed
         }
 
+        pub(super) fn unacknowledged(&self) -> u64 {
+            let buffers = self.0.buffers.lock();
+            let held = if buffers.is_acknowledged_late {
+                buffers.to_client.len()
+            } else {
+                0
+            };
+            held as u64
+        }
+
         pub(super) fn shutdown(&self, how: Shutdown) {
             let mut buffers = self.0.buffers.lock();
             buffers.is_write_closed |= matches!(how, Shutdown::Write | Shutdown::Both);
@@ -197,6 +322,21 @@ pub(crate) mod memory {
     }
 
     impl MemoryPeer {
+        /// From now on bytes count as acknowledged only once they are taken, as over a slow link.
+        pub(crate) fn acknowledge_late(&self) {
+            self.0.buffers.lock().is_acknowledged_late = true;
+        }
+
+        /// Takes up to `count` bytes of what the daemon has sent.
+        pub(crate) fn take_some(&self, count: usize) -> Vec<u8> {
+            let mut buffers = self.0.buffers.lock();
+            let count = count.min(buffers.to_client.len());
+            let taken = buffers.to_client.drain(..count).collect();
+            drop(buffers);
+            self.0.changed.notify_waiters();
+            taken
+        }
+
         /// Takes everything that the daemon has sent.
         pub(crate) fn take(&self) -> Vec<u8> {
             let taken = self.0.buffers.lock().to_client.drain(..).collect();

@@ -74,8 +74,8 @@ impl Engine {
     /// What is stored of the user takes the place of its fallback profile. Every durable change of a user loads it first, so
     /// while it has the fallback no change was made since the row was read.
     fn end_fallback(&self, pin: &UserPin, user: &UserId, row: Option<Row>) {
-        let now = self.clock.now();
         let mut entry = self.users.lock(pin);
+        let now = self.now_of(&entry);
         if entry.state.is_degraded() {
             let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
             entry.state.load(stored, now.wall);
@@ -141,9 +141,9 @@ impl Engine {
     /// Loads a user again that is in memory.
     async fn reload(&self, user: &UserPin, lock: &UserLock) -> Result<(), StoreError> {
         let row = self.persistence.store.load(lock.user()).await?;
-        let now = self.clock.now();
-        let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         let mut entry: LockedEntry<'_> = self.users.lock(user);
+        let now = self.now_of(&entry);
+        let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
         Ok(())
@@ -151,7 +151,7 @@ impl Engine {
 
     /// A stored row as the state of a user without sessions on this node.
     pub(super) fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
-        let now = self.clock.now();
+        let now = self.clock.read().for_user(None);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.

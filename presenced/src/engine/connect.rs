@@ -20,7 +20,7 @@ impl Engine {
         if entry.connections().len() >= self.options.sessions_per_user {
             return Err(EngineError::TooManySessions);
         }
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         entry.state.connect(now, conn.id());
         self.recompute(&mut entry, now);
         let first = entry.connections().first().unwrap_or(conn);

@@ -59,7 +59,7 @@ impl Engine {
         let pin = self.load_known(lock).await?;
         let preference = NewPreference {
             custom,
-            set_at: self.clock.wall(),
+            set_at: self.now_of(&self.users.lock(&pin)).wall,
             set_by: actor,
         };
         let (proposed, revision) = self.proposal(&self.users.lock(&pin), custom);
@@ -67,7 +67,7 @@ impl Engine {
         let saved = store.save_preference(lock.user(), preference, proposed, revision).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
         let mut entry = self.users.lock(&pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         self.expire(&mut entry, now);
         let part = durable_part(saved, now);
         entry.state.set_preference(now, part, actor, &self.options.timers);
@@ -87,7 +87,7 @@ impl Engine {
             current
         } else {
             // Above the tombstone, if there is one: the store drops writes below it.
-            self.cluster.next_revision(current, self.clock.wall())
+            self.cluster.next_revision(current, self.clock.record_time(None))
         };
         (profile.version(), revision)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::{Profile, Revision, UserId};
+use presence::{Profile, Reason, Revision, Status, UserId};
 
 use super::persistence::UnknownOutcome;
 use super::users::UserLock;
@@ -33,7 +33,7 @@ impl Engine {
         if let Err(error) = self
             .persistence
             .store
-            .forget(lock.user(), revision, self.clock.wall())
+            .forget(lock.user(), revision, self.clock.record_time(None))
             .await
         {
             self.note_failed_write(&error, &pin, UnknownOutcome::Forget);
@@ -56,7 +56,7 @@ impl Engine {
             let revision = self.removal_revision(pin);
             self.persistence
                 .store
-                .forget(&user, revision, self.clock.wall())
+                .forget(&user, revision, self.clock.record_time(None))
                 .await?;
             self.finish_forget(&lock, pin, revision).await?;
             return Ok(());
@@ -65,14 +65,15 @@ impl Engine {
         // drops it unless it is published again.
         let mut entry = self.users.lock(pin);
         entry.state.force_publish();
-        self.recompute(&mut entry, self.clock.now());
+        let now = self.now_of(&entry);
+        self.recompute(&mut entry, now);
         Ok(())
     }
 
     /// The revision at which a user would be removed now.
     fn removal_revision(&self, pin: &UserPin) -> Revision {
         let before = self.users.lock(pin).state.profile().revision();
-        self.cluster.next_revision(before, self.clock.wall())
+        self.cluster.next_revision(before, self.clock.record_time(None))
     }
 
     /// Forgets in memory what was forgotten on disk with this revision. How many connections and reports there were.
@@ -86,16 +87,20 @@ impl Engine {
 
     fn forget_in_memory(&self, pin: &UserPin, revision: Revision) -> Forgotten {
         let mut entry = self.users.lock(pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         let profile = entry.state.profile();
         let is_overtaken = profile.revision() > revision;
         let removed_at = self.cluster.next_revision(revision.max(profile.revision()), now.wall);
         let was_known = *profile != Profile::default() || !entry.connections().is_empty();
+        let was_present = entry.listing.status();
         let ended = entry.state.forget() as u64;
         for conn in entry.take_connections() {
             conn.close_with(CloseReason::Forgotten);
         }
         self.recompute(&mut entry, now);
+        if let Some(status) = was_present {
+            self.metrics.transition(status, Status::Offline, Reason::NoSession);
+        }
         if was_known {
             self.publisher.publish_removal(&mut entry, now, removed_at);
         }
@@ -111,7 +116,7 @@ impl Engine {
         let forgotten = self
             .persistence
             .store
-            .forget(lock.user(), removed_at, self.clock.wall())
+            .forget(lock.user(), removed_at, self.clock.record_time(None))
             .await;
         let mut entry = self.users.lock(pin);
         if entry.state.profile().revision() > removed_at {

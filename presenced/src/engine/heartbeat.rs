@@ -19,7 +19,7 @@ pub(super) enum RunEnd {
 
 impl Engine {
     pub(super) async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
-        let wall = self.clock.wall();
+        let wall = self.clock.record_time(None);
         let ceiling = self.cluster.wanted_ceiling(wall);
         let heartbeat = Heartbeat {
             wall,

@@ -12,6 +12,7 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
+use crate::clock::ClockStep;
 use crate::store::{Heartbeat, Row, StoreError};
 
 /// After a longer downtime no user is put in grace.
@@ -44,7 +45,16 @@ impl Engine {
         present: Vec<(UserId, Row)>,
     ) -> Result<(), StoreError> {
         self.save_heartbeat(RunEnd::Running).await?;
-        let now = self.clock.now();
+        if let Some(heartbeat) = last_heartbeat {
+            self.clock.note_earlier_run(heartbeat.wall);
+        }
+        if let Some(behind) = self.clock.behind() {
+            tracing::warn!(
+                behind_ms = behind.as_millis(),
+                "the system's clock is behind what it said in the previous run"
+            );
+        }
+        let now = self.clock.read().for_user(None);
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
@@ -111,17 +121,40 @@ impl Engine {
         // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.
         let _ = self.clock.beat();
         while !self.deadlines.is_stopped() {
-            if let Some(stall) = self.clock.beat() {
-                self.metrics.stalls.inc();
-                tracing::warn!(
-                    stall_ms = stall.as_millis(),
-                    "the process was stalled; every deadline moves by that much"
-                );
-            }
+            self.beat();
             self.throughput.sample(self.clock.mono());
             self.turn_wheel();
             self.users.sweep();
             self.deadlines.sleep(&self.clock);
+        }
+    }
+
+    /// The beat of the timer loop: notices that the process was stalled, and that the system's clock was set.
+    pub(super) fn beat(&self) {
+        let (stall, step) = (self.clock.beat(), self.clock.take_step());
+        if let Some(stall) = stall {
+            self.metrics.stalls.inc();
+            tracing::warn!(
+                stall_ms = stall.as_millis(),
+                "the process was stalled; every deadline moves by that much"
+            );
+        }
+        if let Some(step) = step {
+            self.metrics.clock_step(step);
+            match step {
+                ClockStep::Forward(by) => tracing::warn!(by_ms = by.as_millis(), "the system's clock jumped forward"),
+                ClockStep::Back(by) => tracing::warn!(
+                    by_ms = by.as_millis(),
+                    "the system's clock went back; times already told don't, until it has caught up"
+                ),
+            }
+        }
+        // Tokens go by the system's clock, their deadlines by the other one: now the two have parted.
+        if stall.is_some() || step.is_some() {
+            let now = self.clock.read();
+            for conn in self.deadlines.connections() {
+                conn.recheck_token(now);
+            }
         }
     }
 

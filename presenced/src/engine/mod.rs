@@ -10,6 +10,7 @@ mod custom_status;
 mod deadlines;
 mod disconnect;
 mod durable_change;
+mod end_reports;
 mod explain;
 mod forget;
 mod gauges;

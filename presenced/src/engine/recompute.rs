@@ -18,12 +18,17 @@ impl Engine {
             .offer(now.wall, |revisions| entry.state.recompute(now.wall, revisions));
         self.index.update(entry);
         if let Some(published) = published {
-            self.metrics.transition(&published);
+            self.metrics.transition(published.from, published.to, published.reason);
             self.publisher.publish(entry, now, published.audience);
         }
         self.persistence.note_change(entry, published.is_some());
         self.deadlines.arm_user(entry, now.mono);
         published
+    }
+
+    /// The present of a user.
+    pub(super) fn now_of(&self, entry: &LockedEntry<'_>) -> Now {
+        entry.state.now(self.clock.read())
     }
 
     /// Deadlines up to now take effect; reports that ended are taken off the disk.
@@ -43,7 +48,7 @@ impl Engine {
                 }
                 DeadlineOf::Connection(conn) => {
                     if let Some(conn) = conn.upgrade() {
-                        conn.on_wheel(at, self.clock.now());
+                        conn.on_wheel(at, self.clock.read());
                     }
                 }
             }
@@ -53,7 +58,8 @@ impl Engine {
     fn on_user_deadline(&self, mut entry: LockedEntry<'_>, at: Mono) {
         // While draining no client can reconnect in time: every grace period lasts until after the restart.
         if !self.is_draining() && self.deadlines.take_user(&mut entry, at) {
-            self.recompute(&mut entry, self.clock.now());
+            let now = self.now_of(&entry);
+            self.recompute(&mut entry, now);
         }
     }
 }

@@ -40,16 +40,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// `GET /ws`.
+    /// `/ws`, whatever the method: axum would take HEAD for a GET.
     pub(crate) fn route<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> MethodRouter<S> {
         let gateway = Arc::clone(self);
-        axum::routing::get(move |request| upgrade::handle(Arc::clone(&gateway), request))
+        axum::routing::any(move |request| upgrade::handle(Arc::clone(&gateway), request))
     }
 
     /// `GET /autobahn`: an echo for the conformance suite, through the same upgrade, limits and sending.
     #[cfg(feature = "autobahn")]
     pub(crate) fn echo_route<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> MethodRouter<S> {
         let gateway = Arc::clone(self);
-        axum::routing::get(move |request| upgrade::handle_echo(Arc::clone(&gateway), request))
+        axum::routing::any(move |request| upgrade::handle_echo(Arc::clone(&gateway), request))
     }
 }

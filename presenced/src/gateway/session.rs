@@ -6,7 +6,7 @@ use std::sync::Arc;
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, TokenBucket, Wall};
+use presence::{EndReason, SystemWall, TokenBucket};
 use tokio::net::TcpStream;
 
 use super::close;
@@ -78,7 +78,7 @@ struct Greeted<'a> {
 async fn greet<'a>(
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
-    expires: Option<Wall>,
+    expires: Option<SystemWall>,
 ) -> Result<Greeted<'a>, CloseReason> {
     let user: Option<Record> = match conn.user() {
         Some(user) => match gateway.engine.connect(user, conn).await {
@@ -90,12 +90,12 @@ async fn greet<'a>(
             None
         }
     };
-    let now = gateway.clock.now();
-    conn.start_keepalive(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
+    conn.start_keepalive(gateway.clock.mono(), expires);
+    let latest = user.as_ref().and_then(Record::latest_time);
     let welcome = ServerMessage::Welcome {
         session_id: conn.name().into(),
         user,
-        now: now.wall,
+        now: gateway.clock.record_time(latest),
         ping_seconds: gateway.ping_interval.as_secs_f64(),
         node: gateway.engine.node().into(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -11,20 +11,20 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use presence::wire::error_code::Code;
 use presence::wire::{BEARER_PREFIX, SUBPROTOCOL};
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
 use crate::auth::AuthError;
 use crate::revocation::Revocation;
-use crate::server::{ApiError, ConnectionPermit, Peer};
+use crate::server::{ApiError, ConnectionPermit, HttpStream, Peer};
 
 /// An authenticated connection.
 pub(super) struct Admitted {
     /// None for an observer.
     pub(super) user: Option<UserId>,
     /// When its token expires.
-    pub(super) expires: Option<Wall>,
+    pub(super) expires: Option<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
     pub(super) revocation: Option<Revocation>,
     pub(super) permit: Option<Arc<ConnectionPermit>>,
@@ -108,7 +108,6 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
 
 fn handshake(request: &Request) -> Result<Handshake, ApiError> {
     let headers = request.headers();
-    // axum routes HEAD like GET.
     if request.method() != Method::GET {
         return Err(ApiError::new(
             Code::MethodNotAllowed,
@@ -214,10 +213,13 @@ fn switching_protocols(handshake: Handshake) -> Response {
 }
 
 fn error_response(error: ApiError) -> Response {
-    let needs_upgrade = error.code == Code::UpgradeRequired;
+    let code = error.code;
     let mut response = error.into_response();
-    if needs_upgrade {
-        let headers = response.headers_mut();
+    let headers = response.headers_mut();
+    if code == Code::MethodNotAllowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+    }
+    if code == Code::UpgradeRequired {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -228,8 +230,8 @@ fn error_response(error: ApiError) -> Response {
 /// The socket, and the bytes that the client sent right after its handshake.
 async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let upgraded: Upgraded = upgrade.await.ok()?;
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf.to_vec())),
+    match upgraded.downcast::<TokioIo<HttpStream>>() {
+        Ok(parts) => Some((parts.io.into_inner().into_socket(), parts.read_buf.to_vec())),
         Err(_) => {
             tracing::error!("an upgraded connection is not a TCP socket");
             None

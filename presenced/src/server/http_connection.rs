@@ -1,21 +1,24 @@
 //! One HTTP connection, served by hyper with every size and time limited, until it is closed or upgraded.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
 /// Longest request head, and most bytes that hyper buffers for a connection.
@@ -23,29 +26,54 @@ const BUFFER_MAX_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
 
+/// How long an HTTP connection may wait for its client.
+#[derive(Debug, Clone, Copy)]
+struct HttpTimes {
+    head: Duration,
+    idle: Duration,
+}
+
+impl HttpTimes {
+    /// How long this phase may last; none: the handlers, and [`stuck`], have limits of their own.
+    const fn limit_of(&self, phase: HttpPhase) -> Option<Duration> {
+        match phase {
+            HttpPhase::Head { .. } => Some(self.head),
+            HttpPhase::Idle { .. } => Some(self.idle),
+            HttpPhase::Response => None,
+        }
+    }
+}
+
 /// Serves HTTP connections.
 #[derive(Clone)]
 pub(super) struct HttpServer {
     http: http1::Builder,
     router: Router,
+    times: HttpTimes,
     stuck_after: Duration,
     metrics: ServerMetrics,
 }
 
 impl HttpServer {
     pub(super) fn new(serving: &Serving) -> Self {
+        let limits = &serving.limits;
         let mut http = http1::Builder::new();
-        // Without a timer hyper's limit is silently inert. The limit also ends connections that idle between requests.
-        http.timer(TokioTimer::new())
-            .header_read_timeout(serving.limits.handshake_timeout)
+        // hyper's own limit on heads counts from the response before. A client that closes its half after a request is
+        // answered.
+        http.header_read_timeout(None)
+            .half_close(true)
             .max_buf_size(BUFFER_MAX_BYTES)
             .max_headers(HEADERS_MAX);
         Self {
             http,
             router: serving.router.clone(),
-            // After a response that the client has read hyper waits one handshake timeout for the next request, so a client
-            // that exceeds the sum has not read the response.
-            stuck_after: serving.limits.write_timeout + serving.limits.handshake_timeout,
+            times: HttpTimes {
+                head: limits.handshake_timeout,
+                idle: limits.http_idle_timeout,
+            },
+            // After a response that the client has read the next request is waited for and then read, so a client that exceeds
+            // the sum has not read the response.
+            stuck_after: limits.write_timeout + limits.http_idle_timeout + limits.handshake_timeout,
             metrics: serving.metrics.clone(),
         }
     }
@@ -58,20 +86,47 @@ impl HttpServer {
         permit: Arc<ConnectionPermit>,
         mut handle: TaskHandle,
     ) -> impl Future<Output = ()> + Send + use<> {
-        // Counts up when a request begins and when its response is made, so it is odd while the router works.
-        let exchanges = Arc::new(AtomicU64::new(0));
-        let http = self.http.serve_connection(TokioIo::new(stream), {
-            let (router, exchanges) = (self.router.clone(), Arc::clone(&exchanges));
-            service_fn(move |request| respond(router.clone(), request, Peer(peer), &permit, Arc::clone(&exchanges)))
+        let exchange = Arc::new(HttpExchange::default());
+        let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&exchange)));
+        let (router, idle) = (self.router.clone(), self.times.idle);
+        let http = self.http.serve_connection(stream, {
+            let exchange = Arc::clone(&exchange);
+            service_fn(move |request| {
+                respond(
+                    router.clone(),
+                    request,
+                    Peer(peer),
+                    &permit,
+                    Arc::clone(&exchange),
+                    idle,
+                )
+            })
         });
-        let (stuck_after, metrics) = (self.stuck_after, self.metrics.clone());
+        let (times, stuck_after, metrics) = (self.times, self.stuck_after, self.metrics.clone());
         async move {
             let mut http = pin!(http.with_upgrades());
-            let mut stuck = pin!(stuck(&exchanges, stuck_after));
+            let mut stuck = pin!(stuck(&exchange, stuck_after));
+            let mut phase = exchange.phase();
+            let mut late = pin!(tokio::time::sleep(times.head));
             let mut draining = false;
             loop {
+                // Ready when the connection has ended, or waits for its client for too long.
+                let ended = poll_fn(|context| {
+                    if http.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    // Only what hyper does above changes the phase.
+                    if phase != exchange.phase() {
+                        phase = exchange.phase();
+                        late.set(tokio::time::sleep(times.limit_of(phase).unwrap_or_default()));
+                    }
+                    match times.limit_of(phase) {
+                        Some(_) => late.as_mut().poll(context),
+                        None => Poll::Pending,
+                    }
+                });
                 tokio::select! {
-                    _ = http.as_mut() => break,
+                    () = ended => break,
                     changed = handle.phase.changed() => match changed.map(|()| *handle.phase.borrow()) {
                         Ok(StopPhase::Draining) if !draining => {
                             draining = true;
@@ -97,31 +152,45 @@ fn respond(
     request: hyper::Request<Incoming>,
     peer: Peer,
     permit: &Arc<ConnectionPermit>,
-    exchanges: Arc<AtomicU64>,
-) -> impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + use<> {
+    exchange: Arc<HttpExchange>,
+    idle: Duration,
+) -> impl Future<Output = Result<Response, std::convert::Infallible>> + use<> {
     let mut request = request.map(Body::new);
     let extensions = request.extensions_mut();
     extensions.insert(peer);
     extensions.insert(Arc::clone(permit));
-    extensions.insert(match exchanges.fetch_add(1, Ordering::Relaxed) {
+    extensions.insert(match exchange.begin() {
         0 => RequestOrder::First,
         _ => RequestOrder::Later,
     });
     let response = router.call(request);
     async move {
-        let response = response.await;
-        exchanges.fetch_add(1, Ordering::Relaxed);
+        let mut response = response.await;
+        if let Ok(response) = &mut response {
+            tell_idle_time(response, idle);
+        }
+        exchange.respond();
         response
+    }
+}
+
+/// Tells the client for how long it may use the connection again.
+fn tell_idle_time(response: &mut Response, idle: Duration) {
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let (seconds @ 1.., false) = (idle.as_secs(), is_upgrade)
+        && let Ok(value) = HeaderValue::from_str(&format!("timeout={seconds}"))
+    {
+        response.headers_mut().insert("keep-alive", value);
     }
 }
 
 /// Returns once a response has neither been read by the client nor followed by another request for `after` at least and
 /// twice that at most. hyper has no such limit; a timer that checks a counter now and then costs a request nothing.
-async fn stuck(exchanges: &AtomicU64, after: Duration) {
+async fn stuck(exchange: &HttpExchange, after: Duration) {
     let mut seen = 0;
     loop {
         tokio::time::sleep(after).await;
-        let count = exchanges.load(Ordering::Relaxed);
+        let count = exchange.count();
         if count == seen && count > 0 && count.is_multiple_of(2) {
             return;
         }

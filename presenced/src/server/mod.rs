@@ -9,6 +9,7 @@ mod address_limits;
 mod admission;
 mod connection_limit;
 mod http_connection;
+mod http_stream;
 pub(crate) mod listen;
 mod metrics;
 mod problem;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, catching_panics};
 
@@ -136,5 +138,17 @@ impl Server {
         self.phase.send_replace(StopPhase::Cut);
         let _ = self.alive.recv().await;
         Drained::Cut
+    }
+}
+
+/// Stops all servers at once: none accepts while another one finishes its requests.
+pub(crate) async fn stop_all(servers: Vec<Server>, within: Duration) {
+    let stopping: Vec<_> = servers
+        .into_iter()
+        .map(|server| tokio::spawn(server.stop(within)))
+        .collect();
+    for stopped in stopping {
+        // A panic is logged by the hook, and that server has stopped too.
+        let _ = stopped.await;
     }
 }

@@ -4,9 +4,11 @@ use presence::{Status, Wall};
 use presence_tests::clock::{Stopwatch, wall_now};
 use presence_tests::frame::{Frame, opcode};
 use presence_tests::raw_client::RawEvent;
-use presence_tests::wait::within_deadline;
+use presence_tests::wait::{Ticker, within_deadline};
 use presence_tests::websocket::shows;
 use presence_tests::{Daemon, RawClient, wait_until};
+use serde_json::json;
+use std::time::Duration;
 
 const QUICK: [&str; 6] = ["--ping-interval", "2s", "--ping-timeout", "500ms", "--grace", "500ms"];
 /// Ping interval, ping timeout, grace period, and the tolerance of one second.
@@ -137,4 +139,41 @@ async fn a_stalled_daemon_expires_no_live_connection() {
         user.be_active().await;
     }
     assert!(daemon.rest().record("user-0").await.last_seen > Some(Wall::from_millis(0)));
+}
+
+/// What the slow link takes in a hundredth of a second.
+const LINK_BYTES: usize = 200;
+/// What lies on the way of the slow link: a fraction of a second of it.
+const LINK_BUFFER_BYTES: usize = 4096;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_on_a_slow_link_is_not_lost() {
+    let daemon = Daemon::start(&["--ping-interval", "1s", "--ping-timeout", "500ms", "--grace", "0s"]).await;
+    let mut slow = RawClient::connect_with_buffer(daemon.address(), LINK_BUFFER_BYTES)
+        .await
+        .with_headers(&[("x-user-id", "slow")])
+        .await;
+    let users: Vec<String> = (0..1_000).map(|index| format!("user-{index}")).collect();
+    let watch = json!({"type": "watch", "userIds": users});
+    slow.send_frame(Frame::text(watch.to_string())).await;
+    let (begun, mut link) = (Stopwatch::start(), Ticker::every(Duration::from_millis(10)));
+    let (mut is_done, mut pings) = (false, 0);
+    while !is_done {
+        link.next().await;
+        let frames = slow.read_some(LINK_BYTES).await;
+        for frame in frames.expect("the connection stays open while it reads") {
+            if frame.opcode == opcode::PING {
+                pings += 1;
+                slow.send_frame(Frame::new(opcode::PONG, frame.payload)).await;
+            } else {
+                is_done |= String::from_utf8_lossy(&frame.payload).contains("\"done\":true");
+            }
+        }
+    }
+    assert!(
+        begun.elapsed() > Duration::from_secs(3),
+        "longer than a silent client may take"
+    );
+    assert!(pings > 0);
+    assert!(slow.is_served().await);
 }

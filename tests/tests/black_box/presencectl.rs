@@ -33,20 +33,46 @@ async fn set_status_changes_what_get_shows() {
     let _alice = daemon.socket("alice").await;
     let said = ok(&daemon, &["set-status", "Idle", "--user", "alice"]).await;
     assert!(said.contains("IDLE"), "{said}");
-    let table = ok(&daemon, &["get", "alice", "bob"]).await;
+    let table = ok(&daemon, &["get", "alice", "bob", "--ignore-unknown"]).await;
     assert!(table.contains("alice") && table.contains("IDLE"), "{table}");
     assert!(table.contains("bob") && table.contains("OFFLINE"), "{table}");
     assert!(!table.contains('\u{1b}'), "no colour but on a terminal");
     let json = run(&daemon, &["-o", "json", "get", "alice"]).await.json();
     assert_eq!(json["v"], 1);
     assert_eq!(about(&json, "alice")[0]["status"], "IDLE", "{json}");
-    ok(&daemon, &["set-status", "ONLINE"]).await;
-    assert_eq!(
-        daemon.rest().custom_status("tester").await,
-        "ONLINE",
-        "of the account that runs it"
-    );
-    assert!(daemon.rest().record("tester").await.revision.get() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_whom_nothing_is_known_are_told_apart() {
+    let daemon = Daemon::start(&[]).await;
+    ok(&daemon, &["set-status", "alice", "dnd"]).await;
+    ok(&daemon, &["set-status", "bob", "online"]).await;
+    daemon.socket("carol").await.close(Some(1000)).await;
+    wait_until("carol left", async || {
+        (daemon.rest().record("carol").await.status == Status::Offline).then_some(())
+    })
+    .await;
+    for known in ["alice", "carol"] {
+        ok(&daemon, &["get", known]).await;
+    }
+    for known in ["alice", "bob", "carol"] {
+        ok(&daemon, &["explain", known]).await;
+        ok(&daemon, &["kick", known, "--yes"]).await;
+        ok(&daemon, &["forget", known, "--yes"]).await;
+    }
+    for unknown in ["nobody", "alice", "bob", "carol"] {
+        for command in ["get", "explain", "kick", "forget"] {
+            let yes = ["--yes"];
+            let yes = if matches!(command, "kick" | "forget") {
+                &yes[..]
+            } else {
+                &[]
+            };
+            let run = run(&daemon, &[&[command, unknown], yes].concat()).await;
+            assert_eq!(run.code, 1, "{run:?}");
+            assert!(run.err.contains("was never seen"), "{run:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

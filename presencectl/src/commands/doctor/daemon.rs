@@ -74,7 +74,10 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
 
 async fn ready(rest: &Rest) -> Check {
     match rest.health("readyz").await {
-        Ok(health) if health.ok => Check::ok("ready", "the daemon is ready"),
+        Ok(health) if health.ok && health.warnings.is_empty() => Check::ok("ready", "the daemon is ready"),
+        Ok(health) if health.ok => {
+            Check::warn("ready", health.warnings.join("; ")).fix("see \"Clocks\" in docs/operations.md")
+        }
         Ok(health) => {
             Check::fail("ready", health.problems.join("; ")).fix("see the daemon's log and docs/operations.md")
         }

@@ -47,6 +47,11 @@ impl ChangeTracker {
         }
     }
 
+    /// Whether a snapshot was completed.
+    pub(super) const fn is_started(&self) -> bool {
+        self.started
+    }
+
     /// A snapshot was requested.
     pub(super) fn begin_snapshot(&mut self) {
         self.listed.clear();

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use presence::UserId;
 use presence::wire::error_code::Code;
-use presence::wire::record::Viewer;
+use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,8 +35,9 @@ pub(in crate::api) async fn query_records(
         AnyCaller::User(own) => (Viewer::Public, Some(own)),
     };
     let users = state.engine.records(&ids, viewer, own).await?;
+    let latest = users.iter().filter_map(Record::latest_time).max();
     let response = QueryResponse {
-        now: state.clock.wall(),
+        now: state.clock.record_time(latest),
         users,
     };
     answers::answer(place, &response)

@@ -22,11 +22,13 @@ async fn readiness_lists_the_problems() {
         reload: None,
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
+        warnings: vec!["the clock went back".into()],
     };
     let unhealthy = ApiFixture::with(Limits::default(), health_check).await;
     let reply = unhealthy.ask("GET /readyz", &[], "").await;
     assert_eq!(reply.status, 503);
     assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);
+    assert_eq!(reply.json()["warnings"][0], "the clock went back");
     assert_eq!(unhealthy.ask("GET /healthz", &[], "").await.status, 200);
     let stats = unhealthy.internal("GET /api/stats").await.json();
     assert_eq!(stats["store"]["writable"], false);
@@ -93,4 +95,40 @@ async fn metrics_can_move_to_a_separate_listener() {
     ask(&metrics, UNTRUSTED, "PUT /metrics", &named, Body::empty())
         .await
         .assert_error(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_the_client_accepts() {
+    let api = ApiFixture::new().await;
+    let reply = api
+        .ask("GET /metrics", &[("accept", "text/plain;version=0.0.4")], "")
+        .await;
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(
+        reply.text.contains("# TYPE http_requests_total counter\n"),
+        "{}",
+        reply.text
+    );
+    assert!(!reply.text.contains("# EOF") && !reply.text.contains("# UNIT"));
+    assert_eq!(reply.header("vary"), Some("accept"));
+}
+
+#[tokio::test]
+async fn probes_are_answered_whatever_their_host() {
+    let api = ApiFixture::new().await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        for host in ["10.1.2.3:7420", "presence.example", "not a host"] {
+            let reply = api.ask(&format!("GET {path}"), &[("host", host)], "").await;
+            assert_eq!(reply.status, 200, "{path} {host}");
+        }
+        let reply = api.ask(&format!("HEAD {path}"), &[("host", "10.1.2.3")], "").await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+    for path in ["/api/stats", "/ws", "/nowhere", "/healthz/"] {
+        let reply = api.ask(&format!("GET {path}"), &[("host", "10.1.2.3")], "").await;
+        reply.assert_error(421, "misdirected_request");
+    }
 }

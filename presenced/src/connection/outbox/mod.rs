@@ -128,6 +128,8 @@ pub(crate) struct Outbox {
     dirty: DirtyUsers,
     /// The last point of the node's changes up to which everything was sent; 0: none yet.
     complete_to: u64,
+    /// Bytes that the socket took, in all.
+    written_bytes: u64,
 }
 
 impl Outbox {
@@ -246,6 +248,7 @@ impl Outbox {
 
     /// The socket took `count` of these bytes.
     pub(super) fn written(&mut self, bytes: &[u8], count: usize, now: impl FnOnce() -> Mono) -> AfterWrite {
+        self.written_bytes += count as u64;
         let rest = bytes.get(count..).unwrap_or_default();
         if !rest.is_empty() {
             let before = match self.writer {
@@ -304,6 +307,11 @@ impl Outbox {
     /// Whether everything was handed to the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
         self.writer == WriteState::Idle && self.unsent.is_empty()
+    }
+
+    /// Bytes that the socket took, in all.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     /// Since when a write has made no progress; none while nothing waits for the socket.

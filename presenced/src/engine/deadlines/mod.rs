@@ -103,6 +103,16 @@ impl Deadlines {
         self.turning.lock().wheel.take_due(now)
     }
 
+    /// Every connection that the wheel is armed for, some of them twice.
+    pub(super) fn connections(&self) -> Vec<Arc<Connection>> {
+        let turning = self.turning.lock();
+        let of_connection = |(_, whose): &(Mono, DeadlineOf)| match whose {
+            DeadlineOf::User(_) => None,
+            DeadlineOf::Connection(conn) => conn.upgrade(),
+        };
+        turning.wheel.iter().filter_map(of_connection).collect()
+    }
+
     /// The deadline furthest away.
     #[cfg(test)]
     pub(super) fn latest(&self) -> Option<Mono> {

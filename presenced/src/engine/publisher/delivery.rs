@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence::UserId;
 use presence::wire::server_message::frame::{self as message, SnapshotHeader};
-use presence::{UserId, Wall};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
 use crate::connection::Connection;
@@ -28,7 +28,6 @@ pub(in crate::engine) struct Delivery<'a> {
     engine: &'a Engine,
     /// Every change up to this number had been marked before the batch began.
     complete_to: u64,
-    now: Wall,
     cache: EncodeCache,
 }
 
@@ -38,7 +37,6 @@ impl<'a> Delivery<'a> {
         let mut delivery = Self {
             engine,
             complete_to: engine.publisher.complete_to(),
-            now: engine.clock.wall(),
             cache: EncodeCache::default(),
         };
         for conn in connections {
@@ -88,7 +86,7 @@ impl<'a> Delivery<'a> {
             result.complete_to = result.complete_to.max(self.complete_to);
         }
         result.left = turn.dirty;
-        updates.event(self.engine.publisher.cursor(result.complete_to), self.now)
+        updates.event(self.engine.publisher.cursor(result.complete_to), &self.engine.clock)
     }
 
     /// A `snapshot` message with as many users as fit; the rest stays first in line.
@@ -129,7 +127,7 @@ impl<'a> Delivery<'a> {
         let header = SnapshotHeader {
             id: id.as_ref(),
             cursor,
-            now: self.now,
+            now: self.engine.clock.record_time(updates.latest_time()),
             resumed,
             done: is_done,
         };

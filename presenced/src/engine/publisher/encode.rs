@@ -8,6 +8,7 @@ use presence::wire::record::{Removed, Update, Viewer};
 use presence::wire::server_message::frame as message;
 use presence::{Cursor, Revision, UserId, Wall};
 
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::connection::frame::{self, Opcode};
@@ -35,6 +36,8 @@ pub(super) struct EncodedUpdate {
     user: UserId,
     revision: Revision,
     json: Box<str>,
+    /// The latest of the times in it.
+    latest: Option<Wall>,
     /// The finished event that carries this alone, with the cursor in it.
     event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
 }
@@ -44,6 +47,10 @@ impl EncodedUpdate {
         Rc::new(Self {
             user: update.user_id().clone(),
             revision,
+            latest: match update {
+                Update::Record(record) => record.latest_time(),
+                Update::Removed(_) => None,
+            },
             // A record holds nothing that JSON can't.
             json: serde_json::to_string(update).unwrap_or_default().into(),
             event: RefCell::default(),
@@ -157,6 +164,11 @@ impl UpdateList {
         self.list.iter().map(|update| &*update.json).collect()
     }
 
+    /// The latest of the times in it.
+    pub(super) fn latest_time(&self) -> Option<Wall> {
+        self.list.iter().filter_map(|update| update.latest).max()
+    }
+
     /// Whether the longest record there can be might not fit any more.
     pub(super) fn is_full(&self) -> bool {
         const RECORD_MAX_BYTES: usize = 2048;
@@ -164,8 +176,11 @@ impl UpdateList {
     }
 
     /// The list as an event. An event of one update is encoded once for everyone who may be given the same cursor.
-    pub(super) fn event(&self, cursor: Cursor, now: Wall) -> EncodedFrame {
-        let encode = || frame::encode(Opcode::Text, message::presence(cursor, now, &self.texts()).as_bytes());
+    pub(super) fn event(&self, cursor: Cursor, clock: &Clock) -> EncodedFrame {
+        let encode = || {
+            let now = clock.record_time(self.latest_time());
+            frame::encode(Opcode::Text, message::presence(cursor, now, &self.texts()).as_bytes())
+        };
         match self.list.as_slice() {
             [] => EncodedFrame::Nothing,
             [only] => {
@@ -249,7 +264,7 @@ mod tests {
                 incarnation: 7,
                 counter,
             };
-            updates.event(cursor, Wall::from_millis(0))
+            updates.event(cursor, &Clock::manual(Wall::from_millis(0)))
         };
         let (first, second, third) = (event(1), event(1), event(2));
         assert!(

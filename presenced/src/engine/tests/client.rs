@@ -90,6 +90,12 @@ impl Client {
         }
     }
 
+    /// Whether something has arrived that was not read.
+    pub(super) fn has_unread(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        socket2::SockRef::from(&self.peer).peek(&mut byte).is_ok()
+    }
+
     pub(super) fn end(&self, fixture: &Fixture, end: EndReason) {
         fixture.engine.disconnect(&self.conn, end);
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use presence::{EndReason, Reason, ReportInput, Source, Status};
 use prometheus_client::registry::Registry;
 
-use super::fixture::{DEADLINE, Fixture};
+use super::fixture::{DEADLINE, Fixture, user};
 use super::stepped_engine::Stepped;
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn every_gauge_has_a_help_sentence() {
     let mut figures = String::new();
     prometheus_client::encoding::text::encode(&mut figures, &registry).expect("figures");
     let help: Vec<&str> = figures.lines().filter(|line| line.starts_with("# HELP")).collect();
-    assert_eq!(help.len(), 9, "{figures}");
+    assert_eq!(help.len(), 10, "{figures}");
     for line in help {
         assert!(line.ends_with('.') && !line.ends_with(".."), "{line}");
     }
@@ -72,4 +73,29 @@ async fn stats_contain_the_delivery_lag() {
         (rates.delivery_lag_seconds..DEADLINE.as_secs_f64()).contains(&rates.delivery_lag_max_seconds),
         "{rates:?}"
     );
+}
+
+#[tokio::test]
+async fn a_forgotten_user_that_was_present_is_a_transition() {
+    let stepped = Stepped::new().await;
+    let transitions = |from| {
+        let metrics = &stepped.engine.metrics;
+        metrics.transitions(from, Status::Offline, Reason::NoSession)
+    };
+    let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
+    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.disconnect(&bob, EndReason::Lost);
+    let input = ReportInput {
+        source: Source::default(),
+        status: Status::DoNotDisturb,
+        ttl: None,
+        update_last_active: false,
+    };
+    stepped.engine.report(&user("carl"), input).await.expect("a record");
+    for name in ["ann", "bob", "carl", "ann", "nobody"] {
+        stepped.engine.forget(&user(name)).await.expect("forgotten");
+    }
+    assert_eq!(transitions(Status::Idle), 1, "ann");
+    assert_eq!(transitions(Status::Online), 1, "bob, in grace");
+    assert_eq!(transitions(Status::DoNotDisturb), 1, "carl, reported");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::wire::record::{Record, Update, Viewer};
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, Status, UserId, Wall};
+use presence::{EndReason, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
 use super::fixture::{engine_options, user};
@@ -31,6 +31,7 @@ pub(in crate::engine) struct Stepped {
     pub(in crate::engine) engine: Arc<Engine>,
     pub(in crate::engine) clock: Arc<Clock>,
     pub(in crate::engine) store: Store,
+    registry: Registry,
     dir: Arc<tempfile::TempDir>,
 }
 
@@ -38,6 +39,16 @@ impl Stepped {
     pub(in crate::engine) async fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
         Self::on(dir, Clock::manual(BEGIN)).await
+    }
+
+    /// On a store whose callers give up soon.
+    pub(in crate::engine) async fn impatient() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = OpenOptions {
+            answer_within: Duration::from_millis(100),
+            ..OpenOptions::default()
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &options).await
     }
 
     /// The same data after a crash, this much later: nothing that waits is written.
@@ -58,9 +69,14 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
+        Self::on_store(dir, clock, &OpenOptions::default()).await
+    }
+
+    async fn on_store(dir: Arc<tempfile::TempDir>, clock: Clock, options: &OpenOptions) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
+        let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
+        let (store, startup) = Store::open(&path, options, metrics).expect("a store");
         let heartbeat = startup.latest_heartbeat();
         let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
         let clock = Arc::new(clock);
@@ -69,15 +85,23 @@ impl Stepped {
             clock: Arc::clone(&clock),
             store: store.clone(),
             cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
-            metrics: EngineMetrics::register(&mut Registry::default()),
+            metrics: EngineMetrics::register(&mut registry),
         });
+        engine.register_gauges(&mut registry);
         engine.take_over(heartbeat, startup.present).await.expect("the users");
         Self {
             engine,
             clock,
             store,
+            registry,
             dir,
         }
+    }
+
+    /// The timer loop beats and turns the wheel.
+    pub(in crate::engine) fn beat(&self) {
+        self.engine.beat();
+        self.engine.turn_wheel();
     }
 
     /// Time passes, and what is due by then happens.
@@ -111,6 +135,17 @@ impl Stepped {
 
     pub(in crate::engine) async fn connect(&self, name: &str) -> SteppedClient {
         self.connect_with_room(name, ROOM).await
+    }
+
+    /// A client with a token that expires then.
+    pub(in crate::engine) async fn connect_until(&self, name: &str, token_expires: Wall) -> SteppedClient {
+        let client = self.client(Some(user(name)), ROOM);
+        let connected = self.engine.connect(&user(name), &client.conn).await;
+        connected.expect("a session");
+        let expires = SystemWall::from_millis(token_expires.as_millis());
+        client.conn.start_keepalive(self.clock.mono(), Some(expires));
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
+        client
     }
 
     /// A client that takes `room` bytes before it must read.
@@ -160,6 +195,13 @@ impl Stepped {
         rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
     }
 
+    /// The engine's metrics, as text.
+    pub(in crate::engine) fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
+        text
+    }
+
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {
         let (socket, peer) = memory::pair(room);
         let context = self.engine.connection_context();
@@ -190,6 +232,16 @@ impl SteppedClient {
             rest = &after[length..];
         }
         frames
+    }
+
+    /// What is sent counts as acknowledged only once the client takes it.
+    pub(in crate::engine) fn acknowledge_late(&self) {
+        self.peer.acknowledge_late();
+    }
+
+    /// Takes up to `count` bytes of what was sent, and drops them. How many there were.
+    pub(in crate::engine) fn take_some(&self, count: usize) -> usize {
+        self.peer.take_some(count).len()
     }
 
     /// Takes everything that was sent, and drops it.

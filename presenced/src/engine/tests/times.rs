@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
+use presence::{Actor, CustomStatus, EndReason, Reading, ReportInput, Source, Status, Wall};
 
 use super::client::Client;
 use super::fixture::{Fixture, user};
@@ -103,7 +103,7 @@ async fn last_seen_of_a_present_user_is_written_once_a_minute() {
     fixture.written().await;
     let due_in = |fixture: &Fixture| {
         let mut entry = fixture.engine.users.find(&user("ann")).expect("ann");
-        let now = fixture.engine.clock.wall();
+        let now = fixture.engine.clock.mono();
         let wait = entry.disk.times_due().since(now);
         entry.disk.set_times_due(now);
         wait
@@ -145,10 +145,10 @@ async fn times_without_an_event_are_written_too() {
 async fn a_client_with_unread_bytes_is_not_timed_out() {
     let fixture = Fixture::new().await;
     let mut ann = fixture.connect("ann").await;
-    let start = fixture.engine.clock.now();
+    let start = fixture.engine.clock.read();
     let judge = |ann: &Client, seconds| {
         let mono = start.mono.after(Duration::from_secs(seconds));
-        ann.conn.on_deadline(Now { mono, ..start })
+        ann.conn.on_deadline(Reading { mono, ..start })
     };
     assert!(judge(&ann, 30).is_some(), "a ping leaves");
     assert_eq!(ann.conn.close_reason(), None);

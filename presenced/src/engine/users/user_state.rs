@@ -8,7 +8,7 @@ use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
-    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
+    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Reading, Report, ReportInput,
     Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
 };
 
@@ -47,6 +47,12 @@ impl UserState {
 
     pub(in crate::engine) fn is_degraded(&self) -> bool {
         self.profile.is_degraded()
+    }
+
+    /// The present of this user: not before a time that was told of it, though the system's clock went back.
+    pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
+        let told = self.profile.latest_time();
+        reading.for_user(told.max(self.sessions.contribution().last_seen))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.
@@ -138,6 +144,11 @@ impl UserState {
     pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, part: DurablePart) {
         self.profile.handle_durable(part, now.wall);
         self.profile.note_report(now.wall, input);
+    }
+
+    /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.
+    pub(in crate::engine) fn end_report(&mut self, now: Now, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
     }
 
     /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many

@@ -88,8 +88,12 @@ async fn a_rejected_handshake_is_an_http_error_and_no_session() {
             assert!(head.contains("sec-websocket-version: 13"), "{head}");
         }
     }
-    let mut client = WsClient::send_first(fixture.address(), request("HEAD", &[anna]).as_bytes()).await;
-    assert!(client.head().await.starts_with("HTTP/1.1 405 "));
+    for method in ["HEAD", "OPTIONS", "POST", "PUT"] {
+        let mut client = WsClient::send_first(fixture.address(), request(method, &[anna]).as_bytes()).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 405 "), "{method}: {head}");
+        assert!(head.contains("\r\nallow: GET\r\n"), "{method}: {head}");
+    }
     assert_eq!(fixture.record("anna").await.revision.get(), 0);
 }
 

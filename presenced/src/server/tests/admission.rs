@@ -1,14 +1,19 @@
 //! Connection limit, permits, and the rate limit of handshakes.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use presence::Rate;
+use axum::http::HeaderMap;
+use presence::{Rate, Wall};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::fixture::{DEADLINE, HELLO, ServerFixture, times, within};
+use crate::auth::{Auth, fixture as auth};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::Drained;
+use crate::server::{Admission, Drained, HttpStream, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -75,8 +80,8 @@ async fn an_upgraded_connection_keeps_its_permit_until_it_ends() {
     assert!(client.response().await.starts_with("HTTP/1.1 101"));
     let (upgraded, permit) = within(server.upgraded.recv()).await.unwrap();
     let stream = upgraded
-        .downcast::<hyper_util::rt::TokioIo<TcpStream>>()
-        .map(|parts| parts.io.into_inner());
+        .downcast::<hyper_util::rt::TokioIo<HttpStream>>()
+        .map(|parts| parts.io.into_inner().into_socket());
     let mut stream = stream.expect("the socket itself");
     // Meanwhile other connections are dropped by the time limits of HTTP.
     for _ in 0..4 {
@@ -123,4 +128,35 @@ async fn too_many_handshakes_of_an_address_are_rate_limited() {
         "{answer}"
     );
     assert!(answer.contains("retry-after: 60\r\n"), "{answer}");
+}
+
+/// Whether a token with these claims is accepted.
+fn is_admitted(admission: &Admission, claims: &serde_json::Value) -> bool {
+    let key = jsonwebtoken::EncodingKey::from_secret(auth::JWT_SECRET.as_bytes());
+    let token = auth::sign(jsonwebtoken::Algorithm::HS256, &key, claims);
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    let peer = IpAddr::from([192, 0, 2, 1]);
+    admission.authenticate(peer, &headers, None).is_ok()
+}
+
+#[test]
+fn tokens_are_judged_by_the_systems_clock_as_it_is() {
+    const SECONDS: i64 = 1_800_000_000;
+    let begin = Wall::from_millis(SECONDS * 1000);
+    let clock = Arc::new(Clock::manual(begin));
+    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
+    let metrics = ServerMetrics::register(&mut Registry::default());
+    let admission = Admission::new(&Limits::default(), auth, Arc::clone(&clock), metrics);
+    let lives = serde_json::json!({"sub": "ann", "exp": SECONDS + 60});
+    let begins_later = serde_json::json!({"sub": "ann", "exp": SECONDS + 9000, "nbf": SECONDS + 1800});
+    for _ in 0..2 {
+        clock.set_wall(begin);
+        assert!(is_admitted(&admission, &lives));
+        assert!(!is_admitted(&admission, &begins_later));
+        // For one reading the clock is an hour ahead.
+        clock.set_wall(begin.after(Duration::from_secs(3600)));
+        assert!(!is_admitted(&admission, &lives));
+        assert!(is_admitted(&admission, &begins_later));
+    }
 }

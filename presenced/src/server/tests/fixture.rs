@@ -164,6 +164,11 @@ pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.expect("not in time")
 }
 
+/// A client that is slow on purpose.
+pub(super) async fn pause(length: Duration) {
+    let _ = tokio::time::timeout(length, std::future::pending::<()>()).await;
+}
+
 /// Waits until `is_so`. The only place that lets time pass.
 pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
@@ -180,6 +185,7 @@ pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
 pub(super) fn times(handshake: u64, write: u64) -> Limits {
     Limits {
         handshake_timeout: Duration::from_millis(handshake),
+        http_idle_timeout: Duration::from_millis(handshake),
         write_timeout: Duration::from_millis(write),
         ..Limits::default()
     }

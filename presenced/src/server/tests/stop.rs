@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::fixture::{DEADLINE, ServerFixture, times, within};
 use crate::config::limits::Limits;
-use crate::server::Drained;
+use crate::server::{Drained, stop_all};
 
 #[tokio::test]
 async fn a_stop_finishes_requests_in_progress_and_accepts_none() {
@@ -40,4 +40,25 @@ async fn a_stop_drops_requests_that_take_too_long() {
         Drained::Cut
     );
     assert_eq!(busy.until_closed().await, b"");
+}
+
+#[tokio::test]
+async fn all_servers_stop_accepting_while_one_is_busy() {
+    let (busy, idle) = (
+        ServerFixture::start(Limits::default()),
+        ServerFixture::start(Limits::default()),
+    );
+    let addresses = [busy.server.local_addr(), idle.server.local_addr()];
+    let mut client = busy.connect().await;
+    client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    within(busy.asked.notified()).await;
+    let go = Arc::clone(&busy.go);
+    let stopping = tokio::spawn(stop_all(vec![busy.server, idle.server], DEADLINE));
+    for address in addresses {
+        within(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    }
+    assert!(!stopping.is_finished(), "the request is not finished");
+    go.add_permits(1);
+    assert!(client.response().await.ends_with("at last"));
+    within(stopping).await.unwrap();
 }

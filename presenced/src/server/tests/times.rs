@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use super::fixture::{HELLO, ServerFixture, times};
+use super::fixture::{HELLO, ServerFixture, pause, times, within};
 use crate::clock::Stopwatch;
 use crate::config::limits::Limits;
 
@@ -73,4 +73,72 @@ async fn a_slow_handler_does_not_count_as_a_client_that_reads_nothing() {
     assert!(waited.is_err(), "{waited:?}");
     server.go.add_permits(1);
     assert!(client.response().await.ends_with("at last"));
+}
+
+#[tokio::test]
+async fn a_head_that_follows_an_idle_time_has_its_own_time() {
+    let server = ServerFixture::start(Limits {
+        http_idle_timeout: Duration::from_secs(60),
+        ..times(700, 10_000)
+    });
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        assert!(client.ask("/hello").await.ends_with("hello"));
+        // Idle for most of the time of a head, and then slow with the head.
+        let (begin, end) = HELLO.split_at(9);
+        pause(Duration::from_millis(500)).await;
+        client.send(begin).await;
+        pause(Duration::from_millis(400)).await;
+        client.send(end).await;
+        assert!(client.response().await.ends_with("hello"));
+    }
+    client.send("GET /hello").await;
+    assert_eq!(
+        client.until_closed().await,
+        b"",
+        "from its first byte the head has its time"
+    );
+}
+
+#[tokio::test]
+async fn a_response_tells_the_idle_time() {
+    let server = ServerFixture::start(Limits {
+        http_idle_timeout: Duration::from_secs(7),
+        ..Limits::default()
+    });
+    let answer = server.connect().await.ask("/hello").await;
+    assert!(answer.contains("\r\nkeep-alive: timeout=7\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_the_idle_time() {
+    let server = ServerFixture::start(Limits {
+        http_idle_timeout: Duration::from_millis(200),
+        ..times(60_000, 60_000)
+    });
+    let mut idle = server.connect().await;
+    assert!(idle.ask("/hello").await.ends_with("hello"));
+    assert_eq!(idle.until_closed().await, b"");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_is_answered() {
+    let server = ServerFixture::start(Limits::default());
+    let mut client = server.connect().await;
+    client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    client.0.shutdown().await.unwrap();
+    within(server.asked.notified()).await;
+    server.go.add_permits(1);
+    assert!(client.response().await.ends_with("at last"));
+    assert_eq!(client.until_closed().await, b"");
+    server.until_open(0).await;
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_0_without_a_host_is_answered() {
+    let server = ServerFixture::start(Limits::default());
+    let mut client = server.connect().await;
+    client.send("GET /hello HTTP/1.0\r\n\r\n").await;
+    assert!(client.response().await.ends_with("hello"));
+    assert_eq!(client.until_closed().await, b"");
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use presence::Wall;
+use presence::{Revision, Wall};
 
 use super::connection::Beside;
 use crate::files::open_regular;
@@ -114,7 +114,7 @@ fn decode(line: &str) -> Option<Alive> {
     let (stored, ceiling) = line.split_once(" ceiling ")?;
     Some(Alive {
         wall: Wall::from_millis(wall.parse().ok()?),
-        ceiling: ceiling.parse().ok()?,
+        ceiling: ceiling.parse().ok().filter(|ceiling| *ceiling < Revision::MAX.get())?,
         stored: Wall::from_millis(stored.parse().ok()?),
     })
 }
@@ -135,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_line_of_any_values_has_one_length_and_is_read_back() {
-        for alive in [alive(0, 0), alive(i64::MAX, u64::MAX), alive(i64::MIN + 2, 1)] {
+        for alive in [
+            alive(0, 0),
+            alive(i64::MAX, Revision::MAX.get() - 1),
+            alive(i64::MIN + 2, 1),
+        ] {
             let line = encode(alive);
             assert_eq!(line.len() as u64, LINE_BYTES, "{line}");
             assert_eq!(decode(&line), Some(alive));
@@ -143,6 +147,11 @@ mod tests {
                 assert_eq!(decode(&line[..length]), None, "torn after {length} bytes");
             }
         }
+        assert_eq!(
+            decode(&encode(alive(1, Revision::MAX.get()))),
+            None,
+            "no revision is left above"
+        );
     }
 
     #[tokio::test]

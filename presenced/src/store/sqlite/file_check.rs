@@ -78,6 +78,17 @@ fn find_no_orphan(path: &Path) -> Result<FoundFile, OpenError> {
     }
 }
 
+/// Whether the open database is damaged on disk, as a connection finds that has read nothing of it yet. SQLite says of one
+/// page that could not be read, or of one that came over wrong, what it says of a damaged file.
+pub(super) fn is_damaged(path: &Path) -> bool {
+    let checked = open_reader(path, Duration::ZERO)
+        .and_then(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
+    match checked {
+        Ok(found) => found != "ok",
+        Err(error) => FailureKind::of(&error) == FailureKind::Damaged,
+    }
+}
+
 /// What the file contains, as far as it identifies it.
 struct Facts {
     version: i64,

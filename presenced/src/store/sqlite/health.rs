@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
+use super::file_check::is_damaged;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{StoreError, StoreHealth};
 
@@ -112,7 +113,7 @@ impl Health {
 
     /// A transaction failed. Returns the answer to its requests.
     pub(super) fn write_failed(&self, error: &rusqlite::Error) -> StoreError {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             return self.seal(kind, error);
@@ -139,12 +140,11 @@ impl Health {
 
     /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
     pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
+        self.metrics.failed(kind);
         if kind.seals() {
-            self.metrics.failed(kind);
             return self.seal(kind, error);
         }
-        self.metrics.failed(kind);
         if kind == FailureKind::Request {
             tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
             return StoreError::Refused {
@@ -158,7 +158,7 @@ impl Health {
 
     /// Folding the log into the database failed. Nothing acknowledged is lost: it is in the log.
     pub(super) fn checkpoint_failed(&self, error: &rusqlite::Error) {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             self.seal(kind, error);
@@ -199,6 +199,14 @@ impl Health {
                 HealthState::Failing(reason) | HealthState::Sealed(reason) => Some(reason),
             },
             schema_version: self.schema_version,
+        }
+    }
+
+    /// What the error means. Damage is what a check of the file finds: an error alone may have been the disk's, once.
+    fn kind_of(&self, error: &rusqlite::Error) -> FailureKind {
+        match FailureKind::of(error) {
+            FailureKind::Damaged if self.sealed().is_none() && !is_damaged(&self.path) => FailureKind::Io,
+            kind => kind,
         }
     }
 

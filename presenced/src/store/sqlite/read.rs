@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use presence::{NodeName, Revision, UserId, Wall};
+use presence::{NodeName, UserId, Wall};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -11,6 +11,7 @@ use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
 use super::queue::Queue;
+use crate::store::metrics::FailureKind;
 use crate::store::{Heartbeat, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
@@ -91,7 +92,7 @@ pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob
 fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<LoadedRow> {
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     for user in users {
-        let row = health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+        let row = load_retrying(connection, user, health);
         rows.push(row.map_err(|error| health.read_failed(&error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
@@ -101,6 +102,18 @@ fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<
         }
     }
     rows
+}
+
+/// Reads once more if the disk may have failed for a moment. What it got wrong must not be answered again from the cache.
+fn load_retrying(connection: &Connection, user: &UserId, health: &Health) -> rusqlite::Result<Option<Row>> {
+    let load = || health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+    match load() {
+        Err(error) if matches!(FailureKind::of(&error), FailureKind::Io | FailureKind::Damaged) => {
+            let _ = connection.execute_batch("PRAGMA shrink_memory");
+            load()
+        }
+        row => row,
+    }
 }
 
 /// One statement, so that profile and reports are of one moment.
@@ -149,18 +162,30 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
     Ok(())
 }
 
+/// One that can't be understood is left out as well.
 fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
     let mut statement = connection.prepare("SELECT node, wall, ceiling, clean FROM heartbeat ORDER BY node")?;
-    let heartbeats = statement.query_map([], |row| {
-        let node: String = row.get(0)?;
-        let heartbeat = Heartbeat {
-            wall: Wall::from_millis(row.get(1)?),
-            ceiling: decode::number(row, 2)?,
-            clean: row.get(3)?,
-        };
-        Ok((NodeName::new(&node), heartbeat))
-    })?;
-    heartbeats.collect()
+    let mut rows = statement.query([])?;
+    let mut heartbeats = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode_heartbeat(row) {
+            Ok(heartbeat) => heartbeats.push(heartbeat),
+            Err(error) => {
+                tracing::warn!(node = ?row.get_ref(0)?, %error, "left out a heartbeat that can't be understood");
+            }
+        }
+    }
+    Ok(heartbeats)
+}
+
+fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Heartbeat)> {
+    let node: String = row.get(0)?;
+    let heartbeat = Heartbeat {
+        wall: Wall::from_millis(row.get(1)?),
+        ceiling: decode::revision(row, 2)?.get(),
+        clean: row.get(3)?,
+    };
+    Ok((NodeName::new(&node), heartbeat))
 }
 
 fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -171,6 +196,6 @@ fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         connected_on: decode::nodes(row, 3)?,
         last_seen: decode::time(row, 4)?,
         last_active: decode::time(row, 5)?,
-        revision: Revision::new(decode::number(row, 6)?),
+        revision: decode::revision(row, 6)?,
     })
 }

@@ -149,8 +149,7 @@ impl StoreWriter {
             Ok(tombstones) => tombstones,
             Err(error) => {
                 // It waited for as long as any request may wait, so all that wait behind it are answered as well.
-                let error = self.health.write_failed(&error);
-                self.roll_back();
+                let error = self.failed(&error);
                 let waiting: VecDeque<WriteJob> = self.queue.drain();
                 for job in std::iter::once(first).chain(waiting) {
                     job.request.refuse(error.clone());
@@ -167,8 +166,7 @@ impl StoreWriter {
                 batch.into_iter().for_each(|answer| answer(Ok(())));
             }
             Err(error) => {
-                let error = self.health.write_failed(&error);
-                self.roll_back();
+                let error = self.failed(&error);
                 batch.into_iter().for_each(|answer| answer(Err(error.clone())));
             }
         }
@@ -197,6 +195,14 @@ impl StoreWriter {
         {
             tracing::error!(%error, "the store could not roll back");
         }
+    }
+
+    /// A transaction failed. Returns the answer to its requests.
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        self.roll_back();
+        // What the disk got wrong once must not be read again from the cache.
+        let _ = self.execute("PRAGMA shrink_memory");
+        self.health.write_failed(error)
     }
 
     /// Does the first request and those that wait by now. An error ends the whole transaction.

@@ -22,6 +22,9 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .execute_batch(
             "INSERT INTO profile (user_id, connected_on)
              VALUES (' no user id ', '[\"here\"]'), (CAST(x'ff41' AS TEXT), '[\"here\"]'), ('no names', '[1]');
+             INSERT INTO profile (user_id, connected_on, revision)
+             VALUES ('beyond', '[\"here\"]', 9223372036854775807), ('last', '[\"here\"]', 9007199254740991);
+             INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ('beyond', 1, 9007199254740991, 1), ('here', 1, 7, 1);
              INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL FROM report;",
         )
         .unwrap();
@@ -32,6 +35,7 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .map(|(user, row)| (user.as_str(), row.durable.reports.len()))
         .collect();
     assert_eq!(names, [("alice", 0), ("bob", 1)]);
+    assert_eq!(startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling), Some(7));
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! The socket of an HTTP connection, and what its use says about where the connection is between two requests. hyper has one
+//! limit, on the time for a request head, and counts it from the response before.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Where an HTTP connection is. Only the connection's own task changes it.
+#[derive(Debug, Default)]
+pub(super) struct HttpExchange {
+    /// Counts up when a request begins and when its response is made, so it is odd while the router works.
+    count: AtomicU64,
+    /// Bytes of the next request have arrived.
+    has_begun: AtomicBool,
+    /// Writes that the socket took.
+    writes: AtomicU64,
+    /// The socket takes no more of the response.
+    is_blocked: AtomicBool,
+}
+
+/// What an HTTP connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HttpPhase {
+    /// The rest of a request head; also for the first request, of which nothing need have arrived.
+    Head {
+        /// Tells this head from the one before.
+        exchange: u64,
+    },
+    /// The router, or a client that does not read.
+    Response,
+    /// The next request.
+    Idle {
+        /// Grows while a response is still being written.
+        writes: u64,
+    },
+}
+
+impl HttpExchange {
+    /// A request head is complete. How many requests and responses there were before.
+    pub(super) fn begin(&self) -> u64 {
+        self.has_begun.store(false, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The response is made.
+    pub(super) fn respond(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn phase(&self) -> HttpPhase {
+        let exchange = self.count();
+        if !exchange.is_multiple_of(2) || self.is_blocked.load(Ordering::Relaxed) {
+            return HttpPhase::Response;
+        }
+        if exchange == 0 || self.has_begun.load(Ordering::Relaxed) {
+            return HttpPhase::Head { exchange };
+        }
+        HttpPhase::Idle {
+            writes: self.writes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn note_read(&self) {
+        if self.count().is_multiple_of(2) {
+            self.has_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
+        if written.is_ready() {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The socket of an HTTP connection.
+#[derive(Debug)]
+pub(crate) struct HttpStream {
+    socket: TcpStream,
+    exchange: Arc<HttpExchange>,
+}
+
+impl HttpStream {
+    pub(super) fn new(socket: TcpStream, exchange: Arc<HttpExchange>) -> Self {
+        Self { socket, exchange }
+    }
+
+    /// The socket, once the connection is upgraded.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+}
+
+impl AsyncRead for HttpStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.exchange.note_read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for HttpStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.exchange.note_write(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
+        self.exchange.note_write(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
