@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
+use presence::{SlidingWindow, TokenBucket};
 
 use super::RequestOrder;
 use super::address_limits::AddressLimits;
@@ -21,8 +22,8 @@ use crate::exceeded_limit::Limit;
 pub(crate) struct Admission {
     auth: Arc<Auth>,
     clock: Arc<Clock>,
-    handshakes: Mutex<AddressLimits>,
-    failed_logins: Mutex<AddressLimits>,
+    handshakes: Mutex<AddressLimits<TokenBucket>>,
+    failed_logins: Mutex<AddressLimits<SlidingWindow>>,
     metrics: ServerMetrics,
 }
 
