@@ -46,6 +46,11 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let data_dir = Arc::new(open_data_dir(&config.data_dir).await?);
     data_dir.remove_address()?;
     let open_files = listen::raise_file_limit();
+    anyhow::ensure!(
+        open_files >= listen::FILES_MIN,
+        "the limit on open files is {open_files}, and {} are needed at least: raise it (ulimit -n, LimitNOFILE)",
+        listen::FILES_MIN
+    );
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
     let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use presence::{Mono, Rate, SlidingWindow, TokenBucket};
 
+use super::address_key::AddressKey;
+
 /// Most addresses tracked: 65,536 of about 48 bytes (with ten failed logins 200) are 3 MiB (13). Beyond, new addresses are not limited: the connection limit
 /// still bounds them, and rejecting them instead would lock out everyone.
 const ADDRESSES_MAX: usize = 65_536;
@@ -13,22 +15,6 @@ const ADDRESSES_MAX: usize = 65_536;
 const SWEEP_MIN: usize = 1024;
 /// Pause between two sweeps.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
-
-/// The address a bucket belongs to: for IPv6 the /64 network, all of which one client usually has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    V4(u32),
-    V6(u64),
-}
-
-impl Key {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
-        }
-    }
-}
 
 /// What is remembered of one address.
 pub(super) trait Usage: Default {
@@ -74,7 +60,7 @@ pub(crate) struct AddressLimits<U> {
     rate: Rate,
     max: usize,
     /// The standard hasher is keyed, which matters because clients choose the addresses.
-    usages: HashMap<Key, U>,
+    usages: HashMap<AddressKey, U>,
     /// The number of addresses at which the next sweep runs: twice what the last one left, so that sweeps cost each address
     /// little.
     sweep_at: usize,
@@ -95,7 +81,7 @@ impl<U: Usage> AddressLimits<U> {
 
     /// Takes one unit, or returns how long to wait for it.
     pub(crate) fn take(&mut self, address: IpAddr, now: Mono) -> Result<(), Duration> {
-        let key = Key::of(address);
+        let key = AddressKey::of(address);
         if let Some(usage) = self.usages.get_mut(&key) {
             return usage.take(self.rate, now);
         }
@@ -110,7 +96,7 @@ impl<U: Usage> AddressLimits<U> {
 
     /// As [`Self::take`], without taking the unit.
     pub(crate) fn check(&self, address: IpAddr, now: Mono) -> Result<(), Duration> {
-        match self.usages.get(&Key::of(address)) {
+        match self.usages.get(&AddressKey::of(address)) {
             Some(usage) => usage.check(self.rate, now),
             None => Ok(()),
         }

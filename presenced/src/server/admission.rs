@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
+use presence::wire::error_code::Code;
 use presence::{SlidingWindow, TokenBucket};
 
-use super::RequestOrder;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
+use super::{ConnectionPermit, RequestOrder};
 use crate::auth::{Auth, AuthError, CallerIdentity};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -42,6 +43,30 @@ impl Admission {
     /// Counts an accepted TCP connection as a handshake of its peer.
     pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), ApiError> {
         self.admit_handshake(peer)
+    }
+
+    /// The address under which a connection of this peer is counted; none for a trusted proxy, whose clients are counted.
+    pub(super) fn limited_address(&self, peer: IpAddr) -> Option<IpAddr> {
+        (!self.auth.is_trusted_proxy(peer)).then_some(peer)
+    }
+
+    /// The connection becomes a WebSocket of the client, if the client's address may have another one.
+    pub(crate) fn admit_websocket(
+        &self,
+        permit: &ConnectionPermit,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let address = self.limited_address(self.auth.client_address(peer, headers));
+        permit
+            .become_websocket(address)
+            .map_err(|limit| self.at_capacity(limit))
+    }
+
+    /// A limit on open connections is reached.
+    pub(super) fn at_capacity(&self, limit: Limit) -> ApiError {
+        self.metrics.count_limit(limit);
+        ApiError::new(Code::AtCapacity, limit.text())
     }
 
     /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.
