@@ -49,6 +49,11 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let data_dir = Arc::new(opened.map_err(|error| error.of_setting("--data-dir"))?);
     data_dir.remove_address()?;
     let open_files = listen::raise_file_limit();
+    anyhow::ensure!(
+        open_files >= listen::FILES_MIN,
+        "the limit on open files is {open_files}, and {} are needed at least: raise it (ulimit -n, LimitNOFILE)",
+        listen::FILES_MIN
+    );
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
     let listener = listeners::bind("--listen", config.listen)?;

@@ -57,7 +57,8 @@ fn other_value(name: &str) -> &'static str {
         "restart-grace" => "31s",
         name if name.ends_with("timeout") || name.ends_with("interval") || name == "grace" => "21s",
         name if name.contains("max-") && name != "max-connections" || name.starts_with("bytes") => "17KiB",
-        name if name.contains("per-") || name.contains("burst") || name == "max-connections" => "17",
+        name if name.contains("per-") || name.contains("burst") || name.ends_with("-connections") => "17",
+        "kept-for-websockets" => "17",
         _ => "/tmp/other",
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, SystemWall, TokenBucket};
+use presence::{EndReason, SlidingWindow, SystemWall};
 use tokio::net::TcpStream;
 
 use super::close;
@@ -118,7 +118,7 @@ struct Session<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
     reader: MessageReader,
-    bad_messages: TokenBucket,
+    bad_messages: SlidingWindow,
     /// Nothing is read until the backlog is sent.
     is_paused: bool,
     /// Of the next message.
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
             gateway,
             conn,
             reader,
-            bad_messages: TokenBucket::default(),
+            bad_messages: SlidingWindow::default(),
             is_paused: false,
             position: Position::First,
         }
@@ -259,7 +259,7 @@ impl<'a> Session<'a> {
     fn count_malformed(&mut self) -> Result<(), CloseReason> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
-            .take(rate, now, 1)
+            .take(rate, now)
             .map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))
     }
 }
