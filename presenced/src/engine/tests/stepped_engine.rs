@@ -41,6 +41,12 @@ impl Stepped {
         Self::on(dir, Clock::manual(BEGIN)).await
     }
 
+    /// An engine whose wall clock says this at the start.
+    pub(in crate::engine) async fn at(wall: Wall) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(dir, Clock::manual(wall)).await
+    }
+
     /// On a store whose callers give up soon.
     pub(in crate::engine) async fn impatient() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
