@@ -26,7 +26,7 @@ struct Twin {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum TwinStep {
     Connect(&'static str),
     Active(usize),
     Away(usize),
@@ -39,7 +39,7 @@ enum Step {
     Write,
 }
 
-impl Step {
+impl TwinStep {
     fn at_random(rng: &mut Rng, clients: usize) -> Self {
         let name = rng.pick(&USERS);
         match rng.below(14) {
@@ -84,30 +84,30 @@ impl Twin {
         }
     }
 
-    async fn take(&mut self, step: Step) {
+    async fn take(&mut self, step: TwinStep) {
         let (stepped, engine) = (&self.stepped, &self.stepped.engine);
         match step {
-            Step::Connect(name) => self.clients.push((name, stepped.connect(name).await)),
-            Step::Active(index) => drop(engine.activity(&self.clients[index].1.conn)),
-            Step::Away(index) => drop(engine.away(&self.clients[index].1.conn)),
-            Step::Heard(index) => engine.heard(&self.clients[index].1.conn),
-            Step::End(index, reason) => {
+            TwinStep::Connect(name) => self.clients.push((name, stepped.connect(name).await)),
+            TwinStep::Active(index) => drop(engine.activity(&self.clients[index].1.conn)),
+            TwinStep::Away(index) => drop(engine.away(&self.clients[index].1.conn)),
+            TwinStep::Heard(index) => engine.heard(&self.clients[index].1.conn),
+            TwinStep::End(index, reason) => {
                 let (_, client) = self.clients.remove(index);
                 stepped.disconnect(&client, reason);
             }
-            Step::Set(name, custom, actor) => {
+            TwinStep::Set(name, custom, actor) => {
                 // Twenty in ten seconds are allowed.
                 let _ = engine
                     .set_custom_status(&user(name), custom, actor, Viewer::Internal)
                     .await;
             }
-            Step::Report(name, input) => drop(engine.report(&user(name), input).await.expect("a record")),
-            Step::Advance(by) => stepped.advance(by),
-            Step::Stall(by) => {
+            TwinStep::Report(name, input) => drop(engine.report(&user(name), input).await.expect("a record")),
+            TwinStep::Advance(by) => stepped.advance(by),
+            TwinStep::Stall(by) => {
                 stepped.clock.stall(by);
                 stepped.beat();
             }
-            Step::Write => stepped.write().await,
+            TwinStep::Write => stepped.write().await,
         }
         self.stepped.beat();
         self.stepped.deliver();
@@ -148,7 +148,7 @@ async fn walk(seed: u64) {
     let mut right = Twin::begin(BEGIN).await;
     let mut wrong = Twin::begin(off(&mut rng)).await;
     for number in 0..STEPS {
-        let step = Step::at_random(&mut rng, right.clients.len());
+        let step = TwinStep::at_random(&mut rng, right.clients.len());
         let before = wrong.stepped.clock.wall();
         right.take(step.clone()).await;
         wrong.take(step.clone()).await;
