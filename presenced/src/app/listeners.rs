@@ -1,9 +1,10 @@
 //! Builds the listeners and everything behind them: admission, gateway, API, readiness.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -150,8 +151,21 @@ impl ListenerOptions<'_> {
     }
 }
 
+/// Listens on the address of a setting.
+pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::listen(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
+            ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => "",
+        };
+        anyhow!("{flag} {address}: {error}{advice}")
+    })
+}
+
 fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {
-    let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
+    let listener = bind("--metrics-listen", address)?;
     let router = api::metrics_router(state);
     // A limit of its own, so that metrics can be scraped when the main listener is full.
     let connection_limit = ConnectionLimit::new(METRICS_CONNECTIONS, Gauge::default());

@@ -272,7 +272,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(LIMIT, One, "reports-per-user", "N", "32", "Reported sessions of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users that one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-user", "N", "40000", "Users that all connections of one user may watch", |c, t| c.limits.watched_per_user = size(only(t)?)?),
-    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
+    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom statuses that one user sets, and changes that it publishes, in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
     row!(LIMIT, One, "lookups-per-second", "N", "5000", "User ids that one user may watch, query or read per second", |c, t| amount(&mut c.limits.lookups, t)?),
     row!(LIMIT, One, "lookups-burst", "N", "20000", "User ids that one user may watch, query or read in one burst", |c, t| burst(&mut c.limits.lookups, t)?),
     row!(LIMIT, One, "messages-per-second", "N", "30", "Messages per second of one connection", |c, t| amount(&mut c.limits.messages, t)?),

@@ -117,7 +117,7 @@ impl Engine {
         }
     }
 
-    /// The stored profile, with this run's revision floor applied. Reports past their deadline are due at once.
+    /// The stored profile. Reports past their deadline are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
         let stored = Stored {
             durable: durable_part(row.durable, now),
@@ -125,7 +125,7 @@ impl Engine {
             since: row.since,
             last_seen: row.last_seen,
             last_active: row.last_active,
-            revision: self.cluster.restored(row.revision),
+            revision: row.revision,
         };
         if stored.latest_time() > Some(now.wall) {
             tracing::warn!(user = ?user, "a stored time is in the future; it is taken as now, and written back");
@@ -192,6 +192,7 @@ fn restored(row: ReportRow, now: Now) -> Report {
         since: row.since,
         heard: row.heard,
         version: row.version,
+        said: row.said,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(ttl(at)))),
     }

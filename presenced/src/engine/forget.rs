@@ -29,6 +29,7 @@ impl Engine {
 
     async fn forget_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
         let pin = self.load_one(lock.user()).await?;
+        let _hold = self.publisher.hold_cursors();
         let revision = self.removal_revision(&pin);
         if let Err(error) = self
             .persistence
@@ -53,6 +54,7 @@ impl Engine {
         // status was written since.
         let is_done = row.is_none_or(|row| row.durable.version < known);
         if is_done {
+            let _hold = self.publisher.hold_cursors();
             let revision = self.removal_revision(pin);
             self.persistence
                 .store
@@ -90,6 +92,7 @@ impl Engine {
         let now = self.now_of(&entry);
         let profile = entry.state.profile();
         let is_overtaken = profile.revision() > revision;
+        let publishing = self.publisher.begin(&entry);
         let removed_at = self.cluster.next_revision(revision.max(profile.revision()), now.wall);
         let was_known = *profile != Profile::default() || !entry.connections().is_empty();
         let was_present = entry.listing.status();
@@ -102,7 +105,10 @@ impl Engine {
             self.metrics.transition(status, Status::Offline, Reason::NoSession);
         }
         if was_known {
-            self.publisher.publish_removal(&mut entry, now, removed_at);
+            self.cluster.note_removal(removed_at);
+            self.publisher.publish_removal(&publishing, &mut entry, now, removed_at);
+        } else {
+            self.publisher.pass(removed_at);
         }
         Forgotten {
             ended,

@@ -13,7 +13,7 @@ use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::ClockStep;
-use crate::store::{Heartbeat, Row, StoreError};
+use crate::store::{Row, Startup, StoreError};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -29,21 +29,14 @@ pub(crate) struct Running {
 impl Engine {
     /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
     /// the daemon begins to accept: the restart grace counts from here.
-    pub(crate) async fn start(
-        self: &Arc<Self>,
-        last_heartbeat: Option<Heartbeat>,
-        present: Vec<(UserId, Row)>,
-    ) -> Result<Running, StoreError> {
-        self.take_over(last_heartbeat, present).await?;
+    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Result<Running, StoreError> {
+        self.take_over(startup).await?;
         Ok(self.run())
     }
 
-    /// Restores the users that were present when the last run ended.
-    pub(super) async fn take_over(
-        &self,
-        last_heartbeat: Option<Heartbeat>,
-        present: Vec<(UserId, Row)>,
-    ) -> Result<(), StoreError> {
+    /// Continues where the last run ended: with its cursors, if it ended cleanly, and with the users that were present.
+    pub(super) async fn take_over(&self, startup: Startup) -> Result<(), StoreError> {
+        let last_heartbeat = startup.latest_heartbeat();
         self.save_heartbeat(RunEnd::Running).await?;
         if let Some(heartbeat) = last_heartbeat {
             self.clock.note_earlier_run(heartbeat.wall);
@@ -55,11 +48,16 @@ impl Engine {
             );
         }
         let now = self.clock.read_for_loads().for_user(None);
+        let was_clean = last_heartbeat.is_some_and(|heartbeat| heartbeat.clean);
+        if let Some(past) = startup.past_changes.filter(|_| was_clean) {
+            self.publisher.continue_from(now.mono, past);
+        }
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
             _ => Duration::ZERO,
         };
+        let present = startup.present;
         let count = present.len();
         let until = self.clock.mono().after(grace);
         for (user, row) in present {
@@ -169,7 +167,7 @@ impl Engine {
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         // The only node takes over everybody, under whatever name it ran then.
-        let was_connected = !row.connected_on.is_empty();
+        let places = u32::try_from(row.connected_on.len()).unwrap_or(u32::MAX);
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
         let mut entry = self.users.insert(user, || {
@@ -179,25 +177,35 @@ impl Engine {
                 self.publisher.loaded(),
             )
         });
-        if let Some(until) = grace_until.filter(|_| was_connected) {
-            entry.state.restore_grace(until, activity);
+        if let Some(until) = grace_until {
+            entry.state.restore_grace(until, activity, places);
         }
         self.recompute(&mut entry, now);
         self.persistence.write_behind.write_soon(&mut entry);
     }
 
-    /// Writes what is not yet on disk, and that this run ends with everything written, if it does.
-    pub(super) async fn finish(&self) {
+    /// Writes what is not yet on disk, and that this run ends with everything written, if it does. A user whose row was never
+    /// read can't be written, and of a write with an unknown outcome it is not known what the disk has, so they come first.
+    pub(super) async fn finish(&self) -> RunEnd {
+        self.publish_held();
+        let _ = self.persistence.write_out(&self.users, &self.cluster).await;
+        self.retry_loads().await;
+        self.settle_unknown_outcomes().await;
         let written = self.persistence.write_out(&self.users, &self.cluster).await;
         let is_all = written.is_ok() && self.all_written();
         let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
         if let Err(error) = self.save_heartbeat(end).await {
             tracing::error!(%error, "the final heartbeat could not be written; the next start treats this run as crashed");
+            return RunEnd::Running;
         }
+        end
     }
 
     fn all_written(&self) -> bool {
-        self.persistence.write_behind.pending() == 0
+        let persistence = &self.persistence;
+        persistence.write_behind.pending() == 0
+            && persistence.pending_loads.len() == 0
+            && persistence.unknown_outcomes.len() == 0
     }
 }
 

@@ -10,7 +10,7 @@ use presence::{EndReason, SystemWall, TokenBucket};
 use tokio::net::TcpStream;
 
 use super::close;
-use super::handlers::{self, Handled, Handling};
+use super::handlers::{self, Handled, Handling, Position};
 use super::metered_reader::MeteredReader;
 use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
@@ -121,6 +121,8 @@ struct Session<'a> {
     bad_messages: TokenBucket,
     /// Nothing is read until the backlog is sent.
     is_paused: bool,
+    /// Of the next message.
+    position: Position,
 }
 
 /// Whether a turn read everything that had arrived.
@@ -147,6 +149,7 @@ impl<'a> Session<'a> {
             reader,
             bad_messages: TokenBucket::default(),
             is_paused: false,
+            position: Position::First,
         }
     }
 
@@ -209,12 +212,17 @@ impl<'a> Session<'a> {
 
     async fn handle(&mut self, incoming: Incoming) -> Result<(), CloseReason> {
         match incoming {
-            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()) {
-                Handled::Done => Ok(()),
-                Handled::Malformed => self.count_malformed(),
-                Handled::Pending(handling) => self.wait_for(handling).await,
-            },
+            Incoming::Text(text) => {
+                let position = std::mem::replace(&mut self.position, Position::Later);
+                match handlers::handle(self.gateway, self.conn, text.as_str(), position) {
+                    Handled::Done => Ok(()),
+                    Handled::Malformed => self.count_malformed(),
+                    Handled::Pending(handling) => self.wait_for(handling).await,
+                }
+            }
             Incoming::Binary(bytes) => {
+                self.position = Position::Later;
+                self.gateway.engine.message(self.conn);
                 tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.count_message("binary");
                 replies::error(

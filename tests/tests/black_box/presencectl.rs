@@ -183,7 +183,7 @@ async fn kick_and_forget_end_the_sessions_of_a_user() {
     let mut alice = daemon.socket("alice").await;
     ok(&daemon, &["forget", "alice", "--yes"]).await;
     assert_eq!(alice.goodbye().await.0, 4010);
-    assert_eq!(daemon.rest().record("alice").await.revision.get(), 0);
+    assert_eq!(daemon.rest().record("alice").await.since, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,4 +309,28 @@ async fn completions_and_man_pages_are_generated() {
     assert!(ok(&daemon, &["man"]).await.contains(".TH"));
     let stats = run(&daemon, &["stats", "-o", "json"]).await.json();
     assert_eq!(stats["v"], 1, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_being_rotated_is_accepted_before_the_reload() {
+    let daemon = Daemon::start(&[]).await;
+    let path = daemon.file("secret");
+    let old = daemon.secret();
+    for text in [
+        format!("a new secret of the daemon\n{old}\n").replace(' ', "-"),
+        format!("{old}\na-new-secret-of-the-daemon\n"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        for arguments in [
+            &["stats"][..],
+            &["online"],
+            &["set-status", "dnd", "--user", "alice"],
+            &["watch", "--once"],
+        ] {
+            let done = run(&daemon, arguments).await;
+            assert_eq!(done.code, 0, "{arguments:?} {done:?}");
+        }
+    }
+    std::fs::write(&path, "a-new-secret-of-the-daemon\nanother-new-secret\n").unwrap();
+    assert_eq!(run(&daemon, &["stats"]).await.code, 4);
 }

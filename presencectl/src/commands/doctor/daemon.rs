@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::Wall;
-use presence::wire::rest::{LimitStats, Stats};
+use presence::wire::rest::{LimitStats, ReloadStats, Stats};
 
 use super::{Check, Outcome, Reachability};
 use crate::client::discover::{Credential, Target};
@@ -60,6 +60,7 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
         ));
         checks.push(clock(stats.now, before, after));
         checks.push(version(&stats.version));
+        checks.extend(stats.reload.as_ref().and_then(reload));
     }
     if matches!(rest.target().credential, Credential::Secret { .. }) && stats.is_ok() {
         checks.push(web_socket(rest.target()).await);
@@ -95,6 +96,22 @@ fn credential(credential: &Credential, stats: &Result<Stats, Failure>) -> Check 
         .fix("run doctor with --secret-file FILE"),
         (_, Err(failure)) => Check::of_failure("secret", failure),
     }
+}
+
+/// The last reload, if it changed nothing or not all that was asked for.
+fn reload(reload: &ReloadStats) -> Option<Check> {
+    if let Some(error) = &reload.error {
+        let found = format!("the last reload (SIGHUP) failed and changed nothing: {error}");
+        return Some(Check::fail("reload", found).fix("correct it, and reload again: `pkill -HUP -x presenced`"));
+    }
+    let settings = reload.restart_needed.join(", ");
+    (!settings.is_empty()).then(|| {
+        Check::warn(
+            "reload",
+            format!("these settings differ from those in effect: {settings}"),
+        )
+        .fix("restart presenced")
+    })
 }
 
 fn store(stats: &Stats) -> Check {

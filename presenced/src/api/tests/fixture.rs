@@ -235,12 +235,9 @@ async fn engine(
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::Alone(Alone::new("here", 0, true)),
+        cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine
-        .start(startup.latest_heartbeat(), startup.present)
-        .await
-        .expect("a running engine");
+    let running = engine.start(startup).await.expect("a running engine");
     (engine, running)
 }

@@ -26,7 +26,7 @@ const STEP_USERS: usize = 128;
 /// One batch of connections that are served, and what stays the same meanwhile.
 pub(in crate::engine) struct Delivery<'a> {
     engine: &'a Engine,
-    /// Every change up to this number had been marked before the batch began.
+    /// Every change up to this revision had been marked before the batch began.
     complete_to: u64,
     cache: EncodeCache,
 }
@@ -109,7 +109,10 @@ impl<'a> Delivery<'a> {
                 while !updates.is_full()
                     && let Some((user_id, revision)) = removed.pop()
                 {
-                    updates.push(EncodedUpdate::removal(user_id, revision), None);
+                    updates.push(
+                        EncodedUpdate::removal(user_id, self.engine.cluster.told(revision)),
+                        None,
+                    );
                 }
                 removed.is_empty() && self.list_changed(conn, users, moment, updates)
             }
@@ -219,6 +222,6 @@ impl<'a> Delivery<'a> {
 
     fn encode(&mut self, conn: &Connection, entry: &LockedEntry<'_>, moment: Moment, updates: &mut UpdateList) {
         let update = self.cache.encode(&self.engine.cluster, entry, conn, moment);
-        updates.push(update, Some((entry.at(), entry.publication.number())));
+        updates.push(update, Some((entry.at(), entry.changed_at().get())));
     }
 }

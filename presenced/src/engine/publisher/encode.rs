@@ -88,10 +88,10 @@ impl EncodeCache {
         if let Some(revision) = entry.publication.removed_at()
             && moment == Moment::Event
         {
-            return EncodedUpdate::removal(entry.user().clone(), revision);
+            return EncodedUpdate::removal(entry.user().clone(), cluster.told(revision));
         }
         let viewer = conn.viewer_of(entry.user());
-        let revision = entry.state.profile().revision();
+        let revision = cluster.told(entry.state.profile().revision());
         let key = (entry.at(), viewer);
         let known = self.updates.get(&key);
         if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
@@ -139,13 +139,13 @@ impl EncodedFrame {
 #[derive(Default)]
 pub(super) struct UpdateList {
     list: Vec<Rc<EncodedUpdate>>,
-    /// The users of the list, each with the number of the change up to which the update tells it.
+    /// The users of the list, each with the revision up to which the update tells it.
     told: Vec<(UserRef, u64)>,
     bytes: usize,
 }
 
 impl UpdateList {
-    /// `told` is where the user is, and the number of the change up to which the update tells it.
+    /// `told` is where the user is, and the revision up to which the update tells it.
     pub(super) fn push(&mut self, update: Rc<EncodedUpdate>, told: Option<(UserRef, u64)>) {
         self.bytes += update.json.len() + 1;
         self.list.push(update);
@@ -259,10 +259,10 @@ mod tests {
         let user = UserId::new("ann").expect("a user id");
         let mut updates = UpdateList::default();
         updates.push(EncodedUpdate::removal(user, Revision::new(1)), None);
-        let event = |counter| {
+        let event = |watermark| {
             let cursor = Cursor {
                 incarnation: 7,
-                counter,
+                watermark: Revision::new(watermark),
             };
             updates.event(cursor, &Clock::manual(Wall::from_millis(0)))
         };

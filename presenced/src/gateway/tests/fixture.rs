@@ -219,9 +219,9 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::Alone(Alone::new("here", 0, true)),
+        cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup.latest_heartbeat(), startup.present).await;
+    let running = engine.start(startup).await;
     (engine, running.expect("a running engine"))
 }

@@ -150,11 +150,11 @@ fn raise_known_version(connection: &Connection, user: &UserId, proposed: i64) ->
 
 fn save_report(connection: &Connection, user: &UserId, report: &NewReport, version: Version) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at)
-         VALUES (:user, :source, :status, :since, :heard, :version, :last_active, :expires_at)
+        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at, said)
+         VALUES (:user, :source, :status, :since, :heard, :version, :last_active, :expires_at, :said)
          ON CONFLICT (user_id, source) DO UPDATE SET
            status = excluded.status, since = excluded.since, heard = excluded.heard, version = excluded.version,
-           last_active = excluded.last_active, expires_at = excluded.expires_at",
+           last_active = excluded.last_active, expires_at = excluded.expires_at, said = excluded.said",
     )?;
     statement.execute(named_params! {
         ":user": user.as_str(),
@@ -165,6 +165,7 @@ fn save_report(connection: &Connection, user: &UserId, report: &NewReport, versi
         ":version": stored(version.get())?,
         ":last_active": millis(report.last_active),
         ":expires_at": millis(report.expires_at),
+        ":said": stored(report.said.unwrap_or(version).get())?,
     })?;
     Ok(())
 }

@@ -43,7 +43,7 @@ use durable_part::{DurableChange, DurableWrite};
 use health::Health;
 use queue::{Queue, Rejected};
 pub(crate) use read::LoadedRow;
-use read::{ReadJob, ReadLane, ReadQueues};
+use read::{ReadCaller, ReadJob, ReadLane, ReadQueues};
 use statements::PlainWrite;
 use writer::{Caller, Ticket, WriteJob, WriteRequest};
 
@@ -145,6 +145,24 @@ impl SqliteStore {
             rows.extend(self.read(ReadLane::Singles, part.to_vec(), Queue::push_first).await?);
         }
         Ok(rows)
+    }
+
+    pub(super) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
+        let mut removals = Vec::with_capacity(users.len());
+        for part in users.chunks(ROWS_AT_ONCE) {
+            let (caller, answer) = oneshot::channel();
+            let job = ReadJob {
+                users: part.to_vec(),
+                caller: ReadCaller::Removals(caller),
+            };
+            self.inner
+                .reads
+                .of(ReadLane::Lists)
+                .push(job)
+                .map_err(|rejected| self.rejected(rejected))?;
+            removals.extend(self.answer(answer).await??);
+        }
+        Ok(removals)
     }
 
     pub(super) async fn save_preference(
@@ -288,9 +306,17 @@ impl SqliteStore {
     ) -> Result<Vec<LoadedRow>, StoreError> {
         let inner = &*self.inner;
         let (caller, answer) = oneshot::channel();
-        let job = ReadJob { users, caller };
+        let job = ReadJob {
+            users,
+            caller: ReadCaller::Rows(caller),
+        };
         push(inner.reads.of(lane), job).map_err(|rejected| self.rejected(rejected))?;
-        match tokio::time::timeout(inner.answer_within, answer).await {
+        self.answer(answer).await
+    }
+
+    /// Waits for the answer to a read.
+    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.inner.answer_within, answer).await {
             Ok(answer) => answer.map_err(|_| self.rejected(Rejected::Closed)),
             Err(_) => Err(unanswered()),
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use presence::{NodeName, UserId, Wall};
+use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -11,13 +11,18 @@ use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
 use super::queue::Queue;
+use super::statements::stored;
+use super::tombstones;
 use crate::store::metrics::FailureKind;
-use crate::store::{Heartbeat, Row, Startup, StoreError};
+use crate::store::{Heartbeat, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
 const REPORT: usize = 12;
+
+/// Past changes that a start finds at most: as many as a run remembers.
+const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -38,11 +43,23 @@ pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER B
 /// What a read of one user came to. A row that can't be understood fails alone.
 pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
-/// A request that waits: the rows of these users, in their order, none for those that are not stored.
+/// When users were forgotten.
+pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
+
+/// A request that waits, for what is stored of these users, in their order.
 #[derive(Debug)]
 pub(super) struct ReadJob {
     pub(super) users: Vec<UserId>,
-    pub(super) caller: oneshot::Sender<Vec<LoadedRow>>,
+    pub(super) caller: ReadCaller,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum ReadCaller {
+    /// The rows, none for those that are not stored.
+    Rows(oneshot::Sender<Vec<LoadedRow>>),
+    /// When they were forgotten.
+    Removals(oneshot::Sender<Removals>),
 }
 
 /// Which threads read a request. Single users never wait behind lists.
@@ -78,13 +95,23 @@ impl ReadQueues {
 /// Runs one thread of a lane: reads until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
     while let Some(job) = queue.pop() {
-        // A caller that has given up is not worth the disk's time.
-        if job.caller.is_closed() {
-            continue;
+        match job.caller {
+            // A caller that has given up is not worth the disk's time.
+            ReadCaller::Rows(caller) if caller.is_closed() => {}
+            ReadCaller::Rows(caller) => {
+                let rows = load_each(connection, &job.users, health);
+                health.faults.answer(lane, rows.len() as u64);
+                let _ = caller.send(rows);
+            }
+            ReadCaller::Removals(caller) => {
+                let removal = |user| {
+                    health.faults.pass(Step::Read)?;
+                    tombstones::removed_at(connection, user)
+                };
+                let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
+                let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
+            }
         }
-        let rows = load_each(connection, &job.users, health);
-        health.faults.answer(lane, rows.len() as u64);
-        let _ = job.caller.send(rows);
     }
 }
 
@@ -144,10 +171,36 @@ pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup>
             tracing::warn!(user = ?row.get_ref(0)?, %error, "left out a row of the database that can't be understood");
         }
     }
-    Ok(Startup {
+    let mut startup = Startup {
         heartbeats: load_heartbeats(connection)?,
-        alive: None,
         present,
+        ..Startup::default()
+    };
+    if let Some(history) = startup.latest_stored().and_then(|heartbeat| heartbeat.history) {
+        startup.past_changes = Some(load_past_changes(connection, history)?);
+    }
+    Ok(startup)
+}
+
+/// One pass over the table, as the users that are present take. A user whose id can't be understood was told to nobody.
+fn load_past_changes(connection: &Connection, mut history: History) -> rusqlite::Result<PastChanges> {
+    let mut statement = connection
+        .prepare("SELECT user_id, revision FROM profile WHERE revision > ?1 ORDER BY revision DESC LIMIT ?2")?;
+    let mut rows = statement.query((stored(history.from.get())?, PAST_CHANGES_MAX))?;
+    let (mut changed, mut count) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let revision = Revision::new(decode::number(row, 1)?);
+        changed.extend(decode::parsed(row, 0).ok().map(|user: UserId| (user, revision)));
+        count += 1;
+        if count == PAST_CHANGES_MAX {
+            history.from = revision;
+        }
+    }
+    changed.reverse();
+    Ok(PastChanges {
+        history,
+        changed,
+        removed_to: tombstones::last_removed_at(connection)?,
     })
 }
 
@@ -164,7 +217,10 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
 
 /// One that can't be understood is left out as well.
 fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
-    let mut statement = connection.prepare("SELECT node, wall, ceiling, clean FROM heartbeat ORDER BY node")?;
+    let mut statement = connection.prepare(
+        "SELECT node, wall, ceiling, clean, incarnation, resumes_from FROM heartbeat LEFT JOIN history USING (node)
+         ORDER BY node",
+    )?;
     let mut rows = statement.query([])?;
     let mut heartbeats = Vec::new();
     while let Some(row) = rows.next()? {
@@ -180,10 +236,18 @@ fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, H
 
 fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Heartbeat)> {
     let node: String = row.get(0)?;
+    let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
+    let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+    let history = incarnation.zip(from).filter(|_| clean);
     let heartbeat = Heartbeat {
         wall: Wall::from_millis(row.get(1)?),
-        ceiling: decode::revision(row, 2)?.get(),
-        clean: row.get(3)?,
+        ceiling: ceiling.get(),
+        clean,
+        history: history.map(|(incarnation, from)| History {
+            incarnation: incarnation.cast_unsigned(),
+            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
+            to: ceiling,
+        }),
     };
     Ok((NodeName::new(&node), heartbeat))
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use presence::{NodeName, Revision, UserId, Wall};
+use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::{Connection, named_params};
 
 use super::tombstones::{self, Tombstones};
@@ -66,7 +66,8 @@ impl PlainWrite {
             Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
             Self::Heartbeat { node, heartbeat } => {
                 tombstones::prune(connection, heartbeat.wall)?;
-                Ok(save_heartbeat(connection, &node, heartbeat)?)
+                save_heartbeat(connection, &node, heartbeat)?;
+                Ok(save_history(connection, &node, heartbeat.history)?)
             }
             Self::Barrier => Ok(()),
         }
@@ -186,6 +187,22 @@ fn save_heartbeat(connection: &Connection, node: &NodeName, heartbeat: Heartbeat
         ":node": node.as_str(),
         ":before": heartbeat.wall.as_millis().saturating_sub(kept),
         ":ceiling": ceiling,
+    })?;
+    Ok(())
+}
+
+fn save_history(connection: &Connection, node: &NodeName, history: Option<History>) -> rusqlite::Result<()> {
+    // A node that is gone leaves its history for as long as its heartbeat.
+    let mut statement = connection
+        .prepare_cached("DELETE FROM history WHERE node = :node OR node NOT IN (SELECT node FROM heartbeat)")?;
+    statement.execute(named_params! { ":node": node.as_str() })?;
+    let Some(history) = history else { return Ok(()) };
+    let mut statement = connection
+        .prepare_cached("INSERT INTO history (node, incarnation, resumes_from) VALUES (:node, :incarnation, :from)")?;
+    statement.execute(named_params! {
+        ":node": node.as_str(),
+        ":incarnation": history.incarnation.cast_signed(),
+        ":from": stored(history.from.get())?,
     })?;
     Ok(())
 }

@@ -3,9 +3,10 @@
 //! the id, because nothing of a forgotten user may stay on disk.
 
 use presence::{Revision, UserId, Wall};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 use sha2::{Digest as _, Sha256};
 
+use super::decode;
 use super::statements::stored;
 use crate::store::TOMBSTONE_KEPT;
 
@@ -59,6 +60,21 @@ impl Tombstones {
         self.is_empty = false;
         Ok(())
     }
+}
+
+/// The revision at which the user was forgotten.
+pub(super) fn removed_at(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Revision>> {
+    let mut statement = connection.prepare_cached("SELECT revision FROM tombstone WHERE user_hash = :user_hash")?;
+    let revision = statement.query_row(named_params! { ":user_hash": hash(user) }, |row| decode::number(row, 0));
+    Ok(revision.optional()?.map(Revision::new))
+}
+
+/// The highest revision at which a user was forgotten.
+pub(super) fn last_removed_at(connection: &Connection) -> rusqlite::Result<Revision> {
+    let revision = connection.query_row("SELECT ifnull(max(revision), 0) FROM tombstone", [], |row| {
+        decode::number(row, 0)
+    })?;
+    Ok(Revision::new(revision))
 }
 
 /// Deletes the tombstones that have been kept for long enough.

@@ -66,8 +66,8 @@ async fn the_log_that_a_crash_left_is_read() {
 #[tokio::test]
 async fn a_newer_file_is_refused_and_left_as_it_is() {
     let dir = closed().await;
-    dir.connect().pragma_update(None, "user_version", 3).unwrap();
-    assert!(matches!(refused(&dir), OpenError::Newer { found: 3, known: 2, .. }));
+    dir.connect().pragma_update(None, "user_version", 4).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 4, known: 3, .. }));
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_newer_file_is_recognized_by_its_log() {
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
     let header = std::fs::read(dir.path()).unwrap();
-    assert_eq!(header[60..64], [0, 0, 0, 2], "the new version stands in the log alone");
+    assert_eq!(header[60..64], [0, 0, 0, 3], "the new version stands in the log alone");
     assert!(matches!(refused(&dir), OpenError::Newer { found: 7, .. }));
 }
 

@@ -25,7 +25,7 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
              INSERT INTO profile (user_id, connected_on, revision)
              VALUES ('beyond', '[\"here\"]', 9223372036854775807), ('last', '[\"here\"]', 9007199254740991);
              INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ('beyond', 1, 9007199254740991, 1), ('here', 1, 7, 1);
-             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL FROM report;",
+             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL, said FROM report;",
         )
         .unwrap();
     let (_, startup) = dir.start();
