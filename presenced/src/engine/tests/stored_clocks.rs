@@ -138,6 +138,9 @@ async fn a_restart_grace_counts_from_when_the_daemon_accepts() {
     let left = grace.until.since(stepped.clock.mono());
     let whole = Duration::from_secs(30);
     assert!((whole - RUN_AHEAD..=whole).contains(&left), "{left:?}");
-    assert!(stepped.metrics_text().contains("stalls_total 0"), "a slow start is no stall");
+    assert!(
+        stepped.metrics_text().contains("stalls_total 0"),
+        "a slow start is no stall"
+    );
     running.stop().await;
 }
