@@ -16,7 +16,6 @@ use crate::rest::{Rest, send};
 use crate::wait::let_time_pass;
 use crate::websocket::{HandshakeHeaders, Socket};
 
-const USER: &str = "greedy";
 /// Connections of one user.
 const CONNECTIONS: usize = 32;
 /// Queries under way at once.
@@ -48,14 +47,20 @@ pub struct GreedyUser {
 impl GreedyUser {
     /// Begins; returns when its connections are open.
     pub async fn start(address: SocketAddr, rest: &Rest, greed: Greed) -> Self {
+        // Each has limits of its own.
+        let user = format!("greedy {}", fresh(1).concat());
         let looked_up = Arc::<AtomicU64>::default();
         let mut tasks = Vec::new();
         for _ in 0..if greed.is_watching { CONNECTIONS } else { 0 } {
-            let socket = Socket::connect(address, HandshakeHeaders::user(USER)).await.unwrap();
+            let socket = Socket::connect(address, HandshakeHeaders::user(&user)).await.unwrap();
             tasks.push(tokio::spawn(watch_for_ever(socket, Arc::clone(&looked_up))));
         }
         for _ in 0..if greed.is_querying { QUERIES } else { 0 } {
-            tasks.push(tokio::spawn(query_for_ever(rest.clone(), Arc::clone(&looked_up))));
+            tasks.push(tokio::spawn(query_for_ever(
+                rest.clone(),
+                user.clone(),
+                Arc::clone(&looked_up),
+            )));
         }
         Self { tasks, looked_up }
     }
@@ -107,9 +112,9 @@ async fn watch_for_ever(mut socket: Socket, looked_up: Arc<AtomicU64>) {
     }
 }
 
-async fn query_for_ever(rest: Rest, looked_up: Arc<AtomicU64>) {
+async fn query_for_ever(rest: Rest, user: String, looked_up: Arc<AtomicU64>) {
     loop {
-        let query = rest.user(USER, Method::POST, "/api/presence/query");
+        let query = rest.user(&user, Method::POST, "/api/presence/query");
         let answer = send(query.json(&json!({"userIds": fresh(QUERY_IDS)}))).await;
         match answer.status {
             200 => {
