@@ -178,13 +178,14 @@ Examples:
     #[command(after_help = "\
 The users are named sim-00001 and so on. Over real WebSockets they connect, report activity, become idle, set their \
 custom status, reload (close code 1001), crash (the connection is dropped) and watch each other. At the end, also after \
-Ctrl-C, all of them disconnect with a clean close; one that crashed just before is OFFLINE after the grace period.
+Ctrl-C, all of them disconnect with a clean close and are forgotten (with the secret, unless --keep). A restart of the daemon \
+meanwhile, and whatever it asked to repeat later, is no failure.
 Exit code 1 if more than 1 % of the connects and changes failed.
 
 Examples:
   presencectl simulate --users 20                          a quick look, next to `presencectl events`
   presencectl simulate --users 5000 --rate 200 --duration 2m --watch-per-user 50
-  presencectl simulate --users 1000 --forget -o json       deletes the users at the end, for scripts")]
+  presencectl simulate --users 1000 --keep -o json         leaves the users in the database, for scripts")]
     Simulate(Simulate),
     /// Sign a token for a user, for development
     #[command(after_help = "\

@@ -91,6 +91,35 @@ fn figures_that_could_not_be_read_are_not_called_good() {
 }
 
 #[test]
+fn a_pause_holds_what_the_rows_show() {
+    let mut model = live(
+        80,
+        24,
+        vec![record("ann", Status::Online, 5), record("bob", Status::Online, 6)],
+    );
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    let row = |model: &Model| {
+        shown(model)
+            .lines()
+            .find(|line| line.contains("ann"))
+            .map(str::to_owned)
+    };
+    let before = row(&model).unwrap();
+    let changed = StreamEvent::Changed {
+        now: WALL,
+        users: vec![presence::wire::record::Update::Record(record(
+            "ann",
+            Status::DoNotDisturb,
+            9,
+        ))],
+    };
+    send(&mut model, Message::Stream(changed));
+    assert_eq!(row(&model).unwrap(), before);
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    assert!(row(&model).unwrap().contains("DO_NOT_DISTURB"));
+}
+
+#[test]
 fn silent_seconds_are_gaps() {
     let mut model = live(120, 40, vec![]);
     for second in 1..=5 {
