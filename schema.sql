@@ -9,8 +9,8 @@ CREATE TABLE profile (
   -- The status last published, and since when it holds.
   status         TEXT    NOT NULL DEFAULT 'OFFLINE' CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB', 'OFFLINE')),
   since          INTEGER,
-  -- The nodes where the user had a connection or a grace period, as a JSON array of names. A node that starts gives the
-  -- users it finds there the restart grace period.
+  -- The nodes where the user had connections, or lost ones in grace, as a JSON array of names: each as often as sessions
+  -- would be in grace if it stopped. A node that starts gives the users it finds there the restart grace period.
   connected_on   TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(connected_on) AND json_type(connected_on) = 'array'),
   -- The custom status, when it was set, and by whom.
   custom_status  TEXT    NOT NULL DEFAULT 'ONLINE' CHECK (custom_status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
@@ -34,19 +34,24 @@ CREATE TABLE report (
   status      TEXT    NOT NULL CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
   since       INTEGER NOT NULL,
   heard       INTEGER NOT NULL,
-  -- The version of the write that made or refreshed it: it takes part if this is higher than custom_version.
+  -- The version of the write that made or refreshed it.
   version     INTEGER NOT NULL,
   last_active INTEGER,
   -- When it ends by itself; NULL: never.
   expires_at  INTEGER,
+  -- The version of the write that first said what it says: it takes part if this is higher than custom_version. A refresh
+  -- that says the same is nothing new.
+  said        INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (user_id, source)
 ) STRICT, WITHOUT ROWID;
 
--- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped.
+-- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped, and
+-- versions go on above this one, so that nothing that is known by its version is taken for what came after.
 CREATE TABLE tombstone (
   -- SHA-256 of the user id, which itself must not stay here.
   user_hash    BLOB    NOT NULL PRIMARY KEY,
   revision     INTEGER NOT NULL,
+  version      INTEGER NOT NULL,
   forgotten_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -93,20 +93,22 @@ impl<'de> Deserialize<'de> for Wall {
 
 /// A monotonic timestamp, in milliseconds since the process started. Deadlines use it. The clock does not advance while
 /// the process is stalled, so a stall expires no deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Mono(u64);
+///
+/// Stored as one more than that, so that `Option<Mono>` takes 8 bytes: a user has several optional deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(NonZeroU64);
 
 impl Mono {
     /// Converts from milliseconds since the process started.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZeroU64::MIN.saturating_add(millis))
     }
 
     /// Returns the milliseconds since the process started.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Returns the timestamp that is later by `by`, saturating.
@@ -118,7 +120,14 @@ impl Mono {
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.as_millis().saturating_sub(earlier.as_millis()))
+    }
+}
+
+impl Default for Mono {
+    /// The start of the process.
+    fn default() -> Self {
+        Self::from_millis(0)
     }
 }
 

@@ -45,7 +45,10 @@ proptest! {
         for step in steps {
             now += step;
             let recent = taken.iter().filter(|moment| now - **moment < 10_000).count();
-            let fits = window.take(RATE, at(now)).is_ok();
+            let checked = window.check(RATE, at(now));
+            let took = window.take(RATE, at(now));
+            prop_assert_eq!(checked, took, "a check foretells what a take does");
+            let fits = took.is_ok();
             prop_assert_eq!(fits, recent < 20);
             if fits {
                 taken.push(now);

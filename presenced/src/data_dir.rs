@@ -37,6 +37,16 @@ pub(crate) enum DataDirError {
     Io { path: PathBuf, source: io::Error },
 }
 
+impl DataDirError {
+    /// The error with the name of the setting that leads to the file, unless it names one itself.
+    pub(crate) fn of_setting(self, flag: &'static str) -> anyhow::Error {
+        match self {
+            Self::InUse { .. } => self.into(),
+            _ => anyhow::Error::from(self).context(flag),
+        }
+    }
+}
+
 /// What a missing file of the directory's own means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissing {

@@ -12,6 +12,10 @@ use prometheus_client::metrics::family::Family;
 pub(crate) enum Limit {
     /// Open connections of the whole daemon.
     Connections,
+    /// Open connections of one client address.
+    ConnectionsPerAddress,
+    /// Open connections on which nobody authenticated.
+    Unauthenticated,
     /// Handshakes of one client address.
     Handshakes,
     /// Failed logins of one client address.
@@ -47,6 +51,8 @@ impl Limit {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Unauthenticated => "unauthenticated",
             Self::Handshakes => "handshakes",
             Self::FailedLogins => "failed_logins",
             Self::Sessions => "sessions",
@@ -68,6 +74,8 @@ impl Limit {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Connections => "connection limit reached; try again later",
+            Self::ConnectionsPerAddress => "connection limit of this address reached; try again later",
+            Self::Unauthenticated => "closed for another connection: nobody authenticated on this one",
             Self::Handshakes => "rate limit exceeded: connections from this address",
             Self::FailedLogins => "rate limit exceeded: failed logins from this address",
             Self::Sessions => "session limit of this user reached",

@@ -14,6 +14,19 @@ pub struct SlidingWindow {
 }
 
 impl SlidingWindow {
+    /// Whether another event fits now.
+    ///
+    /// # Errors
+    /// The time until one does.
+    pub fn check(&self, rate: Rate, now: Mono) -> Result<(), Duration> {
+        let mut held = self.taken.iter().filter(|at| now.since(**at) < rate.period);
+        let oldest = held.next();
+        match oldest {
+            Some(oldest) if 1 + held.count() as u64 >= rate.amount => Err(rate.period - now.since(*oldest)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes one event, unless `amount` were taken within the last `period`. The rate's burst is ignored.
     ///
     /// # Errors

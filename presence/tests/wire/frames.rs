@@ -142,7 +142,11 @@ fn an_id_is_written_as_it_was_read() {
         let id = Some(message_id(json));
         let pong = ServerMessage::Pong { id: id.clone() };
         assert_eq!(pong.encode().unwrap(), format!(r#"{{"type":"pong","id":{json}}}"#));
-        let ok = ServerMessage::Ok { id, user: None };
+        let ok = ServerMessage::Ok {
+            id,
+            user: None,
+            resumed: None,
+        };
         assert_eq!(ok.encode().unwrap(), format!(r#"{{"type":"ok","id":{json}}}"#));
     }
 }
@@ -170,10 +174,18 @@ fn the_other_messages_have_the_documented_tags_and_fields() {
             ServerMessage::Ok {
                 id: Some(7.into()),
                 user: Some(ann),
+                resumed: Some(false),
             },
-            format!(r#"{{"type":"ok","id":7,"user":{user}}}"#),
+            format!(r#"{{"type":"ok","id":7,"user":{user},"resumed":false}}"#),
         ),
-        (ServerMessage::Ok { id: None, user: None }, r#"{"type":"ok"}"#.into()),
+        (
+            ServerMessage::Ok {
+                id: None,
+                user: None,
+                resumed: None,
+            },
+            r#"{"type":"ok"}"#.into(),
+        ),
         (
             ServerMessage::Pong { id: Some("x".into()) },
             r#"{"type":"pong","id":"x"}"#.into(),

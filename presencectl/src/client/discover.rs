@@ -74,6 +74,8 @@ pub(crate) enum Credential {
     Secret {
         path: PathBuf,
         secret: Secret,
+        /// The second one in the file: during a rotation the daemon may know that one alone.
+        other: Option<Secret>,
     },
     /// A user's token.
     Token {
@@ -81,6 +83,24 @@ pub(crate) enum Credential {
         token: Secret,
     },
     None,
+}
+
+impl Credential {
+    /// What to send if the daemon rejects this one.
+    pub(crate) fn other(&self) -> Option<Self> {
+        match self {
+            Self::Secret {
+                path,
+                secret,
+                other: Some(other),
+            } => Some(Self::Secret {
+                path: path.clone(),
+                secret: other.clone(),
+                other: Some(secret.clone()),
+            }),
+            Self::Secret { .. } | Self::Token { .. } | Self::None => None,
+        }
+    }
 }
 
 /// A daemon with its credential.
@@ -312,9 +332,11 @@ fn secret_in(directory: &Path) -> Result<Credential, Failure> {
 }
 
 fn read_secret(path: &Path) -> Result<Credential, Failure> {
+    let (secret, other) = private_file::read_secrets(path)?;
     Ok(Credential::Secret {
         path: path.to_path_buf(),
-        secret: private_file::read_credential(path, "secret file")?,
+        secret,
+        other,
     })
 }
 

@@ -9,7 +9,7 @@ use presence::wire::rest::{
 };
 use presence::{CustomStatus, Source, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 
 use super::discover::{Credential, Target};
@@ -160,7 +160,7 @@ impl Rest {
             .build()
             .map_err(|error| Failure::failed(format_args!("can't build the request: {error}")))?;
         let method = request.method().clone();
-        let response = self.http.execute(request).await;
+        let response = self.execute(request).await;
         let response = response.map_err(|error| self.unreachable(&error, &method))?;
         let status = response.status();
         let retry_after = response
@@ -181,6 +181,22 @@ impl Rest {
         match serde_json::from_slice::<ProblemDetails>(&body) {
             Ok(problem) => Err(self.error_response(status, &problem, retry_after.as_deref())),
             Err(_) => Err(self.not_presenced(status)),
+        }
+    }
+
+    /// Sends a request, and once more with the other secret if the first one is rejected. What is rejected is not done.
+    async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let other = self.target.credential.other();
+        let header = other.and_then(|other| credential_header(&other).ok().flatten());
+        let again = header.and_then(|(name, value)| {
+            let mut again = request.try_clone()?;
+            again.headers_mut().insert(name, value);
+            Some(again)
+        });
+        let response = self.http.execute(request).await?;
+        match again {
+            Some(again) if response.status() == StatusCode::FORBIDDEN => self.http.execute(again).await,
+            _ => Ok(response),
         }
     }
 

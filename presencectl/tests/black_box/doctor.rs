@@ -236,3 +236,27 @@ fn another_server_on_the_port_is_detected() {
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("another program"), "{check}");
 }
+
+#[test]
+fn a_failed_or_partial_reload_is_found() {
+    assert_found(
+        |stats| stats["reload"] = json!({"at": now(), "error": "\"/x/secret\" is missing"}),
+        "reload",
+        &Finding {
+            code: 1,
+            result: "fail",
+            found: "\"/x/secret\" is missing",
+            fix: "reload again",
+        },
+    );
+    assert_found(
+        |stats| stats["reload"] = json!({"at": now(), "restartNeeded": ["grace", "listen"]}),
+        "reload",
+        &Finding {
+            code: 0,
+            result: "warn",
+            found: "grace, listen",
+            fix: "restart presenced",
+        },
+    );
+}

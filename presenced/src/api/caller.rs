@@ -12,7 +12,7 @@ use presence::wire::record::Viewer;
 use super::AppState;
 use crate::auth::{AuthError, CallerIdentity};
 use crate::engine::Engine;
-use crate::server::{ApiError, Peer};
+use crate::server::{ApiError, ConnectionPermit, Peer};
 
 /// An internal caller.
 pub(super) struct Internal;
@@ -59,7 +59,12 @@ fn identify(parts: &Parts, state: &AppState) -> Result<CallerIdentity, ApiError>
         tracing::error!("a request has no peer address");
         return Err(ApiError::internal());
     };
-    state.admission.authenticate(peer.ip(), &parts.headers, None)
+    let identity = state.admission.authenticate(peer.ip(), &parts.headers, None)?;
+    // A request that is not from a socket, in tests, has no permit.
+    if let Some(permit) = parts.extensions.get::<Arc<ConnectionPermit>>() {
+        permit.note_authenticated();
+    }
+    Ok(identity)
 }
 
 fn internal(identity: &CallerIdentity) -> Result<(), ApiError> {

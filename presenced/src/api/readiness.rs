@@ -14,8 +14,8 @@ pub(crate) struct HealthCheck {
     pub(crate) problems: Vec<String>,
     /// What is wrong and doesn't keep it from serving, such as a clock that went back, a sentence each.
     pub(crate) warnings: Vec<String>,
-    /// The last reload, if there was one. It may name files, so only `/api/stats` shows it; one that failed changed nothing,
-    /// so the daemon is as ready as before.
+    /// The last reload, if there was one. Its error may name files, so only `/api/stats` shows it whole; one that failed
+    /// changed nothing, so the daemon is as ready as before.
     pub(crate) reload: Option<ReloadStats>,
 }
 
@@ -53,6 +53,8 @@ impl Readiness {
 
     pub(super) fn health(&self) -> Health {
         let health_check = self.health_check();
+        let has_failed = health_check.reload.is_some_and(|reload| reload.error.is_some());
+        let failed_reload = has_failed.then(|| "the last reload failed and changed nothing: see the log".to_owned());
         let draining = self
             .draining
             .load(Ordering::Acquire)
@@ -64,7 +66,7 @@ impl Readiness {
         Health {
             ok: problems.is_empty(),
             problems,
-            warnings: health_check.warnings,
+            warnings: health_check.warnings.into_iter().chain(failed_reload).collect(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Builds the listeners and everything behind them: admission, gateway, API, readiness.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -15,10 +16,12 @@ use crate::config::Config;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen};
+use crate::server::{
+    Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen, listen::FileShares,
+};
 use crate::store::{Store, StoreHealth};
 
-/// Connection limit of the metrics listener: scrapers are few.
+/// Connection limit of the metrics listener: scrapers are few. With few files no more than may be rejected.
 const METRICS_CONNECTIONS: usize = 64;
 
 /// What the listeners are built from.
@@ -79,6 +82,7 @@ impl ListenerOptions<'_> {
             admission,
             limits,
             clock,
+            rejections: self.file_shares().rejections,
             metrics: metrics.clone(),
         };
         let mut servers = Vec::new();
@@ -94,13 +98,15 @@ impl ListenerOptions<'_> {
         })
     }
 
+    fn file_shares(&self) -> FileShares {
+        FileShares::of(self.open_files)
+    }
+
     fn shared_limits(&self, registry: &mut Registry) -> SharedLimits {
         let limits = Arc::new(self.config.limits.clone());
         let metrics = ServerMetrics::register(registry);
-        let max = limits
-            .max_connections
-            .unwrap_or_else(|| listen::default_max_connections(self.open_files));
-        let connection_limit = ConnectionLimit::new(max, metrics.connections.clone());
+        let max = max_connections(limits.max_connections, self.file_shares());
+        let connection_limit = ConnectionLimit::new(ConnectionBounds::of(&limits, max), metrics.connections.clone());
         let admission = Admission::new(
             &limits,
             Arc::clone(&self.auth),
@@ -150,11 +156,44 @@ impl ListenerOptions<'_> {
     }
 }
 
+/// Listens on the address of a setting.
+pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::listen(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
+            ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => "",
+        };
+        anyhow!("{flag} {address}: {error}{advice}")
+    })
+}
+
+/// The configured limit, unless there are not files for so many.
+fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
+    let allowed = files.connections_max;
+    match configured {
+        Some(configured) if configured > allowed => {
+            tracing::warn!(
+                configured,
+                allowed,
+                "the limit on open files allows fewer connections than --max-connections"
+            );
+            allowed
+        }
+        Some(configured) => configured,
+        None => files.connections,
+    }
+}
+
 fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {
-    let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
+    let listener = bind("--metrics-listen", address)?;
     let router = api::metrics_router(state);
     // A limit of its own, so that metrics can be scraped when the main listener is full.
-    let connection_limit = ConnectionLimit::new(METRICS_CONNECTIONS, Gauge::default());
+    let connection_limit = ConnectionLimit::new(
+        ConnectionBounds::only(METRICS_CONNECTIONS.min(serving.rejections)),
+        Gauge::default(),
+    );
     Ok(Server::start(
         listener,
         Serving {

@@ -3,6 +3,7 @@
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -99,6 +100,7 @@ impl Reloader {
         self.log_level.set(config.log_level);
         self.config = config;
         tracing::info!(log_level = %self.config.log_level, "reloaded the secrets, the token key and the settings of access");
+        super::warn_if_exposed(&self.config);
         if !restart_needed.is_empty() {
             tracing::warn!(
                 settings = restart_needed.join(", "),
@@ -144,9 +146,14 @@ pub(super) fn auth_options(
     listen: SocketAddr,
     if_missing: IfMissing,
 ) -> anyhow::Result<AuthOptions> {
-    let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing)?;
-    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing)?;
-    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
+    let setting = |file: &Option<PathBuf>, flag| if file.is_some() { flag } else { "--data-dir" };
+    let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing);
+    let secrets = secrets.map_err(|error| error.of_setting(setting(&config.secret_file, "--secret-file")))?;
+    let key_setting = setting(&config.jwt_key, "--jwt-key");
+    let key = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing);
+    let (path, key) = key.map_err(|error| error.of_setting(key_setting))?;
+    let jwt =
+        JwtKey::from_file_text(&key).with_context(|| format!("{key_setting}: {path:?} is not a valid JWT key"))?;
     Ok(AuthOptions {
         secrets,
         jwt,

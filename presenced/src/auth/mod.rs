@@ -223,7 +223,11 @@ impl Auth {
             },
             Given::Absent | Given::Repeated => None,
         };
-        let authorization = Given::of(headers, header::AUTHORIZATION.as_str());
+        let authorization = match Given::of(headers, header::AUTHORIZATION.as_str()) {
+            // A browser adds the credential of the page, which a page can't prevent; it is for the page's own server.
+            Given::Once(value) if bearer_subprotocol.is_some() && is_for_others(value) => Given::Absent,
+            given => given,
+        };
         let claimed = match (&authorization, bearer_subprotocol) {
             (Given::Once(value), None) => Some(checks.tokens.verify(bearer_token(value)?, now)?),
             (Given::Absent, Some(token)) => Some(checks.tokens.verify(token.as_bytes(), now)?),
@@ -332,4 +336,14 @@ fn bearer_token(value: &HeaderValue) -> Result<&[u8], AuthError> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(token.trim_ascii()),
         _ => Err(forbidden("authorization is not a bearer token")),
     }
+}
+
+/// Whether this is a credential of another scheme than ours.
+fn is_for_others(authorization: &HeaderValue) -> bool {
+    let scheme = authorization
+        .as_bytes()
+        .split(|byte| *byte == b' ')
+        .next()
+        .unwrap_or_default();
+    !scheme.is_empty() && !scheme.eq_ignore_ascii_case(b"Bearer")
 }

@@ -9,7 +9,7 @@ use presence::{NodeName, Revision, RevisionClock, Wall};
 /// Gives the revisions of a node that is alone.
 pub(crate) struct Alone {
     node: NodeName,
-    /// The node as a list of one, to be shared by rows of the store.
+    /// The node as a list of one, to be shared by rows of the store: most users have one session.
     own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
     /// At or above every revision told before this run.
@@ -44,9 +44,13 @@ impl Alone {
         &self.node
     }
 
-    /// The nodes where a user with a connection or grace period is connected.
-    pub(crate) fn own_nodes(&self) -> Arc<[NodeName]> {
-        Arc::clone(&self.own_nodes)
+    /// This node, so many times.
+    pub(crate) fn own_nodes(&self, times: u32) -> Arc<[NodeName]> {
+        match times {
+            0 => Arc::default(),
+            1 => Arc::clone(&self.own_nodes),
+            times => (0..times).map(|_| self.node.clone()).collect(),
+        }
     }
 
     /// The revision at which to tell a record that last changed at `changed`. Clients drop what is older than what they

@@ -40,10 +40,10 @@ impl Cluster {
         }
     }
 
-    /// The nodes where a user is connected that has a connection or a grace period here.
-    pub(crate) fn nodes_connected(&self) -> Arc<[NodeName]> {
+    /// The nodes where a user has connections or lost ones in grace who has so many here, each as often.
+    pub(crate) fn nodes_connected(&self, places: u32) -> Arc<[NodeName]> {
         match self {
-            Self::Alone(alone) => alone.own_nodes(),
+            Self::Alone(alone) => alone.own_nodes(places),
         }
     }
 

@@ -46,6 +46,12 @@ pub(crate) struct Limits {
     pub failed_logins: Rate,
     /// Connections of all kinds: 503 beyond. None: 90 % of the process's file limit.
     pub max_connections: Option<usize>,
+    /// Connections that only WebSockets may take: 503 beyond for others. None: an eighth.
+    pub kept_for_websockets: Option<usize>,
+    /// Connections of one client address: 503 beyond. None: a quarter.
+    pub connections_per_address: Option<usize>,
+    /// Connections on which nobody authenticated: beyond, the oldest is closed. None: a quarter.
+    pub unauthenticated_connections: Option<usize>,
 }
 
 impl Default for Limits {
@@ -79,6 +85,9 @@ impl Default for Limits {
             handshakes: per(50, 1, 200),
             failed_logins: per(10, 60, 10),
             max_connections: None,
+            kept_for_websockets: None,
+            connections_per_address: None,
+            unauthenticated_connections: None,
         }
     }
 }

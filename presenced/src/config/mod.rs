@@ -1,10 +1,12 @@
 //! Configuration. [`settings`] is the one table of settings, [`sources`] reads flags, environment and file, [`Config`] is the
 //! parsed result. Nothing here opens a socket or creates a file.
 
+mod documents;
 pub(crate) mod limits;
 mod print;
 mod settings;
 mod sources;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -91,7 +93,7 @@ pub(crate) fn load(
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let raw = match sources::read(arguments, &environment)? {
         sources::CommandLine::Values(raw) => raw,
-        sources::CommandLine::Help(text) => return Ok(Outcome::Print(text)),
+        sources::CommandLine::Text(text) => return Ok(Outcome::Print(text)),
     };
     let config = settings::apply(&raw)?;
     config.check()?;

@@ -57,7 +57,8 @@ fn other_value(name: &str) -> &'static str {
         "restart-grace" => "31s",
         name if name.ends_with("timeout") || name.ends_with("interval") || name == "grace" => "21s",
         name if name.contains("max-") && name != "max-connections" || name.starts_with("bytes") => "17KiB",
-        name if name.contains("per-") || name.contains("burst") || name == "max-connections" => "17",
+        name if name.contains("per-") || name.contains("burst") || name.ends_with("-connections") => "17",
+        "kept-for-websockets" => "17",
         _ => "/tmp/other",
     }
 }
@@ -285,5 +286,89 @@ fn an_empty_list_of_proxies_trusts_nobody_and_the_default_is_told_apart() {
         let error = error_of(&[open, "--trusted-proxy="], &[]);
         assert!(error.contains("--insecure"), "nobody is no proxy in front: {error}");
         assert!(error.starts_with(open.split('=').next().expect("a flag")), "{error}");
+    }
+}
+
+#[test]
+fn a_misspelt_setting_gets_a_suggestion_from_every_source() {
+    let flag = error_of(&["--grase", "5s"], &[]);
+    assert!(
+        flag.contains("--grase") && flag.contains("similar argument exists: '--grace'"),
+        "{flag}"
+    );
+    let variable = error_of(&[], &[("PRESENCED_GRASE", "5s")]);
+    assert!(variable.contains("did you mean PRESENCED_GRACE?"), "{variable}");
+    let file = file("grase = \"5s\"");
+    let key = error_of(&["--config", file.path().to_str().expect("a path")], &[]);
+    assert!(
+        key.contains(":1: unknown setting \"grase\"; did you mean grace?"),
+        "{key}"
+    );
+    let unlike = error_of(&["--redis", "x"], &[]);
+    assert!(!unlike.contains("similar"), "{unlike}");
+}
+
+#[test]
+fn the_printed_configuration_says_what_holds_without_a_value() {
+    let text = printed(&["--data-dir", "/data"], &[]);
+    for line in [
+        "# database is not set: sqlite:/data/presence.db",
+        "# secret-file is not set: /data/secret, created at the first start",
+        "# jwt-key is not set: /data/jwt-key, created at the first start",
+        "# metrics-listen is not set: /metrics is served on the address of listen",
+        "# max-connections is not set: 90 % of the limit on open files",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    assert!(!text.contains("no value"), "{text}");
+    let by_default = printed(&[], &[]);
+    assert!(
+        by_default.contains("sqlite:/home/op/.local/state/presenced/presence.db"),
+        "{by_default}"
+    );
+}
+
+fn text_of(arguments: &[&str]) -> String {
+    match load_with(arguments, &[("PRESENCED_TYPO", "1")]) {
+        Ok(Outcome::Print(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_man_page_and_the_completions_name_every_setting() {
+    let man = text_of(&["--man"]);
+    assert!(man.starts_with(".ie") || man.contains(".TH presenced 1"), "{man:.200}");
+    assert!(man.contains(".SH NOTES") && !man.contains("EXTRA"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text_of(&["--completions", shell]);
+        for setting in SETTINGS {
+            assert!(script.contains(setting.name), "{shell}: {}", setting.name);
+            assert!(man.contains(&setting.name.replace('-', "\\-")), "{}", setting.name);
+        }
+    }
+    assert!(error_of(&["--completions", "cmd"], &[]).contains("cmd"));
+}
+
+#[test]
+fn bash_completes_files_only_where_a_file_is_expected() {
+    let script = text_of(&["--completions", "bash"]);
+    let completed = |flag: &str| {
+        let (_, rest) = script.split_once(&format!("--{flag})")).expect(flag);
+        let (case, _) = rest.split_once(";;").expect(flag);
+        case.to_owned()
+    };
+    for flag in ["config", "secret-file", "jwt-key"] {
+        assert!(completed(flag).contains("compgen -f"), "{flag}: {}", completed(flag));
+    }
+    assert!(completed("data-dir").contains("plusdirs"), "{}", completed("data-dir"));
+    assert!(completed("log-level").contains("error warn info debug trace"));
+    assert!(completed("log-format").contains("text json"));
+    for flag in ["grace", "listen", "trusted-proxy", "max-body"] {
+        assert!(
+            !completed(flag).contains("compgen -f") && !completed(flag).contains("plusdirs"),
+            "{flag}: {}",
+            completed(flag)
+        );
     }
 }

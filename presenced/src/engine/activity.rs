@@ -18,6 +18,14 @@ impl Engine {
         }
     }
 
+    /// A message arrived, other than a ping.
+    pub(crate) fn message(&self, conn: &Arc<Connection>) {
+        if let Some(mut entry) = self.session_entry(conn) {
+            let now = self.now_of(&entry);
+            entry.state.message(now, conn.id());
+        }
+    }
+
     /// The user did something. The own record; none if the session has ended.
     pub(crate) fn activity(&self, conn: &Arc<Connection>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;

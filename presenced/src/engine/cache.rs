@@ -192,6 +192,7 @@ fn restored(row: ReportRow, now: Now) -> Report {
         since: row.since,
         heard: row.heard,
         version: row.version,
+        said: row.said,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(ttl(at)))),
     }

@@ -31,6 +31,7 @@ impl Engine {
         for conn in entry.take_connections() {
             conn.close_with(CloseReason::Kicked);
         }
+        self.limits.forgive_published_changes(lock.user());
         self.recompute(&mut entry, now);
         Ok(ended as u64)
     }

@@ -13,7 +13,7 @@ use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
-use crate::store::{Row, Startup, StoreError};
+use crate::store::{Row, Startup};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -29,15 +29,16 @@ pub(crate) struct Running {
 impl Engine {
     /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
     /// the daemon begins to accept: the restart grace counts from here.
-    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Result<Running, StoreError> {
-        self.take_over(startup).await?;
-        Ok(self.run())
+    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Running {
+        self.take_over(startup).await;
+        self.run()
     }
 
     /// Continues where the last run ended: with its cursors, if it ended cleanly, and with the users that were present.
-    pub(super) async fn take_over(&self, startup: Startup) -> Result<(), StoreError> {
+    pub(super) async fn take_over(&self, startup: Startup) {
         let last_heartbeat = startup.latest_heartbeat();
-        self.save_heartbeat(RunEnd::Running).await?;
+        // A disk that is full keeps nobody from reading: the store's health says so.
+        let _ = self.save_heartbeat(RunEnd::Running).await;
         if let Some(heartbeat) = last_heartbeat {
             self.clock.note_earlier_run(heartbeat.wall);
         }
@@ -68,7 +69,6 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "restored the users of the previous run"
         );
-        Ok(())
     }
 
     /// Starts the threads and tasks, and with them the monotonic clock.
@@ -169,7 +169,7 @@ impl Engine {
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         // The only node takes over everybody, under whatever name it ran then.
-        let was_connected = !row.connected_on.is_empty();
+        let places = u32::try_from(row.connected_on.len()).unwrap_or(u32::MAX);
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
         let mut entry = self.users.insert(user, || {
@@ -179,8 +179,8 @@ impl Engine {
                 self.publisher.loaded(),
             )
         });
-        if let Some(until) = grace_until.filter(|_| was_connected) {
-            entry.state.restore_grace(until, activity);
+        if let Some(until) = grace_until {
+            entry.state.restore_grace(until, activity, places);
         }
         self.recompute(&mut entry, now);
         self.persistence.write_behind.write_soon(&mut entry);
@@ -189,6 +189,7 @@ impl Engine {
     /// Writes what is not yet on disk, and that this run ends with everything written, if it does. A user whose row was never
     /// read can't be written, and of a write with an unknown outcome it is not known what the disk has, so they come first.
     pub(super) async fn finish(&self) -> RunEnd {
+        self.publish_held();
         let _ = self.persistence.write_out(&self.users, &self.cluster).await;
         self.retry_loads().await;
         self.settle_unknown_outcomes().await;

@@ -63,6 +63,7 @@ fn new_report(report: &Report, now: Now) -> NewReport {
     NewReport {
         source: report.source.clone(),
         status: report.status,
+        said: (report.said < report.version).then_some(report.said),
         since: report.since,
         heard: report.heard,
         last_active: report.last_active,

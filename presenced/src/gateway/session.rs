@@ -6,11 +6,11 @@ use std::sync::Arc;
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, SystemWall, TokenBucket};
+use presence::{EndReason, SlidingWindow, SystemWall};
 use tokio::net::TcpStream;
 
 use super::close;
-use super::handlers::{self, Handled, Handling};
+use super::handlers::{self, Handled, Handling, Position};
 use super::metered_reader::MeteredReader;
 use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
@@ -118,9 +118,11 @@ struct Session<'a> {
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
     reader: MessageReader,
-    bad_messages: TokenBucket,
+    bad_messages: SlidingWindow,
     /// Nothing is read until the backlog is sent.
     is_paused: bool,
+    /// Of the next message.
+    position: Position,
 }
 
 /// Whether a turn read everything that had arrived.
@@ -145,8 +147,9 @@ impl<'a> Session<'a> {
             gateway,
             conn,
             reader,
-            bad_messages: TokenBucket::default(),
+            bad_messages: SlidingWindow::default(),
             is_paused: false,
+            position: Position::First,
         }
     }
 
@@ -209,12 +212,17 @@ impl<'a> Session<'a> {
 
     async fn handle(&mut self, incoming: Incoming) -> Result<(), CloseReason> {
         match incoming {
-            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()) {
-                Handled::Done => Ok(()),
-                Handled::Malformed => self.count_malformed(),
-                Handled::Pending(handling) => self.wait_for(handling).await,
-            },
+            Incoming::Text(text) => {
+                let position = std::mem::replace(&mut self.position, Position::Later);
+                match handlers::handle(self.gateway, self.conn, text.as_str(), position) {
+                    Handled::Done => Ok(()),
+                    Handled::Malformed => self.count_malformed(),
+                    Handled::Pending(handling) => self.wait_for(handling).await,
+                }
+            }
             Incoming::Binary(bytes) => {
+                self.position = Position::Later;
+                self.gateway.engine.message(self.conn);
                 tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.count_message("binary");
                 replies::error(
@@ -251,7 +259,7 @@ impl<'a> Session<'a> {
     fn count_malformed(&mut self) -> Result<(), CloseReason> {
         let (rate, now) = (self.gateway.limits.bad_messages, self.gateway.clock.mono());
         self.bad_messages
-            .take(rate, now, 1)
+            .take(rate, now)
             .map_err(|_| CloseReason::LimitExceeded(Limit::BadMessages))
     }
 }

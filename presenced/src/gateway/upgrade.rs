@@ -95,6 +95,10 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<(Handshake, Admitted), 
         return Err(AuthError::Unauthenticated.into());
     }
     let permit = extensions.get::<Arc<ConnectionPermit>>().cloned();
+    if let Some(permit) = &permit {
+        permit.note_authenticated();
+        gateway.admission.admit_websocket(permit, peer, headers)?;
+    }
     Ok((
         handshake,
         Admitted {

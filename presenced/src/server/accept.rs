@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::Mono;
-use presence::wire::error_code::Code;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::http_connection::HttpServer;
 use super::problem::ApiError;
 use super::reject::Rejector;
 use super::{ConnectionPermit, Serving, StopPhase, TaskHandle};
-use crate::exceeded_limit::Limit;
 
 /// Pause after a failure that an immediate retry would repeat, such as no free file descriptor.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -33,7 +31,7 @@ enum AfterError {
 /// Accepts until the server drains.
 pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: TaskHandle) {
     let http_server = HttpServer::new(&serving);
-    let rejector = Rejector::new();
+    let rejector = Rejector::new(serving.rejections);
     let mut log_after = None;
     loop {
         let accepted = tokio::select! {
@@ -65,10 +63,9 @@ pub(super) async fn run(listener: TcpListener, serving: Serving, mut handle: Tas
 fn admit(serving: &Serving, stream: &TcpStream, peer: SocketAddr) -> Result<Arc<ConnectionPermit>, ApiError> {
     // Rate first: an address that exceeds it must not be able to use up the connection limit.
     serving.admission.admit_connection(peer.ip())?;
-    let Some(permit) = serving.connection_limit.acquire() else {
-        serving.metrics.count_limit(Limit::Connections);
-        return Err(ApiError::new(Code::AtCapacity, Limit::Connections.text()));
-    };
+    let address = serving.admission.limited_address(peer.ip());
+    let acquired = serving.connection_limit.acquire(address, serving.clock.mono());
+    let permit = acquired.map_err(|limit| serving.admission.at_capacity(limit))?;
     // A response is one small write; waiting for the client's ACK of the one before would delay it by 40 ms.
     let _ = stream.set_nodelay(true);
     Ok(permit)

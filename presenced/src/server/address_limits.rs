@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use presence::{Mono, Rate, TokenBucket};
+use presence::{Mono, Rate, SlidingWindow, TokenBucket};
 
-/// Most addresses tracked: 65,536 of about 48 bytes are 3 MiB. Beyond, new addresses are not limited: the connection limit
+use super::address_key::AddressKey;
+
+/// Most addresses tracked: 65,536 of about 48 bytes (with ten failed logins 200) are 3 MiB (13). Beyond, new addresses are not limited: the connection limit
 /// still bounds them, and rejecting them instead would lock out everyone.
 const ADDRESSES_MAX: usize = 65_536;
 /// Number of addresses up to which nothing is swept.
@@ -14,77 +16,100 @@ const SWEEP_MIN: usize = 1024;
 /// Pause between two sweeps.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
-/// The address a bucket belongs to: for IPv6 the /64 network, all of which one client usually has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    V4(u32),
-    V6(u64),
+/// What is remembered of one address.
+pub(super) trait Usage: Default {
+    /// Takes one unit, or returns how long to wait for it.
+    fn take(&mut self, rate: Rate, now: Mono) -> Result<(), Duration>;
+    /// As [`Self::take`], without taking the unit.
+    fn check(&self, rate: Rate, now: Mono) -> Result<(), Duration>;
+    /// Whether there is nothing to remember.
+    fn is_unused(&self, rate: Rate, now: Mono) -> bool;
 }
 
-impl Key {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
-        }
+impl Usage for TokenBucket {
+    fn take(&mut self, rate: Rate, now: Mono) -> Result<(), Duration> {
+        Self::take(self, rate, now, 1)
+    }
+
+    fn check(&self, rate: Rate, now: Mono) -> Result<(), Duration> {
+        Self::take(&mut self.clone(), rate, now, 1)
+    }
+
+    fn is_unused(&self, _rate: Rate, now: Mono) -> bool {
+        self.is_full(now)
     }
 }
 
-/// One bucket per client address.
+impl Usage for SlidingWindow {
+    fn take(&mut self, rate: Rate, now: Mono) -> Result<(), Duration> {
+        Self::take(self, rate, now)
+    }
+
+    fn check(&self, rate: Rate, now: Mono) -> Result<(), Duration> {
+        Self::check(self, rate, now)
+    }
+
+    fn is_unused(&self, rate: Rate, now: Mono) -> bool {
+        self.is_over(rate, now)
+    }
+}
+
+/// The usage of each client address.
 #[derive(Debug)]
-pub(crate) struct AddressLimits {
+pub(crate) struct AddressLimits<U> {
     rate: Rate,
     max: usize,
     /// The standard hasher is keyed, which matters because clients choose the addresses.
-    buckets: HashMap<Key, TokenBucket>,
-    /// The number of buckets at which the next sweep runs: twice what the last one left, so that sweeps cost each address
+    usages: HashMap<AddressKey, U>,
+    /// The number of addresses at which the next sweep runs: twice what the last one left, so that sweeps cost each address
     /// little.
     sweep_at: usize,
     /// The earliest next sweep.
     sweep_after: Mono,
 }
 
-impl AddressLimits {
+impl<U: Usage> AddressLimits<U> {
     pub(crate) fn new(rate: Rate) -> Self {
         Self {
             rate,
             max: ADDRESSES_MAX,
-            buckets: HashMap::new(),
+            usages: HashMap::new(),
             sweep_at: SWEEP_MIN,
             sweep_after: Mono::default(),
         }
     }
 
-    /// Takes one token, or returns how long to wait for it.
+    /// Takes one unit, or returns how long to wait for it.
     pub(crate) fn take(&mut self, address: IpAddr, now: Mono) -> Result<(), Duration> {
-        let key = Key::of(address);
-        if let Some(bucket) = self.buckets.get_mut(&key) {
-            return bucket.take(self.rate, now, 1);
+        let key = AddressKey::of(address);
+        if let Some(usage) = self.usages.get_mut(&key) {
+            return usage.take(self.rate, now);
         }
-        let mut bucket = TokenBucket::default();
-        bucket.take(self.rate, now, 1)?;
+        let mut usage = U::default();
+        usage.take(self.rate, now)?;
         self.sweep(now);
-        if self.buckets.len() < self.max {
-            self.buckets.insert(key, bucket);
+        if self.usages.len() < self.max {
+            self.usages.insert(key, usage);
         }
         Ok(())
     }
 
-    /// As [`Self::take`], without taking the token.
+    /// As [`Self::take`], without taking the unit.
     pub(crate) fn check(&self, address: IpAddr, now: Mono) -> Result<(), Duration> {
-        match self.buckets.get(&Key::of(address)) {
-            Some(bucket) => bucket.clone().take(self.rate, now, 1),
+        match self.usages.get(&AddressKey::of(address)) {
+            Some(usage) => usage.check(self.rate, now),
             None => Ok(()),
         }
     }
 
-    /// Drops the buckets that are full again.
+    /// Drops the addresses of which nothing need be remembered.
     fn sweep(&mut self, now: Mono) {
-        if self.buckets.len() < self.sweep_at.min(self.max) || now < self.sweep_after {
+        if self.usages.len() < self.sweep_at.min(self.max) || now < self.sweep_after {
             return;
         }
-        self.buckets.retain(|_, bucket| !bucket.is_full(now));
-        self.sweep_at = SWEEP_MIN.max(self.buckets.len() * 2);
+        let rate = self.rate;
+        self.usages.retain(|_, usage| !usage.is_unused(rate, now));
+        self.sweep_at = SWEEP_MIN.max(self.usages.len() * 2);
         self.sweep_after = now.after(SWEEP_PAUSE);
     }
 }
@@ -109,7 +134,7 @@ mod tests {
 
     #[test]
     fn beyond_the_burst_an_address_waits_for_the_next_token() {
-        let mut limits = AddressLimits::new(RATE);
+        let mut limits = AddressLimits::<TokenBucket>::new(RATE);
         let one = address("192.0.2.1");
         for _ in 0..9 {
             limits.take(one, at(1000)).unwrap();
@@ -125,7 +150,7 @@ mod tests {
 
     #[test]
     fn each_ipv4_address_and_each_ipv6_network_has_a_bucket() {
-        let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
+        let mut limits = AddressLimits::<TokenBucket>::new(Rate { burst: 1, ..RATE });
         assert!(limits.take(address("192.0.2.1"), at(0)).is_ok());
         assert!(limits.take(address("192.0.2.2"), at(0)).is_ok());
         assert!(limits.take(address("::ffff:192.0.2.1"), at(0)).is_err());
@@ -136,7 +161,7 @@ mod tests {
 
     #[test]
     fn check_takes_no_token() {
-        let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
+        let mut limits = AddressLimits::<TokenBucket>::new(Rate { burst: 1, ..RATE });
         for _ in 0..3 {
             assert!(limits.check(address("192.0.2.1"), at(0)).is_ok());
         }
@@ -145,23 +170,23 @@ mod tests {
 
     #[test]
     fn a_sweep_drops_buckets_that_are_full_again() {
-        let mut limits = AddressLimits::new(RATE);
+        let mut limits = AddressLimits::<TokenBucket>::new(RATE);
         for host in 0..1024_u32 {
             limits.take(IpAddr::V4(host.into()), at(0)).unwrap();
         }
-        assert_eq!(limits.buckets.len(), 1024);
+        assert_eq!(limits.usages.len(), 1024);
         limits.take(address("192.0.2.1"), at(6000)).unwrap();
-        assert_eq!(limits.buckets.len(), 1, "six seconds later the other buckets are full");
+        assert_eq!(limits.usages.len(), 1, "six seconds later the other buckets are full");
     }
 
     #[test]
     fn beyond_the_maximum_only_tracked_addresses_are_limited() {
-        let mut limits = AddressLimits::new(Rate { burst: 1, ..RATE });
+        let mut limits = AddressLimits::<TokenBucket>::new(Rate { burst: 1, ..RATE });
         limits.max = 3;
         for host in 1..=4_u32 {
             assert!(limits.take(IpAddr::V4(host.into()), at(1)).is_ok());
         }
-        assert_eq!(limits.buckets.len(), 3);
+        assert_eq!(limits.usages.len(), 3);
         assert!(limits.take(IpAddr::V4(3.into()), at(1)).is_err());
         assert!(limits.take(IpAddr::V4(4.into()), at(1)).is_ok(), "not tracked");
         assert!(limits.take(IpAddr::V4(4.into()), at(6001)).is_ok());
@@ -169,5 +194,24 @@ mod tests {
             limits.take(IpAddr::V4(4.into()), at(6001)).is_err(),
             "there was room again"
         );
+    }
+
+    #[test]
+    fn a_window_admits_no_more_than_its_amount_in_any_minute() {
+        let mut limits = AddressLimits::<SlidingWindow>::new(RATE);
+        let one = address("192.0.2.1");
+        let taken: Vec<u64> = (0..180)
+            .filter(|second| limits.take(one, at(second * 1000)).is_ok())
+            .collect();
+        for second in 0..180 {
+            let within = taken.iter().filter(|at| (second..second + 60).contains(*at)).count();
+            assert!(within <= 10, "{within} from {second} s on");
+        }
+        assert_eq!(taken.len(), 30);
+        assert_eq!(limits.check(one, at(179_000)), Err(Duration::from_secs(1)));
+        assert_eq!(limits.check(one, at(180_000)), Ok(()));
+        limits.sweep_at = 0;
+        limits.take(address("192.0.2.2"), at(300_000)).unwrap();
+        assert_eq!(limits.usages.len(), 1, "a window that is over is dropped");
     }
 }

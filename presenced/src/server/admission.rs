@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
+use presence::wire::error_code::Code;
+use presence::{SlidingWindow, TokenBucket};
 
-use super::RequestOrder;
 use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
+use super::{ConnectionPermit, RequestOrder};
 use crate::auth::{Auth, AuthError, CallerIdentity, LimitedClient};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -21,8 +23,8 @@ use crate::exceeded_limit::Limit;
 pub(crate) struct Admission {
     auth: Arc<Auth>,
     clock: Arc<Clock>,
-    handshakes: Mutex<AddressLimits>,
-    failed_logins: Mutex<AddressLimits>,
+    handshakes: Mutex<AddressLimits<TokenBucket>>,
+    failed_logins: Mutex<AddressLimits<SlidingWindow>>,
     metrics: ServerMetrics,
 }
 
@@ -44,6 +46,31 @@ impl Admission {
             true => Ok(()),
             false => self.admit_handshake(peer),
         }
+    }
+
+    /// The address under which a connection of this peer is counted; none for a trusted proxy, whose clients are counted.
+    pub(super) fn limited_address(&self, peer: IpAddr) -> Option<IpAddr> {
+        (!self.auth.is_trusted_proxy(peer)).then_some(peer)
+    }
+
+    /// The connection becomes a WebSocket of the client, if the client's address may have another one.
+    pub(crate) fn admit_websocket(
+        &self,
+        permit: &ConnectionPermit,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let client = self.auth.client(peer, headers);
+        let address = (!client.is_exempt).then_some(client.address);
+        permit
+            .become_websocket(address)
+            .map_err(|limit| self.at_capacity(limit))
+    }
+
+    /// A limit on open connections is reached.
+    pub(super) fn at_capacity(&self, limit: Limit) -> ApiError {
+        self.metrics.count_limit(limit);
+        ApiError::new(Code::AtCapacity, limit.text())
     }
 
     /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.

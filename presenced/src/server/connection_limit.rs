@@ -1,17 +1,97 @@
-//! The limit on open connections. A permit is acquired before a connection's first byte is read and released when its last
-//! holder drops it: the HTTP task, or the WebSocket it was upgraded to.
+//! The limits on open connections: of all, of one client address, and of those that nobody authenticated on. A permit is
+//! acquired before a connection's first byte is read and released when its last holder drops it: the HTTP task, or the
+//! WebSocket it was upgraded to.
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use presence::Mono;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 
-/// Counts open connections up to a maximum.
+use super::address_key::AddressKey;
+use crate::config::limits::Limits;
+use crate::exceeded_limit::Limit;
+
+/// The bounds of a [`ConnectionLimit`], in connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionBounds {
+    /// Of all kinds.
+    pub(crate) max: usize,
+    /// How many of them only WebSockets may take.
+    pub(crate) kept_for_websockets: usize,
+    /// Of one client address.
+    pub(crate) per_address: usize,
+    /// On which nobody authenticated: beyond, a new one takes the place of the oldest.
+    pub(crate) unauthenticated: usize,
+    /// How old such a connection is at least when its place is taken.
+    pub(crate) unauthenticated_age: Duration,
+}
+
+impl ConnectionBounds {
+    /// The configured bounds, or shares of `max`: a quarter for one address, so that several must conspire to fill the daemon, but
+    /// not less than one user's sessions; a
+    /// quarter for strangers, whom users' handshakes join for milliseconds; an eighth kept for WebSockets, so that REST can't fill
+    /// it.
+    pub(crate) fn of(limits: &Limits, max: usize) -> Self {
+        Self {
+            max,
+            kept_for_websockets: limits.kept_for_websockets.unwrap_or(max / 8).min(max.saturating_sub(1)),
+            per_address: limits
+                .connections_per_address
+                .unwrap_or((max / 4).max(limits.sessions_per_user)),
+            unauthenticated: limits.unauthenticated_connections.unwrap_or(max / 4),
+            // An honest client has sent its head by then.
+            unauthenticated_age: limits.handshake_timeout,
+        }
+    }
+
+    /// No bound but that of all.
+    pub(crate) const fn only(max: usize) -> Self {
+        Self {
+            max,
+            kept_for_websockets: 0,
+            per_address: max,
+            unauthenticated: max,
+            unauthenticated_age: Duration::MAX,
+        }
+    }
+}
+
+/// Counts open connections up to their bounds.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
-    max: usize,
-    open: AtomicUsize,
+    bounds: ConnectionBounds,
+    places: Mutex<Places>,
     shown: Gauge,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    open: usize,
+    /// Those that are no WebSockets.
+    http: usize,
+    by_address: HashMap<AddressKey, usize>,
+    /// Those on which nobody authenticated, oldest first.
+    strangers: BTreeMap<u64, Stranger>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    since: Mono,
+    evicted: Arc<Notify>,
+}
+
+/// What a permit counts as.
+#[derive(Debug)]
+struct HeldPlaces {
+    is_http: bool,
+    address: Option<AddressKey>,
 }
 
 /// One connection's permit. Shared as `Arc<ConnectionPermit>` in every request's extensions; released when the last is
@@ -19,41 +99,153 @@ pub(crate) struct ConnectionLimit {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     connection_limit: Arc<ConnectionLimit>,
+    number: u64,
+    held: Mutex<HeldPlaces>,
+    is_authenticated: AtomicBool,
+    evicted: Arc<Notify>,
 }
 
 impl ConnectionLimit {
-    /// Allows `max` connections; the gauge `shown` follows how many are open.
-    pub(crate) fn new(max: usize, shown: Gauge) -> Arc<Self> {
+    /// Nothing is open; the gauge `shown` follows how many connections are.
+    pub(crate) fn new(bounds: ConnectionBounds, shown: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            max,
-            open: AtomicUsize::new(0),
+            bounds,
+            places: Mutex::default(),
             shown,
         })
     }
 
-    /// A permit, unless `max` are out.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Option<Arc<ConnectionPermit>> {
-        let fits = |open: usize| (open < self.max).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
+    /// A permit, unless a limit is reached. `address` is that of the client; none if it is not limited.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        now: Mono,
+    ) -> Result<Arc<ConnectionPermit>, Limit> {
+        let mut places = self.places.lock();
+        let bounds = &self.bounds;
+        let address = address.map(AddressKey::of);
+        if !places.has_room_for(address, bounds) {
+            return Err(Limit::ConnectionsPerAddress);
+        }
+        let is_full = places.open >= bounds.max || places.http >= bounds.max - bounds.kept_for_websockets;
+        let is_evicted = (is_full || places.strangers.len() >= bounds.unauthenticated) && places.evict(bounds, now);
+        if is_full && !is_evicted {
+            return Err(Limit::Connections);
+        }
+        // An evicted connection is about to be dropped: its files are of those that the limit leaves to the daemon.
+        places.open += 1;
+        places.http += 1;
+        places.take_address(address);
+        let number = places.next_number;
+        places.next_number += 1;
+        let evicted = Arc::new(Notify::new());
+        let stranger = Stranger {
+            since: now,
+            evicted: Arc::clone(&evicted),
+        };
+        places.strangers.insert(number, stranger);
+        drop(places);
         self.shown.inc();
-        Some(Arc::new(ConnectionPermit {
+        Ok(Arc::new(ConnectionPermit {
             connection_limit: Arc::clone(self),
+            number,
+            held: Mutex::new(HeldPlaces { is_http: true, address }),
+            is_authenticated: AtomicBool::new(false),
+            evicted,
         }))
     }
 
     pub(crate) const fn max(&self) -> usize {
-        self.max
+        self.bounds.max
     }
 
     #[cfg(test)]
     pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        self.places.lock().open
+    }
+}
+
+impl Places {
+    fn has_room_for(&self, address: Option<AddressKey>, bounds: &ConnectionBounds) -> bool {
+        let held = address.and_then(|address| self.by_address.get(&address));
+        held.is_none_or(|held| *held < bounds.per_address)
+    }
+
+    fn take_address(&mut self, address: Option<AddressKey>) {
+        if let Some(address) = address {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+
+    fn release_address(&mut self, address: Option<AddressKey>) {
+        let Some(address) = address else { return };
+        if let Some(held) = self.by_address.get_mut(&address) {
+            *held -= 1;
+            if *held == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+
+    /// Ends the oldest connection on which nobody authenticated, if it is old enough. Whether there was one.
+    fn evict(&mut self, bounds: &ConnectionBounds, now: Mono) -> bool {
+        let is_old = |stranger: &Stranger| now.since(stranger.since) >= bounds.unauthenticated_age;
+        if !self
+            .strangers
+            .first_key_value()
+            .is_some_and(|(_, oldest)| is_old(oldest))
+        {
+            return false;
+        }
+        if let Some((_, stranger)) = self.strangers.pop_first() {
+            stranger.evicted.notify_one();
+        }
+        true
+    }
+}
+
+impl ConnectionPermit {
+    /// Somebody authenticated on the connection: its place is not given to another.
+    pub(crate) fn note_authenticated(&self) {
+        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.connection_limit.places.lock().strangers.remove(&self.number);
+        }
+    }
+
+    /// The connection becomes a WebSocket. `address` is that of the client behind a proxy, unless it was counted before or is
+    /// not limited.
+    pub(crate) fn become_websocket(&self, address: Option<IpAddr>) -> Result<(), Limit> {
+        let mut held = self.held.lock();
+        let mut places = self.connection_limit.places.lock();
+        if held.address.is_none() {
+            let address = address.map(AddressKey::of);
+            if !places.has_room_for(address, &self.connection_limit.bounds) {
+                return Err(Limit::ConnectionsPerAddress);
+            }
+            places.take_address(address);
+            held.address = address;
+        }
+        if std::mem::replace(&mut held.is_http, false) {
+            places.http -= 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until the connection's place is given to another.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.connection_limit.open.fetch_sub(1, Ordering::AcqRel);
+        let held = self.held.get_mut();
+        let mut places = self.connection_limit.places.lock();
+        places.strangers.remove(&self.number);
+        places.open -= 1;
+        places.http -= usize::from(held.is_http);
+        places.release_address(held.address);
+        drop(places);
         self.connection_limit.shown.dec();
     }
 }
@@ -62,21 +254,152 @@ impl Drop for ConnectionPermit {
 mod tests {
     use super::*;
 
+    const BOUNDS: ConnectionBounds = ConnectionBounds {
+        max: 8,
+        kept_for_websockets: 2,
+        per_address: 3,
+        unauthenticated: 4,
+        unauthenticated_age: Duration::from_secs(5),
+    };
+
+    fn limit(bounds: ConnectionBounds) -> Arc<ConnectionLimit> {
+        ConnectionLimit::new(bounds, Gauge::default())
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_millis(seconds * 1000)
+    }
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    fn is_evicted(permit: &ConnectionPermit) -> bool {
+        let mut waiting = std::pin::pin!(permit.evicted());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        waiting.as_mut().poll(&mut context).is_ready()
+    }
+
     #[test]
     fn a_permit_is_free_again_once_its_last_holder_drops_it() {
-        let connection_limit = ConnectionLimit::new(2, Gauge::default());
-        let first = connection_limit.acquire().unwrap();
-        let second = connection_limit.acquire().unwrap();
-        assert!(connection_limit.acquire().is_none());
+        let connection_limit = limit(ConnectionBounds::only(2));
+        let acquire = || connection_limit.acquire(address(1), at(0));
+        let (first, second) = (acquire().unwrap(), acquire().unwrap());
+        assert!(acquire().is_err());
         let travelling = Arc::clone(&second);
         drop(second);
-        assert!(
-            connection_limit.acquire().is_none(),
-            "an upgraded connection still holds it"
-        );
+        assert!(acquire().is_err(), "an upgraded connection still holds it");
         drop(travelling);
-        assert!(connection_limit.acquire().is_some());
+        assert!(acquire().is_ok());
         drop(first);
         assert_eq!(connection_limit.open(), 0);
+        assert!(connection_limit.places.lock().by_address.is_empty());
+        assert!(connection_limit.places.lock().strangers.is_empty());
+    }
+
+    #[test]
+    fn strangers_that_hold_every_place_give_way_to_others() {
+        let connection_limit = limit(BOUNDS);
+        let strangers: Vec<_> = (0..6)
+            .map(|index| connection_limit.acquire(address(index), at(0)).unwrap())
+            .collect();
+        assert_eq!(
+            connection_limit.acquire(None, at(4)).unwrap_err(),
+            Limit::Connections,
+            "any may still be a handshake"
+        );
+        let user = connection_limit.acquire(None, at(5)).unwrap();
+        assert!(is_evicted(&strangers[0]) && !strangers[1..].iter().any(|one| is_evicted(one)));
+        user.note_authenticated();
+        let another = connection_limit.acquire(None, at(6)).unwrap();
+        assert!(is_evicted(&strangers[1]) && !is_evicted(&user));
+        drop((user, another, strangers));
+        assert_eq!(connection_limit.open(), 0);
+    }
+
+    #[test]
+    fn beyond_their_bound_each_stranger_replaces_the_oldest() {
+        let connection_limit = limit(BOUNDS);
+        let mut strangers = Vec::new();
+        for index in 0..4 {
+            strangers.push(connection_limit.acquire(address(index), at(0)).unwrap());
+        }
+        strangers[0].note_authenticated();
+        strangers.push(connection_limit.acquire(address(5), at(10)).unwrap());
+        assert!(
+            !strangers.iter().any(|one| is_evicted(one)),
+            "one of four is none any more"
+        );
+        strangers.push(connection_limit.acquire(address(6), at(11)).unwrap());
+        let evicted: Vec<_> = strangers.iter().map(|one| is_evicted(one)).collect();
+        assert_eq!(evicted, [false, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn places_kept_for_websockets_are_not_taken_by_http() {
+        let connection_limit = limit(BOUNDS);
+        let acquire = || connection_limit.acquire(None, at(0));
+        let http: Vec<_> = (0..6).map(|_| acquire().unwrap()).collect();
+        http.iter().for_each(|one| one.note_authenticated());
+        assert_eq!(acquire().unwrap_err(), Limit::Connections);
+        http[0].become_websocket(None).unwrap();
+        http[0].become_websocket(None).unwrap();
+        let next = acquire().unwrap();
+        assert!(acquire().is_err());
+        next.become_websocket(None).unwrap();
+        let last = acquire().unwrap();
+        last.become_websocket(None).unwrap();
+        assert_eq!(acquire().unwrap_err(), Limit::Connections, "all places are taken");
+        drop((http, next, last));
+        assert_eq!((connection_limit.open(), connection_limit.places.lock().http), (0, 0));
+    }
+
+    #[test]
+    fn one_address_has_a_bound_and_others_have_room() {
+        let connection_limit = limit(BOUNDS);
+        let acquire = |address| connection_limit.acquire(address, at(0));
+        let held: Vec<_> = (0..3).map(|_| acquire(address(1)).unwrap()).collect();
+        assert_eq!(acquire(address(1)).unwrap_err(), Limit::ConnectionsPerAddress);
+        assert!(acquire(address(2)).is_ok());
+        drop(held);
+        assert!(acquire(address(1)).is_ok());
+    }
+
+    #[test]
+    fn a_client_behind_a_proxy_is_bounded_once_it_is_a_websocket() {
+        let connection_limit = limit(BOUNDS);
+        let acquire = || connection_limit.acquire(None, at(0)).unwrap();
+        let (mut held, refused) = (Vec::new(), acquire());
+        for _ in 0..3 {
+            held.push(acquire());
+            held.last().unwrap().become_websocket(address(1)).unwrap();
+        }
+        assert_eq!(refused.become_websocket(address(1)), Err(Limit::ConnectionsPerAddress));
+        held.pop();
+        assert_eq!(refused.become_websocket(address(1)), Ok(()));
+        assert_eq!(refused.become_websocket(address(1)), Ok(()), "counted once");
+        held.push(acquire());
+        assert_eq!(held[2].become_websocket(address(1)), Err(Limit::ConnectionsPerAddress));
+    }
+
+    #[test]
+    fn bounds_that_are_not_configured_are_shares_of_all() {
+        let bounds = ConnectionBounds::of(&Limits::default(), 18_000);
+        assert_eq!((bounds.kept_for_websockets, bounds.per_address), (2_250, 4_500));
+        assert_eq!(
+            (bounds.unauthenticated, bounds.unauthenticated_age.as_secs()),
+            (4_500, 5)
+        );
+        let tiny = ConnectionBounds::of(&Limits::default(), 1);
+        assert_eq!((tiny.kept_for_websockets, tiny.per_address), (0, 32));
+        let limits = Limits {
+            kept_for_websockets: Some(100),
+            connections_per_address: Some(7),
+            unauthenticated_connections: Some(8),
+            ..Limits::default()
+        };
+        let configured = ConnectionBounds::of(&limits, 10);
+        assert_eq!((configured.kept_for_websockets, configured.per_address), (9, 7));
+        assert_eq!(configured.unauthenticated, 8);
     }
 }

@@ -18,6 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use crate::exceeded_limit::Limit;
+
 use super::http_stream::{HttpExchange, HttpPhase, HttpStream};
 use super::{ConnectionPermit, Peer, RequestOrder, ServerMetrics, Serving, StopPhase, TaskHandle};
 
@@ -86,21 +88,13 @@ impl HttpServer {
         permit: Arc<ConnectionPermit>,
         mut handle: TaskHandle,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let exchange = Arc::new(HttpExchange::default());
+        let exchange = Arc::new(HttpExchange::new(self.times.idle));
         let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&exchange)));
-        let (router, idle) = (self.router.clone(), self.times.idle);
+        let router = self.router.clone();
+        let evictable = Arc::clone(&permit);
         let http = self.http.serve_connection(stream, {
             let exchange = Arc::clone(&exchange);
-            service_fn(move |request| {
-                respond(
-                    router.clone(),
-                    request,
-                    Peer(peer),
-                    &permit,
-                    Arc::clone(&exchange),
-                    idle,
-                )
-            })
+            service_fn(move |request| respond(router.clone(), request, Peer(peer), &permit, Arc::clone(&exchange)))
         });
         let (times, stuck_after, metrics) = (self.times, self.stuck_after, self.metrics.clone());
         async move {
@@ -140,9 +134,13 @@ impl HttpServer {
                         metrics.stuck.inc();
                         break;
                     }
+                    () = evictable.evicted() => {
+                        metrics.count_limit(Limit::Unauthenticated);
+                        break;
+                    }
                 }
             }
-            drop(handle);
+            drop((handle, evictable));
         }
     }
 }
@@ -153,7 +151,6 @@ fn respond(
     peer: Peer,
     permit: &Arc<ConnectionPermit>,
     exchange: Arc<HttpExchange>,
-    idle: Duration,
 ) -> impl Future<Output = Result<Response, std::convert::Infallible>> + use<> {
     let mut request = request.map(Body::new);
     let extensions = request.extensions_mut();
@@ -167,7 +164,7 @@ fn respond(
     async move {
         let mut response = response.await;
         if let Ok(response) = &mut response {
-            tell_idle_time(response, idle);
+            tell_idle_time(response, exchange.idle_time());
         }
         exchange.respond();
         response

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -13,6 +14,8 @@ use tokio::net::TcpStream;
 /// Where an HTTP connection is. Only the connection's own task changes it.
 #[derive(Debug, Default)]
 pub(super) struct HttpExchange {
+    /// How long the connection may wait for the next request.
+    idle_time: Duration,
     /// Counts up when a request begins and when its response is made, so it is odd while the router works.
     count: AtomicU64,
     /// Bytes of the next request have arrived.
@@ -41,6 +44,17 @@ pub(super) enum HttpPhase {
 }
 
 impl HttpExchange {
+    pub(super) fn new(idle_time: Duration) -> Self {
+        Self {
+            idle_time,
+            ..Self::default()
+        }
+    }
+
+    pub(super) const fn idle_time(&self) -> Duration {
+        self.idle_time
+    }
+
     /// A request head is complete. How many requests and responses there were before.
     pub(super) fn begin(&self) -> u64 {
         self.has_begun.store(false, Ordering::Relaxed);

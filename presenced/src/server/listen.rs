@@ -39,19 +39,62 @@ pub(crate) fn raise_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// 90 % of the limit on open files: the rest is for the store, logs and connections that are being rejected.
-pub(crate) fn default_max_connections(open_files: u64) -> usize {
-    usize::try_from(open_files - open_files / 10).unwrap_or(usize::MAX)
+/// Files that the daemon has open besides connections, when nothing is wrong: database, logs, listeners, the runtime. With some
+/// room.
+const OWN_FILES: u64 = 32;
+/// Fewest open files with which the daemon is of use: half of what its own leave are connections.
+pub(crate) const FILES_MIN: u64 = 64;
+
+/// How many connections a limit on open files allows, and how many may be rejected gracefully at the same time: both take files
+/// beside the daemon's own. Without a file to accept with, a client would wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileShares {
+    /// If the operator names no number.
+    pub(crate) connections: usize,
+    /// The most that the operator can have.
+    pub(crate) connections_max: usize,
+    pub(crate) rejections: usize,
 }
+
+impl FileShares {
+    /// 90 % of the files are for connections, and 32 for rejections, as far as there are so many.
+    pub(crate) fn of(open_files: u64) -> Self {
+        let spare = open_files.saturating_sub(OWN_FILES);
+        let rejections = GRACEFUL_MAX.min(spare / 2);
+        let connections_max = spare - rejections;
+        let connections = connections_max.min(open_files - open_files / 10);
+        Self {
+            connections: usize::try_from(connections).unwrap_or(usize::MAX),
+            connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+            rejections: usize::try_from(rejections).unwrap_or(0),
+        }
+    }
+}
+
+/// Connections that are rejected gracefully at the same time, at most.
+const GRACEFUL_MAX: u64 = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn default_max_connections_leaves_a_tenth_of_the_files() {
-        assert_eq!(default_max_connections(1024), 922);
-        assert_eq!(default_max_connections(20_000), 18_000);
+    fn connections_leave_files_to_the_daemon_and_to_rejections() {
+        for (open_files, connections, connections_max, rejections) in [
+            (20, 0, 0, 0),
+            (FILES_MIN, 16, 16, 16),
+            (96, 32, 32, 32),
+            (256, 192, 192, 32),
+            (1024, 922, 960, 32),
+            (20_000, 18_000, 19_936, 32),
+        ] {
+            let expected = FileShares {
+                connections,
+                connections_max,
+                rejections,
+            };
+            assert_eq!(FileShares::of(open_files), expected, "{open_files}");
+        }
     }
 
     #[test]

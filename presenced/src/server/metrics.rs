@@ -7,7 +7,13 @@ use prometheus_client::registry::Registry;
 use crate::exceeded_limit::{Limit, LimitCounters};
 
 /// The limits that are counted here.
-const LIMITS: [Limit; 3] = [Limit::Connections, Limit::Handshakes, Limit::FailedLogins];
+const LIMITS: [Limit; 5] = [
+    Limit::Connections,
+    Limit::ConnectionsPerAddress,
+    Limit::Unauthenticated,
+    Limit::Handshakes,
+    Limit::FailedLogins,
+];
 
 /// Metrics of all servers together.
 #[derive(Debug, Clone, Default)]

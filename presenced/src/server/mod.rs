@@ -5,6 +5,7 @@
 //! [`ConnectionPermit`].
 
 mod accept;
+mod address_key;
 mod address_limits;
 mod admission;
 mod connection_limit;
@@ -27,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
-pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub(crate) use connection_limit::{ConnectionBounds, ConnectionLimit, ConnectionPermit};
 pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, catching_panics};
@@ -56,6 +57,8 @@ pub(crate) struct Serving {
     pub(crate) limits: Arc<Limits>,
     /// For the pauses between log lines about failures to accept.
     pub(crate) clock: Arc<Clock>,
+    /// Connections that may be rejected gracefully at the same time.
+    pub(crate) rejections: usize,
     /// Shared by all servers.
     pub(crate) metrics: ServerMetrics,
 }

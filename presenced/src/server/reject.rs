@@ -10,8 +10,6 @@ use tokio::sync::Semaphore;
 
 use super::problem::ApiError;
 
-/// Connections rejected gracefully at the same time. They need files beyond the connection limit, so they are few.
-const GRACEFUL_MAX: usize = 32;
 /// How long a client may take to send its request, and then again to read the response and close.
 const STEP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Most bytes of a request that are read and discarded.
@@ -23,13 +21,14 @@ pub(super) struct Rejector {
 }
 
 impl Rejector {
-    pub(super) fn new() -> Self {
+    /// At most `graceful` connections are rejected gracefully at the same time: they need files beyond the connection limit.
+    pub(super) fn new(graceful: usize) -> Self {
         Self {
-            graceful: Arc::new(Semaphore::new(GRACEFUL_MAX)),
+            graceful: Arc::new(Semaphore::new(graceful)),
         }
     }
 
-    /// Sends the error and closes. Up to [`GRACEFUL_MAX`] at a time read what the client sends before they close: a socket
+    /// Sends the error and closes. A few at a time read what the client sends before they close: a socket
     /// closed with unread bytes is reset, and many clients then never see the response. Beyond that, the response is
     /// written and the socket closed at once.
     pub(super) fn reject(&self, mut stream: TcpStream, error: &ApiError) {

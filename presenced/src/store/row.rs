@@ -10,7 +10,8 @@ pub(crate) struct Row {
     pub(crate) durable: DurableRow,
     pub(crate) status: Status,
     pub(crate) since: Option<Wall>,
-    /// The nodes where the user had a connection or a grace period when the status was written.
+    /// The nodes where the user had connections, or lost ones in grace, when the status was written: each as often as
+    /// sessions would be in grace if it stopped then.
     pub(crate) connected_on: Arc<[NodeName]>,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) last_active: Option<Wall>,
@@ -39,6 +40,8 @@ pub(crate) struct ReportRow {
     pub(crate) heard: Wall,
     /// The version of the write that made or refreshed it.
     pub(crate) version: Version,
+    /// The version of the write that first said what it says.
+    pub(crate) said: Version,
     pub(crate) last_active: Option<Wall>,
     /// When it ends by itself; never, if none.
     pub(crate) expires_at: Option<Wall>,
@@ -57,6 +60,8 @@ pub(crate) struct NewPreference {
 pub(crate) struct NewReport {
     pub(crate) source: Source,
     pub(crate) status: CustomStatus,
+    /// The version of the write that first said the same, if this is a refresh that says nothing new.
+    pub(crate) said: Option<Version>,
     pub(crate) since: Wall,
     pub(crate) heard: Wall,
     pub(crate) last_active: Option<Wall>,
@@ -87,7 +92,8 @@ pub(crate) struct StatusRow {
     pub(crate) user: UserId,
     pub(crate) status: Status,
     pub(crate) since: Option<Wall>,
-    /// All nodes where the user has a connection or a grace period. Shared, so that rows of one node need no allocation.
+    /// All nodes where the user has connections, or lost ones in grace: each as often as sessions would be in grace if it
+    /// stopped now. Shared, so that rows of one node need no allocation.
     pub(crate) connected_on: Arc<[NodeName]>,
     /// Moves forward only, also with a lower revision.
     pub(crate) last_seen: Option<Wall>,

@@ -1,11 +1,13 @@
 //! The documented limits, each at n and n + 1.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use presence::wire::error_code::Code;
 use presence::wire::server_message::ServerMessage;
 use presence_tests::clock::Stopwatch;
 use presence_tests::connection_load::join_all;
+use presence_tests::daemon::Setup;
 use presence_tests::frame::Frame;
 use presence_tests::rest::send;
 use presence_tests::websocket::{HandshakeError, HandshakeHeaders};
@@ -266,4 +268,86 @@ async fn pipelined_rest_requests_are_served_in_order() {
     send(daemon.rest().request(Method::GET, "/readyz"))
         .await
         .ok::<serde_json::Value>();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_that_poll_a_probe_keep_no_user_out() {
+    let daemon = Daemon::start(&[
+        "--max-connections",
+        "12",
+        "--handshake-timeout",
+        "300ms",
+        "--http-idle-timeout",
+        "60s",
+    ])
+    .await;
+    let mut backend = RawClient::connect(daemon.address()).await;
+    let stats = format!(
+        "GET /api/stats HTTP/1.1\r\nhost: localhost\r\nx-secret-token: {}\r\n\r\n",
+        daemon.secret()
+    );
+    backend.send(&stats).await;
+    assert_eq!(backend.response().await.status, 200);
+    let mut strangers = Vec::new();
+    for _ in 0..20 {
+        let mut stranger = RawClient::connect(daemon.address()).await;
+        // Beyond the limit, while none of them is old, strangers are rejected.
+        stranger.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        strangers.push(stranger);
+    }
+    let mut users = Vec::new();
+    while users.len() < 8 {
+        let connecting = Socket::connect(
+            daemon.address(),
+            HandshakeHeaders::user(&format!("user-{}", users.len())),
+        );
+        match connecting.await {
+            Ok(socket) => users.push(socket),
+            Err(HandshakeError::Http(503, code)) => assert_eq!(code, "at_capacity"),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    backend.send(&stats).await;
+    assert_eq!(
+        backend.response().await.status,
+        200,
+        "who authenticated keeps the connection"
+    );
+}
+
+/// A daemon that may open so many files.
+fn with_files(dir: &tempfile::TempDir, files: u32) -> Setup {
+    let program = dir.path().join("presenced");
+    let daemon = presence_tests::binaries::presenced().display().to_string();
+    let script = format!("#!/bin/sh\nulimit -n {files}\nexec '{daemon}' \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    Setup::new(&[]).program(&program)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_few_files_every_handshake_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = with_files(&dir, 64).start().await;
+    let connect = |index| Socket::connect(daemon.address(), HandshakeHeaders::user(&format!("user-{index}")));
+    let answers = join_all((0..60).map(connect)).await;
+    let (open, rejected): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    // Half of what the daemon's own files leave; of these a few wait for handshakes to become WebSockets.
+    assert!((8..=16).contains(&open.len()), "{}", open.len());
+    for answer in rejected {
+        assert!(
+            matches!(&answer, Err(HandshakeError::Http(503, code)) if code == "at_capacity"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_few_files_the_daemon_does_not_start_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    for files in [20, 63] {
+        let failure = with_files(&dir, files).try_start().await.expect_err("too few files");
+        let expected = format!("the limit on open files is {files}, and 64 are needed at least");
+        assert!(failure.stderr.contains(&expected), "{failure:?}");
+    }
 }

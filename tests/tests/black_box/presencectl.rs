@@ -217,6 +217,17 @@ async fn doctor_reports_problems() {
     assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 503);
     let full = run(&daemon, &["doctor"]).await;
     assert_ne!(full.code, 0, "{full:?}");
+    daemon.process().unlimit_file_size();
+    std::fs::rename(daemon.file("presence.db"), daemon.file("moved.db")).unwrap();
+    wait_until("the store is sealed", async || {
+        let health = daemon.rest().get("/readyz").await;
+        health.body.to_string().contains("removed or replaced").then_some(())
+    })
+    .await;
+    let replaced = run(&daemon, &["doctor"]).await;
+    assert!(replaced.out.contains("back in their place"), "{replaced:?}");
+    assert!(!replaced.out.contains("free disk space"), "{replaced:?}");
+    std::fs::rename(daemon.file("moved.db"), daemon.file("presence.db")).unwrap();
     daemon.kill();
     let down = run(&daemon, &["doctor"]).await;
     assert_ne!(down.code, 0);
@@ -309,4 +320,28 @@ async fn completions_and_man_pages_are_generated() {
     assert!(ok(&daemon, &["man"]).await.contains(".TH"));
     let stats = run(&daemon, &["stats", "-o", "json"]).await.json();
     assert_eq!(stats["v"], 1, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_being_rotated_is_accepted_before_the_reload() {
+    let daemon = Daemon::start(&[]).await;
+    let path = daemon.file("secret");
+    let old = daemon.secret();
+    for text in [
+        format!("a new secret of the daemon\n{old}\n").replace(' ', "-"),
+        format!("{old}\na-new-secret-of-the-daemon\n"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        for arguments in [
+            &["stats"][..],
+            &["online"],
+            &["set-status", "dnd", "--user", "alice"],
+            &["watch", "--once"],
+        ] {
+            let done = run(&daemon, arguments).await;
+            assert_eq!(done.code, 0, "{arguments:?} {done:?}");
+        }
+    }
+    std::fs::write(&path, "a-new-secret-of-the-daemon\nanother-new-secret\n").unwrap();
+    assert_eq!(run(&daemon, &["stats"]).await.code, 4);
 }

@@ -108,7 +108,9 @@ impl ChangeTracker {
 
     fn apply(&mut self, update: Update, now: Wall) -> Option<Change> {
         let before = self.known.get(update.user_id()).copied();
-        if before.is_some_and(|before| update.revision() <= before.revision) {
+        // A record with revision 0 is always taken.
+        let revision = update.revision();
+        if revision != Revision::NEVER && before.is_some_and(|before| revision <= before.revision) {
             return None;
         }
         match update {
@@ -252,6 +254,21 @@ mod tests {
         );
         assert_eq!(shown(&changes.end_snapshot(false, NOW)), ["alice ONLINE OFFLINE"]);
         assert_eq!(changes.end_snapshot(true, NOW), []);
+    }
+
+    #[test]
+    fn a_record_with_revision_0_is_taken_once() {
+        let mut changes = started(Scope::Named, vec![record("alice", Status::Online, 5)]);
+        let never_seen = || vec![record("alice", Status::Offline, 0)];
+        assert_eq!(
+            shown(&changes.on_snapshot(never_seen(), false, NOW)),
+            ["alice ONLINE OFFLINE"]
+        );
+        assert_eq!(changes.on_snapshot(never_seen(), false, NOW), []);
+        assert_eq!(
+            shown(&changes.on_presence(vec![record("alice", Status::Online, 3)], NOW)),
+            ["alice OFFLINE ONLINE"]
+        );
     }
 
     #[test]

@@ -94,7 +94,7 @@ async fn after_ten_failed_logins_an_address_is_rate_limited() {
         let reply = api.ask("GET /api/stats", &[header], "").await;
         reply.assert_error(429, "rate_limited");
         let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=6).contains(&wait), "{wait}");
+        assert!((30..=60).contains(&wait), "until the first is a minute ago: {wait}");
     }
     let another = api.ask_from("198.51.100.8:1", "GET /api/stats", &[SECRET], "").await;
     assert_eq!(another.status, 200);

@@ -24,7 +24,7 @@ use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
 use crate::server::listen::listen;
 use crate::server::tests::auth;
-use crate::server::{Admission, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
+use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// A client without a proxy.
@@ -96,7 +96,7 @@ impl ApiFixture {
             engine,
             auth: Arc::clone(&auth),
             connection_limit: ConnectionLimit::new(
-                limits.max_connections.unwrap_or(100),
+                ConnectionBounds::only(limits.max_connections.unwrap_or(100)),
                 server_metrics.connections.clone(),
             ),
             admission: Arc::new(Admission::new(&limits, auth, Arc::clone(&clock), server_metrics)),
@@ -130,6 +130,7 @@ impl ApiFixture {
             admission: Arc::clone(&self.state.admission),
             limits: Arc::clone(&self.state.limits),
             clock: Arc::clone(&self.state.clock),
+            rejections: 32,
             metrics: ServerMetrics::default(),
         };
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
@@ -237,6 +238,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await.expect("a running engine");
+    let running = engine.start(startup).await;
     (engine, running)
 }

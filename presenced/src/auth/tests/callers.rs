@@ -229,7 +229,7 @@ fn a_token_may_not_be_in_header_and_subprotocol_at_once() {
     assert!(ask(&token, &[("x-user-id", b"anna")]).is_ok());
     assert!(ask(&token, &[("x-secret-token", SECRET)]).unwrap().internal);
     let header = format!("Bearer {token}");
-    for value in [header.as_bytes(), b"Bearer x", b"Basic x", b""] {
+    for value in [header.as_bytes(), b"Bearer x", b"bearer", b""] {
         assert_eq!(ask(&token, &[("authorization", value)]), Err(Code::InvalidHeader));
     }
     for (subprotocol, lines) in [
@@ -240,6 +240,28 @@ fn a_token_may_not_be_in_header_and_subprotocol_at_once() {
         (&token, &[("x-secret-token", b"wrong")]),
     ] {
         assert_eq!(ask(subprotocol, lines), Err(Code::Forbidden), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_browsers_own_credential_beside_a_token_in_a_subprotocol_is_ignored() {
+    let auth = by_default();
+    let token = token("anna");
+    let ask = |subprotocol: &str, lines: &[HeaderLine<'_>]| {
+        let identity = auth.authenticate(addr(UNTRUSTED), &headers(lines), Some(subprotocol), now());
+        identity.map_err(|error| error.code())
+    };
+    for value in [
+        &b"Basic YTpi"[..],
+        b"basic YTpi",
+        b"Digest username=\"a\"",
+        b"Negotiate YII=",
+    ] {
+        let own = ("authorization", value);
+        let identity = ask(&token, &[own]).unwrap();
+        assert_eq!((identity.internal, identity.user), (false, UserId::new("anna").ok()));
+        assert_eq!(ask("x.y.z", &[own]), Err(Code::Forbidden), "the token alone counts");
+        assert_eq!(ask(&token, &[own, own]), Err(Code::InvalidHeader));
     }
 }
 

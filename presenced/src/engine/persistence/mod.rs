@@ -33,8 +33,8 @@ pub(super) struct DiskState {
     on_disk: OnDisk,
     /// When last seen should be written again while nothing else is.
     times_due: Mono,
-    /// Whether the user had a connection or a grace period at the last change; the row on disk has it as well.
-    is_connected: bool,
+    /// How many sessions would have been in grace at the last change; the row on disk has it as well.
+    places: u32,
 }
 
 impl Default for DiskState {
@@ -42,7 +42,7 @@ impl Default for DiskState {
         Self {
             on_disk: OnDisk::Current,
             times_due: Mono::from_millis(0),
-            is_connected: false,
+            places: 0,
         }
     }
 }
@@ -97,11 +97,11 @@ impl Persistence {
         }
     }
 
-    /// Queues the user's row if a change was published, or if the first connection began or the last one ended.
+    /// Queues the user's row if a change was published, or if a restart would now find more or fewer sessions in grace.
     pub(super) fn note_change(&self, entry: &mut LockedEntry<'_>, is_published: bool) {
-        let is_connected = entry.state.is_connected();
-        let has_turned = std::mem::replace(&mut entry.disk.is_connected, is_connected) != is_connected;
-        if is_published || has_turned {
+        let places = entry.state.places();
+        let before = std::mem::replace(&mut entry.disk.places, places);
+        if is_published || before != places {
             self.write_behind.write_soon(entry);
         }
     }

@@ -1,7 +1,6 @@
 //! Statuses and times are written behind, in batches: the queue is a set of users, and each user's row is made when its
 //! batch is written. A write that fails is retried; custom statuses and reports do not go through here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -166,10 +165,7 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
         user: entry.user().clone(),
         status: profile.decision().status,
         since: profile.since(),
-        connected_on: match entry.state.is_connected() {
-            true => cluster.nodes_connected(),
-            false => Arc::default(),
-        },
+        connected_on: cluster.nodes_connected(entry.state.places()),
         last_seen: profile.last_seen(),
         last_active: profile.last_active(),
         revision: profile.revision(),

@@ -21,13 +21,37 @@ use crate::connection::ready::Ready;
 use crate::store::PastChanges;
 
 /// The publisher's note about one user.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Publication {
     /// The revision at which the user was removed; [`Revision::NEVER`] if not, or if something was published since.
     removed_at: Revision,
+    /// Until when the limit holds back what changed; [`Self::NOT_HELD`] if nothing is held. A sentinel instead of an `Option`
+    /// keeps an entry small.
+    held_until: Mono,
+}
+
+impl Default for Publication {
+    fn default() -> Self {
+        Self {
+            removed_at: Revision::NEVER,
+            held_until: Self::NOT_HELD,
+        }
+    }
 }
 
 impl Publication {
+    const NOT_HELD: Mono = Mono::from_millis(u64::MAX);
+
+    /// Until when the limit holds back what changed.
+    pub(super) fn held_until(&self) -> Option<Mono> {
+        (self.held_until != Self::NOT_HELD).then_some(self.held_until)
+    }
+
+    /// What changed is held back until then; nothing is, if none.
+    pub(super) fn hold(&mut self, until: Option<Mono>) {
+        self.held_until = until.unwrap_or(Self::NOT_HELD);
+    }
+
     /// The revision at which the user was removed, if nothing was published since.
     pub(super) fn removed_at(&self) -> Option<Revision> {
         (self.removed_at != Revision::NEVER).then_some(self.removed_at)

@@ -77,6 +77,12 @@ async fn the_reports_of_one_source_end_and_no_others() {
         assert_eq!(stepped.status(name).await, Status::Online, "{name}");
     }
     assert_eq!(end(&stepped, "gone", None).await, all(0), "again");
+    let row = stepped.stored("ann").await.expect("a row");
+    assert_eq!(
+        (row.last_seen, row.last_active),
+        (before.last_seen, before.last_active),
+        "on disk neither"
+    );
     let stored = stepped.stored("dan").await.expect("a row").durable.reports;
     assert_eq!(
         stored.iter().map(|one| one.source.as_str()).collect::<Vec<_>>(),

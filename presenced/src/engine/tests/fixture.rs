@@ -1,6 +1,7 @@
 //! An engine on a store of its own, and clients that read what connections are sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
@@ -20,6 +21,9 @@ use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Of the next engine: each run has its own.
+static INCARNATION: AtomicU64 = AtomicU64::new(7);
 
 pub(super) struct Fixture {
     pub(super) engine: Arc<Engine>,
@@ -85,7 +89,7 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
             write_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(10),
         },
-        incarnation: 7,
+        incarnation: INCARNATION.fetch_add(1, Ordering::Relaxed),
     }
 }
 
@@ -217,7 +221,7 @@ impl Fixture {
             cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(startup).await.expect("a running engine");
+        let running = engine.start(startup).await;
         Self {
             engine,
             running: Some(running),

@@ -2,6 +2,7 @@
 //! memory. The rules themselves are tested in the library.
 
 mod client;
+mod clock_twins;
 mod deadlines;
 mod delivery;
 mod durability;
@@ -10,6 +11,7 @@ mod ended_sessions;
 mod fixture;
 mod loading;
 mod memory_bounds;
+mod published_changes;
 mod races;
 mod random;
 mod resuming;

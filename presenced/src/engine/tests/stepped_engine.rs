@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::wire::record::{Record, Update, Viewer};
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, Status, SystemWall, UserId, Wall};
+use presence::{EndReason, Rate, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
 use super::fixture::{engine_options, user};
@@ -25,6 +25,8 @@ use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 pub(in crate::engine) const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
 /// The resolution of the timing wheel: what is due has happened one tick later.
 pub(in crate::engine) const TICK: Duration = Duration::from_millis(16);
+/// The grace period.
+const GRACE: Duration = Duration::from_secs(5);
 /// More than any test sends to one client that reads.
 const ROOM: usize = 1 << 20;
 
@@ -42,6 +44,22 @@ impl Stepped {
         Self::on(dir, Clock::manual(BEGIN)).await
     }
 
+    /// An engine whose wall clock says this at the start.
+    pub(in crate::engine) async fn at(wall: Wall) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(dir, Clock::manual(wall)).await
+    }
+
+    /// Where a user sets custom statuses and publishes changes at this rate at most.
+    pub(in crate::engine) async fn with_custom_statuses(custom_statuses: Rate) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = EngineOptions {
+            custom_statuses,
+            ..engine_options(GRACE)
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
+    }
+
     /// On a store whose callers give up soon.
     pub(in crate::engine) async fn impatient() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
@@ -49,7 +67,7 @@ impl Stepped {
             answer_within: Duration::from_millis(100),
             ..OpenOptions::default()
         };
-        Self::on_store(dir, Clock::manual(BEGIN), &options).await
+        Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await
     }
 
     /// The same data after a crash, this much later: nothing that waits is written.
@@ -62,6 +80,15 @@ impl Stepped {
     pub(in crate::engine) async fn crash_at(self, wall: Wall) -> Self {
         self.store.close();
         Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
+    }
+
+    /// The same data after a crash, on a disk that is full.
+    pub(in crate::engine) async fn crash_on_full_disk(self, down: Duration) -> Self {
+        let clock = Clock::manual(self.clock.wall().after(down));
+        self.store.close();
+        let dir = Arc::clone(&self.dir);
+        let options = (OpenOptions::default(), engine_options(GRACE));
+        Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
     }
 
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
@@ -89,14 +116,21 @@ impl Stepped {
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
-        Self::on_store(dir, clock, &OpenOptions::default()).await
+        Self::on_store(dir, clock, &OpenOptions::default(), engine_options(GRACE), |_| {}).await
     }
 
-    async fn on_store(dir: Arc<tempfile::TempDir>, clock: Clock, options: &OpenOptions) -> Self {
+    async fn on_store(
+        dir: Arc<tempfile::TempDir>,
+        clock: Clock,
+        options: &OpenOptions,
+        engine_options: EngineOptions,
+        prepare: impl FnOnce(&Store),
+    ) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
         let (store, startup) = Store::open(&path, options, metrics).expect("a store");
+        prepare(&store);
         let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
         let clock = Arc::new(clock);
         let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
@@ -104,7 +138,7 @@ impl Stepped {
             options: EngineOptions {
                 // Another number in each run.
                 incarnation: cluster.floor().get(),
-                ..engine_options(Duration::from_secs(5))
+                ..engine_options
             },
             clock: Arc::clone(&clock),
             store: store.clone(),
@@ -112,7 +146,7 @@ impl Stepped {
             metrics: EngineMetrics::register(&mut registry),
         });
         engine.register_gauges(&mut registry);
-        engine.take_over(startup).await.expect("the users");
+        engine.take_over(startup).await;
         Self {
             engine,
             clock,

@@ -19,10 +19,13 @@ fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connections_last_seen_is_its_last_frame() {
+async fn a_lost_connection_shows_its_last_frame_and_message() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let came = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    fixture.engine.message(&ann.conn);
+    let message = fixture.engine.clock.wall();
     fixture.a_moment().await;
     ann.heard(&fixture);
     let heard = record(&fixture, "ann").await;
@@ -32,7 +35,13 @@ async fn a_lost_connections_last_seen_is_its_last_frame() {
     ann.end(&fixture, EndReason::Lost);
     let lost = record(&fixture, "ann").await;
     assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
-    assert_eq!(lost.last_active, heard.last_seen, "it never reported activity");
+    let active = lost
+        .last_active
+        .expect("it never reported activity: its last message counts");
+    assert!(
+        active > came.last_seen.expect("a time") && active <= message,
+        "a pong is no message"
+    );
     fixture
         .until("the grace ends", |engine| engine.stats().users.total() == 0)
         .await;

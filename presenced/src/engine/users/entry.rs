@@ -152,6 +152,7 @@ impl Entry {
             && self.connections.is_empty()
             && self.disk.is_current()
             && !self.state.is_degraded()
+            && self.publication.held_until().is_none()
             && !self.state.is_present()
     }
 }

@@ -19,7 +19,7 @@ use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::gateway::{Gateway, GatewayMetrics};
-use crate::server::{Admission, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
+use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
 
 /// What users' tokens are signed with.
@@ -95,7 +95,7 @@ impl GatewayFixture {
             Arc::clone(&clock),
             metrics.clone(),
         ));
-        let connection_limit = ConnectionLimit::new(100, metrics.connections.clone());
+        let connection_limit = ConnectionLimit::new(ConnectionBounds::only(100), metrics.connections.clone());
         let gateway = Arc::new(Gateway {
             engine: Arc::clone(&engine),
             auth,
@@ -111,6 +111,7 @@ impl GatewayFixture {
             admission,
             limits,
             clock,
+            rejections: 32,
             metrics,
         };
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
@@ -223,5 +224,5 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
     let running = engine.start(startup).await;
-    (engine, running.expect("a running engine"))
+    (engine, running)
 }

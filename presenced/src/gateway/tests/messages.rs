@@ -1,5 +1,8 @@
 //! Messages and their replies.
 
+use std::time::Duration;
+
+use presence::Rate;
 use serde_json::{Value, json};
 
 use super::client::{BINARY, FINAL, close, frame};
@@ -166,6 +169,30 @@ async fn ten_malformed_messages_are_errors_and_the_eleventh_is_4008() {
         assert_eq!(error["id"].as_u64(), bad.contains("id\":7").then_some(7));
     }
     assert!(client.is_served().await);
+    client.say("nope").await;
+    assert_eq!(client.until_closed().await.code, Some(4008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_messages_are_limited_over_the_whole_period() {
+    // A bucket would let its burst through, and what is refilled meanwhile.
+    let fixture = GatewayFixture::with(GatewaySettings {
+        limits: Limits {
+            bad_messages: Rate {
+                amount: 15,
+                period: Duration::from_secs(3600),
+                burst: 5,
+            },
+            ..Limits::default()
+        },
+        ..GatewaySettings::default()
+    })
+    .await;
+    let mut client = fixture.connect("anna").await;
+    for _ in 0..15 {
+        client.say("nope").await;
+        assert_eq!(client.json().await["type"], "error");
+    }
     client.say("nope").await;
     assert_eq!(client.until_closed().await.code, Some(4008));
 }

@@ -9,7 +9,7 @@ use presence::{Rate, Wall};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::fixture::{DEADLINE, HELLO, ServerFixture, times, within};
+use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -159,4 +159,42 @@ fn tokens_are_judged_by_the_systems_clock_as_it_is() {
         assert!(!is_admitted(&admission, &lives));
         assert!(is_admitted(&admission, &begins_later));
     }
+}
+
+#[tokio::test]
+async fn strangers_that_hold_connections_give_way_to_others() {
+    let server = ServerFixture::start(Limits {
+        unauthenticated_connections: Some(2),
+        http_idle_timeout: Duration::from_secs(60),
+        ..times(100, 60_000)
+    });
+    let (mut oldest, mut second) = (server.connect().await, server.connect().await);
+    for stranger in [&mut oldest, &mut second] {
+        assert!(stranger.ask("/hello").await.ends_with("hello"));
+    }
+    pause(Duration::from_millis(150)).await;
+    assert!(oldest.ask("/hello").await.ends_with("hello"), "nobody needs the place");
+    let mut third = server.connect().await;
+    assert!(third.ask("/hello").await.ends_with("hello"));
+    assert_eq!(oldest.until_closed().await, b"");
+    assert!(second.ask("/hello").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn beyond_its_bound_an_address_gets_an_error() {
+    let server = ServerFixture::start(Limits {
+        connections_per_address: Some(2),
+        ..Limits::default()
+    });
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    assert!(first.ask("/hello").await.ends_with("hello"));
+    assert!(second.ask("/hello").await.ends_with("hello"));
+    let answer = server.connect().await.ask("/hello").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("this address"),
+        "{answer}"
+    );
+    drop(first);
+    server.until_open(1).await;
+    assert!(server.connect().await.ask("/hello").await.ends_with("hello"));
 }

@@ -17,7 +17,8 @@ use super::auth;
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::server::{
-    Admission, ConnectionLimit, ConnectionPermit, Peer, RequestOrder, Server, ServerMetrics, Serving, listen::listen,
+    Admission, ConnectionBounds, ConnectionLimit, ConnectionPermit, Peer, RequestOrder, Server, ServerMetrics, Serving,
+    listen::listen,
 };
 
 /// The longest anything here may take.
@@ -64,7 +65,9 @@ impl ServerFixture {
                     }
                 }),
             );
-        let connection_limit = ConnectionLimit::new(limits.max_connections.unwrap_or(100), metrics.connections.clone());
+        let max = limits.max_connections.unwrap_or(100);
+        let bounds = ConnectionBounds::of(&limits, max);
+        let connection_limit = ConnectionLimit::new(bounds, metrics.connections.clone());
         let serving = Serving {
             router,
             connection_limit: Arc::clone(&connection_limit),
@@ -76,6 +79,7 @@ impl ServerFixture {
             )),
             limits: Arc::new(limits),
             clock,
+            rejections: 32,
             metrics: metrics.clone(),
         };
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

@@ -17,7 +17,7 @@ macro_rules! durable_columns {
 /// The columns of a report, as [`report`] expects them.
 macro_rules! report_columns {
     () => {
-        "source, report.status, report.since, heard, report.version, report.last_active, expires_at"
+        "source, report.status, report.since, heard, report.version, report.last_active, expires_at, said"
     };
 }
 pub(super) use {durable_columns, report_columns};
@@ -50,6 +50,7 @@ pub(super) fn report(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Option<
         version: version(row, first + 4)?,
         last_active: time(row, first + 5)?,
         expires_at: time(row, first + 6)?,
+        said: version(row, first + 7)?,
     }))
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 
 use super::connection::{Beside, open_alone, open_reader, open_unlocked, open_writable};
+use super::log_check::loss;
 use super::migration::{APPLICATION_ID, VERSION, version};
 use crate::store::OpenError;
 use crate::store::metrics::FailureKind;
@@ -49,6 +50,9 @@ pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<FoundFile, Ope
     }
     if !Beside::Log.path(path).exists() && !Beside::Journal.path(path).exists() && !is_whole(&header, length) {
         return Err(damaged(path, "it ends in the middle of a page"));
+    }
+    if let Some(what) = loss(path) {
+        return Err(damaged(path, &what));
     }
     let with_log = header.get(JOURNAL_BYTE) == Some(&2);
     let judge = |connection: rusqlite::Result<Connection>| connection.and_then(|connection| Facts::of(&connection));

@@ -22,7 +22,8 @@ impl FailureKind {
         };
         match failure.extended_code {
             ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => return Self::Fsync,
-            ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => return Self::Damaged,
+            ffi::SQLITE_IOERR_CORRUPTFS => return Self::Damaged,
+            ffi::SQLITE_IOERR_DATA => return Self::Log,
             ffi::SQLITE_READONLY_DBMOVED => return Self::Moved,
             _ => {}
         }
@@ -42,7 +43,7 @@ impl FailureKind {
 
     /// Whether only a restart can help.
     const fn seals(self) -> bool {
-        matches!(self, Self::Fsync | Self::Damaged | Self::Moved)
+        matches!(self, Self::Fsync | Self::Damaged | Self::Log | Self::Moved)
     }
 
     /// What the operator can do about it.
@@ -52,6 +53,9 @@ impl FailureKind {
             Self::Full => "free some space; service resumes by itself",
             Self::ReadOnly => "make it and its directory writable; service resumes by itself",
             Self::Fsync => "restart needed: the disk did not keep what it had taken",
+            Self::Log => {
+                "acknowledged writes are lost with the process: it is left alone; stop the daemon and put a backup in its place"
+            }
             Self::Moved => "restart needed, with the database in its place: what is written now would be lost",
             Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
             Self::Io | Self::Request | Self::Overloaded | Self::Late => "service resumes by itself when the disk works",

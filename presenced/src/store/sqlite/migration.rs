@@ -15,16 +15,6 @@ pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
 /// The whole schema of version 1.
 pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
 
-/// 2 to 3: cursors of a run that ended cleanly resume after it.
-const ADD_HISTORY: &str = "CREATE TABLE history (
-  node         TEXT    NOT NULL PRIMARY KEY,
-  -- The random number of the run, which its cursors begin with.
-  incarnation  INTEGER NOT NULL,
-  -- The run knew every change since this revision.
-  resumes_from INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 3;";
-
 /// The version of a file. 0 is the table as it was before custom statuses, or a file without tables.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -39,7 +29,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
             0 => transaction.execute_batch(SCHEMA)?,
             1 => add_versions_and_nodes(&transaction)?,
-            2 => transaction.execute_batch(ADD_HISTORY)?,
+            2 => add_history_and_words(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -110,4 +100,26 @@ fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
     )?;
     tracing::info!(users, "brought a database from before versions up to date");
     Ok(())
+}
+
+/// 2 to 3. Cursors of a run that ended cleanly resume after it. Every refresh of a report counted as a newer word until then.
+fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE profile RENAME TO profile_2;
+         ALTER TABLE report RENAME TO report_2;
+         ALTER TABLE tombstone RENAME TO tombstone_2;
+         ALTER TABLE heartbeat RENAME TO heartbeat_2;
+         DROP INDEX tombstone_forgotten_at;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(
+        "INSERT INTO profile SELECT * FROM profile_2;
+         INSERT INTO report SELECT *, version FROM report_2;
+         INSERT INTO tombstone SELECT user_hash, revision, 0, forgotten_at FROM tombstone_2;
+         INSERT INTO heartbeat SELECT * FROM heartbeat_2;
+         DROP TABLE report_2;
+         DROP TABLE profile_2;
+         DROP TABLE tombstone_2;
+         DROP TABLE heartbeat_2;",
+    )
 }

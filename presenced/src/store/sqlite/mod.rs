@@ -11,6 +11,7 @@ mod fault_injection;
 mod file_check;
 mod file_identity;
 mod health;
+mod log_check;
 mod migration;
 mod open;
 mod queue;
@@ -19,6 +20,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod write_request;
 mod writer;
 
 use std::path::Path;
@@ -45,7 +47,7 @@ use queue::{Queue, Rejected};
 pub(crate) use read::LoadedRow;
 use read::{ReadCaller, ReadJob, ReadLane, ReadQueues};
 use statements::PlainWrite;
-use writer::{Caller, Ticket, WriteJob, WriteRequest};
+use write_request::{Caller, Ticket, WriteJob, WriteRequest};
 
 /// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
 /// milliseconds at most.
@@ -64,6 +66,8 @@ pub(crate) struct OpenOptions {
     pub(crate) batch_max: usize,
     /// After how long a caller is answered even if the disk has not.
     pub(crate) answer_within: Duration,
+    /// How often what was written to the log is checked, with the next write.
+    pub(crate) check_log_every: Duration,
 }
 
 impl Default for OpenOptions {
@@ -79,6 +83,8 @@ impl Default for OpenOptions {
             batch_max: 1_024,
             // Twice the wait for a lock: only a disk that hangs takes longer.
             answer_within: Duration::from_secs(2),
+            // Some milliseconds for 4 MiB, which is all there is most of the time.
+            check_log_every: Duration::from_secs(10),
         }
     }
 }

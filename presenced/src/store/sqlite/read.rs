@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
+use super::log_check::LogCheck;
 use super::queue::Queue;
 use super::statements::stored;
 use super::tombstones;
@@ -93,20 +94,21 @@ impl ReadQueues {
 }
 
 /// Runs one thread of a lane: reads until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
+pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
     while let Some(job) = queue.pop() {
         match job.caller {
             // A caller that has given up is not worth the disk's time.
             ReadCaller::Rows(caller) if caller.is_closed() => {}
             ReadCaller::Rows(caller) => {
-                let rows = load_each(connection, &job.users, health);
+                let rows = load_each(opened, &job.users, health);
                 health.faults.answer(lane, rows.len() as u64);
                 let _ = caller.send(rows);
             }
             ReadCaller::Removals(caller) => {
                 let removal = |user| {
+                    opened.1.check_index()?;
                     health.faults.pass(Step::Read)?;
-                    tombstones::removed_at(connection, user)
+                    tombstones::removed_at(opened.0, user)
                 };
                 let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
                 let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
@@ -116,10 +118,12 @@ pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob
 }
 
 /// Reads each. After a failure that is not the row's own the rest is not tried: it would fail as well.
-fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<LoadedRow> {
+fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId], health: &Health) -> Vec<LoadedRow> {
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     for user in users {
-        let row = load_retrying(connection, user, health);
+        let row = log_check
+            .check_index()
+            .and_then(|()| load_retrying(connection, user, health));
         rows.push(row.map_err(|error| health.read_failed(&error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })

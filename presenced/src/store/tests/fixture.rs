@@ -98,6 +98,7 @@ pub(in crate::store) fn preference(custom: CustomStatus, set_at: i64) -> NewPref
 
 pub(in crate::store) fn report(source: &str, heard: i64) -> NewReport {
     NewReport {
+        said: None,
         source: source.parse().unwrap(),
         status: CustomStatus::Online,
         since: wall(heard),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, ReportInput, Status};
+use presence::{Actor, CustomStatus, Now, ReportInput, SessionId, Setter, Status};
 use tokio::task::JoinHandle;
 
 use super::steps::WalkStep;
@@ -30,6 +30,9 @@ pub(super) struct Pending {
     may_succeed: bool,
     /// How often its user had been forgotten when it began.
     forgotten_before: u64,
+    /// When it began, and the session that it came over.
+    taken: Now,
+    session: Option<u64>,
     answer: JoinHandle<Result<Option<Record>, EngineError>>,
 }
 
@@ -78,6 +81,8 @@ impl World {
         };
         let name = own.map_or_else(|| change.user(), |client| client.user);
         let may_succeed = own.is_none_or(|client| client.is_open);
+        let session = own.map(|client| client.id);
+        let taken = self.now();
         let forgotten_before = self.models[name].forgotten;
         let conn = own.map(|client| Arc::clone(&client.client.conn));
         let answer = tokio::spawn(async move {
@@ -102,6 +107,8 @@ impl World {
             change,
             may_succeed,
             forgotten_before,
+            taken,
+            session,
             answer,
         }
     }
@@ -126,8 +133,14 @@ impl World {
             "{change:?} was made over a session that is none"
         );
         match change {
-            DurableStep::SetOwn(_, custom) => self.model(name).set_custom(now, custom, Actor::User),
-            DurableStep::Set(_, custom, by) => self.model(name).set_custom(now, custom, by),
+            DurableStep::SetOwn(_, custom) | DurableStep::Set(_, custom, _) => {
+                let setter = match (pending.session, change) {
+                    (Some(id), _) => Setter::Connection(SessionId(id)),
+                    (None, DurableStep::Set(_, _, Actor::Operator)) => Setter::Operator,
+                    (None, _) => Setter::Request,
+                };
+                self.model(name).set_custom(now, pending.taken, custom, setter);
+            }
             DurableStep::Report(_, source, input) => self.model(name).report(now, source, &input),
             DurableStep::Kick(_) => {
                 self.model(name).kick(now);
@@ -164,6 +177,8 @@ impl World {
                     }
                 }
                 WalkStep::Heard(index)
+                | WalkStep::Message(index)
+                | WalkStep::Resume(index, _)
                 | WalkStep::Active(index)
                 | WalkStep::Away(index)
                 | WalkStep::BeginClose(index)

@@ -11,6 +11,7 @@ mod naive;
 #[path = "../../../../../presence/tests/rules/plain_rule.rs"]
 mod plain_rule;
 mod restart;
+mod resume;
 mod steps;
 mod watcher;
 mod world;

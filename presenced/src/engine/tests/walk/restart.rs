@@ -108,10 +108,13 @@ impl World {
         );
         let record = self.daemon().record(name).await;
         let found = Found {
-            in_grace: in_grace.map(|grace| match grace.activity {
-                Activity::Unknown => None,
-                Activity::Idle => Some(KnownActivity::Idle),
-                Activity::Active => Some(KnownActivity::Active),
+            in_grace: in_grace.map(|grace| {
+                let known = match grace.activity {
+                    Activity::Unknown => None,
+                    Activity::Idle => Some(KnownActivity::Idle),
+                    Activity::Active => Some(KnownActivity::Active),
+                };
+                (known, grace.places() as usize)
             }),
             times: (record.last_seen, record.last_active),
         };

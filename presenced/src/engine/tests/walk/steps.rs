@@ -15,6 +15,9 @@ use crate::engine::tests::fixture::user;
 pub(super) enum WalkStep {
     Connect(&'static str),
     Heard(usize),
+    Message(usize),
+    /// A connection says that it continues one of the sessions that there have been.
+    Resume(usize, usize),
     Active(usize),
     Away(usize),
     End(usize, EndReason),
@@ -113,8 +116,10 @@ impl WalkStep {
             return Self::Connect(rng.pick(&USERS));
         }
         let index = rng.below(world.clients.len());
-        match rng.below(12) {
+        match rng.below(15) {
             0 => Self::Heard(index),
+            12 => Self::Message(index),
+            13 | 14 => Self::Resume(index, rng.below(world.names.len())),
             1..=3 => Self::Active(index),
             4 | 5 => Self::Away(index),
             6 => Self::BeginClose(index),
@@ -200,6 +205,12 @@ impl World {
                 self.daemon().engine.heard(&self.clients[index].client.conn);
                 self.note_on(index, |id| Event::Heard { id });
             }
+            WalkStep::Message(index) => {
+                self.daemon().engine.heard(&self.clients[index].client.conn);
+                self.daemon().engine.message(&self.clients[index].client.conn);
+                self.note_on(index, |id| Event::Message { id });
+            }
+            WalkStep::Resume(index, of) => self.resume(index, of),
             WalkStep::Active(index) => {
                 let record = self.daemon().engine.activity(&self.clients[index].client.conn);
                 assert_eq!(record.is_some(), self.clients[index].is_open);
@@ -258,6 +269,7 @@ impl World {
         let model = self.model(name);
         model.is_degraded |= cannot_load;
         model.connect(now, id);
+        self.names.push((id, client.conn.name().parse().expect("a name")));
         self.clients.push(WalkSession {
             user: name,
             id,

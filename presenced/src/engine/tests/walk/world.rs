@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use presence::{Now, Wall};
+use presence::{Now, SessionName, Wall};
 
 use super::model::Model;
 use super::steps::WalkStep;
@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) models: BTreeMap<&'static str, Model>,
     pub(super) clients: Vec<WalkSession>,
     pub(super) next_client: u64,
+    /// All sessions that there ever were, by number and name.
+    pub(super) names: Vec<(u64, SessionName)>,
     pub(super) watchers: Vec<WalkWatcher>,
     pub(super) faults: Faults,
     pub(super) wall_clock: WallClock,
@@ -89,6 +91,7 @@ impl World {
             models: USERS.map(|user| (user, Model::new())).into(),
             clients: Vec::new(),
             next_client: 0,
+            names: Vec::new(),
             watchers: vec![
                 WalkWatcher::new(Scope::Named(&USERS)),
                 WalkWatcher::new(Scope::Named(&["ann"])),

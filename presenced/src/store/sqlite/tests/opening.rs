@@ -4,7 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use presence::CustomStatus::Idle;
 
+use rusqlite::ffi;
+
 use super::super::OpenError;
+use super::super::connection::Beside;
+use super::super::open::on_reserve;
 use super::migration::BARE;
 use super::*;
 
@@ -221,6 +225,27 @@ async fn a_database_made_by_another_start_meanwhile_is_not_replaced() {
     let made = super::super::open::create(&dir.path(), Duration::ZERO);
     assert!(matches!(made, Err(OpenError::InUse { .. })));
     assert!(before == dir.data());
+}
+
+#[test]
+fn a_start_on_a_full_disk_uses_the_space_in_reserve() {
+    let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_SHMSIZE), None);
+    let dir = DatabaseDir::new();
+    let alive = Beside::Alive.path(&dir.path());
+    let length = || std::fs::metadata(&alive).map_or(0, |metadata| metadata.len());
+    let mut attempts = 0;
+    let mut open = || {
+        attempts += 1;
+        match length() {
+            ..=100 => Ok(()),
+            _ => Err(full()),
+        }
+    };
+    std::fs::write(&alive, vec![b'.'; 60_000]).unwrap();
+    on_reserve(&dir.path(), &mut open).unwrap();
+    assert_eq!(attempts, 2);
+    let refused = on_reserve(&dir.path(), || Err::<(), _>(full()));
+    assert!(refused.is_err(), "without a reserve it is tried once");
 }
 
 #[test]
