@@ -21,7 +21,8 @@ impl Engine {
     /// A message arrived, other than a ping.
     pub(crate) fn message(&self, conn: &Arc<Connection>) {
         if let Some(mut entry) = self.session_entry(conn) {
-            entry.state.message(self.clock.now(), conn.id());
+            let now = self.now_of(&entry);
+            entry.state.message(now, conn.id());
         }
     }
 

@@ -41,7 +41,7 @@ impl Engine {
     /// user, or will have one when it is found lost; and the own record; none if this session has ended.
     pub(crate) fn resume(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<(bool, Record)> {
         let mut entry = self.session_entry(conn)?;
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         let predecessor = |of: SessionName| match of.run == self.session_run() {
             true => Predecessor::Here(of.session),
             false => Predecessor::Earlier {

@@ -30,7 +30,7 @@ impl Engine {
         actor: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        let taken = self.clock.now();
+        let taken = self.clock.read().for_user(None);
         self.limits.take_custom_status(user, taken.mono)?;
         let setter = match actor {
             Actor::User => Setter::Request,
@@ -50,7 +50,7 @@ impl Engine {
         custom: CustomStatus,
     ) -> Result<Option<Record>, EngineError> {
         let Some(user) = conn.user() else { return Ok(None) };
-        let taken = self.clock.now();
+        let taken = self.clock.read().for_user(None);
         self.limits.take_custom_status(user, taken.mono)?;
         let setter = Setter::Connection(conn.id());
         let new = NewCustomStatus { custom, setter, taken };
