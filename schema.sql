@@ -2,15 +2,15 @@
 -- migrated to exactly this. Times are Unix milliseconds; NULL is never.
 
 PRAGMA application_id = 1886545267; -- "pres": a file of another program is refused
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE profile (
   user_id        TEXT    NOT NULL PRIMARY KEY,
   -- The status last published, and since when it holds.
   status         TEXT    NOT NULL DEFAULT 'OFFLINE' CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB', 'OFFLINE')),
   since          INTEGER,
-  -- The nodes where the user had a connection or a grace period, as a JSON array of names. A node that starts gives the
-  -- users it finds there the restart grace period.
+  -- The nodes where the user had connections, or lost ones in grace, as a JSON array of names: each as often as sessions
+  -- would be in grace if it stopped. A node that starts gives the users it finds there the restart grace period.
   connected_on   TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(connected_on) AND json_type(connected_on) = 'array'),
   -- The custom status, when it was set, and by whom.
   custom_status  TEXT    NOT NULL DEFAULT 'ONLINE' CHECK (custom_status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
@@ -34,19 +34,24 @@ CREATE TABLE report (
   status      TEXT    NOT NULL CHECK (status IN ('ONLINE', 'IDLE', 'DO_NOT_DISTURB')),
   since       INTEGER NOT NULL,
   heard       INTEGER NOT NULL,
-  -- The version of the write that made or refreshed it: it takes part if this is higher than custom_version.
+  -- The version of the write that made or refreshed it.
   version     INTEGER NOT NULL,
   last_active INTEGER,
   -- When it ends by itself; NULL: never.
   expires_at  INTEGER,
+  -- The version of the write that first said what it says: it takes part if this is higher than custom_version. A refresh
+  -- that says the same is nothing new.
+  said        INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (user_id, source)
 ) STRICT, WITHOUT ROWID;
 
--- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped.
+-- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped, and
+-- versions go on above this one, so that nothing that is known by its version is taken for what came after.
 CREATE TABLE tombstone (
   -- SHA-256 of the user id, which itself must not stay here.
   user_hash    BLOB    NOT NULL PRIMARY KEY,
   revision     INTEGER NOT NULL,
+  version      INTEGER NOT NULL,
   forgotten_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -61,4 +66,13 @@ CREATE TABLE heartbeat (
   ceiling INTEGER NOT NULL,
   -- 1 if the node ended with this heartbeat and had written everything.
   clean   INTEGER NOT NULL CHECK (clean IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- The changes of a node's last run, if it ended with everything written: cursors of that run resume in the next one.
+CREATE TABLE history (
+  node         TEXT    NOT NULL PRIMARY KEY,
+  -- The random number of the run, which its cursors begin with.
+  incarnation  INTEGER NOT NULL,
+  -- The run knew every change since this revision.
+  resumes_from INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,12 +1,15 @@
 //! Why a status is what it is and what will change it next: a view of sessions and profile, not a second logic. Later
 //! changes are found by running copies of both through their own deadlines.
 
+use crate::durable_part::Preference;
 use crate::profile::Profile;
-use crate::rule::{Reason, decide};
+use crate::report::Report;
+use crate::rule::Reason;
 use crate::sessions::{Activity, Sessions};
+use crate::status::CustomStatus;
 use crate::time::{Mono, Now};
 use crate::user_id::UserId;
-use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession};
+use crate::wire::rest::{Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, ReportCounts};
 
 /// How many deadlines are searched for changes of the status: one for each session a user can have (32 connections and 32
 /// reports by default, with room for raised limits), and the grace period.
@@ -37,22 +40,37 @@ pub fn explain(
         node: Some(node.to_owned()),
         since: connection.since,
         last_heard: connection.heard,
-        last_active: connection.active,
+        last_active: connection.active(),
         idle: connection.activity() == Activity::Idle,
+        activity: Some(connection.activity()),
         source: None,
+        reported: None,
+        counts: None,
         idle_at: connection.idle_at().map(|at| now.wall_at(at)),
+        inherited_until: connection.inherited_until().map(|at| now.wall_at(at)),
         ends_at: None,
     });
-    let reported = profile.reports().iter().map(|report| ExplainSession {
-        session_id: format!("report:{}", report.source),
-        node: None,
-        since: report.since,
-        last_heard: report.heard,
-        last_active: report.last_active,
-        idle: report.counts_after(profile.preference()) && report.activity() == Activity::Idle,
-        source: Some(report.source.to_string()),
-        idle_at: None,
-        ends_at: report.expires.map(|at| now.wall_at(at)),
+    let reported = profile.reports().iter().map(|report| {
+        let counts = counts(report, profile.preference());
+        let activity = match counts {
+            ReportCounts::OlderThanCustomStatus => Activity::Unknown,
+            ReportCounts::Yes | ReportCounts::CustomStatusFirst => report.activity(),
+        };
+        ExplainSession {
+            session_id: format!("report:{}", report.source),
+            node: None,
+            since: report.since,
+            last_heard: report.heard,
+            last_active: report.last_active,
+            idle: activity == Activity::Idle,
+            activity: Some(activity),
+            source: Some(report.source.to_string()),
+            reported: Some(report.status),
+            counts: Some(counts),
+            idle_at: None,
+            inherited_until: None,
+            ends_at: report.expires.map(|at| now.wall_at(at)),
+        }
     });
     let preference = profile.preference();
     Explain {
@@ -65,14 +83,33 @@ pub fn explain(
         grace: sessions.grace().map(|grace| ExplainGrace {
             until: now.wall_at(grace.until),
             idle: grace.activity == Activity::Idle,
+            sessions: Some(grace.places()),
         }),
         choice: ExplainPreference {
             custom_status: preference.custom,
             // It lies ahead of a clock that was set back since.
             set_at: preference.set_at.map(|set_at| set_at.min(now.wall)),
             set_by: preference.set_by,
+            active_until: profile.chosen_until().map(|at| now.wall_at(at)),
         },
         next: next_changes(now, sessions.clone(), profile.clone()),
+    }
+}
+
+/// Whether a report takes part, or why not.
+fn counts(report: &Report, preference: &Preference) -> ReportCounts {
+    if !report.counts_after(preference) {
+        return ReportCounts::OlderThanCustomStatus;
+    }
+    let yields = match preference.custom {
+        CustomStatus::Online => false,
+        CustomStatus::Idle => report.status != CustomStatus::DoNotDisturb,
+        CustomStatus::DoNotDisturb => true,
+    };
+    if yields {
+        ReportCounts::CustomStatusFirst
+    } else {
+        ReportCounts::Yes
     }
 }
 
@@ -85,7 +122,7 @@ fn next_changes(now: Now, mut sessions: Sessions, mut profile: Profile) -> Vec<E
         };
         sessions.on_deadline(deadline);
         profile.on_deadline(deadline);
-        let decision = decide(&[sessions.contribution()], profile.reports(), profile.preference());
+        let decision = profile.decide(&[sessions.contribution()]);
         if decision.status != status {
             status = decision.status;
             changes.push(ExplainNext {

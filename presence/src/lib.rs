@@ -8,6 +8,7 @@
 //! [`profile`] turns all contributions, the reports and the custom status into the record that watchers see, and decides
 //! whether it must be published. The rule between them exists once, in [`rule`].
 
+pub mod connection;
 pub mod cursor;
 pub mod durable_part;
 pub mod explain;
@@ -18,22 +19,27 @@ pub mod rate_limit;
 pub mod report;
 pub mod revision;
 pub mod rule;
+pub mod session_name;
 pub mod sessions;
+pub mod setter;
 pub mod status;
+pub mod stored;
 pub mod time;
 pub mod user_id;
 pub mod wire;
 
-pub use cursor::{Cursor, InvalidCursor};
+pub use cursor::{Cursor, History, InvalidCursor};
 pub use durable_part::{DurablePart, Preference, Version};
-pub use grace_period::GracePeriod;
+pub use grace_period::{GracePeriod, Predecessor};
 pub use node_name::NodeName;
 pub use profile::{Audience, Freshness, Profile, Published};
 pub use rate_limit::{Rate, SlidingWindow, TokenBucket};
 pub use report::{Report, ReportInput, Source};
 pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
+pub use session_name::SessionName;
 pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
+pub use setter::Setter;
 pub use status::{Actor, CustomStatus, Status};
-pub use time::{Mono, Now, Wall};
+pub use time::{Mono, Now, Reading, SystemWall, Wall};
 pub use user_id::{InvalidUserId, USER_ID_MAX_BYTES, UserId};

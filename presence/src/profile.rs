@@ -6,8 +6,10 @@ use crate::durable_part::{DurablePart, Preference, Version};
 use crate::report::{Report, ReportInput};
 use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
-use crate::sessions::{Activity, Contribution};
+use crate::sessions::{Activity, Contribution, Timers};
+use crate::setter::Setter;
 use crate::status::{Actor, CustomStatus, Status};
+pub use crate::stored::Stored;
 use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
 use crate::wire::record::{Record, Viewer};
@@ -53,54 +55,23 @@ pub struct Profile {
     last_active: Option<Wall>,
     revision: Revision,
     degraded: bool,
-    /// What changed since the last [`Profile::recompute`] and is published even if the status stays.
+    /// Some stored time lay in the future: until it is written back, the disk has it still.
+    clamped: bool,
+    /// Until when the custom status that the user set by a request counts like an active session.
+    chosen_until: Option<Mono>,
+    /// The status last published.
+    told: Status,
+    /// Who is to be sent what changed since then, whatever the status is by now.
     pending_publication: Option<Audience>,
 }
 
-/// A profile as it is on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stored {
-    /// Custom status and reports.
-    pub durable: DurablePart,
-    /// The status last written.
-    pub status: Status,
-    /// When the status began.
-    pub since: Option<Wall>,
-    /// When the user was last heard.
-    pub last_seen: Option<Wall>,
-    /// When the user was last active.
-    pub last_active: Option<Wall>,
-    /// The revision last written, or the floor of this run if that is higher.
-    pub revision: Revision,
-}
-
-impl Stored {
-    /// The activity of the sessions that the previous run lost, as far as the stored values tell: the status stays what it
-    /// was, and no user whose client never reports activity is held idle by a guess.
-    #[must_use]
-    pub fn activity_in_grace(&self) -> Activity {
-        let DurablePart {
-            preference, reports, ..
-        } = &self.durable;
-        // The custom status is on disk before the status that follows from it, and is activity of a user who was present.
-        let is_since_chosen = preference.set_by == Some(Actor::User) && preference.set_at > self.since;
-        let is_idle_without_sessions = || decide(&[], reports, preference).status == Status::Idle;
-        match self.status {
-            Status::Online => Activity::Active,
-            Status::Idle if preference.custom == CustomStatus::Idle || is_idle_without_sessions() => Activity::Unknown,
-            Status::Idle if is_since_chosen => Activity::Active,
-            Status::Idle => Activity::Idle,
-            Status::DoNotDisturb | Status::Offline => Activity::Unknown,
-        }
-    }
-}
-
 impl Profile {
-    /// Builds the profile from what is stored. Times from the future are taken as `now`.
+    /// Builds the profile from what is stored. Times from the future are taken as `now`, and [`Self::is_clamped`] says so.
     #[must_use]
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
-        clamp_reports(&mut stored.durable, now);
+        let clamped = stored.latest_time() > Some(now);
+        clamp_durable(&mut stored.durable, now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             durable: stored.durable,
@@ -113,6 +84,9 @@ impl Profile {
             last_active: clamp(stored.last_active),
             revision: stored.revision,
             degraded: false,
+            clamped,
+            chosen_until: None,
+            told: stored.status,
             pending_publication: None,
         }
     }
@@ -134,12 +108,13 @@ impl Profile {
         self.last_seen = self.last_seen.max(loaded.last_seen);
         self.last_active = self.last_active.max(loaded.last_active);
         self.revision = self.revision.max(loaded.revision);
+        self.clamped |= loaded.clamped;
         if std::mem::take(&mut self.degraded) {
             self.publish_to(Audience::Everyone);
         }
     }
 
-    /// Takes a durable part that the store returned; one with a lower version changes nothing. Report times from the future
+    /// Takes a durable part that the store returned; one with a lower version changes nothing. Times from the future
     /// are taken as `now`.
     pub fn handle_durable(&mut self, mut part: DurablePart, now: Wall) {
         if part.version < self.durable.version {
@@ -148,7 +123,7 @@ impl Profile {
         if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        clamp_reports(&mut part, now);
+        clamp_durable(&mut part, now);
         self.durable.replace_with(part);
     }
 
@@ -168,12 +143,16 @@ impl Profile {
             .iter()
             .filter(is_held)
             .find(|report| report.source == input.source);
+        let version = self.version().next();
         Some(Report {
             source: input.source.clone(),
             status,
             since: before.map_or(now.wall, |report| report.since),
             heard: now.wall,
-            version: self.version().next(),
+            version,
+            said: before
+                .filter(|report| report.status == status)
+                .map_or(version, |report| report.said),
             last_active: match input.update_last_active {
                 true => Some(now.wall),
                 false => before.and_then(|report| report.last_active),
@@ -190,13 +169,30 @@ impl Profile {
         }
     }
 
+    /// The user, who is present, set a custom status at `taken`. By a request it counts like an active session for a while.
+    pub fn handle_custom_status(&mut self, taken: Now, setter: Setter, timers: &Timers) {
+        if setter.actor() == Actor::User {
+            self.note_activity(taken.wall);
+        }
+        if setter == Setter::Request {
+            self.chosen_until = self.chosen_until.max(Some(taken.mono.after(timers.idle_after)));
+        }
+    }
+
+    /// The user is not present: what was chosen before counts like no session any more.
+    pub const fn note_absence(&mut self) {
+        self.chosen_until = None;
+    }
+
     /// Ends all reports on behalf of an operator. Returns how many there were.
     pub fn handle_kick(&mut self) -> usize {
+        self.note_absence();
         std::mem::take(&mut self.durable.reports).len()
     }
 
-    /// Ends the reports whose deadline has passed.
+    /// Applies the deadlines up to `now`.
     pub fn on_deadline(&mut self, now: Mono) {
+        self.on_custom_status_deadline(now);
         let is_over = |report: &Report| report.expires.is_some_and(|at| at <= now);
         if self.durable.reports.iter().any(is_over) {
             let mut reports = std::mem::take(&mut self.durable.reports).into_vec();
@@ -205,10 +201,37 @@ impl Profile {
         }
     }
 
+    /// The same without ending reports.
+    pub fn on_custom_status_deadline(&mut self, now: Mono) {
+        self.chosen_until = self.chosen_until.filter(|until| *until > now);
+    }
+
     /// The next moment at which [`Self::on_deadline`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
+        [self.chosen_until, self.report_deadline()].into_iter().flatten().min()
+    }
+
+    /// When the first report ends by itself.
+    #[must_use]
+    pub fn report_deadline(&self) -> Option<Mono> {
         self.reports().iter().filter_map(|report| report.expires).min()
+    }
+
+    /// Until when the custom status that the user set by a request counts like an active session.
+    #[must_use]
+    pub const fn chosen_until(&self) -> Option<Mono> {
+        self.chosen_until
+    }
+
+    /// Applies the rule, without taking note of what follows.
+    #[must_use]
+    pub fn decide(&self, contributions: &[Contribution]) -> Decision {
+        let chosen = match self.chosen_until {
+            Some(_) => Activity::Active,
+            None => Activity::Unknown,
+        };
+        decide(contributions, self.reports(), self.preference(), chosen)
     }
 
     /// Applies the rule to the present state. If something must be published, takes the next revision from `next`, which is
@@ -219,23 +242,43 @@ impl Profile {
         contributions: &[Contribution],
         next: impl FnOnce(Revision) -> Revision,
     ) -> Option<Published> {
+        self.apply_rule(now, contributions);
+        self.publish(next)
+    }
+
+    /// Applies the rule to the present state. What must be published then is pending until [`Self::publish`].
+    pub fn apply_rule(&mut self, now: Wall, contributions: &[Contribution]) {
         for contribution in contributions {
             self.last_seen = self.last_seen.max(contribution.last_seen);
             self.last_active = self.last_active.max(contribution.last_active);
         }
         self.last_seen = self.last_seen.max(self.last_active);
         let from = self.decision.status;
-        self.decision = decide(contributions, self.reports(), self.preference());
-        let to = self.decision.status;
-        if from != to {
+        self.decision = self.decide(contributions);
+        if self.decision.status == Status::Offline {
+            self.note_absence();
+        }
+        if from != self.decision.status {
             self.since = Some(now);
             self.publish_to(Audience::Everyone);
         }
+    }
+
+    /// Whether something changed that was not published yet.
+    #[must_use]
+    pub const fn is_publication_pending(&self) -> bool {
+        self.pending_publication.is_some()
+    }
+
+    /// Takes what is pending for publication, all that changed since the last one as one change, under the next revision from
+    /// `next`, which is given the one before.
+    pub fn publish(&mut self, next: impl FnOnce(Revision) -> Revision) -> Option<Published> {
         let audience = self.pending_publication.take()?;
         self.revision = next(self.revision);
+        let to = self.decision.status;
         Some(Published {
             audience,
-            from,
+            from: std::mem::replace(&mut self.told, to),
             to,
             reason: self.decision.reason,
         })
@@ -291,6 +334,12 @@ impl Profile {
         }
     }
 
+    fn publish_to(&mut self, audience: Audience) {
+        self.pending_publication = self.pending_publication.max(Some(audience));
+    }
+}
+
+impl Profile {
     /// The last outcome of the rule.
     #[must_use]
     pub const fn decision(&self) -> Decision {
@@ -339,18 +388,28 @@ impl Profile {
         self.last_active
     }
 
+    /// The latest time that a record of the user tells, or `explain`: what happens to the user next is not before it.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        let times = [self.since, self.last_seen, self.last_active, self.preference().set_at];
+        times.into_iter().max().flatten()
+    }
+
+    /// Whether the disk may have times that are later than [`Self::latest_time`], from a clock that was wrong.
+    #[must_use]
+    pub const fn is_clamped(&self) -> bool {
+        self.clamped
+    }
+
     /// Whether the profile was made without the store's answer.
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
         self.degraded
     }
-
-    fn publish_to(&mut self, audience: Audience) {
-        self.pending_publication = self.pending_publication.max(Some(audience));
-    }
 }
 
-fn clamp_reports(part: &mut DurablePart, now: Wall) {
+fn clamp_durable(part: &mut DurablePart, now: Wall) {
+    part.preference.set_at = part.preference.set_at.map(|time| time.min(now));
     for report in &mut part.reports {
         report.since = report.since.min(now);
         report.heard = report.heard.min(now);

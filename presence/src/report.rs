@@ -86,8 +86,11 @@ pub struct Report {
     pub since: Wall,
     /// When it was last made or refreshed.
     pub heard: Wall,
-    /// The version of the write that made or refreshed it: it is newer than a custom status with a lower one.
+    /// The version of the write that made or refreshed it.
     pub version: Version,
+    /// The version of the write that first said what it says: that word is newer than a custom status with a lower one. A
+    /// refresh that says the same is nothing new.
+    pub said: Version,
     /// When it last was activity of the user.
     pub last_active: Option<Wall>,
     /// Its deadline; none if it holds until it is ended.
@@ -95,11 +98,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it is newer than the custom status. An older one keeps the user present and takes no part otherwise, so the
+    /// Whether what it says is newer than the custom status. An older one keeps the user present and takes no part otherwise, so the
     /// latest of both wins.
     #[must_use]
     pub fn counts_after(&self, preference: &Preference) -> bool {
-        self.version > preference.version
+        self.said > preference.version
     }
 
     /// The activity that its status stands for.

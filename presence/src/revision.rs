@@ -15,6 +15,9 @@ impl Revision {
     /// The revision of a user that was never seen, 0.
     pub const NEVER: Self = Self(0);
 
+    /// The highest one that a JavaScript number holds. No clock gets there before the year 2255.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
     /// Converts from the number on the wire.
     #[must_use]
     pub const fn new(number: u64) -> Self {
@@ -29,7 +32,8 @@ impl Revision {
 }
 
 /// The hybrid logical clock of one node. It follows the wall clock only below a stored ceiling, so that a restart,
-/// which begins at that ceiling, is above every revision published before, whatever the wall clock then says.
+/// which begins at that ceiling or the wall clock, is above every revision published before, whatever the wall clock then
+/// says.
 #[derive(Debug, Clone)]
 pub struct RevisionClock {
     /// The last revision issued, in microseconds.
@@ -45,19 +49,21 @@ pub const CEILING_AHEAD_MICROS: u64 = 60_000_000;
 /// The highest wall clock that revisions follow, in microseconds. A clock beyond it (the year 2255) is wrong, and
 /// following it would exhaust the integers that a JavaScript number can represent (2^53 - 1). 2^40 of them, some 13
 /// days, are left above.
-const PHYSICAL_MAX_MICROS: u64 = (1 << 53) - 1 - (1 << 40);
+const PHYSICAL_MAX_MICROS: u64 = Revision::MAX.0 - (1 << 40);
 
 impl RevisionClock {
-    /// Continues above the ceiling that the previous run stored, in microseconds; 0 at the first run.
+    /// Continues above the ceiling that the previous run stored, in microseconds (0 at the first run), and above the wall
+    /// clock: a database that was put back from a backup has a ceiling from before what was told since.
     #[must_use]
-    pub const fn new(stored_ceiling: u64) -> Self {
+    pub fn new(stored_ceiling: u64, wall: Wall) -> Self {
         Self {
-            last: stored_ceiling,
+            last: stored_ceiling.max(micros(wall)),
             ceiling: stored_ceiling,
         }
     }
 
-    /// Returns the last revision issued; right after [`Self::new`], an upper bound of those of previous runs.
+    /// Returns the last revision issued; right after [`Self::new`], an upper bound of those of previous runs: the floor of
+    /// this one.
     #[must_use]
     pub const fn last(&self) -> Revision {
         Revision(self.last)

@@ -60,9 +60,15 @@ impl Default for Decision {
     }
 }
 
-/// Decides from every node's contribution, the reports and the custom status.
+/// Decides from every node's contribution, the reports and the custom status. `chosen` is the activity of a custom status that
+/// the user set by a request: it counts like a session's, and keeps nobody present.
 #[must_use]
-pub fn decide(contributions: &[Contribution], reports: &[Report], preference: &Preference) -> Decision {
+pub fn decide(
+    contributions: &[Contribution],
+    reports: &[Report],
+    preference: &Preference,
+    chosen: Activity,
+) -> Decision {
     let present = !reports.is_empty() || contributions.iter().any(Contribution::is_present);
     if !present {
         return Decision::default();
@@ -93,7 +99,7 @@ pub fn decide(contributions: &[Contribution], reports: &[Report], preference: &P
         .iter()
         .map(Contribution::activity)
         .chain(counted().map(Report::activity))
-        .fold(Activity::Unknown, Activity::and);
+        .fold(chosen, Activity::and);
     match activity {
         Activity::Idle => Decision {
             status: Status::Idle,

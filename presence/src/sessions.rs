@@ -8,15 +8,19 @@
 
 use std::time::Duration;
 
-use crate::grace_period::GracePeriod;
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Connection;
+use crate::grace_period::{GracePeriod, Predecessor};
 use crate::time::{Mono, Now, Wall};
 
 /// The number of one connection, unique within one run of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// What is known of the activity of a session, or of several together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What is known of the activity of a session, or of several together. On the wire: the variant in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Activity {
     /// No activity was ever reported.
     #[default]
@@ -42,11 +46,12 @@ impl Activity {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// The client closed with code 1000 or without a code: no grace period.
+    /// The client closed with code 1000 or without a code: no grace period, and it is activity of the user.
     Closed,
-    /// The client closed with another code (1001 is a page reload): grace period, but it is activity of the user.
+    /// The client closed with 1001 (a page reload): grace period, but it is activity of the user.
     Left,
-    /// No close frame: a reset, or no answer to a ping. Grace period, with the times of the last frame.
+    /// A reset, no answer to a ping, or a program that closed with any other code: grace period, with the times of the last
+    /// frame and message.
     Lost,
     /// The server closed it with a code that asks to reconnect: grace period, and last active does not move.
     Dropped,
@@ -61,9 +66,9 @@ impl EndReason {
         matches!(self, Self::Left | Self::Lost | Self::Dropped)
     }
 
-    /// Whether the client ended it with a close frame, which is activity of the user.
+    /// Whether the user ended it, which is activity.
     #[must_use]
-    pub const fn is_by_client(self) -> bool {
+    pub const fn is_by_user(self) -> bool {
         matches!(self, Self::Closed | Self::Left)
     }
 }
@@ -77,56 +82,6 @@ pub struct Timers {
     pub restart_grace: Duration,
     /// After how long without a report of activity a connection that made one is idle.
     pub idle_after: Duration,
-}
-
-/// One WebSocket connection of the user on this node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connection {
-    /// The connection's number.
-    pub id: SessionId,
-    /// When it began.
-    pub since: Wall,
-    /// When its last frame arrived.
-    pub heard: Wall,
-    /// When it last reported activity.
-    pub active: Option<Wall>,
-    state: ActivityState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ActivityState {
-    /// Has not reported activity.
-    Unknown,
-    /// Reported some; idle from `until` on.
-    Active { until: Mono },
-    /// Reported that the user went away, or has reported nothing for too long, or began while an idle session was in grace.
-    /// In the last case its activity counts as known: a custom status makes it active, and its loss is no activity.
-    Idle,
-}
-
-impl Connection {
-    /// What is known of its activity.
-    #[must_use]
-    pub const fn activity(&self) -> Activity {
-        match self.state {
-            ActivityState::Unknown => Activity::Unknown,
-            ActivityState::Active { .. } => Activity::Active,
-            ActivityState::Idle => Activity::Idle,
-        }
-    }
-
-    fn set_active(&mut self, now: Now, until: Mono) {
-        self.state = ActivityState::Active { until };
-        self.active = self.active.max(Some(now.wall));
-    }
-
-    /// When it will count as idle unless it reports activity.
-    pub(crate) const fn idle_at(&self) -> Option<Mono> {
-        match self.state {
-            ActivityState::Active { until } => Some(until),
-            ActivityState::Unknown | ActivityState::Idle => None,
-        }
-    }
 }
 
 /// What the connections of one user on one node add up to: the unit of replication between nodes.
@@ -162,33 +117,57 @@ impl Contribution {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sessions {
     connections: Vec<Connection>,
-    grace: Option<GracePeriod>,
+    /// Boxed, because hardly any user has one.
+    grace: Option<Box<GracePeriod>>,
     last_seen: Option<Wall>,
     last_active: Option<Wall>,
 }
 
 impl Sessions {
-    /// A connection began. If the grace period is idle, it is idle until it first reports activity.
-    pub fn handle_connect(&mut self, now: Now, id: SessionId) {
+    /// A connection began. If the grace period is idle, it counts as idle until it first reports activity, at most for
+    /// `grace`.
+    pub fn handle_connect(&mut self, now: Now, id: SessionId, grace: Duration) {
         self.on_deadline(now.mono);
-        let begins_idle = self.grace.is_some_and(|grace| grace.activity == Activity::Idle);
-        let state = if begins_idle {
-            ActivityState::Idle
-        } else {
-            ActivityState::Unknown
-        };
+        let mut connection = Connection::new(now, id);
+        if self.grace_activity() == Activity::Idle && !grace.is_zero() {
+            connection.inherit(Activity::Idle, now.mono.after(grace));
+        }
         // Most users have one connection, and a vector that grows by itself begins with room for four.
         if self.connections.len() == self.connections.capacity() {
             self.connections.reserve_exact(self.connections.len().max(1));
         }
-        self.connections.push(Connection {
-            id,
-            since: now.wall,
-            heard: now.wall,
-            active: None,
-            state,
-        });
+        self.connections.push(connection);
         self.last_seen = self.last_seen.max(Some(now.wall));
+    }
+
+    /// Connection `id` continues `of`, and takes its place in the grace period, which is over with the last one. It goes on
+    /// as what was in grace until it first reports activity, at most for `grace`. Whether `of` had a place that was free: a
+    /// session that was not found to be lost yet gives up the place that it would get.
+    pub fn handle_resume(&mut self, now: Now, id: SessionId, of: Predecessor, grace: Duration) -> bool {
+        self.on_deadline(now.mono);
+        if of == Predecessor::Here(id) || self.find(id).is_none() {
+            return false;
+        }
+        if let Predecessor::Here(session) = of
+            && let Some(connection) = self.find(session)
+        {
+            return !std::mem::replace(&mut connection.is_continued, true);
+        }
+        let activity = self.grace_activity();
+        let Some(period) = &mut self.grace else { return false };
+        if !period.take_place(of) {
+            return false;
+        }
+        if period.places() == 0 {
+            self.grace = None;
+        }
+        if activity == Activity::Active
+            && !grace.is_zero()
+            && let Some(connection) = self.find(id)
+        {
+            connection.inherit(activity, now.mono.after(grace));
+        }
+        true
     }
 
     /// A frame of any kind arrived.
@@ -199,12 +178,19 @@ impl Sessions {
         }
     }
 
+    /// A message arrived that tells of the user: any but a ping.
+    pub fn handle_message(&mut self, now: Now, id: SessionId) {
+        if let Some(connection) = self.find(id) {
+            connection.note_message(now.wall);
+        }
+    }
+
     /// The client reported activity.
     pub fn handle_activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
         let until = now.mono.after(timers.idle_after);
         if let Some(connection) = self.find(id) {
             connection.heard = connection.heard.max(now.wall);
-            connection.set_active(now, until);
+            connection.set_active(now.wall, until);
             self.touch(now);
         }
     }
@@ -212,27 +198,15 @@ impl Sessions {
     /// The client reported that the user went away: its activity is known, and idle.
     pub fn handle_away(&mut self, id: SessionId) {
         if let Some(connection) = self.find(id) {
-            connection.state = ActivityState::Idle;
+            connection.set_idle();
         }
     }
 
-    /// The user set a custom status: activity of each connection that has reported any, and of the grace period. Not to be
-    /// called for an operator's, which is no activity.
-    pub fn handle_preference(&mut self, now: Now, timers: &Timers) {
-        self.on_deadline(now.mono);
-        let until = now.mono.after(timers.idle_after);
-        for connection in self
-            .connections
-            .iter_mut()
-            .filter(|one| one.activity() != Activity::Unknown)
-        {
-            connection.set_active(now, until);
-        }
-        if let Some(grace) = &mut self.grace {
-            grace.activity = Activity::Active;
-        }
-        if self.is_present() {
-            self.touch(now);
+    /// The user set a custom status over connection `id` at `taken`: activity of that connection, if it has reported any.
+    pub fn handle_preference(&mut self, taken: Now, id: SessionId, timers: &Timers) {
+        let until = taken.mono.after(timers.idle_after);
+        if let Some(connection) = self.find(id).filter(|one| one.has_reported()) {
+            connection.set_active(taken.wall, until);
         }
     }
 
@@ -246,21 +220,24 @@ impl Sessions {
         if self.connections.is_empty() {
             self.connections = Vec::new();
         }
-        if end.is_by_client() {
+        if end.is_by_user() {
             self.touch(now);
-        } else if end == EndReason::Lost && gone.activity() == Activity::Unknown {
-            // It never reported activity: its last frame is the last known activity.
-            self.last_active = self.last_active.max(Some(gone.heard));
+        } else if end == EndReason::Lost {
+            // Of one that never reported activity, the last message is the last that is known of the user.
+            self.last_active = self.last_active.max(gone.message());
         }
-        if end.enters_grace() && !grace.is_zero() {
-            self.enter_grace(now.mono.after(grace), gone.activity());
+        if end.enters_grace() && !gone.is_continued && !grace.is_zero() {
+            let until = now.mono.after(grace);
+            self.enter_grace(GracePeriod::of_session(until, gone.activity(), id));
         }
         true
     }
 
-    /// Sessions of the previous run of the daemon are in grace.
-    pub fn handle_restore(&mut self, until: Mono, activity: Activity) {
-        self.enter_grace(until, activity);
+    /// So many sessions of the previous run of the daemon are in grace.
+    pub fn handle_restore(&mut self, until: Mono, activity: Activity, places: u32) {
+        if places > 0 {
+            self.enter_grace(GracePeriod::of_earlier(until, activity, places));
+        }
     }
 
     /// An operator ends all connections and the grace period. Returns how many connections there were.
@@ -272,11 +249,9 @@ impl Sessions {
     /// Applies the deadlines up to `now`.
     pub fn on_deadline(&mut self, now: Mono) {
         for connection in &mut self.connections {
-            if connection.idle_at().is_some_and(|at| at <= now) {
-                connection.state = ActivityState::Idle;
-            }
+            connection.on_deadline(now);
         }
-        if self.grace.is_some_and(|grace| grace.until <= now) {
+        if self.grace.as_ref().is_some_and(|grace| grace.until <= now) {
             self.grace = None;
         }
     }
@@ -284,8 +259,9 @@ impl Sessions {
     /// The next moment at which [`Self::on_deadline`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let idle = self.connections.iter().filter_map(Connection::idle_at).min();
-        [idle, self.grace.map(|grace| grace.until)].into_iter().flatten().min()
+        let connections = self.connections.iter().filter_map(Connection::next_deadline).min();
+        let grace = self.grace.as_ref().map(|grace| grace.until);
+        [connections, grace].into_iter().flatten().min()
     }
 
     /// What the sessions add up to.
@@ -298,7 +274,7 @@ impl Sessions {
                 .iter()
                 .map(Connection::activity)
                 .fold(Activity::Unknown, Activity::and),
-            grace: self.grace.map(|grace| grace.activity),
+            grace: self.grace.as_ref().map(|grace| grace.activity),
             last_seen: self.last_seen,
             last_active: self.last_active,
         }
@@ -318,17 +294,31 @@ impl Sessions {
 
     /// The grace period, if there is one.
     #[must_use]
-    pub const fn grace(&self) -> Option<GracePeriod> {
-        self.grace
+    pub fn grace(&self) -> Option<&GracePeriod> {
+        self.grace.as_deref()
+    }
+
+    /// How many sessions would be in grace if all were lost now.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        let open = self.connections.iter().filter(|one| !one.is_continued).count();
+        let lost = self.grace().map_or(0, GracePeriod::places);
+        u32::try_from(open).unwrap_or(u32::MAX).saturating_add(lost)
     }
 
     fn find(&mut self, id: SessionId) -> Option<&mut Connection> {
         self.connections.iter_mut().find(|one| one.id == id)
     }
 
-    fn enter_grace(&mut self, until: Mono, activity: Activity) {
-        let lost = GracePeriod { until, activity };
-        self.grace = Some(self.grace.map_or(lost, |grace| grace.and(lost)));
+    fn grace_activity(&self) -> Activity {
+        self.grace.as_ref().map_or(Activity::Unknown, |grace| grace.activity)
+    }
+
+    fn enter_grace(&mut self, lost: GracePeriod) {
+        self.grace = Some(Box::new(match self.grace.take() {
+            Some(grace) => grace.and(lost),
+            None => lost,
+        }));
     }
 
     fn touch(&mut self, now: Now) {

@@ -1,5 +1,6 @@
-//! Wall clock and monotonic timestamps, as distinct types: records carry the first, deadlines use the second. Nothing
-//! here reads a clock.
+//! Three kinds of time, as types that don't mix: records carry [`Wall`], which does not go back for one user; deadlines use
+//! [`Mono`]; tokens are compared with [`SystemWall`], the system's clock as it is, right or wrong. A reading of the system's
+//! clock becomes a record time in one function, [`SystemWall::record_time`]. Nothing here reads a clock.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -92,20 +93,22 @@ impl<'de> Deserialize<'de> for Wall {
 
 /// A monotonic timestamp, in milliseconds since the process started. Deadlines use it. The clock does not advance while
 /// the process is stalled, so a stall expires no deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Mono(u64);
+///
+/// Stored as one more than that, so that `Option<Mono>` takes 8 bytes: a user has several optional deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(NonZeroU64);
 
 impl Mono {
     /// Converts from milliseconds since the process started.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZeroU64::MIN.saturating_add(millis))
     }
 
     /// Returns the milliseconds since the process started.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Returns the timestamp that is later by `by`, saturating.
@@ -117,16 +120,82 @@ impl Mono {
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.as_millis().saturating_sub(earlier.as_millis()))
     }
 }
 
-/// One reading of both clocks, taken by the caller and passed as an argument.
+impl Default for Mono {
+    /// The start of the process.
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
+/// A reading of the system's clock as it is, in milliseconds since the Unix epoch. It may go back, stand still and be wrong.
+/// Tokens are compared with it, and nothing else; it is no time of a record before it went through [`Self::record_time`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SystemWall(i64);
+
+impl SystemWall {
+    /// Converts from milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the reading that is later by `by`, saturating.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The record time of something that happens at this reading, or is told at it: not before `told`, the latest time that
+    /// was told of the same user, or that stands beside it.
+    #[must_use]
+    pub fn record_time(self, told: Option<Wall>) -> Wall {
+        let read = Wall::from_millis(self.0);
+        told.map_or(read, |told| told.max(read))
+    }
+}
+
+/// One reading of both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The monotonic clock.
+    pub mono: Mono,
+    /// The system's clock.
+    pub system: SystemWall,
+}
+
+impl Reading {
+    /// The reading as the rules take it for one user, of whom nothing later than `told` was told.
+    #[must_use]
+    pub fn for_user(self, told: Option<Wall>) -> Now {
+        Now {
+            mono: self.mono,
+            wall: self.system.record_time(told),
+        }
+    }
+}
+
+/// The present as the rules take it, for one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// The monotonic timestamp, for deadlines.
     pub mono: Mono,
-    /// The wall clock timestamp, for records.
+    /// The record time: at least the latest that was told of the user.
     pub wall: Wall,
 }
 

@@ -1,15 +1,19 @@
-//! The command-line arguments and the help texts. The commands themselves are in `commands`; which server and credential
-//! the options select is decided in `client::discover`.
+//! The commands, the global options and the help texts; the arguments of each command are in `arguments`. What commands
+//! do is in `commands`; which server and credential the options select is decided in `client::discover`.
+
+mod arguments;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use presence::{CustomStatus, Status, UserId};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use arguments::{
+    Confirmed, ContextAction, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
+};
 
 use crate::duration;
 use crate::output::Format;
-use crate::value_parsers::{custom_status, present_status, rate, user_id};
 
 const AFTER_HELP: &str = "\
 Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
@@ -26,7 +30,7 @@ Exit codes:
 Examples:
   presencectl online                       list the present users
   presencectl get alice bob                show the presence records of two users
-  presencectl set-status dnd               set your custom status to DO_NOT_DISTURB
+  presencectl set-status alice dnd         set alice's custom status to DO_NOT_DISTURB
   presencectl explain alice                show why alice has its status, and the next timers
   presencectl watch                        the live dashboard
   presencectl events -o ndjson | jq .      every change, for programs
@@ -79,10 +83,11 @@ pub(crate) enum Command {
     /// Set the custom status of a user
     #[command(after_help = "\
 The custom status is what others see while the user is present. With the secret it is set by the operator: it takes \
-effect in the same way, but does not count as activity and changes no time. With --token the user sets it.
+effect in the same way, but does not count as activity and changes no time. With --token the user sets it. Without USER \
+it is the context's user, or the token's; else, on a terminal, the name of this account after a question.
 
 Examples:
-  presencectl set-status dnd
+  presencectl set-status alice dnd
   presencectl set-status IDLE --user alice
   presencectl --token alice.token set-status online")]
     SetStatus(SetStatus),
@@ -144,6 +149,16 @@ Examples:
   presencectl forget alice
   presencectl forget alice --yes           without confirmation, for scripts")]
     Forget(Confirmed),
+    /// End all reports of a gateway that is gone
+    #[command(after_help = "\
+A report is a session that an outside gateway holds (PUT /api/user/realtime). One without a lifetime holds until its \
+gateway ends it; if the gateway crashed for good, this ends all reports of its source, of every user. No last seen or \
+last active changes. A gateway that still runs opens its reports again.
+
+Examples:
+  presencectl end-reports mqtt-1
+  presencectl end-reports mqtt-1 --yes     without confirmation, for scripts")]
+    EndReports(EndReports),
     /// Show the daemon's statistics
     #[command(after_help = "\
 Examples:
@@ -215,156 +230,6 @@ Examples:
         /// Print the page of this command
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SetStatus {
-    /// ONLINE, IDLE or DO_NOT_DISTURB; also dnd, in any case
-    #[arg(value_parser = custom_status, value_name = "STATUS")]
-    pub(crate) status: CustomStatus,
-    /// The user [default: the context's user, else $LOGNAME, $USER or the account's name; with --token its user]
-    #[arg(long, value_parser = user_id, value_name = "USER")]
-    pub(crate) user: Option<UserId>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Get {
-    /// User ids; - reads them from stdin, one per line
-    #[arg(required = true, value_name = "USER")]
-    pub(crate) users: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Online {
-    /// Only users with this status: ONLINE, IDLE or DO_NOT_DISTURB (dnd)
-    #[arg(long, value_parser = present_status, value_name = "STATUS")]
-    pub(crate) status: Option<Status>,
-    /// Only user ids with this prefix
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) prefix: Option<String>,
-    /// Sort order; times sort latest first
-    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
-    pub(crate) sort: Sort,
-    /// Maximum number of users, after sorting [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Sort {
-    /// User id, byte by byte
-    #[default]
-    User,
-    /// Last seen, latest first
-    LastSeen,
-    /// Last active, latest first
-    LastActive,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Watch {
-    /// Open with the detail of this user, present or not
-    #[arg(long, value_parser = user_id, value_name = "USER")]
-    pub(crate) user: Option<UserId>,
-    /// Print one snapshot and exit; its size is the terminal's, else $COLUMNS × $LINES, else 120 × 40
-    #[arg(long)]
-    pub(crate) once: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Events {
-    /// Only changes of these users [default: all users]
-    #[arg(long, num_args = 1.., value_parser = user_id, value_name = "USER")]
-    pub(crate) user: Vec<UserId>,
-}
-
-/// The argument of commands about one user.
-#[derive(Debug, Args)]
-pub(crate) struct OneUser {
-    /// The user's id
-    #[arg(value_parser = user_id, value_name = "USER")]
-    pub(crate) user: UserId,
-}
-
-/// The arguments of commands that ask for confirmation.
-#[derive(Debug, Args)]
-pub(crate) struct Confirmed {
-    /// The user's id
-    #[arg(value_parser = user_id, value_name = "USER")]
-    pub(crate) user: UserId,
-    /// Skip the confirmation; required without a terminal
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Simulate {
-    /// Number of simulated users
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub(crate) users: u64,
-    /// Actions per second of all users together [default: one per user every 10 s]
-    #[arg(long, value_name = "R", value_parser = rate)]
-    pub(crate) rate: Option<f64>,
-    /// Duration, once all users have connected
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
-    pub(crate) duration: Duration,
-    /// Number of users that each one watches
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
-    pub(crate) watch_per_user: u64,
-    /// Forget the simulated users at the end; needs the secret
-    #[arg(long)]
-    pub(crate) forget: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Token {
-    /// The user (`sub` of the token)
-    #[arg(value_parser = user_id, value_name = "USER")]
-    pub(crate) user: UserId,
-    /// The signing key [default: `jwt-key` in the directory of the secret file in use]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) jwt_key: Option<PathBuf>,
-    /// Validity of the token
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
-    pub(crate) ttl: Duration,
-    /// `iss` of the token, if the daemon was started with --jwt-issuer
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) issuer: Option<String>,
-    /// `aud` of the token, if the daemon was started with --jwt-audience
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) audience: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ContextAction {
-    /// Add a context: --server URL, and --secret-file or --token
-    Add {
-        /// Name of the context: 1 to 64 of A-Z a-z 0-9 - _ .
-        name: String,
-        /// The default of `--user` in this context
-        #[arg(long, value_parser = user_id, value_name = "USER")]
-        user: Option<UserId>,
-        /// Replace an existing context of this name
-        #[arg(long)]
-        replace: bool,
-    },
-    /// List the contexts
-    List,
-    /// Select the context to use; "local" is the daemon of this machine
-    Use {
-        /// Name of the context
-        name: String,
-    },
-    /// Remove a context
-    Remove {
-        /// Name of the context
-        name: String,
-    },
-    /// Show a context, by default the one in use
-    Show {
-        /// Name of the context
-        name: Option<String>,
     },
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Context {
     pub(crate) secret_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<PathBuf>,
-    /// The default of `--user`.
+    /// The user of `set-status` where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }

@@ -1,9 +1,14 @@
 //! Value parsers of the command line: user ids, statuses, rates.
 
-use presence::{CustomStatus, Status, UserId};
+use presence::{CustomStatus, Source, Status, UserId};
 
 pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
     UserId::new(text).map_err(|why| why.to_string())
+}
+
+pub(crate) fn source(text: &str) -> Result<Source, String> {
+    text.parse()
+        .map_err(|_| "expected 1 to 64 of the characters A-Z a-z 0-9 . _ -".to_owned())
 }
 
 /// Maps user input to the spelling of the wire: any case, `-` and spaces for `_`, `dnd` for DO_NOT_DISTURB.
@@ -17,9 +22,9 @@ fn normalized(text: &str) -> String {
 }
 
 pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
-    normalized(text)
-        .parse()
-        .map_err(|_| "expected ONLINE, IDLE or DO_NOT_DISTURB (dnd)".to_owned())
+    normalized(text).parse().map_err(|_| {
+        "expected ONLINE, IDLE or DO_NOT_DISTURB (dnd), after the user: `set-status USER STATUS`".to_owned()
+    })
 }
 
 /// Parses a status of a present user: OFFLINE is rejected.

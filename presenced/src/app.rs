@@ -33,6 +33,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often, and how far apart, the lock of the data directory is tried before another daemon is reported.
 const LOCK_ATTEMPTS: usize = 10;
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// How often the address is tried to be written that could not be.
+const ADDRESS_RETRY: Duration = Duration::from_secs(5);
 /// How long the last writes may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -43,7 +45,8 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         hangup,
         _file_size,
     } = Signals::new()?;
-    let data_dir = Arc::new(open_data_dir(&config.data_dir).await?);
+    let opened = open_data_dir(&config.data_dir).await;
+    let data_dir = Arc::new(opened.map_err(|error| error.of_setting("--data-dir"))?);
     data_dir.remove_address()?;
     let open_files = listen::raise_file_limit();
     anyhow::ensure!(
@@ -53,15 +56,12 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     );
     let clock = Arc::new(Clock::new());
     let (store, startup) = open_store(&config, &mut registry).await?;
-    let listener = listen::listen(config.listen).with_context(|| format!("can't listen on {}", config.listen))?;
+    let listener = listeners::bind("--listen", config.listen)?;
     let address = listener.local_addr()?;
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine
-        .start(startup.latest_heartbeat(), startup.present)
-        .await
-        .context("can't write to the database")?;
+    let running = engine.start(startup).await;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -74,7 +74,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         last_reload: Arc::clone(&last_reload),
     };
     let listeners = options.serve(listener, registry)?;
-    data_dir.save_address(&format!("http://{address}"))?;
+    save_address(&data_dir, format!("http://{address}"));
     announce(address, &config);
     let reloader = Reloader {
         config,
@@ -135,7 +135,10 @@ async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<
     let metrics = StoreMetrics::register(registry);
     let path = config.database_path();
     let opened = tokio::task::spawn_blocking(move || Store::open(&path, &OpenOptions::default(), metrics)).await?;
-    Ok(opened?)
+    Ok(match config.database {
+        Some(_) => opened.context("--database")?,
+        None => opened?,
+    })
 }
 
 fn build_engine(
@@ -147,9 +150,7 @@ fn build_engine(
 ) -> anyhow::Result<Arc<Engine>> {
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation).map_err(std::io::Error::from)?;
-    let (ceiling, was_clean) = startup
-        .latest_heartbeat()
-        .map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+    let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
     let limits = &config.limits;
     let engine = Engine::new(EngineParts {
         options: EngineOptions {
@@ -172,7 +173,7 @@ fn build_engine(
         },
         clock: Arc::clone(clock),
         store: store.clone(),
-        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, was_clean)),
+        cluster: Cluster::Alone(Alone::new(&node_name(), ceiling, clock.record_time(None))),
         metrics: EngineMetrics::register(registry),
     });
     engine.register_gauges(registry);
@@ -184,13 +185,39 @@ fn node_name() -> String {
     if name.is_empty() { "node".into() } else { name }
 }
 
+/// A disk that is full keeps nobody from being served: then it is tried until there is room, and tools on this machine find
+/// the daemon from then on.
+fn save_address(data_dir: &Arc<DataDir>, url: String) {
+    let Err(error) = data_dir.save_address(&url) else {
+        return;
+    };
+    tracing::error!(%error, "tools on this machine can't find the daemon by its address until it can be written");
+    let data_dir = Arc::clone(data_dir);
+    tokio::spawn(async move {
+        while data_dir.save_address(&url).is_err() {
+            tokio::time::sleep(ADDRESS_RETRY).await;
+        }
+    });
+}
+
 fn announce(address: SocketAddr, config: &Config) {
     let mut out = std::io::stdout().lock();
     // stdout may be closed.
     let _ = writeln!(out, "presenced listening on http://{address}");
     let _ = writeln!(out, "data in {}", config.data_dir.display());
     let _ = out.flush();
+    warn_if_exposed(config);
     tracing::info!(%address, data_dir = ?config.data_dir, version = env!("CARGO_PKG_VERSION"), "accepting");
+}
+
+/// Logs listeners that others can reach although no proxy in front is named.
+pub(super) fn warn_if_exposed(config: &Config) {
+    for (flag, address) in config.open_listeners().filter(|_| !config.trusted_proxies.has_named()) {
+        tracing::warn!(
+            %address,
+            "{flag} is not loopback and --insecure is set: secrets and tokens travel in clear text, and whoever reaches the port can try them"
+        );
+    }
 }
 
 /// Stops everything in order: no new connections, a goodbye to the open ones, then the last writes.

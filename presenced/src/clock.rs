@@ -1,18 +1,30 @@
-//! The only file that reads clocks. Everything else takes a [`Now`] as an argument.
+//! The only file that reads clocks. Everything else takes a [`Reading`], or what became of one, as an argument.
 //!
 //! Deadlines use [`presence::Mono`], which never runs ahead of the timer loop by more than [`RUN_AHEAD`]: it pauses while the
-//! process is stopped or starved, so that a stall expires no deadline. Records carry the wall clock, which never goes back
-//! within a process.
+//! process is stopped or starved, so that a stall expires no deadline. The system's clock is given out as it is: that times
+//! don't go back is kept for each user ([`SystemWall::record_time`]), so that a clock that was ahead for a moment holds up
+//! nobody who was not told of then.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use presence::{Mono, Now, Wall};
+use parking_lot::Mutex;
+use presence::{Mono, Reading, SystemWall, Wall};
 
 /// A timer loop whose beat is later than this was stalled.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
 /// How far the monotonic clock may run ahead of the timer loop's last beat; more than the loop ever sleeps.
 pub(crate) const RUN_AHEAD: Duration = Duration::from_millis(300);
+/// By how much the system's clock must leave the monotonic one, between two looks at both, to have been set. Corrections
+/// that slew it are slower by far.
+const STEP_MIN: Duration = Duration::from_secs(1);
+
+/// The system's clock was set, or the machine slept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClockStep {
+    Forward(Duration),
+    Back(Duration),
+}
 
 /// Both clocks of the process.
 #[derive(Debug)]
@@ -24,8 +36,12 @@ pub(crate) struct Clock {
     limit: AtomicU64,
     /// When the timer loop last beat, in real milliseconds since the start.
     beat: AtomicU64,
-    /// The latest wall clock time returned.
-    wall: AtomicI64,
+    /// The latest that the system's clock said in this run.
+    latest: AtomicI64,
+    /// The latest that it said in an earlier run, as far as is known.
+    latest_before: AtomicI64,
+    /// Where both clocks were at the last look for a step, in milliseconds.
+    looked: Mutex<(u64, i64)>,
 }
 
 /// Where the time comes from.
@@ -35,7 +51,7 @@ enum TimeSource {
     System(Instant),
     /// A test, which moves both clocks.
     #[cfg(test)]
-    Manual { real: AtomicU64, wall: AtomicI64 },
+    Manual { real: AtomicU64, system: AtomicI64 },
 }
 
 impl Clock {
@@ -47,28 +63,32 @@ impl Clock {
 
     /// A clock that stands still until a test moves it.
     #[cfg(test)]
-    pub(crate) fn manual(wall: Wall) -> Self {
+    pub(crate) fn manual(system: Wall) -> Self {
         Self::from_source(TimeSource::Manual {
             real: AtomicU64::new(0),
-            wall: AtomicI64::new(wall.as_millis()),
+            system: AtomicI64::new(system.as_millis()),
         })
     }
 
     fn from_source(source: TimeSource) -> Self {
-        Self {
+        let clock = Self {
             source,
             stalled: AtomicU64::new(0),
             limit: AtomicU64::new(millis(RUN_AHEAD)),
             beat: AtomicU64::new(0),
-            wall: AtomicI64::new(0),
-        }
+            latest: AtomicI64::new(i64::MIN),
+            latest_before: AtomicI64::new(i64::MIN),
+            looked: Mutex::default(),
+        };
+        *clock.looked.lock() = (clock.real_millis(), clock.system().as_millis());
+        clock
     }
 
     /// Reads both clocks.
-    pub(crate) fn now(&self) -> Now {
-        Now {
+    pub(crate) fn read(&self) -> Reading {
+        Reading {
             mono: self.mono(),
-            wall: self.wall(),
+            system: self.system(),
         }
     }
 
@@ -80,10 +100,51 @@ impl Clock {
         Mono::from_millis(self.real_millis().saturating_sub(stalled).min(limit))
     }
 
-    /// The wall clock; it pauses while the system's clock is behind a time returned before.
-    pub(crate) fn wall(&self) -> Wall {
-        let read = self.system_wall_millis();
-        Wall::from_millis(self.wall.fetch_max(read, Ordering::SeqCst).max(read))
+    /// The system's clock as it is.
+    pub(crate) fn system(&self) -> SystemWall {
+        let read = self.system_millis();
+        self.latest.fetch_max(read, Ordering::SeqCst);
+        SystemWall::from_millis(read)
+    }
+
+    /// The time to tell now, beside times of which `beside` is the latest: it is not before them.
+    pub(crate) fn record_time(&self, beside: Option<Wall>) -> Wall {
+        self.system().record_time(beside)
+    }
+
+    /// A run before this one saw the system's clock say this.
+    pub(crate) fn note_earlier_run(&self, wall: Wall) {
+        self.latest_before.fetch_max(wall.as_millis(), Ordering::SeqCst);
+    }
+
+    /// The present of users that are loaded: the latest that the system's clock said in this run. Nothing was told in this
+    /// run with a later time, so a stored one that is later comes from another run, whose clock or whose successor's is wrong.
+    pub(crate) fn read_for_loads(&self) -> Reading {
+        let read = self.read();
+        let latest = SystemWall::from_millis(self.latest.load(Ordering::SeqCst));
+        Reading { system: latest, ..read }
+    }
+
+    /// By how much the system's clock is behind what it said before, if it went back.
+    pub(crate) fn behind(&self) -> Option<Duration> {
+        let read = self.system();
+        let latest = self.latest.load(Ordering::SeqCst);
+        let latest = latest.max(self.latest_before.load(Ordering::SeqCst));
+        Some(SystemWall::from_millis(latest).since(read)).filter(|behind| *behind >= STEP_MIN)
+    }
+
+    /// Whether the system's clock was set since the last call.
+    pub(crate) fn take_step(&self) -> Option<ClockStep> {
+        let (real, system) = (self.real_millis(), self.system().as_millis());
+        let (real_before, system_before) = std::mem::replace(&mut *self.looked.lock(), (real, system));
+        let passed = i64::try_from(real.saturating_sub(real_before)).unwrap_or(i64::MAX);
+        let ahead = system.saturating_sub(system_before).saturating_sub(passed);
+        let by = Duration::from_millis(ahead.unsigned_abs());
+        (by >= STEP_MIN).then_some(if ahead > 0 {
+            ClockStep::Forward(by)
+        } else {
+            ClockStep::Back(by)
+        })
     }
 
     /// Real time since the start, for measurements; deadlines don't use it.
@@ -123,14 +184,14 @@ impl Clock {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks")]
-    fn system_wall_millis(&self) -> i64 {
+    fn system_millis(&self) -> i64 {
         match &self.source {
             TimeSource::System(_) => {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
             }
             #[cfg(test)]
-            TimeSource::Manual { wall, .. } => wall.load(Ordering::SeqCst),
+            TimeSource::Manual { system, .. } => system.load(Ordering::SeqCst),
         }
     }
 }
@@ -140,11 +201,11 @@ impl Clock {
 impl Clock {
     /// Time passes on both clocks, and the timer loop beats all along.
     pub(crate) fn advance(&self, by: Duration) {
-        let TimeSource::Manual { real, wall } = &self.source else {
+        let TimeSource::Manual { real, system } = &self.source else {
             panic!("only a manual clock is moved")
         };
         let by_millis = i64::try_from(by.as_millis()).expect("a test's time");
-        wall.fetch_add(by_millis, Ordering::SeqCst);
+        system.fetch_add(by_millis, Ordering::SeqCst);
         let now = real.fetch_add(millis(by), Ordering::SeqCst) + millis(by);
         self.beat.store(now, Ordering::SeqCst);
         let limit = now - self.stalled.load(Ordering::SeqCst) + millis(RUN_AHEAD);
@@ -153,19 +214,29 @@ impl Clock {
 
     /// Time passes while the process is stopped: the timer loop does not beat.
     pub(crate) fn stall(&self, by: Duration) {
-        let TimeSource::Manual { real, wall } = &self.source else {
+        let TimeSource::Manual { real, system } = &self.source else {
             panic!("only a manual clock is moved")
         };
-        wall.fetch_add(i64::try_from(by.as_millis()).expect("a test's time"), Ordering::SeqCst);
+        system.fetch_add(i64::try_from(by.as_millis()).expect("a test's time"), Ordering::SeqCst);
         real.fetch_add(millis(by), Ordering::SeqCst);
     }
 
-    /// Somebody sets the wall clock.
+    /// What the system's clock says, for a test to compare record times with.
+    pub(crate) fn wall(&self) -> Wall {
+        self.record_time(None)
+    }
+
+    /// The present of a user of whom nothing was told.
+    pub(crate) fn now(&self) -> presence::Now {
+        self.read().for_user(None)
+    }
+
+    /// Somebody sets the system's clock.
     pub(crate) fn set_wall(&self, to: Wall) {
-        let TimeSource::Manual { wall, .. } = &self.source else {
+        let TimeSource::Manual { system, .. } = &self.source else {
             panic!("only a manual clock is moved")
         };
-        wall.store(to.as_millis(), Ordering::SeqCst);
+        system.store(to.as_millis(), Ordering::SeqCst);
     }
 }
 
@@ -210,14 +281,73 @@ mod tests {
         assert_eq!(clock.limit.load(Ordering::SeqCst), 900 + millis(RUN_AHEAD));
     }
 
+    const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
-    fn the_wall_clock_pauses_when_the_systems_goes_back() {
-        let clock = Clock::new();
-        let ahead = clock.wall().after(Duration::from_secs(3600));
-        // Returned before the system's clock was set back by an hour.
-        clock.wall.store(ahead.as_millis(), Ordering::SeqCst);
-        assert_eq!(clock.wall(), ahead);
-        assert_eq!(clock.now().wall, ahead);
+    fn the_systems_clock_is_read_as_it_is() {
+        let clock = Clock::manual(BEGIN);
+        for wall in [BEGIN.after(HOUR), BEGIN, Wall::from_millis(-5), Wall::from_millis(0)] {
+            clock.set_wall(wall);
+            let read = SystemWall::from_millis(wall.as_millis());
+            assert_eq!((clock.system(), clock.read().system), (read, read));
+        }
+    }
+
+    #[test]
+    fn a_step_of_the_systems_clock_moves_no_monotonic_time() {
+        let clock = Clock::manual(BEGIN);
+        for wall in [BEGIN.after(24 * HOUR), BEGIN, Wall::from_millis(0)] {
+            clock.set_wall(wall);
+            assert_eq!(clock.mono(), Mono::from_millis(0));
+        }
+        clock.advance(HOUR);
+        assert_eq!(clock.mono(), Mono::from_millis(0).after(HOUR));
+    }
+
+    #[test]
+    fn a_step_of_the_systems_clock_is_noticed_once() {
+        let clock = Clock::manual(BEGIN);
+        clock.advance(HOUR);
+        assert_eq!(clock.take_step(), None, "time has passed on both");
+        clock.set_wall(BEGIN.after(2 * HOUR));
+        assert_eq!(clock.take_step(), Some(ClockStep::Forward(HOUR)));
+        assert_eq!(clock.take_step(), None);
+        clock.set_wall(BEGIN);
+        clock.advance(Duration::from_millis(200));
+        assert_eq!(clock.take_step(), Some(ClockStep::Back(2 * HOUR)));
+        assert_eq!(clock.take_step(), None);
+        clock.set_wall(BEGIN.after(Duration::from_millis(1_199)));
+        assert_eq!(clock.take_step(), None, "too little to tell from a correction");
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_goes_back_step_by_step() {
+        let clock = Clock::manual(BEGIN);
+        clock.advance(HOUR);
+        clock.set_wall(BEGIN);
+        assert_eq!(clock.take_step(), Some(ClockStep::Back(HOUR)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_behind_until_it_has_caught_up() {
+        let clock = Clock::manual(BEGIN);
+        assert_eq!(clock.behind(), None);
+        clock.set_wall(BEGIN.after(HOUR));
+        assert_eq!(clock.behind(), None);
+        clock.set_wall(BEGIN);
+        assert_eq!(clock.behind(), Some(HOUR));
+        clock.advance(HOUR);
+        assert_eq!(clock.behind(), None);
+    }
+
+    #[test]
+    fn a_clock_behind_that_of_the_last_run_is_behind() {
+        let clock = Clock::manual(BEGIN);
+        clock.note_earlier_run(BEGIN);
+        assert_eq!(clock.behind(), None);
+        clock.note_earlier_run(BEGIN.after(HOUR));
+        assert_eq!(clock.behind(), Some(HOUR));
     }
 
     #[test]

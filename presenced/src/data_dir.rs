@@ -16,6 +16,9 @@ const SECRET_MIN_BYTES: usize = 16;
 /// secret would be another secret.
 const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
 
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Why the data directory can't be used: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
@@ -32,6 +35,16 @@ pub(crate) enum DataDirError {
     Invalid { path: PathBuf, what: &'static str },
     #[error("can't use {path:?}: {source}")]
     Io { path: PathBuf, source: io::Error },
+}
+
+impl DataDirError {
+    /// The error with the name of the setting that leads to the file, unless it names one itself.
+    pub(crate) fn of_setting(self, flag: &'static str) -> anyhow::Error {
+        match self {
+            Self::InUse { .. } => self.into(),
+            _ => anyhow::Error::from(self).context(flag),
+        }
+    }
 }
 
 /// What a missing file of the directory's own means.
@@ -93,6 +106,11 @@ impl DataDir {
         if secrets.iter().any(|secret| secret.len() < SECRET_MIN_BYTES) {
             return Err(invalid(
                 "holds a secret shorter than 16 bytes: make one with `openssl rand -hex 32`",
+            ));
+        }
+        if secrets.iter().flatten().any(u8::is_ascii_control) {
+            return Err(invalid(
+                "holds a control character, which no HTTP header can carry: write it as UTF-8 text",
             ));
         }
         Ok(secrets)
@@ -187,6 +205,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if read as u64 > KEY_FILE_MAX_BYTES {
         let what = format!("it is longer than {KEY_FILE_MAX_BYTES} bytes, so it is no secret and no key");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    // Some editors begin a file with a byte order mark, which is no part of what was typed.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }
@@ -285,6 +307,8 @@ mod tests {
             (format!("{long}\n{long}\n{long}\n"), None),
             (String::new(), None),
             ("short\n".to_owned(), None),
+            ("a\0secret\0in\0utf-16".to_owned(), None),
+            (format!("{long}\u{7f}"), None),
         ];
         for (text, count) in cases {
             replace(&file, text.as_bytes()).expect("a file");
@@ -318,6 +342,24 @@ mod tests {
                 assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret_or_key() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(root.path()).expect("a data directory");
+        let file = root.path().join("mine");
+        replace(&file, "\u{feff}0123456789abcdef\n".as_bytes()).expect("a file");
+        let secrets = dir.secrets(Some(&file), IfMissing::Fail).expect("a secret");
+        assert_eq!(secrets, [b"0123456789abcdef"]);
+        let (_, key) = dir.jwt_key(Some(&file), IfMissing::Fail).expect("a key");
+        assert_eq!(key, b"0123456789abcdef\n");
+        std::fs::write(&file, "\u{feff}-----BEGIN PUBLIC KEY-----\n").expect("a key");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+        assert!(
+            dir.jwt_key(Some(&file), IfMissing::Fail).is_ok(),
+            "a public key is public"
+        );
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) enum Limit {
     CustomStatuses,
     /// User ids that one user looks at.
     Lookups,
+    /// Long answers of one user, or to internal callers, under way.
+    Answers,
     /// The length of one WebSocket message.
     MessageSize,
     /// Messages a second of one connection.
@@ -58,6 +60,7 @@ impl Limit {
             Self::WatchedByUser => "watched_by_user",
             Self::CustomStatuses => "choices",
             Self::Lookups => "lookups",
+            Self::Answers => "answers",
             Self::MessageSize => "message_size",
             Self::Messages => "messages",
             Self::Bytes => "bytes",
@@ -80,6 +83,7 @@ impl Limit {
             Self::WatchedByUser => "watch limit of this user's connections reached",
             Self::CustomStatuses => "rate limit exceeded: custom status changes of this user",
             Self::Lookups => "rate limit exceeded: user ids that this user looks at",
+            Self::Answers => "too many answers of this caller are under way; read them first",
             Self::MessageSize => "message too long",
             Self::Messages => "rate limit exceeded: messages per second",
             Self::Bytes => "rate limit exceeded: bytes per second",

@@ -15,6 +15,7 @@ mod exceeded_limit;
 mod files;
 mod gateway;
 mod logging;
+mod percent;
 mod revocation;
 mod server;
 mod store;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::error_code::Code;
 use super::strict;
 use crate::cursor::Cursor;
+use crate::session_name::SessionName;
 use crate::status::CustomStatus;
 use crate::user_id::UserId;
 
@@ -62,6 +63,11 @@ pub enum ClientMessage {
         /// The users to remove.
         user_ids: Vec<UserId>,
     },
+    /// `resume`: this connection continues a session that its client has lost.
+    Resume {
+        /// The lost session. None if it is no id that a daemon gave: it continues nothing then.
+        of: Option<SessionName>,
+    },
     /// `ping`: answer with `pong`.
     Ping,
 }
@@ -99,6 +105,8 @@ struct Fields<'a> {
     user_ids: Option<&'a RawValue>,
     #[serde(borrow)]
     since: Option<&'a RawValue>,
+    #[serde(borrow)]
+    session_id: Option<&'a RawValue>,
 }
 
 impl Envelope {
@@ -165,6 +173,9 @@ fn parse_message(fields: &Fields<'_>, ids_max: usize) -> Result<ClientMessage, M
         "watchAll" => Ok(ClientMessage::WatchAll { since: since(fields)? }),
         "unwatch" => Ok(ClientMessage::Unwatch {
             user_ids: user_ids(fields, ids_max)?,
+        }),
+        "resume" => Ok(ClientMessage::Resume {
+            of: required::<String>(fields.session_id, "sessionId")?.parse().ok(),
         }),
         "ping" => Ok(ClientMessage::Ping),
         _ => Err(MessageError {

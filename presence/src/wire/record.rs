@@ -61,6 +61,12 @@ impl Record {
     pub fn never_seen(user_id: UserId, viewer: Viewer) -> Self {
         crate::Profile::default().record(&user_id, &[], viewer, crate::Freshness::Current)
     }
+
+    /// The latest of its times: the server's `now` beside it is not before.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        self.since.max(self.last_seen).max(self.last_active)
+    }
 }
 
 /// The removal of a forgotten user: the recipient drops its record.

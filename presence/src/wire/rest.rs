@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::error_code::Code;
 use super::record::Record;
 use crate::rule::Reason;
+use crate::sessions::Activity;
 use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
@@ -128,6 +129,15 @@ pub struct EndedSessions {
     pub ended: u64,
 }
 
+/// `DELETE /api/reports/{source}`, response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedReports {
+    /// The number of reports that this call ended.
+    pub ended: u64,
+    /// The cursor of the next call; null if all reports of the source are ended.
+    pub next: Option<String>,
+}
+
 /// `GET /api/presence/{userId}/explain`, response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,15 +178,39 @@ pub struct ExplainSession {
     pub last_active: Option<Wall>,
     /// Whether the session counts as idle.
     pub idle: bool,
+    /// The activity that the session counts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
     /// The source of the report; absent for a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The status that the report says; absent for a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<CustomStatus>,
+    /// Whether what the report says counts, or why not; absent for a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<ReportCounts>,
     /// When an active connection becomes idle if it reports no activity until then; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_at: Option<Wall>,
+    /// Until when a connection that has not reported activity counts as the lost sessions did; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_until: Option<Wall>,
     /// When the lifetime of a report ends; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Wall>,
+}
+
+/// Whether what a report says counts. It keeps the user present in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportCounts {
+    /// What it says counts.
+    Yes,
+    /// A custom status was set since the report first said this.
+    OlderThanCustomStatus,
+    /// The custom status decides before it: an earlier rule.
+    CustomStatusFirst,
 }
 
 /// The grace period of an explanation.
@@ -186,6 +220,9 @@ pub struct ExplainGrace {
     pub until: Wall,
     /// Whether the lost sessions were idle.
     pub idle: bool,
+    /// How many of them no session has continued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
 }
 
 /// The custom status of an explanation, with who set it and when.
@@ -198,6 +235,9 @@ pub struct ExplainPreference {
     pub set_at: Option<Wall>,
     /// The author of the custom status; null if it was never set.
     pub set_by: Option<Actor>,
+    /// Until when a custom status that the user set by a request counts like an active session; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_until: Option<Wall>,
 }
 
 /// A timer that will change the status.
@@ -320,4 +360,7 @@ pub struct Health {
     pub ok: bool,
     /// The problems, for people.
     pub problems: Vec<String>,
+    /// What is wrong without keeping the daemon from serving, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use presence::explain::explain;
 use presence::wire::rest::Explain;
-use presence::{Actor, CustomStatus, EndReason, Mono, Now, RevisionClock, Status, Timers, UserId, Wall};
+use presence::{Activity, CustomStatus, EndReason, Mono, Now, RevisionClock, Setter, Status, Timers, UserId, Wall};
 
 use crate::person::{Person, report_input};
 
@@ -25,7 +25,7 @@ fn ann() -> Person {
 }
 
 fn explained(user: &mut Person, millis: u64) -> Explain {
-    user.recompute(at(millis), &mut RevisionClock::new(0));
+    user.recompute(at(millis), &mut RevisionClock::new(0, Wall::from_millis(0)));
     explain(&user.id, at(millis), user.here(), &user.profile, |id| {
         format!("s{}", id.0)
     })
@@ -52,18 +52,19 @@ fn every_field_is_there_as_the_contract_names_it() {
     ann.away(at(1_500), lost);
     ann.end(at(2_000), lost, EndReason::Lost);
     ann.report(at(3_000), &report_input(0, Status::Idle, Some(60_000), true));
-    ann.set_custom(at(2_500), CustomStatus::Online, Actor::Operator);
+    ann.set_custom(at(2_500), at(2_500), CustomStatus::Online, Setter::Operator);
     let json = serde_json::to_value(explained(&mut ann, 4_000)).unwrap();
     let time = |millis: i64| Wall::from_millis(millis).to_string();
     let expected = serde_json::json!({
         "now": time(4_000), "userId": "ann", "status": "ONLINE", "rule": 5, "reason": "active",
         "sessions": [
             {"sessionId": "s0", "node": "n1", "since": time(0), "lastHeard": time(1_000), "lastActive": time(1_000), "idle": false,
-             "idleAt": time(301_000)},
+             "activity": "active", "idleAt": time(301_000)},
             {"sessionId": "report:gateway-0", "node": null, "since": time(3_000), "lastHeard": time(3_000),
-             "lastActive": time(3_000), "idle": false, "source": "gateway-0", "endsAt": time(63_000)},
+             "lastActive": time(3_000), "idle": false, "activity": "unknown", "source": "gateway-0", "reported": "IDLE",
+             "counts": "older_than_custom_status", "endsAt": time(63_000)},
         ],
-        "grace": {"until": time(7_000), "idle": true},
+        "grace": {"until": time(7_000), "idle": true, "sessions": 1},
         "choice": {"customStatus": "ONLINE", "setAt": time(2_500), "setBy": "operator"},
         "next": [{"at": time(301_000), "why": "IDLE: all sessions with known activity are idle by then"}],
     });
@@ -161,9 +162,69 @@ fn all_deadlines_that_a_user_can_have_are_searched() {
 }
 
 #[test]
+fn each_report_says_what_it_reports_and_whether_it_counts() {
+    let mut ann = ann();
+    ann.report(at(0), &report_input(0, Status::Idle, None, false));
+    ann.set_custom(at(10), at(10), CustomStatus::Online, Setter::Request);
+    ann.report(at(20), &report_input(1, Status::DoNotDisturb, None, false));
+    let said = |ann: &mut Person| -> Vec<_> {
+        let sessions = explained(ann, 30).sessions;
+        sessions
+            .into_iter()
+            .map(|one| (one.reported.unwrap(), one.counts.unwrap(), one.activity.unwrap()))
+            .collect()
+    };
+    use presence::wire::rest::ReportCounts::{CustomStatusFirst, OlderThanCustomStatus, Yes};
+    let (idle, dnd) = (CustomStatus::Idle, CustomStatus::DoNotDisturb);
+    assert_eq!(
+        said(&mut ann),
+        [
+            (idle, OlderThanCustomStatus, Activity::Unknown),
+            (dnd, Yes, Activity::Unknown)
+        ]
+    );
+    for custom in [CustomStatus::Online, idle, dnd] {
+        ann.set_custom(at(20), at(20), custom, Setter::Request);
+        ann.report(at(20), &report_input(0, Status::Offline, None, false));
+        ann.report(at(20), &report_input(0, Status::Idle, None, false));
+        ann.report(at(20), &report_input(1, Status::Offline, None, false));
+        ann.report(at(20), &report_input(1, Status::DoNotDisturb, None, false));
+        let counts = match custom {
+            CustomStatus::Online => [Yes, Yes],
+            CustomStatus::Idle => [CustomStatusFirst, Yes],
+            CustomStatus::DoNotDisturb => [CustomStatusFirst, CustomStatusFirst],
+        };
+        assert_eq!(
+            said(&mut ann),
+            [(idle, counts[0], Activity::Idle), (dnd, counts[1], Activity::Unknown)]
+        );
+    }
+}
+
+#[test]
+fn an_activity_chosen_or_inherited_is_shown_with_its_end() {
+    let mut ann = ann();
+    let (desktop, phone) = (ann.connect(at(0)), ann.connect(at(0)));
+    ann.away(at(10), desktop);
+    ann.end(at(1_000), phone, EndReason::Lost);
+    ann.end(at(1_000), desktop, EndReason::Lost);
+    ann.connect(at(2_000));
+    let explanation = explained(&mut ann, 3_000);
+    let session = &explanation.sessions[0];
+    assert_eq!((session.activity, session.idle), (Some(Activity::Idle), true));
+    assert_eq!(session.inherited_until.map(Wall::as_millis), Some(7_000));
+    assert_eq!(explanation.grace.unwrap().sessions, Some(2));
+    assert_eq!(explanation.next[0].at.as_millis(), 7_000);
+    ann.set_custom(at(4_000), at(4_000), CustomStatus::Online, Setter::Request);
+    let explanation = explained(&mut ann, 4_000);
+    assert_eq!(explanation.choice.active_until.map(Wall::as_millis), Some(304_000));
+    assert_eq!(explained(&mut ann, 304_000).choice.active_until, None);
+}
+
+#[test]
 fn a_custom_status_set_in_the_future_is_shown_as_now() {
     let mut ann = ann();
-    ann.set_custom(at(9_000_000), CustomStatus::Idle, Actor::User);
+    ann.set_custom(at(9_000_000), at(9_000_000), CustomStatus::Idle, Setter::Request);
     let explanation = explain(&UserId::new("ann").unwrap(), at(5), ann.here(), &ann.profile, |_| {
         String::new()
     });

@@ -1,6 +1,6 @@
 //! What can happen to a user, as data, and how a seed or proptest makes it up.
 
-use presence::{Actor, CustomStatus, EndReason, Status};
+use presence::{CustomStatus, EndReason, Status};
 
 /// Something that happens. Connections are named by the order in which they came, dead ones too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub(crate) enum Input {
     Heard {
         nth: usize,
     },
+    /// A message that is neither activity nor a ping.
+    Message {
+        nth: usize,
+    },
+    /// The `nth` connection says that it continues the `of`th.
+    Resume {
+        nth: usize,
+        of: usize,
+    },
     Activity {
         nth: usize,
     },
@@ -36,9 +45,11 @@ pub(crate) enum Input {
         nth: usize,
         end: EndReason,
     },
+    /// The store had it so long after it was asked for.
     SetCustom {
         custom: CustomStatus,
-        by: Actor,
+        by: Via,
+        late_millis: u64,
     },
     Report {
         source: u8,
@@ -53,6 +64,15 @@ pub(crate) enum Input {
     },
 }
 
+/// Whose custom status it is, and how it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    Request,
+    /// Over the connection that came last.
+    Connection,
+    Operator,
+}
+
 /// How long things take: around every deadline of the default timers, and in between.
 pub(crate) const LAPSES: [u64; 15] = [
     0, 1, 7, 999, 2_500, 4_999, 5_000, 5_001, 29_999, 30_000, 60_000, 150_000, 299_999, 300_000, 300_001,
@@ -65,7 +85,9 @@ pub(crate) const ENDS: [EndReason; 5] = [
     EndReason::Kicked,
 ];
 pub(crate) const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
-pub(crate) const BY: [Actor; 2] = [Actor::User, Actor::Operator];
+pub(crate) const BY: [Via; 3] = [Via::Request, Via::Connection, Via::Operator];
+/// How long the store takes.
+const LATE: [u64; 3] = [0, 0, 1_500];
 const TTLS: [Option<u64>; 4] = [None, Some(1_000), Some(5_000), Some(60_000)];
 
 impl Input {
@@ -79,8 +101,10 @@ impl Input {
                 millis: pick(&LAPSES) * 1_000,
             },
             25 => Self::WallStands { millis: pick(&LAPSES) },
-            26..=37 => Self::Connect,
-            38..=42 => Self::Heard { nth: which },
+            26..=36 => Self::Connect,
+            37..=39 => Self::Heard { nth: which },
+            40 => Self::Message { nth: which },
+            41..=42 => Self::Resume { nth: which, of: length },
             43..=51 => Self::Activity { nth: which },
             52..=58 => Self::Away { nth: which },
             59..=76 => Self::End {
@@ -90,6 +114,7 @@ impl Input {
             77..=84 => Self::SetCustom {
                 custom: CUSTOM[which % CUSTOM.len()],
                 by: BY[length % BY.len()],
+                late_millis: LATE[(length / 3) % LATE.len()],
             },
             85..=95 => Self::Report {
                 source: u8::from(which % 3 == 2),

@@ -1,5 +1,7 @@
 //! A profile made without the store's answer, and what happens when the answer comes.
 
+use std::time::Duration;
+
 use presence::profile::Stored;
 use presence::wire::record::Viewer;
 use presence::{
@@ -41,6 +43,7 @@ fn report(source: &str, status: CustomStatus, version: u64) -> Report {
         since: wall(10),
         heard: wall(10),
         version: Version::new(version),
+        said: Version::new(version),
         last_active: None,
         expires: None,
     }
@@ -58,9 +61,9 @@ impl Connected {
         let mut one = Self {
             sessions: Sessions::default(),
             profile: Profile::fallback(),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
         };
-        one.sessions.handle_connect(at(0), SessionId(1));
+        one.sessions.handle_connect(at(0), SessionId(1), Duration::ZERO);
         let published = one.recompute(0).unwrap();
         assert_eq!((published.audience, published.to), (Audience::Everyone, Status::Online));
         one

@@ -14,6 +14,7 @@ mod plain_rule;
 mod properties;
 mod replay;
 mod restart;
+mod resume;
 mod revisions;
 mod stories;
 mod story;

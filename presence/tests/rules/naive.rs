@@ -1,8 +1,17 @@
 //! A deliberately dumb statement of sections 3.1 to 3.4: it remembers everything that ever happened to a user and
-//! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine.
+//! works out each answer from all of it, every time it is asked. It shares no state and no shortcut with the machine. The
+//! daemon's random walk includes this file too.
 
-use presence::{Actor, CustomStatus, EndReason, Now, Reason, ReportInput, Status, Timers, Wall};
+#[path = "naive_reports.rs"]
+mod reports;
+#[path = "naive_sessions.rs"]
+mod sessions;
+#[path = "naive_times.rs"]
+mod times;
 
+use presence::{CustomStatus, EndReason, Now, Reason, ReportInput, Setter, Status, Timers, Wall};
+
+use self::sessions::{Grace, is_resume_of};
 use super::plain_rule::{Age, KnownActivity, plain_rule};
 
 /// Something that happened. What can only be known by looking at the past of that moment is worked out then and noted.
@@ -12,8 +21,19 @@ pub(crate) enum Event {
         id: u64,
         finds_idle_grace: bool,
     },
+    /// A frame of any kind.
     Heard {
         id: u64,
+    },
+    /// A message other than a ping.
+    Message {
+        id: u64,
+    },
+    /// Connection `id` took the place of a lost one, or of one that will be lost.
+    Resume {
+        id: u64,
+        of: Lost,
+        finds_active_grace: bool,
     },
     Activity {
         id: u64,
@@ -25,9 +45,11 @@ pub(crate) enum Event {
         id: u64,
         end: EndReason,
     },
+    /// It was asked for at `taken`.
     Preference {
         custom: CustomStatus,
-        by: Actor,
+        setter: Setter,
+        taken: Now,
         was_present: bool,
     },
     Report {
@@ -42,10 +64,18 @@ pub(crate) enum Event {
         at: u64,
     },
     Kick,
-    /// Accepting again; a user who had a connection or grace period is in grace, with the activity that was known.
+    /// Accepting again; a user who had a connection or grace period is in grace, with the activity that was known and so many
+    /// places.
     Restart {
-        in_grace: Option<Option<KnownActivity>>,
+        in_grace: Option<(Option<KnownActivity>, usize)>,
     },
+}
+
+/// A lost session: one of this run, or of an earlier one, which only its client remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Here(u64),
+    Earlier(u64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +108,8 @@ pub(crate) struct View {
     pub(crate) sessions: usize,
     /// When the grace ends, and whether it counts as idle.
     pub(crate) grace: Option<(u64, bool)>,
+    /// How many lost sessions have not been continued.
+    pub(crate) places: usize,
     /// Of each connection, whether it counts as idle.
     pub(crate) idle: Vec<bool>,
 }
@@ -101,19 +133,47 @@ impl Past {
     }
 
     pub(crate) fn connect(&mut self, now: Now, id: u64) {
-        let finds_idle_grace = self
-            .grace_at(self.entries.len(), now.mono.as_millis())
-            .is_some_and(|(_, known)| known == Some(KnownActivity::Idle));
+        let finds_idle_grace = self.known_in_grace(now) == Some(KnownActivity::Idle);
         self.add(now, Event::Connect { id, finds_idle_grace });
     }
 
-    pub(crate) fn set_custom(&mut self, now: Now, custom: CustomStatus, by: Actor) {
+    /// Whether connection `id` took the place of the session that it says it continues.
+    pub(crate) fn resume(&mut self, now: Now, id: u64, of: Lost) -> bool {
+        let all = self.entries.len();
+        self.add(now, Event::Message { id });
+        let grace = self.grace_at(all, now.mono.as_millis());
+        let has_place = |place| grace.as_ref().is_some_and(|grace| grace.places.contains(&place));
+        let is_free = match of {
+            Lost::Here(one) => {
+                let will_have_one = self.is_open_at(all, one) && !self.is_continued(all, one);
+                one != id && (will_have_one || has_place(Some(one)))
+            }
+            Lost::Earlier(_) => has_place(None) && !self.of_this_run().any(|event| is_resume_of(event, of)),
+        };
+        let is_resumed = is_free && self.is_open_at(all, id);
+        if is_resumed {
+            let is_lost = !matches!(of, Lost::Here(one) if self.is_open_at(all, one));
+            let finds_active_grace = is_lost && self.known_in_grace(now) == Some(KnownActivity::Active);
+            self.add(
+                now,
+                Event::Resume {
+                    id,
+                    of,
+                    finds_active_grace,
+                },
+            );
+        }
+        is_resumed
+    }
+
+    pub(crate) fn set_custom(&mut self, now: Now, taken: Now, custom: CustomStatus, setter: Setter) {
         let was_present = self.view(now.mono.as_millis()).status != Status::Offline;
         self.add(
             now,
             Event::Preference {
                 custom,
-                by,
+                setter,
+                taken,
                 was_present,
             },
         );
@@ -132,14 +192,16 @@ impl Past {
     /// The daemon died at `died` and accepts again at `now`.
     pub(crate) fn restart(&mut self, died: u64, now: Now) {
         let before = self.view(died);
-        let is_there = !self.open_at(self.entries.len()).is_empty() || before.grace.is_some();
-        let alone = plain_rule(&[], None, &self.reports_at(died), before.custom).0;
+        let all = self.entries.len();
+        let open = self.open_at(all).into_iter().filter(|id| !self.is_continued(all, *id));
+        let places = open.count() + before.places;
+        let alone = plain_rule(&[], None, &self.reports_at(died), before.custom, None).0;
         let known = match (before.status, before.reason) {
             (Status::Online, _) => Some(KnownActivity::Active),
             (_, Reason::Inactive) if alone != Status::Idle => Some(KnownActivity::Idle),
             _ => None,
         };
-        let in_grace = is_there.then_some(known);
+        let in_grace = (places > 0).then_some((known, places));
         self.add(now, Event::Restart { in_grace });
     }
 
@@ -147,7 +209,7 @@ impl Past {
     pub(crate) fn restart_as(
         &mut self,
         now: Now,
-        in_grace: Option<Option<KnownActivity>>,
+        in_grace: Option<(Option<KnownActivity>, usize)>,
         times: (Option<Wall>, Option<Wall>),
     ) {
         self.add(now, Event::Restart { in_grace });
@@ -190,7 +252,9 @@ impl Past {
         let open = self.open_at(all);
         let known: Vec<Option<KnownActivity>> = open.iter().map(|id| self.activity_at(all, mono, *id)).collect();
         let grace = self.grace_at(all, mono);
-        let (status, rule, reason) = plain_rule(&known, grace.map(|(_, known)| known), &reports, custom);
+        let in_grace = grace.as_ref().map(Grace::activity);
+        let chosen = self.chosen_at(mono);
+        let (status, rule, reason) = plain_rule(&known, in_grace, &reports, custom, chosen);
         View {
             status,
             rule,
@@ -199,7 +263,10 @@ impl Past {
             last_seen: self.seen().max().max(self.found.0),
             last_active: self.active().max().max(self.found.1),
             sessions: open.len() + reports.len(),
-            grace: grace.map(|(until, known)| (until, known == Some(KnownActivity::Idle))),
+            grace: grace
+                .as_ref()
+                .map(|grace| (grace.until, grace.activity() == Some(KnownActivity::Idle))),
+            places: grace.map_or(0, |grace| grace.places.len()),
             idle: known.iter().map(|one| *one == Some(KnownActivity::Idle)).collect(),
         }
     }
@@ -216,12 +283,17 @@ impl Past {
                     Event::ReportEnds { at, .. } => Some(at.saturating_sub(entry.mono)),
                     _ => None,
                 };
+                let chosen = match entry.event {
+                    Event::Preference { taken, .. } => Some(taken.mono.as_millis() + idle_after),
+                    _ => None,
+                };
                 let grace = millis(self.timers.grace);
                 let restart_grace = millis(self.timers.restart_grace);
                 [Some(idle_after), Some(grace), Some(restart_grace), ttl]
                     .into_iter()
                     .flatten()
                     .map(|lapse| entry.mono + lapse)
+                    .chain(chosen)
             })
             .collect();
         moments.retain(|moment| *moment > mono);
@@ -236,211 +308,6 @@ impl Past {
             _ => None,
         });
         custom.unwrap_or_default()
-    }
-
-    /// The connections that are open after the first `count` entries, oldest first.
-    fn open_at(&self, count: usize) -> Vec<u64> {
-        let mut open = Vec::new();
-        for entry in &self.entries[..count] {
-            match entry.event {
-                Event::Connect { id, .. } => open.push(id),
-                Event::End { id, .. } => open.retain(|one| *one != id),
-                Event::Kick | Event::Restart { .. } => open.clear(),
-                _ => {}
-            }
-        }
-        open
-    }
-
-    fn is_open_at(&self, count: usize, id: u64) -> bool {
-        self.open_at(count).contains(&id)
-    }
-
-    /// The activity of connection `id`, by its last report among the first `count` entries.
-    fn activity_at(&self, count: usize, mono: u64, id: u64) -> Option<KnownActivity> {
-        let was_known_before = |count: usize| {
-            self.entries[..count].iter().any(|entry| match entry.event {
-                Event::Connect {
-                    id: one,
-                    finds_idle_grace,
-                } => one == id && finds_idle_grace,
-                Event::Activity { id: one } | Event::Away { id: one } => one == id,
-                _ => false,
-            })
-        };
-        let came = self
-            .entries
-            .iter()
-            .position(|entry| matches!(entry.event, Event::Connect { id: one, .. } if one == id))?;
-        (came..count).rev().find_map(|index| {
-            let entry = self.entries[index];
-            let is_active = mono < entry.mono + millis(self.timers.idle_after);
-            let activity = if is_active {
-                KnownActivity::Active
-            } else {
-                KnownActivity::Idle
-            };
-            match entry.event {
-                Event::Connect {
-                    finds_idle_grace: true, ..
-                } if index == came => Some(KnownActivity::Idle),
-                Event::Activity { id: one } if one == id => Some(activity),
-                Event::Away { id: one } if one == id => Some(KnownActivity::Idle),
-                Event::Preference {
-                    by: Actor::User,
-                    was_present: true,
-                    ..
-                } if was_known_before(index) => Some(activity),
-                _ => None,
-            }
-        })
-    }
-
-    /// When the grace period ends and its activity, if there is one.
-    fn grace_at(&self, count: usize, mono: u64) -> Option<(u64, Option<KnownActivity>)> {
-        // The losses that hang together: each came before the one grace of those before it had ended.
-        let mut lost: Vec<(usize, u64, Option<KnownActivity>)> = Vec::new();
-        let end_of = |lost: &[(usize, u64, Option<KnownActivity>)]| lost.iter().map(|one| one.1).max();
-        for (index, entry) in self.entries[..count].iter().enumerate() {
-            let loss = match entry.event {
-                Event::Kick => {
-                    lost.clear();
-                    None
-                }
-                Event::Restart { in_grace } => {
-                    lost.clear();
-                    in_grace.map(|known| (millis(self.timers.restart_grace), known))
-                }
-                Event::End {
-                    id,
-                    end: EndReason::Left | EndReason::Lost | EndReason::Dropped,
-                } if self.is_open_at(index, id) => {
-                    Some((millis(self.timers.grace), self.activity_at(index, entry.mono, id)))
-                }
-                _ => None,
-            };
-            if let Some((lapse, known)) = loss.filter(|(lapse, _)| *lapse > 0) {
-                if end_of(&lost).is_some_and(|end| end <= entry.mono) {
-                    lost.clear();
-                }
-                lost.push((index, entry.mono + lapse, known));
-            }
-        }
-        let until = end_of(&lost).filter(|end| *end > mono)?;
-        let began = lost.first()?.0;
-        let mut joined: Vec<KnownActivity> = lost.iter().filter_map(|one| one.2).collect();
-        joined.extend(self.entries[began..count].iter().filter_map(|entry| match entry.event {
-            Event::Preference {
-                by: Actor::User,
-                was_present: true,
-                ..
-            } => Some(KnownActivity::Active),
-            _ => None,
-        }));
-        let known = match (joined.is_empty(), joined.contains(&KnownActivity::Active)) {
-            (true, _) => None,
-            (false, false) => Some(KnownActivity::Idle),
-            (false, true) => Some(KnownActivity::Active),
-        };
-        Some((until, known))
-    }
-
-    fn reports_at(&self, mono: u64) -> Vec<(CustomStatus, Age)> {
-        let kicked = self
-            .entries
-            .iter()
-            .rposition(|entry| matches!(entry.event, Event::Kick));
-        let custom_set = self
-            .entries
-            .iter()
-            .rposition(|entry| matches!(entry.event, Event::Preference { .. }));
-        let mut reports = Vec::new();
-        for wanted in 0..=1 {
-            let last = self
-                .entries
-                .iter()
-                .rposition(|entry| matches!(entry.event, Event::Report { source, .. } if source == wanted));
-            let Some(index) = last.filter(|index| kicked.is_none_or(|kicked| *index > kicked)) else {
-                continue;
-            };
-            let entry = self.entries[index];
-            let Event::Report { status, ttl_millis, .. } = entry.event else {
-                continue;
-            };
-            let ends = self.entries[index..].iter().rev().find_map(|later| match later.event {
-                Event::ReportEnds { source, at } if source == wanted => Some(at),
-                _ => None,
-            });
-            let ends = ends.or(ttl_millis.map(|ttl| entry.mono + ttl));
-            let holds = ends.is_none_or(|ends| mono < ends);
-            let custom = match status {
-                Status::Online => CustomStatus::Online,
-                Status::Idle => CustomStatus::Idle,
-                Status::DoNotDisturb => CustomStatus::DoNotDisturb,
-                Status::Offline => continue,
-            };
-            let is_newer = custom_set.is_none_or(|custom_set| index > custom_set);
-            if holds {
-                reports.push((custom, if is_newer { Age::Newer } else { Age::Older }));
-            }
-        }
-        reports
-    }
-
-    /// Every moment at which the user was heard.
-    fn seen(&self) -> impl Iterator<Item = Wall> {
-        self.entries
-            .iter()
-            .enumerate()
-            .skip(self.times_from)
-            .filter_map(|(index, entry)| match entry.event {
-                Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
-                Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
-                Event::Heard { id }
-                | Event::Activity { id }
-                | Event::Away { id }
-                | Event::End {
-                    id,
-                    end: EndReason::Closed | EndReason::Left,
-                } => self.is_open_at(index, id).then_some(entry.wall),
-                Event::End { .. } | Event::Kick | Event::Restart { .. } | Event::ReportEnds { .. } => None,
-            })
-    }
-
-    /// Every moment at which the user did something.
-    fn active(&self) -> impl Iterator<Item = Wall> {
-        self.entries
-            .iter()
-            .enumerate()
-            .skip(self.times_from)
-            .filter_map(|(index, entry)| match entry.event {
-                Event::Report { is_active, .. } => is_active.then_some(entry.wall),
-                Event::Preference { by, was_present, .. } => (by == Actor::User && was_present).then_some(entry.wall),
-                Event::Activity { id }
-                | Event::End {
-                    id,
-                    end: EndReason::Closed | EndReason::Left,
-                } => self.is_open_at(index, id).then_some(entry.wall),
-                Event::End {
-                    id,
-                    end: EndReason::Lost,
-                } if self.is_open_at(index, id) => {
-                    // It never reported activity, so its last frame is the last that is known of the user.
-                    let never_reported = self.activity_at(index, entry.mono, id).is_none();
-                    never_reported.then(|| self.last_frame(index, id)).flatten()
-                }
-                _ => None,
-            })
-    }
-
-    fn last_frame(&self, count: usize, wanted: u64) -> Option<Wall> {
-        let frames = self.entries[..count].iter().filter(|entry| match entry.event {
-            Event::Connect { id, .. } | Event::Heard { id } | Event::Activity { id } | Event::Away { id } => {
-                id == wanted
-            }
-            _ => false,
-        });
-        frames.map(|entry| entry.wall).max()
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Actor, CustomStatus, DurablePart, EndReason, Freshness, Mono, Now, Preference, Profile, Published, Report,
-    ReportInput, RevisionClock, SessionId, Sessions, Source, Status, Timers, UserId,
+    CustomStatus, DurablePart, EndReason, Freshness, Mono, Now, Predecessor, Preference, Profile, Published, Report,
+    ReportInput, RevisionClock, SessionId, Sessions, Setter, Source, Status, Timers, UserId,
 };
+
+use crate::inputs::Via;
 
 /// The node's name in these tests.
 pub(crate) const NODE: &str = "n1";
@@ -20,6 +22,8 @@ pub(crate) struct Person {
     pub(crate) profile: Profile,
     /// Every connection that ever was, by number of arrival.
     pub(crate) arrived: u64,
+    /// How many there were before this run of the daemon.
+    pub(crate) arrived_before: u64,
 }
 
 impl Person {
@@ -38,6 +42,7 @@ impl Person {
             sessions: Sessions::default(),
             profile: Profile::default(),
             arrived: 0,
+            arrived_before: 0,
         }
     }
 
@@ -48,15 +53,31 @@ impl Person {
     }
 
     pub(crate) fn connect(&mut self, now: Now) -> SessionId {
+        self.meet_deadlines(now.mono);
         let id = SessionId(self.arrived);
         self.arrived += 1;
-        self.sessions.handle_connect(now, id);
+        self.sessions.handle_connect(now, id, self.timers.grace);
         id
+    }
+
+    /// The session says, as its first message, that it continues another one: of this run or of an earlier one.
+    pub(crate) fn resume(&mut self, now: Now, id: SessionId, of: SessionId) -> bool {
+        self.message(now, id);
+        let of = match of.0 < self.arrived_before {
+            true => Predecessor::Earlier { run: 1, session: of },
+            false => Predecessor::Here(of),
+        };
+        self.sessions.handle_resume(now, id, of, self.timers.grace)
     }
 
     pub(crate) fn heard(&mut self, now: Now, id: SessionId) {
         self.sessions.handle_heard(now, id);
         self.profile.note_times(&self.sessions.contribution());
+    }
+
+    pub(crate) fn message(&mut self, now: Now, id: SessionId) {
+        self.heard(now, id);
+        self.sessions.handle_message(now, id);
     }
 
     pub(crate) fn activity(&mut self, now: Now, id: SessionId) {
@@ -74,13 +95,23 @@ impl Person {
         was_there
     }
 
-    pub(crate) fn set_custom(&mut self, now: Now, custom: CustomStatus, by: Actor) {
+    /// Where a custom status comes from.
+    pub(crate) fn setter(&self, by: Via) -> Setter {
+        match by {
+            Via::Request => Setter::Request,
+            Via::Connection => Setter::Connection(SessionId(self.arrived.saturating_sub(1))),
+            Via::Operator => Setter::Operator,
+        }
+    }
+
+    /// A custom status that was asked for at `taken` is on disk.
+    pub(crate) fn set_custom(&mut self, now: Now, taken: Now, custom: CustomStatus, setter: Setter) {
         self.meet_deadlines(now.mono);
         let version = self.profile.version().next();
         let preference = Preference {
             custom,
-            set_at: Some(now.wall),
-            set_by: Some(by),
+            set_at: Some(taken.wall),
+            set_by: Some(setter.actor()),
             version,
         };
         let stored = DurablePart {
@@ -89,14 +120,18 @@ impl Person {
             ..self.durable()
         };
         self.profile.handle_durable(stored, now.wall);
-        let is_present = self.sessions.is_present() || !self.profile.reports().is_empty();
-        if by == Actor::User && is_present {
-            self.sessions.handle_preference(now, &self.timers);
-            self.profile.note_activity(now.wall);
+        if !self.is_present() {
+            return;
         }
+        self.profile.handle_custom_status(taken, setter, &self.timers);
+        if let Setter::Connection(id) = setter {
+            self.sessions.handle_preference(taken, id, &self.timers);
+        }
+        self.meet_deadlines(now.mono);
     }
 
     pub(crate) fn report(&mut self, now: Now, input: &ReportInput) {
+        self.meet_deadlines(now.mono);
         let report = self.profile.report(now, input);
         let stored = self.durable();
         let others = stored.reports.into_vec().into_iter();
@@ -133,13 +168,14 @@ impl Person {
             last_active: self.profile.last_active(),
             revision: self.profile.revision(),
         };
-        let was_connected = self.sessions.is_present();
+        let places = self.sessions.places();
+        self.arrived_before = self.arrived;
         let activity = stored.activity_in_grace();
         self.profile = Profile::restore(stored, now.wall);
         self.sessions = Sessions::default();
-        if was_connected {
+        if !self.timers.restart_grace.is_zero() {
             self.sessions
-                .handle_restore(now.mono.after(self.timers.restart_grace), activity);
+                .handle_restore(now.mono.after(self.timers.restart_grace), activity, places);
         }
     }
 
@@ -172,6 +208,13 @@ impl Person {
     fn meet_deadlines(&mut self, now: Mono) {
         self.sessions.on_deadline(now);
         self.profile.on_deadline(now);
+        if !self.is_present() {
+            self.profile.note_absence();
+        }
+    }
+
+    fn is_present(&self) -> bool {
+        self.sessions.is_present() || !self.profile.reports().is_empty()
     }
 }
 

@@ -3,12 +3,14 @@
 use presence::{CustomStatus, Reason, Status};
 
 /// The rule as the contract's table reads, over plain lists: the activity of each session (`None`: unknown), that of the
-/// grace period if there is one, and of each report its status and whether it is newer than the last custom status.
+/// grace period if there is one, of each report its status and whether it is newer than the last custom status, and whether
+/// a custom status that the user set by a request still counts like an active session.
 pub(crate) fn plain_rule(
     connections: &[Option<KnownActivity>],
     grace: Option<Option<KnownActivity>>,
     reports: &[(CustomStatus, Age)],
     custom: CustomStatus,
+    chosen: Option<KnownActivity>,
 ) -> (Status, u8, Reason) {
     if connections.is_empty() && grace.is_none() && reports.is_empty() {
         return (Status::Offline, 1, Reason::NoSession);
@@ -24,6 +26,7 @@ pub(crate) fn plain_rule(
     }
     let mut known_activities: Vec<KnownActivity> = connections.iter().copied().flatten().collect();
     known_activities.extend(grace.flatten());
+    known_activities.extend(chosen);
     for report in reports {
         match report {
             (CustomStatus::Online, Age::Newer) => known_activities.push(KnownActivity::Active),

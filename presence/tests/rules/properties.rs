@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use presence::wire::record::Viewer;
 use presence::{
-    Audience, CustomStatus, Mono, Now, Published, Revision, RevisionClock, SessionId, Status, Timers, Wall,
+    Audience, CustomStatus, Mono, Now, Published, Revision, RevisionClock, SessionId, Setter, Status, Timers, Wall,
 };
 use proptest::prelude::*;
 
-use crate::inputs::Input;
-use crate::naive::{Event, Past, View};
+use crate::inputs::{Input, Via};
+use crate::naive::{Event, Lost, Past, View};
 use crate::person::{Person, report_input};
 
 /// The same user twice: as the machine has it, and as the naive model derives it from the past.
@@ -26,7 +26,7 @@ struct Pair {
 
 impl Pair {
     fn new(timers: Timers) -> Self {
-        let mut clock = RevisionClock::new(0);
+        let mut clock = RevisionClock::new(0, Wall::from_millis(0));
         clock.raise(u64::MAX / 2);
         Self {
             now: Now {
@@ -52,13 +52,19 @@ impl Pair {
                 let SessionId(id) = self.machine.connect(now);
                 self.past.connect(now, id);
             }
-            Input::Heard { nth } | Input::Activity { nth } | Input::Away { nth } | Input::End { nth, .. } => {
+            Input::Heard { nth }
+            | Input::Message { nth }
+            | Input::Activity { nth }
+            | Input::Away { nth }
+            | Input::End { nth, .. } => {
                 self.feed_connection(self.machine.name(nth), input);
             }
-            Input::SetCustom { custom, by } => {
-                self.machine.set_custom(now, custom, by);
-                self.past.set_custom(now, custom, by);
-            }
+            Input::Resume { nth, of } => self.resume(self.machine.name(nth), self.machine.name(of)),
+            Input::SetCustom {
+                custom,
+                by,
+                late_millis,
+            } => self.set_custom(custom, by, late_millis),
             Input::Report {
                 source,
                 status,
@@ -84,6 +90,29 @@ impl Pair {
         self.recompute();
     }
 
+    fn resume(&mut self, id: SessionId, of: SessionId) {
+        let lost = if of.0 < self.machine.arrived_before {
+            Lost::Earlier(of.0)
+        } else {
+            Lost::Here(of.0)
+        };
+        let is_resumed = self.machine.resume(self.now, id, of);
+        assert_eq!(is_resumed, self.past.resume(self.now, id.0, lost), "resumed");
+    }
+
+    /// Everything that follows from the time it takes happens before it is set.
+    fn set_custom(&mut self, custom: CustomStatus, by: Via, late_millis: u64) {
+        let taken = self.now;
+        let setter = self.machine.setter(by);
+        if let Setter::Connection(id) = setter {
+            self.machine.message(taken, id);
+            self.past.add(taken, Event::Message { id: id.0 });
+        }
+        self.pass(late_millis);
+        self.machine.set_custom(self.now, taken, custom, setter);
+        self.past.set_custom(self.now, taken, custom, setter);
+    }
+
     fn feed_connection(&mut self, id: SessionId, input: Input) {
         let now = self.now;
         let event = match input {
@@ -98,6 +127,10 @@ impl Pair {
             Input::End { end, .. } => {
                 self.machine.end(now, id, end);
                 Event::End { id: id.0, end }
+            }
+            Input::Message { .. } => {
+                self.machine.message(now, id);
+                Event::Message { id: id.0 }
             }
             _ => {
                 self.machine.heard(now, id);
@@ -183,6 +216,8 @@ impl Pair {
         let grace = self.machine.sessions.grace();
         let grace = grace.map(|grace| (grace.until.as_millis(), grace.activity == presence::Activity::Idle));
         assert_eq!(grace, view.grace, "grace");
+        let places = self.machine.sessions.grace().map_or(0, presence::GracePeriod::places);
+        assert_eq!(usize::try_from(places), Ok(view.places), "places in the grace period");
         let idle = self.machine.sessions.connections().iter();
         let idle: Vec<bool> = idle.map(|one| one.activity() == presence::Activity::Idle).collect();
         assert_eq!(idle, view.idle, "idle connections");

@@ -43,7 +43,7 @@ impl World {
             people: (0..users)
                 .map(|index| Person::new(&format!("user {index}"), timers))
                 .collect(),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
             text: String::new(),
         }
     }
@@ -76,7 +76,12 @@ impl World {
                 let was_there = person.end(now, person.name(nth), end);
                 let _ = writeln!(self.text, "  was there: {was_there}");
             }
-            Input::SetCustom { custom, by } => person.set_custom(now, custom, by),
+            Input::Message { nth } => person.message(now, person.name(nth)),
+            Input::Resume { nth, of } => {
+                let is_resumed = person.resume(now, person.name(nth), person.name(of));
+                let _ = writeln!(self.text, "  resumed: {is_resumed}");
+            }
+            Input::SetCustom { custom, by, .. } => person.set_custom(now, now, custom, person.setter(by)),
             Input::Report {
                 source,
                 status,
@@ -164,6 +169,8 @@ fn a_seed_replays_byte_for_byte_and_another_seed_differs() {
         "\"grace\":{",
         "\"next\":[{",
         "was there: false",
+        "resumed: true",
+        "activeUntil",
     ] {
         assert!(first.contains(text), "no {text} in the run");
     }

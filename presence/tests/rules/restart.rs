@@ -48,6 +48,7 @@ fn report(status: CustomStatus) -> Report {
         since: wall(1),
         heard: wall(1),
         version: Version::new(1),
+        said: Version::new(1),
         last_active: None,
         expires: None,
     }
@@ -56,12 +57,13 @@ fn report(status: CustomStatus) -> Report {
 /// Restores a user as the daemon does: the profile, and a grace period with the activity that the stored values tell.
 fn take_up(stored: Stored) -> (Sessions, Profile) {
     let mut sessions = Sessions::default();
-    sessions.handle_restore(NOW.mono.after(Duration::from_secs(30)), stored.activity_in_grace());
+    let until = NOW.mono.after(Duration::from_secs(30));
+    sessions.handle_restore(until, stored.activity_in_grace(), 1);
     (sessions, Profile::restore(stored, NOW.wall))
 }
 
 fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
-    let mut clock = RevisionClock::new(1_000);
+    let mut clock = RevisionClock::new(1_000, Wall::from_millis(0));
     profile
         .recompute(now.wall, &[sessions.contribution()], |before| {
             clock.next(before, now.wall)
@@ -84,6 +86,8 @@ fn a_restart_restores_every_status_without_an_event() {
             Status::Idle,
             custom_status(CustomStatus::Online, 600_000, Actor::Operator),
         ),
+        // Over another connection, that never reports activity: the idle one stayed so.
+        (Status::Idle, custom_status(CustomStatus::Online, 800_000, Actor::User)),
     ];
     for (status, preference) in cases {
         let (sessions, mut profile) = take_up(stored(status, preference));
@@ -122,19 +126,24 @@ fn a_user_who_stays_away_is_offline_with_the_stored_times() {
 }
 
 #[test]
-fn a_user_who_was_idle_stays_idle_until_the_first_activity() {
+fn a_user_who_was_idle_stays_idle_while_in_grace() {
     let (mut sessions, mut profile) = take_up(stored(Status::Idle, Preference::default()));
     recompute(&sessions, &mut profile, NOW);
-    sessions.handle_connect(NOW, SessionId(1));
+    sessions.handle_connect(NOW, SessionId(1), Duration::from_secs(5));
     assert!(!recompute(&sessions, &mut profile, NOW), "coming back is no event");
-    sessions.on_deadline(Mono::from_millis(30_000));
-    assert!(!recompute(&sessions, &mut profile, NOW), "nor is the end of the grace");
+    sessions.on_deadline(Mono::from_millis(29_999));
+    assert!(!recompute(&sessions, &mut profile, NOW));
     assert_eq!(profile.decision().status, Status::Idle);
+    // One that never reports activity is not held idle by what was.
+    sessions.on_deadline(Mono::from_millis(30_000));
+    assert!(recompute(&sessions, &mut profile, NOW));
+    assert_eq!(profile.decision().status, Status::Online);
 }
 
 #[test]
 fn a_custom_status_stored_before_its_status_is_shown() {
-    let preference = custom_status(CustomStatus::Online, 600_000, Actor::User);
+    // It was activity too, which is not on disk yet: last active is from before.
+    let preference = custom_status(CustomStatus::Online, 850_000, Actor::User);
     assert_eq!(stored(Status::Idle, preference).activity_in_grace(), Activity::Active);
     let (sessions, mut profile) = take_up(stored(Status::Idle, preference));
     assert!(recompute(&sessions, &mut profile, NOW));
@@ -159,7 +168,7 @@ fn a_restart_holds_no_user_idle_by_a_guess() {
     );
     // So it does if a custom status was set in between: the report is newer, and the status may be older than both.
     by_report.durable.preference = custom_status(CustomStatus::Online, 600_000, Actor::User);
-    by_report.durable.reports[0].version = Version::new(3);
+    by_report.durable.reports[0].said = Version::new(3);
     assert_eq!(by_report.activity_in_grace(), Activity::Unknown);
     // A report older than the custom status explains nothing: then it was a connection.
     let mut older_report = stored(Status::Idle, custom_status(CustomStatus::Online, 400_000, Actor::User));
@@ -186,6 +195,7 @@ fn stored_times_from_the_future_are_taken_as_now() {
         heard: ahead,
         last_active: Some(ahead),
         version: Version::new(3),
+        said: Version::new(3),
         ..report(CustomStatus::Idle)
     }]
     .into();

@@ -28,13 +28,18 @@ proptest! {
     /// Runs of the daemon, each of which stores ceilings when it can and then crashes.
     #[test]
     fn no_revision_is_given_twice_despite_clock_jumps_and_crashes(
-        runs in proptest::collection::vec(proptest::collection::vec((any_wall(), any::<bool>()), 0..40), 1..6)
+        runs in proptest::collection::vec(
+            (any_wall(), proptest::collection::vec((any_wall(), any::<bool>()), 0..40)),
+            1..6,
+        )
     ) {
         let mut on_disk = 0;
         let mut last = Revision::NEVER;
-        for run in runs {
-            let mut clock = RevisionClock::new(on_disk);
+        for (start, run) in runs {
+            let mut clock = RevisionClock::new(on_disk, wall(start));
             prop_assert!(clock.last() >= last, "a run begins above all revisions given before");
+            // Nothing is told before a ceiling is stored.
+            last = if run.is_empty() { last } else { clock.last() };
             for (index, (millis, is_stored)) in run.into_iter().enumerate() {
                 // The daemon stores a ceiling before it publishes anything.
                 if index == 0 || is_stored {
@@ -52,7 +57,7 @@ proptest! {
 
     #[test]
     fn a_revision_is_above_the_one_the_user_had(floor in 0_u64..(1 << 53), millis in any_wall()) {
-        let mut clock = RevisionClock::new(0);
+        let mut clock = RevisionClock::new(0, wall(0));
         clock.raise(clock.wanted_ceiling(wall(millis)));
         let next = clock.next(Revision::new(floor), wall(millis));
         prop_assert!(next.get() > floor);
@@ -67,8 +72,9 @@ proptest! {
     }
 
     #[test]
-    fn a_cursor_is_parsed_as_it_was_written(incarnation: u64, counter: u64) {
-        let cursor = Cursor { incarnation, counter };
+    fn a_cursor_is_parsed_as_it_was_written(incarnation: u64, watermark: u64) {
+        let watermark = Revision::new(watermark);
+        let cursor = Cursor { incarnation, watermark };
         prop_assert_eq!(cursor.to_string().parse::<Cursor>(), Ok(cursor));
         let json = serde_json::to_string(&cursor).unwrap();
         prop_assert_eq!(serde_json::from_str::<Cursor>(&json).unwrap(), cursor);
@@ -77,7 +83,7 @@ proptest! {
 
 #[test]
 fn revisions_follow_the_wall_clock_while_ceilings_are_stored() {
-    let mut clock = RevisionClock::new(0);
+    let mut clock = RevisionClock::new(0, wall(0));
     for second in 0..100 {
         let now = wall(1_700_000_000_000 + second * 1000);
         clock.raise(clock.wanted_ceiling(now));
@@ -89,7 +95,7 @@ fn revisions_follow_the_wall_clock_while_ceilings_are_stored() {
 #[test]
 fn revisions_stay_below_a_ceiling_that_cannot_be_raised() {
     let start = 1_700_000_000_000;
-    let mut clock = RevisionClock::new(0);
+    let mut clock = RevisionClock::new(0, wall(start));
     let ceiling = clock.wanted_ceiling(wall(start));
     clock.raise(ceiling);
     let mut last = clock.next(Revision::NEVER, wall(start));
@@ -131,7 +137,18 @@ fn invalid_cursors_are_refused() {
     }
     let longest = Cursor {
         incarnation: u64::MAX,
-        counter: u64::MAX,
+        watermark: Revision::new(u64::MAX),
     };
     assert_eq!(longest.to_string().len(), 33, "as the room around records counts on");
+}
+
+#[test]
+fn a_start_is_above_the_stored_ceiling_and_the_wall_clock() {
+    let now = 1_700_000_000_000_000;
+    for (ceiling, floor) in [(0, now), (now - 1, now), (now + 1, now + 1)] {
+        assert_eq!(RevisionClock::new(ceiling, wall(1_700_000_000_000)).last().get(), floor);
+    }
+    let latest = RevisionClock::new(0, wall(i64::MAX)).last();
+    assert!(latest.get() < 1 << 53, "a JavaScript number holds it");
+    assert_eq!(RevisionClock::new(7, wall(i64::MIN)).last().get(), 7);
 }

@@ -66,15 +66,16 @@ fn the_grace_period_lasts_to_the_millisecond() {
 }
 
 #[test]
-fn a_lost_connection_shows_the_time_of_its_last_frame() {
+fn a_lost_connection_shows_the_times_of_its_last_frame_and_message() {
     let mut story = Story::new();
     let one = story.connect(0);
+    story.user.message(at(7_000), one);
     story.user.heard(at(25_000), one);
     story.end(60_000, one, EndReason::Lost);
     story.recompute(60_000 + GRACE);
     assert_eq!(
         (story.status(), story.times()),
-        (Status::Offline, (wall(25_000), wall(25_000)))
+        (Status::Offline, (wall(25_000), wall(7_000)))
     );
 }
 
@@ -170,7 +171,7 @@ fn without_a_grace_period_a_lost_user_is_offline_at_once() {
     story
         .user
         .sessions
-        .handle_restore(at(20).mono.after(timers.restart_grace), Activity::Idle);
+        .handle_restore(at(20).mono.after(timers.restart_grace), Activity::Idle, 1);
     let other = story.connect(20);
     story.activity(20, other);
     story.end(30, other, EndReason::Lost);
@@ -208,10 +209,13 @@ fn a_session_after_an_idle_grace_period_begins_idle() {
     story.away(10, one);
     assert_eq!(story.status(), Status::Idle);
     story.end(20, one, EndReason::Left);
-    let back = story.connect(30);
+    story.connect(30);
     assert_eq!(story.recompute(20 + GRACE), None, "idle before, in and after the grace");
-    assert_eq!(story.status(), Status::Idle);
-    assert_eq!(story.activity(20_000, back).unwrap().to, Status::Online);
+    assert_eq!(story.recompute(30 + GRACE - 1), None);
+    assert_eq!(story.user.next_deadline(), Some(Mono::from_millis(30 + GRACE)));
+    let published = story.recompute(30 + GRACE).unwrap();
+    assert_eq!(published.to, Status::Online, "one that never reports is not held idle");
+    assert_eq!(story.user.next_deadline(), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Actor, CustomStatus, EndReason, Mono, Now, Published, RevisionClock, SessionId, Status, Timers, Wall};
+use presence::{CustomStatus, EndReason, Mono, Now, Published, RevisionClock, SessionId, Setter, Status, Timers, Wall};
 
 use crate::person::{Person, report_input};
 
@@ -36,7 +36,7 @@ impl Story {
         };
         Self {
             user: Person::new("ann", timers),
-            clock: RevisionClock::new(0),
+            clock: RevisionClock::new(0, Wall::from_millis(0)),
         }
     }
 
@@ -55,6 +55,12 @@ impl Story {
         self.recompute(millis)
     }
 
+    pub(crate) fn resume(&mut self, millis: u64, id: SessionId, of: SessionId) -> bool {
+        let is_resumed = self.user.resume(at(millis), id, of);
+        self.recompute(millis);
+        is_resumed
+    }
+
     pub(crate) fn away(&mut self, millis: u64, id: SessionId) -> Option<Published> {
         self.user.away(at(millis), id);
         self.recompute(millis)
@@ -65,8 +71,11 @@ impl Story {
         self.recompute(millis)
     }
 
-    pub(crate) fn set_custom(&mut self, millis: u64, custom: CustomStatus, by: Actor) -> Option<Published> {
-        self.user.set_custom(at(millis), custom, by);
+    pub(crate) fn set_custom(&mut self, millis: u64, custom: CustomStatus, setter: Setter) -> Option<Published> {
+        if let Setter::Connection(id) = setter {
+            self.user.message(at(millis), id);
+        }
+        self.user.set_custom(at(millis), at(millis), custom, setter);
         self.recompute(millis)
     }
 

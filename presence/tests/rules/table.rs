@@ -18,6 +18,11 @@ const TIMERS: Timers = Timers {
 };
 
 const ACTIVITIES: [Option<KnownActivity>; 3] = [None, Some(KnownActivity::Idle), Some(KnownActivity::Active)];
+/// Whether a custom status that the user set by a request still counts.
+const CHOSEN: [(Option<KnownActivity>, Activity); 2] = [
+    (None, Activity::Unknown),
+    (Some(KnownActivity::Active), Activity::Active),
+];
 const CUSTOM: [CustomStatus; 3] = [CustomStatus::Online, CustomStatus::Idle, CustomStatus::DoNotDisturb];
 
 fn at(millis: u64) -> Now {
@@ -39,11 +44,11 @@ fn report_activity(sessions: &mut Sessions, id: u64, known: Option<KnownActivity
 fn sessions_of(connections: &[Option<KnownActivity>], grace: Option<Option<KnownActivity>>) -> Sessions {
     let mut sessions = Sessions::default();
     for (id, known) in (1..).zip(connections) {
-        sessions.handle_connect(at(0), SessionId(id));
+        sessions.handle_connect(at(0), SessionId(id), TIMERS.grace);
         report_activity(&mut sessions, id, *known);
     }
     if let Some(known) = grace {
-        sessions.handle_connect(at(0), SessionId(0));
+        sessions.handle_connect(at(0), SessionId(0), TIMERS.grace);
         report_activity(&mut sessions, 0, known);
         sessions.handle_end(at(0), SessionId(0), EndReason::Lost, TIMERS.grace);
     }
@@ -57,6 +62,7 @@ fn report(name: &str, status: CustomStatus, version: Version) -> Report {
         since: Wall::from_millis(0),
         heard: Wall::from_millis(0),
         version,
+        said: version,
         last_active: None,
         expires: None,
     }
@@ -117,11 +123,16 @@ fn every_combination_is_decided_as_the_table_says() {
                             false => (*status, Age::Older),
                         })
                         .collect();
-                    let decided = decide(&[contribution], &reports, &preference);
-                    let expected = plain_rule(&connections, *grace, &aged, custom);
-                    let decided = (decided.status, decided.rule, decided.reason);
-                    assert_eq!(decided, expected, "{connections:?} {grace:?} {list:?} {preference:?}");
-                    seen.insert((expected.1, expected.2.as_str()));
+                    for (chosen, activity) in CHOSEN {
+                        let decided = decide(&[contribution], &reports, &preference, activity);
+                        let expected = plain_rule(&connections, *grace, &aged, custom, chosen);
+                        let decided = (decided.status, decided.rule, decided.reason);
+                        assert_eq!(
+                            decided, expected,
+                            "{connections:?} {grace:?} {list:?} {preference:?} {chosen:?}"
+                        );
+                        seen.insert((expected.1, expected.2.as_str()));
+                    }
                 }
             }
         }
@@ -147,14 +158,15 @@ fn sessions_of_several_nodes_are_taken_together() {
     let side = |known| sessions_of(&[known], None).contribution();
     for one in ACTIVITIES {
         for other in ACTIVITIES {
-            let decided = decide(&[side(one), side(other)], &[], &preference);
-            let (status, rule, reason) = plain_rule(&[one, other], None, &[], CustomStatus::Online);
+            let decided = decide(&[side(one), side(other)], &[], &preference, Activity::Unknown);
+            let (status, rule, reason) = plain_rule(&[one, other], None, &[], CustomStatus::Online, None);
             assert_eq!(decided, Decision { status, rule, reason }, "{one:?} {other:?}");
         }
     }
     let empty = Sessions::default().contribution();
-    assert_eq!(decide(&[empty, side(None)], &[], &preference).status, Status::Online);
-    assert_eq!(decide(&[empty, empty], &[], &preference).status, Status::Offline);
+    let decide = |contributions: &[_]| decide(contributions, &[], &preference, Activity::Unknown).status;
+    assert_eq!(decide(&[empty, side(None)]), Status::Online);
+    assert_eq!(decide(&[empty, empty]), Status::Offline);
 }
 
 #[test]
@@ -165,7 +177,7 @@ fn a_report_older_than_the_custom_status_keeps_the_user_present() {
     };
     for status in CUSTOM {
         let older = report("r", status, CUSTOM_VERSION);
-        let decided = decide(&[], std::slice::from_ref(&older), &preference);
+        let decided = decide(&[], std::slice::from_ref(&older), &preference, Activity::Unknown);
         assert_eq!(
             (decided.status, decided.reason),
             (Status::Online, Reason::Active),
@@ -190,7 +202,7 @@ fn activities_join_in_any_order_and_grouping() {
 
 #[test]
 fn the_first_rule_decides_for_a_user_never_seen() {
-    let nothing = decide(&[], &[], &Preference::default());
+    let nothing = decide(&[], &[], &Preference::default(), Activity::Unknown);
     assert_eq!(nothing, Decision::default());
     assert_eq!(
         (nothing.status, nothing.rule, nothing.reason.as_str()),

@@ -2,7 +2,7 @@
 
 use presence::wire::client_message::{ClientMessage, Envelope};
 use presence::wire::error_code::Code;
-use presence::{Cursor, CustomStatus, UserId};
+use presence::{Cursor, CustomStatus, Revision, SessionId, SessionName, UserId};
 use proptest::prelude::*;
 
 const IDS_MAX: usize = 5;
@@ -38,6 +38,14 @@ fn every_documented_message_is_parsed() {
     assert_eq!(parsed(r#"{"type":"activity","idle":null}"#), ClientMessage::Activity);
     assert_eq!(parsed(r#"{"type":"activity","idle":true}"#), ClientMessage::Away);
     assert_eq!(parsed(r#"{"type":"ping"}"#), ClientMessage::Ping);
+    let of = Some(SessionName {
+        run: 0xfe12,
+        session: SessionId(0x1f),
+    });
+    assert_eq!(
+        parsed(r#"{"type":"resume","sessionId":"fe12-1f"}"#),
+        ClientMessage::Resume { of }
+    );
     assert_eq!(
         parsed(r#"{"type":"watchAll"}"#),
         ClientMessage::WatchAll { since: None }
@@ -51,7 +59,7 @@ fn every_documented_message_is_parsed() {
     );
     let since = Some(Cursor {
         incarnation: 0xfe,
-        counter: 0x10,
+        watermark: Revision::new(0x10),
     });
     let watch = ClientMessage::Watch { user_ids, since };
     assert_eq!(
@@ -86,6 +94,45 @@ fn a_malformed_cursor_is_ignored_but_a_wrong_type_is_an_error() {
             Code::InvalidValue
         );
     }
+}
+
+#[test]
+fn a_session_id_is_read_as_welcome_gives_it_and_no_other_text() {
+    for (run, session) in [(0, 0), (1, 0xa0), (u32::MAX, u64::MAX)] {
+        let name = SessionName {
+            run,
+            session: SessionId(session),
+        };
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    let others = [
+        "",
+        "-",
+        "1-",
+        "-1",
+        "+1-1",
+        "1-+1",
+        "01-1",
+        "1-01",
+        "A-1",
+        "1-F",
+        "1-1-1",
+        " 1-1",
+        "100000000-1",
+        "é-1",
+    ];
+    for text in others {
+        assert!(text.parse::<SessionName>().is_err(), "{text}");
+        assert_eq!(
+            parsed(&format!(r#"{{"type":"resume","sessionId":"{text}"}}"#)),
+            ClientMessage::Resume { of: None }
+        );
+    }
+    for session_id in ["1", "null", "[]", "true"] {
+        let text = format!(r#"{{"type":"resume","sessionId":{session_id}}}"#);
+        assert_eq!(code(&text), Code::InvalidValue);
+    }
+    assert_eq!(code(r#"{"type":"resume"}"#), Code::InvalidValue);
 }
 
 #[test]

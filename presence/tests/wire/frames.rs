@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const CURSOR: Cursor = Cursor {
     incarnation: 0xfeed,
-    counter: 42,
+    watermark: Revision::new(42),
 };
 const NOW: Wall = Wall::from_millis(1_700_000_000_123);
 
@@ -105,7 +105,7 @@ fn a_message_without_records_fits_the_overhead_bound() {
     let longest = message_id(&format!("\"{}\"", "\\u0001".repeat(64)));
     let cursor = Cursor {
         incarnation: u64::MAX,
-        counter: u64::MAX,
+        watermark: Revision::new(u64::MAX),
     };
     for now in [i64::MIN, i64::MAX] {
         let header = SnapshotHeader {
@@ -142,7 +142,11 @@ fn an_id_is_written_as_it_was_read() {
         let id = Some(message_id(json));
         let pong = ServerMessage::Pong { id: id.clone() };
         assert_eq!(pong.encode().unwrap(), format!(r#"{{"type":"pong","id":{json}}}"#));
-        let ok = ServerMessage::Ok { id, user: None };
+        let ok = ServerMessage::Ok {
+            id,
+            user: None,
+            resumed: None,
+        };
         assert_eq!(ok.encode().unwrap(), format!(r#"{{"type":"ok","id":{json}}}"#));
     }
 }
@@ -170,10 +174,18 @@ fn the_other_messages_have_the_documented_tags_and_fields() {
             ServerMessage::Ok {
                 id: Some(7.into()),
                 user: Some(ann),
+                resumed: Some(false),
             },
-            format!(r#"{{"type":"ok","id":7,"user":{user}}}"#),
+            format!(r#"{{"type":"ok","id":7,"user":{user},"resumed":false}}"#),
         ),
-        (ServerMessage::Ok { id: None, user: None }, r#"{"type":"ok"}"#.into()),
+        (
+            ServerMessage::Ok {
+                id: None,
+                user: None,
+                resumed: None,
+            },
+            r#"{"type":"ok"}"#.into(),
+        ),
         (
             ServerMessage::Pong { id: Some("x".into()) },
             r#"{"type":"pong","id":"x"}"#.into(),

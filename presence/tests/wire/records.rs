@@ -1,5 +1,7 @@
 //! The presence record: which viewer sees which fields, and which are null or absent.
 
+use std::time::Duration;
+
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
@@ -21,8 +23,8 @@ fn ann() -> UserId {
 /// Two connections and a report, IDLE by custom status, last active at the epoch.
 fn profile() -> (Profile, Contribution) {
     let mut sessions = Sessions::default();
-    sessions.handle_connect(NOW, SessionId(1));
-    sessions.handle_connect(NOW, SessionId(2));
+    sessions.handle_connect(NOW, SessionId(1), Duration::ZERO);
+    sessions.handle_connect(NOW, SessionId(2), Duration::ZERO);
     let mut durable = DurablePart {
         version: Version::new(1),
         preference: Preference {

@@ -74,6 +74,8 @@ pub(crate) enum Credential {
     Secret {
         path: PathBuf,
         secret: Secret,
+        /// The second one in the file: during a rotation the daemon may know that one alone.
+        other: Option<Secret>,
     },
     /// A user's token.
     Token {
@@ -81,6 +83,24 @@ pub(crate) enum Credential {
         token: Secret,
     },
     None,
+}
+
+impl Credential {
+    /// What to send if the daemon rejects this one.
+    pub(crate) fn other(&self) -> Option<Self> {
+        match self {
+            Self::Secret {
+                path,
+                secret,
+                other: Some(other),
+            } => Some(Self::Secret {
+                path: path.clone(),
+                secret: other.clone(),
+                other: Some(secret.clone()),
+            }),
+            Self::Secret { .. } | Self::Token { .. } | Self::None => None,
+        }
+    }
 }
 
 /// A daemon with its credential.
@@ -199,16 +219,12 @@ impl Finder {
             .ok_or_else(no_home)
     }
 
-    /// The default of `--user`: the context's user, else the account that runs this program.
-    pub(crate) fn user(&self) -> Result<String, Failure> {
-        if let Source::Context(_, Context { user: Some(user), .. }) = self.source()? {
-            return Ok(user);
-        }
-        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        variable("LOGNAME")
-            .or_else(|| variable("USER"))
-            .or_else(account_name)
-            .ok_or_else(|| Failure::usage("can't determine the user").next("name the user with --user USER"))
+    /// The user that the context names.
+    pub(crate) fn user(&self) -> Result<Option<String>, Failure> {
+        Ok(match self.source()? {
+            Source::Context(_, context) => context.user,
+            Source::Named(..) | Source::DataDir => None,
+        })
     }
 
     /// The contexts with the path of their file.
@@ -316,9 +332,11 @@ fn secret_in(directory: &Path) -> Result<Credential, Failure> {
 }
 
 fn read_secret(path: &Path) -> Result<Credential, Failure> {
+    let (secret, other) = private_file::read_secrets(path)?;
     Ok(Credential::Secret {
         path: path.to_path_buf(),
-        secret: private_file::read_credential(path, "secret file")?,
+        secret,
+        other,
     })
 }
 
@@ -334,8 +352,15 @@ fn no_home() -> Failure {
         .next("set HOME, or use --server URL")
 }
 
-/// The name of the account that runs this program, from `/etc/passwd`.
-fn account_name() -> Option<String> {
+/// The name of the account that runs this program, from `LOGNAME`, `USER` or `/etc/passwd`.
+pub(crate) fn account_name() -> Option<String> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    variable("LOGNAME")
+        .or_else(|| variable("USER"))
+        .or_else(account_of_passwd)
+}
+
+fn account_of_passwd() -> Option<String> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     name_of(rustix::process::getuid().as_raw(), &passwd)
 }

@@ -79,7 +79,8 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
             display_path(path)
         )));
     }
-    let text = text.trim();
+    // Some editors begin a file with a byte order mark, which the daemon ignores too.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(Failure::usage(format_args!(
             "the {what} {} is empty",
@@ -89,10 +90,27 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Secret, Failure> {
     Ok(Secret(text.to_owned()))
 }
 
-/// Reads the internal secret or a token: the first line of its file, which must be a valid header value.
+/// Reads a token: the first line of its file, which must be a valid header value.
 pub(crate) fn read_credential(path: &Path, what: &str) -> Result<Secret, Failure> {
     let text = read(path, what)?;
-    let line = text.0.lines().next().unwrap_or_default().trim();
+    header_value(text.0.lines().next().unwrap_or_default(), path, what)
+}
+
+/// Reads the internal secrets: one or two, on a line each.
+pub(crate) fn read_secrets(path: &Path) -> Result<(Secret, Option<Secret>), Failure> {
+    let text = read(path, "secret file")?;
+    let mut lines = text.0.lines().filter(|line| !line.trim().is_empty());
+    let mut next = || {
+        lines
+            .next()
+            .map(|line| header_value(line, path, "secret file"))
+            .transpose()
+    };
+    Ok((next()?.unwrap_or_else(|| Secret(String::new())), next()?))
+}
+
+fn header_value(line: &str, path: &Path, what: &str) -> Result<Secret, Failure> {
+    let line = line.trim();
     if line.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Secret(line.to_owned()))
     } else {
@@ -131,6 +149,27 @@ mod tests {
     fn the_first_line_of_a_private_file_is_the_secret() {
         let file = file("first\nsecond\n", 0o600);
         assert_eq!(read_credential(file.path(), "secret file").unwrap().expose(), "first");
+    }
+
+    #[test]
+    fn a_secret_file_has_one_or_two_lines() {
+        let secrets = |text: &str| {
+            let (first, second) = read_secrets(file(text, 0o600).path()).unwrap();
+            (first.0, second.map(|second| second.0))
+        };
+        assert_eq!(secrets("first\n"), ("first".to_owned(), None));
+        assert_eq!(
+            secrets("\n first\r\n\nsecond \n"),
+            ("first".to_owned(), Some("second".to_owned()))
+        );
+        assert!(read_secrets(file("first\nsec ond", 0o600).path()).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_secret() {
+        let file = file("\u{feff}first\n", 0o600);
+        assert_eq!(read_credential(file.path(), "secret file").unwrap().expose(), "first");
+        assert_eq!(read(file.path(), "key").unwrap().expose(), "first");
     }
 
     #[test]

@@ -4,10 +4,12 @@
 use std::error::Error;
 
 use presence::wire::record::Record;
-use presence::wire::rest::{EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats};
-use presence::{CustomStatus, Status, UserId};
+use presence::wire::rest::{
+    EndedReports, EndedSessions, Explain, Health, Page, Query, QueryResponse, SetCustomStatus, Stats,
+};
+use presence::{CustomStatus, Source, Status, UserId};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 
 use super::discover::{Credential, Target};
@@ -123,6 +125,13 @@ impl Rest {
             .await
     }
 
+    /// One page of ending the reports of a source.
+    pub(crate) async fn end_reports(&self, source: &Source, cursor: Option<&str>) -> Result<EndedReports, Failure> {
+        let request = self.request(Method::DELETE, &["api", "reports", source.as_str()])?;
+        let query: Vec<_> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
+        self.send(request.query(&query)).await
+    }
+
     pub(crate) async fn stats(&self) -> Result<Stats, Failure> {
         self.send(self.request(Method::GET, &["api", "stats"])?).await
     }
@@ -151,7 +160,7 @@ impl Rest {
             .build()
             .map_err(|error| Failure::failed(format_args!("can't build the request: {error}")))?;
         let method = request.method().clone();
-        let response = self.http.execute(request).await;
+        let response = self.execute(request).await;
         let response = response.map_err(|error| self.unreachable(&error, &method))?;
         let status = response.status();
         let retry_after = response
@@ -172,6 +181,22 @@ impl Rest {
         match serde_json::from_slice::<ProblemDetails>(&body) {
             Ok(problem) => Err(self.error_response(status, &problem, retry_after.as_deref())),
             Err(_) => Err(self.not_presenced(status)),
+        }
+    }
+
+    /// Sends a request, and once more with the other secret if the first one is rejected. What is rejected is not done.
+    async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let other = self.target.credential.other();
+        let header = other.and_then(|other| credential_header(&other).ok().flatten());
+        let again = header.and_then(|(name, value)| {
+            let mut again = request.try_clone()?;
+            again.headers_mut().insert(name, value);
+            Some(again)
+        });
+        let response = self.http.execute(request).await?;
+        match again {
+            Some(again) if response.status() == StatusCode::FORBIDDEN => self.http.execute(again).await,
+            _ => Ok(response),
         }
     }
 

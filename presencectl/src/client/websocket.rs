@@ -111,6 +111,19 @@ pub(crate) struct WebSocket {
 impl WebSocket {
     /// Connects and waits for the welcome.
     pub(crate) async fn connect(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
+        match (Self::connect_once(target, identity).await, target.credential.other()) {
+            (Err(ConnectError::Rejected { status: 403, .. }), Some(credential)) => {
+                let other = Target {
+                    credential,
+                    ..target.clone()
+                };
+                Self::connect_once(&other, identity).await
+            }
+            (connected, _) => connected,
+        }
+    }
+
+    async fn connect_once(target: &Target, identity: &Identity) -> Result<(Self, Welcome), ConnectError> {
         let unreachable = |why: &dyn ToString| ConnectError::Unreachable(why.to_string());
         let (host, port) = target.server.host_and_port();
         let tcp = timeout(target.timeout, TcpStream::connect((host, port)))

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use presence::Actor;
-use presence::wire::rest::{Explain, ExplainSession};
+use presence::wire::rest::{Explain, ExplainGrace, ExplainSession};
+use presence::{Actor, Wall};
 
-use super::Session;
+use super::{Session, never_seen};
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::explain_text::{activity, reason_text};
+use crate::output::explain_text::{activity, reason_text, report_text};
 use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [
@@ -25,7 +25,8 @@ const COLUMNS: [Column; 9] = [
 ];
 
 pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Failure> {
-    let explain = session.rest()?.explain(&args.user).await?;
+    let rest = session.rest()?;
+    let explain = rest.explain(&args.user).await?;
     let report = Report {
         document: &explain,
         items: std::slice::from_ref(&explain),
@@ -35,7 +36,16 @@ pub(super) async fn run(session: &mut Session, args: &OneUser) -> Result<(), Fai
             below: below(&explain),
         },
     };
-    session.output.show(explain.now, &report)
+    session.output.show(explain.now, &report)?;
+    if !args.ignore_unknown && is_empty(&explain) && never_seen::is_unknown(&rest, &args.user).await? {
+        return Err(never_seen::failure(&[&args.user], 1));
+    }
+    Ok(())
+}
+
+/// Whether the explanation has nothing that was ever told or set; only the record knows whether the user was seen.
+const fn is_empty(explain: &Explain) -> bool {
+    explain.sessions.is_empty() && explain.grace.is_none() && explain.choice.set_at.is_none()
 }
 
 fn rows(sessions: &[ExplainSession]) -> TypedRows {
@@ -86,22 +96,38 @@ fn above(explain: &Explain, colour: Colour) -> String {
         ),
         None => writeln!(text, "Custom status: {custom_status} (default, never set)."),
     };
+    if let Some(until) = explain.choice.active_until {
+        let until = time::moment(until, explain.now);
+        let _ = writeln!(text, "It counts like an active session until {until}.");
+    }
+    for session in &explain.sessions {
+        if let Some(report) = report_text(session) {
+            let name = escape(&session.session_id);
+            let _ = writeln!(text, "{name} {report}.");
+        }
+    }
     if let Some(grace) = explain.grace {
-        let idle = if grace.idle {
-            "; the lost sessions were idle"
-        } else {
-            ""
-        };
-        let _ = writeln!(
-            text,
-            "Grace period until {}{idle}.",
-            time::moment(grace.until, explain.now)
-        );
+        let _ = writeln!(text, "{}.", grace_text(&grace, explain.now));
     }
     if !explain.sessions.is_empty() {
         text.push('\n');
     }
     text
+}
+
+fn grace_text(grace: &ExplainGrace, now: Wall) -> String {
+    let until = time::moment(grace.until, now);
+    let lost = match grace.sessions {
+        None => "",
+        Some(1) => " for 1 lost session",
+        Some(_) => " for lost sessions",
+    };
+    let idle = if grace.idle {
+        "; the lost sessions were idle"
+    } else {
+        ""
+    };
+    format!("Grace period{lost} until {until}{idle}")
 }
 
 fn below(explain: &Explain) -> String {
@@ -119,11 +145,30 @@ fn below(explain: &Explain) -> String {
 
 #[cfg(test)]
 mod tests {
-    use presence::wire::rest::{ExplainGrace, ExplainNext, ExplainPreference};
-    use presence::{CustomStatus, Reason, Status, UserId, Wall};
+    use presence::wire::rest::{ExplainNext, ExplainPreference, ReportCounts};
+    use presence::{Activity, CustomStatus, Reason, Status, UserId};
 
     use super::*;
     use crate::output::typed_rows::Moments;
+
+    fn session(name: &str) -> ExplainSession {
+        let now = Wall::from_millis(1_000_000_000_000);
+        ExplainSession {
+            session_id: name.into(),
+            node: None,
+            since: now,
+            last_heard: now,
+            last_active: None,
+            idle: false,
+            activity: Some(Activity::Unknown),
+            source: None,
+            reported: None,
+            counts: None,
+            idle_at: None,
+            inherited_until: None,
+            ends_at: None,
+        }
+    }
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -134,15 +179,22 @@ mod tests {
             status: Status::Online,
             rule: 5,
             reason: Reason::Active,
-            sessions: Vec::new(),
+            sessions: vec![ExplainSession {
+                source: Some("app\u{1b}".into()),
+                reported: Some(CustomStatus::Idle),
+                counts: Some(ReportCounts::OlderThanCustomStatus),
+                ..session("report:app\u{1b}")
+            }],
             grace: Some(ExplainGrace {
                 until: now.after(std::time::Duration::from_secs(4)),
                 idle: false,
+                sessions: Some(1),
             }),
             choice: ExplainPreference {
                 custom_status: CustomStatus::Online,
                 set_at: None,
                 set_by: None,
+                active_until: Some(now.after(std::time::Duration::from_secs(60))),
             },
             next: vec![ExplainNext {
                 at: now.after(std::time::Duration::from_secs(4)),
@@ -151,13 +203,16 @@ mod tests {
         };
         assert_eq!(
             above(&explain, Colour::Plain),
-            "alice is shown as ONLINE: connected; no idle report and no custom status (rule 5, active).\n\
+            "alice is shown as ONLINE: the user set the custom status a short while ago, which counts like an active \
+             session (rule 5, active).\n\
              Custom status: ONLINE (default, never set).\n\
-             Grace period until 2001-09-09 01:46:44Z (in 4s).\n"
+             It counts like an active session until 2001-09-09 01:47:40Z (in 1m).\n\
+             report:app\\u{1b} says IDLE, which does not count: the custom status is newer.\n\
+             Grace period for 1 lost session until 2001-09-09 01:46:44Z (in 4s).\n\n"
         );
         assert_eq!(
             below(&explain),
-            "Next, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
+            "\nNext, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
         );
     }
 
@@ -165,15 +220,9 @@ mod tests {
     fn timer_columns_appear_only_if_a_session_has_that_timer() {
         let now = Wall::from_millis(1_000_000_000_000);
         let session = |idle_at, ends_at| ExplainSession {
-            session_id: "s1".into(),
-            node: None,
-            since: now,
-            last_heard: now,
-            last_active: None,
-            idle: false,
-            source: None,
             idle_at,
             ends_at,
+            ..session("s1")
         };
         let shown = |session| {
             let mut out = Vec::new();

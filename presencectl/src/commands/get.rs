@@ -7,7 +7,7 @@ use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use presence::{Status, UserId};
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, never_seen};
 use crate::cli::Get;
 use crate::failure::Failure;
 use crate::output::escape::quote;
@@ -49,7 +49,18 @@ pub(super) async fn run(session: &mut Session, args: &Get) -> Result<(), Failure
             below,
         },
     };
-    session.output.show(answer.now, &report)
+    session.output.show(answer.now, &report)?;
+    let is_unseen = |record: &&Record| never_seen::is_empty(record);
+    let unseen: Vec<_> = answer
+        .users
+        .iter()
+        .filter(is_unseen)
+        .map(|record| &record.user_id)
+        .collect();
+    if unseen.is_empty() || args.ignore_unknown {
+        return Ok(());
+    }
+    Err(never_seen::failure(&unseen, answer.users.len()))
 }
 
 fn summary(users: &[Record]) -> String {

@@ -1,12 +1,16 @@
 //! `kick`: ends all sessions of a user, after a confirmation.
 
-use super::{Session, confirmation, ended_sessions};
+use super::{Session, confirmation, ended_sessions, never_seen};
 use crate::cli::Confirmed;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 
 pub(super) async fn run(session: &mut Session, args: &Confirmed) -> Result<(), Failure> {
     let rest = session.rest()?;
+    confirmation::check_possible(args)?;
+    if !args.ignore_unknown {
+        never_seen::check(&rest, &args.user, "nothing was done").await?;
+    }
     let user = quote(args.user.as_str());
     confirmation::confirm(args, &format!("End all sessions of {user}?"))?;
     let ended = rest.kick(&args.user).await?.ended;

@@ -1,10 +1,11 @@
 //! The commands, one file each: a command queries the daemon through `client`, fills a report and prints it through
-//! `output`. `confirmation` and `ended_sessions` are shared by `kick` and `forget`.
+//! `output`. `confirmation`, `ended_sessions` and `never_seen` are shared by several of them.
 
 mod completions;
 mod confirmation;
 mod context;
 mod doctor;
+mod end_reports;
 mod ended_sessions;
 mod events;
 mod explain;
@@ -12,6 +13,7 @@ mod forget;
 mod get;
 mod kick;
 mod man;
+mod never_seen;
 mod online;
 mod set_status;
 mod simulate;
@@ -69,6 +71,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Explain(args) => on_runtime(explain::run(session, args)),
         Command::Kick(args) => on_runtime(kick::run(session, args)),
         Command::Forget(args) => on_runtime(forget::run(session, args)),
+        Command::EndReports(args) => on_runtime(end_reports::run(session, args)),
         Command::Stats => on_runtime(stats::run(session)),
         Command::Doctor => on_runtime(doctor::run(session)),
         Command::Simulate(args) => on_runtime(simulate::run(session, args)),

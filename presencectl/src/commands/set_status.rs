@@ -4,9 +4,9 @@ use presence::wire::record::Record;
 use presence::{CustomStatus, Status, UserId};
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, confirmation};
 use crate::cli::SetStatus;
-use crate::client::discover::Credential;
+use crate::client::discover::{Credential, account_name};
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 use crate::output::{Colour, HumanOutput, Report, records};
@@ -18,17 +18,14 @@ struct RecordDocument<'a> {
 
 pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), Failure> {
     let rest = session.rest()?;
-    let user = match (&args.user, &rest.target().credential) {
+    let user = match (
+        args.positional.as_ref().or(args.user.as_ref()),
+        &rest.target().credential,
+    ) {
         (Some(user), _) => Some(user.clone()),
         // The token identifies the user.
         (None, Credential::Token { .. }) => None,
-        (None, _) => {
-            let name = session.finder.user()?;
-            Some(
-                UserId::new(&name)
-                    .map_err(|why| Failure::usage(format_args!("{}: {why}", quote(&name))).next("use --user USER"))?,
-            )
-        }
+        (None, _) => Some(unnamed(session, args.status)?),
     };
     let record = rest.set_custom_status(user.as_ref(), args.status).await?;
     let text = sentence(&record, args.status, session.output.colour);
@@ -41,6 +38,24 @@ pub(super) async fn run(session: &mut Session, args: &SetStatus) -> Result<(), F
     session.output.show(crate::clock::wall(), &report)
 }
 
+/// The context's user, else this account if the operator says so: an operator mostly means somebody else.
+fn unnamed(session: &Session, status: CustomStatus) -> Result<UserId, Failure> {
+    let as_id = |name: &str| UserId::new(name).map_err(|why| Failure::usage(format_args!("{}: {why}", quote(name))));
+    if let Some(name) = session.finder.user()? {
+        return as_id(&name);
+    }
+    let nobody = || Failure::usage("no user is named").next(format_args!("presencectl set-status USER {status}"));
+    let name = account_name()
+        .filter(|_| confirmation::is_possible())
+        .ok_or_else(nobody)?;
+    let user = as_id(&name)?;
+    confirmation::ask(&format!(
+        "No user is named. Set the custom status of this account, {}?",
+        quote(&name)
+    ))?;
+    Ok(user)
+}
+
 /// The resulting status, and the reason if it differs from the custom status.
 fn sentence(record: &Record, custom_status: CustomStatus, colour: Colour) -> String {
     let user = escape(record.user_id.as_str());
@@ -48,7 +63,12 @@ fn sentence(record: &Record, custom_status: CustomStatus, colour: Colour) -> Str
     match record.status {
         Status::Offline => {
             let later = colour.status(as_status(custom_status));
-            format!("{user} is {shown}; it will be shown as {later} once connected\n")
+            let unseen = if record.last_seen.is_none() {
+                " and was never seen"
+            } else {
+                ""
+            };
+            format!("{user} is {shown}{unseen}; it will be shown as {later} once connected\n")
         }
         status if status == as_status(custom_status) => format!("{user} is shown as {shown}\n"),
         _ => {
@@ -78,6 +98,11 @@ mod tests {
     fn the_sentence_has_the_current_or_the_future_status() {
         let mut record = Record::never_seen(UserId::new("alice").unwrap(), Viewer::Internal);
         let text = |record: &Record, custom_status| sentence(record, custom_status, Colour::Plain);
+        assert_eq!(
+            text(&record, CustomStatus::Idle),
+            "alice is OFFLINE and was never seen; it will be shown as IDLE once connected\n"
+        );
+        record.last_seen = Some(presence::Wall::from_millis(1));
         assert_eq!(
             text(&record, CustomStatus::Idle),
             "alice is OFFLINE; it will be shown as IDLE once connected\n"

@@ -1,7 +1,7 @@
 //! The sentences for a status's reason and the words for a session's activity, shared by `explain` and the dashboard.
 
-use presence::wire::rest::{Explain, ExplainSession};
-use presence::{Reason, Status};
+use presence::wire::rest::{Explain, ExplainSession, ReportCounts};
+use presence::{Activity, Reason, Status};
 
 pub(crate) fn reason_text(explain: &Explain) -> &'static str {
     match explain.reason {
@@ -10,20 +10,106 @@ pub(crate) fn reason_text(explain: &Explain) -> &'static str {
         Reason::Custom => "custom status is DO_NOT_DISTURB",
         Reason::Reported => "a report says DO_NOT_DISTURB",
         Reason::Inactive => "all sessions with known activity are idle",
-        Reason::Active if explain.sessions.iter().any(|session| session.last_active.is_some()) => {
-            "a session is active and there is no custom status"
+        Reason::Active if explain.sessions.iter().any(is_active) => "a session is active and there is no custom status",
+        Reason::Active if explain.choice.active_until.is_some() => {
+            "the user set the custom status a short while ago, which counts like an active session"
         }
         Reason::Active => "connected; no idle report and no custom status",
     }
 }
 
 /// The activity that counts for the status. Of a report that is not idle, more is not known: it says ONLINE or
-/// DO_NOT_DISTURB, or it says IDLE and is older than the custom status.
-pub(crate) const fn activity(session: &ExplainSession) -> &'static str {
-    match (session.idle, session.last_active, &session.source) {
-        (true, _, _) => "idle",
-        (false, _, Some(_)) => "not idle",
-        (false, None, None) => "unknown",
-        (false, Some(_), None) => "active",
+/// DO_NOT_DISTURB, or it says IDLE and does not count.
+pub(crate) fn activity(session: &ExplainSession) -> &'static str {
+    match (session.activity, session.idle, &session.source) {
+        (_, true, _) => "idle",
+        (_, false, Some(_)) => "not idle",
+        _ if is_active(session) => "active",
+        _ => "unknown",
+    }
+}
+
+/// Daemons from before the field told no more than when activity was last reported.
+fn is_active(session: &ExplainSession) -> bool {
+    match session.activity {
+        Some(activity) => activity == Activity::Active,
+        None => session.last_active.is_some() && !session.idle,
+    }
+}
+
+/// What a report says and whether that counts; none for a connection.
+pub(crate) fn report_text(session: &ExplainSession) -> Option<String> {
+    let (says, counts) = (session.reported?, session.counts?);
+    let outcome = match counts {
+        ReportCounts::Yes => "which counts",
+        ReportCounts::OlderThanCustomStatus => "which does not count: the custom status is newer",
+        ReportCounts::CustomStatusFirst => "which does not count: the custom status decides first",
+    };
+    Some(format!("says {says}, {outcome}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use presence::{CustomStatus, Wall};
+
+    use super::*;
+
+    fn session(activity: Option<Activity>, last_active: Option<Wall>, idle: bool) -> ExplainSession {
+        ExplainSession {
+            session_id: "s1".into(),
+            node: None,
+            since: Wall::from_millis(0),
+            last_heard: Wall::from_millis(0),
+            last_active,
+            idle,
+            activity,
+            source: None,
+            reported: None,
+            counts: None,
+            idle_at: None,
+            inherited_until: None,
+            ends_at: None,
+        }
+    }
+
+    #[test]
+    fn the_activity_of_a_connection_is_what_it_counts_with() {
+        let once = Some(Wall::from_millis(0));
+        for (known, last_active, idle, expected) in [
+            (Some(Activity::Unknown), None, false, "unknown"),
+            (Some(Activity::Active), None, false, "active"),
+            (Some(Activity::Active), once, false, "active"),
+            (Some(Activity::Idle), once, true, "idle"),
+            (None, None, false, "unknown"),
+            (None, once, false, "active"),
+            (None, once, true, "idle"),
+        ] {
+            assert_eq!(activity(&session(known, last_active, idle)), expected);
+        }
+    }
+
+    #[test]
+    fn a_report_is_told_with_what_it_says_and_whether_it_counts() {
+        for (counts, expected) in [
+            (ReportCounts::Yes, "says IDLE, which counts"),
+            (
+                ReportCounts::OlderThanCustomStatus,
+                "says IDLE, which does not count: the custom status is newer",
+            ),
+            (
+                ReportCounts::CustomStatusFirst,
+                "says IDLE, which does not count: the custom status decides first",
+            ),
+        ] {
+            let report = ExplainSession {
+                source: Some("app".into()),
+                reported: Some(CustomStatus::Idle),
+                counts: Some(counts),
+                ..session(None, None, false)
+            };
+            assert_eq!(report_text(&report).as_deref(), Some(expected));
+            assert_eq!(activity(&report), "not idle");
+        }
+        assert_eq!(report_text(&session(None, None, false)), None);
     }
 }

@@ -41,11 +41,118 @@ fn set_status_with_the_secret_is_by_the_operator() {
 }
 
 #[test]
-fn set_status_defaults_to_the_current_account() {
+fn set_status_takes_the_user_as_a_position_or_an_option() {
     let daemon = FakeDaemon::start(answer);
     let sandbox = Sandbox::with_daemon(&daemon.address());
-    sandbox.run(&["set-status", "Do-Not-Disturb"]);
-    assert_eq!(daemon.requests()[0].header("x-user-id").as_deref(), Some("op"));
+    for arguments in [
+        &["set-status", "bob", "Do-Not-Disturb"][..],
+        &["set-status", "--user", "bob", "dnd"],
+    ] {
+        assert_eq!(sandbox.run(arguments).code, 0, "{arguments:?}");
+    }
+    assert_eq!(
+        sandbox.run(&["set-status", "dnd", "dnd"]).code,
+        0,
+        "a user may have any name"
+    );
+    let users: Vec<_> = daemon
+        .requests()
+        .iter()
+        .map(|request| request.header("x-user-id"))
+        .collect();
+    assert_eq!(users, [Some("bob".into()), Some("bob".into()), Some("dnd".into())]);
+}
+
+#[test]
+fn set_status_without_a_user_changes_nothing() {
+    let daemon = FakeDaemon::start(answer);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    for (arguments, advice) in [
+        (&["set-status", "dnd"][..], "set-status USER DO_NOT_DISTURB"),
+        (&["set-status", "dnd", "bob"], "set-status USER STATUS"),
+        (&["set-status", "bob"], "set-status USER STATUS"),
+        (&["set-status", "bob", "dnd", "--user", "eve"], "cannot be used with"),
+    ] {
+        let run = sandbox.run(arguments);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stderr.contains(advice), "{run:?}");
+    }
+    assert_eq!(daemon.requests().len(), 0);
+}
+
+/// Knows nobody: records without times, and nothing to end. `set` has a custom status that was set to ONLINE.
+fn nobody(request: &Request) -> Answer {
+    if request.line.starts_with("DELETE") {
+        return ok(&json!({"ended": 0}));
+    }
+    if request.line.starts_with("GET") {
+        let user = request.line.split('/').nth(3).unwrap();
+        let set_at = if user == "set" { json!(NOW) } else { Value::Null };
+        return ok(
+            &json!({"now": NOW, "userId": user, "status": "OFFLINE", "rule": 1, "reason": "no_session",
+                          "sessions": [], "grace": null, "next": [],
+                          "choice": {"customStatus": "ONLINE", "setAt": set_at, "setBy": null}}),
+        );
+    }
+    let ids = request.json()["userIds"].as_array().unwrap().clone();
+    let users: Value = ids
+        .iter()
+        .map(|id| match id.as_str().unwrap() {
+            "alice" => record("alice", "IDLE", 1),
+            user => json!({"userId": user, "status": "OFFLINE", "since": null, "lastSeen": null, "lastActive": null,
+                           "revision": 0, "customStatus": "ONLINE", "sessions": 0, "reason": "no_session"}),
+        })
+        .collect();
+    ok(&json!({"now": NOW, "users": users}))
+}
+
+#[test]
+fn a_user_never_seen_is_exit_code_1() {
+    let daemon = FakeDaemon::start(nobody);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    for arguments in [
+        &["get", "typo"][..],
+        &["explain", "typo"],
+        &["kick", "typo", "--yes"],
+        &["forget", "typo", "--yes"],
+    ] {
+        let run = sandbox.run(arguments);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.stderr.contains("\"typo\" was never seen"), "{run:?}");
+        assert!(
+            !daemon
+                .requests()
+                .iter()
+                .any(|request| request.line.starts_with("DELETE"))
+        );
+    }
+    for arguments in [
+        &["get", "typo", "--ignore-unknown"][..],
+        &["explain", "typo", "--ignore-unknown"],
+        &["kick", "typo", "--yes", "--ignore-unknown"],
+        &["forget", "typo", "--yes", "--ignore-unknown"],
+        &["get", "alice"],
+        &["explain", "set"],
+        &["kick", "set", "--yes"],
+        &["forget", "set", "--yes"],
+    ] {
+        let run = sandbox.run(arguments);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{arguments:?} {run:?}");
+    }
+}
+
+#[test]
+fn get_prints_all_records_before_it_names_the_unknown() {
+    let daemon = FakeDaemon::start(nobody);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["get", "alice", "typo", "other", "-o", "json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["users"].as_array().unwrap().len(), 3);
+    assert!(
+        run.stderr.contains("2 of 3 users were never seen: \"typo\", \"other\""),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -185,7 +292,12 @@ fn kick_and_forget_encode_the_user_in_the_path() {
     );
     let run = sandbox.run(&["forget", "query", "-y", "-o", "json"]);
     assert_eq!(run.stdout, "{\"v\":1,\"userId\":\"query\",\"ended\":3}\n");
-    let lines: Vec<_> = daemon.requests().iter().map(|request| request.line.clone()).collect();
+    let requests = daemon.requests();
+    let lines: Vec<_> = requests
+        .iter()
+        .map(|request| request.line.as_str())
+        .filter(|line| line.starts_with("DELETE"))
+        .collect();
     assert_eq!(
         lines,
         [

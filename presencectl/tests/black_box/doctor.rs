@@ -94,6 +94,23 @@ fn a_healthy_daemon_has_no_failures_and_exit_code_0() {
 }
 
 #[test]
+fn a_warning_of_a_ready_daemon_is_shown_with_a_fix() {
+    let daemon = FakeDaemon::start_with_sockets(
+        |request| match request.line.as_str() {
+            "GET /readyz" => ok(&json!({"ok": true, "problems": [], "warnings": ["the system's clock went back"]})),
+            _ => healthy(request, &stats()),
+        },
+        |mut socket, _| {
+            crate::fake_daemon::hear(&mut socket);
+        },
+    );
+    let (code, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), "ready");
+    assert_eq!((code, check["result"].as_str()), (0, Some("warn")));
+    assert_eq!(check["found"], "the system's clock went back");
+    assert!(check["fix"].as_str().unwrap().contains("docs/operations.md"), "{check}");
+}
+
+#[test]
 fn a_missing_daemon_is_exit_code_3_with_a_fix() {
     let (code, check) = diagnosed(&Sandbox::new(), "server");
     assert_eq!((code, check["result"].as_str()), (3, Some("fail")));
@@ -218,4 +235,28 @@ fn another_server_on_the_port_is_detected() {
     let (code, check) = diagnosed(&Sandbox::with_daemon(&daemon.address()), "reachable");
     assert_eq!((code, check["result"].as_str()), (1, Some("fail")));
     assert!(check["fix"].as_str().unwrap().contains("another program"), "{check}");
+}
+
+#[test]
+fn a_failed_or_partial_reload_is_found() {
+    assert_found(
+        |stats| stats["reload"] = json!({"at": now(), "error": "\"/x/secret\" is missing"}),
+        "reload",
+        &Finding {
+            code: 1,
+            result: "fail",
+            found: "\"/x/secret\" is missing",
+            fix: "reload again",
+        },
+    );
+    assert_found(
+        |stats| stats["reload"] = json!({"at": now(), "restartNeeded": ["grace", "listen"]}),
+        "reload",
+        &Finding {
+            code: 0,
+            result: "warn",
+            found: "grace, listen",
+            fix: "restart presenced",
+        },
+    );
 }

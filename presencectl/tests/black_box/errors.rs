@@ -34,7 +34,7 @@ fn a_stopped_daemon_is_exit_code_3() {
         .unwrap();
     assert_ne!(gone, closed);
     let sandbox = Sandbox::with_daemon(&closed.to_string());
-    for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "dnd"]] {
+    for arguments in [vec!["get", "alice"], vec!["events"], vec!["set-status", "alice", "dnd"]] {
         let run = sandbox.run(&arguments);
         assert_eq!(run.code, 3, "{run:?}");
         assert!(
@@ -116,7 +116,7 @@ fn rejected_requests_are_exit_code_1_and_unauthorized_4() {
         let sandbox = Sandbox::with_daemon(&daemon.address());
         for arguments in [
             vec!["get", "alice"],
-            vec!["set-status", "idle"],
+            vec!["set-status", "alice", "idle"],
             vec!["kick", "alice", "--yes"],
         ] {
             let run = sandbox.run(&arguments);

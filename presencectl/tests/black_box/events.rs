@@ -80,7 +80,8 @@ fn named_users_are_watched_individually() {
             &mut socket,
             &snapshot(
                 "1.1",
-                &json!([record("alice", "ONLINE", 1), record("bob", "OFFLINE", 0)]),
+                &json!([record("alice", "ONLINE", 1), {"userId": "bob", "status": "OFFLINE", "since": null,
+                        "lastSeen": null, "lastActive": null, "revision": 0, "customStatus": "ONLINE"}]),
                 false,
             ),
         );
@@ -91,6 +92,7 @@ fn named_users_are_watched_individually() {
         hear(&mut socket);
     });
     let running = sandbox.start(&["events", "-o", "ndjson", "--user", "alice", "bob"]);
+    assert!(running.error_line().contains("\"bob\" was never seen; waiting"));
     let line: Value = serde_json::from_str(&running.line()).unwrap();
     assert_eq!(line["v"], 1);
     assert_eq!(

@@ -5,6 +5,7 @@
 mod commands;
 mod contexts;
 mod doctor;
+mod end_reports;
 mod errors;
 mod events;
 mod fake_daemon;

@@ -7,8 +7,8 @@ use presence::wire::error_code::Code;
 use presence::wire::rest::PAGE_MAX_RECORDS;
 use presence::{Status, UserId};
 
-use super::percent::{self, Plus};
 use crate::engine::ListRequest;
+use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
 /// Records on a page by default.
@@ -37,6 +37,11 @@ pub(super) fn parse(query: &str) -> Result<ListRequest, ApiError> {
         limit: limit.map_or(Ok(PAGE_DEFAULT_RECORDS), |digits| parse_limit(&digits))?,
         after: cursor.map(|text| decode_cursor(&text)).transpose()?,
     })
+}
+
+/// Parses the query string of a call that has pages and no filter.
+pub(super) fn parse_cursor(query: &str) -> Result<Option<UserId>, ApiError> {
+    parse(query).map(|request| request.after)
 }
 
 fn invalid(name: &str, what: &str) -> ApiError {

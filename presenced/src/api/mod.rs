@@ -1,6 +1,7 @@
 //! REST: one handler per call under [`handlers`], and what they share: authorization, reading of bodies, middleware. What a
 //! call does to a user is decided in the engine; nothing here knows of WebSockets.
 
+mod answers;
 mod body;
 mod caller;
 mod cors;
@@ -10,7 +11,6 @@ mod listing;
 mod metrics;
 mod middleware;
 mod path;
-mod percent;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -28,6 +28,7 @@ use presence::Mono;
 use presence::wire::error_code::Code;
 use prometheus_client::registry::Registry;
 
+pub(crate) use answers::AnswerPlaces;
 pub(crate) use metrics::ApiMetrics;
 pub(crate) use readiness::{HealthCheck, Readiness};
 
@@ -49,6 +50,7 @@ pub(crate) struct AppState {
     /// For `/api/stats`.
     pub(crate) connection_limit: Arc<ConnectionLimit>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) answers: AnswerPlaces,
     pub(crate) node_info: NodeInfo,
     pub(crate) metrics: ApiMetrics,
     /// All metrics of the daemon, for `/metrics`.
@@ -96,6 +98,7 @@ pub(crate) fn router(state: Arc<AppState>, ws: MethodRouter, metrics_at: Metrics
         .route(routes::RECORD, get(handlers::get_record).options(cors::preflight))
         .route(routes::EXPLAIN, get(handlers::explain))
         .route(routes::SESSIONS, delete(handlers::kick))
+        .route(routes::REPORTS_OF, delete(handlers::end_reports))
         .route(routes::STATS, get(handlers::stats))
         .route(routes::HEALTH, get(handlers::health))
         .route(routes::READY, get(handlers::ready));

@@ -1,24 +1,40 @@
-//! The user id in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
+//! The user id or the source in a path. Taken from the raw path and not from the router's captures: an escaped slash stays part of the id,
 //! and a segment that is fixed in another route can be a user id too.
 
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use presence::UserId;
 use presence::wire::error_code::Code;
+use presence::{Source, UserId};
 
 use super::AppState;
-use super::percent::{self, Plus};
+use crate::percent::{self, Plus};
 use crate::server::ApiError;
 
-/// The segment after `/api/presence/` or `/api/user/`.
+/// The segment after `/api/presence/`, `/api/user/` or `/api/reports/`.
 pub(super) const THIRD: usize = 3;
 /// The segment after `/api/user/custom-status/`.
 pub(super) const FOURTH: usize = 4;
 
 /// The user id in segment number `SEGMENT` of the path, counted from one.
 pub(super) struct PathUser<const SEGMENT: usize>(pub(super) UserId);
+
+/// The source of reports in segment number `SEGMENT` of the path.
+pub(super) struct PathSource<const SEGMENT: usize>(pub(super) Source);
+
+impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathSource<SEGMENT> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, ApiError> {
+        let segment = parts.uri.path().split('/').nth(SEGMENT).unwrap_or_default();
+        let source = percent::decode(segment, Plus::Literal).and_then(|text| text.parse().ok());
+        source.map(Self).ok_or_else(|| {
+            let detail = "the source in the path must be 1 to 64 of the characters A-Z a-z 0-9 . _ -";
+            ApiError::new(Code::InvalidValue, detail)
+        })
+    }
+}
 
 impl<const SEGMENT: usize> FromRequestParts<Arc<AppState>> for PathUser<SEGMENT> {
     type Rejection = ApiError;

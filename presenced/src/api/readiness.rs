@@ -12,8 +12,10 @@ pub(crate) struct HealthCheck {
     pub(crate) store_error: Option<String>,
     /// What else keeps the daemon from serving, such as a stalled timer loop, a sentence each.
     pub(crate) problems: Vec<String>,
-    /// The last reload, if there was one. It may name files, so only `/api/stats` shows it; one that failed changed nothing,
-    /// so the daemon is as ready as before.
+    /// What is wrong and doesn't keep it from serving, such as a clock that went back, a sentence each.
+    pub(crate) warnings: Vec<String>,
+    /// The last reload, if there was one. Its error may name files, so only `/api/stats` shows it whole; one that failed
+    /// changed nothing, so the daemon is as ready as before.
     pub(crate) reload: Option<ReloadStats>,
 }
 
@@ -51,6 +53,8 @@ impl Readiness {
 
     pub(super) fn health(&self) -> Health {
         let health_check = self.health_check();
+        let has_failed = health_check.reload.is_some_and(|reload| reload.error.is_some());
+        let failed_reload = has_failed.then(|| "the last reload failed and changed nothing: see the log".to_owned());
         let draining = self
             .draining
             .load(Ordering::Acquire)
@@ -62,6 +66,7 @@ impl Readiness {
         Health {
             ok: problems.is_empty(),
             problems,
+            warnings: health_check.warnings.into_iter().chain(failed_reload).collect(),
         }
     }
 }

@@ -9,13 +9,14 @@ pub(super) const QUERY: &str = "/api/presence/query";
 pub(super) const RECORD: &str = "/api/presence/{userId}";
 pub(super) const EXPLAIN: &str = "/api/presence/{userId}/explain";
 pub(super) const SESSIONS: &str = "/api/presence/{userId}/sessions";
+pub(super) const REPORTS_OF: &str = "/api/reports/{source}";
 pub(super) const STATS: &str = "/api/stats";
 pub(super) const HEALTH: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
 pub(super) const WS: &str = "/ws";
 
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     CUSTOM_STATUS,
     CUSTOM_STATUS_OF,
     REPORT,
@@ -25,6 +26,7 @@ const ALL: [&str; 14] = [
     RECORD,
     EXPLAIN,
     SESSIONS,
+    REPORTS_OF,
     STATS,
     HEALTH,
     READY,
@@ -33,7 +35,7 @@ const ALL: [&str; 14] = [
 ];
 
 /// All calls: method and path. Preflights, and user ids that equal a fixed segment, are not listed.
-pub(super) const CALLS: [(&str, &str); 15] = [
+pub(super) const CALLS: [(&str, &str); 16] = [
     ("PUT", CUSTOM_STATUS),
     ("GET", CUSTOM_STATUS_OF),
     ("PUT", REPORT),
@@ -44,6 +46,7 @@ pub(super) const CALLS: [(&str, &str); 15] = [
     ("GET", RECORD),
     ("GET", EXPLAIN),
     ("DELETE", SESSIONS),
+    ("DELETE", REPORTS_OF),
     ("GET", STATS),
     ("GET", HEALTH),
     ("GET", READY),

@@ -1,14 +1,15 @@
 //! Builds the listeners and everything behind them: admission, gateway, API, readiness.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::reload::LastReload;
-use crate::api::{self, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
+use crate::api::{self, AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness};
 use crate::auth::Auth;
 use crate::clock::{Clock, STALL};
 use crate::config::Config;
@@ -147,6 +148,7 @@ impl ListenerOptions<'_> {
             limits: Arc::clone(&shared.limits),
             connection_limit: Arc::clone(&shared.connection_limit),
             readiness,
+            answers: AnswerPlaces::default(),
             node_info,
             metrics: ApiMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -171,8 +173,21 @@ fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
     }
 }
 
+/// Listens on the address of a setting.
+pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::listen(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
+            ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => "",
+        };
+        anyhow!("{flag} {address}: {error}{advice}")
+    })
+}
+
 fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {
-    let listener = listen::listen(address).with_context(|| format!("can't listen on {address}"))?;
+    let listener = bind("--metrics-listen", address)?;
     let router = api::metrics_router(state);
     // A limit of its own, so that metrics can be scraped when the main listener is full.
     let connection_limit = ConnectionLimit::new(
@@ -196,9 +211,18 @@ fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> 
         HealthCheck {
             store_error: store_error(&store.health()),
             problems: problems.into_iter().collect(),
+            warnings: clock_warning(&clock).into_iter().collect(),
             reload: last_reload.lock().clone(),
         }
     })
+}
+
+/// What a system's clock that went back means.
+fn clock_warning(clock: &Clock) -> Option<String> {
+    let behind = clock.behind()?.as_secs();
+    Some(format!(
+        "the system's clock went back and is {behind} s behind what it said before; times told before that stand still"
+    ))
 }
 
 /// Why the store can't write, if it can't. Unauthenticated callers read it, so the file that it names first is left out.
@@ -208,4 +232,24 @@ fn store_error(health: &StoreHealth) -> Option<String> {
     }
     let error = health.error.as_deref().unwrap_or("the reason is not known");
     Some(error.split_once("\": ").map_or(error, |(_, what)| what).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use presence::Wall;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_went_back_is_a_warning_and_no_problem() {
+        let begin = Wall::from_millis(1_800_000_000_000);
+        let clock = Clock::manual(begin);
+        assert_eq!(clock_warning(&clock), None);
+        clock.set_wall(begin.after(Duration::from_secs(3600)));
+        assert_eq!(clock_warning(&clock), None);
+        clock.set_wall(begin);
+        assert!(clock_warning(&clock).is_some_and(|warning| warning.contains(" 3600 s behind")));
+    }
 }

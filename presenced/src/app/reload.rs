@@ -3,6 +3,7 @@
 //! daemon; connections whose secret or key was removed end at their next deadline.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -99,6 +100,7 @@ impl Reloader {
         self.log_level.set(config.log_level);
         self.config = config;
         tracing::info!(log_level = %self.config.log_level, "reloaded the secrets, the token key and the settings of access");
+        super::warn_if_exposed(&self.config);
         if !restart_needed.is_empty() {
             tracing::warn!(
                 settings = restart_needed.join(", "),
@@ -115,7 +117,7 @@ impl Reloader {
     fn note(&self, labels: &ReloadLabels, error: Option<String>, restart_needed: Vec<String>) {
         self.metrics.0.get_or_create(labels).inc();
         *self.last.lock() = Some(ReloadStats {
-            at: self.clock.wall(),
+            at: self.clock.record_time(None),
             error,
             restart_needed,
         });
@@ -144,15 +146,19 @@ pub(super) fn auth_options(
     listen: SocketAddr,
     if_missing: IfMissing,
 ) -> anyhow::Result<AuthOptions> {
-    let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing)?;
-    let (path, key) = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing)?;
-    let jwt = JwtKey::from_file_text(&key).with_context(|| format!("{path:?} is not a valid JWT key"))?;
+    let setting = |file: &Option<PathBuf>, flag| if file.is_some() { flag } else { "--data-dir" };
+    let secrets = data_dir.secrets(config.secret_file.as_deref(), if_missing);
+    let secrets = secrets.map_err(|error| error.of_setting(setting(&config.secret_file, "--secret-file")))?;
+    let key_setting = setting(&config.jwt_key, "--jwt-key");
+    let key = data_dir.jwt_key(config.jwt_key.as_deref(), if_missing);
+    let (path, key) = key.map_err(|error| error.of_setting(key_setting))?;
+    let jwt =
+        JwtKey::from_file_text(&key).with_context(|| format!("{key_setting}: {path:?} is not a valid JWT key"))?;
     Ok(AuthOptions {
         secrets,
         jwt,
         jwt_issuer: config.jwt_issuer.clone(),
         jwt_audience: config.jwt_audience.clone(),
-        trusted_by_default: config.trusted_proxies.is_empty(),
         trusted_proxies: config.trusted_proxies.clone(),
         allowed_origins: config.allowed_origins.clone(),
         listen,

@@ -41,9 +41,22 @@ impl Pages {
     }
 
     pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        if !self.loopback {
-            return Ok(());
+        match self.loopback {
+            true => self.require_host(headers),
+            false => Ok(()),
         }
+    }
+
+    /// Checks a caller that is believed for its address alone. A browser on this machine calls from loopback, and a page whose
+    /// name was rebound to a loopback address may send any header, but not this server's `Host`.
+    pub(super) fn check_local_caller(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
+        match peer.to_canonical().is_loopback() {
+            true => self.require_host(headers),
+            false => Ok(()),
+        }
+    }
+
+    fn require_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         let Given::Once(host) = Given::of(headers, header::HOST.as_str()) else {
             return Err(AuthError::Misdirected);
         };
@@ -68,12 +81,15 @@ impl Pages {
         }
     }
 
+    /// Whether the host leads to this machine whoever resolves it, or is one that the operator named.
     fn is_ours(&self, host: &Host) -> bool {
         let leads_here = match host {
             Host::Name(name) => name == "localhost",
             Host::Address(IpAddr::V4(address)) => address.is_loopback(),
             Host::Address(IpAddr::V6(address)) => address.is_loopback(),
         };
-        leads_here || self.allowed.iter().any(|origin| origin.host() == Some(host))
+        leads_here
+            || self.own.iter().any(|origin| origin.host() == Some(host))
+            || self.allowed.iter().any(|origin| origin.host() == Some(host))
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{Auth, AuthOptions, JwtKey};
+use super::{Auth, AuthOptions, JwtKey, TrustedProxies};
 
 pub(crate) const JWT_SECRET: &str = "a secret for tests alone";
 
@@ -16,8 +16,7 @@ pub(crate) fn options(secret: &str) -> AuthOptions {
         jwt: JwtKey::from_file_text(JWT_SECRET.as_bytes()).unwrap(),
         jwt_issuer: None,
         jwt_audience: None,
-        trusted_proxies: Vec::new(),
-        trusted_by_default: true,
+        trusted_proxies: TrustedProxies::Loopback,
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
     }
@@ -27,8 +26,7 @@ impl Auth {
     /// One internal secret, one named proxy, one allowed origin; tokens as [`token`] signs them.
     pub(crate) fn for_tests(secret: &str, proxy: &str, origin: &str) -> Self {
         Self::new(AuthOptions {
-            trusted_proxies: vec![proxy.parse().unwrap()],
-            trusted_by_default: false,
+            trusted_proxies: TrustedProxies::Named(vec![proxy.parse().unwrap()]),
             allowed_origins: vec![origin.parse().unwrap()],
             ..options(secret)
         })

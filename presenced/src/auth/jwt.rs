@@ -3,7 +3,7 @@
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -17,7 +17,8 @@ const TOKEN_MAX_BYTES: usize = 16 * 1024;
 /// How far ahead `nbf` may lie: an issuer whose clock is a little ahead signs tokens that are not valid yet when they
 /// arrive. `exp` has no such slack, because a connection ends when its token does.
 const NOT_BEFORE_SLACK_MS: f64 = 5_000.0;
-/// The last time that can be formatted, 9999-12-30T22:00Z: a later `exp` is taken as this.
+/// The last time that can be formatted, 9999-12-30T22:00Z. A later claim is a mistake, mostly of milliseconds for seconds, and
+/// a token that is valid for 50,000 years is none that an issuer wants.
 const LAST_MOMENT_MS: f64 = 253_402_207_200_000.0;
 /// Shortest HS256 secret, in bytes: 128 bits.
 const SECRET_MIN_BYTES: usize = 16;
@@ -62,9 +63,16 @@ impl std::fmt::Debug for JwtKey {
 }
 
 impl JwtKey {
+    #[cfg(test)]
+    pub(super) const fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The key of a `--jwt-key` file: a public key in PEM, else an HS256 secret.
     pub(crate) fn from_file_text(text: &[u8]) -> Result<Self, InvalidJwtKey> {
         let text = std::str::from_utf8(text).map_err(|_| InvalidJwtKey::NotText)?;
+        // Some editors begin a file with a byte order mark, which is no part of what was typed.
+        let text = text.trim_start_matches('\u{feff}');
         if text.contains('\0') {
             // PEM in UTF-16 would pass as a secret, which would be public.
             return Err(InvalidJwtKey::NotText);
@@ -100,7 +108,7 @@ pub(super) struct Tokens {
 /// The claims of a valid token.
 pub(super) struct Claimed {
     pub(super) user: UserId,
-    pub(super) expires: Wall,
+    pub(super) expires: SystemWall,
     pub(super) revocation: Revocation,
 }
 
@@ -155,7 +163,7 @@ impl Tokens {
     }
 
     /// The claims of a token, if its signature is valid and it is valid now.
-    pub(super) fn verify(&self, token: &[u8], now: Wall) -> Result<Claimed, AuthError> {
+    pub(super) fn verify(&self, token: &[u8], now: SystemWall) -> Result<Claimed, AuthError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(forbidden("token too long"));
         }
@@ -167,6 +175,12 @@ impl Tokens {
         }
         let claims = verified.claims;
         let user = UserId::new(&claims.sub).map_err(|_| forbidden("token sub is not a valid user id"))?;
+        if is_after_last_moment(claims.exp) {
+            return Err(forbidden("token exp is not in seconds, or lies after the year 9999"));
+        }
+        if claims.nbf.is_some_and(is_after_last_moment) {
+            return Err(forbidden("token nbf is not in seconds, or lies after the year 9999"));
+        }
         let expires = time(claims.exp);
         if now >= expires {
             return Err(forbidden("token expired"));
@@ -203,8 +217,12 @@ fn names(aud: &Value, audience: &str) -> bool {
     }
 }
 
+fn is_after_last_moment(seconds: f64) -> bool {
+    seconds * 1000.0 > LAST_MOMENT_MS
+}
+
 /// A `NumericDate`: seconds since the epoch, with or without a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "bounded")]
-fn time(seconds: f64) -> Wall {
-    Wall::from_millis((seconds * 1000.0).floor().clamp(-LAST_MOMENT_MS, LAST_MOMENT_MS) as i64)
+fn time(seconds: f64) -> SystemWall {
+    SystemWall::from_millis((seconds * 1000.0).floor().clamp(-LAST_MOMENT_MS, LAST_MOMENT_MS) as i64)
 }

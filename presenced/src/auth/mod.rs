@@ -5,6 +5,7 @@
 mod allowed_origins;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod forwarded;
 mod jwt;
 mod origin;
 mod pem;
@@ -17,24 +18,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use ipnet::IpNet;
 use parking_lot::RwLock;
 use presence::wire::error_code::Code;
-use presence::{InvalidUserId, UserId, Wall};
+use presence::{InvalidUserId, SystemWall, UserId};
 
 use self::allowed_origins::Pages;
 use self::jwt::{Claimed, Tokens};
 use self::proxies::Proxies;
 use self::secrets::Secrets;
+use crate::percent::{self, Plus};
 use crate::revocation::Revocation;
 
 pub(crate) use self::jwt::JwtKey;
 pub(crate) use self::origin::Origin;
+pub(crate) use self::proxies::{LimitedClient, TrustedProxies};
 
 /// The header of the internal secret.
 const SECRET_HEADER: &str = "x-secret-token";
-/// The header of a bare user id, in raw UTF-8.
+/// The header of a user id in raw UTF-8.
 const USER_HEADER: &str = "x-user-id";
+/// The header of a user id in percent-encoded UTF-8, for callers whose HTTP library can't send raw UTF-8.
+const ENCODED_USER_HEADER: &str = "x-user-id-encoded";
 
 /// The operator's settings. Without `Debug`, because they hold secrets.
 pub(crate) struct AuthOptions {
@@ -46,9 +50,7 @@ pub(crate) struct AuthOptions {
     /// The `aud` that every token must name, if set.
     pub(crate) jwt_audience: Option<String>,
     /// Peers whose bare `x-user-id` is trusted.
-    pub(crate) trusted_proxies: Vec<IpNet>,
-    /// The operator named no proxy: loopback is trusted, unless a header shows that a proxy is in between.
-    pub(crate) trusted_by_default: bool,
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Origins of pages that may call, besides those of the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
     pub(crate) listen: SocketAddr,
@@ -62,7 +64,7 @@ pub(crate) struct CallerIdentity {
     /// The user it is, or on whose behalf it calls.
     pub(crate) user: Option<UserId>,
     /// When its token expires, if it has one.
-    pub(crate) expires: Option<Wall>,
+    pub(crate) expires: Option<SystemWall>,
     /// The mark of the credential that it has; none for a bare user id.
     pub(crate) revocation: Option<Revocation>,
 }
@@ -82,7 +84,9 @@ pub(crate) enum AuthError {
     #[error("x-user-id: {detail}")]
     InvalidUserId { detail: UserHeaderFault },
     /// `Host` is not a name of this server.
-    #[error("unknown host: the Host header must name this server's address or an allowed origin")]
+    #[error(
+        "unknown host: the Host header must name this server's address or an allowed origin; the operator can add one with --allowed-origin"
+    )]
     Misdirected,
 }
 
@@ -91,6 +95,8 @@ pub(crate) enum AuthError {
 pub(crate) enum UserHeaderFault {
     #[error("not UTF-8")]
     NotUtf8,
+    #[error("not percent-encoded UTF-8")]
+    NotEncoded,
     #[error("{0}")]
     Invalid(InvalidUserId),
 }
@@ -139,6 +145,46 @@ impl Given<'_> {
     }
 }
 
+/// The user id in a header.
+#[derive(Clone, Copy)]
+enum NamedUser<'a> {
+    Raw(&'a HeaderValue),
+    Encoded(&'a HeaderValue),
+}
+
+impl<'a> NamedUser<'a> {
+    /// An empty header names nobody: some proxies and libraries send it instead of none.
+    fn of(headers: &'a HeaderMap) -> Result<Option<Self>, AuthError> {
+        let find = |name| match Given::of(headers, name) {
+            Given::Once(value) => Ok(Some(value).filter(|value| !value.as_bytes().trim_ascii().is_empty())),
+            Given::Absent => Ok(None),
+            Given::Repeated => Err(repeated("duplicate header: x-user-id")),
+        };
+        match (find(USER_HEADER)?, find(ENCODED_USER_HEADER)?) {
+            (Some(_), Some(_)) => Err(repeated("duplicate user: in x-user-id and x-user-id-encoded")),
+            (Some(raw), None) => Ok(Some(Self::Raw(raw))),
+            (None, Some(encoded)) => Ok(Some(Self::Encoded(encoded))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn id(self) -> Result<UserId, UserHeaderFault> {
+        let id = match self {
+            Self::Raw(value) => {
+                UserId::new(std::str::from_utf8(value.as_bytes()).map_err(|_| UserHeaderFault::NotUtf8)?)
+            }
+            Self::Encoded(value) => {
+                let text = value
+                    .to_str()
+                    .ok()
+                    .and_then(|text| percent::decode(text, Plus::Literal));
+                UserId::new(&text.ok_or(UserHeaderFault::NotEncoded)?)
+            }
+        };
+        id.map_err(UserHeaderFault::Invalid)
+    }
+}
+
 impl Auth {
     pub(crate) fn new(options: AuthOptions) -> Self {
         Self {
@@ -166,7 +212,7 @@ impl Auth {
         peer: IpAddr,
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
-        now: Wall,
+        now: SystemWall,
     ) -> Result<CallerIdentity, AuthError> {
         let checks = self.checks();
         let secret = Given::of(headers, SECRET_HEADER);
@@ -187,25 +233,23 @@ impl Auth {
             (Given::Absent, Some(token)) => Some(checks.tokens.verify(token.as_bytes(), now)?),
             _ => None,
         };
-        let named = match (secret, authorization, Given::of(headers, USER_HEADER)) {
-            (Given::Repeated, ..) => return Err(repeated("duplicate header: x-secret-token")),
-            (_, Given::Repeated, _) => return Err(repeated("duplicate header: authorization")),
-            (_, Given::Once(_), _) if bearer_subprotocol.is_some() => {
+        match (secret, authorization) {
+            (Given::Repeated, _) => return Err(repeated("duplicate header: x-secret-token")),
+            (_, Given::Repeated) => return Err(repeated("duplicate header: authorization")),
+            (_, Given::Once(_)) if bearer_subprotocol.is_some() => {
                 return Err(repeated("duplicate token: in authorization and as a subprotocol"));
             }
-            (_, _, Given::Repeated) => return Err(repeated("duplicate header: x-user-id")),
-            (_, _, Given::Once(value)) => Some(value),
-            (_, _, Given::Absent) => None,
-        };
-        match (claimed, named) {
+            _ => {}
+        }
+        match (claimed, NamedUser::of(headers)?) {
             (Some(claimed), named) => agreed(internal.is_some(), claimed, named),
             (None, Some(named)) => {
                 if internal.is_none() {
-                    checks.proxies.check_user_header(peer, headers)?;
+                    checks.check_bare_user(peer, headers, named)?;
                 }
                 Ok(CallerIdentity {
                     internal: internal.is_some(),
-                    user: Some(user_of(named)?),
+                    user: Some(named.id().map_err(|detail| AuthError::InvalidUserId { detail })?),
                     expires: None,
                     revocation: internal.cloned(),
                 })
@@ -220,9 +264,9 @@ impl Auth {
         }
     }
 
-    /// The client's address: the peer's or, if that is a trusted proxy, the rightmost untrusted one of `X-Forwarded-For`.
-    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.checks().proxies.client_address(peer, headers)
+    /// The client that limits count: the peer or, if that is a trusted proxy, the one that it names.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> LimitedClient {
+        self.checks().proxies.client(peer, headers)
     }
 
     pub(crate) fn is_trusted_proxy(&self, addr: IpAddr) -> bool {
@@ -245,9 +289,21 @@ impl Checks {
         Self {
             secrets: Secrets::new(&options.secrets),
             tokens: Tokens::new(options.jwt, options.jwt_issuer, options.jwt_audience),
-            proxies: Proxies::new(&options.trusted_proxies, options.trusted_by_default),
+            proxies: Proxies::new(options.trusted_proxies),
             pages: Pages::new(options.allowed_origins, options.listen),
         }
+    }
+
+    /// Checks a caller that has no credential but its address.
+    fn check_bare_user(&self, peer: IpAddr, headers: &HeaderMap, named: NamedUser<'_>) -> Result<(), AuthError> {
+        if matches!(named, NamedUser::Encoded(_)) {
+            // A proxy that was told to remove `x-user-id` passes this header on.
+            return Err(forbidden(
+                "x-user-id-encoded needs x-secret-token; a trusted proxy sends x-user-id",
+            ));
+        }
+        self.proxies.check_user_header(peer, headers)?;
+        self.pages.check_local_caller(peer, headers)
     }
 }
 
@@ -259,10 +315,10 @@ fn repeated(detail: &'static str) -> AuthError {
     AuthError::InvalidHeader { detail }
 }
 
-/// The identity of a token, whose user must be the one in `x-user-id`, if there is one.
-fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Result<CallerIdentity, AuthError> {
+/// The identity of a token, whose user must be the one that is named, if one is.
+fn agreed(internal: bool, claimed: Claimed, named: Option<NamedUser<'_>>) -> Result<CallerIdentity, AuthError> {
     match named {
-        Some(named) if named.as_bytes() != claimed.user.as_str().as_bytes() => {
+        Some(named) if named.id().as_ref() != Ok(&claimed.user) => {
             Err(forbidden("x-user-id differs from the token's user"))
         }
         _ => Ok(CallerIdentity {
@@ -272,12 +328,6 @@ fn agreed(internal: bool, claimed: Claimed, named: Option<&HeaderValue>) -> Resu
             revocation: Some(claimed.revocation),
         }),
     }
-}
-
-fn user_of(value: &HeaderValue) -> Result<UserId, AuthError> {
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| UserHeaderFault::NotUtf8);
-    text.and_then(|text| UserId::new(text).map_err(UserHeaderFault::Invalid))
-        .map_err(|detail| AuthError::InvalidUserId { detail })
 }
 
 /// The token of `Bearer TOKEN`; the scheme in any case.

@@ -1,65 +1,126 @@
 //! Trusted proxies: peers whose bare `x-user-id` and `X-Forwarded-For` are trusted. IPv4-mapped IPv6 addresses are treated as
 //! IPv4 addresses, in networks and in peers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderMap, header};
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{AuthError, forbidden};
+use super::{AuthError, forbidden, forwarded};
 
 /// Prefix length of IPv4-mapped addresses, `::ffff:0:0/96`.
 const MAPPED_BITS: u8 = 96;
 
-/// Which peers are trusted.
-pub(super) enum Proxies {
-    /// The operator named none: loopback, unless a header shows that a proxy is in between.
+/// Which peers the operator trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum TrustedProxies {
+    /// The default: loopback, unless a header shows that a proxy is in between.
+    #[default]
     Loopback,
+    /// These networks; an empty list trusts nobody.
     Named(Vec<IpNet>),
 }
 
+impl TrustedProxies {
+    /// Whether the operator named a proxy.
+    pub(crate) fn has_named(&self) -> bool {
+        matches!(self, Self::Named(nets) if !nets.is_empty())
+    }
+}
+
+/// A client as the limits per address see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LimitedClient {
+    pub(crate) address: IpAddr,
+    /// It is a trusted proxy that calls for itself.
+    pub(crate) is_exempt: bool,
+}
+
+const UNKNOWN_CLIENT: &str = "a trusted proxy names clients whose address can't be parsed: the limits per client count them as one, \
+     by the address of the proxy; have it set X-Forwarded-For to the address of its peer";
+const MISSING_CLIENT: &str = "a trusted proxy sent a request without X-Forwarded-For, Forwarded or X-Real-IP: such requests are exempt \
+     from the limits per client; have it set X-Forwarded-For if it passes on requests of others";
+
+pub(super) struct Proxies {
+    trusted: TrustedProxies,
+    has_warned_of_unknown: AtomicBool,
+    has_warned_of_missing: AtomicBool,
+}
+
 impl Proxies {
-    pub(super) fn new(nets: &[IpNet], by_default: bool) -> Self {
-        match by_default {
-            true => Self::Loopback,
-            false => Self::Named(nets.iter().copied().map(canonical).collect()),
+    pub(super) fn new(trusted: TrustedProxies) -> Self {
+        let trusted = match trusted {
+            TrustedProxies::Loopback => TrustedProxies::Loopback,
+            TrustedProxies::Named(nets) => TrustedProxies::Named(nets.into_iter().map(canonical).collect()),
+        };
+        Self {
+            trusted,
+            has_warned_of_unknown: AtomicBool::new(false),
+            has_warned_of_missing: AtomicBool::new(false),
         }
     }
 
     pub(super) fn trust(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
-        match self {
-            Self::Loopback => addr.is_loopback(),
-            Self::Named(nets) => nets.iter().any(|net| net.contains(&addr)),
+        match &self.trusted {
+            TrustedProxies::Loopback => addr.is_loopback(),
+            TrustedProxies::Named(nets) => nets.iter().any(|net| net.contains(&addr)),
         }
     }
 
     /// Checks that a bare `x-user-id` from this peer is trusted.
     pub(super) fn check_user_header(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
-        match self {
+        match &self.trusted {
             _ if !self.trust(peer) => Err(forbidden(
                 "x-user-id needs a credential unless it comes from a trusted proxy (--trusted-proxy)",
             )),
-            Self::Loopback if passed_a_proxy(headers) => Err(forbidden(
+            TrustedProxies::Loopback if passed_a_proxy(headers) => Err(forbidden(
                 "x-user-id came through a proxy that is not trusted: name it with --trusted-proxy",
             )),
-            Self::Loopback | Self::Named(_) => Ok(()),
+            TrustedProxies::Loopback | TrustedProxies::Named(_) => Ok(()),
         }
     }
 
     /// The rightmost address that is not a trusted proxy's: each proxy appends its peer, so anything left of the first
-    /// untrusted address can be forged by it.
-    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        let lines = headers.get_all("x-forwarded-for").iter().rev();
-        let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-        while self.trust(client) {
-            match entries.next().and_then(address) {
-                Some(previous) => client = previous,
-                None => break,
+    /// untrusted address can be forged by it. A request whose client can't be told is counted as one of the proxy that
+    /// passed it on; only one that came from a proxy itself is exempt.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> LimitedClient {
+        let mut address = peer.to_canonical();
+        let mut entries = forwarded::addresses(headers);
+        let mut has_entries = false;
+        while self.trust(address) {
+            match entries.next() {
+                Some(Some(previous)) => address = previous,
+                Some(None) => {
+                    self.warn_once(&self.has_warned_of_unknown, address, UNKNOWN_CLIENT);
+                    return LimitedClient {
+                        address,
+                        is_exempt: false,
+                    };
+                }
+                None => {
+                    if !has_entries && self.trusted.has_named() {
+                        self.warn_once(&self.has_warned_of_missing, address, MISSING_CLIENT);
+                    }
+                    return LimitedClient {
+                        address,
+                        is_exempt: true,
+                    };
+                }
             }
+            has_entries = true;
         }
-        client
+        LimitedClient {
+            address,
+            is_exempt: false,
+        }
+    }
+
+    fn warn_once(&self, has_warned: &AtomicBool, proxy: IpAddr, what: &str) {
+        if !has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%proxy, "{what}");
+        }
     }
 }
 
@@ -71,15 +132,6 @@ fn passed_a_proxy(headers: &HeaderMap) -> bool {
             || name == "x-real-ip"
             || name.as_str().starts_with("x-forwarded-")
     })
-}
-
-/// An entry of `X-Forwarded-For`: an address; some proxies add a port, and brackets.
-fn address(entry: &[u8]) -> Option<IpAddr> {
-    let entry = std::str::from_utf8(entry.trim_ascii()).ok()?;
-    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));
-    let address = bare.unwrap_or(entry).parse().ok();
-    let address = address.or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip()));
-    address.map(|address| address.to_canonical())
 }
 
 fn canonical(net: IpNet) -> IpNet {

@@ -1,6 +1,7 @@
 //! A node that is alone: its contribution is all there is, and its own clock gives the revisions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use presence::{NodeName, Revision, RevisionClock, Wall};
@@ -8,27 +9,29 @@ use presence::{NodeName, Revision, RevisionClock, Wall};
 /// Gives the revisions of a node that is alone.
 pub(crate) struct Alone {
     node: NodeName,
-    /// The node as a list of one, to be shared by rows of the store.
+    /// The node as a list of one, to be shared by rows of the store: most users have one session.
     own_nodes: Arc<[NodeName]>,
     revisions: Mutex<RevisionClock>,
-    /// At or above every revision published before this run, if the previous run did not stop cleanly.
+    /// At or above every revision told before this run.
     floor: Revision,
+    /// At or above every revision told of a user that nothing is stored of: forgotten, or lost in a crash. 0 in the first
+    /// run, until somebody is forgotten.
+    absent: AtomicU64,
 }
 
 impl Alone {
-    /// `stored_ceiling` and `was_clean` are what the previous run left.
-    pub(crate) fn new(node: &str, stored_ceiling: u64, was_clean: bool) -> Self {
-        let floor = if was_clean {
-            Revision::NEVER
-        } else {
-            Revision::new(stored_ceiling)
-        };
+    /// `stored_ceiling` is what the previous run left, if there was one; `wall` is the time of the start.
+    pub(crate) fn new(node: &str, stored_ceiling: Option<u64>, wall: Wall) -> Self {
         let node = NodeName::new(node);
+        let revisions = RevisionClock::new(stored_ceiling.unwrap_or(0), wall);
+        let floor = revisions.last();
+        let absent = stored_ceiling.map_or(Revision::NEVER, |_| floor);
         Self {
             own_nodes: Arc::from([node.clone()]),
             node,
-            revisions: Mutex::new(RevisionClock::new(stored_ceiling)),
+            revisions: Mutex::new(revisions),
             floor,
+            absent: AtomicU64::new(absent.get()),
         }
     }
 
@@ -41,19 +44,34 @@ impl Alone {
         &self.node
     }
 
-    /// The nodes where a user with a connection or grace period is connected.
-    pub(crate) fn own_nodes(&self) -> Arc<[NodeName]> {
-        Arc::clone(&self.own_nodes)
+    /// This node, so many times.
+    pub(crate) fn own_nodes(&self, times: u32) -> Arc<[NodeName]> {
+        match times {
+            0 => Arc::default(),
+            1 => Arc::clone(&self.own_nodes),
+            times => (0..times).map(|_| self.node.clone()).collect(),
+        }
     }
 
-    /// The revision at which to show what was stored: after a crash above everything published before it,
-    /// because the last changes may not have reached the disk, and clients drop records older than those they have.
-    pub(crate) fn restored(&self, stored: Revision) -> Revision {
-        if stored == Revision::NEVER {
-            stored
+    /// The revision at which to tell a record that last changed at `changed`. Clients drop what is older than what they
+    /// have, so nothing is told below what any run before told of the user: the last changes of a run may not have reached
+    /// the disk, and the disk itself may be a backup.
+    pub(crate) fn told(&self, changed: Revision) -> Revision {
+        if changed == Revision::NEVER {
+            Revision::new(self.absent.load(Ordering::SeqCst))
         } else {
-            stored.max(self.floor)
+            changed.max(self.floor)
         }
+    }
+
+    /// At or above every revision told before this run, below every one given in it.
+    pub(crate) fn floor(&self) -> Revision {
+        self.floor
+    }
+
+    /// A user was removed at this revision: it is not told below that, though nothing is stored of it.
+    pub(crate) fn note_removal(&self, revision: Revision) {
+        self.absent.fetch_max(revision.get(), Ordering::SeqCst);
     }
 
     /// The revision after `before`.

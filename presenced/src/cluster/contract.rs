@@ -10,18 +10,27 @@ use super::{Alone, Cluster};
 const CEILING: u64 = 1_000_000;
 const NOW: Wall = Wall::from_millis(5_000);
 
-/// How the previous run ended.
+/// What the previous runs left.
 #[derive(Debug, Clone, Copy)]
-enum LastRun {
-    Clean,
-    Crashed,
+enum Past {
+    /// There was none.
+    None,
+    /// This run's clock is right.
+    Run,
+    /// The ceiling is that of a backup, or of a clock that was behind: before what was told since.
+    Backup,
 }
 
 /// Makes a cluster of one kind, right after its node has started.
-type Start = fn(LastRun) -> Cluster;
+type Start = fn(Past) -> Cluster;
 
-fn alone(last_run: LastRun) -> Cluster {
-    Cluster::Alone(Alone::new("here", CEILING, matches!(last_run, LastRun::Clean)))
+fn alone(past: Past) -> Cluster {
+    let (ceiling, wall) = match past {
+        Past::None => (None, Wall::from_millis(0)),
+        Past::Run => (Some(CEILING), Wall::from_millis(0)),
+        Past::Backup => (Some(CEILING / 2), Wall::from_millis(1_000)),
+    };
+    Cluster::Alone(Alone::new("here", ceiling, wall))
 }
 
 /// Every kind of cluster.
@@ -30,7 +39,7 @@ const KINDS: [Start; 1] = [alone];
 #[test]
 fn revisions_grow_for_a_user_and_between_users() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let mut last = Revision::NEVER;
         for _ in 0..1000 {
             let next = cluster.next_revision(last, NOW);
@@ -45,7 +54,7 @@ fn revisions_grow_for_a_user_and_between_users() {
 #[test]
 fn a_revision_is_above_the_users_last_one_wherever_that_came_from() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let ahead = Revision::new(1 << 50);
         assert!(cluster.next_revision(ahead, NOW) > ahead);
     }
@@ -54,7 +63,7 @@ fn a_revision_is_above_the_users_last_one_wherever_that_came_from() {
 #[test]
 fn revisions_grow_though_the_wall_clock_goes_back() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let before = cluster.next_revision(Revision::NEVER, NOW);
         assert!(cluster.next_revision(before, Wall::from_millis(0)) > before);
     }
@@ -63,10 +72,11 @@ fn revisions_grow_though_the_wall_clock_goes_back() {
 #[test]
 fn revisions_after_a_start_are_above_those_before() {
     for start in KINDS {
-        for last_run in [LastRun::Clean, LastRun::Crashed] {
-            let cluster = start(last_run);
+        for past in [Past::Run, Past::Backup] {
+            let cluster = start(past);
             let first = cluster.next_revision(Revision::new(5), Wall::from_millis(0));
-            assert!(first > Revision::new(CEILING), "{last_run:?}");
+            assert!(first > Revision::new(CEILING), "{past:?}");
+            assert!(first > cluster.floor());
         }
     }
 }
@@ -74,7 +84,7 @@ fn revisions_after_a_start_are_above_those_before() {
 #[test]
 fn a_ceiling_lies_above_what_is_given_until_the_next_one_is_stored() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let ceiling = cluster.wanted_ceiling(NOW);
         cluster.raise_ceiling(ceiling);
         for millis in 0..1000 {
@@ -88,29 +98,35 @@ fn a_ceiling_lies_above_what_is_given_until_the_next_one_is_stored() {
 }
 
 #[test]
-fn after_a_crash_stored_records_are_shown_above_what_was_published() {
+fn records_are_told_above_what_was_told_before_the_start() {
     for start in KINDS {
-        let cluster = start(LastRun::Crashed);
-        assert_eq!(cluster.restored(Revision::new(5)), Revision::new(CEILING));
-        assert_eq!(
-            cluster.restored(Revision::NEVER),
-            Revision::NEVER,
-            "a user never seen stays one"
-        );
+        for past in [Past::Run, Past::Backup] {
+            let cluster = start(past);
+            assert_eq!(cluster.told(Revision::new(5)), Revision::new(CEILING), "{past:?}");
+            let changed = cluster.next_revision(Revision::new(5), NOW);
+            assert_eq!(cluster.told(changed), changed);
+            // Nothing is stored of it: never seen, forgotten, or lost in a crash.
+            assert_eq!(cluster.told(Revision::NEVER), Revision::new(CEILING), "{past:?}");
+        }
     }
 }
 
 #[test]
-fn after_a_clean_stop_stored_records_are_shown_as_they_were() {
+fn a_user_never_seen_is_told_at_0_until_one_was_forgotten() {
     for start in KINDS {
-        assert_eq!(start(LastRun::Clean).restored(Revision::new(5)), Revision::new(5));
+        let cluster = start(Past::None);
+        assert_eq!(cluster.told(Revision::NEVER), Revision::NEVER);
+        let removed = cluster.next_revision(Revision::NEVER, NOW);
+        cluster.note_removal(removed);
+        cluster.note_removal(Revision::new(1));
+        assert_eq!(cluster.told(Revision::NEVER), removed);
     }
 }
 
 #[test]
 fn an_offer_that_changes_nothing_takes_no_revision() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let mut profile = Profile::default();
         let published = cluster.offer(NOW, |revisions| profile.recompute(NOW, &[], revisions));
         assert_eq!((published, profile.revision()), (None, Revision::NEVER));
@@ -123,11 +139,14 @@ fn an_offer_that_changes_nothing_takes_no_revision() {
 #[test]
 fn a_node_without_others_has_all_there_is_to_know() {
     for start in KINDS {
-        let cluster = start(LastRun::Clean);
+        let cluster = start(Past::Run);
         let ann = UserId::new("ann").expect("a user id");
         assert!(cluster.contributions_of(&ann).is_empty() && !cluster.may_be_present_elsewhere(&ann));
         assert_eq!(cluster.freshness(), Freshness::Current);
         assert_eq!(cluster.node(), "here");
-        assert_eq!(*cluster.nodes_connected(), [cluster.node_name().clone()]);
+        for times in [0, 1, 3] {
+            let nodes = cluster.nodes_connected(times);
+            assert!(nodes.len() == times as usize && nodes.iter().all(|node| node == cluster.node_name()));
+        }
     }
 }

@@ -40,10 +40,10 @@ impl Cluster {
         }
     }
 
-    /// The nodes where a user is connected that has a connection or a grace period here.
-    pub(crate) fn nodes_connected(&self) -> Arc<[NodeName]> {
+    /// The nodes where a user has connections or lost ones in grace who has so many here, each as often.
+    pub(crate) fn nodes_connected(&self, places: u32) -> Arc<[NodeName]> {
         match self {
-            Self::Alone(alone) => alone.own_nodes(),
+            Self::Alone(alone) => alone.own_nodes(places),
         }
     }
 
@@ -76,10 +76,24 @@ impl Cluster {
         }
     }
 
-    /// The revision at which to show what was stored.
-    pub(crate) fn restored(&self, stored: Revision) -> Revision {
+    /// The revision at which to tell a record that last changed at `changed`.
+    pub(crate) fn told(&self, changed: Revision) -> Revision {
         match self {
-            Self::Alone(alone) => alone.restored(stored),
+            Self::Alone(alone) => alone.told(changed),
+        }
+    }
+
+    /// At or above every revision told before this run.
+    pub(crate) fn floor(&self) -> Revision {
+        match self {
+            Self::Alone(alone) => alone.floor(),
+        }
+    }
+
+    /// A user was removed at this revision.
+    pub(crate) fn note_removal(&self, revision: Revision) {
+        match self {
+            Self::Alone(alone) => alone.note_removal(revision),
         }
     }
 

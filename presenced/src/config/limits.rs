@@ -64,7 +64,8 @@ impl Default for Limits {
         Self {
             message_bytes: 16 * 1024,
             body_bytes: 64 * 1024,
-            query_bytes: 256 * 1024,
+            // A thousand ids of 128 bytes, each escaped as `\uXXXX`, are 774,000.
+            query_bytes: 1024 * 1024,
             handshake_timeout: Duration::from_secs(5),
             http_idle_timeout: Duration::from_secs(5),
             sessions_per_user: 32,

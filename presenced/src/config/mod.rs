@@ -1,10 +1,12 @@
 //! Configuration. [`settings`] is the one table of settings, [`sources`] reads flags, environment and file, [`Config`] is the
 //! parsed result. Nothing here opens a socket or creates a file.
 
+mod documents;
 pub(crate) mod limits;
 mod print;
 mod settings;
 mod sources;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -15,9 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use crate::auth::Origin;
+use crate::auth::{Origin, TrustedProxies};
 use limits::Limits;
 
 /// An invalid configuration: one line that names what is wrong.
@@ -53,8 +53,8 @@ pub(crate) struct Config {
     pub(crate) jwt_issuer: Option<String>,
     /// Required entry of the `aud` of tokens.
     pub(crate) jwt_audience: Option<String>,
-    /// Proxies whose bare `x-user-id` is trusted; none: loopback.
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Proxies whose bare `x-user-id` is trusted.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Origins of web pages that may call; none: the bound address.
     pub(crate) allowed_origins: Vec<Origin>,
     /// Grace periods and idleness.
@@ -93,7 +93,7 @@ pub(crate) fn load(
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let raw = match sources::read(arguments, &environment)? {
         sources::CommandLine::Values(raw) => raw,
-        sources::CommandLine::Help(text) => return Ok(Outcome::Print(text)),
+        sources::CommandLine::Text(text) => return Ok(Outcome::Print(text)),
     };
     let config = settings::apply(&raw)?;
     config.check()?;
@@ -132,6 +132,18 @@ impl Config {
         Ok((reloaded, restart_needed))
     }
 
+    /// The listeners that others than this machine may reach: flag and address.
+    pub(crate) fn open_listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let listeners = [
+            ("--listen", Some(self.listen)),
+            ("--metrics-listen", self.metrics_listen),
+        ];
+        let addresses = listeners
+            .into_iter()
+            .filter_map(|(flag, address)| Some((flag, address?)));
+        addresses.filter(|(_, address)| !address.ip().to_canonical().is_loopback())
+    }
+
     /// Checks the relations between values.
     fn check(&self) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError(text.into()));
@@ -144,16 +156,12 @@ impl Config {
         if self.timers.idle_after <= self.ping_interval {
             return fail("--idle-after must be longer than --ping-interval");
         }
-        let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-        if is_open(self.listen) && self.trusted_proxies.is_empty() && !self.insecure {
-            return fail(
-                "--listen is not loopback: name the proxy in front with --trusted-proxy, or accept the risk with --insecure",
-            );
-        }
-        if self.metrics_listen.is_some_and(is_open) && self.trusted_proxies.is_empty() && !self.insecure {
-            return fail(
-                "--metrics-listen is not loopback: name the proxy in front with --trusted-proxy, or accept the risk with --insecure",
-            );
+        let may_be_open = self.trusted_proxies.has_named() || self.insecure;
+        let open = self.open_listeners().find(|_| !may_be_open);
+        if let Some((flag, _)) = open {
+            return fail(&format!(
+                "{flag} is not loopback: name the proxy in front with --trusted-proxy, or accept the risk with --insecure"
+            ));
         }
         Ok(())
     }

@@ -5,6 +5,10 @@ use super::sources::{RawSettings, ValueSource};
 
 /// One line per setting. A secret is never a setting, only its file is.
 pub(super) fn print(raw: &RawSettings) -> String {
+    let data_dir = match raw.values.get("data-dir") {
+        Some(given) => given.texts.join(""),
+        None => raw.home.iter().map(|path| path.display().to_string()).collect(),
+    };
     let mut lines = Vec::new();
     for setting in SETTINGS {
         let given = raw.values.get(setting.name);
@@ -23,7 +27,7 @@ pub(super) fn print(raw: &RawSettings) -> String {
             ),
             (Kind::One, [text]) => quoted(text),
             (Kind::One, _) => {
-                lines.push(format!("# {} is not set", setting.name));
+                lines.push(not_set(setting.name, &data_dir));
                 continue;
             }
         };
@@ -31,6 +35,21 @@ pub(super) fn print(raw: &RawSettings) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What holds where a setting has neither a value nor a default that could be written as one.
+fn not_set(name: &str, data_dir: &str) -> String {
+    let what = match name {
+        "metrics-listen" => "/metrics is served on the address of listen".to_owned(),
+        "database" => format!("sqlite:{data_dir}/presence.db"),
+        "secret-file" => format!("{data_dir}/secret, created at the first start"),
+        "jwt-key" => format!("{data_dir}/jwt-key, created at the first start"),
+        "jwt-issuer" => "iss is not checked".to_owned(),
+        "jwt-audience" => "aud is not checked".to_owned(),
+        "max-connections" => "90 % of the limit on open files".to_owned(),
+        _ => "no value".to_owned(),
+    };
+    format!("# {name} is not set: {what}")
 }
 
 fn quoted(text: &str) -> String {

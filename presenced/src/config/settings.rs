@@ -12,6 +12,10 @@ use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
 use super::{Config, ConfigError, LogFormat};
+use crate::auth::TrustedProxies;
+
+/// The value of `trusted-proxy` that stands for its default.
+const LOOPBACK: &str = "loopback";
 
 /// The settings that [`Config::reloaded`] takes over.
 const RELOADED: [&str; 7] = [
@@ -94,7 +98,7 @@ fn blank() -> Config {
         jwt_key: None,
         jwt_issuer: None,
         jwt_audience: None,
-        trusted_proxies: Vec::new(),
+        trusted_proxies: TrustedProxies::Loopback,
         allowed_origins: Vec::new(),
         timers: presence::Timers {
             grace: Duration::ZERO,
@@ -153,14 +157,22 @@ fn database(texts: &[String]) -> Result<Option<PathBuf>, String> {
     }
 }
 
-fn proxies(texts: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
+fn proxies(texts: &[String]) -> Result<TrustedProxies, String> {
+    if texts == [LOOPBACK] {
+        return Ok(TrustedProxies::Loopback);
+    }
     let one = |text: &String| {
         let net = text
             .parse()
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-        net.map_err(|_| format!("{text:?} is neither a network such as 10.0.0.0/8 nor an IP address"))
+        net.map_err(|_| match text.as_str() {
+            LOOPBACK => "loopback stands alone: name 127.0.0.0/8 and ::1 beside others".to_owned(),
+            _ => format!("{text:?} is neither a network such as 10.0.0.0/8 nor an IP address"),
+        })
     };
-    texts.iter().map(one).collect()
+    // An empty text is how a flag or a variable names nobody.
+    let named = texts.iter().filter(|text| !text.is_empty());
+    named.map(one).collect::<Result<_, _>>().map(TrustedProxies::Named)
 }
 
 fn origins(texts: &[String]) -> Result<Vec<crate::auth::Origin>, String> {
@@ -240,7 +252,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),
     row!(ACCESS, One, "jwt-audience", "TEXT", "", "Required entry of the aud claim of users' tokens", |c, t| c.jwt_audience = text(t)?),
-    row!(ACCESS, Many, "trusted-proxy", "CIDR", "", "Proxies whose x-user-id and X-Forwarded-For headers are trusted [default: loopback]", |c, t| c.trusted_proxies = proxies(t)?),
+    row!(ACCESS, Many, "trusted-proxy", "CIDR", "loopback", "Proxies whose x-user-id and X-Forwarded-For headers are trusted; an empty value trusts nobody. loopback is this machine, unless a header shows that a proxy is in between", |c, t| c.trusted_proxies = proxies(t)?),
     row!(ACCESS, Many, "allowed-origin", "ORIGIN", "", "Origins of web pages that may open a WebSocket and use a user's REST calls [default: the bound address]", |c, t| c.allowed_origins = origins(t)?),
     row!(ACCESS, Switch, "insecure", "", "", "Listen on a non-loopback address without TLS and without --trusted-proxy", |c, t| c.insecure = switch(t)?),
     row!(TIME, One, "grace", "TIME", "5s", "How long a lost session still counts", |c, t| c.timers.grace = duration(only(t)?)?),
@@ -254,7 +266,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(LIMIT, One, "unauthenticated-connections", "N", "", "Open connections on which nobody authenticated; beyond, the oldest is closed [default: a quarter of --max-connections]", |c, t| c.limits.unauthenticated_connections = Some(size(only(t)?)?)),
     row!(LIMIT, One, "max-message", "BYTES", "16KiB", "Longest WebSocket message from a client", |c, t| c.limits.message_bytes = bytes(only(t)?)?),
     row!(LIMIT, One, "max-body", "BYTES", "64KiB", "Longest body of a REST request", |c, t| c.limits.body_bytes = bytes(only(t)?)?),
-    row!(LIMIT, One, "max-query-body", "BYTES", "256KiB", "Longest body of POST /api/presence/query", |c, t| c.limits.query_bytes = bytes(only(t)?)?),
+    row!(LIMIT, One, "max-query-body", "BYTES", "1MiB", "Longest body of POST /api/presence/query", |c, t| c.limits.query_bytes = bytes(only(t)?)?),
     row!(LIMIT, One, "handshake-timeout", "TIME", "5s", "How long a client may take to send a request head, from its first byte", |c, t| c.limits.handshake_timeout = nonzero_duration(only(t)?)?),
     row!(LIMIT, One, "http-idle-timeout", "TIME", "5s", "How long an HTTP connection may be idle between two requests", |c, t| c.limits.http_idle_timeout = nonzero_duration(only(t)?)?),
     row!(LIMIT, One, "message-timeout", "TIME", "10s", "How long a message or body may stay unfinished", |c, t| c.limits.message_timeout = nonzero_duration(only(t)?)?),
@@ -263,7 +275,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(LIMIT, One, "reports-per-user", "N", "32", "Reported sessions of one user", |c, t| c.limits.reports_per_user = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-connection", "N", "5000", "Users that one connection may watch", |c, t| c.limits.watched_per_connection = size(only(t)?)?),
     row!(LIMIT, One, "watched-per-user", "N", "40000", "Users that all connections of one user may watch", |c, t| c.limits.watched_per_user = size(only(t)?)?),
-    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom status changes of one user in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
+    row!(LIMIT, One, "choices-per-10s", "N", "20", "Custom statuses that one user sets, and changes that it publishes, in ten seconds", |c, t| both(&mut c.limits.custom_statuses, t)?),
     row!(LIMIT, One, "lookups-per-second", "N", "5000", "User ids that one user may watch, query or read per second", |c, t| amount(&mut c.limits.lookups, t)?),
     row!(LIMIT, One, "lookups-burst", "N", "20000", "User ids that one user may watch, query or read in one burst", |c, t| burst(&mut c.limits.lookups, t)?),
     row!(LIMIT, One, "messages-per-second", "N", "30", "Messages per second of one connection", |c, t| amount(&mut c.limits.messages, t)?),

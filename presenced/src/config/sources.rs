@@ -7,10 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap_complete::Shell;
 
-use super::ConfigError;
 use super::settings::{Kind, SETTINGS, Setting};
+use super::suggestion::similar;
+use super::{ConfigError, documents};
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "PRESENCED_";
@@ -60,8 +62,8 @@ pub(super) struct RawSettings {
 pub(super) enum CommandLine {
     /// To run, or to print the configuration.
     Values(RawSettings),
-    /// Help or version.
-    Help(String),
+    /// To print this: help, version, completions or the man page.
+    Text(String),
 }
 
 pub(super) fn read(
@@ -70,9 +72,15 @@ pub(super) fn read(
 ) -> Result<CommandLine, ConfigError> {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return Ok(CommandLine::Help(error.render().to_string())),
+        Err(error) if !error.use_stderr() => return Ok(CommandLine::Text(error.render().to_string())),
         Err(error) => return Err(usage_error(&error)),
     };
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        return Ok(CommandLine::Text(documents::completions(command(), *shell)));
+    }
+    if matches.get_flag("man") {
+        return documents::man_page(command()).map(CommandLine::Text);
+    }
     let mut values = BTreeMap::new();
     let variables = variables(environment)?;
     let file = matches
@@ -108,6 +116,7 @@ fn command() -> Command {
         .long("config")
         .value_name("FILE")
         .value_parser(ValueParser::os_string())
+        .value_hint(ValueHint::FilePath)
         .help(
             "TOML file with settings, each named like its flag without the leading dashes: `grace = \"5s\"` \
          [env: PRESENCED_CONFIG]",
@@ -116,6 +125,15 @@ fn command() -> Command {
         .long("print-config")
         .action(ArgAction::SetTrue)
         .help("Print every setting with its value and source, and exit; secrets are not printed");
+    let completions = Arg::new("completions")
+        .long("completions")
+        .value_name("SHELL")
+        .value_parser(value_parser!(Shell))
+        .help("Print the completion script of a shell, and exit");
+    let man = Arg::new("man")
+        .long("man")
+        .action(ArgAction::SetTrue)
+        .help("Print the man page, and exit: presenced --man | man -l -");
     let about = "Presence server: tracks which users are online, their status and when they were last active, and notifies watchers.";
     let after = "Flags override PRESENCED_* environment variables, which override the file of --config, which overrides the defaults.\n\
                  The variable of --ping-interval is PRESENCED_PING_INTERVAL. Lists are separated by commas.";
@@ -126,7 +144,7 @@ fn command() -> Command {
         .max_term_width(110)
         .arg(config)
         .args(SETTINGS.iter().map(flag))
-        .arg(print)
+        .args([print, completions, man])
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -162,7 +180,7 @@ fn flag_values(matches: &ArgMatches, setting: &Setting) -> Option<Vec<String>> {
     }
 }
 
-/// The first line of clap's error; the rest is usage.
+/// The first line of clap's error with its tip; the rest is usage.
 fn usage_error(error: &clap::Error) -> ConfigError {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -171,7 +189,11 @@ fn usage_error(error: &clap::Error) -> ConfigError {
         .unwrap_or_default()
         .trim_start_matches("error: ")
         .to_owned();
-    ConfigError(format!("{first} (see --help)"))
+    let tip = lines
+        .find_map(|line| line.strip_prefix("tip: "))
+        .filter(|tip| tip.contains("similar"));
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    ConfigError(format!("{first}{tip} (see --help)"))
 }
 
 struct Variables {
@@ -195,8 +217,10 @@ fn variables(environment: &[(OsString, OsString)]) -> Result<Variables, ConfigEr
         let name = format!("{PREFIX}{key}");
         let setting = SETTINGS.iter().find(|setting| variable_of(setting) == name);
         let setting = setting.ok_or_else(|| {
+            let names: Vec<String> = SETTINGS.iter().map(variable_of).collect();
+            let tip = similar(&name, names.iter().map(String::as_str));
             ConfigError(format!(
-                "unknown environment variable {name}: no setting has this name, see --help"
+                "unknown environment variable {name}: no setting has this name{tip} (see --help)"
             ))
         })?;
         let value = value
@@ -228,7 +252,7 @@ pub(super) fn variable_of(setting: &Setting) -> String {
 
 fn read_file(path: &Path, values: &mut BTreeMap<&'static str, RawSetting>) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("can't read the configuration file {}: {error}", path.display())))?;
+        .map_err(|error| ConfigError(format!("--config: can't read {}: {error}", path.display())))?;
     let line_of = |offset: usize| text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
     let table = toml::de::DeTable::parse(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
@@ -243,8 +267,9 @@ fn read_file(path: &Path, values: &mut BTreeMap<&'static str, RawSetting>) -> Re
         let name = key.into_inner();
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         let setting = setting.ok_or_else(|| {
+            let tip = similar(&name, SETTINGS.iter().map(|setting| setting.name));
             ConfigError(format!(
-                "{}:{line}: unknown setting {name:?}, see --help",
+                "{}:{line}: unknown setting {name:?}{tip} (see --help)",
                 path.display()
             ))
         })?;

@@ -116,7 +116,7 @@ fn the_output_of_print_config_is_a_valid_file() {
     let file = file(&text);
     let again = config(&["--config", file.path().to_str().expect("a path")], &[]);
     assert_eq!(again.timers.grace, Duration::from_secs(7));
-    assert_eq!(again.trusted_proxies.len(), 2);
+    assert!(matches!(&again.trusted_proxies, TrustedProxies::Named(nets) if nets.len() == 2));
     assert!(again.insecure);
 }
 
@@ -252,7 +252,7 @@ fn a_reload_takes_over_access_and_log_level_and_names_the_rest() {
     assert_eq!(reloaded.jwt_key, Some(PathBuf::from("/k")));
     assert_eq!(reloaded.jwt_issuer.as_deref(), Some("i"));
     assert_eq!(reloaded.jwt_audience.as_deref(), Some("a"));
-    assert_eq!(reloaded.trusted_proxies.len(), 1);
+    assert!(reloaded.trusted_proxies.has_named());
     assert_eq!(reloaded.allowed_origins.len(), 1);
     assert_eq!(reloaded.log_level, tracing::Level::DEBUG);
     let (_, restart_needed) = reloaded.reloaded(config(&new, &[])).expect("a configuration");
@@ -265,4 +265,110 @@ fn a_reload_that_contradicts_what_stays_is_an_error() {
     let new = config(&["--listen=127.0.0.1:7420"], &[]);
     let error = running.reloaded(new).expect_err("an open listener without a proxy");
     assert!(error.to_string().contains("--trusted-proxy"), "{error}");
+}
+
+#[test]
+fn an_empty_list_of_proxies_trusts_nobody_and_the_default_is_told_apart() {
+    assert_eq!(config(&[], &[]).trusted_proxies, TrustedProxies::Loopback);
+    let nobody = TrustedProxies::Named(Vec::new());
+    let file = file("trusted-proxy = []\n");
+    let path = file.path().to_str().expect("a path");
+    assert_eq!(config(&["--config", path], &[]).trusted_proxies, nobody);
+    assert_eq!(config(&[], &[("PRESENCED_TRUSTED_PROXY", "")]).trusted_proxies, nobody);
+    assert_eq!(config(&["--trusted-proxy="], &[]).trusted_proxies, nobody);
+    assert!(printed(&["--config", path], &[]).contains("\ntrusted-proxy = [] # "));
+    assert!(printed(&[], &[]).contains("\ntrusted-proxy = [\"loopback\"] # default\n"));
+    let stated = config(&["--config", path, "--trusted-proxy", "loopback"], &[]);
+    assert_eq!(stated.trusted_proxies, TrustedProxies::Loopback);
+    let mixed = error_of(&["--trusted-proxy", "loopback,10.0.0.1"], &[]);
+    assert!(mixed.contains("stands alone"), "{mixed}");
+    for open in ["--listen=0.0.0.0:7420", "--metrics-listen=[::]:9"] {
+        let error = error_of(&[open, "--trusted-proxy="], &[]);
+        assert!(error.contains("--insecure"), "nobody is no proxy in front: {error}");
+        assert!(error.starts_with(open.split('=').next().expect("a flag")), "{error}");
+    }
+}
+
+#[test]
+fn a_misspelt_setting_gets_a_suggestion_from_every_source() {
+    let flag = error_of(&["--grase", "5s"], &[]);
+    assert!(
+        flag.contains("--grase") && flag.contains("similar argument exists: '--grace'"),
+        "{flag}"
+    );
+    let variable = error_of(&[], &[("PRESENCED_GRASE", "5s")]);
+    assert!(variable.contains("did you mean PRESENCED_GRACE?"), "{variable}");
+    let file = file("grase = \"5s\"");
+    let key = error_of(&["--config", file.path().to_str().expect("a path")], &[]);
+    assert!(
+        key.contains(":1: unknown setting \"grase\"; did you mean grace?"),
+        "{key}"
+    );
+    let unlike = error_of(&["--redis", "x"], &[]);
+    assert!(!unlike.contains("similar"), "{unlike}");
+}
+
+#[test]
+fn the_printed_configuration_says_what_holds_without_a_value() {
+    let text = printed(&["--data-dir", "/data"], &[]);
+    for line in [
+        "# database is not set: sqlite:/data/presence.db",
+        "# secret-file is not set: /data/secret, created at the first start",
+        "# jwt-key is not set: /data/jwt-key, created at the first start",
+        "# metrics-listen is not set: /metrics is served on the address of listen",
+        "# max-connections is not set: 90 % of the limit on open files",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+    assert!(!text.contains("no value"), "{text}");
+    let by_default = printed(&[], &[]);
+    assert!(
+        by_default.contains("sqlite:/home/op/.local/state/presenced/presence.db"),
+        "{by_default}"
+    );
+}
+
+fn text_of(arguments: &[&str]) -> String {
+    match load_with(arguments, &[("PRESENCED_TYPO", "1")]) {
+        Ok(Outcome::Print(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_man_page_and_the_completions_name_every_setting() {
+    let man = text_of(&["--man"]);
+    assert!(man.starts_with(".ie") || man.contains(".TH presenced 1"), "{man:.200}");
+    assert!(man.contains(".SH NOTES") && !man.contains("EXTRA"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text_of(&["--completions", shell]);
+        for setting in SETTINGS {
+            assert!(script.contains(setting.name), "{shell}: {}", setting.name);
+            assert!(man.contains(&setting.name.replace('-', "\\-")), "{}", setting.name);
+        }
+    }
+    assert!(error_of(&["--completions", "cmd"], &[]).contains("cmd"));
+}
+
+#[test]
+fn bash_completes_files_only_where_a_file_is_expected() {
+    let script = text_of(&["--completions", "bash"]);
+    let completed = |flag: &str| {
+        let (_, rest) = script.split_once(&format!("--{flag})")).expect(flag);
+        let (case, _) = rest.split_once(";;").expect(flag);
+        case.to_owned()
+    };
+    for flag in ["config", "secret-file", "jwt-key"] {
+        assert!(completed(flag).contains("compgen -f"), "{flag}: {}", completed(flag));
+    }
+    assert!(completed("data-dir").contains("plusdirs"), "{}", completed("data-dir"));
+    assert!(completed("log-level").contains("error warn info debug trace"));
+    assert!(completed("log-format").contains("text json"));
+    for flag in ["grace", "listen", "trusted-proxy", "max-body"] {
+        assert!(
+            !completed(flag).contains("compgen -f") && !completed(flag).contains("plusdirs"),
+            "{flag}: {}",
+            completed(flag)
+        );
+    }
 }

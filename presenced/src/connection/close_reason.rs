@@ -110,8 +110,9 @@ impl CloseReason {
     pub(crate) const fn end_reason(self) -> EndReason {
         match self {
             Self::ByClient(None | Some(close_code::NORMAL)) => EndReason::Closed,
-            Self::ByClient(Some(_)) => EndReason::Left,
-            Self::Lost | Self::PingTimeout => EndReason::Lost,
+            Self::ByClient(Some(close_code::GOING_AWAY)) => EndReason::Left,
+            // Any other code is a program's, which may be about to reconnect.
+            Self::ByClient(Some(_)) | Self::Lost | Self::PingTimeout => EndReason::Lost,
             Self::Kicked | Self::Forgotten => EndReason::Kicked,
             Self::TooSlow
             | Self::TokenExpired
@@ -244,9 +245,11 @@ mod tests {
             (R::ByClient(None), None, None, None, Closed, ("closed", "none"), None),
             (R::ByClient(Some(1000)), Some(1000), None, None, Closed, ("closed", "1000"), None),
             (R::ByClient(Some(1001)), Some(1001), None, None, Left, ("left", "1001"), None),
-            (R::ByClient(Some(1002)), Some(1002), None, None, Left, ("left", "other"), None),
-            (R::ByClient(Some(4000)), Some(4000), None, None, Left, ("left", "other"), None),
-            (R::ByClient(Some(4003)), Some(4003), None, None, Left, ("left", "other"), None),
+            (R::ByClient(Some(1002)), Some(1002), None, None, Lost, ("left", "other"), None),
+            (R::ByClient(Some(4000)), Some(4000), None, None, Lost, ("left", "other"), None),
+            (R::ByClient(Some(3000)), Some(3000), None, None, Lost, ("left", "other"), None),
+            (R::ByClient(Some(1012)), Some(1012), None, None, Lost, ("left", "other"), None),
+            (R::ByClient(Some(4003)), Some(4003), None, None, Lost, ("left", "other"), None),
             (R::Lost, None, None, None, Lost, ("lost", "none"), None),
             (R::PingTimeout, None, None, None, Lost, ("lost", "none"), None),
             (R::TooSlow, Some(4009), Some("too_slow"), Some(5000), Dropped, ("too_slow", "4009"), Some("write_timeout")),

@@ -7,7 +7,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{Mono, Now};
+use presence::{Mono, Reading};
 
 use super::Connection;
 use super::close_reason::CloseReason;
@@ -38,7 +38,7 @@ pub(crate) struct Keepalive {
     progress: SendProgress,
     /// Since when a message is unfinished.
     unfinished_since: Option<Mono>,
-    /// When the token expires.
+    /// When the token expires, as estimated at the last look.
     expires_at: Option<Mono>,
 }
 
@@ -71,6 +71,11 @@ impl Keepalive {
             unfinished_since: None,
             expires_at,
         }
+    }
+
+    /// The token expires then, by an estimate that the next look renews: the system's clock decides.
+    pub(crate) const fn set_expiry(&mut self, at: Option<Mono>) {
+        self.expires_at = at;
     }
 
     /// Bytes arrived: they answer a ping, whatever they are.
@@ -178,7 +183,7 @@ pub(super) const UNSENT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// The connection's deadline in the timing wheel: sends a ping, or closes. Returns the next deadline. Never blocks.
-    pub(crate) fn on_deadline(self: &Arc<Self>, now: Now) -> Option<Mono> {
+    pub(crate) fn on_deadline(self: &Arc<Self>, now: Reading) -> Option<Mono> {
         if self.close_reason().is_some() {
             return None;
         }
@@ -187,10 +192,11 @@ impl Connection {
             return None;
         }
         let outgoing = self.outgoing();
-        let due = self
-            .keepalive
-            .lock()
-            .evaluate(now.mono, &outgoing, self.keepalive_options());
+        let expires = self.token_deadline(now);
+        let mut keepalive = self.keepalive.lock();
+        keepalive.set_expiry(expires);
+        let due = keepalive.evaluate(now.mono, &outgoing, self.keepalive_options());
+        drop(keepalive);
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {

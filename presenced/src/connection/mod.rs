@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use presence::wire::record::Viewer;
-use presence::{Mono, Now, SessionId, UserId};
+use presence::{Mono, Reading, SessionId, SystemWall, UserId};
 use tokio::sync::Notify;
 
 use self::close_reason::CloseReason;
@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     /// The deadline that the wheel is armed for, in milliseconds; the wheel's entries for other moments are stale.
     armed: AtomicU64,
     pub(super) keepalive: Mutex<Keepalive>,
+    /// When its token expires, if it has one: compared with nothing but the system's clock.
+    token_expires: OnceLock<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
     revocation: OnceLock<Revocation>,
     /// The first reason to close the connection.
@@ -95,6 +97,7 @@ impl Connection {
             own_entry: OnceLock::new(),
             armed: AtomicU64::new(u64::MAX),
             keepalive: Mutex::new(Keepalive::new(now, None)),
+            token_expires: OnceLock::new(),
             revocation: OnceLock::new(),
             close_reason: OnceLock::new(),
             wake: Notify::new(),
@@ -214,7 +217,11 @@ impl Connection {
     }
 
     /// Begins the keepalive: pings, and the end of the token.
-    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono, expires: Option<Mono>) {
+    pub(crate) fn start_keepalive(self: &Arc<Self>, now: Mono, token_expires: Option<SystemWall>) {
+        if let Some(expires) = token_expires {
+            let _ = self.token_expires.set(expires);
+        }
+        let expires = self.token_deadline(self.context.clock.read());
         *self.keepalive.lock() = Keepalive::new(now, expires);
         let next = now.after(self.context.keepalive.ping_interval);
         self.arm(expires.map_or(next, |at| at.min(next)));
@@ -228,8 +235,23 @@ impl Connection {
         }
     }
 
+    /// The system's clock was set, or the deadlines were moved: when the token expires is estimated anew.
+    pub(crate) fn recheck_token(self: &Arc<Self>, now: Reading) {
+        if self.token_expires.get().is_some()
+            && let Some(next) = self.on_deadline(now)
+        {
+            self.arm(next);
+        }
+    }
+
+    /// When the token will have expired if neither clock is moved until then; at once if it has.
+    pub(super) fn token_deadline(&self, now: Reading) -> Option<Mono> {
+        let expires = self.token_expires.get()?;
+        Some(now.mono.after(expires.since(now.system)))
+    }
+
     /// The wheel came to a deadline of this connection. Acts on it, unless the wheel was armed for another one since.
-    pub(crate) fn on_wheel(self: &Arc<Self>, at: Mono, now: Now) {
+    pub(crate) fn on_wheel(self: &Arc<Self>, at: Mono, now: Reading) {
         let is_current = self
             .armed
             .compare_exchange(at.as_millis(), u64::MAX, Ordering::SeqCst, Ordering::SeqCst);

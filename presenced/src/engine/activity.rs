@@ -12,16 +12,24 @@ impl Engine {
     /// A frame of any kind arrived (call at most once a read).
     pub(crate) fn heard(&self, conn: &Arc<Connection>) {
         if let Some(mut entry) = self.session_entry(conn) {
-            let now = self.clock.now();
+            let now = self.now_of(&entry);
             entry.state.heard(now, conn.id());
             self.persistence.note_times(&mut entry, now, conn);
+        }
+    }
+
+    /// A message arrived, other than a ping.
+    pub(crate) fn message(&self, conn: &Arc<Connection>) {
+        if let Some(mut entry) = self.session_entry(conn) {
+            let now = self.now_of(&entry);
+            entry.state.message(now, conn.id());
         }
     }
 
     /// The user did something. The own record; none if the session has ended.
     pub(crate) fn activity(&self, conn: &Arc<Connection>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         entry.state.activity(now, conn.id(), &self.options.timers);
         self.persistence.note_times(&mut entry, now, conn);
         self.recompute(&mut entry, now);
@@ -32,7 +40,8 @@ impl Engine {
     pub(crate) fn away(&self, conn: &Arc<Connection>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;
         entry.state.away(conn.id());
-        self.recompute(&mut entry, self.clock.now());
+        let now = self.now_of(&entry);
+        self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }
 

@@ -74,12 +74,13 @@ impl Engine {
     /// What is stored of the user takes the place of its fallback profile. Every durable change of a user loads it first, so
     /// while it has the fallback no change was made since the row was read.
     fn end_fallback(&self, pin: &UserPin, user: &UserId, row: Option<Row>) {
-        let now = self.clock.now();
         let mut entry = self.users.lock(pin);
+        let now = entry.state.now(self.clock.read_for_loads());
         if entry.state.is_degraded() {
             let stored = row.map(|row| self.stored_of(user, row, now)).unwrap_or_default();
             entry.state.load(stored, now.wall);
             self.recompute(&mut entry, now);
+            self.write_back_clamped(&mut entry);
         }
     }
 
@@ -116,7 +117,7 @@ impl Engine {
         }
     }
 
-    /// The stored profile, with this run's revision floor applied. Reports past their deadline are due at once.
+    /// The stored profile. Reports past their deadline are due at once.
     pub(super) fn stored_of(&self, user: &UserId, row: Row, now: Now) -> Stored {
         let stored = Stored {
             durable: durable_part(row.durable, now),
@@ -124,10 +125,10 @@ impl Engine {
             since: row.since,
             last_seen: row.last_seen,
             last_active: row.last_active,
-            revision: self.cluster.restored(row.revision),
+            revision: row.revision,
         };
-        if stored.last_seen.max(stored.last_active).max(stored.since) > Some(now.wall) {
-            tracing::warn!(user = ?user, "a stored time is in the future; it is clamped to now");
+        if stored.latest_time() > Some(now.wall) {
+            tracing::warn!(user = ?user, "a stored time is in the future; it is taken as now, and written back");
         }
         stored
     }
@@ -141,17 +142,25 @@ impl Engine {
     /// Loads a user again that is in memory.
     async fn reload(&self, user: &UserPin, lock: &UserLock) -> Result<(), StoreError> {
         let row = self.persistence.store.load(lock.user()).await?;
-        let now = self.clock.now();
-        let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         let mut entry: LockedEntry<'_> = self.users.lock(user);
+        let now = entry.state.now(self.clock.read_for_loads());
+        let stored = row.map(|row| self.stored_of(lock.user(), row, now)).unwrap_or_default();
         entry.state.load(stored, now.wall);
         self.recompute(&mut entry, now);
+        self.write_back_clamped(&mut entry);
         Ok(())
+    }
+
+    /// Times that were taken back from the future are written, so that the next load does not take them back to another now.
+    pub(super) fn write_back_clamped(&self, entry: &mut LockedEntry<'_>) {
+        if entry.state.profile().is_clamped() {
+            self.persistence.write_behind.write_soon(entry);
+        }
     }
 
     /// A stored row as the state of a user without sessions on this node.
     pub(super) fn state_of(&self, user: &UserId, row: Option<Row>) -> UserState {
-        let now = self.clock.now();
+        let now = self.clock.read_for_loads().for_user(None);
         let profile = row.map_or_else(Profile::default, |row| {
             let mut stored = self.stored_of(user, row, now);
             // Users that are present, or have a report that holds, came into memory at the start.
@@ -183,6 +192,7 @@ fn restored(row: ReportRow, now: Now) -> Report {
         since: row.since,
         heard: row.heard,
         version: row.version,
+        said: row.said,
         last_active: row.last_active,
         expires: row.expires_at.map(|at| now.mono.after(at.since(now.wall).min(ttl(at)))),
     }

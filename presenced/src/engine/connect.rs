@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use presence::UserId;
 use presence::wire::record::{Record, Viewer};
+use presence::{Predecessor, SessionName, UserId};
 
 use super::{Engine, EngineError};
 use crate::connection::Connection;
@@ -20,8 +20,9 @@ impl Engine {
         if entry.connections().len() >= self.options.sessions_per_user {
             return Err(EngineError::TooManySessions);
         }
-        let now = self.clock.now();
-        entry.state.connect(now, conn.id());
+        let now = self.now_of(&entry);
+        self.expire(&mut entry, now);
+        entry.state.connect(now, conn.id(), &self.options.timers);
         self.recompute(&mut entry, now);
         let first = entry.connections().first().unwrap_or(conn);
         conn.watch_list.share(first.watch_list.total());
@@ -34,6 +35,24 @@ impl Engine {
         self.session_counts.connection_opened();
         self.throughput.connected();
         Ok(record)
+    }
+
+    /// The connection continues a session that its client has lost. Whether that one had a place in the grace period of the
+    /// user, or will have one when it is found lost; and the own record; none if this session has ended.
+    pub(crate) fn resume(&self, conn: &Arc<Connection>, of: Option<SessionName>) -> Option<(bool, Record)> {
+        let mut entry = self.session_entry(conn)?;
+        let now = self.now_of(&entry);
+        let predecessor = |of: SessionName| match of.run == self.session_run() {
+            true => Predecessor::Here(of.session),
+            false => Predecessor::Earlier {
+                run: of.run,
+                session: of.session,
+            },
+        };
+        let timers = &self.options.timers;
+        let is_resumed = of.is_some_and(|of| entry.state.resume(now, conn.id(), predecessor(of), timers));
+        self.recompute(&mut entry, now);
+        Some((is_resumed, self.record_of(&entry, Viewer::Own)))
     }
 
     /// The connection is an observer, which is no user's session.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, Revision, UserId, Version};
+use presence::{Actor, CustomStatus, Reading, Revision, Setter, UserId, Version};
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
@@ -11,6 +11,15 @@ use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::store::{NewPreference, StoreError};
+
+/// A custom status that is asked for.
+#[derive(Clone, Copy)]
+struct NewCustomStatus {
+    custom: CustomStatus,
+    setter: Setter,
+    /// When it was asked for, which may be long before the disk has it: that is when the user did something.
+    taken: Reading,
+}
 
 impl Engine {
     /// Sets a user's custom status. The record as `viewer` may see it.
@@ -21,9 +30,15 @@ impl Engine {
         actor: Actor,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
-        self.limits.take_custom_status(user, self.clock.mono())?;
+        let taken = self.clock.read();
+        self.limits.take_custom_status(user, taken.mono)?;
+        let setter = match actor {
+            Actor::User => Setter::Request,
+            Actor::Operator => Setter::Operator,
+        };
+        let new = NewCustomStatus { custom, setter, taken };
         self.run_durable(user, move |engine, lock| async move {
-            engine.save_custom_status(&lock, custom, actor, viewer).await
+            engine.save_custom_status(&lock, new, viewer).await
         })
         .await
     }
@@ -35,7 +50,10 @@ impl Engine {
         custom: CustomStatus,
     ) -> Result<Option<Record>, EngineError> {
         let Some(user) = conn.user() else { return Ok(None) };
-        self.limits.take_custom_status(user, self.clock.mono())?;
+        let taken = self.clock.read();
+        self.limits.take_custom_status(user, taken.mono)?;
+        let setter = Setter::Connection(conn.id());
+        let new = NewCustomStatus { custom, setter, taken };
         let conn = Arc::clone(conn);
         self.run_durable(user, move |engine, lock| async move {
             if engine.session_entry(&conn).is_none() {
@@ -43,7 +61,7 @@ impl Engine {
                 // the user again. Its close reason can't tell: the first one stays, whatever follows.
                 return Err(StoreError::Forgotten.into());
             }
-            let saved = engine.save_custom_status(&lock, custom, Actor::User, Viewer::Own);
+            let saved = engine.save_custom_status(&lock, new, Viewer::Own);
             saved.await.map(Some)
         })
         .await
@@ -52,28 +70,33 @@ impl Engine {
     async fn save_custom_status(
         self: &Arc<Self>,
         lock: &UserLock,
-        custom: CustomStatus,
-        actor: Actor,
+        new: NewCustomStatus,
         viewer: Viewer,
     ) -> Result<Record, EngineError> {
+        let NewCustomStatus { custom, setter, taken } = new;
         let pin = self.load_known(lock).await?;
+        let taken = self.users.lock(&pin).state.now(taken);
         let preference = NewPreference {
             custom,
-            set_at: self.clock.wall(),
-            set_by: actor,
+            set_at: taken.wall,
+            set_by: setter.actor(),
         };
         let (proposed, revision) = self.proposal(&self.users.lock(&pin), custom);
         let store = &self.persistence.store;
         let saved = store.save_preference(lock.user(), preference, proposed, revision).await;
         let saved = saved.inspect_err(|error| self.note_failed_write(error, &pin, UnknownOutcome::Change))?;
         let mut entry = self.users.lock(&pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         self.expire(&mut entry, now);
         let part = durable_part(saved, now);
-        entry.state.set_preference(now, part, actor, &self.options.timers);
-        if actor == Actor::User && entry.state.is_present() {
+        entry
+            .state
+            .set_preference(now, taken, part, setter, &self.options.timers);
+        if setter.actor() == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }
+        // The row has this revision now, whether anything is published or not.
+        self.publisher.pass(revision);
         self.recompute(&mut entry, now);
         Ok(self.record_of(&entry, viewer))
     }
@@ -87,7 +110,7 @@ impl Engine {
             current
         } else {
             // Above the tombstone, if there is one: the store drops writes below it.
-            self.cluster.next_revision(current, self.clock.wall())
+            self.cluster.next_revision(current, self.clock.record_time(None))
         };
         (profile.version(), revision)
     }

@@ -29,7 +29,7 @@ impl Engine {
             return;
         };
         entry.remove_connection(conn);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         let timers = &self.options.timers;
         let grace = if self.is_draining() {
             timers.restart_grace

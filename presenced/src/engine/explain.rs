@@ -60,7 +60,7 @@ impl Engine {
             let conn = entry.connections().iter().find(|conn| conn.id() == id);
             conn.map_or_else(String::new, |conn| conn.name().into())
         };
-        let explain = entry.state.explain(user, self.clock.now(), self.node(), name_of);
+        let explain = entry.state.explain(user, self.now_of(&entry), self.node(), name_of);
         drop(entry);
         drop(pin);
         self.users.sweep();

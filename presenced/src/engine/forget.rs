@@ -29,11 +29,12 @@ impl Engine {
 
     async fn forget_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
         let pin = self.load_one(lock.user()).await?;
+        let _hold = self.publisher.hold_cursors();
         let revision = self.removal_revision(&pin);
         if let Err(error) = self
             .persistence
             .store
-            .forget(lock.user(), revision, self.clock.wall())
+            .forget(lock.user(), revision, self.clock.record_time(None))
             .await
         {
             self.note_failed_write(&error, &pin, UnknownOutcome::Forget);
@@ -53,10 +54,11 @@ impl Engine {
         // status was written since.
         let is_done = row.is_none_or(|row| row.durable.version < known);
         if is_done {
+            let _hold = self.publisher.hold_cursors();
             let revision = self.removal_revision(pin);
             self.persistence
                 .store
-                .forget(&user, revision, self.clock.wall())
+                .forget(&user, revision, self.clock.record_time(None))
                 .await?;
             self.finish_forget(&lock, pin, revision).await?;
             return Ok(());
@@ -65,14 +67,15 @@ impl Engine {
         // drops it unless it is published again.
         let mut entry = self.users.lock(pin);
         entry.state.force_publish();
-        self.recompute(&mut entry, self.clock.now());
+        let now = self.now_of(&entry);
+        self.recompute(&mut entry, now);
         Ok(())
     }
 
     /// The revision at which a user would be removed now.
     fn removal_revision(&self, pin: &UserPin) -> Revision {
         let before = self.users.lock(pin).state.profile().revision();
-        self.cluster.next_revision(before, self.clock.wall())
+        self.cluster.next_revision(before, self.clock.record_time(None))
     }
 
     /// Forgets in memory what was forgotten on disk with this revision. How many connections and reports there were.
@@ -86,9 +89,10 @@ impl Engine {
 
     fn forget_in_memory(&self, pin: &UserPin, revision: Revision) -> Forgotten {
         let mut entry = self.users.lock(pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         let profile = entry.state.profile();
         let is_overtaken = profile.revision() > revision;
+        let publishing = self.publisher.begin(&entry);
         let removed_at = self.cluster.next_revision(revision.max(profile.revision()), now.wall);
         let was_known = *profile != Profile::default() || !entry.connections().is_empty();
         let was_present = entry.listing.status();
@@ -101,7 +105,10 @@ impl Engine {
             self.metrics.transition(status, Status::Offline, Reason::NoSession);
         }
         if was_known {
-            self.publisher.publish_removal(&mut entry, now, removed_at);
+            self.cluster.note_removal(removed_at);
+            self.publisher.publish_removal(&publishing, &mut entry, now, removed_at);
+        } else {
+            self.publisher.pass(removed_at);
         }
         Forgotten {
             ended,
@@ -115,7 +122,7 @@ impl Engine {
         let forgotten = self
             .persistence
             .store
-            .forget(lock.user(), removed_at, self.clock.wall())
+            .forget(lock.user(), removed_at, self.clock.record_time(None))
             .await;
         let mut entry = self.users.lock(pin);
         if entry.state.profile().revision() > removed_at {

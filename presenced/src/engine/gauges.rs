@@ -45,6 +45,11 @@ impl Collector for Gauges {
                 "1 while the database takes writes, else 0.",
                 u64::from(engine.persistence.store.health().writable),
             ),
+            (
+                "clock_behind_seconds",
+                "By how much the system's clock is behind what it said before.",
+                engine.clock.behind().unwrap_or_default().as_secs(),
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);

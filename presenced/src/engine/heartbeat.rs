@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use presence::Revision;
+
 use super::Engine;
 use crate::store::{Heartbeat, StoreError};
 
@@ -9,7 +11,7 @@ use crate::store::{Heartbeat, StoreError};
 pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// What a heartbeat says of the end of this run.
-#[derive(PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(super) enum RunEnd {
     /// It has not ended, or not everything that was published is known to be on disk.
     Running,
@@ -19,12 +21,13 @@ pub(super) enum RunEnd {
 
 impl Engine {
     pub(super) async fn save_heartbeat(&self, end: RunEnd) -> Result<(), StoreError> {
-        let wall = self.clock.wall();
+        let wall = self.clock.record_time(None);
         let ceiling = self.cluster.wanted_ceiling(wall);
         let heartbeat = Heartbeat {
             wall,
             ceiling,
             clean: end == RunEnd::Clean,
+            history: (end == RunEnd::Clean).then(|| self.publisher.history(Revision::new(ceiling))),
         };
         let store = &self.persistence.store;
         let is_told = store.tell_alive(heartbeat).await;

@@ -26,11 +26,12 @@ impl Engine {
         // Reports outlive a restart, so they must be off the disk before their end is published.
         let reports_ended = self.end_reports(lock, &pin).await?;
         let mut entry = self.users.lock(&pin);
-        let now = self.clock.now();
+        let now = self.now_of(&entry);
         let ended = entry.state.kick(now, reports_ended.map(|row| durable_part(row, now)));
         for conn in entry.take_connections() {
             conn.close_with(CloseReason::Kicked);
         }
+        self.limits.forgive_published_changes(lock.user());
         self.recompute(&mut entry, now);
         Ok(ended as u64)
     }

@@ -12,7 +12,8 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
-use crate::store::{Heartbeat, Row, StoreError};
+use crate::clock::ClockStep;
+use crate::store::{Row, Startup};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -28,28 +29,36 @@ pub(crate) struct Running {
 impl Engine {
     /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
     /// the daemon begins to accept: the restart grace counts from here.
-    pub(crate) async fn start(
-        self: &Arc<Self>,
-        last_heartbeat: Option<Heartbeat>,
-        present: Vec<(UserId, Row)>,
-    ) -> Result<Running, StoreError> {
-        self.take_over(last_heartbeat, present).await?;
-        Ok(self.run())
+    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Running {
+        self.take_over(startup).await;
+        self.run()
     }
 
-    /// Restores the users that were present when the last run ended.
-    pub(super) async fn take_over(
-        &self,
-        last_heartbeat: Option<Heartbeat>,
-        present: Vec<(UserId, Row)>,
-    ) -> Result<(), StoreError> {
-        self.save_heartbeat(RunEnd::Running).await?;
-        let now = self.clock.now();
+    /// Continues where the last run ended: with its cursors, if it ended cleanly, and with the users that were present.
+    pub(super) async fn take_over(&self, startup: Startup) {
+        let last_heartbeat = startup.latest_heartbeat();
+        // A disk that is full keeps nobody from reading: the store's health says so.
+        let _ = self.save_heartbeat(RunEnd::Running).await;
+        if let Some(heartbeat) = last_heartbeat {
+            self.clock.note_earlier_run(heartbeat.wall);
+        }
+        if let Some(behind) = self.clock.behind() {
+            tracing::warn!(
+                behind_ms = behind.as_millis(),
+                "the system's clock is behind what it said in the previous run"
+            );
+        }
+        let now = self.clock.read_for_loads().for_user(None);
+        let was_clean = last_heartbeat.is_some_and(|heartbeat| heartbeat.clean);
+        if let Some(past) = startup.past_changes.filter(|_| was_clean) {
+            self.publisher.continue_from(now.mono, past);
+        }
         let down = last_heartbeat.map(|heartbeat| now.wall.since(heartbeat.wall));
         let grace = match down {
             Some(down) if down <= DOWN_MAX => self.options.timers.restart_grace,
             _ => Duration::ZERO,
         };
+        let present = startup.present;
         let count = present.len();
         let until = self.clock.mono().after(grace);
         for (user, row) in present {
@@ -60,10 +69,10 @@ impl Engine {
             grace_ms = grace.as_millis(),
             "restored the users of the previous run"
         );
-        Ok(())
     }
 
-    fn run(self: &Arc<Self>) -> Running {
+    /// Starts the threads and tasks, and with them the monotonic clock.
+    pub(super) fn run(self: &Arc<Self>) -> Running {
         let mut threads = Vec::new();
         let engine = Arc::clone(self);
         threads.extend(spawn("timers", move || engine.run_deadlines()));
@@ -111,17 +120,40 @@ impl Engine {
         // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.
         let _ = self.clock.beat();
         while !self.deadlines.is_stopped() {
-            if let Some(stall) = self.clock.beat() {
-                self.metrics.stalls.inc();
-                tracing::warn!(
-                    stall_ms = stall.as_millis(),
-                    "the process was stalled; every deadline moves by that much"
-                );
-            }
+            self.beat();
             self.throughput.sample(self.clock.mono());
             self.turn_wheel();
             self.users.sweep();
             self.deadlines.sleep(&self.clock);
+        }
+    }
+
+    /// The beat of the timer loop: notices that the process was stalled, and that the system's clock was set.
+    pub(super) fn beat(&self) {
+        let (stall, step) = (self.clock.beat(), self.clock.take_step());
+        if let Some(stall) = stall {
+            self.metrics.stalls.inc();
+            tracing::warn!(
+                stall_ms = stall.as_millis(),
+                "the process was stalled; every deadline moves by that much"
+            );
+        }
+        if let Some(step) = step {
+            self.metrics.clock_step(step);
+            match step {
+                ClockStep::Forward(by) => tracing::warn!(by_ms = by.as_millis(), "the system's clock jumped forward"),
+                ClockStep::Back(by) => tracing::warn!(
+                    by_ms = by.as_millis(),
+                    "the system's clock went back; times already told don't, until it has caught up"
+                ),
+            }
+        }
+        // Tokens go by the system's clock, their deadlines by the other one: now the two have parted.
+        if stall.is_some() || step.is_some() {
+            let now = self.clock.read();
+            for conn in self.deadlines.connections() {
+                conn.recheck_token(now);
+            }
         }
     }
 
@@ -135,7 +167,7 @@ impl Engine {
 
     fn restore(&self, user: &UserId, row: Row, now: Now, grace_until: Option<Mono>) {
         // The only node takes over everybody, under whatever name it ran then.
-        let was_connected = !row.connected_on.is_empty();
+        let places = u32::try_from(row.connected_on.len()).unwrap_or(u32::MAX);
         let stored = self.stored_of(user, row, now);
         let activity = stored.activity_in_grace();
         let mut entry = self.users.insert(user, || {
@@ -145,25 +177,35 @@ impl Engine {
                 self.publisher.loaded(),
             )
         });
-        if let Some(until) = grace_until.filter(|_| was_connected) {
-            entry.state.restore_grace(until, activity);
+        if let Some(until) = grace_until {
+            entry.state.restore_grace(until, activity, places);
         }
         self.recompute(&mut entry, now);
         self.persistence.write_behind.write_soon(&mut entry);
     }
 
-    /// Writes what is not yet on disk, and that this run ends with everything written, if it does.
-    pub(super) async fn finish(&self) {
+    /// Writes what is not yet on disk, and that this run ends with everything written, if it does. A user whose row was never
+    /// read can't be written, and of a write with an unknown outcome it is not known what the disk has, so they come first.
+    pub(super) async fn finish(&self) -> RunEnd {
+        self.publish_held();
+        let _ = self.persistence.write_out(&self.users, &self.cluster).await;
+        self.retry_loads().await;
+        self.settle_unknown_outcomes().await;
         let written = self.persistence.write_out(&self.users, &self.cluster).await;
         let is_all = written.is_ok() && self.all_written();
         let end = if is_all { RunEnd::Clean } else { RunEnd::Running };
         if let Err(error) = self.save_heartbeat(end).await {
             tracing::error!(%error, "the final heartbeat could not be written; the next start treats this run as crashed");
+            return RunEnd::Running;
         }
+        end
     }
 
     fn all_written(&self) -> bool {
-        self.persistence.write_behind.pending() == 0
+        let persistence = &self.persistence;
+        persistence.write_behind.pending() == 0
+            && persistence.pending_loads.len() == 0
+            && persistence.unknown_outcomes.len() == 0
     }
 }
 

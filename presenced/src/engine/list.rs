@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Bound;
 
-use presence::wire::record::Viewer;
+use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Page;
 use presence::{Status, UserId};
 
@@ -42,7 +42,7 @@ impl Engine {
         for (index, run) in runs.iter_mut().enumerate() {
             heads.extend(run.users.pop().map(|user| Reverse((user, index))));
         }
-        let mut users: Vec<presence::wire::record::Record> = Vec::new();
+        let mut users: Vec<Record> = Vec::new();
         let mut last = None;
         while let Some(Reverse((user, index))) = heads.pop() {
             if users.len() == request.limit {
@@ -64,10 +64,11 @@ impl Engine {
         self.page(users, None)
     }
 
-    fn page(&self, users: Vec<presence::wire::record::Record>, last: Option<UserId>) -> Page {
+    fn page(&self, users: Vec<Record>, last: Option<UserId>) -> Page {
+        let latest = users.iter().filter_map(Record::latest_time).max();
         let next = last.map(|user| user.as_str().to_owned());
         Page {
-            now: self.clock.wall(),
+            now: self.clock.record_time(latest),
             users,
             next,
             counts: self.index.counts(),

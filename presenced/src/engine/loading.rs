@@ -147,6 +147,9 @@ impl LoadRun {
         };
         let make = || (engine.state_of(user, row), engine.publisher.loaded());
         let pin = engine.users.finish_load(user, self.lane, make);
+        if let Some(pin) = &pin {
+            engine.write_back_clamped(&mut engine.users.lock(pin));
+        }
         pin.map_or(Loaded::Overtaken, Loaded::Pinned)
     }
 }

@@ -7,6 +7,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::clock::ClockStep;
+
 /// The statuses with their reasons: the rows of the rule.
 const OUTCOMES: [(Status, Reason); 6] = [
     (Status::Offline, Reason::NoSession),
@@ -34,6 +36,17 @@ impl Transition {
     }
 }
 
+/// Which way the system's clock was set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    direction: &'static str,
+}
+
+impl StepLabels {
+    const FORWARD: Self = Self { direction: "forward" };
+    const BACK: Self = Self { direction: "back" };
+}
+
 /// Counters of the engine.
 pub(crate) struct EngineMetrics {
     transitions: Family<Transition, Counter>,
@@ -43,6 +56,7 @@ pub(crate) struct EngineMetrics {
     pub(crate) fallbacks: Counter,
     /// Times the timer loop found itself over a second late.
     pub(crate) stalls: Counter,
+    clock_steps: Family<StepLabels, Counter>,
     /// From the moment the first of a batch of changes was published to the moment its last frame was handed to the
     /// kernel.
     pub(crate) delivery_seconds: Histogram,
@@ -58,6 +72,7 @@ impl EngineMetrics {
             conflated: Counter::default(),
             fallbacks: Counter::default(),
             stalls: Counter::default(),
+            clock_steps: Family::default(),
             delivery_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             deliveries: Counter::default(),
         };
@@ -88,6 +103,14 @@ impl EngineMetrics {
             metrics.stalls.clone(),
         );
         registry.register(
+            "clock_steps",
+            "Times the system's clock was set by a second or more, by direction",
+            metrics.clock_steps.clone(),
+        );
+        for labels in [StepLabels::FORWARD, StepLabels::BACK] {
+            drop(metrics.clock_steps.get_or_create(&labels));
+        }
+        registry.register(
             "delivery_lag_seconds",
             "From a change being published to the last frame of it being written",
             metrics.delivery_seconds.clone(),
@@ -98,6 +121,15 @@ impl EngineMetrics {
             metrics.deliveries.clone(),
         );
         metrics
+    }
+
+    /// Counts a step of the system's clock.
+    pub(crate) fn clock_step(&self, step: ClockStep) {
+        let labels = match step {
+            ClockStep::Forward(_) => StepLabels::FORWARD,
+            ClockStep::Back(_) => StepLabels::BACK,
+        };
+        self.clock_steps.get_or_create(&labels).inc();
     }
 
     /// How many changes of this kind were counted.

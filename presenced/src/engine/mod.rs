@@ -10,6 +10,7 @@ mod custom_status;
 mod deadlines;
 mod disconnect;
 mod durable_change;
+mod end_reports;
 mod explain;
 mod forget;
 mod gauges;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use presence::wire::error_code::Code;
 use presence::wire::rest::{Counts, RateStats, SessionStats};
-use presence::{Rate, SessionId};
+use presence::{Rate, SessionId, SessionName as PublicName};
 
 use self::deadlines::Deadlines;
 pub(crate) use self::lifecycle::Running;
@@ -198,6 +199,7 @@ impl Engine {
         });
         let publisher = Publisher::new(
             options.incarnation,
+            cluster.floor(),
             Arc::clone(&ready),
             Arc::clone(&throughput),
             Arc::clone(&metrics),
@@ -230,10 +232,22 @@ impl Engine {
     /// The names of a new connection.
     pub(crate) fn new_session(&self) -> SessionName {
         let number = self.next_session.fetch_add(1, Ordering::Relaxed);
+        let session = SessionId(number);
         SessionName {
-            id: SessionId(number),
-            public: format!("{:x}-{number:x}", self.options.incarnation & 0xffff_ffff).into(),
+            id: session,
+            public: PublicName {
+                run: self.session_run(),
+                session,
+            }
+            .to_string()
+            .into(),
         }
+    }
+
+    /// This run, as session ids tell it.
+    fn session_run(&self) -> u32 {
+        let [.., a, b, c, d] = self.options.incarnation.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
     }
 
     /// The node's name.

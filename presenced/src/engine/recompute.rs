@@ -13,17 +13,49 @@ impl Engine {
     pub(super) fn recompute(&self, entry: &mut LockedEntry<'_>, now: Now) -> Option<Published> {
         entry.overtake_loads();
         self.expire(entry, now);
-        let published = self
-            .cluster
-            .offer(now.wall, |revisions| entry.state.recompute(now.wall, revisions));
+        let publishing = self.publisher.begin(entry);
+        let published = self.cluster.offer(now.wall, |revisions| {
+            entry.state.apply_rule(now.wall);
+            let may_publish = self.may_publish(entry, now);
+            may_publish.then(|| entry.state.publish(revisions)).flatten()
+        });
         self.index.update(entry);
         if let Some(published) = published {
             self.metrics.transition(published.from, published.to, published.reason);
-            self.publisher.publish(entry, now, published.audience);
+            self.publisher.publish(&publishing, entry, now, published.audience);
         }
-        self.persistence.note_change(entry, published.is_some());
+        drop(publishing);
+        let has_changed = published.is_some() || entry.publication.held_until().is_some();
+        self.persistence.note_change(entry, has_changed);
         self.deadlines.arm_user(entry, now.mono);
         published
+    }
+
+    /// Whether what is pending, if anything, may be published now. If the user published too much of late, the wheel brings it
+    /// back when the limit allows: what changes until then leaves as one change, and the last state is told.
+    fn may_publish(&self, entry: &mut LockedEntry<'_>, now: Now) -> bool {
+        let held_until = match entry.state.profile().is_publication_pending() {
+            true => self.limits.take_published_change(entry.user(), now.mono).err(),
+            false => None,
+        };
+        entry.publication.hold(held_until);
+        held_until.is_none()
+    }
+
+    /// Publishes what the limit holds back. A run must not end before: nobody would learn of it after a clean restart.
+    pub(super) fn publish_held(&self) {
+        self.limits.lift();
+        for at in self.users.held() {
+            if let Some(mut entry) = self.users.get(at) {
+                let now = self.now_of(&entry);
+                self.recompute(&mut entry, now);
+            }
+        }
+    }
+
+    /// The present of a user.
+    pub(super) fn now_of(&self, entry: &LockedEntry<'_>) -> Now {
+        entry.state.now(self.clock.read())
     }
 
     /// Deadlines up to now take effect; reports that ended are taken off the disk.
@@ -43,7 +75,7 @@ impl Engine {
                 }
                 DeadlineOf::Connection(conn) => {
                     if let Some(conn) = conn.upgrade() {
-                        conn.on_wheel(at, self.clock.now());
+                        conn.on_wheel(at, self.clock.read());
                     }
                 }
             }
@@ -53,7 +85,8 @@ impl Engine {
     fn on_user_deadline(&self, mut entry: LockedEntry<'_>, at: Mono) {
         // While draining no client can reconnect in time: every grace period lasts until after the restart.
         if !self.is_draining() && self.deadlines.take_user(&mut entry, at) {
-            self.recompute(&mut entry, self.clock.now());
+            let now = self.now_of(&entry);
+            self.recompute(&mut entry, now);
         }
     }
 }

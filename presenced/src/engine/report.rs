@@ -22,13 +22,13 @@ impl Engine {
 
     async fn save_report(self: &Arc<Self>, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
-        let now = self.clock.now();
-        let (report, proposed) = {
+        let (now, report, proposed) = {
             let mut entry = self.users.lock(&pin);
+            let now = self.now_of(&entry);
             let report = entry
                 .state
                 .begin_report_write(now, input, self.options.reports_per_user);
-            (report, entry.state.profile().version())
+            (now, report, entry.state.profile().version())
         };
         let report = report.map_err(|_| EngineError::TooManyReports)?;
         let times = ReportTimes {
@@ -47,12 +47,14 @@ impl Engine {
         entry.state.end_report_write();
         let saved = saved.inspect_err(|error| {
             // A report that reached its deadline meanwhile ends now.
-            self.recompute(&mut entry, self.clock.now());
+            let now = self.now_of(&entry);
+            self.recompute(&mut entry, now);
             self.note_failed_write(error, &pin, UnknownOutcome::Change);
         })?;
         // `now` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
         entry.state.set_report(now, input, durable_part(saved, now));
-        self.recompute(&mut entry, self.clock.now());
+        let now = self.now_of(&entry);
+        self.recompute(&mut entry, now);
         Ok(self.record_of(&entry, Viewer::Internal))
     }
 }
@@ -61,6 +63,7 @@ fn new_report(report: &Report, now: Now) -> NewReport {
     NewReport {
         source: report.source.clone(),
         status: report.status,
+        said: (report.said < report.version).then_some(report.said),
         since: report.since,
         heard: report.heard,
         last_active: report.last_active,

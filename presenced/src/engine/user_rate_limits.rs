@@ -1,5 +1,6 @@
 //! Rate limits of users: how often a custom status is set, and how many ids are looked at.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,11 +14,26 @@ const WINDOWS_KEPT: usize = 1024;
 /// waits must answer a ping.
 const LOOKUPS_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// What users did of late.
+type Windows = hashbrown::HashMap<UserId, SlidingWindow>;
+
+/// Counts one of a user, unless the rate is reached. After what time it is not.
+fn take(windows: &mut Windows, rate: Rate, user: &UserId, now: Mono) -> Result<(), Duration> {
+    if windows.len() >= WINDOWS_KEPT && windows.len() == windows.capacity() {
+        windows.retain(|_, window| !window.is_over(rate, now));
+    }
+    windows.entry(user.clone()).or_default().take(rate, now)
+}
+
 /// The rate limits of users.
 pub(super) struct UserRateLimits {
     custom_statuses: Rate,
     /// The custom statuses that each user set of late.
-    windows: Mutex<hashbrown::HashMap<UserId, SlidingWindow>>,
+    windows: Mutex<Windows>,
+    /// The changes that each user published of late: as many as custom statuses.
+    published: Mutex<Windows>,
+    /// The run ends: what changed is published whatever the limit says.
+    is_lifted: AtomicBool,
     lookups: Rate,
     /// The ids that each user looked at of late.
     buckets: Mutex<hashbrown::HashMap<UserId, TokenBucket>>,
@@ -28,6 +44,8 @@ impl UserRateLimits {
         Self {
             custom_statuses,
             windows: Mutex::default(),
+            published: Mutex::default(),
+            is_lifted: AtomicBool::new(false),
             lookups,
             buckets: Mutex::default(),
         }
@@ -35,14 +53,27 @@ impl UserRateLimits {
 
     /// Counts a custom status that a user sets, unless the limit is reached.
     pub(super) fn take_custom_status(&self, user: &UserId, now: Mono) -> Result<(), EngineError> {
-        let mut windows = self.windows.lock();
-        if windows.len() >= WINDOWS_KEPT && windows.len() == windows.capacity() {
-            windows.retain(|_, window| !window.is_over(self.custom_statuses, now));
+        let taken = take(&mut self.windows.lock(), self.custom_statuses, user, now);
+        taken.map_err(|retry_after| EngineError::RateLimited { retry_after })
+    }
+
+    /// Counts a change that a user publishes, unless the limit is reached. When it may.
+    pub(super) fn take_published_change(&self, user: &UserId, now: Mono) -> Result<(), Mono> {
+        if self.is_lifted.load(Ordering::SeqCst) {
+            return Ok(());
         }
-        let window = windows.entry(user.clone()).or_default();
-        window
-            .take(self.custom_statuses, now)
-            .map_err(|retry_after| EngineError::RateLimited { retry_after })
+        let taken = take(&mut self.published.lock(), self.custom_statuses, user, now);
+        taken.map_err(|wait| now.after(wait))
+    }
+
+    /// What an operator does to the user is told at once.
+    pub(super) fn forgive_published_changes(&self, user: &UserId) {
+        self.published.lock().remove(user);
+    }
+
+    /// From now on every change is published.
+    pub(super) fn lift(&self) {
+        self.is_lifted.store(true, Ordering::SeqCst);
     }
 
     /// Counts ids that a user looks at. How long they must wait for their turn.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use presence::wire::client_message::MessageId;
-use presence::{Cursor, UserId};
+use presence::{Cursor, Revision, UserId};
 
 use super::publisher::changes::Since;
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::connection::outbox::{Rest, Snapshot};
+use crate::connection::user_pin::UserPin;
 use crate::connection::watch_list::Removal;
+use crate::store::StoreError;
 
 impl Engine {
     /// Adds to what is watched and queues the snapshot as the answer to `id`. After an error nothing was added.
@@ -31,6 +33,11 @@ impl Engine {
         let preparing = Preparing::begin(self, conn);
         let since = since.and_then(|cursor| self.publisher.resume(cursor));
         let pins = self.load(&users).await?;
+        // What the disk can't tell is no reason to refuse: then everyone is listed.
+        let since = match since {
+            Some(since) if self.note_removals(&pins).await.is_ok() => Some(since),
+            _ => None,
+        };
         let watched = pins.iter().map(|pin| pin.user());
         let room = conn.watch_list.make_room(watched, self.options.watched);
         room.map_err(|limit| EngineError::TooManyWatched { limit })?;
@@ -43,10 +50,9 @@ impl Engine {
                     self.session_counts.watcher_added();
                 }
             }
-            let is_listed = since.is_none_or(|number| entry.publication.number() > number);
-            drop(entry);
+            let is_listed = since.is_none_or(|since| entry.changed_at() > since);
             if is_listed {
-                listed.push(pin);
+                listed.push(entry.at());
             }
         }
         preparing.finish(Snapshot {
@@ -74,6 +80,24 @@ impl Engine {
             resumed: resumed.is_some(),
             rest: resumed.unwrap_or(Rest::Everyone { shard: 0, after: None }),
         });
+    }
+
+    /// Of whom nothing is stored may have been forgotten while nobody kept it in memory.
+    async fn note_removals(&self, pins: &[UserPin]) -> Result<(), StoreError> {
+        let is_absent = |pin: &&UserPin| self.users.lock(pin).changed_at() == Revision::NEVER;
+        let absent: Vec<&UserPin> = pins.iter().filter(is_absent).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let users: Vec<UserId> = absent.iter().map(|pin| self.users.lock(pin).user().clone()).collect();
+        let removals = self.persistence.store.removed_at(&users).await?;
+        for (pin, removed_at) in absent.into_iter().zip(removals) {
+            let mut entry = self.users.lock(pin);
+            if let Some(removed_at) = removed_at.filter(|_| entry.changed_at() == Revision::NEVER) {
+                entry.publication.note_removed(removed_at);
+            }
+        }
+        Ok(())
     }
 
     /// What an observer that resumes must be sent; none if that is everything.
@@ -104,6 +128,9 @@ impl Engine {
             }
             self.session_counts.watch_removed();
             entry.remove_watcher(conn);
+            if !entry.is_delivered_to(conn) {
+                conn.outbox().lock().unmark(entry.at());
+            }
             if removal == Removal::RemovedLast {
                 self.session_counts.watcher_removed();
             }

@@ -24,12 +24,13 @@ const LIMITS: [Limit; 11] = [
 ];
 
 /// Values of the label `kind`: the types of messages, malformed ones, and binary ones.
-const MESSAGES: [&str; 8] = [
+const MESSAGES: [&str; 9] = [
     "setStatus",
     "activity",
     "watch",
     "watchAll",
     "unwatch",
+    "resume",
     "ping",
     "refused",
     "binary",

@@ -15,7 +15,14 @@ use crate::exceeded_limit::Limit;
 
 /// The request was done; `user` is the user's own record, where there is one.
 pub(super) fn ok(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>) {
-    send(conn, &ServerMessage::Ok { id, user });
+    let resumed = None;
+    send(conn, &ServerMessage::Ok { id, user, resumed });
+}
+
+/// The reply to `resume`.
+pub(super) fn resumed(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>, is_resumed: bool) {
+    let resumed = Some(is_resumed);
+    send(conn, &ServerMessage::Ok { id, user, resumed });
 }
 
 pub(super) fn pong(conn: &Arc<Connection>, id: Option<MessageId>) {

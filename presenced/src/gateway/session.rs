@@ -6,11 +6,11 @@ use std::sync::Arc;
 use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, SlidingWindow, Wall};
+use presence::{EndReason, SlidingWindow, SystemWall};
 use tokio::net::TcpStream;
 
 use super::close;
-use super::handlers::{self, Handled, Handling};
+use super::handlers::{self, Handled, Handling, Position};
 use super::metered_reader::MeteredReader;
 use super::reader::{Incoming, MessageReader};
 use super::upgrade::Admitted;
@@ -78,7 +78,7 @@ struct Greeted<'a> {
 async fn greet<'a>(
     gateway: &'a Gateway,
     conn: &'a Arc<Connection>,
-    expires: Option<Wall>,
+    expires: Option<SystemWall>,
 ) -> Result<Greeted<'a>, CloseReason> {
     let user: Option<Record> = match conn.user() {
         Some(user) => match gateway.engine.connect(user, conn).await {
@@ -90,12 +90,12 @@ async fn greet<'a>(
             None
         }
     };
-    let now = gateway.clock.now();
-    conn.start_keepalive(now.mono, expires.map(|at| now.mono.after(at.since(now.wall))));
+    conn.start_keepalive(gateway.clock.mono(), expires);
+    let latest = user.as_ref().and_then(Record::latest_time);
     let welcome = ServerMessage::Welcome {
         session_id: conn.name().into(),
         user,
-        now: now.wall,
+        now: gateway.clock.record_time(latest),
         ping_seconds: gateway.ping_interval.as_secs_f64(),
         node: gateway.engine.node().into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -121,6 +121,8 @@ struct Session<'a> {
     bad_messages: SlidingWindow,
     /// Nothing is read until the backlog is sent.
     is_paused: bool,
+    /// Of the next message.
+    position: Position,
 }
 
 /// Whether a turn read everything that had arrived.
@@ -147,6 +149,7 @@ impl<'a> Session<'a> {
             reader,
             bad_messages: SlidingWindow::default(),
             is_paused: false,
+            position: Position::First,
         }
     }
 
@@ -209,12 +212,17 @@ impl<'a> Session<'a> {
 
     async fn handle(&mut self, incoming: Incoming) -> Result<(), CloseReason> {
         match incoming {
-            Incoming::Text(text) => match handlers::handle(self.gateway, self.conn, text.as_str()) {
-                Handled::Done => Ok(()),
-                Handled::Malformed => self.count_malformed(),
-                Handled::Pending(handling) => self.wait_for(handling).await,
-            },
+            Incoming::Text(text) => {
+                let position = std::mem::replace(&mut self.position, Position::Later);
+                match handlers::handle(self.gateway, self.conn, text.as_str(), position) {
+                    Handled::Done => Ok(()),
+                    Handled::Malformed => self.count_malformed(),
+                    Handled::Pending(handling) => self.wait_for(handling).await,
+                }
+            }
             Incoming::Binary(bytes) => {
+                self.position = Position::Later;
+                self.gateway.engine.message(self.conn);
                 tracing::trace!(session = self.conn.name(), bytes = bytes.len(), "a binary message");
                 self.gateway.metrics.count_message("binary");
                 replies::error(

@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use presence::wire::error_code::Code;
 use presence::wire::{BEARER_PREFIX, SUBPROTOCOL};
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 use tokio::net::TcpStream;
 
 use super::{Gateway, session};
@@ -24,7 +24,7 @@ pub(super) struct Admitted {
     /// None for an observer.
     pub(super) user: Option<UserId>,
     /// When its token expires.
-    pub(super) expires: Option<Wall>,
+    pub(super) expires: Option<SystemWall>,
     /// The mark of the credential that authenticated it, if one did.
     pub(super) revocation: Option<Revocation>,
     pub(super) permit: Option<Arc<ConnectionPermit>>,

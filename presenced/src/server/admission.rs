@@ -14,7 +14,7 @@ use super::address_limits::AddressLimits;
 use super::metrics::ServerMetrics;
 use super::problem::ApiError;
 use super::{ConnectionPermit, RequestOrder};
-use crate::auth::{Auth, AuthError, CallerIdentity};
+use crate::auth::{Auth, AuthError, CallerIdentity, LimitedClient};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::exceeded_limit::Limit;
@@ -42,7 +42,10 @@ impl Admission {
 
     /// Counts an accepted TCP connection as a handshake of its peer.
     pub(super) fn admit_connection(&self, peer: IpAddr) -> Result<(), ApiError> {
-        self.admit_handshake(peer)
+        match self.auth.is_trusted_proxy(peer) {
+            true => Ok(()),
+            false => self.admit_handshake(peer),
+        }
     }
 
     /// The address under which a connection of this peer is counted; none for a trusted proxy, whose clients are counted.
@@ -57,7 +60,8 @@ impl Admission {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<(), ApiError> {
-        let address = self.limited_address(self.auth.client_address(peer, headers));
+        let client = self.auth.client(peer, headers);
+        let address = (!client.is_exempt).then_some(client.address);
         permit
             .become_websocket(address)
             .map_err(|limit| self.at_capacity(limit))
@@ -74,7 +78,11 @@ impl Admission {
         if order == RequestOrder::First && !self.auth.is_trusted_proxy(peer) {
             return Ok(());
         }
-        self.admit_handshake(self.auth.client_address(peer, headers))
+        let client = self.auth.client(peer, headers);
+        match client.is_exempt {
+            true => Ok(()),
+            false => self.admit_handshake(client.address),
+        }
     }
 
     /// Authenticates a request. An address with too many failed logins is rejected before its credentials are checked.
@@ -84,14 +92,14 @@ impl Admission {
         headers: &HeaderMap,
         bearer_subprotocol: Option<&str>,
     ) -> Result<CallerIdentity, ApiError> {
-        let address = self.auth.client_address(peer, headers);
-        let limited = !self.auth.is_trusted_proxy(address);
-        let now = self.clock.now();
+        let LimitedClient { address, is_exempt } = self.auth.client(peer, headers);
+        let limited = !is_exempt;
+        let now = self.clock.read();
         if limited {
             let allowed = self.failed_logins.lock().check(address, now.mono);
             allowed.map_err(|wait| self.rate_limited(Limit::FailedLogins, wait))?;
         }
-        let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.wall);
+        let identity = self.auth.authenticate(peer, headers, bearer_subprotocol, now.system);
         if limited && matches!(identity, Err(AuthError::Forbidden { .. })) {
             // The limit may be exceeded by now, through another login; this one still gets its own error.
             let _ = self.failed_logins.lock().take(address, now.mono);
@@ -100,9 +108,6 @@ impl Admission {
     }
 
     fn admit_handshake(&self, address: IpAddr) -> Result<(), ApiError> {
-        if self.auth.is_trusted_proxy(address) {
-            return Ok(());
-        }
         let taken = self.handshakes.lock().take(address, self.clock.mono());
         taken.map_err(|wait| self.rate_limited(Limit::Handshakes, wait))
     }

@@ -42,6 +42,8 @@ pub(super) enum FailureKind {
     Fsync,
     /// The file is damaged: no writing until the next start.
     Damaged,
+    /// Committed frames of the log are gone or not as written: no writing until the next start.
+    Log,
     /// The file or its log was removed or replaced while it was open: no writing until the next start.
     Moved,
     /// One request that can't be stored, whatever the state of the disk.
@@ -53,13 +55,14 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Locked,
         Self::Full,
         Self::ReadOnly,
         Self::Io,
         Self::Fsync,
         Self::Damaged,
+        Self::Log,
         Self::Moved,
         Self::Request,
         Self::Overloaded,

@@ -24,8 +24,8 @@ use sqlite::SqliteStore;
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use row::{
-    Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportRow, ReportTimes, Row, Startup,
-    StatusRow,
+    Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, PastChanges, ReportRow, ReportTimes, Row,
+    Startup, StatusRow,
 };
 pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
@@ -87,6 +87,13 @@ impl Store {
     pub(crate) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_first(users).await,
+        }
+    }
+
+    /// The revisions at which these users were forgotten, in the order asked; none for one that was not, or over an hour ago.
+    pub(crate) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.removed_at(users).await,
         }
     }
 

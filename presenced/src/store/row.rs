@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::{Actor, CustomStatus, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
+use presence::{Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
 
 /// All that is stored of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,7 +10,8 @@ pub(crate) struct Row {
     pub(crate) durable: DurableRow,
     pub(crate) status: Status,
     pub(crate) since: Option<Wall>,
-    /// The nodes where the user had a connection or a grace period when the status was written.
+    /// The nodes where the user had connections, or lost ones in grace, when the status was written: each as often as
+    /// sessions would be in grace if it stopped then.
     pub(crate) connected_on: Arc<[NodeName]>,
     pub(crate) last_seen: Option<Wall>,
     pub(crate) last_active: Option<Wall>,
@@ -39,6 +40,8 @@ pub(crate) struct ReportRow {
     pub(crate) heard: Wall,
     /// The version of the write that made or refreshed it.
     pub(crate) version: Version,
+    /// The version of the write that first said what it says.
+    pub(crate) said: Version,
     pub(crate) last_active: Option<Wall>,
     /// When it ends by itself; never, if none.
     pub(crate) expires_at: Option<Wall>,
@@ -57,6 +60,8 @@ pub(crate) struct NewPreference {
 pub(crate) struct NewReport {
     pub(crate) source: Source,
     pub(crate) status: CustomStatus,
+    /// The version of the write that first said the same, if this is a refresh that says nothing new.
+    pub(crate) said: Option<Version>,
     pub(crate) since: Wall,
     pub(crate) heard: Wall,
     pub(crate) last_active: Option<Wall>,
@@ -87,7 +92,8 @@ pub(crate) struct StatusRow {
     pub(crate) user: UserId,
     pub(crate) status: Status,
     pub(crate) since: Option<Wall>,
-    /// All nodes where the user has a connection or a grace period. Shared, so that rows of one node need no allocation.
+    /// All nodes where the user has connections, or lost ones in grace: each as often as sessions would be in grace if it
+    /// stopped now. Shared, so that rows of one node need no allocation.
     pub(crate) connected_on: Arc<[NodeName]>,
     /// Moves forward only, also with a lower revision.
     pub(crate) last_seen: Option<Wall>,
@@ -95,6 +101,8 @@ pub(crate) struct StatusRow {
     pub(crate) last_active: Option<Wall>,
     /// A stored row with a higher one keeps its status, since and nodes.
     pub(crate) revision: Revision,
+    /// Stored times after this are from a clock that was wrong, and are taken back to it.
+    pub(crate) clamp_to: Option<Wall>,
 }
 
 /// What a running node leaves for its next start.
@@ -106,6 +114,8 @@ pub(crate) struct Heartbeat {
     pub(crate) ceiling: u64,
     /// Whether the node ended with this heartbeat and had written everything.
     pub(crate) clean: bool,
+    /// Which cursors of the run that ended so resume in the next one.
+    pub(crate) history: Option<History>,
 }
 
 /// What a running node leaves beside the store, for when the store can't be written.
@@ -129,6 +139,19 @@ pub(crate) struct Startup {
     pub(crate) alive: Option<Alive>,
     /// Every user that was connected on some node or has a report, ordered by id.
     pub(crate) present: Vec<(UserId, Row)>,
+    /// What the last run changed, if it ended with everything written.
+    pub(crate) past_changes: Option<PastChanges>,
+}
+
+/// The last changes of a run that ended with everything written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastChanges {
+    /// Which cursors resume: every change since then is in `changed`, but for removals.
+    pub(crate) history: History,
+    /// Users with the revision of their last change, the lowest first.
+    pub(crate) changed: Vec<(UserId, Revision)>,
+    /// No user was removed at a higher revision.
+    pub(crate) removed_to: Revision,
 }
 
 impl Startup {
@@ -149,11 +172,13 @@ impl Startup {
                 },
                 ceiling: alive.ceiling,
                 clean: false,
+                history: None,
             }),
             None => Some(Heartbeat {
                 wall: alive.wall,
                 ceiling: alive.ceiling,
                 clean: false,
+                history: None,
             }),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use presence::{CustomStatus, Status, Wall};
 use presence_tests::Daemon;
 use presence_tests::daemon::{Setup, StartFailure};
+use presence_tests::wait::wait_until;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -246,5 +247,64 @@ async fn flags_take_precedence_over_the_configuration_file() {
         let failure = Daemon::start_failure(&home, &["--config", &config]).await;
         assert_eq!(failure.status.code(), Some(2), "{text} {failure:?}");
         assert!(failure.stderr.contains(named), "{text} {failure:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_file_or_address_is_named_once_with_its_setting() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let bad: [(&[&str], &str); 5] = [
+        (
+            &["--secret-file", "/nope"],
+            "--secret-file: can't use \"/nope\": No such file or directory (os error 2)",
+        ),
+        (
+            &["--jwt-key", "/nope"],
+            "--jwt-key: can't use \"/nope\": No such file or directory (os error 2)",
+        ),
+        (&["--jwt-key", "/etc/hostname"], "--jwt-key: \"/etc/hostname\""),
+        (&["--database", "sqlite:/nope/x.db"], "--database: "),
+        (
+            &["--metrics-listen", &taken],
+            "Address already in use (os error 98); another program listens there",
+        ),
+    ];
+    for (flags, text) in bad {
+        let failure = Daemon::start_failure(&home, flags).await;
+        let line = failure.stderr.lines().last().unwrap();
+        assert!(
+            line.starts_with("presenced: --") && line.contains(text),
+            "{flags:?} {line}"
+        );
+        assert!(line.contains(flags[0]), "{flags:?} {line}");
+        assert_eq!(
+            line.matches("os error").count(),
+            usize::from(line.contains("os error")),
+            "once: {line}"
+        );
+    }
+    let listen = Setup::new(&[]).listening_on(&taken).try_start().await.unwrap_err();
+    assert!(
+        listen
+            .stderr
+            .contains(&format!("presenced: --listen {taken}: Address already in use")),
+        "{listen:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exposed_listener_without_a_named_proxy_is_logged() {
+    let exposed = Setup::new(&["--insecure"]).listening_on("0.0.0.0:0").start().await;
+    let local = Daemon::start(&["--insecure"]).await;
+    for (daemon, is_exposed) in [(exposed, true), (local, false)] {
+        // Logged before this line.
+        wait_until("the daemon accepts", async || {
+            daemon.log().contains("accepting").then_some(())
+        })
+        .await;
+        let text = "--listen is not loopback and --insecure is set";
+        assert_eq!(daemon.log().contains(text), is_exposed, "{}", daemon.log());
     }
 }

@@ -113,6 +113,23 @@ async fn unwritten_statuses_are_written_when_the_disk_has_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_serves_though_its_address_cannot_be_written() {
+    let mut daemon = Daemon::start(&[]).await;
+    daemon.kill();
+    // The name under which it is written first is taken by what no start can remove.
+    let draft = daemon.file("address.new");
+    std::fs::create_dir(&draft).unwrap();
+    daemon.start_again().await;
+    assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 200);
+    assert!(daemon.log().contains("can't find the daemon by its address"));
+    std::fs::remove_dir(&draft).unwrap();
+    let address = wait_until("the address is written", async || {
+        std::fs::read_to_string(daemon.file("address")).ok()
+    });
+    assert!(address.await.contains(&daemon.address().to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_stops_only_writes() {
     let daemon = Daemon::start(&[]).await;
     let _alice = with_users(&daemon).await;

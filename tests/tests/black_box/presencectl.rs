@@ -33,20 +33,46 @@ async fn set_status_changes_what_get_shows() {
     let _alice = daemon.socket("alice").await;
     let said = ok(&daemon, &["set-status", "Idle", "--user", "alice"]).await;
     assert!(said.contains("IDLE"), "{said}");
-    let table = ok(&daemon, &["get", "alice", "bob"]).await;
+    let table = ok(&daemon, &["get", "alice", "bob", "--ignore-unknown"]).await;
     assert!(table.contains("alice") && table.contains("IDLE"), "{table}");
     assert!(table.contains("bob") && table.contains("OFFLINE"), "{table}");
     assert!(!table.contains('\u{1b}'), "no colour but on a terminal");
     let json = run(&daemon, &["-o", "json", "get", "alice"]).await.json();
     assert_eq!(json["v"], 1);
     assert_eq!(about(&json, "alice")[0]["status"], "IDLE", "{json}");
-    ok(&daemon, &["set-status", "ONLINE"]).await;
-    assert_eq!(
-        daemon.rest().custom_status("tester").await,
-        "ONLINE",
-        "of the account that runs it"
-    );
-    assert!(daemon.rest().record("tester").await.revision.get() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_whom_nothing_is_known_are_told_apart() {
+    let daemon = Daemon::start(&[]).await;
+    ok(&daemon, &["set-status", "alice", "dnd"]).await;
+    ok(&daemon, &["set-status", "bob", "online"]).await;
+    daemon.socket("carol").await.close(Some(1000)).await;
+    wait_until("carol left", async || {
+        (daemon.rest().record("carol").await.status == Status::Offline).then_some(())
+    })
+    .await;
+    for known in ["alice", "carol"] {
+        ok(&daemon, &["get", known]).await;
+    }
+    for known in ["alice", "bob", "carol"] {
+        ok(&daemon, &["explain", known]).await;
+        ok(&daemon, &["kick", known, "--yes"]).await;
+        ok(&daemon, &["forget", known, "--yes"]).await;
+    }
+    for unknown in ["nobody", "alice", "bob", "carol"] {
+        for command in ["get", "explain", "kick", "forget"] {
+            let yes = ["--yes"];
+            let yes = if matches!(command, "kick" | "forget") {
+                &yes[..]
+            } else {
+                &[]
+            };
+            let run = run(&daemon, &[&[command, unknown], yes].concat()).await;
+            assert_eq!(run.code, 1, "{run:?}");
+            assert!(run.err.contains("was never seen"), "{run:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +183,7 @@ async fn kick_and_forget_end_the_sessions_of_a_user() {
     let mut alice = daemon.socket("alice").await;
     ok(&daemon, &["forget", "alice", "--yes"]).await;
     assert_eq!(alice.goodbye().await.0, 4010);
-    assert_eq!(daemon.rest().record("alice").await.revision.get(), 0);
+    assert_eq!(daemon.rest().record("alice").await.since, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +217,17 @@ async fn doctor_reports_problems() {
     assert_eq!(daemon.rest().set_custom_status("alice", "IDLE").await.status, 503);
     let full = run(&daemon, &["doctor"]).await;
     assert_ne!(full.code, 0, "{full:?}");
+    daemon.process().unlimit_file_size();
+    std::fs::rename(daemon.file("presence.db"), daemon.file("moved.db")).unwrap();
+    wait_until("the store is sealed", async || {
+        let health = daemon.rest().get("/readyz").await;
+        health.body.to_string().contains("removed or replaced").then_some(())
+    })
+    .await;
+    let replaced = run(&daemon, &["doctor"]).await;
+    assert!(replaced.out.contains("back in their place"), "{replaced:?}");
+    assert!(!replaced.out.contains("free disk space"), "{replaced:?}");
+    std::fs::rename(daemon.file("moved.db"), daemon.file("presence.db")).unwrap();
     daemon.kill();
     let down = run(&daemon, &["doctor"]).await;
     assert_ne!(down.code, 0);
@@ -283,4 +320,28 @@ async fn completions_and_man_pages_are_generated() {
     assert!(ok(&daemon, &["man"]).await.contains(".TH"));
     let stats = run(&daemon, &["stats", "-o", "json"]).await.json();
     assert_eq!(stats["v"], 1, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_being_rotated_is_accepted_before_the_reload() {
+    let daemon = Daemon::start(&[]).await;
+    let path = daemon.file("secret");
+    let old = daemon.secret();
+    for text in [
+        format!("a new secret of the daemon\n{old}\n").replace(' ', "-"),
+        format!("{old}\na-new-secret-of-the-daemon\n"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        for arguments in [
+            &["stats"][..],
+            &["online"],
+            &["set-status", "dnd", "--user", "alice"],
+            &["watch", "--once"],
+        ] {
+            let done = run(&daemon, arguments).await;
+            assert_eq!(done.code, 0, "{arguments:?} {done:?}");
+        }
+    }
+    std::fs::write(&path, "a-new-secret-of-the-daemon\nanother-new-secret\n").unwrap();
+    assert_eq!(run(&daemon, &["stats"]).await.code, 4);
 }

@@ -134,7 +134,13 @@ async fn a_file_that_is_bad_or_missing_changes_nothing_and_is_shown() {
                 .is_ok(),
             "{error}"
         );
-        assert_eq!(rest.get("/readyz").await.status, 200, "as ready as before");
+        let ready = rest.get("/readyz").await;
+        assert_eq!(ready.status, 200, "as ready as before");
+        assert!(
+            ready.body["warnings"].to_string().contains("the last reload failed"),
+            "{}",
+            ready.body
+        );
     }
     let metrics = rest.metrics().await;
     assert!(
@@ -144,6 +150,7 @@ async fn a_file_that_is_bad_or_missing_changes_nothing_and_is_shown() {
     write_private(&secret, &secret_text);
     write_private(&key, &key_text);
     assert_eq!(reload(&daemon, &rest).await.error, None);
+    assert!(!rest.get("/readyz").await.body.to_string().contains("reload"));
     assert_eq!(rest.explain("alice").await.sessions[0].session_id, alice.session);
 }
 

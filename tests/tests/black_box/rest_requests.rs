@@ -152,7 +152,7 @@ async fn bodies_are_limited_in_size() {
     let daemon = Daemon::start(&[]).await;
     let rest = daemon.rest();
     const BODY: usize = 64 * 1024;
-    const QUERY: usize = 256 * 1024;
+    const QUERY: usize = 1024 * 1024;
     for (bytes, status) in [(BODY - 1, 200), (BODY, 200), (BODY + 1, 413), (BODY * 10, 413)] {
         let answer = put_custom_status_body(&rest, padded(r#"{"customStatus":"IDLE"}"#, bytes)).await;
         assert_eq!(answer.status, status, "{bytes}");

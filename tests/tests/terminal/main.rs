@@ -17,6 +17,7 @@ mod fake_daemon;
 mod fixture;
 mod help;
 mod malicious_server;
+mod questions;
 mod reconnect;
 mod resize;
 mod screen;

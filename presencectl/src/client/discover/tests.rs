@@ -169,6 +169,17 @@ async fn requests_check_that_the_daemon_still_runs() {
 }
 
 #[test]
+fn a_named_secret_for_a_found_address_is_sent_to_its_daemon_alone() {
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    machine.finder.arguments.secret_file = Some(machine.private("mine", "my-secret"));
+    let target = machine.finder.find().unwrap();
+    assert_eq!(machine.found(), is("http://127.0.0.1:7999", Some("my-secret")));
+    assert!(target.check_is_daemon().is_ok());
+    machine.locks.clear();
+    assert!(target.check_is_daemon().is_err());
+}
+
+#[test]
 fn a_daemon_with_another_address_by_now_is_sent_nothing_at_the_old_one() {
     let machine = DiscoveryFixture::new().with_daemon();
     let target = machine.finder.find().unwrap();

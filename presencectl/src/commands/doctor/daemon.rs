@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::Wall;
-use presence::wire::rest::{LimitStats, Stats};
+use presence::wire::rest::{LimitStats, ReloadStats, Stats};
 
 use super::{Check, Outcome, Reachability};
 use crate::client::discover::{Credential, Target};
@@ -60,6 +60,7 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
         ));
         checks.push(clock(stats.now, before, after));
         checks.push(version(&stats.version));
+        checks.extend(stats.reload.as_ref().and_then(reload));
     }
     if matches!(rest.target().credential, Credential::Secret { .. }) && stats.is_ok() {
         checks.push(web_socket(rest.target()).await);
@@ -74,7 +75,10 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
 
 async fn ready(rest: &Rest) -> Check {
     match rest.health("readyz").await {
-        Ok(health) if health.ok => Check::ok("ready", "the daemon is ready"),
+        Ok(health) if health.ok && health.warnings.is_empty() => Check::ok("ready", "the daemon is ready"),
+        Ok(health) if health.ok => {
+            Check::warn("ready", health.warnings.join("; ")).fix("see \"Clocks\" in docs/operations.md")
+        }
         Ok(health) => {
             Check::fail("ready", health.problems.join("; ")).fix("see the daemon's log and docs/operations.md")
         }
@@ -94,6 +98,22 @@ fn credential(credential: &Credential, stats: &Result<Stats, Failure>) -> Check 
     }
 }
 
+/// The last reload, if it changed nothing or not all that was asked for.
+fn reload(reload: &ReloadStats) -> Option<Check> {
+    if let Some(error) = &reload.error {
+        let found = format!("the last reload (SIGHUP) failed and changed nothing: {error}");
+        return Some(Check::fail("reload", found).fix("correct it, and reload again: `pkill -HUP -x presenced`"));
+    }
+    let settings = reload.restart_needed.join(", ");
+    (!settings.is_empty()).then(|| {
+        Check::warn(
+            "reload",
+            format!("these settings differ from those in effect: {settings}"),
+        )
+        .fix("restart presenced")
+    })
+}
+
 fn store(stats: &Stats) -> Check {
     let store = &stats.store;
     if store.writable {
@@ -108,7 +128,39 @@ fn store(stats: &Stats) -> Check {
     }
     let error = store.error.as_deref().unwrap_or("no error reported");
     Check::fail("store", format!("{} is not writable: {error}", store.kind))
-        .fix("free disk space, or unlock or replace the database; custom statuses can't be set until then. After an I/O error restart presenced")
+        .fix(format!("{}; custom statuses can't be set until then", store_fix(error)))
+}
+
+/// What helps against a problem of the store, by what the daemon says of it.
+fn store_fix(error: &str) -> &'static str {
+    let fixes = [
+        (
+            "removed or replaced",
+            "put presence.db and its -wal back in their place, or a backup, then restart presenced",
+        ),
+        (
+            "damaged",
+            "stop presenced, move the database away with its -wal and -shm, put a backup in its place",
+        ),
+        (
+            "restart needed",
+            "restart presenced, and look for errors of the disk in the kernel's log",
+        ),
+        (
+            "holds a lock",
+            "end the program that holds the lock: `fuser presence.db` names it",
+        ),
+        ("free some space", "free disk space: presenced resumes by itself"),
+        (
+            "writable",
+            "make the database and its directory writable: presenced resumes by itself",
+        ),
+    ];
+    let fitting = fixes.iter().find(|(said, _)| error.contains(said));
+    fitting.map_or(
+        "see the daemon's log, and errors of the disk in the kernel's log",
+        |(_, fix)| fix,
+    )
 }
 
 fn limits(limits: &LimitStats, open: u64) -> Check {
@@ -208,6 +260,46 @@ mod tests {
         assert_eq!(of(922, 1024, 5).result, Outcome::Warn);
         assert_eq!(of(231, 256, 5).result, Outcome::Warn);
         assert_eq!(of(1000, 1024, 5).result, Outcome::Fail);
+    }
+
+    #[test]
+    fn the_fix_of_the_store_fits_what_the_daemon_says() {
+        for (error, fix) in [
+            (
+                "the database was removed or replaced: restart needed, with the database in its place: what is written now would be lost",
+                "back in their place",
+            ),
+            (
+                "the log of the database was removed or replaced: restart needed",
+                "back in their place",
+            ),
+            (
+                "database disk image is malformed: it is damaged and is left alone: stop the daemon and put a backup in its place",
+                "backup in its place",
+            ),
+            (
+                "disk I/O error: restart needed: the disk did not keep what it had taken",
+                "restart presenced",
+            ),
+            ("database is locked: another process holds a lock on it", "fuser"),
+            (
+                "database or disk is full: free some space; service resumes by itself",
+                "free disk space",
+            ),
+            (
+                "attempt to write a readonly database: make it and its directory writable",
+                "writable",
+            ),
+            ("the disk does not answer", "kernel's log"),
+        ] {
+            let found = store_fix(error);
+            assert!(found.contains(fix), "{error}: {found}");
+            assert_eq!(
+                found.contains("free disk space"),
+                error.contains("full"),
+                "{error}: {found}"
+            );
+        }
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl ChangeTracker {
         }
     }
 
+    /// Whether a snapshot was completed.
+    pub(super) const fn is_started(&self) -> bool {
+        self.started
+    }
+
     /// A snapshot was requested.
     pub(super) fn begin_snapshot(&mut self) {
         self.listed.clear();
@@ -98,7 +103,9 @@ impl ChangeTracker {
 
     fn apply(&mut self, update: Update, now: Wall) -> Option<Change> {
         let before = self.known.get(update.user_id()).copied();
-        if before.is_some_and(|before| update.revision() <= before.revision) {
+        // A record with revision 0 is always taken.
+        let revision = update.revision();
+        if revision != Revision::NEVER && before.is_some_and(|before| revision <= before.revision) {
             return None;
         }
         match update {
@@ -240,6 +247,21 @@ mod tests {
         );
         assert_eq!(shown(&changes.end_snapshot(false, NOW)), ["alice ONLINE OFFLINE"]);
         assert_eq!(changes.end_snapshot(true, NOW), []);
+    }
+
+    #[test]
+    fn a_record_with_revision_0_is_taken_once() {
+        let mut changes = started(Scope::Named, vec![record("alice", Status::Online, 5)]);
+        let never_seen = || vec![record("alice", Status::Offline, 0)];
+        assert_eq!(
+            shown(&changes.on_snapshot(never_seen(), false, NOW)),
+            ["alice ONLINE OFFLINE"]
+        );
+        assert_eq!(changes.on_snapshot(never_seen(), false, NOW), []);
+        assert_eq!(
+            shown(&changes.on_presence(vec![record("alice", Status::Online, 3)], NOW)),
+            ["alice OFFLINE ONLINE"]
+        );
     }
 
     #[test]

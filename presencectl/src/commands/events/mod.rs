@@ -7,16 +7,17 @@ mod lines;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use presence::wire::record::Update;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Session;
+use super::{Session, never_seen};
 use crate::cli;
 use crate::client::follower::{Connection, Follower, FollowerEvent};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::output::escape::scrub;
+use crate::output::escape::{quote, scrub};
 use change_tracker::{ChangeTracker, Scope};
 
 /// How often stdout is checked: otherwise a closed pipe is noticed only at the next change.
@@ -56,6 +57,9 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
             resumed,
             done,
         } => {
+            if !tracker.is_started() {
+                report_unseen(&users);
+            }
             lines::print(output, &tracker.on_snapshot(users, resumed, now))?;
             if done {
                 lines::print(output, &tracker.end_snapshot(resumed, now))?;
@@ -67,6 +71,18 @@ fn print(tracker: &mut ChangeTracker, event: FollowerEvent, output: &mut Output)
         }
     }
     Ok(())
+}
+
+/// An id that was mistyped would be waited for in silence.
+fn report_unseen(users: &[Update]) {
+    for update in users {
+        match update {
+            Update::Record(record) if never_seen::is_empty(record) => {
+                report(&format!("{} was never seen; waiting", quote(record.user_id.as_str())));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn report(text: &str) {

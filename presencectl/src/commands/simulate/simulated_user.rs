@@ -257,7 +257,7 @@ impl SimulatedUser {
                     }
                 }
             }
-            ServerMessage::Ok { id: Some(id), user } if id.as_u64() == self.pending.map(|(id, _)| id) => {
+            ServerMessage::Ok { id: Some(id), user, .. } if id.as_u64() == self.pending.map(|(id, _)| id) => {
                 self.pending = None;
                 let revision = user.map(|record| Update::Record(record).revision());
                 counters.change_acknowledged(self.number, revision, now);

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
-use presence::{Reason, Status, UserId, Wall};
+use presence::{Reason, Revision, Status, UserId, Wall};
 
 use super::change_log::Change;
 use super::departures::Departures;
 use super::node_names::NodeNames;
 pub(crate) use super::row::Row;
-use super::row::{blank, change_of, change_of_record, fill};
+use super::row::{blank, change_of, change_of_record, fill, is_same_change};
 use super::row_slots::RowSlots;
 pub(crate) use super::row_slots::Slot;
 use super::unapplied_rows::UnappliedRows;
@@ -103,8 +103,8 @@ impl KnownUsers {
         changes
     }
 
-    /// Times and sessions from a REST response, which are no change. A record with another revision than the stream's
-    /// is ignored.
+    /// Times and sessions from a REST response, which are no change. A record of another change than the stream's last one
+    /// is ignored; after a restart the same one has a higher revision.
     pub(crate) fn refresh(&mut self, records: Vec<Record>) {
         for record in records {
             let Some(slot) = self.index.get(record.user_id.as_str()).copied() else {
@@ -118,7 +118,7 @@ impl KnownUsers {
             if is_now_known && row.revision < record.revision {
                 fill(row, &record, node);
                 self.touch(slot);
-            } else if row.revision == record.revision {
+            } else if is_same_change(row, &record) {
                 row.last_active = row.last_active.max(record.last_active);
                 row.last_seen = row.last_seen.max(record.last_seen);
                 row.sessions = record.sessions.unwrap_or(row.sessions);
@@ -181,10 +181,12 @@ impl KnownUsers {
         let generation = self.generation;
         let row = self.rows.get_mut(slot)?;
         row.generation = generation;
-        if record.revision < row.revision {
+        // A record with revision 0 is always taken.
+        let is_never_seen = record.revision == Revision::NEVER;
+        if record.revision < row.revision && !is_never_seen {
             return None;
         }
-        let is_newer = record.revision > row.revision;
+        let is_newer = record.revision > row.revision || is_never_seen;
         let (from, custom_status, note) = (row.status, row.custom_status, row.note);
         let row = fill(row, &record, node);
         // After a restart a snapshot repeats unchanged records with higher revisions.

@@ -106,3 +106,12 @@ pub(super) fn change_of_record(row: &Row, from: Status) -> Change {
         revision: row.revision,
     }
 }
+
+/// Whether the record is of the change that the row shows.
+pub(super) fn is_same_change(row: &Row, record: &Record) -> bool {
+    let is_unchanged = row.status == record.status
+        && row.since == record.since
+        && row.custom_status == record.custom_status
+        && row.note == crate::output::records::note(record);
+    row.revision == record.revision || (record.revision > row.revision && is_unchanged)
+}

@@ -1,6 +1,7 @@
 //! The model alone: rows, order, selection. A long random run compares the order with a naive one after every step.
 
 mod departed_users;
+mod revisions;
 
 use presence::wire::record::{Record, Removed, Update, Viewer};
 use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};

@@ -12,7 +12,7 @@ use super::super::model::{Detail, Model, Panel};
 use super::format;
 use super::painter::{Painter, span, wrap};
 use crate::output::escape::escape;
-use crate::output::explain_text::{activity, reason_text};
+use crate::output::explain_text::{activity, reason_text, report_text};
 use crate::output::time;
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
@@ -158,7 +158,11 @@ fn session_lines(
         (None, Some(node)) => format!("connection on {}", escape(node)),
         (None, None) => "connection".to_owned(),
     };
-    let mut state = vec![span(format!("  activity: {}", activity(session)), Style::new())];
+    let counted = match report_text(session) {
+        Some(report) => format!("  {report}"),
+        None => format!("  activity: {}", activity(session)),
+    };
+    let mut state = vec![span(counted, Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {
         if let Some(at) = at {
             state.push(span(text, theme.faint()));

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use presence::wire::rest::{
-    Counts, Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, LimitStats, RateStats, SessionStats,
-    Stats, StoreStats,
+    Counts, Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, LimitStats, RateStats, ReportCounts,
+    SessionStats, Stats, StoreStats,
 };
-use presence::{Actor, CustomStatus, Mono, Now, Reason, Status, Wall};
+use presence::{Activity, Actor, CustomStatus, Mono, Now, Reason, Status, Wall};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -170,7 +170,11 @@ fn explain(name: &str) -> Explain {
                 last_heard: ago(3),
                 last_active: Some(ago(250)),
                 idle: false,
+                activity: Some(Activity::Active),
                 source: None,
+                reported: None,
+                counts: None,
+                inherited_until: None,
                 idle_at: Some(at(50).wall),
                 ends_at: None,
             },
@@ -181,7 +185,11 @@ fn explain(name: &str) -> Explain {
                 last_heard: ago(90),
                 last_active: None,
                 idle: true,
+                activity: Some(Activity::Idle),
                 source: Some("mobile".to_owned()),
+                reported: Some(CustomStatus::Idle),
+                counts: Some(ReportCounts::Yes),
+                inherited_until: None,
                 idle_at: None,
                 ends_at: Some(at(210).wall),
             },
@@ -189,11 +197,13 @@ fn explain(name: &str) -> Explain {
         grace: Some(ExplainGrace {
             until: at(4).wall,
             idle: true,
+            sessions: Some(1),
         }),
         choice: ExplainPreference {
             custom_status: CustomStatus::Online,
             set_at: Some(ago(7200)),
             set_by: Some(Actor::Operator),
+            active_until: None,
         },
         next: vec![ExplainNext {
             at: at(210).wall,

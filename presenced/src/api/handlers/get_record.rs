@@ -15,8 +15,5 @@ pub(in crate::api) async fn get_record(
 ) -> HandlerResult<RecordResponse> {
     reader.pace(&state.engine, 1).await?;
     let record = state.engine.record(&user, reader.viewer_of(&user)).await?;
-    Ok(Json(RecordResponse {
-        now: state.clock.wall(),
-        record,
-    }))
+    Ok(Json(RecordResponse::new(&state.clock, record)))
 }

@@ -12,6 +12,7 @@ pub(in crate::api) async fn health() -> Json<Health> {
     Json(Health {
         ok: true,
         problems: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 

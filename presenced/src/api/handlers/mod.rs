@@ -1,5 +1,6 @@
 //! One handler per file. Each names who may call it in its arguments, validates the request and passes it to the engine.
 
+mod end_reports;
 mod explain;
 mod forget;
 mod get_custom_status;
@@ -18,6 +19,7 @@ use presence::Wall;
 use presence::wire::record::Record;
 use serde::Serialize;
 
+pub(super) use end_reports::end_reports;
 pub(super) use explain::explain;
 pub(super) use forget::forget;
 pub(super) use get_custom_status::get_custom_status;
@@ -31,6 +33,7 @@ pub(super) use scrape_metrics::scrape_metrics;
 pub(super) use set_custom_status::set_custom_status;
 pub(super) use stats::stats;
 
+use crate::clock::Clock;
 use crate::server::ApiError;
 
 /// A response, or why the request was not served.
@@ -42,4 +45,13 @@ pub(super) struct RecordResponse {
     now: Wall,
     #[serde(flatten)]
     record: Record,
+}
+
+impl RecordResponse {
+    fn new(clock: &Clock, record: Record) -> Self {
+        Self {
+            now: clock.record_time(record.latest_time()),
+            record,
+        }
+    }
 }

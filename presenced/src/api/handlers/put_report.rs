@@ -35,10 +35,7 @@ pub(in crate::api) async fn put_report(
     let bytes = body::read(request, state.limits.body_bytes, state.body_timeout()).await?;
     let report = parse(&bytes)?;
     let record = state.engine.report(&user, report).await?;
-    Ok(Json(RecordResponse {
-        now: state.clock.wall(),
-        record,
-    }))
+    Ok(Json(RecordResponse::new(&state.clock, record)))
 }
 
 fn parse(bytes: &[u8]) -> Result<ReportInput, ApiError> {

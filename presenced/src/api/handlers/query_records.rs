@@ -1,18 +1,17 @@
 //! `POST /api/presence/query`: the records of several users, in the order of the request.
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use presence::UserId;
 use presence::wire::error_code::Code;
-use presence::wire::record::Viewer;
+use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::{QUERY_MAX_IDS, QueryResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::HandlerResult;
 use crate::api::caller::AnyCaller;
-use crate::api::{SharedState, body};
+use crate::api::{SharedState, answers, body};
 use crate::server::ApiError;
 
 #[derive(Deserialize)]
@@ -26,7 +25,8 @@ pub(in crate::api) async fn query_records(
     State(state): SharedState,
     reader: AnyCaller,
     request: Request,
-) -> HandlerResult<QueryResponse> {
+) -> Result<Response, ApiError> {
+    let place = state.answers.take(&reader, state.body_timeout()).await?;
     let bytes = body::read(request, state.limits.query_bytes, state.body_timeout()).await?;
     let ids = parse(&bytes)?;
     reader.pace(&state.engine, ids.len()).await?;
@@ -35,10 +35,12 @@ pub(in crate::api) async fn query_records(
         AnyCaller::User(own) => (Viewer::Public, Some(own)),
     };
     let users = state.engine.records(&ids, viewer, own).await?;
-    Ok(Json(QueryResponse {
-        now: state.clock.wall(),
+    let latest = users.iter().filter_map(Record::latest_time).max();
+    let response = QueryResponse {
+        now: state.clock.record_time(latest),
         users,
-    }))
+    };
+    answers::answer(place, &response)
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<UserId>, ApiError> {

@@ -39,10 +39,7 @@ pub(in crate::api) async fn set_custom_status(
         .engine
         .set_custom_status(&caller.user, custom, by, caller.viewer)
         .await?;
-    Ok(Json(RecordResponse {
-        now: state.clock.wall(),
-        record,
-    }))
+    Ok(Json(RecordResponse::new(&state.clock, record)))
 }
 
 fn parse(bytes: &[u8]) -> Result<(CustomStatus, Actor), ApiError> {

@@ -12,9 +12,9 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
     let engine = state.engine.stats();
     let health_check = state.readiness.health_check();
     let store_error = health_check.store_error;
-    let now = state.clock.now();
+    let now = state.clock.read();
     Ok(Json(Stats {
-        now: now.wall,
+        now: now.system.record_time(None),
         node: state.node_info.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         schema_version: state.node_info.schema_version,

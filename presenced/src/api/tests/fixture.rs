@@ -16,7 +16,9 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::api::{ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness, metrics_router, router};
+use crate::api::{
+    AnswerPlaces, ApiMetrics, AppState, HealthCheck, MetricsAt, NodeInfo, Readiness, metrics_router, router,
+};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
@@ -101,6 +103,7 @@ impl ApiFixture {
             admission: Arc::new(Admission::new(&limits, auth, Arc::clone(&clock), server_metrics)),
             clock,
             limits: Arc::new(limits),
+            answers: AnswerPlaces::default(),
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
                 node: "here".into(),
@@ -159,6 +162,11 @@ impl ApiFixture {
         ask(&self.router, peer, line, headers, body.into()).await
     }
 
+    /// Sends a request, and leaves the body of the response unread.
+    pub(super) async fn send(&self, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+        send(&self.router, UNTRUSTED, line, headers, body.into()).await
+    }
+
     /// Sends a request without a body as an internal caller.
     pub(super) async fn internal(&self, line: &str) -> Reply {
         self.ask(line, &[SECRET], "").await
@@ -166,6 +174,17 @@ impl ApiFixture {
 }
 
 pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Reply {
+    let response = send(router, peer, line, headers, body).await;
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    Reply {
+        status: head.status,
+        headers: head.headers,
+        text: String::from_utf8(bytes.to_vec()).expect("text"),
+    }
+}
+
+async fn send(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Response {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
@@ -181,14 +200,7 @@ pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&st
     let peer: SocketAddr = peer.parse().expect("an address");
     request.extensions_mut().insert(Peer(peer));
     request.extensions_mut().insert(RequestOrder::Later);
-    let response: Response = router.clone().oneshot(request).await.expect("an answer");
-    let (head, body) = response.into_parts();
-    let bytes = body.collect().await.expect("a body").to_bytes();
-    Reply {
-        status: head.status,
-        headers: head.headers,
-        text: String::from_utf8(bytes.to_vec()).expect("text"),
-    }
+    router.clone().oneshot(request).await.expect("an answer")
 }
 
 async fn engine(
@@ -224,12 +236,9 @@ async fn engine(
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::Alone(Alone::new("here", 0, true)),
+        cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine
-        .start(startup.latest_heartbeat(), startup.present)
-        .await
-        .expect("a running engine");
+    let running = engine.start(startup).await;
     (engine, running)
 }

@@ -1,4 +1,4 @@
-//! How many ids a user may look at over REST.
+//! How much a user may look at over REST: ids, and answers at once.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::fixture::{ANNA, ApiFixture, SECRET};
 use crate::api::HealthCheck;
+use crate::api::answers::{ANSWERS_INTERNAL, ANSWERS_PER_USER};
 use crate::config::limits::Limits;
 
 /// An API on which a user may look at ten ids a minute.
@@ -62,5 +63,75 @@ async fn an_internal_caller_has_no_limit_of_ids() {
     for headers in [&[SECRET][..], &on_behalf] {
         let reply = api.ask("POST /api/presence/query", headers, ids(1_000)).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_waits_for_a_place_until_an_answer_was_read() {
+    let limits = Limits {
+        message_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let api = ApiFixture::with(limits, HealthCheck::default()).await;
+    let mut unread = Vec::new();
+    for _ in 0..ANSWERS_PER_USER {
+        unread.push(api.send("POST /api/presence/query", &[ANNA], ids(10)).await);
+    }
+    let rejected = api.ask("POST /api/presence/query", &[ANNA], ids(10)).await;
+    rejected.assert_error(429, "rate_limited");
+    assert_eq!(rejected.header("retry-after"), Some("1"));
+    assert_eq!(
+        api.ask("POST /api/presence/query", &[SECRET], ids(10)).await.status,
+        200
+    );
+    unread.pop();
+    assert_eq!(api.ask("POST /api/presence/query", &[ANNA], ids(10)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_waits_for_a_place_until_an_answer_was_read() {
+    let limits = Limits {
+        message_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let api = ApiFixture::with(limits, HealthCheck::default()).await;
+    let mut unread = Vec::new();
+    for _ in 0..ANSWERS_INTERNAL {
+        unread.push(api.send("GET /api/presence", &[SECRET], "").await);
+    }
+    for call in ["GET /api/presence", "POST /api/presence/query"] {
+        let rejected = api.ask(call, &[SECRET], ids(1)).await;
+        rejected.assert_error(429, "rate_limited");
+    }
+    unread.pop();
+    assert_eq!(api.internal("GET /api/presence").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_of_the_longest_ids_fit_into_a_query_however_escaped() {
+    let api = ApiFixture::new().await;
+    let escaped = |number: u16, length: usize, base: u16| {
+        let units = [base + number / 100, base + number % 100].into_iter();
+        let rest = std::iter::repeat_n(base, length - 2);
+        units
+            .chain(rest)
+            .map(|unit| format!("\\u{unit:04x}"))
+            .collect::<String>()
+    };
+    // Two bytes of UTF-8 a letter, then one.
+    for (length, base) in [(64, 0x0400), (128, 0x0021)] {
+        let ids: Vec<String> = (0..1000)
+            .map(|number| format!("\"{}\"", escaped(number % 90, length, base)))
+            .collect();
+        let body = format!("{{\"userIds\": [{}]}}", ids.join(", "));
+        let reply = api.ask("POST /api/presence/query", &[SECRET], body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let users = reply.json()["users"].as_array().expect("users").clone();
+        assert_eq!(users.len(), 1000);
+        assert!(
+            users
+                .iter()
+                .all(|user| user["userId"].as_str().map(str::len) == Some(128))
+        );
     }
 }

@@ -22,11 +22,13 @@ async fn readiness_lists_the_problems() {
         reload: None,
         store_error: Some("the disk is full".into()),
         problems: vec!["the timer loop is stalled".into()],
+        warnings: vec!["the clock went back".into()],
     };
     let unhealthy = ApiFixture::with(Limits::default(), health_check).await;
     let reply = unhealthy.ask("GET /readyz", &[], "").await;
     assert_eq!(reply.status, 503);
     assert_eq!(reply.json()["problems"].as_array().unwrap().len(), 2);
+    assert_eq!(reply.json()["warnings"][0], "the clock went back");
     assert_eq!(unhealthy.ask("GET /healthz", &[], "").await.status, 200);
     let stats = unhealthy.internal("GET /api/stats").await.json();
     assert_eq!(stats["store"]["writable"], false);

@@ -131,7 +131,7 @@ async fn a_body_has_an_exact_limit_with_and_without_a_length() {
     let padded = |json: &str, bytes: usize| format!("{json}{}", " ".repeat(bytes - json.len()));
     for (line, json, limit) in [
         ("PUT /api/user/custom-status", CUSTOM_STATUS_BODY, 64 * 1024),
-        ("POST /api/presence/query", r#"{"userIds":["anna"]}"#, 256 * 1024),
+        ("POST /api/presence/query", r#"{"userIds":["anna"]}"#, 1024 * 1024),
     ] {
         for (bytes, good) in [(limit - 1, true), (limit, true), (limit + 1, false), (limit * 9, false)] {
             let text = padded(json, bytes);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture::{ApiFixture, Reply, SECRET};
-use crate::api::percent::{self, Plus};
+use crate::percent::{self, Plus};
 
 fn token(user: &str) -> String {
     format!("Bearer token-of-{user}")
@@ -186,4 +186,32 @@ async fn stats_are_served_to_internal_callers() {
     assert_eq!((&stats["node"], &stats["schemaVersion"]), (&json!("here"), &json!(3)));
     assert_eq!(stats["store"]["writable"], true);
     assert_eq!(stats["limits"], json!({"maxConnections": 100, "openFiles": 1000}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reports_of_a_source_are_ended_by_internal_callers() {
+    let api = ApiFixture::new().await;
+    report(&api, "anna", json!({"status": "ONLINE", "source": "mqtt.1_a-b"})).await;
+    report(&api, "bert", json!({"status": "ONLINE", "source": "other"})).await;
+    let refused = api
+        .ask("DELETE /api/reports/other", &[("authorization", &token("anna"))], "")
+        .await;
+    assert_eq!(refused.status, 401);
+    let ended = api.internal("DELETE /api/reports/mqtt.1_a-b").await;
+    assert_eq!(ended.status, 200);
+    assert_eq!(ended.text, r#"{"ended":1,"next":null}"#);
+    assert_eq!(api.internal("GET /api/presence/anna").await.json()["status"], "OFFLINE");
+    assert_eq!(api.internal("GET /api/presence/bert").await.json()["status"], "ONLINE");
+    let again = api.internal("DELETE /api/reports/other?cursor=62657274").await;
+    assert_eq!(again.json()["ended"], 0, "after bert");
+    for (path, code) in [
+        ("/api/reports/a%20b", "invalid_value"),
+        ("/api/reports/", "not_found"),
+        ("/api/reports/%zz", "invalid_value"),
+        ("/api/reports/other?cursor=x", "invalid_value"),
+    ] {
+        let reply = api.internal(&format!("DELETE {path}")).await;
+        assert_eq!(reply.json()["code"], code, "{path}");
+    }
+    assert_eq!(api.internal("GET /api/reports/other").await.status, 405);
 }

@@ -86,8 +86,7 @@ fn a_bare_user_id_needs_a_secret_or_a_trusted_proxy() {
 fn an_invalid_user_id_has_its_own_code_for_trusted_callers() {
     let auth = by_default();
     let long = "x".repeat(129);
-    let bad: [&[u8]; 7] = [
-        b"",
+    let bad: [&[u8]; 6] = [
         b".",
         b"..",
         b"a\xff",
@@ -105,6 +104,72 @@ fn an_invalid_user_id_has_its_own_code_for_trusted_callers() {
             "{value:?}"
         );
         assert_eq!(ask(&auth, UNTRUSTED, &[named]), Err(Code::Forbidden), "{value:?}");
+    }
+}
+
+#[test]
+fn an_empty_user_header_counts_as_absent() {
+    let auth = by_default();
+    let bearer = format!("Bearer {}", token("anna"));
+    let anna: HeaderLine<'_> = ("authorization", bearer.as_bytes());
+    for name in ["x-user-id", "x-user-id-encoded"] {
+        for empty in [&b""[..], b" ", b"\t "] {
+            let empty = (name, empty);
+            assert_eq!(
+                ask(&auth, UNTRUSTED, &[anna, empty]).unwrap().user,
+                UserId::new("anna").ok()
+            );
+            assert_eq!(
+                ask(&auth, UNTRUSTED, &[("x-secret-token", SECRET), empty]),
+                internal(None)
+            );
+            assert_eq!(ask(&auth, LOCAL, &[empty]), Err(Code::Unauthenticated));
+            assert_eq!(ask(&auth, LOCAL, &[empty, empty]), Err(Code::InvalidHeader));
+        }
+    }
+    assert_eq!(
+        ask(&auth, LOCAL, &[("x-user-id", b"anna"), ("x-user-id-encoded", b"")]),
+        bare("anna")
+    );
+}
+
+#[test]
+fn an_encoded_user_id_is_decoded_beside_a_credential_alone() {
+    let auth = by_default();
+    let secret: HeaderLine<'_> = ("x-secret-token", SECRET);
+    for (encoded, id) in [
+        ("anna", "anna"),
+        ("Zo%C3%AB", "Zoë"),
+        ("%E5%90%8D%E5%89%8D", "名前"),
+        ("a%20b", "a b"),
+        ("a+b", "a+b"),
+        ("100%25", "100%"),
+        ("%2541", "%41"),
+    ] {
+        let named = ("x-user-id-encoded", encoded.as_bytes());
+        assert_eq!(ask(&auth, UNTRUSTED, &[secret, named]), internal(Some(id)), "{encoded}");
+        // A proxy that removes `x-user-id` may pass this one on.
+        for peer in [LOCAL, UNTRUSTED] {
+            assert_eq!(ask(&auth, peer, &[named]), Err(Code::Forbidden), "{encoded}");
+        }
+        let bearer = format!("Bearer {}", token(id));
+        let token: HeaderLine<'_> = ("authorization", bearer.as_bytes());
+        assert_eq!(
+            ask(&auth, UNTRUSTED, &[token, named]).unwrap().user,
+            UserId::new(id).ok()
+        );
+        let other = ("x-user-id-encoded", &b"bert"[..]);
+        assert_eq!(ask(&auth, UNTRUSTED, &[token, other]), Err(Code::Forbidden));
+        let both = [secret, named, ("x-user-id", id.as_bytes())];
+        assert_eq!(
+            ask(&auth, LOCAL, &both),
+            Err(Code::InvalidHeader),
+            "which of them is meant?"
+        );
+    }
+    for bad in ["%", "%C3", "%FF", "%zz", "%2e%2e", "%00", "Zo\u{eb}"] {
+        let named = ("x-user-id-encoded", bad.as_bytes());
+        assert_eq!(ask(&auth, LOCAL, &[secret, named]), Err(Code::InvalidUserId), "{bad}");
     }
 }
 
@@ -262,6 +327,8 @@ proptest! {
     ) {
         let auth = by_default();
         let value = [start.as_bytes(), &rest].concat();
-        prop_assert_eq!(ask(&auth, UNTRUSTED, &[(name, &value)]), Err(Code::Forbidden));
+        let is_empty_user = name == "x-user-id" && value.trim_ascii().is_empty();
+        let code = if is_empty_user { Code::Unauthenticated } else { Code::Forbidden };
+        prop_assert_eq!(ask(&auth, UNTRUSTED, &[(name, &value)]), Err(code));
     }
 }

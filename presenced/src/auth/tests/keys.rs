@@ -91,6 +91,14 @@ fn private_and_unsupported_keys_are_rejected() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_key() {
+    let digest = |text: &str| JwtKey::from_file_text(text.as_bytes()).unwrap().digest();
+    assert_eq!(digest("\u{feff}0123456789abcdef\n"), digest("0123456789abcdef"));
+    let error = algorithm("\u{feff}0123456789abc".as_bytes());
+    assert_eq!(error, Err(InvalidJwtKey::ShortSecret { bytes: 13 }));
+}
+
+#[test]
 fn a_public_key_in_another_format_is_not_a_secret() {
     let mut forms: Vec<String> = [
         r#"{"kty":"RSA","n":"x","e":"AQAB"}"#,

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use presence::wire::error_code::Code;
-use presence::{UserId, Wall};
+use presence::{SystemWall, UserId};
 
 use super::fixture::options;
 use super::{Auth, AuthError, CallerIdentity};
@@ -24,8 +24,8 @@ const NOW: i64 = 1_800_000_000;
 
 type HeaderLine<'a> = (&'a str, &'a [u8]);
 
-fn now() -> Wall {
-    Wall::from_millis(NOW * 1000)
+fn now() -> SystemWall {
+    SystemWall::from_millis(NOW * 1000)
 }
 
 fn addr(text: &str) -> IpAddr {
@@ -45,8 +45,11 @@ fn by_default() -> Auth {
     Auth::new(options("the internal secret"))
 }
 
+/// With a `Host` of the server, unless there is another one.
 fn ask(auth: &Auth, peer: &str, lines: &[HeaderLine<'_>]) -> Result<CallerIdentity, Code> {
-    let identity = auth.authenticate(addr(peer), &headers(lines), None, now());
+    let mut headers = headers(lines);
+    headers.entry("host").or_insert(HeaderValue::from_static("localhost"));
+    let identity = auth.authenticate(addr(peer), &headers, None, now());
     identity.map_err(|error| error.code())
 }
 

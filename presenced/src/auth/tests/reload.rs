@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::json;
 
 use super::super::fixture::{JWT_SECRET, sign, token};
-use super::super::{Auth, AuthOptions, JwtKey};
+use super::super::{Auth, AuthOptions, JwtKey, TrustedProxies};
 use super::*;
 
 const OTHER_KEY: &str = "another key of users' tokens";
@@ -102,8 +102,7 @@ fn trusted_proxies_and_origins_are_replaced_with_the_rest() {
     let user: HeaderLine<'_> = ("x-user-id", b"anna");
     assert_eq!(ask(&auth, "127.0.0.1", &[user]), bare("anna"));
     let mut changed = options("the internal secret");
-    changed.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-    changed.trusted_by_default = false;
+    changed.trusted_proxies = TrustedProxies::Named(vec!["10.0.0.0/8".parse().unwrap()]);
     changed.allowed_origins = vec!["https://app.example".parse().unwrap()];
     auth.replace(changed);
     assert_eq!(ask(&auth, "127.0.0.1", &[user]), Err(Code::Forbidden));

@@ -106,7 +106,7 @@ fn each_key_accepts_only_tokens_of_its_algorithm() {
             if algorithm == own {
                 let identity = accepted(&auth, &token);
                 assert_eq!(identity.user, UserId::new("anna").ok());
-                assert_eq!(identity.expires, Some(Wall::from_millis((NOW + 60) * 1000)));
+                assert_eq!(identity.expires, Some(SystemWall::from_millis((NOW + 60) * 1000)));
                 assert!(!identity.internal);
             } else {
                 assert_rejected(&auth, &token);
@@ -197,20 +197,23 @@ fn an_unsupported_critical_extension_is_rejected() {
 #[test]
 fn a_token_needs_an_exp_in_the_future() {
     let auth = auth(JWT_SECRET);
-    let last_moment = Wall::from_millis(253_402_207_200_000);
-    let millis = |seconds: i64, millis| Wall::from_millis(seconds * 1000 + millis);
+    let last_second = 253_402_207_200_i64;
+    let millis = |seconds: i64, millis| SystemWall::from_millis(seconds * 1000 + millis);
     for (exp, expires) in [
         (json!(NOW + 1), millis(NOW + 1, 0)),
         (json!(NOW as f64 + 0.25), millis(NOW, 250)),
         (json!(NOW as f64 + 60.5), millis(NOW + 60, 500)),
         (json!(1.9e9), millis(1_900_000_000, 0)),
-        (json!(i64::MAX), last_moment),
-        (json!(u64::MAX), last_moment),
-        (json!(1e300), last_moment),
+        (json!(last_second), millis(last_second, 0)),
     ] {
         assert_eq!(accepted(&auth, &hs256(&with("exp", exp))).expires, Some(expires));
     }
     for exp in [
+        json!(last_second + 1),
+        json!((NOW + 60) * 1000),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(1e300),
         json!(NOW),
         json!(NOW - 1),
         json!(NOW as f64 - 0.001),
@@ -336,6 +339,8 @@ fn an_expired_or_early_token_is_named_as_such() {
     for (claims, word) in [
         (with("exp", json!(NOW)), "expired"),
         (with("nbf", json!(NOW + 60)), "not valid yet"),
+        (with("exp", json!((NOW + 60) * 1000)), "exp is not in seconds"),
+        (with("nbf", json!(NOW * 1000)), "nbf is not in seconds"),
     ] {
         assert!(detail(show(&auth, &hs256(&claims))).contains(word));
     }

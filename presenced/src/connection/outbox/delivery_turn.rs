@@ -20,8 +20,9 @@ pub(crate) struct Snapshot {
 /// What is left of a snapshot.
 #[derive(Debug)]
 pub(crate) enum Rest {
-    /// These users, last first.
-    Named(Vec<UserPin>),
+    /// Those of these users that are still watched by name, last first. Nothing here keeps them in memory: else who reads
+    /// nothing, and watches and unwatches, could keep any number there.
+    Named(Vec<UserRef>),
     /// Everyone present, from there on.
     Everyone {
         /// The shard to go on in.

@@ -146,6 +146,11 @@ impl Outbox {
         if self.enqueue() { Marked::Queue } else { Marked::Later }
     }
 
+    /// The connection watches the user no more: its change need not be sent.
+    pub(crate) fn unmark(&mut self, user: UserRef) {
+        self.dirty.remove(&user);
+    }
+
     /// A watch begins: its snapshot will be put in line.
     pub(crate) fn begin_preparing(&mut self) {
         self.preparing += 1;

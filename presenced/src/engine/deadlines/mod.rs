@@ -24,7 +24,7 @@ const ARM_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// Whose deadline it is.
 pub(super) enum DeadlineOf {
-    /// A user's grace period, idleness or report.
+    /// A user's grace period, idleness or report, or a change that the limit holds back.
     User(UserRef),
     /// A connection's ping or timeout.
     Connection(Weak<Connection>),
@@ -74,7 +74,8 @@ impl Deadlines {
     /// Arms the wheel for the next deadline of a user. A later one than it is armed for needs no entry: the earlier one
     /// changes nothing and arms the wheel again.
     pub(super) fn arm_user(&self, entry: &mut LockedEntry<'_>, now: Mono) {
-        let Some(next) = entry.state.next_deadline() else {
+        let deadlines = [entry.state.next_deadline(), entry.publication.held_until()];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
             return;
         };
         let next = next.min(now.after(ARM_AHEAD_MAX));
@@ -101,6 +102,16 @@ impl Deadlines {
     /// Takes the deadlines that are due.
     pub(super) fn take_due(&self, now: Mono) -> Vec<(Mono, DeadlineOf)> {
         self.turning.lock().wheel.take_due(now)
+    }
+
+    /// Every connection that the wheel is armed for, some of them twice.
+    pub(super) fn connections(&self) -> Vec<Arc<Connection>> {
+        let turning = self.turning.lock();
+        let of_connection = |(_, whose): &(Mono, DeadlineOf)| match whose {
+            DeadlineOf::User(_) => None,
+            DeadlineOf::Connection(conn) => conn.upgrade(),
+        };
+        turning.wheel.iter().filter_map(of_connection).collect()
     }
 
     /// The deadline furthest away.

@@ -63,10 +63,15 @@ impl<T> Wheel<T> {
             .map(|tick| Mono::from_millis(tick * TICK_MILLIS))
     }
 
+    /// All deadlines, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Mono, T)> {
+        self.slots.iter().flatten()
+    }
+
     /// The deadline furthest away.
     #[cfg(test)]
     pub(crate) fn latest(&self) -> Option<Mono> {
-        self.slots.iter().flatten().map(|(at, _)| *at).max()
+        self.iter().map(|(at, _)| *at).max()
     }
 
     fn take_slot(&mut self, slot: usize, now: Mono, due: &mut Vec<(Mono, T)>) {

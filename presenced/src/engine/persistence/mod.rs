@@ -5,7 +5,7 @@
 mod retries;
 mod write_behind;
 
-use presence::{Now, Wall};
+use presence::{Mono, Now};
 
 pub(super) use self::retries::{PendingLoads, UnknownOutcome, UnknownOutcomes};
 use self::write_behind::WriteBehind;
@@ -32,17 +32,17 @@ enum OnDisk {
 pub(super) struct DiskState {
     on_disk: OnDisk,
     /// When last seen should be written again while nothing else is.
-    times_due: Wall,
-    /// Whether the user had a connection or a grace period at the last change; the row on disk has it as well.
-    is_connected: bool,
+    times_due: Mono,
+    /// How many sessions would have been in grace at the last change; the row on disk has it as well.
+    places: u32,
 }
 
 impl Default for DiskState {
     fn default() -> Self {
         Self {
             on_disk: OnDisk::Current,
-            times_due: Wall::from_millis(0),
-            is_connected: false,
+            times_due: Mono::from_millis(0),
+            places: 0,
         }
     }
 }
@@ -67,12 +67,12 @@ impl DiskState {
 
     /// Lets the times be written at the next occasion.
     #[cfg(test)]
-    pub(super) fn set_times_due(&mut self, at: Wall) {
+    pub(super) fn set_times_due(&mut self, at: Mono) {
         self.times_due = at;
     }
 
     #[cfg(test)]
-    pub(super) fn times_due(&self) -> Wall {
+    pub(super) fn times_due(&self) -> Mono {
         self.times_due
     }
 }
@@ -97,18 +97,18 @@ impl Persistence {
         }
     }
 
-    /// Queues the user's row if a change was published, or if the first connection began or the last one ended.
+    /// Queues the user's row if a change was published, or if a restart would now find more or fewer sessions in grace.
     pub(super) fn note_change(&self, entry: &mut LockedEntry<'_>, is_published: bool) {
-        let is_connected = entry.state.is_connected();
-        let has_turned = std::mem::replace(&mut entry.disk.is_connected, is_connected) != is_connected;
-        if is_published || has_turned {
+        let places = entry.state.places();
+        let before = std::mem::replace(&mut entry.disk.places, places);
+        if is_published || before != places {
             self.write_behind.write_soon(entry);
         }
     }
 
     /// The user's times moved: they are written at most once a minute while nothing else of the user is.
     pub(super) fn note_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
-        if entry.disk.times_due <= now.wall {
+        if entry.disk.times_due <= now.mono {
             self.defer_times(entry, now, conn);
             self.write_behind.write_sometime(entry);
         }
@@ -116,7 +116,7 @@ impl Persistence {
 
     /// The user's times need not be written for a while: something else writes them.
     pub(super) fn defer_times(&self, entry: &mut LockedEntry<'_>, now: Now, conn: &Connection) {
-        entry.disk.times_due = now.wall.after(write_behind::times_delay(conn.id()));
+        entry.disk.times_due = now.mono.after(write_behind::times_delay(conn.id()));
     }
 
     /// Queues the removal of expired reports from the disk.

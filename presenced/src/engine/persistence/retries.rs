@@ -40,7 +40,6 @@ impl PendingLoads {
         }
     }
 
-    #[cfg(test)]
     pub(in crate::engine) fn len(&self) -> usize {
         self.0.lock().len()
     }

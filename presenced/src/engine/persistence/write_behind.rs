@@ -1,7 +1,6 @@
 //! Statuses and times are written behind, in batches: the queue is a set of users, and each user's row is made when its
 //! batch is written. A write that fails is retried; custom statuses and reports do not go through here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ pub(super) fn times_delay(session: SessionId) -> Duration {
 pub(in crate::engine) struct WriteBehind {
     users: Mutex<Vec<UserRef>>,
     reports: Mutex<Vec<ExpiredReport>>,
-    /// Users that wait or are being written.
+    /// Users, and ends of reports, that wait or are being written.
     pending: AtomicU64,
     soon: Notify,
     /// The loop ends before its next batch.
@@ -48,7 +47,7 @@ pub(in crate::engine) struct WriteBehind {
 }
 
 impl WriteBehind {
-    /// How many users wait or are being written.
+    /// How many users, and ends of reports, wait or are being written.
     pub(in crate::engine) fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
     }
@@ -79,7 +78,12 @@ impl WriteBehind {
     }
 
     pub(super) fn expire_reports(&self, expired: impl Iterator<Item = ExpiredReport>) {
-        self.reports.lock().extend(expired);
+        let mut reports = self.reports.lock();
+        let before = reports.len();
+        reports.extend(expired);
+        self.pending
+            .fetch_add((reports.len() - before) as u64, Ordering::Relaxed);
+        drop(reports);
         self.soon.notify_one();
     }
 }
@@ -105,11 +109,14 @@ impl Persistence {
     /// Writes everything that waits.
     pub(in crate::engine) async fn write_out(&self, users: &Users, cluster: &Cluster) -> Result<(), StoreError> {
         let reports = std::mem::take(&mut *self.write_behind.reports.lock());
-        if !reports.is_empty()
-            && let Err(error) = self.store.expire_reports(reports.clone()).await
-        {
-            self.write_behind.reports.lock().extend(reports);
-            return Err(error);
+        if !reports.is_empty() {
+            if let Err(error) = self.store.expire_reports(reports.clone()).await {
+                self.write_behind.reports.lock().extend(reports);
+                return Err(error);
+            }
+            self.write_behind
+                .pending
+                .fetch_sub(reports.len() as u64, Ordering::Relaxed);
         }
         loop {
             let batch: Vec<UserRef> = {
@@ -158,13 +165,11 @@ fn begin_write(entry: &mut LockedEntry<'_>, cluster: &Cluster) -> Option<StatusR
         user: entry.user().clone(),
         status: profile.decision().status,
         since: profile.since(),
-        connected_on: match entry.state.is_connected() {
-            true => cluster.nodes_connected(),
-            false => Arc::default(),
-        },
+        connected_on: cluster.nodes_connected(entry.state.places()),
         last_seen: profile.last_seen(),
         last_active: profile.last_active(),
         revision: profile.revision(),
+        clamp_to: profile.latest_time().filter(|_| profile.is_clamped()),
     })
 }
 

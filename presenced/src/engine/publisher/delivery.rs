@@ -9,14 +9,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence::UserId;
 use presence::wire::server_message::frame::{self as message, SnapshotHeader};
-use presence::{UserId, Wall};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
 use crate::connection::Connection;
 use crate::connection::frame::{self, Opcode};
 use crate::connection::outbox::{DeliveryResult, DeliveryTurn, Rest, Snapshot};
-use crate::connection::user_pin::UserPin;
+use crate::connection::user_pin::{UserPin, UserRef};
 use crate::engine::Engine;
 use crate::engine::users::{LockedEntry, SHARDS};
 
@@ -26,9 +26,8 @@ const STEP_USERS: usize = 128;
 /// One batch of connections that are served, and what stays the same meanwhile.
 pub(in crate::engine) struct Delivery<'a> {
     engine: &'a Engine,
-    /// Every change up to this number had been marked before the batch began.
+    /// Every change up to this revision had been marked before the batch began.
     complete_to: u64,
-    now: Wall,
     cache: EncodeCache,
 }
 
@@ -38,7 +37,6 @@ impl<'a> Delivery<'a> {
         let mut delivery = Self {
             engine,
             complete_to: engine.publisher.complete_to(),
-            now: engine.clock.wall(),
             cache: EncodeCache::default(),
         };
         for conn in connections {
@@ -88,7 +86,7 @@ impl<'a> Delivery<'a> {
             result.complete_to = result.complete_to.max(self.complete_to);
         }
         result.left = turn.dirty;
-        updates.event(self.engine.publisher.cursor(result.complete_to), self.now)
+        updates.event(self.engine.publisher.cursor(result.complete_to), &self.engine.clock)
     }
 
     /// A `snapshot` message with as many users as fit; the rest stays first in line.
@@ -105,15 +103,18 @@ impl<'a> Delivery<'a> {
         // A client that resumes has an older record, and learns by a removal that it is to be dropped.
         let moment = if resumed { Moment::Event } else { Moment::Snapshot };
         let is_done = match &mut rest {
-            Rest::Named(users) => self.list_named(conn, users, moment, updates),
+            Rest::Named(users) => self.list_watched(conn, users, moment, updates),
             Rest::Everyone { shard, after } => self.list_everyone(conn, shard, after, updates),
             Rest::Changed { users, removed } => {
                 while !updates.is_full()
                     && let Some((user_id, revision)) = removed.pop()
                 {
-                    updates.push(EncodedUpdate::removal(user_id, revision), None);
+                    updates.push(
+                        EncodedUpdate::removal(user_id, self.engine.cluster.told(revision)),
+                        None,
+                    );
                 }
-                removed.is_empty() && self.list_named(conn, users, moment, updates)
+                removed.is_empty() && self.list_changed(conn, users, moment, updates)
             }
         };
         turn.drop_told(updates.told());
@@ -129,7 +130,7 @@ impl<'a> Delivery<'a> {
         let header = SnapshotHeader {
             id: id.as_ref(),
             cursor,
-            now: self.now,
+            now: self.engine.clock.record_time(updates.latest_time()),
             resumed,
             done: is_done,
         };
@@ -140,8 +141,28 @@ impl<'a> Delivery<'a> {
         EncodedFrame::Own(frame::encode(Opcode::Text, text.as_bytes()))
     }
 
+    /// Lists users that the connection still watches by name, last first. Whether all are listed. Another user may have taken
+    /// the place of one that is not watched any more; it is listed only if it is watched as well.
+    fn list_watched(
+        &mut self,
+        conn: &Arc<Connection>,
+        users: &mut Vec<UserRef>,
+        moment: Moment,
+        updates: &mut UpdateList,
+    ) -> bool {
+        while !updates.is_full()
+            && let Some(at) = users.pop()
+        {
+            let entry = self.engine.users.get(at);
+            if let Some(entry) = entry.filter(|entry| entry.is_watched_by(conn)) {
+                self.encode(conn, &entry, moment, updates);
+            }
+        }
+        users.is_empty()
+    }
+
     /// Lists pinned users, last first. Whether all are listed.
-    fn list_named(
+    fn list_changed(
         &mut self,
         conn: &Arc<Connection>,
         users: &mut Vec<UserPin>,
@@ -201,6 +222,6 @@ impl<'a> Delivery<'a> {
 
     fn encode(&mut self, conn: &Connection, entry: &LockedEntry<'_>, moment: Moment, updates: &mut UpdateList) {
         let update = self.cache.encode(&self.engine.cluster, entry, conn, moment);
-        updates.push(update, Some((entry.at(), entry.publication.number())));
+        updates.push(update, Some((entry.at(), entry.changed_at().get())));
     }
 }

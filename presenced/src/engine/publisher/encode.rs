@@ -8,6 +8,7 @@ use presence::wire::record::{Removed, Update, Viewer};
 use presence::wire::server_message::frame as message;
 use presence::{Cursor, Revision, UserId, Wall};
 
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::connection::frame::{self, Opcode};
@@ -16,6 +17,11 @@ use crate::engine::users::LockedEntry;
 
 /// Longest message to a client, in bytes.
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
+
+/// Bytes of encoded records that are kept in one batch. Far more than are sent to many at once; without a bound, a batch of
+/// snapshots would keep every record of every snapshot, though nobody else gets most of them. With the events made of them
+/// and what keeps track of them, a batch takes three times as much.
+const CACHE_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// In a snapshot from the start, a removed user is one never seen; to a client that knew it, it is a removal.
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -30,6 +36,8 @@ pub(super) struct EncodedUpdate {
     user: UserId,
     revision: Revision,
     json: Box<str>,
+    /// The latest of the times in it.
+    latest: Option<Wall>,
     /// The finished event that carries this alone, with the cursor in it.
     event: RefCell<Option<(Cursor, Rc<[u8]>)>>,
 }
@@ -39,6 +47,10 @@ impl EncodedUpdate {
         Rc::new(Self {
             user: update.user_id().clone(),
             revision,
+            latest: match update {
+                Update::Record(record) => record.latest_time(),
+                Update::Removed(_) => None,
+            },
             // A record holds nothing that JSON can't.
             json: serde_json::to_string(update).unwrap_or_default().into(),
             event: RefCell::default(),
@@ -56,9 +68,13 @@ impl EncodedUpdate {
     }
 }
 
-/// The records that were encoded in one batch of deliveries.
+/// The records that were encoded in one batch of deliveries, for those to whom they go as well.
 #[derive(Default)]
-pub(super) struct EncodeCache(HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>);
+pub(super) struct EncodeCache {
+    updates: HashMap<(UserRef, Viewer), Rc<EncodedUpdate>>,
+    /// Bytes of the encoded records.
+    bytes: usize,
+}
 
 impl EncodeCache {
     /// The user as the connection may see it now.
@@ -72,19 +88,32 @@ impl EncodeCache {
         if let Some(revision) = entry.publication.removed_at()
             && moment == Moment::Event
         {
-            return EncodedUpdate::removal(entry.user().clone(), revision);
+            return EncodedUpdate::removal(entry.user().clone(), cluster.told(revision));
         }
         let viewer = conn.viewer_of(entry.user());
-        let revision = entry.state.profile().revision();
+        let revision = cluster.told(entry.state.profile().revision());
         let key = (entry.at(), viewer);
-        let known = self.0.get(&key);
+        let known = self.updates.get(&key);
         if let Some(known) = known.filter(|known| known.user == *entry.user() && known.revision == revision) {
             return Rc::clone(known);
         }
         let record = entry.state.record(entry.user(), cluster, viewer);
         let encoded = EncodedUpdate::new(revision, &Update::Record(record));
-        self.0.insert(key, Rc::clone(&encoded));
+        self.keep(key, &encoded);
         encoded
+    }
+}
+
+impl EncodeCache {
+    fn keep(&mut self, key: (UserRef, Viewer), encoded: &Rc<EncodedUpdate>) {
+        if let Some(outdated) = self.updates.remove(&key) {
+            self.bytes -= outdated.json.len();
+        }
+        if self.bytes + encoded.json.len() > CACHE_MAX_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += encoded.json.len();
+        self.updates.insert(key, Rc::clone(encoded));
     }
 }
 
@@ -110,13 +139,13 @@ impl EncodedFrame {
 #[derive(Default)]
 pub(super) struct UpdateList {
     list: Vec<Rc<EncodedUpdate>>,
-    /// The users of the list, each with the number of the change up to which the update tells it.
+    /// The users of the list, each with the revision up to which the update tells it.
     told: Vec<(UserRef, u64)>,
     bytes: usize,
 }
 
 impl UpdateList {
-    /// `told` is where the user is, and the number of the change up to which the update tells it.
+    /// `told` is where the user is, and the revision up to which the update tells it.
     pub(super) fn push(&mut self, update: Rc<EncodedUpdate>, told: Option<(UserRef, u64)>) {
         self.bytes += update.json.len() + 1;
         self.list.push(update);
@@ -135,6 +164,11 @@ impl UpdateList {
         self.list.iter().map(|update| &*update.json).collect()
     }
 
+    /// The latest of the times in it.
+    pub(super) fn latest_time(&self) -> Option<Wall> {
+        self.list.iter().filter_map(|update| update.latest).max()
+    }
+
     /// Whether the longest record there can be might not fit any more.
     pub(super) fn is_full(&self) -> bool {
         const RECORD_MAX_BYTES: usize = 2048;
@@ -142,8 +176,11 @@ impl UpdateList {
     }
 
     /// The list as an event. An event of one update is encoded once for everyone who may be given the same cursor.
-    pub(super) fn event(&self, cursor: Cursor, now: Wall) -> EncodedFrame {
-        let encode = || frame::encode(Opcode::Text, message::presence(cursor, now, &self.texts()).as_bytes());
+    pub(super) fn event(&self, cursor: Cursor, clock: &Clock) -> EncodedFrame {
+        let encode = || {
+            let now = clock.record_time(self.latest_time());
+            frame::encode(Opcode::Text, message::presence(cursor, now, &self.texts()).as_bytes())
+        };
         match self.list.as_slice() {
             [] => EncodedFrame::Nothing,
             [only] => {
@@ -201,16 +238,33 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_keeps_a_bounded_number_of_bytes() {
+        let mut cache = EncodeCache::default();
+        let user = UserId::new("ann").expect("a user id");
+        let encoded = EncodedUpdate::removal(user, Revision::new(1));
+        let length = encoded.json.len();
+        let kept = |cache: &EncodeCache| cache.updates.len() * length;
+        for slot in 0..CACHE_MAX_BYTES / length {
+            cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);
+            cache.keep((UserRef::new(0, slot), Viewer::Public), &encoded);
+            assert_eq!(cache.bytes, kept(&cache));
+        }
+        assert!(kept(&cache) <= CACHE_MAX_BYTES && kept(&cache) + length > CACHE_MAX_BYTES);
+        cache.keep((UserRef::new(1, 0), Viewer::Public), &encoded);
+        assert_eq!((cache.updates.len(), cache.bytes), (1, length), "it begins anew");
+    }
+
+    #[test]
     fn an_event_is_shared_with_the_same_cursor_alone() {
         let user = UserId::new("ann").expect("a user id");
         let mut updates = UpdateList::default();
         updates.push(EncodedUpdate::removal(user, Revision::new(1)), None);
-        let event = |counter| {
+        let event = |watermark| {
             let cursor = Cursor {
                 incarnation: 7,
-                counter,
+                watermark: Revision::new(watermark),
             };
-            updates.event(cursor, Wall::from_millis(0))
+            updates.event(cursor, &Clock::manual(Wall::from_millis(0)))
         };
         let (first, second, third) = (event(1), event(1), event(2));
         assert!(

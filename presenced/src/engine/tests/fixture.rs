@@ -1,6 +1,7 @@
 //! An engine on a store of its own, and clients that read what connections are sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::wire::client_message::{ClientMessage, Envelope, MessageId};
@@ -20,6 +21,9 @@ use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// The longest anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Of the next engine: each run has its own.
+static INCARNATION: AtomicU64 = AtomicU64::new(7);
 
 pub(super) struct Fixture {
     pub(super) engine: Arc<Engine>,
@@ -85,7 +89,7 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
             write_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(10),
         },
-        incarnation: 7,
+        incarnation: INCARNATION.fetch_add(1, Ordering::Relaxed),
     }
 }
 
@@ -203,16 +207,21 @@ impl Fixture {
             ..OpenOptions::default()
         };
         let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
-        let last = startup.latest_heartbeat();
-        let (ceiling, clean) = last.map_or((0, true), |last| (last.ceiling, last.clean));
+        let ceiling = startup.latest_heartbeat().map(|last| last.ceiling);
+        let clock = Arc::new(Clock::new());
+        let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
         let engine = Engine::new(EngineParts {
-            options: engine_options(settings.grace),
-            clock: Arc::new(Clock::new()),
+            options: EngineOptions {
+                // Another number in each run.
+                incarnation: cluster.floor().get(),
+                ..engine_options(settings.grace)
+            },
+            clock,
             store: store.clone(),
-            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
+            cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(last, startup.present).await.expect("a running engine");
+        let running = engine.start(startup).await;
         Self {
             engine,
             running: Some(running),

@@ -1,6 +1,6 @@
 //! Numbers at random for tests, the same for the same seed.
 
-/// xorshift64*.
+/// A xorshift64* generator.
 pub(super) struct Rng(u64);
 
 impl Rng {

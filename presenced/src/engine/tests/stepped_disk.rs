@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use presence::Status;
+use presence::wire::record::Viewer;
+use presence::{Actor, CustomStatus, ReportInput, Source, Status, Wall};
 
-use super::stepped_engine::Stepped;
+use super::fixture::user;
+use super::stepped_engine::{BEGIN, Stepped, TICK};
+use crate::engine::EngineError;
 use crate::engine::heartbeat::RunEnd;
+use crate::store::{ReportRow, StoreError};
 
 #[tokio::test]
 async fn users_are_in_grace_after_a_run_that_could_not_write() {
@@ -35,4 +39,173 @@ async fn users_are_in_grace_after_a_run_that_could_not_write() {
         Status::Offline,
         "after a long downtime there is no grace"
     );
+}
+
+async fn set_status(stepped: &Stepped, name: &str, custom: CustomStatus) -> Result<(), EngineError> {
+    let user = user(name);
+    let set = stepped
+        .engine
+        .set_custom_status(&user, custom, Actor::User, Viewer::Own);
+    set.await.map(|record| assert_eq!(record.custom_status, Some(custom)))
+}
+
+#[tokio::test]
+async fn a_row_with_the_largest_revision_harms_nobody_else() {
+    for largest in [i64::MAX, (1 << 53) - 1] {
+        let stepped = Stepped::new().await;
+        let _ann = stepped.connect("ann").await;
+        stepped.write().await;
+        let changed = stepped
+            .database()
+            .execute("UPDATE profile SET revision = ?1", [largest]);
+        assert_eq!(changed, Ok(1));
+        let stepped = stepped.crash(Duration::from_secs(1)).await;
+        let ann = stepped.connect("ann").await;
+        let shown = stepped
+            .engine
+            .record(&user("ann"), Viewer::Internal)
+            .await
+            .expect("a record");
+        assert_eq!(
+            (shown.status, shown.degraded),
+            (Status::Online, true),
+            "without the row"
+        );
+        set_status(&stepped, "bob", CustomStatus::Idle)
+            .await
+            .expect("a custom status");
+        let shown = stepped
+            .engine
+            .record(&user("bob"), Viewer::Own)
+            .await
+            .expect("a record");
+        assert!(shown.revision < presence::Revision::MAX, "{shown:?}");
+        stepped.disconnect(&ann, presence::EndReason::Closed);
+    }
+}
+
+#[tokio::test]
+async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
+    let stepped = Stepped::impatient().await;
+    let _ann = stepped.connect("ann").await;
+    let held = stepped.store.hold_commits();
+    let late = set_status(&stepped, "ann", CustomStatus::DoNotDisturb).await;
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
+    assert_eq!(stepped.status("ann").await, Status::Online);
+    stepped.engine.settle_unknown_outcomes().await;
+    assert_eq!(stepped.status("ann").await, Status::Online, "it is not known yet");
+    drop(held);
+    stepped.engine.settle_unknown_outcomes().await;
+    assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_reads_and_refuses_writes() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    set_status(&stepped, "bob", CustomStatus::Idle)
+        .await
+        .expect("a custom status");
+    stepped.write().await;
+    let stepped = stepped.crash_on_full_disk(Duration::from_secs(1)).await;
+    assert_eq!(stepped.status("ann").await, Status::Online, "in grace");
+    let bob = stepped.connect("bob").await;
+    assert_eq!(stepped.status("bob").await, Status::Idle);
+    let refused = set_status(&stepped, "bob", CustomStatus::DoNotDisturb).await;
+    assert!(
+        matches!(refused, Err(EngineError::Store(StoreError::Unavailable { .. }))),
+        "{refused:?}"
+    );
+    let told = stepped
+        .engine
+        .record(&user("bob"), Viewer::Own)
+        .await
+        .expect("a record")
+        .revision;
+    drop(bob);
+    let stepped = stepped.crash_on_full_disk(Duration::from_secs(1)).await;
+    let _bob = stepped.connect("bob").await;
+    let now = stepped
+        .engine
+        .record(&user("bob"), Viewer::Own)
+        .await
+        .expect("a record")
+        .revision;
+    assert!(now > told, "no revision is given twice: {now:?} {told:?}");
+    stepped.store.fail_commits(false);
+    set_status(&stepped, "bob", CustomStatus::DoNotDisturb)
+        .await
+        .expect("a custom status");
+}
+
+fn earlier(hours: i64) -> Wall {
+    Wall::from_millis(BEGIN.as_millis() - hours * 3_600_000)
+}
+
+async fn report(stepped: &Stepped, status: Status, ttl_seconds: u64) {
+    let input = ReportInput {
+        source: Source::default(),
+        status,
+        ttl: Some(Duration::from_secs(ttl_seconds)),
+        update_last_active: false,
+    };
+    let reported = stepped.engine.report(&user("ann"), input).await;
+    reported.expect("a record");
+}
+
+async fn stored_report(stepped: &Stepped) -> Option<ReportRow> {
+    let row = stepped.stored("ann").await.expect("a row");
+    row.durable.reports.into_iter().next()
+}
+
+#[tokio::test]
+async fn a_report_is_stored_though_the_stored_one_lies_ahead() {
+    let stepped = Stepped::new().await;
+    report(&stepped, Status::Online, 86_400).await;
+    let ahead = stored_report(&stepped).await.expect("a report");
+    let stepped = stepped.crash_at(earlier(1)).await;
+    report(&stepped, Status::Idle, 60).await;
+    let stored = stored_report(&stepped).await.expect("a report");
+    assert_eq!(stored.status, CustomStatus::Idle);
+    assert!(
+        stored.version > ahead.version && stored.heard < ahead.heard,
+        "{stored:?}"
+    );
+    // Once more from another start, whose clock is earlier still.
+    let stepped = stepped.crash_at(earlier(2)).await;
+    report(&stepped, Status::DoNotDisturb, 60).await;
+    let stored = stored_report(&stepped).await.expect("a report");
+    assert_eq!(stored.status, CustomStatus::DoNotDisturb);
+    stepped.advance(Duration::from_secs(60) + TICK);
+    stepped.write().await;
+    assert_eq!(stored_report(&stepped).await, None, "what expired is off the disk");
+}
+
+#[tokio::test]
+async fn an_expiry_takes_no_successor_off_the_disk_though_the_clock_stands() {
+    let stepped = Stepped::new().await;
+    report(&stepped, Status::Online, 60).await;
+    stepped.advance(Duration::from_secs(60) + TICK);
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+    // The wall clock was set back: it says what it said when the first one was made.
+    stepped.clock.set_wall(BEGIN);
+    report(&stepped, Status::Idle, 60).await;
+    stepped.write().await;
+    let stored = stored_report(&stepped).await.expect("the successor");
+    assert_eq!(stored.status, CustomStatus::Idle);
+    let stepped = stepped.crash(Duration::from_secs(1)).await;
+    assert_eq!(stepped.status("ann").await, Status::Idle);
+}
+
+#[tokio::test]
+async fn an_expiry_takes_no_report_of_a_user_that_was_forgotten() {
+    let stepped = Stepped::new().await;
+    report(&stepped, Status::Online, 60).await;
+    stepped.advance(Duration::from_secs(60) + TICK);
+    stepped.engine.forget(&user("ann")).await.expect("forgotten");
+    report(&stepped, Status::Idle, 60).await;
+    stepped.write().await;
+    assert_eq!(stepped.status("ann").await, Status::Idle);
+    let stored = stored_report(&stepped).await.expect("the report");
+    assert_eq!(stored.status, CustomStatus::Idle);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence::wire::record::{Record, Update, Viewer};
 use presence::wire::server_message::ServerMessage;
-use presence::{EndReason, Status, UserId, Wall};
+use presence::{EndReason, Rate, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
 use super::fixture::{engine_options, user};
@@ -16,14 +16,17 @@ use crate::connection::Connection;
 use crate::connection::frame::Opcode;
 use crate::connection::socket::Socket;
 use crate::connection::socket::memory::{self, MemoryPeer};
+use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
-use crate::engine::{Engine, EngineMetrics, EngineParts};
+use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// When a stepped engine's time begins.
 pub(in crate::engine) const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
 /// The resolution of the timing wheel: what is due has happened one tick later.
 pub(in crate::engine) const TICK: Duration = Duration::from_millis(16);
+/// The grace period.
+const GRACE: Duration = Duration::from_secs(5);
 /// More than any test sends to one client that reads.
 const ROOM: usize = 1 << 20;
 
@@ -31,6 +34,7 @@ pub(in crate::engine) struct Stepped {
     pub(in crate::engine) engine: Arc<Engine>,
     pub(in crate::engine) clock: Arc<Clock>,
     pub(in crate::engine) store: Store,
+    registry: Registry,
     dir: Arc<tempfile::TempDir>,
 }
 
@@ -38,6 +42,26 @@ impl Stepped {
     pub(in crate::engine) async fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
         Self::on(dir, Clock::manual(BEGIN)).await
+    }
+
+    /// Where a user sets custom statuses and publishes changes at this rate at most.
+    pub(in crate::engine) async fn with_custom_statuses(custom_statuses: Rate) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = EngineOptions {
+            custom_statuses,
+            ..engine_options(GRACE)
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
+    }
+
+    /// On a store whose callers give up soon.
+    pub(in crate::engine) async fn impatient() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = OpenOptions {
+            answer_within: Duration::from_millis(100),
+            ..OpenOptions::default()
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &options, engine_options(GRACE), |_| {}).await
     }
 
     /// The same data after a crash, this much later: nothing that waits is written.
@@ -52,32 +76,84 @@ impl Stepped {
         Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
     }
 
+    /// The same data after a crash, on a disk that is full.
+    pub(in crate::engine) async fn crash_on_full_disk(self, down: Duration) -> Self {
+        let clock = Clock::manual(self.clock.wall().after(down));
+        self.store.close();
+        let dir = Arc::clone(&self.dir);
+        let options = (OpenOptions::default(), engine_options(GRACE));
+        Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
+    }
+
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
-    pub(in crate::engine) async fn finish(&self) {
-        self.engine.finish().await;
+    pub(in crate::engine) async fn finish(&self) -> RunEnd {
+        self.engine.finish().await
+    }
+
+    /// Makes a backup of the database as it is, in place of the one before.
+    pub(in crate::engine) fn back_up(&self) {
+        let path = self.dir.path().join("backup.db");
+        if path.exists() {
+            std::fs::remove_file(&path).expect("no backup");
+        }
+        let database = rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database");
+        let path = path.to_str().expect("a path");
+        database.execute("VACUUM INTO ?1", [path]).expect("a backup");
+    }
+
+    /// A new run on the backup, which takes the place of the database.
+    pub(in crate::engine) async fn start_on_backup(self, wall: Wall) -> Self {
+        self.store.close();
+        let dir = self.dir.path();
+        std::fs::copy(dir.join("backup.db"), dir.join("presence.db")).expect("a copy");
+        self.crash_at(wall).await
     }
 
     async fn on(dir: Arc<tempfile::TempDir>, clock: Clock) -> Self {
+        Self::on_store(dir, clock, &OpenOptions::default(), engine_options(GRACE), |_| {}).await
+    }
+
+    async fn on_store(
+        dir: Arc<tempfile::TempDir>,
+        clock: Clock,
+        options: &OpenOptions,
+        engine_options: EngineOptions,
+        prepare: impl FnOnce(&Store),
+    ) -> Self {
         let metrics = StoreMetrics::register(&mut Registry::default());
+        let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, &OpenOptions::default(), metrics).expect("a store");
-        let heartbeat = startup.latest_heartbeat();
-        let (ceiling, clean) = heartbeat.map_or((0, true), |heartbeat| (heartbeat.ceiling, heartbeat.clean));
+        let (store, startup) = Store::open(&path, options, metrics).expect("a store");
+        prepare(&store);
+        let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
         let clock = Arc::new(clock);
+        let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));
         let engine = Engine::new(EngineParts {
-            options: engine_options(Duration::from_secs(5)),
+            options: EngineOptions {
+                // Another number in each run.
+                incarnation: cluster.floor().get(),
+                ..engine_options
+            },
             clock: Arc::clone(&clock),
             store: store.clone(),
-            cluster: Cluster::Alone(Alone::new("here", ceiling, clean)),
-            metrics: EngineMetrics::register(&mut Registry::default()),
+            cluster,
+            metrics: EngineMetrics::register(&mut registry),
         });
-        engine.take_over(heartbeat, startup.present).await.expect("the users");
+        engine.register_gauges(&mut registry);
+        engine.take_over(startup).await;
         Self {
             engine,
             clock,
             store,
+            registry,
             dir,
         }
+    }
+
+    /// The timer loop beats and turns the wheel.
+    pub(in crate::engine) fn beat(&self) {
+        self.engine.beat();
+        self.engine.turn_wheel();
     }
 
     /// Time passes, and what is due by then happens.
@@ -111,6 +187,17 @@ impl Stepped {
 
     pub(in crate::engine) async fn connect(&self, name: &str) -> SteppedClient {
         self.connect_with_room(name, ROOM).await
+    }
+
+    /// A client with a token that expires then.
+    pub(in crate::engine) async fn connect_until(&self, name: &str, token_expires: Wall) -> SteppedClient {
+        let client = self.client(Some(user(name)), ROOM);
+        let connected = self.engine.connect(&user(name), &client.conn).await;
+        connected.expect("a session");
+        let expires = SystemWall::from_millis(token_expires.as_millis());
+        client.conn.start_keepalive(self.clock.mono(), Some(expires));
+        client.conn.send_greeting(r#"{"type":"pong"}"#);
+        client
     }
 
     /// A client that takes `room` bytes before it must read.
@@ -158,6 +245,13 @@ impl Stepped {
     /// The database, as another process would open it.
     pub(in crate::engine) fn database(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.dir.path().join("presence.db")).expect("the database")
+    }
+
+    /// The engine's metrics, as text.
+    pub(in crate::engine) fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
+        text
     }
 
     fn client(&self, user: Option<UserId>, room: usize) -> SteppedClient {

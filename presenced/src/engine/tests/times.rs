@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Actor, CustomStatus, EndReason, Now, ReportInput, Source, Status, Wall};
+use presence::{Actor, CustomStatus, EndReason, Reading, ReportInput, Source, Status, Wall};
 
 use super::client::Client;
 use super::fixture::{Fixture, user};
@@ -19,10 +19,13 @@ fn times(record: &Record) -> (Option<Wall>, Option<Wall>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connections_last_seen_is_its_last_frame() {
+async fn a_lost_connection_shows_its_last_frame_and_message() {
     let fixture = Fixture::new().await;
     let ann = fixture.connect("ann").await;
     let came = record(&fixture, "ann").await;
+    fixture.a_moment().await;
+    fixture.engine.message(&ann.conn);
+    let message = fixture.engine.clock.wall();
     fixture.a_moment().await;
     ann.heard(&fixture);
     let heard = record(&fixture, "ann").await;
@@ -32,7 +35,13 @@ async fn a_lost_connections_last_seen_is_its_last_frame() {
     ann.end(&fixture, EndReason::Lost);
     let lost = record(&fixture, "ann").await;
     assert_eq!(lost.last_seen, heard.last_seen, "not when the loss was noticed");
-    assert_eq!(lost.last_active, heard.last_seen, "it never reported activity");
+    let active = lost
+        .last_active
+        .expect("it never reported activity: its last message counts");
+    assert!(
+        active > came.last_seen.expect("a time") && active <= message,
+        "a pong is no message"
+    );
     fixture
         .until("the grace ends", |engine| engine.stats().users.total() == 0)
         .await;
@@ -103,7 +112,7 @@ async fn last_seen_of_a_present_user_is_written_once_a_minute() {
     fixture.written().await;
     let due_in = |fixture: &Fixture| {
         let mut entry = fixture.engine.users.find(&user("ann")).expect("ann");
-        let now = fixture.engine.clock.wall();
+        let now = fixture.engine.clock.mono();
         let wait = entry.disk.times_due().since(now);
         entry.disk.set_times_due(now);
         wait
@@ -145,10 +154,10 @@ async fn times_without_an_event_are_written_too() {
 async fn a_client_with_unread_bytes_is_not_timed_out() {
     let fixture = Fixture::new().await;
     let mut ann = fixture.connect("ann").await;
-    let start = fixture.engine.clock.now();
+    let start = fixture.engine.clock.read();
     let judge = |ann: &Client, seconds| {
         let mono = start.mono.after(Duration::from_secs(seconds));
-        ann.conn.on_deadline(Now { mono, ..start })
+        ann.conn.on_deadline(Reading { mono, ..start })
     };
     assert!(judge(&ann, 30).is_some(), "a ping leaves");
     assert_eq!(ann.conn.close_reason(), None);

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use presence::{SessionId, UserId};
+use presence::{Revision, SessionId, UserId};
 
 use super::user_state::UserState;
 use crate::connection::Connection;
@@ -129,12 +129,18 @@ impl Entry {
         }
     }
 
-    /// Whether changes of the user are delivered to `conn`.
-    pub(in crate::engine) fn is_delivered_to(&self, conn: &Connection) -> bool {
-        conn.user().is_none_or(|own| *own == self.user) || self.watchers.contains(&conn.id())
+    /// The revision of the user's last change, a removal included.
+    pub(in crate::engine) fn changed_at(&self) -> Revision {
+        let removed_at = self.publication.removed_at().unwrap_or(Revision::NEVER);
+        self.state.profile().revision().max(removed_at)
     }
 
-    #[cfg(test)]
+    /// Whether changes of the user are delivered to `conn`.
+    pub(in crate::engine) fn is_delivered_to(&self, conn: &Connection) -> bool {
+        conn.user().is_none_or(|own| *own == self.user) || self.is_watched_by(conn)
+    }
+
+    /// Whether `conn` watches the user by name.
     pub(in crate::engine) fn is_watched_by(&self, conn: &Connection) -> bool {
         self.watchers.contains(&conn.id())
     }
@@ -146,6 +152,7 @@ impl Entry {
             && self.connections.is_empty()
             && self.disk.is_current()
             && !self.state.is_degraded()
+            && self.publication.held_until().is_none()
             && !self.state.is_present()
     }
 }

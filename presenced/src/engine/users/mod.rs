@@ -127,6 +127,18 @@ impl Users {
         Self::find_or_insert(self.shard_of(user), user, make)
     }
 
+    /// The users of whom the limit holds a change back. A pass over everyone in memory.
+    pub(super) fn held(&self) -> Vec<UserRef> {
+        let mut held = Vec::new();
+        for (index, shard) in self.shards.iter().enumerate() {
+            let shard = shard.lock();
+            let is_held = |(_, entry): &(usize, &Entry)| entry.publication.held_until().is_some();
+            let slots = shard.entries.iter().filter(is_held);
+            held.extend(slots.map(|(slot, _)| UserRef::new(index, slot)));
+        }
+        held
+    }
+
     /// Drops the entries that lost their last pin and that nothing else needs. An entry whose shard is locked is left
     /// for the next call.
     pub(super) fn sweep(&self) {

@@ -11,6 +11,12 @@ fn user(name: &str) -> UserId {
     UserId::new(name).expect("a user id")
 }
 
+const TIMERS: presence::Timers = presence::Timers {
+    grace: std::time::Duration::ZERO,
+    restart_grace: std::time::Duration::ZERO,
+    idle_after: std::time::Duration::ZERO,
+};
+
 fn now() -> Now {
     Now {
         mono: presence::Mono::from_millis(0),
@@ -53,7 +59,7 @@ async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
 async fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
     let (users, stepped) = users().await;
     let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
-    entry.state.connect(now(), SessionId(1));
+    entry.state.connect(now(), SessionId(1), &TIMERS);
     // Each count of pins refers to the list of released entries.
     let counts = || Arc::strong_count(&users.released);
     let before = counts();
@@ -80,7 +86,7 @@ async fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
 async fn a_session_keeps_its_user_in_memory() {
     let (users, stepped) = users().await;
     let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
-    entry.state.connect(now(), SessionId(1));
+    entry.state.connect(now(), SessionId(1), &TIMERS);
     drop(entry);
     assert!(users.find(&user("ann")).is_some());
 }
@@ -202,7 +208,7 @@ async fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
     let (users, stepped) = users().await;
     let _load = users.pin_or_join(&user("ann"), Lane::Single, pending);
     let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
-    entry.state.connect(now(), SessionId(1));
+    entry.state.connect(now(), SessionId(1), &TIMERS);
     entry.overtake_loads();
     drop(entry);
     let pin = users.finish_load(&user("ann"), Lane::Single, || nobody(&stepped.engine.publisher));

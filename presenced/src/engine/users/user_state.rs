@@ -8,8 +8,8 @@ use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::wire::rest::Explain;
 use presence::{
-    Activity, Actor, Contribution, DurablePart, EndReason, Mono, Now, Profile, Published, Report, ReportInput,
-    Revision, SessionId, Sessions, Source, Timers, UserId, Version, Wall,
+    Activity, Contribution, DurablePart, EndReason, Mono, Now, Predecessor, Profile, Published, Reading, Report,
+    ReportInput, Revision, SessionId, Sessions, Setter, Source, Timers, UserId, Version, Wall,
 };
 
 use crate::cluster::{Cluster, NodeContribution};
@@ -49,6 +49,12 @@ impl UserState {
         self.profile.is_degraded()
     }
 
+    /// The present of this user: not before a time that was told of it, though the system's clock went back.
+    pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
+        let told = self.profile.latest_time();
+        reading.for_user(told.max(self.sessions.contribution().last_seen))
+    }
+
     /// Whether a connection or a grace period of this node keeps the user present.
     pub(in crate::engine) fn is_connected(&self) -> bool {
         self.sessions.is_present()
@@ -69,16 +75,27 @@ impl UserState {
     /// Whether a grace period or a report will end by itself.
     #[cfg(test)]
     pub(in crate::engine) fn has_ends_ahead(&self) -> bool {
-        self.sessions.grace().is_some() || self.profile.next_deadline().is_some()
+        self.sessions.grace().is_some() || self.profile.report_deadline().is_some()
     }
 
     #[cfg(test)]
     pub(in crate::engine) fn grace(&self) -> Option<presence::GracePeriod> {
-        self.sessions.grace()
+        self.sessions.grace().cloned()
     }
 
-    pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId) {
-        self.sessions.handle_connect(now, id);
+    /// How many sessions would be in grace if this node stopped now.
+    pub(in crate::engine) fn places(&self) -> u32 {
+        self.sessions.places()
+    }
+
+    /// Expire deadlines first: what a custom status counted like ends when the user was absent.
+    pub(in crate::engine) fn connect(&mut self, now: Now, id: SessionId, timers: &Timers) {
+        self.sessions.handle_connect(now, id, timers.grace);
+    }
+
+    /// The connection continues a session that was lost. Whether that one had a place in the grace period.
+    pub(in crate::engine) fn resume(&mut self, now: Now, id: SessionId, of: Predecessor, timers: &Timers) -> bool {
+        self.sessions.handle_resume(now, id, of, timers.grace)
     }
 
     pub(in crate::engine) fn disconnect(&mut self, now: Now, id: SessionId, reason: EndReason, grace: Duration) {
@@ -92,6 +109,11 @@ impl UserState {
         self.note_times();
     }
 
+    /// A message arrived, other than a ping.
+    pub(in crate::engine) fn message(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_message(now, id);
+    }
+
     pub(in crate::engine) fn activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
         self.sessions.handle_activity(now, id, timers);
         self.note_times();
@@ -101,13 +123,23 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// A custom status is on disk; `part` is what the store has now. Expire deadlines first: a session past its deadline
-    /// does not become active by it.
-    pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart, actor: Actor, timers: &Timers) {
+    /// A custom status that was asked for at `taken` is on disk; `part` is what the store has now. Expire deadlines first: who
+    /// is not present any more is not active by it.
+    pub(in crate::engine) fn set_preference(
+        &mut self,
+        now: Now,
+        taken: Now,
+        part: DurablePart,
+        setter: Setter,
+        timers: &Timers,
+    ) {
         self.profile.handle_durable(part, now.wall);
-        if actor == Actor::User && self.is_present() {
-            self.sessions.handle_preference(now, timers);
-            self.profile.note_activity(now.wall);
+        if !self.is_present() {
+            return;
+        }
+        self.profile.handle_custom_status(taken, setter, timers);
+        if let Setter::Connection(id) = setter {
+            self.sessions.handle_preference(taken, id, timers);
         }
     }
 
@@ -140,6 +172,11 @@ impl UserState {
         self.profile.note_report(now.wall, input);
     }
 
+    /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.
+    pub(in crate::engine) fn end_report(&mut self, now: Now, part: DurablePart) {
+        self.profile.handle_durable(part, now.wall);
+    }
+
     /// Ends connections, reports and grace periods; `part` is what the store has now, if reports were taken off it. How many
     /// connections and reports there were.
     pub(in crate::engine) fn kick(&mut self, now: Now, part: Option<DurablePart>) -> usize {
@@ -164,8 +201,8 @@ impl UserState {
     }
 
     /// The connections that the previous run lost are in grace until then.
-    pub(in crate::engine) fn restore_grace(&mut self, until: Mono, activity: Activity) {
-        self.sessions.handle_restore(until, activity);
+    pub(in crate::engine) fn restore_grace(&mut self, until: Mono, activity: Activity, places: u32) {
+        self.sessions.handle_restore(until, activity, places);
     }
 
     /// The next [`Self::recompute`] publishes, though nothing changed.
@@ -176,6 +213,15 @@ impl UserState {
     /// Deadlines up to now take effect. The reports that ended.
     pub(in crate::engine) fn expire(&mut self, now: Now) -> Vec<ExpiredSource> {
         self.sessions.on_deadline(now.mono);
+        self.profile.on_custom_status_deadline(now.mono);
+        let expired = self.expire_reports(now);
+        if !self.is_present() {
+            self.profile.note_absence();
+        }
+        expired
+    }
+
+    fn expire_reports(&mut self, now: Now) -> Vec<ExpiredSource> {
         if self.report_deadline().is_none_or(|at| at > now.mono) {
             return Vec::new();
         }
@@ -198,38 +244,48 @@ impl UserState {
 
     /// The next moment at which [`Self::expire`] has something to do.
     pub(in crate::engine) fn next_deadline(&self) -> Option<Mono> {
-        let deadlines = [self.sessions.next_deadline(), self.report_deadline()];
+        let deadlines = [
+            self.sessions.next_deadline(),
+            self.profile.chosen_until(),
+            self.report_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
-    /// Applies the rule. What must be published, if anything, with the revision that `next` gives after the one before.
-    pub(in crate::engine) fn recompute(
-        &mut self,
-        now: Wall,
-        next: impl FnOnce(Revision) -> Revision,
-    ) -> Option<Published> {
+    /// Applies the rule. What must be published then is pending.
+    pub(in crate::engine) fn apply_rule(&mut self, now: Wall) {
         let own = self.sessions.contribution();
         if self.remote.is_none() {
-            return self.profile.recompute(now, &[own], next);
+            return self.profile.apply_rule(now, &[own]);
         }
         let remote = self.remote().iter().map(|remote| remote.contribution);
         let all: Vec<Contribution> = std::iter::once(own).chain(remote).collect();
-        self.profile.recompute(now, &all, next)
+        self.profile.apply_rule(now, &all);
+    }
+
+    /// What is pending, with the revision that `next` gives after the one before.
+    pub(in crate::engine) fn publish(&mut self, next: impl FnOnce(Revision) -> Revision) -> Option<Published> {
+        self.profile.publish(next)
     }
 
     /// The record as `viewer` may see it.
     pub(in crate::engine) fn record(&self, user: &UserId, cluster: &Cluster, viewer: Viewer) -> Record {
         let (node, freshness) = (cluster.node(), cluster.freshness());
         let own = (node, self.sessions.contribution());
-        if self.remote.is_none() {
-            return self.profile.record(user, &[own], viewer, freshness);
+        let record = if self.remote.is_none() {
+            self.profile.record(user, &[own], viewer, freshness)
+        } else {
+            let remote = self
+                .remote()
+                .iter()
+                .map(|remote| (remote.node.as_str(), remote.contribution));
+            let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
+            self.profile.record(user, &all, viewer, freshness)
+        };
+        Record {
+            revision: cluster.told(record.revision),
+            ..record
         }
-        let remote = self
-            .remote()
-            .iter()
-            .map(|remote| (remote.node.as_str(), remote.contribution));
-        let all: Vec<(&str, Contribution)> = std::iter::once(own).chain(remote).collect();
-        self.profile.record(user, &all, viewer, freshness)
     }
 
     pub(in crate::engine) fn explain(
@@ -251,7 +307,7 @@ impl UserState {
     }
 
     fn report_deadline(&self) -> Option<Mono> {
-        self.profile.next_deadline().filter(|_| !self.is_refreshing_report)
+        self.profile.report_deadline().filter(|_| !self.is_refreshing_report)
     }
 
     fn note_times(&mut self) {

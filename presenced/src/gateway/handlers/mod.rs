@@ -1,6 +1,7 @@
 //! One handler per message type and file. Each sends its reply, or queues the snapshot that is the reply.
 
 mod activity;
+mod resume;
 mod set_status;
 mod unwatch;
 mod watch;
@@ -30,9 +31,24 @@ pub(super) enum Handled<'a> {
     Pending(Handling<'a>),
 }
 
+/// Whether a message is the first of its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    First,
+    Later,
+}
+
 /// Handles one text message of a connection.
-pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: &str) -> Handled<'a> {
+pub(super) fn handle<'a>(
+    gateway: &'a Gateway,
+    conn: &'a Arc<Connection>,
+    text: &str,
+    position: Position,
+) -> Handled<'a> {
     let Envelope { id, message } = Envelope::parse(text, gateway.limits.watched_per_connection);
+    if !matches!(message, Ok(ClientMessage::Ping)) {
+        gateway.engine.message(conn);
+    }
     let message = match message {
         Ok(message) => message,
         Err(error) => {
@@ -56,6 +72,7 @@ pub(super) fn handle<'a>(gateway: &'a Gateway, conn: &'a Arc<Connection>, text: 
         ClientMessage::Activity => activity::handle(gateway, conn, id, Engine::activity),
         ClientMessage::Away => activity::handle(gateway, conn, id, Engine::away),
         ClientMessage::Unwatch { user_ids } => unwatch::handle(gateway, conn, id, &user_ids),
+        ClientMessage::Resume { of } => return resume::handle(gateway, conn, id, of, position),
         ClientMessage::Ping => replies::pong(conn, id),
     }
     Handled::Done
@@ -78,6 +95,7 @@ const fn type_of(message: &ClientMessage) -> &'static str {
         ClientMessage::Watch { .. } => "watch",
         ClientMessage::WatchAll { .. } => "watchAll",
         ClientMessage::Unwatch { .. } => "unwatch",
+        ClientMessage::Resume { .. } => "resume",
         ClientMessage::Ping => "ping",
     }
 }

@@ -12,7 +12,7 @@ use presence::{Rate, UserId};
 use prometheus_client::registry::Registry;
 
 use super::client::{DEADLINE, SECRET, WsClient};
-use crate::auth::{Auth, AuthOptions, JwtKey};
+use crate::auth::{Auth, AuthOptions, JwtKey, TrustedProxies};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
@@ -70,8 +70,7 @@ fn auth() -> Auth {
         jwt: JwtKey::from_file_text(JWT_KEY).expect("a key"),
         jwt_issuer: None,
         jwt_audience: None,
-        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
-        trusted_by_default: false,
+        trusted_proxies: TrustedProxies::Named(vec!["127.0.0.0/8".parse().expect("a network")]),
         allowed_origins: Vec::new(),
         listen: SocketAddr::from(([127, 0, 0, 1], 7420)),
     })
@@ -221,9 +220,9 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         },
         clock: Arc::clone(clock),
         store,
-        cluster: Cluster::Alone(Alone::new("here", 0, true)),
+        cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup.latest_heartbeat(), startup.present).await;
-    (engine, running.expect("a running engine"))
+    let running = engine.start(startup).await;
+    (engine, running)
 }

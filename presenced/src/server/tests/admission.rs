@@ -1,13 +1,19 @@
 //! Connection limit, permits, and the rate limit of handshakes.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use presence::Rate;
+use axum::http::HeaderMap;
+use presence::{Rate, Wall};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
+use crate::auth::{Auth, fixture as auth};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::{Drained, HttpStream};
+use crate::server::{Admission, Drained, HttpStream, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -160,4 +166,35 @@ async fn beyond_its_bound_an_address_gets_an_error() {
     drop(first);
     server.until_open(1).await;
     assert!(server.connect().await.ask("/hello").await.ends_with("hello"));
+}
+
+/// Whether a token with these claims is accepted.
+fn is_admitted(admission: &Admission, claims: &serde_json::Value) -> bool {
+    let key = jsonwebtoken::EncodingKey::from_secret(auth::JWT_SECRET.as_bytes());
+    let token = auth::sign(jsonwebtoken::Algorithm::HS256, &key, claims);
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    let peer = IpAddr::from([192, 0, 2, 1]);
+    admission.authenticate(peer, &headers, None).is_ok()
+}
+
+#[test]
+fn tokens_are_judged_by_the_systems_clock_as_it_is() {
+    const SECONDS: i64 = 1_800_000_000;
+    let begin = Wall::from_millis(SECONDS * 1000);
+    let clock = Arc::new(Clock::manual(begin));
+    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
+    let metrics = ServerMetrics::register(&mut Registry::default());
+    let admission = Admission::new(&Limits::default(), auth, Arc::clone(&clock), metrics);
+    let lives = serde_json::json!({"sub": "ann", "exp": SECONDS + 60});
+    let begins_later = serde_json::json!({"sub": "ann", "exp": SECONDS + 9000, "nbf": SECONDS + 1800});
+    for _ in 0..2 {
+        clock.set_wall(begin);
+        assert!(is_admitted(&admission, &lives));
+        assert!(!is_admitted(&admission, &begins_later));
+        // For one reading the clock is an hour ahead.
+        clock.set_wall(begin.after(Duration::from_secs(3600)));
+        assert!(!is_admitted(&admission, &lives));
+        assert!(is_admitted(&admission, &begins_later));
+    }
 }

@@ -5,6 +5,9 @@
 //! The file is opened once and overwritten in place, a line that never changes its length: that takes no space, no rename
 //! and no permission for the directory. It is not synced. What a power loss takes of it is half a minute at most, far less
 //! than the ceiling lies ahead.
+//!
+//! After the line the file holds space in reserve, as much as a start needs: a database that was closed has no index of its log,
+//! and on a full disk none could be made.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -14,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use presence::Wall;
+use presence::{Revision, Wall};
 
 use super::connection::Beside;
 use crate::files::open_regular;
@@ -22,6 +25,8 @@ use crate::store::{Alive, Heartbeat};
 
 /// The bytes of the line.
 const LINE_BYTES: u64 = 88;
+/// The bytes of the whole file: twice the index of a log.
+const FILE_BYTES: u64 = 64 * 1024;
 
 /// The file, open from the first word to the end of the store.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(super) struct AliveFile {
     file: Mutex<Option<File>>,
     /// The wall clock of the last heartbeat that the database took, in milliseconds.
     stored: AtomicI64,
+    /// Whether the database took a heartbeat since the space in reserve was last looked after.
+    is_reserve_due: AtomicBool,
     /// Whether the last attempt failed, so that only the first failure of a series is logged.
     is_failing: AtomicBool,
 }
@@ -52,13 +59,24 @@ impl AliveFile {
             path: Beside::Alive.path(database),
             file: Mutex::default(),
             stored: AtomicI64::new(stored),
+            is_reserve_due: AtomicBool::default(),
             is_failing: AtomicBool::default(),
         }
+    }
+
+    /// Gives the space in reserve back to the disk. Whether there was any.
+    pub(super) fn free_reserve(database: &Path) -> bool {
+        let file = open_regular(&Beside::Alive.path(database), OpenOptions::new().write(true));
+        file.is_ok_and(|file| {
+            let had_reserve = file.metadata().is_ok_and(|metadata| metadata.len() > LINE_BYTES);
+            had_reserve && file.set_len(LINE_BYTES).is_ok()
+        })
     }
 
     /// The database took a heartbeat.
     pub(super) fn note_stored(&self, wall: Wall) {
         self.stored.fetch_max(wall.as_millis(), Ordering::Relaxed);
+        self.is_reserve_due.store(true, Ordering::Relaxed);
     }
 
     /// Writes the line. Whether it is in the file.
@@ -96,7 +114,13 @@ impl AliveFile {
                 OpenOptions::new().write(true).create(true).truncate(false).mode(0o600),
             )?),
         };
-        file.write_all_at(encode(alive).as_bytes(), 0)
+        file.write_all_at(encode(alive).as_bytes(), 0)?;
+        // Not while the database can't be written: it needs the space more. The line counts without it.
+        if self.is_reserve_due.swap(false, Ordering::Relaxed) && file.metadata()?.len() < FILE_BYTES {
+            let rest = vec![b'.'; usize::try_from(FILE_BYTES - LINE_BYTES).unwrap_or(0)];
+            let _ = file.write_all_at(&rest, LINE_BYTES);
+        }
+        Ok(())
     }
 }
 
@@ -114,7 +138,7 @@ fn decode(line: &str) -> Option<Alive> {
     let (stored, ceiling) = line.split_once(" ceiling ")?;
     Some(Alive {
         wall: Wall::from_millis(wall.parse().ok()?),
-        ceiling: ceiling.parse().ok()?,
+        ceiling: ceiling.parse().ok().filter(|ceiling| *ceiling < Revision::MAX.get())?,
         stored: Wall::from_millis(stored.parse().ok()?),
     })
 }
@@ -135,7 +159,11 @@ mod tests {
 
     #[test]
     fn a_line_of_any_values_has_one_length_and_is_read_back() {
-        for alive in [alive(0, 0), alive(i64::MAX, u64::MAX), alive(i64::MIN + 2, 1)] {
+        for alive in [
+            alive(0, 0),
+            alive(i64::MAX, Revision::MAX.get() - 1),
+            alive(i64::MIN + 2, 1),
+        ] {
             let line = encode(alive);
             assert_eq!(line.len() as u64, LINE_BYTES, "{line}");
             assert_eq!(decode(&line), Some(alive));
@@ -143,6 +171,11 @@ mod tests {
                 assert_eq!(decode(&line[..length]), None, "torn after {length} bytes");
             }
         }
+        assert_eq!(
+            decode(&encode(alive(1, Revision::MAX.get()))),
+            None,
+            "no revision is left above"
+        );
     }
 
     #[tokio::test]
@@ -164,5 +197,28 @@ mod tests {
         let file = Arc::new(AliveFile::new(&database, None));
         assert!(file.save(Wall::from_millis(1), 1).await);
         assert_eq!(AliveFile::read(&database).map(|alive| alive.ceiling), Some(1));
+    }
+
+    #[tokio::test]
+    async fn the_reserve_is_kept_once_the_database_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("presence.db");
+        let length = || fs::metadata(Beside::Alive.path(&database)).map_or(0, |metadata| metadata.len());
+        assert!(!AliveFile::free_reserve(&database), "there is no file");
+        let file = Arc::new(AliveFile::new(&database, None));
+        for (is_stored, expected) in [(false, LINE_BYTES), (true, FILE_BYTES), (false, FILE_BYTES)] {
+            if is_stored {
+                file.note_stored(Wall::from_millis(1));
+            }
+            assert!(file.save(Wall::from_millis(2), 3).await);
+            assert_eq!(length(), expected);
+        }
+        assert!(AliveFile::free_reserve(&database));
+        assert_eq!(length(), LINE_BYTES);
+        assert_eq!(AliveFile::read(&database).map(|alive| alive.ceiling), Some(3));
+        assert!(!AliveFile::free_reserve(&database), "there is none left");
+        file.note_stored(Wall::from_millis(3));
+        assert!(file.save(Wall::from_millis(4), 4).await);
+        assert_eq!(length(), FILE_BYTES, "and again");
     }
 }

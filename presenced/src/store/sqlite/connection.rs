@@ -57,6 +57,8 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     keep_statements(&connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten: nothing of a forgotten user may stay readable.
+    connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get::<_, i64>(0))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |row| row.get::<_, i64>(0))?;
     Ok(connection)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::{NodeName, Preference, Version, Wall};
+use presence::{NodeName, Preference, Revision, Version, Wall};
 use rusqlite::Row as SqlRow;
 use rusqlite::types::{FromSqlError, ValueRef};
 
@@ -17,7 +17,7 @@ macro_rules! durable_columns {
 /// The columns of a report, as [`report`] expects them.
 macro_rules! report_columns {
     () => {
-        "source, report.status, report.since, heard, report.version, report.last_active, expires_at"
+        "source, report.status, report.since, heard, report.version, report.last_active, expires_at, said"
     };
 }
 pub(super) use {durable_columns, report_columns};
@@ -50,6 +50,7 @@ pub(super) fn report(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Option<
         version: version(row, first + 4)?,
         last_active: time(row, first + 5)?,
         expires_at: time(row, first + 6)?,
+        said: version(row, first + 7)?,
     }))
 }
 
@@ -60,6 +61,15 @@ pub(super) fn time(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<W
 pub(super) fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A revision that can be given. One beyond would be the floor of all that are given after it, and none is left above.
+pub(super) fn revision(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Revision> {
+    let revision = Revision::new(number(row, column)?);
+    match revision < Revision::MAX {
+        true => Ok(revision),
+        false => Err(FromSqlError::OutOfRange(row.get(column)?).into()),
+    }
 }
 
 pub(super) fn version(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Version> {

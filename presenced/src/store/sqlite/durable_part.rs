@@ -6,7 +6,7 @@ use presence::{Revision, Source, UserId, Version};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::decode::{self, durable_columns, report_columns};
-use super::statements::{WriteFailure, millis, stored};
+use super::statements::{WriteFailure, millis, one_row, stored};
 use super::tombstones::Tombstones;
 use crate::store::{DurableRow, NewPreference, NewReport, ReportTimes};
 
@@ -50,7 +50,8 @@ impl DurableWrite {
     /// Does it, within the transaction and the savepoint that are open.
     pub(super) fn apply(self, connection: &Connection, tombstones: &Tombstones) -> Result<DurableRow, WriteFailure> {
         let Self { user, proposed, change } = self;
-        let proposed = stored(proposed.get())?;
+        // A user that was forgotten goes on above its last version.
+        let proposed = stored(proposed.get())?.max(tombstones.version(connection, &user)?);
         let mut part = match &change {
             DurableChange::Preference { revision, .. } if tombstones.covers(connection, &user, *revision)? => {
                 return Err(WriteFailure::Forgotten);
@@ -150,13 +151,14 @@ fn raise_known_version(connection: &Connection, user: &UserId, proposed: i64) ->
 
 fn save_report(connection: &Connection, user: &UserId, report: &NewReport, version: Version) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at)
-         VALUES (:user, :source, :status, :since, :heard, :version, :last_active, :expires_at)
+        "INSERT INTO report (user_id, source, status, since, heard, version, last_active, expires_at, said)
+         VALUES (:user, :source, :status, :since, :heard, :version, :last_active, :expires_at, :said)
          ON CONFLICT (user_id, source) DO UPDATE SET
            status = excluded.status, since = excluded.since, heard = excluded.heard, version = excluded.version,
-           last_active = excluded.last_active, expires_at = excluded.expires_at",
+           last_active = excluded.last_active, expires_at = excluded.expires_at, said = excluded.said
+         WHERE report.version < excluded.version",
     )?;
-    statement.execute(named_params! {
+    let changed = statement.execute(named_params! {
         ":user": user.as_str(),
         ":source": report.source.as_str(),
         ":status": report.status.as_str(),
@@ -165,8 +167,9 @@ fn save_report(connection: &Connection, user: &UserId, report: &NewReport, versi
         ":version": stored(version.get())?,
         ":last_active": millis(report.last_active),
         ":expires_at": millis(report.expires_at),
+        ":said": stored(report.said.unwrap_or(version).get())?,
     })?;
-    Ok(())
+    one_row(changed)
 }
 
 fn delete_report(connection: &Connection, user: &UserId, source: &Source) -> rusqlite::Result<()> {

@@ -33,6 +33,9 @@ pub(super) enum Step {
 pub(super) struct FaultPoints {
     #[cfg(test)]
     failing: Mutex<Option<(Step, std::ffi::c_int)>>,
+    /// Fails one step and is gone.
+    #[cfg(test)]
+    failing_once: Mutex<Option<(Step, std::ffi::c_int)>>,
     /// While a test holds it, no read of a single user is answered.
     #[cfg(test)]
     singles: Mutex<()>,
@@ -60,6 +63,10 @@ impl FaultPoints {
         {
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
         }
+        #[cfg(test)]
+        if let Some((_, code)) = self.failing_once.lock().take_if(|(failing, _)| *failing == step) {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        }
         let _ = step;
         Ok(())
     }
@@ -75,6 +82,12 @@ impl FaultPoints {
             });
         }
         let _ = (lane, users);
+    }
+
+    /// Injects a fault into the next such step alone.
+    #[cfg(test)]
+    pub(super) fn fail_once(&self, step: Step, code: std::ffi::c_int) {
+        *self.failing_once.lock() = Some((step, code));
     }
 
     /// Injects a fault: this code of SQLite at each such step; none removes it.

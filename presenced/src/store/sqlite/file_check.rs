@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 
 use super::connection::{Beside, open_alone, open_reader, open_unlocked, open_writable};
+use super::log_check::loss;
 use super::migration::{APPLICATION_ID, VERSION, version};
 use crate::store::OpenError;
 use crate::store::metrics::FailureKind;
@@ -50,6 +51,9 @@ pub(super) fn find(path: &Path, busy_timeout: Duration) -> Result<FoundFile, Ope
     if !Beside::Log.path(path).exists() && !Beside::Journal.path(path).exists() && !is_whole(&header, length) {
         return Err(damaged(path, "it ends in the middle of a page"));
     }
+    if let Some(what) = loss(path) {
+        return Err(damaged(path, &what));
+    }
     let with_log = header.get(JOURNAL_BYTE) == Some(&2);
     let judge = |connection: rusqlite::Result<Connection>| connection.and_then(|connection| Facts::of(&connection));
     let facts = match (with_log, Beside::Log.path(path).exists()) {
@@ -75,6 +79,17 @@ fn find_no_orphan(path: &Path) -> Result<FoundFile, OpenError> {
     match log.metadata() {
         Ok(metadata) if metadata.len() > 0 => Err(damaged(path, &format!("it is gone, but its log {log:?} is there"))),
         _ => Ok(FoundFile::Nothing),
+    }
+}
+
+/// Whether the open database is damaged on disk, as a connection finds that has read nothing of it yet. SQLite says of one
+/// page that could not be read, or of one that came over wrong, what it says of a damaged file.
+pub(super) fn is_damaged(path: &Path) -> bool {
+    let checked = open_reader(path, Duration::ZERO)
+        .and_then(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
+    match checked {
+        Ok(found) => found != "ok",
+        Err(error) => FailureKind::of(&error) == FailureKind::Damaged,
     }
 }
 

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
+use super::file_check::is_damaged;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{StoreError, StoreHealth};
 
@@ -21,7 +22,8 @@ impl FailureKind {
         };
         match failure.extended_code {
             ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => return Self::Fsync,
-            ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => return Self::Damaged,
+            ffi::SQLITE_IOERR_CORRUPTFS => return Self::Damaged,
+            ffi::SQLITE_IOERR_DATA => return Self::Log,
             ffi::SQLITE_READONLY_DBMOVED => return Self::Moved,
             _ => {}
         }
@@ -41,7 +43,7 @@ impl FailureKind {
 
     /// Whether only a restart can help.
     const fn seals(self) -> bool {
-        matches!(self, Self::Fsync | Self::Damaged | Self::Moved)
+        matches!(self, Self::Fsync | Self::Damaged | Self::Log | Self::Moved)
     }
 
     /// What the operator can do about it.
@@ -51,6 +53,9 @@ impl FailureKind {
             Self::Full => "free some space; service resumes by itself",
             Self::ReadOnly => "make it and its directory writable; service resumes by itself",
             Self::Fsync => "restart needed: the disk did not keep what it had taken",
+            Self::Log => {
+                "acknowledged writes are lost with the process: it is left alone; stop the daemon and put a backup in its place"
+            }
             Self::Moved => "restart needed, with the database in its place: what is written now would be lost",
             Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
             Self::Io | Self::Request | Self::Overloaded | Self::Late => "service resumes by itself when the disk works",
@@ -112,7 +117,7 @@ impl Health {
 
     /// A transaction failed. Returns the answer to its requests.
     pub(super) fn write_failed(&self, error: &rusqlite::Error) -> StoreError {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             return self.seal(kind, error);
@@ -139,12 +144,11 @@ impl Health {
 
     /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
     pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
+        self.metrics.failed(kind);
         if kind.seals() {
-            self.metrics.failed(kind);
             return self.seal(kind, error);
         }
-        self.metrics.failed(kind);
         if kind == FailureKind::Request {
             tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
             return StoreError::Refused {
@@ -158,7 +162,7 @@ impl Health {
 
     /// Folding the log into the database failed. Nothing acknowledged is lost: it is in the log.
     pub(super) fn checkpoint_failed(&self, error: &rusqlite::Error) {
-        let kind = FailureKind::of(error);
+        let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             self.seal(kind, error);
@@ -199,6 +203,14 @@ impl Health {
                 HealthState::Failing(reason) | HealthState::Sealed(reason) => Some(reason),
             },
             schema_version: self.schema_version,
+        }
+    }
+
+    /// What the error means. Damage is what a check of the file finds: an error alone may have been the disk's, once.
+    fn kind_of(&self, error: &rusqlite::Error) -> FailureKind {
+        match FailureKind::of(error) {
+            FailureKind::Damaged if self.sealed().is_none() && !is_damaged(&self.path) => FailureKind::Io,
+            kind => kind,
         }
     }
 

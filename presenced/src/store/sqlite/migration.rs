@@ -6,10 +6,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The whole schema, with its version and application id.
 pub(super) const SCHEMA: &str = include_str!("../../../../schema.sql");
 /// The version of [`SCHEMA`].
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// The application id of our files: "pres".
 pub(super) const APPLICATION_ID: i64 = 0x7072_6573;
 
+/// The whole schema of version 2.
+pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
 /// The whole schema of version 1.
 pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
 
@@ -27,6 +29,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             0 if transaction.table_exists(None, "profile")? => leave_bare_profile(&transaction)?,
             0 => transaction.execute_batch(SCHEMA)?,
             1 => add_versions_and_nodes(&transaction)?,
+            2 => add_history_and_words(&transaction)?,
             _ => return transaction.commit(),
         }
         transaction.commit()?;
@@ -75,7 +78,7 @@ fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
          ALTER TABLE report RENAME TO report_1;
          ALTER TABLE mark RENAME TO mark_1;",
     )?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SCHEMA_2)?;
     let users = transaction.execute(
         "INSERT INTO profile (user_id, status, since, connected_on, custom_status, custom_set_at, custom_set_by,
            custom_version, version, last_seen, last_active, revision)
@@ -97,4 +100,26 @@ fn add_versions_and_nodes(transaction: &Transaction) -> rusqlite::Result<()> {
     )?;
     tracing::info!(users, "brought a database from before versions up to date");
     Ok(())
+}
+
+/// 2 to 3. Cursors of a run that ended cleanly resume after it. Every refresh of a report counted as a newer word until then.
+fn add_history_and_words(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE profile RENAME TO profile_2;
+         ALTER TABLE report RENAME TO report_2;
+         ALTER TABLE tombstone RENAME TO tombstone_2;
+         ALTER TABLE heartbeat RENAME TO heartbeat_2;
+         DROP INDEX tombstone_forgotten_at;",
+    )?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(
+        "INSERT INTO profile SELECT * FROM profile_2;
+         INSERT INTO report SELECT *, version FROM report_2;
+         INSERT INTO tombstone SELECT user_hash, revision, 0, forgotten_at FROM tombstone_2;
+         INSERT INTO heartbeat SELECT * FROM heartbeat_2;
+         DROP TABLE report_2;
+         DROP TABLE profile_2;
+         DROP TABLE tombstone_2;
+         DROP TABLE heartbeat_2;",
+    )
 }

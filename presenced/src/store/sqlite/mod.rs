@@ -11,6 +11,7 @@ mod fault_injection;
 mod file_check;
 mod file_identity;
 mod health;
+mod log_check;
 mod migration;
 mod open;
 mod queue;
@@ -19,6 +20,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod write_request;
 mod writer;
 
 use std::path::Path;
@@ -43,9 +45,9 @@ use durable_part::{DurableChange, DurableWrite};
 use health::Health;
 use queue::{Queue, Rejected};
 pub(crate) use read::LoadedRow;
-use read::{ReadJob, ReadLane, ReadQueues};
+use read::{ReadCaller, ReadJob, ReadLane, ReadQueues};
 use statements::PlainWrite;
-use writer::{Caller, Ticket, WriteJob, WriteRequest};
+use write_request::{Caller, Ticket, WriteJob, WriteRequest};
 
 /// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
 /// milliseconds at most.
@@ -64,6 +66,8 @@ pub(crate) struct OpenOptions {
     pub(crate) batch_max: usize,
     /// After how long a caller is answered even if the disk has not.
     pub(crate) answer_within: Duration,
+    /// How often what was written to the log is checked, with the next write.
+    pub(crate) check_log_every: Duration,
 }
 
 impl Default for OpenOptions {
@@ -79,6 +83,8 @@ impl Default for OpenOptions {
             batch_max: 1_024,
             // Twice the wait for a lock: only a disk that hangs takes longer.
             answer_within: Duration::from_secs(2),
+            // Some milliseconds for 4 MiB, which is all there is most of the time.
+            check_log_every: Duration::from_secs(10),
         }
     }
 }
@@ -145,6 +151,24 @@ impl SqliteStore {
             rows.extend(self.read(ReadLane::Singles, part.to_vec(), Queue::push_first).await?);
         }
         Ok(rows)
+    }
+
+    pub(super) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
+        let mut removals = Vec::with_capacity(users.len());
+        for part in users.chunks(ROWS_AT_ONCE) {
+            let (caller, answer) = oneshot::channel();
+            let job = ReadJob {
+                users: part.to_vec(),
+                caller: ReadCaller::Removals(caller),
+            };
+            self.inner
+                .reads
+                .of(ReadLane::Lists)
+                .push(job)
+                .map_err(|rejected| self.rejected(rejected))?;
+            removals.extend(self.answer(answer).await??);
+        }
+        Ok(removals)
     }
 
     pub(super) async fn save_preference(
@@ -288,9 +312,17 @@ impl SqliteStore {
     ) -> Result<Vec<LoadedRow>, StoreError> {
         let inner = &*self.inner;
         let (caller, answer) = oneshot::channel();
-        let job = ReadJob { users, caller };
+        let job = ReadJob {
+            users,
+            caller: ReadCaller::Rows(caller),
+        };
         push(inner.reads.of(lane), job).map_err(|rejected| self.rejected(rejected))?;
-        match tokio::time::timeout(inner.answer_within, answer).await {
+        self.answer(answer).await
+    }
+
+    /// Waits for the answer to a read.
+    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.inner.answer_within, answer).await {
             Ok(answer) => answer.map_err(|_| self.rejected(Rejected::Closed)),
             Err(_) => Err(unanswered()),
         }

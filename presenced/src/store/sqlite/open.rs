@@ -18,11 +18,13 @@ use super::database_lock::{DatabaseLock, in_use};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
+use super::log_check::LogCheck;
 use super::queue::Queue;
 use super::read::{ReadLane, ReadQueues};
 use super::writer::StoreWriter;
 use super::{Inner, OpenOptions, Threads, migration, read};
 use crate::files::Holder;
+use crate::store::metrics::FailureKind;
 use crate::store::{OpenError, Startup, StoreMetrics};
 
 /// Opens it as another node would, beside a handle that holds the lock.
@@ -60,7 +62,7 @@ fn open_locked(
 ) -> Result<(Inner, Startup), OpenError> {
     make_private(path).map_err(|error| io_error(path, &error))?;
     let sql = |error: rusqlite::Error| sql_error(path, &error);
-    let mut connection = open_writer(path, options.busy_timeout).map_err(sql)?;
+    let mut connection = on_reserve(path, || open_writer(path, options.busy_timeout)).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = Startup {
         alive: AliveFile::read(path),
@@ -80,12 +82,9 @@ fn open_locked(
         lists: reads(),
     };
     let health = Arc::new(Health::new(path, migration::VERSION, metrics));
-    let writer = StoreWriter::new(
-        (connection, identity),
-        writes.clone(),
-        health.clone(),
-        options.batch_max,
-    );
+    let log_check = Arc::new(LogCheck::open(path).map_err(|error| io_error(path, &error))?);
+    let opened = (connection, identity, log_check.clone());
+    let writer = StoreWriter::new(opened, writes.clone(), health.clone(), options);
     let writer = writer.map_err(sql)?;
     // Built before the threads start: if one can't, dropping this ends those that did.
     let inner = Inner {
@@ -96,31 +95,44 @@ fn open_locked(
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
-    start_threads(&inner, writer, readers, &Arc::new(lock)).map_err(|error| io_error(path, &error))?;
+    start_threads(&inner, writer, readers, &Arc::new((lock, log_check))).map_err(|error| io_error(path, &error))?;
     Ok((inner, startup))
 }
 
-/// Each thread holds the lock until it has closed its connection.
+/// Opens once more, with the space in reserve, if the disk has none for the index of the log.
+pub(super) fn on_reserve<T>(path: &Path, mut open: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    match open() {
+        Err(error)
+            if matches!(FailureKind::of(&error), FailureKind::Full | FailureKind::Io)
+                && AliveFile::free_reserve(path) =>
+        {
+            open()
+        }
+        opened => opened,
+    }
+}
+
+/// Each thread holds the lock and the index of the log until it has closed its connection.
 fn start_threads(
     inner: &Inner,
     writer: StoreWriter,
     readers: Vec<(ReadLane, Connection)>,
-    lock: &Arc<Option<DatabaseLock>>,
+    held: &Arc<(Option<DatabaseLock>, Arc<LogCheck>)>,
 ) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
     for (number, (lane, connection)) in readers.into_iter().enumerate() {
-        let (queue, health, lock) = (inner.reads.of(lane).clone(), inner.health.clone(), lock.clone());
+        let (queue, health, held) = (inner.reads.of(lane).clone(), inner.health.clone(), held.clone());
         let run = move || {
-            read::run(&connection, lane, &queue, &health);
+            read::run((&connection, &held.1), lane, &queue, &health);
             drop(connection);
-            drop(lock);
+            drop(held);
         };
         threads.readers.push(start(format!("store-reader-{number}"), run)?);
     }
-    let lock = lock.clone();
+    let held = held.clone();
     let run = move || {
         writer.run();
-        drop(lock);
+        drop(held);
     };
     threads.writer = Some(start("store-writer".to_owned(), run)?);
     Ok(())

@@ -3,20 +3,27 @@
 
 use std::sync::Arc;
 
-use presence::{NodeName, Revision, UserId, Wall};
+use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
+use super::log_check::LogCheck;
 use super::queue::Queue;
-use crate::store::{Heartbeat, Row, Startup, StoreError};
+use super::statements::stored;
+use super::tombstones;
+use crate::store::metrics::FailureKind;
+use crate::store::{Heartbeat, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
 const REPORT: usize = 12;
+
+/// Past changes that a start finds at most: as many as a run remembers.
+const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -37,11 +44,23 @@ pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER B
 /// What a read of one user came to. A row that can't be understood fails alone.
 pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
-/// A request that waits: the rows of these users, in their order, none for those that are not stored.
+/// When users were forgotten.
+pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
+
+/// A request that waits, for what is stored of these users, in their order.
 #[derive(Debug)]
 pub(super) struct ReadJob {
     pub(super) users: Vec<UserId>,
-    pub(super) caller: oneshot::Sender<Vec<LoadedRow>>,
+    pub(super) caller: ReadCaller,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum ReadCaller {
+    /// The rows, none for those that are not stored.
+    Rows(oneshot::Sender<Vec<LoadedRow>>),
+    /// When they were forgotten.
+    Removals(oneshot::Sender<Removals>),
 }
 
 /// Which threads read a request. Single users never wait behind lists.
@@ -75,23 +94,36 @@ impl ReadQueues {
 }
 
 /// Runs one thread of a lane: reads until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
+pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {
     while let Some(job) = queue.pop() {
-        // A caller that has given up is not worth the disk's time.
-        if job.caller.is_closed() {
-            continue;
+        match job.caller {
+            // A caller that has given up is not worth the disk's time.
+            ReadCaller::Rows(caller) if caller.is_closed() => {}
+            ReadCaller::Rows(caller) => {
+                let rows = load_each(opened, &job.users, health);
+                health.faults.answer(lane, rows.len() as u64);
+                let _ = caller.send(rows);
+            }
+            ReadCaller::Removals(caller) => {
+                let removal = |user| {
+                    opened.1.check_index()?;
+                    health.faults.pass(Step::Read)?;
+                    tombstones::removed_at(opened.0, user)
+                };
+                let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
+                let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
+            }
         }
-        let rows = load_each(connection, &job.users, health);
-        health.faults.answer(lane, rows.len() as u64);
-        let _ = job.caller.send(rows);
     }
 }
 
 /// Reads each. After a failure that is not the row's own the rest is not tried: it would fail as well.
-fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<LoadedRow> {
+fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId], health: &Health) -> Vec<LoadedRow> {
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     for user in users {
-        let row = health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+        let row = log_check
+            .check_index()
+            .and_then(|()| load_retrying(connection, user, health));
         rows.push(row.map_err(|error| health.read_failed(&error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
@@ -101,6 +133,18 @@ fn load_each(connection: &Connection, users: &[UserId], health: &Health) -> Vec<
         }
     }
     rows
+}
+
+/// Reads once more if the disk may have failed for a moment. What it got wrong must not be answered again from the cache.
+fn load_retrying(connection: &Connection, user: &UserId, health: &Health) -> rusqlite::Result<Option<Row>> {
+    let load = || health.faults.pass(Step::Read).and_then(|()| load(connection, user));
+    match load() {
+        Err(error) if matches!(FailureKind::of(&error), FailureKind::Io | FailureKind::Damaged) => {
+            let _ = connection.execute_batch("PRAGMA shrink_memory");
+            load()
+        }
+        row => row,
+    }
 }
 
 /// One statement, so that profile and reports are of one moment.
@@ -131,10 +175,36 @@ pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup>
             tracing::warn!(user = ?row.get_ref(0)?, %error, "left out a row of the database that can't be understood");
         }
     }
-    Ok(Startup {
+    let mut startup = Startup {
         heartbeats: load_heartbeats(connection)?,
-        alive: None,
         present,
+        ..Startup::default()
+    };
+    if let Some(history) = startup.latest_stored().and_then(|heartbeat| heartbeat.history) {
+        startup.past_changes = Some(load_past_changes(connection, history)?);
+    }
+    Ok(startup)
+}
+
+/// One pass over the table, as the users that are present take. A user whose id can't be understood was told to nobody.
+fn load_past_changes(connection: &Connection, mut history: History) -> rusqlite::Result<PastChanges> {
+    let mut statement = connection
+        .prepare("SELECT user_id, revision FROM profile WHERE revision > ?1 ORDER BY revision DESC LIMIT ?2")?;
+    let mut rows = statement.query((stored(history.from.get())?, PAST_CHANGES_MAX))?;
+    let (mut changed, mut count) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let revision = Revision::new(decode::number(row, 1)?);
+        changed.extend(decode::parsed(row, 0).ok().map(|user: UserId| (user, revision)));
+        count += 1;
+        if count == PAST_CHANGES_MAX {
+            history.from = revision;
+        }
+    }
+    changed.reverse();
+    Ok(PastChanges {
+        history,
+        changed,
+        removed_to: tombstones::last_removed_at(connection)?,
     })
 }
 
@@ -149,18 +219,41 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
     Ok(())
 }
 
+/// One that can't be understood is left out as well.
 fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
-    let mut statement = connection.prepare("SELECT node, wall, ceiling, clean FROM heartbeat ORDER BY node")?;
-    let heartbeats = statement.query_map([], |row| {
-        let node: String = row.get(0)?;
-        let heartbeat = Heartbeat {
-            wall: Wall::from_millis(row.get(1)?),
-            ceiling: decode::number(row, 2)?,
-            clean: row.get(3)?,
-        };
-        Ok((NodeName::new(&node), heartbeat))
-    })?;
-    heartbeats.collect()
+    let mut statement = connection.prepare(
+        "SELECT node, wall, ceiling, clean, incarnation, resumes_from FROM heartbeat LEFT JOIN history USING (node)
+         ORDER BY node",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut heartbeats = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode_heartbeat(row) {
+            Ok(heartbeat) => heartbeats.push(heartbeat),
+            Err(error) => {
+                tracing::warn!(node = ?row.get_ref(0)?, %error, "left out a heartbeat that can't be understood");
+            }
+        }
+    }
+    Ok(heartbeats)
+}
+
+fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Heartbeat)> {
+    let node: String = row.get(0)?;
+    let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
+    let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+    let history = incarnation.zip(from).filter(|_| clean);
+    let heartbeat = Heartbeat {
+        wall: Wall::from_millis(row.get(1)?),
+        ceiling: ceiling.get(),
+        clean,
+        history: history.map(|(incarnation, from)| History {
+            incarnation: incarnation.cast_unsigned(),
+            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
+            to: ceiling,
+        }),
+    };
+    Ok((NodeName::new(&node), heartbeat))
 }
 
 fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -171,6 +264,6 @@ fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         connected_on: decode::nodes(row, 3)?,
         last_seen: decode::time(row, 4)?,
         last_active: decode::time(row, 5)?,
-        revision: Revision::new(decode::number(row, 6)?),
+        revision: decode::revision(row, 6)?,
     })
 }

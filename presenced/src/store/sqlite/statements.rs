@@ -2,12 +2,13 @@
 //! writer's thread.
 //!
 //! Nothing here depends on the order of two writes of different tasks: statuses carry their revision, times only move
-//! forward, and what is older than what is stored changes nothing.
+//! forward, and what is older than what is stored changes nothing. A statement that must change a row and doesn't is an
+//! error: what it was to store would be acknowledged and lost.
 
 use std::borrow::Cow;
 
-use presence::{NodeName, Revision, UserId, Wall};
-use rusqlite::{Connection, named_params};
+use presence::{History, NodeName, Revision, UserId, Wall};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::tombstones::{self, Tombstones};
 use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
@@ -59,14 +60,15 @@ impl PlainWrite {
     pub(super) fn apply(self, connection: &Connection, tombstones: &mut Tombstones) -> Result<(), WriteFailure> {
         match self {
             Self::Forget { user, revision, now } => {
-                forget(connection, &user)?;
-                Ok(tombstones.add(connection, &user, revision, now)?)
+                let version = forget(connection, &user)?;
+                Ok(tombstones.add(connection, &user, (revision, version), now)?)
             }
             Self::Statuses(rows) => Ok(save_statuses(connection, &rows, *tombstones)?),
             Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
             Self::Heartbeat { node, heartbeat } => {
                 tombstones::prune(connection, heartbeat.wall)?;
-                Ok(save_heartbeat(connection, &node, heartbeat)?)
+                save_heartbeat(connection, &node, heartbeat)?;
+                Ok(save_history(connection, &node, heartbeat.history)?)
             }
             Self::Barrier => Ok(()),
         }
@@ -82,11 +84,24 @@ pub(super) fn millis(time: Option<Wall>) -> Option<i64> {
     time.map(Wall::as_millis)
 }
 
-fn forget(connection: &Connection, user: &UserId) -> rusqlite::Result<()> {
-    // The reports go with the profile.
+/// The statement changed its one row.
+pub(super) fn one_row(changed: usize) -> rusqlite::Result<()> {
+    match changed {
+        1 => Ok(()),
+        other => Err(rusqlite::Error::StatementChangedRows(other)),
+    }
+}
+
+/// Deletes the profile, and the reports with it. The last version; 0 if nothing was stored.
+fn forget(connection: &Connection, user: &UserId) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached("SELECT version FROM profile WHERE user_id = :user")?;
+    let version = statement.query_row(named_params! { ":user": user.as_str() }, |row| row.get(0));
+    let Some(version) = version.optional()? else {
+        return Ok(0);
+    };
     let mut statement = connection.prepare_cached("DELETE FROM profile WHERE user_id = :user")?;
-    statement.execute(named_params! { ":user": user.as_str() })?;
-    Ok(())
+    one_row(statement.execute(named_params! { ":user": user.as_str() })?)?;
+    Ok(version)
 }
 
 fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombstones) -> rusqlite::Result<()> {
@@ -105,7 +120,10 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
         if tombstones.covers(connection, &row.user, row.revision)? {
             continue;
         }
-        statement.execute(named_params! {
+        if let Some(latest) = row.clamp_to {
+            clamp_times(connection, &row.user, latest)?;
+        }
+        let changed = statement.execute(named_params! {
             ":user": row.user.as_str(),
             ":status": row.status.as_str(),
             ":since": millis(row.since),
@@ -114,7 +132,28 @@ fn save_statuses(connection: &Connection, rows: &[StatusRow], tombstones: Tombst
             ":last_active": millis(row.last_active),
             ":revision": stored(row.revision.get())?,
         })?;
+        one_row(changed)?;
     }
+    Ok(())
+}
+
+/// Takes the times of a user back that are later. A report is to hold for as long as before.
+fn clamp_times(connection: &Connection, user: &UserId, latest: Wall) -> rusqlite::Result<()> {
+    let values = named_params! { ":user": user.as_str(), ":latest": latest.as_millis() };
+    let mut statement = connection.prepare_cached(
+        "UPDATE profile SET
+           since = min(since, :latest), last_seen = min(last_seen, :latest), last_active = min(last_active, :latest),
+           custom_set_at = min(custom_set_at, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE report SET
+           since = min(since, :latest), last_active = min(last_active, :latest),
+           expires_at = expires_at - (heard - min(heard, :latest)), heard = min(heard, :latest)
+         WHERE user_id = :user",
+    )?;
+    statement.execute(values)?;
     Ok(())
 }
 
@@ -137,7 +176,7 @@ fn expire_reports(connection: &Connection, expired: &[ExpiredReport]) -> rusqlit
             ":version": stored(report.version.get())?,
         })?;
         if deleted > 0 {
-            raise.execute(named_params! { ":user": report.user.as_str() })?;
+            one_row(raise.execute(named_params! { ":user": report.user.as_str() })?)?;
         }
     }
     Ok(())
@@ -150,12 +189,13 @@ fn save_heartbeat(connection: &Connection, node: &NodeName, heartbeat: Heartbeat
          ON CONFLICT (node) DO UPDATE SET
            wall = excluded.wall, ceiling = max(ceiling, excluded.ceiling), clean = excluded.clean",
     )?;
-    statement.execute(named_params! {
+    let changed = statement.execute(named_params! {
         ":node": node.as_str(),
         ":wall": heartbeat.wall.as_millis(),
         ":ceiling": ceiling,
         ":clean": heartbeat.clean,
     })?;
+    one_row(changed)?;
     let kept = i64::try_from(HEARTBEAT_KEPT.as_millis()).unwrap_or(i64::MAX);
     let mut statement = connection
         .prepare_cached("DELETE FROM heartbeat WHERE node <> :node AND wall < :before AND ceiling < :ceiling")?;
@@ -163,6 +203,22 @@ fn save_heartbeat(connection: &Connection, node: &NodeName, heartbeat: Heartbeat
         ":node": node.as_str(),
         ":before": heartbeat.wall.as_millis().saturating_sub(kept),
         ":ceiling": ceiling,
+    })?;
+    Ok(())
+}
+
+fn save_history(connection: &Connection, node: &NodeName, history: Option<History>) -> rusqlite::Result<()> {
+    // A node that is gone leaves its history for as long as its heartbeat.
+    let mut statement = connection
+        .prepare_cached("DELETE FROM history WHERE node = :node OR node NOT IN (SELECT node FROM heartbeat)")?;
+    statement.execute(named_params! { ":node": node.as_str() })?;
+    let Some(history) = history else { return Ok(()) };
+    let mut statement = connection
+        .prepare_cached("INSERT INTO history (node, incarnation, resumes_from) VALUES (:node, :incarnation, :from)")?;
+    statement.execute(named_params! {
+        ":node": node.as_str(),
+        ":incarnation": history.incarnation.cast_signed(),
+        ":from": stored(history.from.get())?,
     })?;
     Ok(())
 }

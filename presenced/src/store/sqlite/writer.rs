@@ -5,110 +5,62 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
-use tokio::sync::oneshot;
 
-use super::durable_part::DurableWrite;
+use super::OpenOptions;
 use super::fault_injection::Step;
 use super::file_identity::FileIdentity;
 use super::health::Health;
+use super::log_check::LogCheck;
 use super::queue::Queue;
-use super::statements::{PlainWrite, WriteFailure};
+use super::statements::WriteFailure;
 use super::tombstones::Tombstones;
+use super::write_request::{Caller, WriteJob, WriteRequest};
 use crate::clock::Stopwatch;
+use crate::store::StoreError;
 use crate::store::metrics::{FailureKind, StoreMetrics};
-use crate::store::{DurableRow, StoreError};
 
 /// Pages by which the log grows before it is folded into the database: 4 MiB, SQLite's own figure. It is done after
 /// the answers, so no caller waits for it.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
-/// Where the answer to a request goes.
-pub(super) type Caller<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// A request that waits.
-#[derive(Debug)]
-pub(super) struct WriteJob {
-    pub(super) request: WriteRequest,
-    pub(super) ticket: Arc<Ticket>,
-}
-
-#[derive(Debug)]
-pub(super) enum WriteRequest {
-    Durable(DurableWrite, Caller<DurableRow>),
-    Plain(PlainWrite, Caller<()>),
-}
-
-impl WriteRequest {
-    /// How much of a transaction it takes up.
-    fn rows(&self) -> usize {
-        match self {
-            Self::Durable(..) => 1,
-            Self::Plain(write, _) => write.rows(),
-        }
-    }
-
-    fn refuse(self, error: StoreError) {
-        // A caller that has given up needs no answer.
-        match self {
-            Self::Durable(_, caller) => drop(caller.send(Err(error))),
-            Self::Plain(_, caller) => drop(caller.send(Err(error))),
-        }
-    }
-}
-
 /// Answers one request of a transaction once it is known whether that was committed.
 type HeldAnswer = Box<dyn FnOnce(Result<(), StoreError>)>;
-
-/// A caller may withdraw its request until the writer takes it. Dropping the caller's future is no withdrawal.
-#[derive(Debug, Default)]
-pub(super) struct Ticket(AtomicU8);
-
-impl Ticket {
-    const WAITING: u8 = 0;
-    const TAKEN: u8 = 1;
-    const WITHDRAWN: u8 = 2;
-
-    /// The writer takes it. False: it was withdrawn.
-    fn take(&self) -> bool {
-        self.claim(Self::TAKEN)
-    }
-
-    /// The caller withdraws it. False: the writer has taken it.
-    pub(super) fn withdraw(&self) -> bool {
-        self.claim(Self::WITHDRAWN)
-    }
-
-    fn claim(&self, by: u8) -> bool {
-        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-        self.0.compare_exchange(Self::WAITING, by, success, failure).is_ok()
-    }
-}
 
 /// The state of the thread.
 pub(super) struct StoreWriter {
     connection: Connection,
     identity: FileIdentity,
+    log_check: Arc<LogCheck>,
+    /// Since the frames of the log were last checked.
+    checked: Stopwatch,
     queue: Arc<Queue<WriteJob>>,
     health: Arc<Health>,
     metrics: StoreMetrics,
     /// Rows that share one commit, at most; a request is never split.
     batch_max: usize,
+    /// For how long a transaction waits for a lock.
+    busy_timeout: Duration,
+    /// How often the frames of the log are checked.
+    check_log_every: Duration,
     /// Pages in the log after the last commit, as SQLite reported.
     log_pages: Arc<AtomicU32>,
     /// Pages in the log when it was last folded in.
     folded_pages: u32,
+    /// Whether the log may still hold a user that was forgotten.
+    is_erasing: bool,
 }
 
 impl StoreWriter {
     pub(super) fn new(
-        (mut connection, identity): (Connection, FileIdentity),
+        (mut connection, identity, log_check): (Connection, FileIdentity, Arc<LogCheck>),
         queue: Arc<Queue<WriteJob>>,
         health: Arc<Health>,
-        batch_max: usize,
+        options: &OpenOptions,
     ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
         let reported = log_pages.clone();
@@ -120,12 +72,17 @@ impl StoreWriter {
         Ok(Self {
             connection,
             identity,
+            log_check,
+            checked: Stopwatch::start(),
             queue,
             metrics: health.metrics().clone(),
             health,
-            batch_max,
+            batch_max: options.batch_max,
+            busy_timeout: options.busy_timeout,
+            check_log_every: options.check_log_every,
             log_pages,
             folded_pages: 0,
+            is_erasing: false,
         })
     }
 
@@ -145,12 +102,11 @@ impl StoreWriter {
             return;
         }
         let watch = Stopwatch::start();
-        let tombstones = match self.begin() {
+        let mut tombstones = match self.begin() {
             Ok(tombstones) => tombstones,
             Err(error) => {
                 // It waited for as long as any request may wait, so all that wait behind it are answered as well.
-                let error = self.health.write_failed(&error);
-                self.roll_back();
+                let error = self.failed(&error);
                 let waiting: VecDeque<WriteJob> = self.queue.drain();
                 for job in std::iter::once(first).chain(waiting) {
                     job.request.refuse(error.clone());
@@ -159,19 +115,23 @@ impl StoreWriter {
             }
         };
         let mut batch = Vec::new();
-        match self.fill(first, tombstones, &mut batch).and_then(|()| self.commit()) {
+        match self
+            .fill(first, &mut tombstones, &mut batch)
+            .and_then(|()| self.commit())
+        {
             Ok(()) => {
                 self.health.written();
                 self.metrics.commit_requests.observe(batch.len() as f64);
                 self.metrics.commit_seconds.observe(watch.elapsed().as_secs_f64());
                 batch.into_iter().for_each(|answer| answer(Ok(())));
+                self.is_erasing |= tombstones.has_grown();
             }
             Err(error) => {
-                let error = self.health.write_failed(&error);
-                self.roll_back();
+                let error = self.failed(&error);
                 batch.into_iter().for_each(|answer| answer(Err(error.clone())));
             }
         }
+        self.check_frames_if_due();
         self.fold_if_due();
     }
 
@@ -179,6 +139,8 @@ impl StoreWriter {
         // Nothing to do, unless the last attempt at that failed.
         self.roll_back();
         self.identity.check()?;
+        self.log_check.check_index()?;
+        self.log_check.check_length()?;
         self.health.faults.pass(Step::Begin)?;
         // A deferred transaction that turns into a writing one fails at once where another process has the lock.
         self.execute("BEGIN IMMEDIATE")?;
@@ -199,14 +161,22 @@ impl StoreWriter {
         }
     }
 
+    /// A transaction failed. Returns the answer to its requests.
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        self.roll_back();
+        // What the disk got wrong once must not be read again from the cache.
+        let _ = self.execute("PRAGMA shrink_memory");
+        self.health.write_failed(error)
+    }
+
     /// Does the first request and those that wait by now. An error ends the whole transaction.
-    fn fill(&self, first: WriteJob, mut tombstones: Tombstones, batch: &mut Vec<HeldAnswer>) -> rusqlite::Result<()> {
+    fn fill(&self, first: WriteJob, tombstones: &mut Tombstones, batch: &mut Vec<HeldAnswer>) -> rusqlite::Result<()> {
         let mut next = Some(first);
         let mut rows = 0;
         while let Some(WriteJob { request, ticket }) = next {
             if ticket.take() {
                 rows += request.rows();
-                self.apply(request, &mut tombstones, batch)?;
+                self.apply(request, tombstones, batch)?;
             }
             next = match rows < self.batch_max {
                 true => self.queue.try_pop(),
@@ -264,33 +234,72 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Folds the log into the database when it has grown by enough, without waiting for readers.
+    /// Whether enough is in the log, or a user that was forgotten.
+    fn is_fold_due(&self) -> bool {
+        self.is_erasing || self.log_pages.load(Ordering::Relaxed) >= self.folded_pages + CHECKPOINT_PAGES
+    }
+
+    /// A frame that was changed must not get into the database, nor be found at the next start only: before the log is folded
+    /// in it is checked ten times as often, which under load is a hundredth of the time at most.
+    fn check_frames_if_due(&mut self) {
+        let every = match self.is_fold_due() {
+            true => self.check_log_every / 10,
+            false => self.check_log_every,
+        };
+        if self.checked.elapsed() >= every {
+            self.check_frames();
+        }
+    }
+
+    fn check_frames(&mut self) {
+        if self.health.sealed().is_none()
+            && let Err(error) = self.log_check.check_frames()
+        {
+            self.health.write_failed(&error);
+        }
+        self.checked = Stopwatch::start();
+    }
+
+    /// Folds the log into the database when it is due, without waiting for readers.
     fn fold_if_due(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.folded_pages {
             // The log began anew.
             self.folded_pages = 0;
         }
-        if pages < self.folded_pages + CHECKPOINT_PAGES || self.health.sealed().is_some() {
+        if !self.is_fold_due() || self.health.sealed().is_some() {
             return;
         }
         self.folded_pages = pages;
-        self.fold("PASSIVE");
+        if !self.is_erasing {
+            self.fold("PASSIVE");
+            return;
+        }
+        // It is emptied. A reader that is under way is not waited for: the next write tries again.
+        let _ = self.connection.busy_timeout(Duration::ZERO);
+        self.is_erasing = !self.fold("TRUNCATE");
+        let _ = self.connection.busy_timeout(self.busy_timeout);
     }
 
-    fn fold(&self, mode: &str) {
+    /// Whether all of the log is in the database.
+    fn fold(&self, mode: &str) -> bool {
         let fold = || {
             self.health.faults.pass(Step::Checkpoint)?;
             let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.query_row(&sql, [], |_| Ok(()))
+            self.connection.query_row(&sql, [], |row| row.get::<_, bool>(0))
         };
-        if let Err(error) = fold() {
-            self.health.checkpoint_failed(&error);
+        match fold() {
+            Ok(is_busy) => !is_busy,
+            Err(error) => {
+                self.health.checkpoint_failed(&error);
+                false
+            }
         }
     }
 
     /// Closes the file. A sealed one is left alone: closing must not fold its log in either.
-    fn finish(self) {
+    fn finish(mut self) {
+        self.check_frames();
         if self.health.sealed().is_none() {
             self.fold("TRUNCATE");
         }

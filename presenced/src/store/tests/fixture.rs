@@ -98,6 +98,7 @@ pub(in crate::store) fn preference(custom: CustomStatus, set_at: i64) -> NewPref
 
 pub(in crate::store) fn report(source: &str, heard: i64) -> NewReport {
     NewReport {
+        said: None,
         source: source.parse().unwrap(),
         status: CustomStatus::Online,
         since: wall(heard),
@@ -127,6 +128,7 @@ pub(in crate::store) fn status(name: &str, status: Status, revision: u64) -> Sta
         last_seen: Some(wall(1_000)),
         last_active: None,
         revision: Revision::new(revision),
+        clamp_to: None,
     }
 }
 
@@ -139,6 +141,7 @@ pub(in crate::store) fn heartbeat(wall: i64, ceiling: u64, clean: bool) -> Heart
         wall: self::wall(wall),
         ceiling,
         clean,
+        history: None,
     }
 }
 

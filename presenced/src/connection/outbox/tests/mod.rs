@@ -24,7 +24,10 @@ impl Entries {
     fn snapshot_of(&self, slot: usize) -> Snapshot {
         let pin = PinCount::new(UserRef::new(0, slot), Arc::clone(&self.released)).pin();
         Snapshot {
-            rest: Rest::Named(vec![pin]),
+            rest: Rest::Changed {
+                users: vec![pin],
+                removed: Vec::new(),
+            },
             ..snapshot()
         }
     }

@@ -3,12 +3,15 @@
 //! outlive their connections and the daemon's runs, and must end up with the truth. A difference prints its seed.
 
 mod check;
+mod durable_steps;
 mod model;
+#[expect(dead_code, reason = "the tests of `presence` use all of it")]
 #[path = "../../../../../presence/tests/rules/naive.rs"]
 mod naive;
 #[path = "../../../../../presence/tests/rules/plain_rule.rs"]
 mod plain_rule;
 mod restart;
+mod resume;
 mod steps;
 mod watcher;
 mod world;

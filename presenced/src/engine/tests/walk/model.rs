@@ -1,10 +1,10 @@
 //! What should be seen of one user: the naive model of `presence`, and around it what only a whole daemon has: users that
 //! could not be loaded, users that were forgotten, and runs that end.
 
-use presence::{Actor, CustomStatus, Now, ReportInput, Revision, Status, Wall};
+use presence::{CustomStatus, Now, ReportInput, Revision, Setter, Status, Wall};
 
 use super::TIMERS;
-use super::naive::{Event, Past, View};
+use super::naive::{Event, Lost, Past, View};
 use super::plain_rule::KnownActivity;
 
 pub(super) struct Model {
@@ -61,14 +61,18 @@ impl Model {
         self.past.connect(now, id);
     }
 
+    pub(super) fn resume(&mut self, now: Now, id: u64, of: Lost) -> bool {
+        self.past.resume(now, id, of)
+    }
+
     pub(super) fn add(&mut self, now: Now, event: Event) {
         self.past.add(now, event);
     }
 
     /// A durable change needs the durable part, so the user is loaded by it.
-    pub(super) fn set_custom(&mut self, now: Now, custom: CustomStatus, by: Actor) {
+    pub(super) fn set_custom(&mut self, now: Now, taken: Now, custom: CustomStatus, setter: Setter) {
         self.is_degraded = false;
-        self.past.set_custom(now, custom, by);
+        self.past.set_custom(now, taken, custom, setter);
     }
 
     pub(super) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
@@ -132,8 +136,8 @@ impl Model {
 /// What a new run shows of a user that its predecessor left on disk.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The activity of the grace period, if there is one.
-    pub(super) in_grace: Option<Option<KnownActivity>>,
+    /// The activity of the grace period, if there is one, and its places.
+    pub(super) in_grace: Option<(Option<KnownActivity>, usize)>,
     /// Last seen and last active.
     pub(super) times: (Option<Wall>, Option<Wall>),
 }

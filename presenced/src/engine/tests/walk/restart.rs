@@ -49,9 +49,8 @@ impl World {
     pub(super) async fn heartbeat(&mut self) {
         let saved = self.daemon().engine.save_heartbeat(RunEnd::Running).await;
         assert!(saved.is_ok() || self.faults == Faults::Writes);
-        if saved.is_ok() {
-            self.heartbeat = (self.mono(), self.daemon().clock.wall());
-        }
+        // What the database can't take is told beside it.
+        self.heartbeat = (self.mono(), self.daemon().clock.wall());
     }
 
     /// kill -9, and a start.
@@ -89,7 +88,7 @@ impl World {
         self.clients.clear();
         self.watchers
             .iter_mut()
-            .for_each(super::watcher::Watcher::lose_connection);
+            .for_each(super::watcher::WalkWatcher::lose_connection);
         let was_down = self.daemon().clock.wall().since(self.heartbeat.1);
         for (name, row) in rows {
             let expects_grace = !row.connected_on.is_empty() && was_down <= DOWN_MAX;
@@ -109,10 +108,13 @@ impl World {
         );
         let record = self.daemon().record(name).await;
         let found = Found {
-            in_grace: in_grace.map(|grace| match grace.activity {
-                Activity::Unknown => None,
-                Activity::Idle => Some(KnownActivity::Idle),
-                Activity::Active => Some(KnownActivity::Active),
+            in_grace: in_grace.map(|grace| {
+                let known = match grace.activity {
+                    Activity::Unknown => None,
+                    Activity::Idle => Some(KnownActivity::Idle),
+                    Activity::Active => Some(KnownActivity::Active),
+                };
+                (known, grace.places() as usize)
             }),
             times: (record.last_seen, record.last_active),
         };

@@ -18,7 +18,7 @@ pub(super) struct Known {
     pub(super) is_degraded: bool,
 }
 
-pub(super) struct Watcher {
+pub(super) struct WalkWatcher {
     /// What it asks for at each connection; everyone, if it is an observer.
     pub(super) scope: Scope,
     client: Option<SteppedClient>,
@@ -36,7 +36,7 @@ pub(super) enum Scope {
     Everyone,
 }
 
-impl Watcher {
+impl WalkWatcher {
     pub(super) fn new(scope: Scope) -> Self {
         Self {
             scope,

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use presence::{Now, Wall};
+use presence::{Now, SessionName, Wall};
 
 use super::model::Model;
-use super::steps::Step;
-use super::watcher::{Scope, Watcher};
+use super::steps::WalkStep;
+use super::watcher::{Scope, WalkWatcher};
 use crate::engine::tests::random::Rng;
 use crate::engine::tests::stepped_engine::{BEGIN, Stepped, SteppedClient};
 
@@ -17,7 +17,7 @@ pub(super) const USERS: [&str; 3] = ["ann", "bob", "eve"];
 const PRINTED: usize = 40;
 
 /// A connection of a user.
-pub(super) struct Client {
+pub(super) struct WalkSession {
     pub(super) user: &'static str,
     /// Its number in the whole walk.
     pub(super) id: u64,
@@ -49,9 +49,11 @@ pub(super) struct World {
     /// The model's time when the daemon's monotonic clock was zero.
     pub(super) began: u64,
     pub(super) models: BTreeMap<&'static str, Model>,
-    pub(super) clients: Vec<Client>,
+    pub(super) clients: Vec<WalkSession>,
     pub(super) next_client: u64,
-    pub(super) watchers: Vec<Watcher>,
+    /// All sessions that there ever were, by number and name.
+    pub(super) names: Vec<(u64, SessionName)>,
+    pub(super) watchers: Vec<WalkWatcher>,
     pub(super) faults: Faults,
     pub(super) wall_clock: WallClock,
     /// Deadlines have moved against the wall clock in this run.
@@ -66,7 +68,7 @@ impl World {
     pub(super) async fn walk(seed: u64, steps: usize) {
         let mut world = Self::new(seed).await;
         for number in 0..steps {
-            let step = Step::at_random(&mut world);
+            let step = WalkStep::at_random(&mut world);
             world.note(format!("{number}: {step:?}"));
             world.take(step).await;
             world.check_users();
@@ -89,10 +91,11 @@ impl World {
             models: USERS.map(|user| (user, Model::new())).into(),
             clients: Vec::new(),
             next_client: 0,
+            names: Vec::new(),
             watchers: vec![
-                Watcher::new(Scope::Named(&USERS)),
-                Watcher::new(Scope::Named(&["ann"])),
-                Watcher::new(Scope::Everyone),
+                WalkWatcher::new(Scope::Named(&USERS)),
+                WalkWatcher::new(Scope::Named(&["ann"])),
+                WalkWatcher::new(Scope::Everyone),
             ],
             faults: Faults::None,
             wall_clock,
@@ -159,14 +162,14 @@ impl World {
     /// Everything fails no longer, all that waits is done, and whoever watches must know the truth.
     async fn come_to_rest(&mut self) {
         self.note("at rest".to_owned());
-        self.take(Step::Faults(Faults::None)).await;
-        self.take(Step::Retry).await;
-        self.take(Step::Advance { millis: 20_000 }).await;
+        self.take(WalkStep::Faults(Faults::None)).await;
+        self.take(WalkStep::Retry).await;
+        self.take(WalkStep::Advance { millis: 20_000 }).await;
         for index in 0..self.watchers.len() {
-            self.take(Step::Watch { index, resumes: true }).await;
+            self.take(WalkStep::Watch { index, resumes: true }).await;
         }
-        self.take(Step::Deliver).await;
-        self.take(Step::Write).await;
+        self.take(WalkStep::Deliver).await;
+        self.take(WalkStep::Write).await;
         self.check_users();
     }
 }

@@ -171,6 +171,45 @@ async fn a_failed_transaction_is_answered_to_its_whole_batch() {
 }
 
 #[tokio::test]
+async fn a_read_that_failed_once_is_retried() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR_CORRUPTFS] {
+        store.inner.health.faults.fail_once(Step::Read, code);
+        assert_eq!(store.custom("alice").await, Some(Idle), "{code}");
+    }
+    assert!(store.health().writable);
+}
+
+/// SQLite says that a page is corrupt if the disk fails to read it.
+#[tokio::test]
+async fn damage_that_a_check_does_not_find_seals_nothing() {
+    for step in [Step::Read, Step::Begin, Step::Commit, Step::Checkpoint] {
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_CORRUPTFS] {
+            let dir = DatabaseDir::new();
+            let store = dir.open();
+            store.set_custom("alice", Idle, 1).await.unwrap();
+            store.inner.health.faults.fail(Some((step, code)));
+            let (loaded, saved) = (store.load(&user("alice")).await, store.set_custom("bob", Idle, 1).await);
+            assert_eq!(is_unavailable(&loaded), step == Step::Read, "{step:?} {loaded:?}");
+            assert_eq!(
+                is_unavailable(&saved),
+                matches!(step, Step::Begin | Step::Commit),
+                "{step:?} {saved:?}"
+            );
+            let health = store.health();
+            assert!(!health.restart_needed, "{step:?} {health:?}");
+            assert!(!health.error.is_some_and(|error| error.contains("backup")));
+            store.close();
+            let store = dir.open();
+            store.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+            assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_forget_whose_commit_failed_drops_no_later_write() {
     let dir = DatabaseDir::new();
     let store = dir.open();

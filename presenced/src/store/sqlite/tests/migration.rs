@@ -169,6 +169,46 @@ async fn a_file_of_version_1_becomes_equal_to_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_file_of_version_2_keeps_everything_and_counts_refreshes_so_far() {
+    let dir = DatabaseDir::new();
+    let connection = dir.connect();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.execute_batch(migration::SCHEMA_2).unwrap();
+    let rows = "
+        INSERT INTO profile VALUES ('alice', 'IDLE', 900, '[\"here\"]', 'ONLINE', 5, 'user', 3, 7, 1000, 800, 77);
+        INSERT INTO report VALUES ('alice', 'app', 'IDLE', 1, 2, 7, NULL, 90000);
+        INSERT INTO tombstone VALUES (x'00', 70, 60);
+        INSERT INTO heartbeat VALUES ('here', 123456, 789000, 1);";
+    connection.execute_batch(rows).unwrap();
+    drop(connection);
+    let (store, startup) = dir.start();
+    assert_eq!(
+        startup.heartbeats,
+        [(NodeName::new("here"), heartbeat(123_456, 789_000, true))]
+    );
+    let alice = store.load(&user("alice")).await.unwrap().unwrap();
+    assert_eq!((alice.status, alice.revision), (Status::Idle, Revision::new(77)));
+    assert_eq!(alice.connected_on, nodes(&["here"]));
+    let report = &alice.durable.reports[0];
+    assert_eq!(
+        (
+            report.version.get(),
+            report.said.get(),
+            alice.durable.preference.version.get()
+        ),
+        (7, 7, 3)
+    );
+    let new = DatabaseDir::new();
+    new.open().close();
+    assert_eq!(schema(&dir.connect()), schema(&new.connect()));
+    let tombstones: i64 = dir
+        .connect()
+        .query_row("SELECT count(*) FROM tombstone", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tombstones, 1);
+}
+
+#[tokio::test]
 async fn a_file_of_version_1_keeps_its_users_reports_and_heartbeat() {
     let dir = DatabaseDir::new();
     version_1(&dir, ROWS_1);
@@ -228,7 +268,7 @@ async fn reports_of_version_1_keep_their_place_in_the_order() {
     ] {
         let part = store.load(&user(name)).await.unwrap().unwrap().durable;
         let report = part.reports.iter().find(|one| one.source.as_str() == source).unwrap();
-        assert_eq!(report.version > part.preference.version, is_newer, "{name} {source}");
+        assert_eq!(report.said > part.preference.version, is_newer, "{name} {source}");
         assert!(part.version >= report.version && part.version >= part.preference.version);
     }
     let before = store.load(&user("bob")).await.unwrap().unwrap().durable.version;

@@ -1,6 +1,7 @@
 //! Tests of what is SQLite's own, on real files. What every implementation guarantees is tested in `store/tests/contract`.
 
 mod commits;
+mod damaged_log;
 mod faults;
 mod migration;
 mod opening;

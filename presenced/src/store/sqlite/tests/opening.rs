@@ -4,7 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use presence::CustomStatus::Idle;
 
+use rusqlite::ffi;
+
 use super::super::OpenError;
+use super::super::connection::Beside;
+use super::super::open::on_reserve;
 use super::migration::BARE;
 use super::*;
 
@@ -66,8 +70,8 @@ async fn the_log_that_a_crash_left_is_read() {
 #[tokio::test]
 async fn a_newer_file_is_refused_and_left_as_it_is() {
     let dir = closed().await;
-    dir.connect().pragma_update(None, "user_version", 3).unwrap();
-    assert!(matches!(refused(&dir), OpenError::Newer { found: 3, known: 2, .. }));
+    dir.connect().pragma_update(None, "user_version", 4).unwrap();
+    assert!(matches!(refused(&dir), OpenError::Newer { found: 4, known: 3, .. }));
 }
 
 #[tokio::test]
@@ -78,7 +82,7 @@ async fn a_newer_file_is_recognized_by_its_log() {
     connection.pragma_update(None, "user_version", 7).unwrap();
     drop(connection);
     let header = std::fs::read(dir.path()).unwrap();
-    assert_eq!(header[60..64], [0, 0, 0, 2], "the new version stands in the log alone");
+    assert_eq!(header[60..64], [0, 0, 0, 3], "the new version stands in the log alone");
     assert!(matches!(refused(&dir), OpenError::Newer { found: 7, .. }));
 }
 
@@ -221,6 +225,27 @@ async fn a_database_made_by_another_start_meanwhile_is_not_replaced() {
     let made = super::super::open::create(&dir.path(), Duration::ZERO);
     assert!(matches!(made, Err(OpenError::InUse { .. })));
     assert!(before == dir.data());
+}
+
+#[test]
+fn a_start_on_a_full_disk_uses_the_space_in_reserve() {
+    let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_SHMSIZE), None);
+    let dir = DatabaseDir::new();
+    let alive = Beside::Alive.path(&dir.path());
+    let length = || std::fs::metadata(&alive).map_or(0, |metadata| metadata.len());
+    let mut attempts = 0;
+    let mut open = || {
+        attempts += 1;
+        match length() {
+            ..=100 => Ok(()),
+            _ => Err(full()),
+        }
+    };
+    std::fs::write(&alive, vec![b'.'; 60_000]).unwrap();
+    on_reserve(&dir.path(), &mut open).unwrap();
+    assert_eq!(attempts, 2);
+    let refused = on_reserve(&dir.path(), || Err::<(), _>(full()));
+    assert!(refused.is_err(), "without a reserve it is tried once");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Rows that no code of ours wrote, and the statements that read rows.
 
+use presence::CustomStatus::Idle;
 use rusqlite::StatementStatus;
 
 use super::super::connection::{open_reader, open_writer};
@@ -22,7 +23,10 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .execute_batch(
             "INSERT INTO profile (user_id, connected_on)
              VALUES (' no user id ', '[\"here\"]'), (CAST(x'ff41' AS TEXT), '[\"here\"]'), ('no names', '[1]');
-             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL FROM report;",
+             INSERT INTO profile (user_id, connected_on, revision)
+             VALUES ('beyond', '[\"here\"]', 9223372036854775807), ('last', '[\"here\"]', 9007199254740991);
+             INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ('beyond', 1, 9007199254740991, 1), ('here', 1, 7, 1);
+             INSERT INTO report SELECT user_id, 'no source', status, since, heard, version, NULL, NULL, said FROM report;",
         )
         .unwrap();
     let (_, startup) = dir.start();
@@ -32,6 +36,54 @@ async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
         .map(|(user, row)| (user.as_str(), row.durable.reports.len()))
         .collect();
     assert_eq!(names, [("alice", 0), ("bob", 1)]);
+    assert_eq!(startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling), Some(7));
+}
+
+/// Each statement is made to change nothing, without an error of its own.
+#[tokio::test]
+async fn a_write_that_changed_nothing_is_not_acknowledged() {
+    for (table, event) in [
+        ("profile", "INSERT"),
+        ("profile", "UPDATE"),
+        ("profile", "DELETE"),
+        ("report", "INSERT"),
+        ("report", "UPDATE"),
+        ("tombstone", "INSERT"),
+        ("heartbeat", "INSERT"),
+    ] {
+        let dir = DatabaseDir::new();
+        let store = dir.open();
+        store
+            .save_report(&user("known"), report("app", 5), times(5), Version::NONE)
+            .await
+            .unwrap();
+        let ignore = format!("CREATE TRIGGER ignore BEFORE {event} ON {table} BEGIN SELECT RAISE(IGNORE); END");
+        dir.connect().execute_batch(&ignore).unwrap();
+        let name = if event == "INSERT" { "new" } else { "known" };
+        let alice = user(name);
+        let node = presence::NodeName::new("here");
+        let beat = crate::store::tests::fixture::heartbeat(1, 1, false);
+        let is_refused = |saved: Result<(), StoreError>| matches!(saved, Err(StoreError::Refused { .. }));
+        let refused = [
+            is_refused(store.set_custom(name, Idle, 1).await),
+            is_refused(store.save_statuses(vec![status(name, Status::Online, 1)]).await),
+            is_refused(
+                store
+                    .save_report(&alice, report("app", 9), times(9), Version::NONE)
+                    .await
+                    .map(|_| ()),
+            ),
+            is_refused(store.forget(&alice, Revision::new(9), wall(1)).await),
+            is_refused(store.save_heartbeat(&node, beat).await),
+        ];
+        let expected = match (table, event) {
+            ("profile", "INSERT" | "UPDATE") => [true, true, true, false, false],
+            ("profile", _) | ("tombstone", _) => [false, false, false, true, false],
+            ("report", _) => [false, false, true, false, false],
+            _ => [false, false, false, false, true],
+        };
+        assert_eq!(refused, expected, "{event} {table}");
+    }
 }
 
 #[test]

@@ -62,3 +62,39 @@ async fn a_tombstone_holds_the_hash_of_the_id_and_not_the_id() {
         .query_row("SELECT count(*) FROM profile", [], |row| row.get(0));
     assert_eq!(users, Ok(0));
 }
+
+/// Whether the id of a user stands in the database or its log.
+fn is_readable(dir: &DatabaseDir, name: &str) -> bool {
+    let mut files = dir.data().into_iter().map(|(_, bytes)| bytes);
+    files.any(|bytes| bytes.windows(name.len()).any(|window| window == name.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_forgotten_id_is_readable_in_no_file() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    for number in 0..300 {
+        store.set_custom(&format!("user-{number:03}"), Idle, 1).await.unwrap();
+    }
+    let (alone, with_report) = ("user-150", "somebody-who-reports");
+    let reporter = user(with_report);
+    let reported = store.save_report(&reporter, report("app", 5), times(5), Version::NONE);
+    reported.await.unwrap();
+    store.set_custom("user-299", DoNotDisturb, 2).await.unwrap();
+    assert!(is_readable(&dir, alone) && is_readable(&dir, with_report));
+    let reading = dir.connect();
+    reading.execute_batch("BEGIN; SELECT count(*) FROM profile").unwrap();
+    reading
+        .query_row("SELECT count(*) FROM profile", [], |_| Ok(()))
+        .unwrap();
+    for name in [alone, with_report] {
+        store.forget(&user(name), Revision::new(10), wall(1)).await.unwrap();
+    }
+    reading.execute_batch("COMMIT").unwrap();
+    // The next write tries again what a reader was in the way of.
+    store.set_custom("user-001", DoNotDisturb, 3).await.unwrap();
+    wait_until(|| !is_readable(&dir, alone) && !is_readable(&dir, with_report)).await;
+    assert!(is_readable(&dir, "user-149"), "nobody else is gone");
+    store.close();
+    assert!(!is_readable(&dir, alone) && !is_readable(&dir, with_report));
+}

@@ -38,6 +38,7 @@ fn row_with_everything() -> Row {
                     since: wall(9),
                     heard: wall(9),
                     version: Version::new(3),
+                    said: Version::new(3),
                     last_active: None,
                     expires_at: None,
                 },
@@ -47,6 +48,7 @@ fn row_with_everything() -> Row {
                     since: wall(5),
                     heard: wall(7),
                     version: Version::new(2),
+                    said: Version::new(1),
                     last_active: Some(wall(6)),
                     expires_at: Some(wall(90_000)),
                 },
@@ -68,6 +70,7 @@ async fn everything_about_a_user_survives_a_restart(backend: Backend) {
     let alice = user(name);
     let phone = NewReport {
         status: Idle,
+        said: Some(Version::new(1)),
         since: wall(5),
         last_active: Some(wall(6)),
         expires_at: Some(wall(90_000)),

@@ -1,11 +1,11 @@
 //! A write that comes after its user was forgotten does not bring the user back, whatever handle it comes from.
 
 use presence::CustomStatus::{DoNotDisturb, Idle, Online};
-use presence::{Revision, Status};
+use presence::{Revision, Status, Version};
 
 use super::on_every_backend;
 use crate::store::tests::fixture::{Backend, heartbeat, status, user, wall};
-use crate::store::{Store, StoreError, TOMBSTONE_KEPT};
+use crate::store::{ExpiredReport, Store, StoreError, TOMBSTONE_KEPT};
 
 on_every_backend! {
     a_forgotten_user_has_no_row,
@@ -13,6 +13,8 @@ on_every_backend! {
     a_tombstone_holds_for_other_handles_and_after_a_restart,
     a_user_forgotten_twice_keeps_the_higher_revision,
     a_user_forgotten_again_after_a_return_stays_forgotten,
+    versions_of_a_user_go_on_after_a_forget,
+    a_late_expiry_takes_no_report_made_after_a_forget,
     a_tombstone_is_kept_for_an_hour_and_no_longer,
     a_heartbeat_removes_old_tombstones,
     a_forget_that_failed_leaves_no_tombstone,
@@ -108,6 +110,35 @@ async fn a_user_forgotten_again_after_a_return_stays_forgotten(backend: Backend)
     forget(&store, "alice", 12, 2).await;
     assert_eq!(store.set_custom("alice", Idle, 12).await, Err(StoreError::Forgotten));
     assert_eq!(store.row("alice").await, None);
+}
+
+async fn versions_of_a_user_go_on_after_a_forget(backend: Backend) {
+    let store = backend.open();
+    store.report("alice", "app").await;
+    let before = store.set_custom("alice", Idle, 10).await.unwrap().version;
+    forget(&store, "alice", 20, 1).await;
+    // Forgotten once more, while there is nothing.
+    forget(&store, "alice", 20, 1).await;
+    let (store, _) = backend.restart(&store);
+    let anew = store.set_custom("alice", Idle, 21).await.unwrap();
+    assert_eq!((anew.version, anew.preference.version), (before.next(), before.next()));
+    forget(&store, "alice", 30, 1).await;
+    let reported = store.report("alice", "app").await;
+    assert_eq!(reported.version, before.next().next());
+    assert_eq!(store.set_custom("bob", Idle, 1).await.unwrap().version, Version::new(1));
+}
+
+async fn a_late_expiry_takes_no_report_made_after_a_forget(backend: Backend) {
+    let store = backend.open();
+    let expired = ExpiredReport {
+        user: user("alice"),
+        source: "app".parse().unwrap(),
+        version: store.report("alice", "app").await.version,
+    };
+    forget(&store, "alice", 20, 1).await;
+    let again = store.report("alice", "app").await;
+    store.expire_reports(vec![expired]).await.unwrap();
+    assert_eq!(store.durable("alice").await, again);
 }
 
 async fn a_tombstone_is_kept_for_an_hour_and_no_longer(backend: Backend) {

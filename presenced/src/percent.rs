@@ -2,7 +2,7 @@
 
 /// How a `+` is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plus {
+pub(crate) enum Plus {
     /// As a plus sign: in paths.
     Literal,
     /// As a space: in query strings, as forms encode it.
@@ -10,7 +10,7 @@ pub(super) enum Plus {
 }
 
 /// The decoded text; none if an escape is malformed or the bytes are not UTF-8.
-pub(super) fn decode(encoded: &str, plus: Plus) -> Option<String> {
+pub(crate) fn decode(encoded: &str, plus: Plus) -> Option<String> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.bytes();
     while let Some(byte) = bytes.next() {
@@ -24,7 +24,7 @@ pub(super) fn decode(encoded: &str, plus: Plus) -> Option<String> {
 }
 
 /// The value of one hexadecimal digit.
-pub(super) fn hex(digit: u8) -> Option<u8> {
+pub(crate) fn hex(digit: u8) -> Option<u8> {
     char::from(digit)
         .to_digit(16)
         .and_then(|value| u8::try_from(value).ok())

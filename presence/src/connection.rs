@@ -1,0 +1,135 @@
+//! One WebSocket connection as the rules see it: its times, and what is known of its activity. There are many, so it is
+//! kept small.
+
+use crate::sessions::{Activity, SessionId};
+use crate::time::{Mono, Now, Wall};
+
+/// One WebSocket connection of the user on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The connection's number.
+    pub id: SessionId,
+    /// When it began.
+    pub since: Wall,
+    /// When its last frame arrived.
+    pub heard: Wall,
+    /// When it last reported activity. While it has reported none: when its last message arrived, or when it began.
+    last: Option<Wall>,
+    known: Known,
+    /// When [`Self::on_deadline`] has something to do.
+    until: Option<Mono>,
+    /// Whether another session has said that it continues this one: then its loss leaves no place in the grace period.
+    pub(crate) is_continued: bool,
+}
+
+/// What is known of the activity of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It has not reported any.
+    Nothing,
+    /// It has not reported any, and counts for a while as what was in grace when it began, or when it continued that.
+    Inherited(Activity),
+    /// It reported some; in time it becomes idle.
+    Active,
+    /// It reported that the user went away, or has reported nothing for too long.
+    Idle,
+}
+
+impl Connection {
+    pub(crate) const fn new(now: Now, id: SessionId) -> Self {
+        Self {
+            id,
+            since: now.wall,
+            heard: now.wall,
+            last: Some(now.wall),
+            known: Known::Nothing,
+            until: None,
+            is_continued: false,
+        }
+    }
+
+    /// What is known of its activity.
+    #[must_use]
+    pub const fn activity(&self) -> Activity {
+        match self.known {
+            Known::Nothing => Activity::Unknown,
+            Known::Inherited(activity) => activity,
+            Known::Active => Activity::Active,
+            Known::Idle => Activity::Idle,
+        }
+    }
+
+    /// Whether it has ever reported activity, or that the user went away.
+    #[must_use]
+    pub const fn has_reported(&self) -> bool {
+        matches!(self.known, Known::Active | Known::Idle)
+    }
+
+    /// When it last reported activity.
+    #[must_use]
+    pub fn active(&self) -> Option<Wall> {
+        self.last.filter(|_| self.has_reported())
+    }
+
+    /// When its last message arrived, or when it began, if it has never reported activity. Pings and pongs are no messages.
+    #[must_use]
+    pub fn message(&self) -> Option<Wall> {
+        self.last.filter(|_| !self.has_reported())
+    }
+
+    /// When it will count as idle unless it reports activity.
+    #[must_use]
+    pub fn idle_at(&self) -> Option<Mono> {
+        self.until.filter(|_| self.known == Known::Active)
+    }
+
+    /// Until when it counts as what was in grace unless it reports activity.
+    #[must_use]
+    pub fn inherited_until(&self) -> Option<Mono> {
+        self.until.filter(|_| matches!(self.known, Known::Inherited(_)))
+    }
+
+    pub(crate) fn note_message(&mut self, at: Wall) {
+        if !self.has_reported() {
+            self.last = self.last.max(Some(at));
+        }
+    }
+
+    /// It is active until then, or for longer if it already was.
+    pub(crate) fn set_active(&mut self, at: Wall, until: Mono) {
+        self.until = self.idle_at().max(Some(until));
+        self.last = self.active().max(Some(at));
+        self.known = Known::Active;
+    }
+
+    pub(crate) fn set_idle(&mut self) {
+        self.until = None;
+        self.last = self.active();
+        self.known = Known::Idle;
+    }
+
+    /// Unless it has reported activity, it counts until then as what is in grace.
+    pub(crate) const fn inherit(&mut self, activity: Activity, until: Mono) {
+        if !self.has_reported() {
+            self.known = Known::Inherited(activity);
+            self.until = Some(until);
+        }
+    }
+
+    /// The next moment at which [`Self::on_deadline`] has something to do.
+    pub(crate) const fn next_deadline(&self) -> Option<Mono> {
+        self.until
+    }
+
+    /// Applies its deadline, if it has passed.
+    pub(crate) fn on_deadline(&mut self, now: Mono) {
+        if self.until.is_none_or(|until| until > now) {
+            return;
+        }
+        self.until = None;
+        self.known = match self.known {
+            Known::Active | Known::Idle => Known::Idle,
+            Known::Inherited(_) | Known::Nothing => Known::Nothing,
+        };
+    }
+}

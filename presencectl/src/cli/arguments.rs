@@ -1,0 +1,183 @@
+//! The arguments and options of each command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use presence::{CustomStatus, Source, Status, UserId};
+
+use crate::duration;
+use crate::value_parsers::{custom_status, present_status, rate, source, user_id};
+
+#[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
+pub(crate) struct SetStatus {
+    /// The user's id
+    #[arg(id = "positional", value_parser = user_id, value_name = "USER", conflicts_with = "user")]
+    pub(crate) positional: Option<UserId>,
+    /// ONLINE, IDLE or DO_NOT_DISTURB; also dnd, in any case
+    #[arg(value_parser = custom_status, value_name = "STATUS", required = true)]
+    pub(crate) status: CustomStatus,
+    /// The user's id, as an option
+    #[arg(long, value_parser = user_id, value_name = "USER")]
+    pub(crate) user: Option<UserId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// User ids; - reads them from stdin, one per line
+    #[arg(required = true, value_name = "USER")]
+    pub(crate) users: Vec<String>,
+    /// Succeed even if the service knows nothing of some of the users
+    #[arg(long)]
+    pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Online {
+    /// Only users with this status: ONLINE, IDLE or DO_NOT_DISTURB (dnd)
+    #[arg(long, value_parser = present_status, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
+    /// Only user ids with this prefix
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// Sort order; times sort latest first
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    pub(crate) sort: Sort,
+    /// Maximum number of users, after sorting [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Sort {
+    /// User id, byte by byte
+    #[default]
+    User,
+    /// Last seen, latest first
+    LastSeen,
+    /// Last active, latest first
+    LastActive,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Open with the detail of this user, present or not
+    #[arg(long, value_parser = user_id, value_name = "USER")]
+    pub(crate) user: Option<UserId>,
+    /// Print one snapshot and exit; its size is the terminal's, else $COLUMNS × $LINES, else 120 × 40
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Only changes of these users [default: all users]
+    #[arg(long, num_args = 1.., value_parser = user_id, value_name = "USER")]
+    pub(crate) user: Vec<UserId>,
+}
+
+/// The argument of commands about one user.
+#[derive(Debug, Args)]
+pub(crate) struct OneUser {
+    /// The user's id
+    #[arg(value_parser = user_id, value_name = "USER")]
+    pub(crate) user: UserId,
+    /// Succeed even if the service knows nothing of the user
+    #[arg(long)]
+    pub(crate) ignore_unknown: bool,
+}
+
+/// The arguments of commands that ask for confirmation.
+#[derive(Debug, Args)]
+pub(crate) struct Confirmed {
+    /// The user's id
+    #[arg(value_parser = user_id, value_name = "USER")]
+    pub(crate) user: UserId,
+    /// Skip the confirmation; required without a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Succeed even if the service knows nothing of the user
+    #[arg(long)]
+    pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndReports {
+    /// The source of the reports, as `presencectl explain` shows it
+    #[arg(value_parser = source, value_name = "SOURCE")]
+    pub(crate) source: Source,
+    /// Skip the confirmation; required without a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Number of simulated users
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) users: u64,
+    /// Actions per second of all users together [default: one per user every 10 s]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Duration, once all users have connected
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    pub(crate) duration: Duration,
+    /// Number of users that each one watches
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
+    pub(crate) watch_per_user: u64,
+    /// Forget the simulated users at the end; needs the secret
+    #[arg(long)]
+    pub(crate) forget: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The user (`sub` of the token)
+    #[arg(value_parser = user_id, value_name = "USER")]
+    pub(crate) user: UserId,
+    /// The signing key [default: `jwt-key` in the directory of the secret file in use]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwt_key: Option<PathBuf>,
+    /// Validity of the token
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    pub(crate) ttl: Duration,
+    /// `iss` of the token, if the daemon was started with --jwt-issuer
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) issuer: Option<String>,
+    /// `aud` of the token, if the daemon was started with --jwt-audience
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) audience: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextAction {
+    /// Add a context: --server URL, and --secret-file or --token
+    Add {
+        /// Name of the context: 1 to 64 of A-Z a-z 0-9 - _ .
+        name: String,
+        /// The user of `set-status` in this context
+        #[arg(long, value_parser = user_id, value_name = "USER")]
+        user: Option<UserId>,
+        /// Replace an existing context of this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// List the contexts
+    List,
+    /// Select the context to use; "local" is the daemon of this machine
+    Use {
+        /// Name of the context
+        name: String,
+    },
+    /// Remove a context
+    Remove {
+        /// Name of the context
+        name: String,
+    },
+    /// Show a context, by default the one in use
+    Show {
+        /// Name of the context
+        name: Option<String>,
+    },
+}

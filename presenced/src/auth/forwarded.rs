@@ -1,0 +1,56 @@
+//! The addresses that proxies add to a request, the last one first: of `X-Forwarded-For`, else `Forwarded` (RFC 7239), else
+//! `X-Real-IP`. An empty header counts as none. Which of them are believed is decided in `proxies`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, header};
+
+/// The addresses, the last one first; none for an entry that is not an address.
+pub(super) fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = |name: &str| -> Vec<&[u8]> {
+        let values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
+        values.filter(|value| !value.is_empty()).collect()
+    };
+    let split = |lines: Vec<&[u8]>, parse: fn(&[u8]) -> Option<IpAddr>| -> Vec<Option<IpAddr>> {
+        let entries = lines.into_iter().flat_map(entries);
+        entries.map(parse).collect()
+    };
+    let mut found = split(lines("x-forwarded-for"), address);
+    if found.is_empty() {
+        found = split(lines(header::FORWARDED.as_str()), forwarded_for);
+    }
+    if found.is_empty() {
+        found = split(lines("x-real-ip"), address);
+    }
+    found.into_iter().rev()
+}
+
+/// The entries of a line, split at the commas outside of quotes.
+fn entries(line: &[u8]) -> Vec<&[u8]> {
+    let mut is_quoted = false;
+    let is_separator = |byte: &u8| {
+        is_quoted ^= *byte == b'"';
+        *byte == b',' && !is_quoted
+    };
+    line.split(is_separator).collect()
+}
+
+/// An address; some proxies add a port, and brackets.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry.trim_ascii()).ok()?;
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));
+    let address = bare.unwrap_or(entry).parse().ok();
+    let address = address.or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+/// The parameter `for` of an element of `Forwarded`; `unknown` and made-up names are no addresses.
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let pairs = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let node = pairs
+        .filter_map(|pair| pair.split_at_checked(4))
+        .find(|(name, _)| name.eq_ignore_ascii_case(b"for="));
+    let (_, node) = node?;
+    let quoted = node.strip_prefix(b"\"").and_then(|node| node.strip_suffix(b"\""));
+    address(quoted.unwrap_or(node))
+}
