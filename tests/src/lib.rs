@@ -16,6 +16,7 @@ pub mod connection_load;
 pub mod daemon;
 pub mod file_lock;
 pub mod frame;
+pub mod greedy_user;
 pub mod jwt;
 pub mod presencectl;
 pub mod process;

@@ -168,6 +168,15 @@ impl Socket {
 
     /// Requests a snapshot and reads all its frames.
     pub async fn snapshot(&mut self, request: Value) -> Snapshot {
+        let snapshot = self.try_snapshot(request).await;
+        snapshot.unwrap_or_else(|answer| panic!("not a snapshot: {answer:?}"))
+    }
+
+    /// Requests a snapshot and reads all its frames.
+    ///
+    /// # Errors
+    /// The answer, if it is none.
+    pub async fn try_snapshot(&mut self, request: Value) -> Result<Snapshot, ServerMessage> {
         let mut answer = self.ask(request).await;
         let id = json!(self.requests);
         let (mut all, mut frames) = (Vec::new(), 0);
@@ -180,18 +189,18 @@ impl Socket {
                 ..
             } = answer
             else {
-                panic!("not a snapshot: {answer:?}");
+                return Err(answer);
             };
             all.extend(users);
             frames += 1;
             if done {
                 self.cursor.clone_from(&cursor);
-                return Snapshot {
+                return Ok(Snapshot {
                     cursor,
                     resumed,
                     users: all,
                     frames,
-                };
+                });
             }
             answer = self.answer(&id).await;
         }

@@ -271,6 +271,9 @@ pub struct Stats {
     pub rates: RateStats,
     /// The state of the store.
     pub store: StoreStats,
+    /// Stalls of the process since its start.
+    #[serde(default)]
+    pub stalls: StallStats,
     /// Limits of the process.
     pub limits: LimitStats,
     /// The last reload of secrets, keys and settings; absent if there was none.
@@ -326,6 +329,21 @@ pub struct RateStats {
     /// The longest such time, in seconds.
     #[serde(default)]
     pub delivery_lag_max_seconds: f64,
+}
+
+/// Times the process did not run for over a second: it was stopped, or the machine had no time for it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StallStats {
+    /// How many there were.
+    pub count: u64,
+    /// When the last one ended; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Wall>,
+    /// How long the last one took, in seconds.
+    pub last_seconds: f64,
+    /// How long the longest one took, in seconds.
+    pub longest_seconds: f64,
 }
 
 /// The state of the store.

@@ -126,8 +126,11 @@ pub(crate) struct Simulate {
     /// Number of users that each one watches
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=5000))]
     pub(crate) watch_per_user: u64,
-    /// Forget the simulated users at the end; needs the secret
-    #[arg(long)]
+    /// Keep the simulated users in the database; without it they are forgotten at the end, if the secret is known
+    #[arg(long, conflicts_with = "forget")]
+    pub(crate) keep: bool,
+    /// Fail at once if the simulated users can't be forgotten at the end
+    #[arg(long, hide = true)]
     pub(crate) forget: bool,
 }
 

@@ -53,6 +53,7 @@ async fn collect(rest: &Rest, args: &Online, max: usize) -> Result<Listing, Fail
         cursor: None,
     };
     let mut listing: Option<Listing> = None;
+    let is_everyone = args.status.is_none() && args.prefix.is_none();
     loop {
         let page = rest.page(&query).await?;
         let listing = listing.get_or_insert_with(|| Listing {
@@ -72,11 +73,25 @@ async fn collect(rest: &Rest, args: &Online, max: usize) -> Result<Listing, Fail
             }
             next => {
                 listing.more = next.is_some();
+                if is_everyone && !listing.more {
+                    listing.counts = tally(&listing.users);
+                }
                 break;
             }
         }
     }
     listing.ok_or_else(|| Failure::failed("the server returned no page"))
+}
+
+/// Counts what was listed: the pages' own counts are of other moments.
+fn tally(users: &[Record]) -> Counts {
+    let mut counts = Counts::default();
+    for user in users {
+        if let Some(count) = counts.of(user.status) {
+            *count += 1;
+        }
+    }
+    counts
 }
 
 fn sort(users: &mut [Record], by: Sort) {
@@ -126,6 +141,20 @@ mod tests {
         let mut users = [record("never", None), record("old", Some(1)), record("new", Some(2))];
         sort(&mut users, Sort::LastSeen);
         assert_eq!(users.map(|user| user.user_id.to_string()), ["new", "old", "never"]);
+    }
+
+    #[test]
+    fn a_complete_listing_is_counted_itself() {
+        let record = |name: &str, status| Record {
+            status,
+            ..Record::never_seen(UserId::new(name).unwrap(), Viewer::Internal)
+        };
+        let counts = tally(&[
+            record("a", Status::Online),
+            record("b", Status::Idle),
+            record("c", Status::Online),
+        ]);
+        assert_eq!((counts.online, counts.idle, counts.do_not_disturb), (2, 1, 0));
     }
 
     #[test]

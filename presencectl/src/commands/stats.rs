@@ -73,11 +73,19 @@ fn rows(stats: &Stats) -> TypedRows {
             stats.rates.delivery_lag_max_seconds * 1000.0,
         ),
     ];
+    let stalls = [
+        ("last stall (s)", stats.stalls.last_seconds),
+        ("longest stall (s)", stats.stalls.longest_seconds),
+    ];
     let number = |(name, value): (&str, u64)| vec![Cell::Text(name.to_owned()), Cell::Number(value)];
     for row in counts.map(number) {
         rows.push(row);
     }
     for (name, value) in rates.into_iter().chain(lags) {
+        rows.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
+    }
+    rows.push(number(("stalls", stats.stalls.count)));
+    for (name, value) in stalls {
         rows.push(vec![Cell::Text(name.to_owned()), Cell::Decimal(value)]);
     }
     for row in limits.map(number) {

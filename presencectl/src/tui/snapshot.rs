@@ -82,7 +82,11 @@ pub(crate) async fn print(
 fn is_complete(model: &Model) -> bool {
     let is_known = model.stats.is_some() || model.stats_error.is_some();
     let detail = model.detail.as_ref();
-    let is_explained = detail.is_none_or(|detail| detail.explain.is_some() || detail.error.is_some());
+    let is_explained = detail.is_none_or(|detail| {
+        // The times of a user who is not listed come with its record.
+        let has_times = detail.record.is_some() || model.known_users.find(&detail.user).is_some();
+        detail.error.is_some() || (detail.explain.is_some() && has_times)
+    });
     match model.connection {
         ConnectionState::Live => is_known && is_explained,
         ConnectionState::Lost { .. } | ConnectionState::Ended { .. } => true,
@@ -218,6 +222,9 @@ mod tests {
         model.stats_error = Some("no statistics".to_owned());
         model.detail = Some(Detail::new(user("ann")));
         assert!(!is_complete(&model), "the explanation is missing");
+        let detail = model.detail.as_mut().unwrap();
+        detail.error = Some("refused".to_owned());
+        assert!(is_complete(&model));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -85,24 +86,24 @@ impl FakeDaemon {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (kept, answer, play) = (Arc::clone(&requests), Arc::new(answer), Arc::new(play));
         thread::spawn(move || {
-            let mut sockets = 0;
+            let sockets = Arc::new(AtomicUsize::new(0));
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
-                let mut start = [0; 8];
-                let peeked = stream.peek(&mut start).unwrap_or(0);
                 let (kept, answer, play) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&play));
-                if start[..peeked].starts_with(b"GET /ws ") {
-                    let number = sockets;
-                    sockets += 1;
-                    thread::spawn(move || {
-                        if let Some(socket) = upgrade(stream, &kept) {
-                            play(socket, number);
-                        }
-                    });
-                } else {
-                    thread::spawn(move || serve(stream, &kept, &*answer));
-                }
+                let sockets = Arc::clone(&sockets);
+                // A client may open a connection that it does not use: nobody else waits for it.
+                thread::spawn(move || {
+                    let mut start = [0; 8];
+                    let peeked = stream.peek(&mut start).unwrap_or(0);
+                    if !start[..peeked].starts_with(b"GET /ws ") {
+                        return serve(stream, &kept, &*answer);
+                    }
+                    let number = sockets.fetch_add(1, Ordering::SeqCst);
+                    if let Some(socket) = upgrade(stream, &kept) {
+                        play(socket, number);
+                    }
+                });
             }
         });
         Self { address, requests }

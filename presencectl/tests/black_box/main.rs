@@ -12,6 +12,7 @@ mod fake_daemon;
 mod sandbox;
 mod simulate;
 mod tokens;
+mod unknown_users;
 mod untrusted_text;
 mod watch;
 

@@ -5,9 +5,10 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::DEADLINE;
-use crate::fake_daemon::{FakeDaemon, Socket, ok, record, say, snapshot};
+use crate::fake_daemon::{Answer, FakeDaemon, Request, Socket, ok, record, say, snapshot};
 use crate::sandbox::Sandbox;
 
 fn stats() -> Value {
@@ -17,6 +18,13 @@ fn stats() -> Value {
            "rates": {"changesPerSecond": 0.0, "deliveriesPerSecond": 0.0, "connectsPerSecond": 0.0},
            "store": {"kind": "sqlite", "writable": true, "pendingWrites": 0},
            "limits": {"maxConnections": 100, "openFiles": 20000}})
+}
+
+fn answer(request: &Request) -> Answer {
+    match request.line.starts_with("DELETE") {
+        true => ok(&json!({"ended": 0})),
+        false => ok(&stats()),
+    }
 }
 
 /// Serves one simulated user. Returns the close code, `None` if the connection was dropped.
@@ -127,28 +135,85 @@ fn daemon_that_counts() -> (FakeDaemon, Receiver<Option<u16>>, Receiver<()>) {
     let (sender, welcomed) = channel();
     let (ended, ends) = channel();
     let revisions = AtomicU64::new(1);
-    let daemon = FakeDaemon::start_with_sockets(
-        |_| ok(&stats()),
-        move |socket, _| {
-            sender.send(()).unwrap();
-            let _ = ended.send(serve(socket, &revisions));
-        },
-    );
+    let daemon = FakeDaemon::start_with_sockets(answer, move |socket, _| {
+        sender.send(()).unwrap();
+        let _ = ended.send(serve(socket, &revisions));
+    });
     (daemon, ends, welcomed)
 }
 
 #[test]
-fn too_many_errors_fail_the_run() {
-    let daemon = FakeDaemon::start_with_sockets(
-        |_| ok(&stats()),
-        |mut socket, number| {
-            if number == 0 {
-                serve(socket, &AtomicU64::new(1));
-            } else {
-                let _ = socket.close(None);
-            }
-        },
+fn a_restart_and_what_it_asked_to_wait_for_are_no_failures() {
+    let revisions = AtomicU64::new(1);
+    let daemon = FakeDaemon::start_with_sockets(answer, move |mut socket, number| match number {
+        0 | 1 => {
+            say(
+                &mut socket,
+                &json!({"type": "goodbye", "reason": "restart", "reconnectAfterMs": 10}),
+            );
+            let _ = socket.close(Some(CloseFrame {
+                code: 1012.into(),
+                reason: "".into(),
+            }));
+            while socket.read().is_ok() {}
+        }
+        _ => {
+            serve(socket, &revisions);
+        }
+    });
+    let run = Sandbox::with_daemon(&daemon.address()).run(&[
+        "simulate",
+        "--users",
+        "2",
+        "--rate",
+        "0",
+        "--duration",
+        "3s",
+        "--keep",
+        "-o",
+        "json",
+    ]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        (&document["restarts"], &document["errorCount"]),
+        (&json!(2), &json!(0)),
+        "{document}"
     );
+    assert_eq!(run.code, 0);
+}
+
+#[test]
+fn simulated_users_are_forgotten_unless_kept() {
+    let daemon = FakeDaemon::start_with_sockets(answer, |socket, _| {
+        serve(socket, &AtomicU64::new(1));
+    });
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = |more: &[&str]| {
+        let run = sandbox.run(&[&["simulate", "--users", "3", "--rate", "0", "--duration", "0s"], more].concat());
+        assert_eq!(run.code, 0, "{run:?}");
+    };
+    let forgotten = || {
+        daemon
+            .requests()
+            .iter()
+            .filter(|request| request.line.starts_with("DELETE /api/user/sim-"))
+            .count()
+    };
+    run(&["--keep"]);
+    assert_eq!(forgotten(), 0);
+    run(&[]);
+    assert_eq!(forgotten(), 3);
+}
+
+#[test]
+fn too_many_errors_fail_the_run() {
+    let daemon = FakeDaemon::start_with_sockets(answer, |mut socket, number| {
+        if number == 0 {
+            serve(socket, &AtomicU64::new(1));
+        } else {
+            let _ = socket.close(None);
+        }
+    });
     let run = Sandbox::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stdout.contains("above the limit of 1 %"), "{run:?}");

@@ -24,7 +24,6 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post, put};
-use presence::Mono;
 use presence::wire::error_code::Code;
 use prometheus_client::registry::Registry;
 
@@ -64,7 +63,8 @@ pub(crate) struct NodeInfo {
     pub(crate) schema_version: u32,
     /// The process's limit on open files.
     pub(crate) open_files: u64,
-    pub(crate) accepting_since: Mono,
+    /// In real time since the start: uptime goes on while the process is stopped.
+    pub(crate) accepting_since: Duration,
 }
 
 /// Which listener serves `/metrics`.

@@ -138,7 +138,7 @@ impl ListenerOptions<'_> {
             node: self.engine.node().to_owned(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
-            accepting_since: self.clock.mono(),
+            accepting_since: self.clock.elapsed(),
         };
         Arc::new(AppState {
             engine: Arc::clone(&self.engine),
@@ -156,6 +156,19 @@ impl ListenerOptions<'_> {
     }
 }
 
+/// Listens on the address of a setting.
+pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::listen(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
+            ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => "",
+        };
+        anyhow!("{flag} {address}: {error}{advice}")
+    })
+}
+
 /// The configured limit, unless there are not files for so many.
 fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
     let allowed = files.connections_max;
@@ -171,19 +184,6 @@ fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
         Some(configured) => configured,
         None => files.connections,
     }
-}
-
-/// Listens on the address of a setting.
-pub(super) fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen::listen(address).map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AddrInUse => "; another program listens there: stop it, or name another address",
-            ErrorKind::AddrNotAvailable => "; this machine has no such address",
-            ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => "",
-        };
-        anyhow!("{flag} {address}: {error}{advice}")
-    })
 }
 
 fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {

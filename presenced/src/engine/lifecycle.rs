@@ -12,7 +12,7 @@ use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
-use crate::clock::ClockStep;
+use crate::clock::{ClockStep, RUN_AHEAD};
 use crate::store::{Row, Startup};
 
 /// After a longer downtime no user is put in grace.
@@ -133,6 +133,8 @@ impl Engine {
         let (stall, step) = (self.clock.beat(), self.clock.take_step());
         if let Some(stall) = stall {
             self.metrics.stalls.inc();
+            // The deadlines move by what the clock may not run ahead; the process stood still for all of it.
+            self.stalls.record(stall + RUN_AHEAD, self.clock.record_time(None));
             tracing::warn!(
                 stall_ms = stall.as_millis(),
                 "the process was stalled; every deadline moves by that much"

@@ -26,6 +26,7 @@ mod publisher;
 mod recompute;
 mod report;
 mod session_counts;
+mod stalls;
 #[cfg(test)]
 mod tests;
 mod throughput;
@@ -38,7 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use presence::wire::error_code::Code;
-use presence::wire::rest::{Counts, RateStats, SessionStats};
+use presence::wire::rest::{Counts, RateStats, SessionStats, StallStats};
 use presence::{Rate, SessionId, SessionName as PublicName};
 
 use self::deadlines::Deadlines;
@@ -49,6 +50,7 @@ use self::persistence::Persistence;
 use self::presence_index::PresenceIndex;
 use self::publisher::Publisher;
 use self::session_counts::SessionCounts;
+use self::stalls::Stalls;
 use self::throughput::Throughput;
 use self::user_rate_limits::UserRateLimits;
 use self::users::{UserLocks, Users};
@@ -116,6 +118,7 @@ pub(crate) struct EngineStats {
     pub(crate) users: Counts,
     pub(crate) sessions: SessionStats,
     pub(crate) rates: RateStats,
+    pub(crate) stalls: StallStats,
     pub(crate) pending_writes: u64,
 }
 
@@ -165,6 +168,7 @@ pub(crate) struct Engine {
     context: Arc<ConnectionContext>,
     session_counts: SessionCounts,
     throughput: Arc<Throughput>,
+    stalls: Stalls,
     next_session: AtomicU64,
     metrics: Arc<EngineMetrics>,
 }
@@ -219,6 +223,7 @@ impl Engine {
             context,
             session_counts: SessionCounts::default(),
             throughput,
+            stalls: Stalls::default(),
             next_session: AtomicU64::new(1),
             metrics,
         })
@@ -261,6 +266,7 @@ impl Engine {
             users: self.index.counts(),
             sessions: self.session_counts.stats(&self.index),
             rates: self.throughput.stats(),
+            stalls: self.stalls.stats(),
             pending_writes: self.persistence.write_behind.pending(),
         }
     }

@@ -139,6 +139,12 @@ async fn a_stalled_daemon_expires_no_live_connection() {
         user.be_active().await;
     }
     assert!(daemon.rest().record("user-0").await.last_seen > Some(Wall::from_millis(0)));
+    let stats = daemon.rest().stats().await;
+    assert!(
+        stats.stalls.count > 0 && stats.stalls.longest_seconds > 5.0,
+        "{stats:?}"
+    );
+    assert!(stats.uptime_seconds >= 5, "uptime goes on: {stats:?}");
 }
 
 /// What the slow link takes in a hundredth of a second.

@@ -94,3 +94,17 @@ fn links_between_documents_lead_to_files() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[test]
+fn the_documented_browser_client_does_as_the_protocol_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = root.join("tests/tidy/browser_client.mjs");
+    let run = std::process::Command::new("node")
+        .arg(script)
+        .arg(root.join("../docs/protocol.md"))
+        .output();
+    match run {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => eprintln!("not tested: the browser client of docs/protocol.md needs Node.js: {error}"),
+    }
+}

@@ -18,7 +18,7 @@ const USE_CASES: [&str; 10] = [
 ];
 
 /// The parts that own state, each with the parts that it may name. The users hold the notes of the others.
-const PARTS: [(&str, &[&str]); 8] = [
+const PARTS: [(&str, &[&str]); 9] = [
     ("users", &["deadlines", "persistence", "presence_index", "publisher"]),
     ("presence_index", &["users"]),
     ("publisher", &["metrics", "throughput", "users"]),
@@ -26,6 +26,7 @@ const PARTS: [(&str, &[&str]); 8] = [
     ("deadlines", &["users"]),
     ("session_counts", &["presence_index"]),
     ("throughput", &[]),
+    ("stalls", &[]),
     ("metrics", &[]),
 ];
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use presence::Wall;
-use presence::wire::rest::{LimitStats, ReloadStats, Stats};
+use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats};
 
 use super::{Check, Outcome, Reachability};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
 use crate::failure::{Exit, Failure};
-use crate::output::time::length;
+use crate::output::time::{length, relative};
 
 /// A larger difference between clocks is a warning.
 const CLOCK_WARN: Duration = Duration::from_secs(2);
@@ -54,6 +54,7 @@ pub(super) async fn check(rest: &Rest, checks: &mut Vec<Check>) -> Reachability 
     checks.push(credential(&rest.target().credential, &stats));
     if let Ok(stats) = &stats {
         checks.push(store(stats));
+        checks.push(stalls(stats));
         checks.push(limits(
             &stats.limits,
             stats.sessions.connections + stats.sessions.observers,
@@ -160,6 +161,31 @@ fn store_fix(error: &str) -> &'static str {
     fitting.map_or(
         "see the daemon's log, and errors of the disk in the kernel's log",
         |(_, fix)| fix,
+    )
+}
+
+fn stalls(stats: &Stats) -> Check {
+    let StallStats {
+        count,
+        last_at,
+        last_seconds,
+        longest_seconds,
+    } = stats.stalls;
+    let Some(last_at) = last_at.filter(|_| count > 0) else {
+        return Check::ok("stalls", "the process never stood still for over a second");
+    };
+    let times = if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    };
+    let found = format!(
+        "the process stood still {times} since its start, last for {last_seconds:.1} s ({}), at most for {longest_seconds:.1} s",
+        relative(last_at, stats.now)
+    );
+    Check::warn("stalls", found).fix(
+        "find what took its time: too little CPU (limits of its container or unit, other programs), swapping, a \
+         suspended machine, SIGSTOP or a debugger",
     )
 }
 

@@ -33,6 +33,8 @@ pub(super) struct ChangeTracker {
     known: HashMap<UserId, Known>,
     /// Whether a snapshot was completed before: the first one is the baseline and no change.
     started: bool,
+    /// The server's clock then.
+    started_at: Wall,
     /// The users in the snapshot in progress.
     listed: HashSet<UserId>,
 }
@@ -43,6 +45,7 @@ impl ChangeTracker {
             scope,
             known: HashMap::new(),
             started: false,
+            started_at: Wall::from_millis(0),
             listed: HashSet::new(),
         }
     }
@@ -93,7 +96,9 @@ impl ChangeTracker {
             }
             changes.sort_by(|a, b| a.user.cmp(&b.user));
         }
-        self.started = true;
+        if !std::mem::replace(&mut self.started, true) {
+            self.started_at = now;
+        }
         changes
     }
 
@@ -136,6 +141,8 @@ impl ChangeTracker {
         let from = before.map_or(Status::Offline, |before| before.status);
         let same_status = from == after.status;
         let custom_status_before = before.and_then(|before| before.custom_status);
+        // A newcomer who came and went between two frames set nothing, though its record is OFFLINE as before.
+        let came_and_went = before.is_none() && record.since.is_some_and(|since| since > self.started_at);
         self.known.insert(record.user_id.clone(), after);
         Change {
             at: if same_status { now } else { record.since.unwrap_or(now) },
@@ -143,9 +150,9 @@ impl ChangeTracker {
             from,
             to: Some(after.status),
             reason: record.reason,
-            custom_status: after
-                .custom_status
-                .filter(|_| after.custom_status != custom_status_before && (before.is_some() || same_status)),
+            custom_status: after.custom_status.filter(|_| {
+                after.custom_status != custom_status_before && (before.is_some() || (same_status && !came_and_went))
+            }),
             note: after.note,
             revision: record.revision,
         }
@@ -287,6 +294,17 @@ mod tests {
             shown(&changes.on_presence(vec![record("alice", Status::Idle, 7)], NOW)),
             ["alice OFFLINE IDLE"]
         );
+    }
+
+    #[test]
+    fn a_newcomer_who_came_and_went_set_no_custom_status() {
+        let Update::Record(mut record) = record("bob", Status::Offline, 3) else {
+            panic!()
+        };
+        record.since = Some(NOW.after(std::time::Duration::from_secs(1)));
+        let mut changes = started(Scope::Everyone, vec![]);
+        let update = changes.on_presence(vec![Update::Record(record)], NOW);
+        assert_eq!(update[0].custom_status, None);
     }
 
     #[test]

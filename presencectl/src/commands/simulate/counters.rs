@@ -42,6 +42,10 @@ pub(super) struct Counters {
     pub(super) crashes: u64,
     /// Closes with 1000, followed by a reconnect.
     pub(super) leaves: u64,
+    /// Connections that the daemon closed because it restarts.
+    pub(super) restarts: u64,
+    /// Connects and changes that the daemon asked to repeat later.
+    pub(super) postponed: u64,
     pub(super) open: u64,
     /// Latency of the handshake including the welcome.
     pub(super) connect: Latencies,

@@ -26,7 +26,7 @@ use crate::cli::Simulate;
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::rng::Rng;
 use counters::Counters;
 use identities::{FirstConnection, Identities};
@@ -123,7 +123,7 @@ pub(super) async fn run(session: &mut Session, args: &Simulate) -> Result<(), Fa
         counters: RefCell::new(Counters::default()),
     });
     let times = LocalSet::new().run_until(phases(&simulation, args)).await?;
-    if args.forget {
+    if by_secret && !args.keep {
         forget(&rest, &simulation).await;
     }
     summary::show(session, args, &simulation.counters.borrow(), times)
@@ -200,7 +200,11 @@ async fn forget(rest: &Rest, simulation: &Simulation) {
         .buffer_unordered(FORGET_CONCURRENCY);
     while let Some(result) = forgotten.next().await {
         if let Err(failure) = result {
+            let is_gone = failure.exit() == Some(Exit::Unreachable);
             simulation.counters.borrow_mut().error(format!("forget: {failure}"));
+            if is_gone {
+                return;
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::client::websocket::{ConnectError, ConnectionLost, Incoming, WebSocket
 use crate::clock;
 use crate::rng::Rng;
 
+/// After a restart was announced the daemon may be away for this long, which is the restart grace.
+const RESTART_MAX: Duration = Duration::from_secs(30);
 /// A change without a response for that long is an error.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,6 +54,8 @@ pub(super) struct SimulatedUser {
     next_change: u64,
     /// The delay that the server requested in its goodbye.
     requested_delay: Option<Duration>,
+    /// The daemon said that it restarts: until then, or until it is back, a connect that fails is no error.
+    restart_until: Option<Instant>,
 }
 
 impl SimulatedUser {
@@ -65,6 +69,7 @@ impl SimulatedUser {
             pending: None,
             next_change: 0,
             requested_delay: None,
+            restart_until: None,
         }
     }
 
@@ -120,7 +125,12 @@ impl SimulatedUser {
         simulation.counters.borrow_mut().attempts += 1;
         // Boxed: a handshake needs much more memory than an open connection, of which there may be ten thousand.
         match Box::pin(WebSocket::connect(&simulation.target, &identity)).await {
-            Ok((stream, _)) => Some(self.connected(stream, begun.elapsed())),
+            Ok((stream, _)) => {
+                self.restart_until = None;
+                Some(self.connected(stream, begun.elapsed()))
+            }
+            Err(ConnectError::Rejected { status: 429 | 503, .. }) => self.told_to_wait(),
+            Err(_) if self.restart_until.is_some_and(|until| clock::instant() < until) => self.told_to_wait(),
             Err(ConnectError::Rejected { status, .. }) => {
                 self.failed_to_connect(format!("connect: HTTP status {status}"))
             }
@@ -134,6 +144,12 @@ impl SimulatedUser {
         counters.open += 1;
         counters.connect.record(took);
         stream
+    }
+
+    /// The daemon is restarting, or refused the connection with a status that asks for patience.
+    fn told_to_wait(&self) -> Option<WebSocket> {
+        self.simulation.counters.borrow_mut().postponed += 1;
+        None
     }
 
     fn failed_to_connect(&self, why: String) -> Option<WebSocket> {
@@ -262,9 +278,14 @@ impl SimulatedUser {
                 let revision = user.map(|record| Update::Record(record).revision());
                 counters.change_acknowledged(self.number, revision, now);
             }
-            ServerMessage::Error { code, .. } => {
+            ServerMessage::Error {
+                code, retry_after_ms, ..
+            } => {
                 self.pending = None;
-                counters.error(format!("{code:?}"));
+                match retry_after_ms {
+                    Some(_) => counters.postponed += 1,
+                    None => counters.error(format!("{code:?}")),
+                }
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {
                 self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
@@ -281,7 +302,12 @@ impl SimulatedUser {
             Some(code) => format!("closed by the server with code {code}"),
             None => format!("connection lost: {}", lost.why),
         };
-        self.simulation.counters.borrow_mut().error(kind);
+        if lost.code == Some(close_code::RESTART) {
+            self.simulation.counters.borrow_mut().restarts += 1;
+            self.restart_until = Some(clock::instant() + RESTART_MAX);
+        } else {
+            self.simulation.counters.borrow_mut().error(kind);
+        }
         match lost.code {
             Some(close_code::KICKED | close_code::FORGOTTEN | close_code::ABUSIVE) => Departure::Final,
             _ => Departure::Lost(self.requested_delay.take()),

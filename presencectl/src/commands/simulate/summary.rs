@@ -43,6 +43,8 @@ struct SimulationDocument<'a> {
     reloads: u64,
     crashes: u64,
     leaves: u64,
+    restarts: u64,
+    postponed: u64,
     connect: Percentiles,
     change_to_ack: Percentiles,
     change_to_delivery: Percentiles,
@@ -74,6 +76,8 @@ pub(super) fn show(
         reloads: counters.reloads,
         crashes: counters.crashes,
         leaves: counters.leaves,
+        restarts: counters.restarts,
+        postponed: counters.postponed,
         connect: counters.connect.percentiles(),
         change_to_ack: counters.ack.percentiles(),
         change_to_delivery: counters.delivery.percentiles(),
@@ -148,8 +152,14 @@ fn above(document: &SimulationDocument<'_>) -> String {
 }
 
 fn below(document: &SimulationDocument<'_>) -> String {
+    let waits = match (document.restarts, document.postponed) {
+        (0, 0) => String::new(),
+        (restarts, postponed) => {
+            format!("\n{restarts} connections ended by a restart of the daemon, {postponed} requests told to wait\n")
+        }
+    };
     if document.error_count == 0 {
-        return "\nno errors\n".to_owned();
+        return format!("{waits}\nno errors\n");
     }
     let assessment = if document.ok {
         "within the limit of 1 %"
@@ -158,7 +168,7 @@ fn below(document: &SimulationDocument<'_>) -> String {
     };
     let total = document.attempts + document.changes;
     let mut text = format!(
-        "\n{} of {total} connects and changes failed, {assessment}:\n",
+        "{waits}\n{} of {total} connects and changes failed, {assessment}:\n",
         document.error_count
     );
     for (kind, count) in document.errors {

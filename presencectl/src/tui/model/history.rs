@@ -30,6 +30,13 @@ impl History {
         self.samples.push_back(sample);
     }
 
+    /// The last seconds were silent, as was noticed only now: their values are unknown.
+    pub(crate) fn forget_last(&mut self, seconds: usize) {
+        for sample in self.samples.iter_mut().rev().take(seconds) {
+            sample.is_known = false;
+        }
+    }
+
     /// The last samples, oldest first.
     pub(crate) fn last(&self, seconds: usize) -> impl Iterator<Item = &Sample> {
         self.samples.range(self.samples.len().saturating_sub(seconds)..)

@@ -27,6 +27,8 @@ pub(crate) struct KnownUsers {
     nodes: NodeNames,
     /// The number of the snapshot in progress.
     generation: u32,
+    /// The rows as they were at the start of a pause.
+    held: HashMap<Slot, Row>,
     /// When the first snapshot was complete: it is the baseline and no change.
     started_at: Option<Wall>,
 }
@@ -49,6 +51,21 @@ impl KnownUsers {
 
     pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
         self.rows.get(slot)
+    }
+
+    /// The row as it is drawn: during a pause as it was at its start.
+    pub(crate) fn shown(&self, slot: Slot) -> Option<&Row> {
+        self.held.get(&slot).or_else(|| self.row(slot))
+    }
+
+    /// Holds these rows as they are.
+    pub(crate) fn hold(&mut self, slots: &[Slot]) {
+        let row = |slot: &Slot| Some((*slot, self.row(*slot)?.clone()));
+        self.held = slots.iter().filter_map(row).collect();
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.held = HashMap::new();
     }
 
     /// The position of a row's nodes among all, by name.

@@ -15,6 +15,7 @@ pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod text_input;
+pub(crate) mod trouble;
 mod unapplied_rows;
 pub(crate) mod user_column;
 
@@ -200,6 +201,8 @@ pub(crate) struct Model {
     pub(crate) server_clock: (Wall, Mono),
     /// When the last message with the server's clock arrived.
     pub(crate) heard_at: Mono,
+    /// When this process went on after it was stopped: what it could not hear before that is no silence of the daemon.
+    pub(crate) resumed_at: Mono,
     /// Whether the next server time is the first of a connection: it is accepted even if it is earlier.
     pub(crate) is_clock_new: bool,
     /// The second of the next history sample.
@@ -235,6 +238,7 @@ impl Model {
             now: clock.wall,
             server_clock: (clock.wall, clock.mono),
             heard_at: clock.mono,
+            resumed_at: clock.mono,
             is_clock_new: true,
             second: clock.mono.as_millis() / 1000,
             changes: 0,

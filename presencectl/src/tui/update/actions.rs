@@ -117,12 +117,14 @@ fn pause(model: &mut Model) {
     match model.paused_since.take() {
         Some(_) => {
             model.table.set_paused(false);
+            model.known_users.release();
             model.change_log.resume();
         }
         None => {
             model.paused_since = Some(model.clock.mono);
             apply_pending(model);
             model.table.set_paused(true);
+            model.known_users.hold(model.table.listed());
             model.change_log.pause();
         }
     }

@@ -142,7 +142,7 @@ fn export_users(model: &mut Model, format: ExportFormat) -> Effect {
         .table
         .listed()
         .iter()
-        .filter_map(|slot| model.known_users.row(*slot));
+        .filter_map(|slot| model.known_users.shown(*slot));
     Effect::Export {
         what: ExportData::Users(rows.map(|row| record(&model.known_users, row)).collect()),
         format,

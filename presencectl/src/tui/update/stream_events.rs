@@ -8,14 +8,12 @@ use presence::{Mono, Wall};
 use super::super::effect::Effect;
 use super::super::message::StreamEvent;
 use super::super::model::change_log::Change;
+use super::super::model::trouble::SILENCE_MAX;
 use super::super::model::{ConnectionState, Daemon, Model, PendingRequests};
 use super::ticks::on_server_clock;
 use super::{apply_pending, notify};
 use crate::tui::layout::Layout;
 use crate::tui::model::Panel;
-
-/// A healthy daemon sends something more often than this.
-const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 pub(super) fn on_stream_event(model: &mut Model, event: StreamEvent) -> Vec<Effect> {
     match event {

@@ -7,6 +7,7 @@ use presence::{Now, UserId, Wall};
 use super::super::effect::Effect;
 use super::super::layout::Layout;
 use super::super::model::history::{SECONDS_MAX, Sample};
+use super::super::model::trouble::SILENCE_MAX;
 use super::super::model::{ConnectionState, Model, Panel};
 
 /// The interval of requests for the visible rows: their times and sessions change without events.
@@ -15,6 +16,9 @@ const REFRESH_EVERY: Duration = Duration::from_secs(2);
 const REFRESH_MAX: usize = 1000;
 
 pub(super) fn on_tick(model: &mut Model, now: Now) -> Vec<Effect> {
+    if now.mono.since(model.clock.mono) >= SILENCE_MAX {
+        model.resumed_at = now.mono;
+    }
     model.clock = now;
     let (server, received_at) = model.server_clock;
     model.now = model.now.max(server.after(now.mono.since(received_at)));
@@ -47,8 +51,13 @@ fn count_seconds(model: &mut Model, seconds: usize) {
     let sample = Sample {
         users: model.known_users.counts(),
         changes: std::mem::take(&mut model.changes),
-        is_known: matches!(model.connection, ConnectionState::Live),
+        is_known: matches!(model.connection, ConnectionState::Live) && model.silence().is_none(),
     };
+    if let Some(silence) = model.silence() {
+        // The newest of them is the sample that follows.
+        let silent = usize::try_from(silence.as_secs()).unwrap_or(SECONDS_MAX);
+        model.history.forget_last(silent.saturating_sub(1));
+    }
     // If this process was stopped, the missing seconds are unknown, and so is the time of the changes.
     for _ in 1..seconds {
         model.history.push(Sample {

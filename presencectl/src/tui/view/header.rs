@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use super::super::geometry::{Area, Position};
 use super::super::model::{ConnectionState, Model};
 use super::painter::{Painter, span};
+use super::trouble::label;
 use crate::output::escape::escape;
 use crate::output::time;
 
@@ -22,6 +23,17 @@ pub(super) fn draw(model: &Model, area: Area, painter: &mut Painter) {
     painter.line(area.top_left(), left_width, &left(model, painter));
     let at = Position::new(area.x + area.width - right_width, area.y);
     painter.line(at, right_width, &right);
+}
+
+/// Without room for a header: what is wrong, over the first line of the panel.
+pub(super) fn draw_trouble(model: &Model, painter: &mut Painter) {
+    if model.trouble().is_none() && model.connection.stale_since().is_none() {
+        return;
+    }
+    let state = state(model, painter);
+    let width = u16::try_from(state.width()).unwrap_or(u16::MAX).min(model.size.width);
+    let at = Position::new(model.size.width - width, 0);
+    painter.line(at, width, &Line::from(state));
 }
 
 /// The daemon, or why it is not connected. What happens next is shown where it is never truncated: at the right, or in
@@ -60,6 +72,19 @@ fn daemon(model: &Model, painter: &Painter) -> Vec<Span<'static>> {
     pieces
 }
 
+fn state(model: &Model, painter: &Painter) -> Span<'static> {
+    let theme = painter.theme;
+    match (&model.connection, model.stale_for()) {
+        (_, Some(age)) => span(format!(" STALE {}s ", age.as_secs()), theme.bad()),
+        (ConnectionState::Live, None) => match model.trouble() {
+            Some(trouble) => label(&trouble, painter),
+            None => span("● live", theme.good()),
+        },
+        (ConnectionState::Connecting, None) => span("○ connecting", theme.unusual()),
+        _ => span("○ loading", theme.unusual()),
+    }
+}
+
 fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
     let theme = painter.theme;
     let mut pieces = Vec::new();
@@ -67,12 +92,7 @@ fn right(model: &Model, width: u16, painter: &Painter) -> Line<'static> {
         pieces.push(span(" PAUSED ", theme.unusual().add_modifier(Modifier::REVERSED)));
         pieces.push(span(" ", theme.faint()));
     }
-    pieces.push(match (&model.connection, model.stale_for()) {
-        (_, Some(age)) => span(format!(" STALE {}s ", age.as_secs()), theme.bad()),
-        (ConnectionState::Live, None) => span("● live", theme.good()),
-        (ConnectionState::Connecting, None) => span("○ connecting", theme.unusual()),
-        _ => span("○ loading", theme.unusual()),
-    });
+    pieces.push(state(model, painter));
     if let ConnectionState::Lost { retry_at, .. } = &model.connection {
         let next = match retry_at.map(|at| at.since(model.clock.mono)) {
             Some(wait) if wait.is_zero() => " connecting…".to_owned(),

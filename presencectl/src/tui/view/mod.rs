@@ -14,6 +14,7 @@ mod painter;
 mod sparkline;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod users;
 
 use ratatui::buffer::Buffer;
@@ -36,7 +37,10 @@ pub(crate) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) {
             painter.restyle(area, theme.stale());
         }
     }
-    header::draw(model, layout.header, &mut painter);
+    match layout.header.is_empty() {
+        true => header::draw_trouble(model, &mut painter),
+        false => header::draw(model, layout.header, &mut painter),
+    }
     footer::draw(model, layout.footer, &mut painter);
     match &model.overlay {
         Some(Overlay::Help { top }) => help::draw(*top, layout.overlay, &mut painter),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::Status;
-use presence::wire::rest::{Counts, SessionStats};
+use presence::wire::rest::{Counts, SessionStats, StallStats};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -11,9 +11,11 @@ use super::super::geometry::{Area, Position};
 use super::super::layout::Layout;
 use super::super::model::Model;
 use super::super::model::history::Sample;
+use super::super::model::trouble::Trouble;
 use super::format::{count, counted, lag, rate, sign};
 use super::painter::{Painter, cut, span};
 use super::sparkline::{bar, sparkline, trend};
+use super::trouble::seconds;
 use crate::output::escape::escape;
 
 const STATUSES: [Status; 3] = [Status::Online, Status::Idle, Status::DoNotDisturb];
@@ -157,17 +159,21 @@ fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>>
 /// Problems that need attention. The text takes at most half of the line.
 fn problems(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>> {
     let theme = painter.theme;
-    let store = model.stats.as_ref().map(|stats| &stats.store);
-    let error = store.and_then(|store| store.error.clone());
-    // If statistics are unavailable, the last store error is outdated.
-    let no_stats = model.stats_error.as_ref().map(|why| format!("no statistics: {why}"));
     let piece = |text: String| span(format!("{} · ", cut(&escape(&text), width / 2)), theme.unusual());
-    let mut pieces: Vec<Span> = no_stats.or(error).map(piece).into_iter().collect();
-    if store.is_some_and(|store| !store.writable) {
-        pieces.insert(0, span(" ", Style::new()));
-        pieces.insert(0, span(" STORE NOT WRITABLE ", theme.bad()));
+    match model.trouble() {
+        Some(Trouble::NoStatistics(why)) => vec![piece(format!("no statistics: {why}"))],
+        Some(Trouble::StoreError(why)) => vec![piece(why)],
+        Some(Trouble::NotWritable) => {
+            let error = model.stats.as_ref().and_then(|stats| stats.store.error.clone());
+            let label = span(" STORE NOT WRITABLE ", theme.bad());
+            [label, span(" ", Style::new())]
+                .into_iter()
+                .chain(error.map(piece))
+                .collect()
+        }
+        // The header says it; a stall is beside the lag.
+        Some(Trouble::Silent(_) | Trouble::Stalled(_)) | None => Vec::new(),
     }
-    pieces
 }
 
 fn changes(model: &Model, verbosity: Verbosity, painter: &Painter) -> Span<'static> {
@@ -187,14 +193,19 @@ fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span
     let Some(stats) = &model.stats else {
         return Vec::new();
     };
-    let seconds = |seconds: f64| lag(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let of_seconds = |seconds: f64| lag(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let lag_of = format!(
         " · lag {}, max {}",
-        seconds(stats.rates.delivery_lag_seconds),
-        seconds(stats.rates.delivery_lag_max_seconds)
+        of_seconds(stats.rates.delivery_lag_seconds),
+        of_seconds(stats.rates.delivery_lag_max_seconds)
     );
-    let mut pieces = vec![span(lag_of, Style::new())];
-    if stats.store.writable {
+    let lag_style = match model.recent_stall() {
+        Some(_) => theme.unusual(),
+        None => Style::new(),
+    };
+    let mut pieces = vec![span(lag_of, lag_style)];
+    pieces.extend(stalls(model, &stats.stalls, verbosity, painter));
+    if stats.store.writable && model.has_current_figures() {
         pieces.push(span(" · ", Style::new()));
         pieces.push(span("store ok", theme.good()));
     }
@@ -209,6 +220,22 @@ fn of_daemon(model: &Model, verbosity: Verbosity, painter: &Painter) -> Vec<Span
         pieces.push(span(format!(" · round trip {}", lag(round_trip)), theme.faint()));
     }
     pieces
+}
+
+/// The count of stalls, while one was recent with its length; nothing if there was none.
+fn stalls(model: &Model, stalls: &StallStats, verbosity: Verbosity, painter: &Painter) -> Option<Span<'static>> {
+    let recent = model.recent_stall();
+    let count = counted(stalls.count, "stall");
+    let text = match (recent, verbosity) {
+        (Some(last), _) => format!(" · {count}, last {}", seconds(last)),
+        (None, Verbosity::All) => format!(" · {count}"),
+        (None, _) => return None,
+    };
+    let style = match recent {
+        Some(_) => painter.theme.unusual(),
+        None => Style::new(),
+    };
+    Some(span(text, style)).filter(|_| stalls.count > 0)
 }
 
 fn sessions(sessions: &SessionStats, verbosity: Verbosity) -> String {

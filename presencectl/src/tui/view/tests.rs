@@ -2,6 +2,7 @@
 //! differences.
 
 mod frames;
+mod trouble;
 mod untrusted_text;
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use presence::wire::rest::{
     Counts, Explain, ExplainGrace, ExplainNext, ExplainPreference, ExplainSession, LimitStats, RateStats, ReportCounts,
-    SessionStats, Stats, StoreStats,
+    SessionStats, StallStats, Stats, StoreStats,
 };
 use presence::{Activity, Actor, CustomStatus, Mono, Now, Reason, Status, Wall};
 use ratatui::buffer::Buffer;
@@ -116,6 +117,11 @@ fn crowd(width: u16, height: u16) -> Model {
             send(&mut model, Message::Stream(event));
         }
         send(&mut model, Message::Tick(at(second)));
+        let stats = Stats {
+            now: at(second + 1).wall,
+            ..stats()
+        };
+        send(&mut model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
     }
     model
 }
@@ -150,6 +156,7 @@ fn stats() -> Stats {
             error: None,
             pending_writes: 0,
         },
+        stalls: StallStats::default(),
         limits: LimitStats::default(),
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
         .cursor()
         .and_then(|cursor| cursor.checked_sub(model.table.top()));
     for (index, (slot, y)) in window.iter().zip(rows.y..).enumerate() {
-        if let Some(row) = model.known_users.row(*slot) {
+        if let Some(row) = model.known_users.shown(*slot) {
             for place in &columns {
                 cell(model, row, *place, y, painter);
             }

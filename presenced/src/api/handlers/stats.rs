@@ -18,7 +18,11 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
         node: state.node_info.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         schema_version: state.node_info.schema_version,
-        uptime_seconds: now.mono.since(state.node_info.accepting_since).as_secs(),
+        uptime_seconds: state
+            .clock
+            .elapsed()
+            .saturating_sub(state.node_info.accepting_since)
+            .as_secs(),
         users: engine.users,
         sessions: engine.sessions,
         rates: engine.rates,
@@ -28,6 +32,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
             error: store_error,
             pending_writes: engine.pending_writes,
         },
+        stalls: engine.stalls,
         limits: LimitStats {
             max_connections: u64::try_from(state.connection_limit.max()).unwrap_or(u64::MAX),
             open_files: state.node_info.open_files,

@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use http_body_util::BodyExt;
-use presence::Mono;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -109,7 +108,7 @@ impl ApiFixture {
                 node: "here".into(),
                 schema_version: 3,
                 open_files: 1000,
-                accepting_since: Mono::default(),
+                accepting_since: Duration::ZERO,
             },
             metrics,
             registry: Arc::new(registry),

@@ -2,6 +2,7 @@
 //! memory. The rules themselves are tested in the library.
 
 mod client;
+mod clock_twins;
 mod deadlines;
 mod delivery;
 mod durability;

@@ -44,6 +44,12 @@ impl Stepped {
         Self::on(dir, Clock::manual(BEGIN)).await
     }
 
+    /// An engine whose wall clock says this at the start.
+    pub(in crate::engine) async fn at(wall: Wall) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(dir, Clock::manual(wall)).await
+    }
+
     /// Where a user sets custom statuses and publishes changes at this rate at most.
     pub(in crate::engine) async fn with_custom_statuses(custom_statuses: Rate) -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));

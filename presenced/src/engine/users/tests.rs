@@ -244,3 +244,12 @@ async fn a_user_lock_is_held_until_dropped_and_leaves_others_free() {
     drop(lock);
     assert!(!locks.is_locked(&user("ann")));
 }
+
+/// Most bytes of an entry: a user that watches others can have 40,000 of them made, for 17 MB with their ids and places.
+const ENTRY_MAX_BYTES: usize = 352;
+
+#[test]
+fn the_entry_of_a_user_is_small() {
+    let bytes = size_of::<Entry>();
+    assert!(bytes <= ENTRY_MAX_BYTES, "{bytes}");
+}

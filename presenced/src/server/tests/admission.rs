@@ -130,6 +130,37 @@ async fn too_many_handshakes_of_an_address_are_rate_limited() {
     assert!(answer.contains("retry-after: 60\r\n"), "{answer}");
 }
 
+/// Whether a token with these claims is accepted.
+fn is_admitted(admission: &Admission, claims: &serde_json::Value) -> bool {
+    let key = jsonwebtoken::EncodingKey::from_secret(auth::JWT_SECRET.as_bytes());
+    let token = auth::sign(jsonwebtoken::Algorithm::HS256, &key, claims);
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    let peer = IpAddr::from([192, 0, 2, 1]);
+    admission.authenticate(peer, &headers, None).is_ok()
+}
+
+#[test]
+fn tokens_are_judged_by_the_systems_clock_as_it_is() {
+    const SECONDS: i64 = 1_800_000_000;
+    let begin = Wall::from_millis(SECONDS * 1000);
+    let clock = Arc::new(Clock::manual(begin));
+    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
+    let metrics = ServerMetrics::register(&mut Registry::default());
+    let admission = Admission::new(&Limits::default(), auth, Arc::clone(&clock), metrics);
+    let lives = serde_json::json!({"sub": "ann", "exp": SECONDS + 60});
+    let begins_later = serde_json::json!({"sub": "ann", "exp": SECONDS + 9000, "nbf": SECONDS + 1800});
+    for _ in 0..2 {
+        clock.set_wall(begin);
+        assert!(is_admitted(&admission, &lives));
+        assert!(!is_admitted(&admission, &begins_later));
+        // For one reading the clock is an hour ahead.
+        clock.set_wall(begin.after(Duration::from_secs(3600)));
+        assert!(!is_admitted(&admission, &lives));
+        assert!(is_admitted(&admission, &begins_later));
+    }
+}
+
 #[tokio::test]
 async fn strangers_that_hold_connections_give_way_to_others() {
     let server = ServerFixture::start(Limits {
@@ -166,35 +197,4 @@ async fn beyond_its_bound_an_address_gets_an_error() {
     drop(first);
     server.until_open(1).await;
     assert!(server.connect().await.ask("/hello").await.ends_with("hello"));
-}
-
-/// Whether a token with these claims is accepted.
-fn is_admitted(admission: &Admission, claims: &serde_json::Value) -> bool {
-    let key = jsonwebtoken::EncodingKey::from_secret(auth::JWT_SECRET.as_bytes());
-    let token = auth::sign(jsonwebtoken::Algorithm::HS256, &key, claims);
-    let mut headers = HeaderMap::new();
-    headers.insert("authorization", format!("Bearer {token}").parse().expect("a header"));
-    let peer = IpAddr::from([192, 0, 2, 1]);
-    admission.authenticate(peer, &headers, None).is_ok()
-}
-
-#[test]
-fn tokens_are_judged_by_the_systems_clock_as_it_is() {
-    const SECONDS: i64 = 1_800_000_000;
-    let begin = Wall::from_millis(SECONDS * 1000);
-    let clock = Arc::new(Clock::manual(begin));
-    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
-    let metrics = ServerMetrics::register(&mut Registry::default());
-    let admission = Admission::new(&Limits::default(), auth, Arc::clone(&clock), metrics);
-    let lives = serde_json::json!({"sub": "ann", "exp": SECONDS + 60});
-    let begins_later = serde_json::json!({"sub": "ann", "exp": SECONDS + 9000, "nbf": SECONDS + 1800});
-    for _ in 0..2 {
-        clock.set_wall(begin);
-        assert!(is_admitted(&admission, &lives));
-        assert!(!is_admitted(&admission, &begins_later));
-        // For one reading the clock is an hour ahead.
-        clock.set_wall(begin.after(Duration::from_secs(3600)));
-        assert!(!is_admitted(&admission, &lives));
-        assert!(is_admitted(&admission, &begins_later));
-    }
 }

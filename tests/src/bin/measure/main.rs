@@ -1,8 +1,9 @@
-//! Measurements of the programs: `measure connections [COUNT]` of idle connections, `measure dashboard [USERS]
-//! [CHANGES_PER_SECOND]` of the dashboard under load. One file per measurement.
+//! Measurements of the programs: `measure connections [COUNT]` of idle connections, `measure connects [COUNT]` of connects
+//! beside a greedy user, `measure dashboard [USERS] [CHANGES_PER_SECOND]` of the dashboard under load. One file per measurement.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that fails must end")]
 
 mod connections;
+mod connects;
 mod dashboard;
 mod key_latency;
 
@@ -16,11 +17,13 @@ async fn main() -> ExitCode {
     match args[..] {
         ["connections"] => connections::connections(10_000).await,
         ["connections", count] => connections::connections(number(count)).await,
+        ["connects"] => return connects::connects(1_000).await,
+        ["connects", count] => return connects::connects(number(count)).await,
         ["dashboard"] => return dashboard::dashboard(100_000, 1_000).await,
         ["dashboard", users] => return dashboard::dashboard(number(users), 1_000).await,
         ["dashboard", users, changes] => return dashboard::dashboard(number(users), number(changes)).await,
         _ => {
-            eprintln!("usage: measure connections [COUNT] | dashboard [USERS] [CHANGES_PER_SECOND]");
+            eprintln!("usage: measure connections [COUNT] | connects [COUNT] | dashboard [USERS] [CHANGES_PER_SECOND]");
             return ExitCode::from(2);
         }
     }

@@ -1,0 +1,151 @@
+//! What is wrong with the daemon, on screens of every size.
+
+use super::super::super::model::Panel;
+use super::*;
+
+fn shown(model: &Model) -> String {
+    text(&frame(model, &Theme::plain()))
+}
+
+fn answer(model: &mut Model, stats: Stats) {
+    send(model, Message::Response(Response::Stats(Ok(Box::new(stats)))));
+}
+
+fn not_writable(model: &mut Model) {
+    let mut stats = stats();
+    stats.store.writable = false;
+    answer(model, stats);
+}
+
+fn stalled(model: &mut Model) {
+    let mut stats = stats();
+    stats.stalls = StallStats {
+        count: 3,
+        last_at: Some(WALL),
+        last_seconds: 1.6,
+        longest_seconds: 2.0,
+    };
+    answer(model, stats);
+}
+
+fn silent(model: &mut Model) {
+    (1..=3).for_each(|second| drop(update(model, Message::Tick(at(second)))));
+}
+
+#[test]
+fn trouble_is_in_every_layout() {
+    type TroubleCase = (fn(&mut Model), &'static str);
+    let troubles: [TroubleCase; 3] = [
+        (not_writable, "STORE NOT WRITABLE"),
+        (stalled, "stalled 1.6 s"),
+        (silent, "NO ANSWER 3s"),
+    ];
+    for (trouble, label) in troubles {
+        for (width, height) in [(200, 60), (120, 40), (80, 24), (40, 10), (40, 3), (40, 2), (30, 1)] {
+            for panel in [Panel::Users, Panel::ChangeLog, Panel::Detail] {
+                for is_zoomed in [false, true] {
+                    let mut model = live(width, height, vec![record("ann", Status::Online, 5)]);
+                    model.detail = Some(super::super::super::model::Detail::new(user("ann")));
+                    (model.panel, model.is_zoomed) = (panel, is_zoomed);
+                    trouble(&mut model);
+                    let shown = shown(&model);
+                    assert!(shown.contains(label), "{width}x{height} {panel:?}\n{shown}");
+                    assert!(!shown.contains("live"), "{width}x{height} {panel:?}\n{shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_silent_daemon_has_one_state_and_no_current_figures() {
+    let mut model = live(120, 40, vec![]);
+    assert!(shown(&model).contains("● live") && shown(&model).contains("store ok"));
+    silent(&mut model);
+    let one = shown(&model);
+    assert!(one.contains("NO ANSWER 3s") && !one.contains("store ok"), "{one}");
+    let failed = Response::Stats(Err("no answer".to_owned()));
+    send(&mut model, Message::Response(failed));
+    let same = shown(&model);
+    assert!(
+        same.contains("NO ANSWER 3s") && !same.contains("no statistics"),
+        "{same}"
+    );
+    answer(&mut model, stats());
+    assert!(shown(&model).contains("● live"));
+}
+
+#[test]
+fn figures_that_could_not_be_read_are_not_called_good() {
+    let mut model = live(120, 40, vec![]);
+    send(
+        &mut model,
+        Message::Response(Response::Stats(Err("refused".to_owned()))),
+    );
+    let shown = shown(&model);
+    assert!(
+        shown.contains("◌ no statistics") && shown.contains("no statistics: refused"),
+        "{shown}"
+    );
+    assert!(!shown.contains("store ok"), "{shown}");
+}
+
+#[test]
+fn a_pause_holds_what_the_rows_show() {
+    let mut model = live(
+        80,
+        24,
+        vec![record("ann", Status::Online, 5), record("bob", Status::Online, 6)],
+    );
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    let row = |model: &Model| {
+        shown(model)
+            .lines()
+            .find(|line| line.contains("ann"))
+            .map(str::to_owned)
+    };
+    let before = row(&model).unwrap();
+    let changed = StreamEvent::Changed {
+        now: WALL,
+        users: vec![presence::wire::record::Update::Record(record(
+            "ann",
+            Status::DoNotDisturb,
+            9,
+        ))],
+    };
+    send(&mut model, Message::Stream(changed));
+    assert_eq!(row(&model).unwrap(), before);
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    assert!(row(&model).unwrap().contains("DO_NOT_DISTURB"));
+}
+
+#[test]
+fn silent_seconds_are_gaps() {
+    let mut model = live(120, 40, vec![]);
+    for second in 1..=5 {
+        send(&mut model, Message::Tick(at(second)));
+        answer(&mut model, stats());
+    }
+    for second in 6..=9 {
+        send(&mut model, Message::Tick(at(second)));
+    }
+    let known: Vec<_> = model.history.last(600).map(|sample| sample.is_known).collect();
+    assert_eq!(known, [true, true, true, true, true, false, false, false, false]);
+}
+
+#[test]
+fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
+    let mut model = live(200, 60, vec![]);
+    let healthy = styles(&frame(&model, &Theme::plain()));
+    assert!(!shown(&model).contains("stall"));
+    stalled(&mut model);
+    assert!(shown(&model).contains("3 stalls, last 1.6 s"), "{}", shown(&model));
+    assert_ne!(styles(&frame(&model, &Theme::plain())), healthy);
+    let mut later = stats();
+    later.stalls = model.stats.as_ref().unwrap().stalls;
+    later.now = at(61).wall;
+    send(&mut model, Message::Tick(at(61)));
+    answer(&mut model, later);
+    let shown = shown(&model);
+    assert!(shown.contains("● live") && shown.contains(" · 3 stalls · "), "{shown}");
+}

@@ -1,0 +1,83 @@
+//! Commands that name users of whom the service knows nothing.
+
+use serde_json::{Value, json};
+
+use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, record};
+use crate::sandbox::Sandbox;
+
+const NOW: &str = "2026-11-23T05:02:05.000Z";
+
+/// Knows nobody: records without times, and nothing to end. `set` has a custom status that was set to ONLINE.
+fn nobody(request: &Request) -> Answer {
+    if request.line.starts_with("DELETE") {
+        return ok(&json!({"ended": 0}));
+    }
+    if request.line.starts_with("GET") {
+        let user = request.line.split('/').nth(3).unwrap();
+        let set_at = if user == "set" { json!(NOW) } else { Value::Null };
+        return ok(
+            &json!({"now": NOW, "userId": user, "status": "OFFLINE", "rule": 1, "reason": "no_session",
+                          "sessions": [], "grace": null, "next": [],
+                          "choice": {"customStatus": "ONLINE", "setAt": set_at, "setBy": null}}),
+        );
+    }
+    let ids = request.json()["userIds"].as_array().unwrap().clone();
+    let users: Value = ids
+        .iter()
+        .map(|id| match id.as_str().unwrap() {
+            "alice" => record("alice", "IDLE", 1),
+            user => json!({"userId": user, "status": "OFFLINE", "since": null, "lastSeen": null, "lastActive": null,
+                           "revision": 0, "customStatus": "ONLINE", "sessions": 0, "reason": "no_session"}),
+        })
+        .collect();
+    ok(&json!({"now": NOW, "users": users}))
+}
+
+#[test]
+fn a_user_never_seen_is_exit_code_1() {
+    let daemon = FakeDaemon::start(nobody);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    for arguments in [
+        &["get", "typo"][..],
+        &["explain", "typo"],
+        &["kick", "typo", "--yes"],
+        &["forget", "typo", "--yes"],
+    ] {
+        let run = sandbox.run(arguments);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.stderr.contains("\"typo\" was never seen"), "{run:?}");
+        assert!(
+            !daemon
+                .requests()
+                .iter()
+                .any(|request| request.line.starts_with("DELETE"))
+        );
+    }
+    for arguments in [
+        &["get", "typo", "--ignore-unknown"][..],
+        &["explain", "typo", "--ignore-unknown"],
+        &["kick", "typo", "--yes", "--ignore-unknown"],
+        &["forget", "typo", "--yes", "--ignore-unknown"],
+        &["get", "alice"],
+        &["explain", "set"],
+        &["kick", "set", "--yes"],
+        &["forget", "set", "--yes"],
+    ] {
+        let run = sandbox.run(arguments);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{arguments:?} {run:?}");
+    }
+}
+
+#[test]
+fn get_prints_all_records_before_it_names_the_unknown() {
+    let daemon = FakeDaemon::start(nobody);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["get", "alice", "typo", "other", "-o", "json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["users"].as_array().unwrap().len(), 3);
+    assert!(
+        run.stderr.contains("2 of 3 users were never seen: \"typo\", \"other\""),
+        "{run:?}"
+    );
+}
