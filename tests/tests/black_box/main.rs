@@ -22,6 +22,7 @@ mod limits;
 mod load;
 mod observability;
 mod presencectl;
+mod readme;
 mod reload;
 mod reports;
 mod rest_requests;
