@@ -8,7 +8,7 @@ use crate::revision::Revision;
 use crate::rule::{Decision, Reason, decide};
 use crate::sessions::{Activity, Contribution, Timers};
 use crate::setter::Setter;
-use crate::status::{Actor, CustomStatus, Status};
+use crate::status::{Actor, Status};
 pub use crate::stored::Stored;
 use crate::time::{Mono, Now, Wall};
 use crate::user_id::UserId;
@@ -71,7 +71,7 @@ impl Profile {
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
         let clamped = stored.latest_time() > Some(now);
-        clamp_durable(&mut stored.durable, now);
+        stored.durable.clamp_times(now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             durable: stored.durable,
@@ -123,7 +123,7 @@ impl Profile {
         if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        clamp_durable(&mut part, now);
+        part.clamp_times(now);
         self.durable.replace_with(part);
     }
 
@@ -131,34 +131,13 @@ impl Profile {
     /// the next one.
     #[must_use]
     pub fn report(&self, now: Now, input: &ReportInput) -> Option<Report> {
-        let status = match input.status {
-            Status::Offline => return None,
-            Status::Online => CustomStatus::Online,
-            Status::Idle => CustomStatus::Idle,
-            Status::DoNotDisturb => CustomStatus::DoNotDisturb,
-        };
         let is_held = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
         let before = self
             .reports()
             .iter()
             .filter(is_held)
             .find(|report| report.source == input.source);
-        let version = self.version().next();
-        Some(Report {
-            source: input.source.clone(),
-            status,
-            since: before.map_or(now.wall, |report| report.since),
-            heard: now.wall,
-            version,
-            said: before
-                .filter(|report| report.status == status)
-                .map_or(version, |report| report.said),
-            last_active: match input.update_last_active {
-                true => Some(now.wall),
-                false => before.and_then(|report| report.last_active),
-            },
-            expires: input.ttl.map(|ttl| now.mono.after(ttl)),
-        })
+        Report::after(before, input, now, self.version().next())
     }
 
     /// Moves the times by a report that was opened, refreshed or ended at `now`.
@@ -405,14 +384,5 @@ impl Profile {
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
         self.degraded
-    }
-}
-
-fn clamp_durable(part: &mut DurablePart, now: Wall) {
-    part.preference.set_at = part.preference.set_at.map(|time| time.min(now));
-    for report in &mut part.reports {
-        report.since = report.since.min(now);
-        report.heard = report.heard.min(now);
-        report.last_active = report.last_active.map(|time| time.min(now));
     }
 }

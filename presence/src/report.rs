@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable_part::{Preference, Version};
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Now, Wall};
 
 /// The longest name of a source, in bytes.
 pub const SOURCE_MAX_BYTES: usize = 64;
@@ -98,6 +98,32 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report that `input` opens, or refreshes if its source holds `before`; none if it ends one. `version` is that of its
+    /// write.
+    pub(crate) fn after(before: Option<&Self>, input: &ReportInput, now: Now, version: Version) -> Option<Self> {
+        let status = match input.status {
+            Status::Offline => return None,
+            Status::Online => CustomStatus::Online,
+            Status::Idle => CustomStatus::Idle,
+            Status::DoNotDisturb => CustomStatus::DoNotDisturb,
+        };
+        Some(Self {
+            source: input.source.clone(),
+            status,
+            since: before.map_or(now.wall, |report| report.since),
+            heard: now.wall,
+            version,
+            said: before
+                .filter(|report| report.status == status)
+                .map_or(version, |report| report.said),
+            last_active: match input.update_last_active {
+                true => Some(now.wall),
+                false => before.and_then(|report| report.last_active),
+            },
+            expires: input.ttl.map(|ttl| now.mono.after(ttl)),
+        })
+    }
+
     /// Whether what it says is newer than the custom status. An older one keeps the user present and takes no part otherwise, so the
     /// latest of both wins.
     #[must_use]

@@ -93,7 +93,7 @@ impl RecordedDaemon {
 
 fn not_running(why: impl std::fmt::Display) -> Failure {
     Failure::unreachable(format_args!("no presenced is running on this machine: {why}"))
-        .next("start it with `presenced`, or name another server with --server URL")
+        .next("start the daemon with `presenced`, or name another server with --server URL")
 }
 
 /// Whether another process holds the lock exclusively. A shared lock that is taken here instead is given up at once.

@@ -20,7 +20,7 @@ fn a_missing_daemon_is_exit_code_3_with_a_suggestion() {
     ] {
         let run = sandbox.run(&arguments);
         assert_eq!(run.code, 3, "{run:?}");
-        assert!(run.stderr.contains("start it with `presenced`"), "{run:?}");
+        assert!(run.stderr.contains("start the daemon with `presenced`"), "{run:?}");
         assert_eq!(run.stdout, "");
     }
 }
@@ -290,7 +290,7 @@ fn a_program_on_the_port_of_a_daemon_that_is_gone_gets_no_credential() {
         assert_eq!(run.code, 3, "{arguments:?} {run:?}");
         let text = format!("{}{}", run.stdout, run.stderr);
         assert!(text.contains("no process holds the lock"), "{run:?}");
-        assert!(text.contains("start it with `presenced`"), "{run:?}");
+        assert!(text.contains("start the daemon with `presenced`"), "{run:?}");
     }
     let named = format!("http://{}", other.address());
     sandbox.run(&["stats", "--server", &named]);

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use presence::wire::error_code::Code;
 
 use super::cors::Sharing;
 use super::{AppState, SharedState, routes};
@@ -23,17 +24,26 @@ pub(super) async fn handle_request(State(state): SharedState, request: Request, 
     // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`.
     let is_probe = [routes::HEALTH, routes::READY, routes::METRICS].contains(&route);
     let host = match is_probe {
-        true => Ok(()),
-        false => state.auth.check_host(request.headers()),
+        true => check_host_line(&request),
+        false => state.auth.check_host(request.headers()).map_err(ApiError::from),
     };
     let mut response = match host {
         Ok(()) => catching_panics(next.run(request)).await,
-        Err(error) => ApiError::from(error).into_response(),
+        Err(error) => error.into_response(),
     };
     add_headers(response.headers_mut());
     sharing.add_headers(response.headers_mut());
     state.metrics.count(&method, route, response.status(), watch.elapsed());
     response
+}
+
+/// RFC 9112: HTTP/1.1 has one `Host`, whatever it says.
+fn check_host_line(request: &Request) -> Result<(), ApiError> {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 if request.version() >= Version::HTTP_11 => Err(ApiError::new(Code::InvalidHeader, "missing header: host")),
+        0 | 1 => Ok(()),
+        _ => Err(ApiError::new(Code::InvalidHeader, "duplicate header: host")),
+    }
 }
 
 /// Wraps the requests of the metrics listener. `Host` is not checked there: the operator decides how it is reached.

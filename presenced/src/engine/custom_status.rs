@@ -7,7 +7,7 @@ use presence::{Actor, CustomStatus, Reading, Revision, Setter, UserId, Version};
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
-use super::users::{LockedEntry, UserLock};
+use super::users::{LockedEntry, SavedPreference, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::store::{NewPreference, StoreError};
@@ -88,10 +88,12 @@ impl Engine {
         let mut entry = self.users.lock(&pin);
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
-        let part = durable_part(saved, now);
-        entry
-            .state
-            .set_preference(now, taken, part, setter, &self.options.timers);
+        let saved = SavedPreference {
+            part: durable_part(saved, now),
+            setter,
+            taken,
+        };
+        entry.state.set_preference(now, saved, &self.options.timers);
         if setter.actor() == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }

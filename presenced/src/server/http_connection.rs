@@ -90,12 +90,15 @@ impl HttpServer {
     ) -> impl Future<Output = ()> + Send + use<> {
         let exchange = Arc::new(HttpExchange::new(self.times.idle));
         let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&exchange)));
-        let router = self.router.clone();
         let evictable = Arc::clone(&permit);
-        let http = self.http.serve_connection(stream, {
-            let exchange = Arc::clone(&exchange);
-            service_fn(move |request| respond(router.clone(), request, Peer(peer), &permit, Arc::clone(&exchange)))
-        });
+        let responder = Responder {
+            router: self.router.clone(),
+            peer: Peer(peer),
+            permit,
+            exchange: Arc::clone(&exchange),
+        };
+        let service = service_fn(move |request| responder.respond(request));
+        let http = self.http.serve_connection(stream, service);
         let (times, stuck_after, metrics) = (self.times, self.stuck_after, self.metrics.clone());
         async move {
             let mut http = pin!(http.with_upgrades());
@@ -145,29 +148,37 @@ impl HttpServer {
     }
 }
 
-fn respond(
-    mut router: Router,
-    request: hyper::Request<Incoming>,
+/// What the requests of one connection share.
+struct Responder {
+    router: Router,
     peer: Peer,
-    permit: &Arc<ConnectionPermit>,
+    permit: Arc<ConnectionPermit>,
     exchange: Arc<HttpExchange>,
-) -> impl Future<Output = Result<Response, std::convert::Infallible>> + use<> {
-    let mut request = request.map(Body::new);
-    let extensions = request.extensions_mut();
-    extensions.insert(peer);
-    extensions.insert(Arc::clone(permit));
-    extensions.insert(match exchange.begin() {
-        0 => RequestOrder::First,
-        _ => RequestOrder::Later,
-    });
-    let response = router.call(request);
-    async move {
-        let mut response = response.await;
-        if let Ok(response) = &mut response {
-            tell_idle_time(response, exchange.idle_time());
+}
+
+impl Responder {
+    fn respond(
+        &self,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, std::convert::Infallible>> + use<> {
+        let mut request = request.map(Body::new);
+        let exchange = Arc::clone(&self.exchange);
+        let extensions = request.extensions_mut();
+        extensions.insert(self.peer);
+        extensions.insert(Arc::clone(&self.permit));
+        extensions.insert(match exchange.begin() {
+            0 => RequestOrder::First,
+            _ => RequestOrder::Later,
+        });
+        let response = self.router.clone().call(request);
+        async move {
+            let mut response = response.await;
+            if let Ok(response) = &mut response {
+                tell_idle_time(response, exchange.idle_time());
+            }
+            exchange.respond();
+            response
         }
-        exchange.respond();
-        response
     }
 }
 

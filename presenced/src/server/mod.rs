@@ -8,6 +8,7 @@ mod accept;
 mod address_key;
 mod address_limits;
 mod admission;
+mod connection_bounds;
 mod connection_limit;
 mod http_connection;
 mod http_stream;
@@ -28,7 +29,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
-pub(crate) use connection_limit::{ConnectionBounds, ConnectionLimit, ConnectionPermit};
+pub(crate) use connection_bounds::ConnectionBounds;
+pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use problem::{ApiError, catching_panics};

@@ -74,8 +74,16 @@ async fn every_valid_user_id_is_a_distinct_user() {
     }
     for (index, id) in ids.iter().enumerate() {
         assert_eq!(rest.kick(id).await, 1, "{id:?}");
+        let told = rest.record(id).await;
         assert_eq!(rest.forget(id).await, 0);
-        assert_eq!(rest.record(id).await.revision.get(), 0);
+        let gone = rest.record(id).await;
+        assert_eq!((gone.status, gone.sessions), (Status::Offline, Some(0)), "{id:?}");
+        assert_eq!(
+            (gone.since, gone.last_seen, gone.last_active),
+            (None, None, None),
+            "{id:?}"
+        );
+        assert!(gone.revision > told.revision, "{id:?}: the removal's");
         if let Some(next) = ids.get(index + 1) {
             assert!(
                 rest.record(next).await.status != Status::Offline,

@@ -93,7 +93,7 @@ fn a_missing_daemon_is_reported_with_how_to_start_one() {
     let failure = DiscoveryFixture::new().finder.find().unwrap_err();
     assert_eq!(failure.exit(), Some(Exit::Unreachable));
     assert!(
-        failure.report().contains("start it with `presenced`"),
+        failure.report().contains("start the daemon with `presenced`"),
         "{}",
         failure.report()
     );

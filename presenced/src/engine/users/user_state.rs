@@ -14,6 +14,15 @@ use presence::{
 
 use crate::cluster::{Cluster, NodeContribution};
 
+/// A custom status that is on disk.
+pub(in crate::engine) struct SavedPreference {
+    /// What the store has now.
+    pub(in crate::engine) part: DurablePart,
+    pub(in crate::engine) setter: Setter,
+    /// When it was asked for.
+    pub(in crate::engine) taken: Now,
+}
+
 /// A report that reached its deadline.
 pub(in crate::engine) struct ExpiredSource {
     pub(in crate::engine) source: Source,
@@ -123,16 +132,9 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// A custom status that was asked for at `taken` is on disk; `part` is what the store has now. Expire deadlines first: who
-    /// is not present any more is not active by it.
-    pub(in crate::engine) fn set_preference(
-        &mut self,
-        now: Now,
-        taken: Now,
-        part: DurablePart,
-        setter: Setter,
-        timers: &Timers,
-    ) {
+    /// Takes a custom status that is on disk. Expire deadlines first: who is not present any more is not active by it.
+    pub(in crate::engine) fn set_preference(&mut self, now: Now, saved: SavedPreference, timers: &Timers) {
+        let SavedPreference { part, setter, taken } = saved;
         self.profile.handle_durable(part, now.wall);
         if !self.is_present() {
             return;
