@@ -298,12 +298,14 @@ impl Sessions {
         self.grace.as_deref()
     }
 
-    /// How many sessions would be in grace if all were lost now.
+    /// How many sessions are to be in grace after a crash: those that have or would get a place, and at least one while there
+    /// is a connection. A session that is said to be lost may be alive.
     #[must_use]
     pub fn places(&self) -> u32 {
         let open = self.connections.iter().filter(|one| !one.is_continued).count();
         let lost = self.grace().map_or(0, GracePeriod::places);
-        u32::try_from(open).unwrap_or(u32::MAX).saturating_add(lost)
+        let places = u32::try_from(open).unwrap_or(u32::MAX).saturating_add(lost);
+        places.max(u32::from(!self.connections.is_empty()))
     }
 
     fn find(&mut self, id: SessionId) -> Option<&mut Connection> {

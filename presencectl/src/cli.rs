@@ -38,7 +38,7 @@ Examples:
 
 /// The command-line tool for operators of presenced: presence, custom statuses, diagnosis
 #[derive(Debug, Parser)]
-#[command(name = "presencectl", version, max_term_width = 110, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "presencectl", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -97,6 +97,7 @@ Examples:
   presencectl get alice bob
   presencectl get - < ids.txt              one id per line, any number of ids
   presencectl get alice -o json | jq -r '.users[0].status'")]
+    #[command(alias = "show")]
     Get(Get),
     /// List the present users
     #[command(after_help = "\
@@ -105,6 +106,7 @@ Examples:
   presencectl online --status dnd --prefix team-a/
   presencectl online --sort last-active --limit 20
   presencectl online -o csv > present.csv")]
+    #[command(aliases = ["list", "ls", "who", "users"])]
     Online(Online),
     /// Open the live dashboard
     #[command(after_help = "\
@@ -115,6 +117,7 @@ Examples:
   presencectl watch
   presencectl watch --user alice           open with the detail of alice
   presencectl watch --once                 print one snapshot, for scripts")]
+    #[command(alias = "top")]
     Watch(Watch),
     /// Print every change as it happens
     #[command(after_help = "\
@@ -126,6 +129,7 @@ Examples:
   presencectl events
   presencectl events --user alice bob
   presencectl events -o ndjson | jq -c 'select(.to == \"OFFLINE\") | .userId'")]
+    #[command(alias = "tail")]
     Events(Events),
     /// Explain the status of a user: reason, sessions, timers
     #[command(after_help = "\
@@ -214,9 +218,9 @@ Examples:
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
-  presencectl completions bash > ~/.local/share/bash-completion/completions/presencectl
-  presencectl completions zsh > ~/.zfunc/_presencectl
-  presencectl completions fish > ~/.config/fish/completions/presencectl.fish")]
+  d=~/.local/share/bash-completion/completions; mkdir -p $d && presencectl completions bash > $d/presencectl
+  d=~/.zfunc; mkdir -p $d && presencectl completions zsh > $d/_presencectl
+  d=~/.config/fish/completions; mkdir -p $d && presencectl completions fish > $d/presencectl.fish")]
     Completions {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]
@@ -253,6 +257,29 @@ mod tests {
             timeout(&["presencectl", "stats", "--timeout", "1m"]),
             Duration::from_secs(60)
         );
+    }
+
+    #[test]
+    fn familiar_names_of_other_tools_work() {
+        for (name, command) in [
+            ("list", "online"),
+            ("ls", "online"),
+            ("who", "online"),
+            ("users", "online"),
+            ("show", "get"),
+            ("top", "watch"),
+            ("tail", "events"),
+        ] {
+            let cli = Cli::command();
+            assert_eq!(
+                cli.find_subcommand(name).map(clap::Command::get_name),
+                Some(command),
+                "{name}"
+            );
+        }
+        let help = Cli::try_parse_from(["presencectl", "help", "kick"]).unwrap_err();
+        assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp);
+        assert!(help.to_string().contains("4003"), "{help}");
     }
 
     #[test]

@@ -193,8 +193,9 @@ impl Past {
     pub(crate) fn restart(&mut self, died: u64, now: Now) {
         let before = self.view(died);
         let all = self.entries.len();
-        let open = self.open_at(all).into_iter().filter(|id| !self.is_continued(all, *id));
-        let places = open.count() + before.places;
+        let open = self.open_at(all);
+        let not_continued = open.iter().filter(|id| !self.is_continued(all, **id));
+        let places = (not_continued.count() + before.places).max(usize::from(!open.is_empty()));
         let alone = plain_rule(&[], None, &self.reports_at(died), before.custom, None).0;
         let known = match (before.status, before.reason) {
             (Status::Online, _) => Some(KnownActivity::Active),

@@ -174,6 +174,10 @@ fn places_are_those_that_a_crash_would_lose() {
     assert_eq!(sessions.places(), 4);
     sessions.handle_end(at(10), SessionId(2), EndReason::Closed, FOR);
     assert_eq!(sessions.places(), 4);
+    let mut alone = after_restart(0);
+    alone.handle_resume(at(0), SessionId(1), Predecessor::Here(SessionId(2)), FOR);
+    alone.handle_end(at(10), SessionId(1), EndReason::Closed, FOR);
+    assert_eq!(alone.places(), 1, "it may be alive");
     sessions.handle_kick();
     assert_eq!(sessions.places(), 0);
     sessions.handle_restore(Mono::from_millis(30_000), Activity::Idle, 0);

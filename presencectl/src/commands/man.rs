@@ -55,7 +55,7 @@ fn format_page(page: &str) -> String {
 
 fn full_page(cli: &Command, page: &mut Vec<u8>) -> Result<(), Failure> {
     Man::new(cli.clone()).render(page)?;
-    for command in cli.get_subcommands() {
+    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
         // They are at the top of the page already.
         let own = command.clone().mut_args(|arg| {
             let global = arg.is_global_set();

@@ -164,7 +164,7 @@ fn files_readable_by_others_are_found_with_the_fix() {
 fn a_store_that_is_not_writable_is_found() {
     let broken = |stats: &mut Value| {
         stats["store"]["writable"] = json!(false);
-        stats["store"]["error"] = json!("database or disk is full");
+        stats["store"]["error"] = json!("database or disk is full: free some space; service resumes by itself");
     };
     let finding = Finding {
         code: 1,

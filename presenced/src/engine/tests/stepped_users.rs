@@ -258,3 +258,33 @@ async fn a_durable_change_goes_on_after_its_caller_went_away() {
     let ended = tokio::time::timeout(DEADLINE, ended).await.expect("in time");
     assert!(ended.is_ok(), "it ran to its end");
 }
+
+#[tokio::test]
+async fn forgetting_a_present_user_counts_as_a_transition() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    let ann = presence::UserId::new("ann").expect("a user id");
+    stepped.engine.forget(&ann).await.expect("forgotten");
+    stepped.engine.forget(&ann).await.expect("forgotten");
+    let counted = stepped
+        .engine
+        .metrics
+        .transitions(Status::Online, Status::Offline, presence::Reason::NoSession);
+    assert_eq!(counted, 1);
+}
+
+#[tokio::test]
+async fn places_in_the_grace_period_survive_a_restart() {
+    let stepped = Stepped::new().await;
+    let (one, _other) = (stepped.connect("ann").await, stepped.connect("ann").await);
+    let lost: presence::SessionName = one.conn.name().parse().expect("a name");
+    stepped.write().await;
+    let now = stepped.clock.wall();
+    let stepped = stepped.crash_at(now).await;
+    let back = stepped.connect("ann").await;
+    let resumed = |of| stepped.engine.resume(&back.conn, Some(of)).map(|answer| answer.0);
+    assert_eq!(resumed(lost), Some(true));
+    assert_eq!(resumed(lost), Some(false), "given twice");
+    stepped.disconnect(&back, presence::EndReason::Closed);
+    assert_eq!(stepped.record("ann").await.status, Status::Online, "one place is left");
+}
