@@ -11,8 +11,6 @@ use crate::exceeded_limit::Limit;
 
 /// When a client that read too slowly should reconnect.
 const TOO_SLOW_RETRY: Duration = Duration::from_secs(5);
-/// When a client should reconnect whose user has too many sessions.
-const TOO_MANY_SESSIONS_RETRY: Duration = Duration::from_secs(30);
 /// When a client should reconnect after a bug or a store failure that kept it from being connected.
 const INTERNAL_RETRY: Duration = Duration::from_secs(5);
 
@@ -45,7 +43,10 @@ pub(crate) enum CloseReason {
     /// A text message that is not UTF-8.
     InvalidUtf8,
     MessageTooLong,
-    TooManySessions,
+    /// The user has as many sessions as one may have.
+    TooManySessions {
+        retry_after: Duration,
+    },
     /// A bug, or a failure that is no fault of the client.
     Internal,
 }
@@ -79,7 +80,9 @@ impl CloseReason {
         Self::ProtocolError,
         Self::InvalidUtf8,
         Self::MessageTooLong,
-        Self::TooManySessions,
+        Self::TooManySessions {
+            retry_after: Duration::ZERO,
+        },
         Self::Internal,
     ];
 
@@ -122,7 +125,7 @@ impl CloseReason {
             | Self::ProtocolError
             | Self::InvalidUtf8
             | Self::MessageTooLong
-            | Self::TooManySessions
+            | Self::TooManySessions { .. }
             | Self::Internal => EndReason::Dropped,
         }
     }
@@ -133,7 +136,7 @@ impl CloseReason {
             Self::LimitExceeded(limit) => Some(limit),
             Self::TooSlow => Some(Limit::WriteTimeout),
             Self::MessageTooLong => Some(Limit::MessageSize),
-            Self::TooManySessions => Some(Limit::Sessions),
+            Self::TooManySessions { .. } => Some(Limit::Sessions),
             Self::ByClient(_)
             | Self::Lost
             | Self::PingTimeout
@@ -199,13 +202,13 @@ impl CloseReason {
                 let text = Limit::MessageSize.text();
                 (close_code::MESSAGE_TOO_LONG, "message_too_long", text, None)
             }
-            Self::TooManySessions => {
+            Self::TooManySessions { retry_after } => {
                 let text = Limit::Sessions.text();
                 (
                     close_code::TOO_MANY_SESSIONS,
                     "too_many_sessions",
                     text,
-                    Some(TOO_MANY_SESSIONS_RETRY),
+                    Some(retry_after),
                 )
             }
             Self::Internal => (close_code::INTERNAL, "internal", "internal error", Some(INTERNAL_RETRY)),
@@ -241,6 +244,7 @@ mod tests {
         use CloseReason as R;
         use EndReason::{Closed, Dropped, Kicked, Left, Lost};
         let draining = R::Draining { retry_after: Duration::from_millis(2300) };
+        let too_many = R::TooManySessions { retry_after: Duration::from_millis(4500) };
         let mut rows: Vec<CloseRow> = vec![
             (R::ByClient(None), None, None, None, Closed, ("closed", "none"), None),
             (R::ByClient(Some(1000)), Some(1000), None, None, Closed, ("closed", "1000"), None),
@@ -261,7 +265,7 @@ mod tests {
             (R::ProtocolError, Some(1002), Some("protocol_error"), None, Dropped, ("protocol_error", "1002"), None),
             (R::InvalidUtf8, Some(1007), Some("invalid_text"), None, Dropped, ("invalid_text", "1007"), None),
             (R::MessageTooLong, Some(1009), Some("message_too_long"), None, Dropped, ("message_too_long", "1009"), Some("message_size")),
-            (R::TooManySessions, Some(4029), Some("too_many_sessions"), Some(30_000), Dropped, ("too_many_sessions", "4029"), Some("sessions")),
+            (too_many, Some(4029), Some("too_many_sessions"), Some(4500), Dropped, ("too_many_sessions", "4029"), Some("sessions")),
             (R::Internal, Some(1011), Some("internal"), Some(5000), Dropped, ("internal", "1011"), None),
         ];
         for (limit, label) in [
@@ -299,6 +303,9 @@ mod tests {
 
     #[test]
     fn each_goodbye_has_a_text_of_its_own() {
+        let too_many = CloseReason::TooManySessions {
+            retry_after: Duration::ZERO,
+        };
         for (reason, text) in [
             (CloseReason::TooSlow, "reading too slowly"),
             (CloseReason::TokenExpired, "token expired"),
@@ -306,7 +313,7 @@ mod tests {
             (CloseReason::Kicked, "sessions ended by an operator"),
             (CloseReason::Forgotten, "user forgotten by an operator"),
             (CloseReason::MessageTooLong, "message too long"),
-            (CloseReason::TooManySessions, "session limit of this user reached"),
+            (too_many, "session limit of this user reached"),
             (CloseReason::Internal, "internal error"),
         ] {
             assert_eq!(reason.text(), text, "{reason:?}");

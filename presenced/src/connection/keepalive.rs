@@ -28,6 +28,17 @@ pub(crate) struct KeepaliveOptions {
     pub(crate) message_timeout: Duration,
 }
 
+/// How long an answer may take that was demanded: a phone whose radio sleeps hears of a ping within 2.6 s (the longest paging
+/// cycle), and a second more lets one packet be lost and sent again (the least retransmission timer of RFC 6298).
+const PROMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+impl KeepaliveOptions {
+    /// How long an answer may take that was demanded.
+    pub(crate) fn prompt_timeout(&self) -> Duration {
+        self.ping_timeout.min(PROMPT_TIMEOUT)
+    }
+}
+
 /// The keepalive state of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keepalive {
@@ -35,6 +46,8 @@ pub(crate) struct Keepalive {
     received_at: Mono,
     /// The ping that has not been answered.
     ping: Option<Ping>,
+    /// When a ping was last sent because an answer was demanded.
+    demanded_at: Option<Mono>,
     progress: SendProgress,
     /// Since when a message is unfinished.
     unfinished_since: Option<Mono>,
@@ -54,6 +67,17 @@ struct Ping {
     written_before: u64,
 }
 
+/// What is to be done when an answer is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demanded {
+    /// The peer is alive as far as anyone can tell, or what it does not read decides.
+    Nothing,
+    /// A ping, and then an evaluation at this time.
+    Ping(Mono),
+    /// An evaluation at this time: the ping was sent before.
+    Await(Mono),
+}
+
 /// What is due, and when to evaluate again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -67,6 +91,7 @@ impl Keepalive {
         Self {
             received_at: now,
             ping: None,
+            demanded_at: None,
             progress: SendProgress::new(now),
             unfinished_since: None,
             expires_at,
@@ -135,6 +160,27 @@ impl Keepalive {
         Due::Ping(earliest(self.begin_ping(now, options.ping_timeout, outgoing)))
     }
 
+    /// An answer is demanded: a ping without one must be answered within the prompt timeout, and a peer that was not heard for
+    /// as long is pinged, once in a ping interval: more often tells nothing new of those that answer. What was heard within the
+    /// prompt timeout is the answer.
+    pub(crate) fn demand_answer(&mut self, now: Mono, outgoing: &Outgoing, options: &KeepaliveOptions) -> Demanded {
+        let timeout = options.prompt_timeout();
+        self.sample(now, outgoing);
+        if outgoing.blocked_since.is_some() {
+            return Demanded::Nothing;
+        }
+        if let Some(ping) = &mut self.ping {
+            ping.timeout = timeout;
+            return Demanded::Await(ping.since.after(timeout));
+        }
+        let was_demanded = self.demanded_at.is_some_and(|at| now < at.after(options.ping_interval));
+        if was_demanded || now < self.received_at.after(timeout) {
+            return Demanded::Nothing;
+        }
+        self.demanded_at = Some(now);
+        Demanded::Ping(self.begin_ping(now, timeout, outgoing))
+    }
+
     /// Takes note of what the peer has acknowledged. While it is not through with what was sent before a ping, the time for the
     /// answer has not begun.
     fn sample(&mut self, now: Mono, outgoing: &Outgoing) {
@@ -182,6 +228,28 @@ const UNREAD_DELAY: Duration = Duration::from_millis(200);
 pub(super) const UNSENT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Connection {
+    /// Another session waits for the place of this one: its peer must answer soon, if nothing was heard of it lately. Whether it
+    /// may be about to end. Never blocks.
+    pub(crate) fn demand_answer(self: &Arc<Self>, now: Mono) -> bool {
+        if self.close_reason().is_some() {
+            return true;
+        }
+        let outgoing = self.outgoing();
+        let demanded = self
+            .keepalive
+            .lock()
+            .demand_answer(now, &outgoing, self.keepalive_options());
+        match demanded {
+            Demanded::Nothing => return false,
+            Demanded::Ping(at) => {
+                self.send_control(Opcode::Ping, b"");
+                self.arm(at);
+            }
+            Demanded::Await(at) => self.arm(at),
+        }
+        true
+    }
+
     /// The connection's deadline in the timing wheel: sends a ping, or closes. Returns the next deadline. Never blocks.
     pub(crate) fn on_deadline(self: &Arc<Self>, now: Reading) -> Option<Mono> {
         if self.close_reason().is_some() {

@@ -1,6 +1,7 @@
 //! A connection begins: it is a session of its user, or an observer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
 use presence::{Predecessor, SessionName, UserId};
@@ -8,8 +9,16 @@ use presence::{Predecessor, SessionName, UserId};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 
+/// When a client should try again whose user has too many sessions that are all alive, as far as anyone can tell: longer than
+/// the ping interval, so that those which die meanwhile are asked by then.
+const ALIVE_RETRY: Duration = Duration::from_secs(30);
+/// How much longer than an answer is waited for it takes until the place of a session that did not answer is free: its
+/// socket is read once more (200 ms), and what it acknowledges is looked at once a second.
+const FOUND_DEAD_WITHIN: Duration = Duration::from_secs(1);
+
 impl Engine {
     /// Makes the connection a session of the user. Waits for the store for 150 ms at most. The own record, for `welcome`.
+    /// If the user has too many sessions, they must show that they are alive.
     pub(crate) async fn connect(
         self: &Arc<Self>,
         user: &UserId,
@@ -18,7 +27,9 @@ impl Engine {
         let pin = self.load_for_connect(user).await;
         let mut entry = self.users.lock(&pin);
         if entry.connections().len() >= self.options.sessions_per_user {
-            return Err(EngineError::TooManySessions);
+            let sessions = entry.connections().to_vec();
+            drop(entry);
+            return Err(self.too_many(&sessions));
         }
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
@@ -35,6 +46,18 @@ impl Engine {
         self.session_counts.connection_opened();
         self.throughput.connected();
         Ok(record)
+    }
+
+    /// All places are taken by these sessions: those of which nothing was heard lately must answer a ping soon.
+    fn too_many(&self, sessions: &[Arc<Connection>]) -> EngineError {
+        let now = self.clock.mono();
+        // Each is asked, whatever the others said.
+        let ending = sessions.iter().filter(|session| session.demand_answer(now)).count();
+        let retry_after = match ending {
+            0 => ALIVE_RETRY,
+            _ => self.options.keepalive.prompt_timeout() + FOUND_DEAD_WITHIN,
+        };
+        EngineError::TooManySessions { retry_after }
     }
 
     /// The connection continues a session that its client has lost. Whether that one had a place in the grace period of the

@@ -86,7 +86,10 @@ pub(crate) enum EngineError {
     TooManyReports,
     /// The user has as many connections as one may have.
     #[error("too many sessions of this user")]
-    TooManySessions,
+    TooManySessions {
+        /// When it may have a place.
+        retry_after: Duration,
+    },
     /// The connection, or all connections of its user, would watch more users than they may watch.
     #[error("too many watched users")]
     TooManyWatched {
@@ -106,7 +109,7 @@ impl EngineError {
             Self::Store(StoreError::Refused { .. }) | Self::TaskPanicked => Code::Internal,
             Self::Store(_) => Code::StoreUnavailable,
             Self::RateLimited { .. } | Self::TooManyLookups { .. } => Code::RateLimited,
-            Self::TooManyReports | Self::TooManySessions => Code::TooMany,
+            Self::TooManyReports | Self::TooManySessions { .. } => Code::TooMany,
             Self::TooManyWatched { .. } => Code::TooManyWatched,
         }
     }

@@ -108,7 +108,9 @@ async fn greet<'a>(
 /// [`CloseReason::Internal`].
 const fn connect_error(error: &EngineError) -> CloseReason {
     match error {
-        EngineError::TooManySessions => CloseReason::TooManySessions,
+        EngineError::TooManySessions { retry_after } => CloseReason::TooManySessions {
+            retry_after: *retry_after,
+        },
         _ => CloseReason::Internal,
     }
 }

@@ -1,12 +1,13 @@
 //! The keepalive: peers that fall silent, and a daemon that was stalled.
 
+use presence::wire::server_message::ServerMessage;
 use presence::{Status, Wall};
 use presence_tests::clock::{Stopwatch, wall_now};
 use presence_tests::frame::{Frame, opcode};
 use presence_tests::raw_client::RawEvent;
 use presence_tests::wait::{Ticker, within_deadline};
-use presence_tests::websocket::shows;
-use presence_tests::{Daemon, RawClient, wait_until};
+use presence_tests::websocket::{HandshakeError, HandshakeHeaders, shows};
+use presence_tests::{Daemon, RawClient, Socket, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
@@ -182,4 +183,29 @@ async fn a_client_on_a_slow_link_is_not_lost() {
     );
     assert!(pings > 0);
     assert!(slow.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_sessions_of_a_full_user_make_room_soon() {
+    let daemon = Daemon::start(&[
+        "--sessions-per-user",
+        "3",
+        "--ping-interval",
+        "100s",
+        "--ping-timeout",
+        "1s",
+    ])
+    .await;
+    let mut living = daemon.socket("alice").await;
+    let _silent = [
+        RawClient::user(daemon.address(), "alice").await,
+        RawClient::user(daemon.address(), "alice").await,
+    ];
+    let one_more = || Socket::connect(daemon.address(), HandshakeHeaders::user("alice"));
+    assert_eq!(one_more().await.unwrap_err(), HandshakeError::Closed(4029));
+    let mut newcomer = wait_until("there is room", async || one_more().await.ok()).await;
+    for socket in [&mut living, &mut newcomer] {
+        let answer = socket.ask(json!({"type": "ping"})).await;
+        assert!(matches!(answer, ServerMessage::Pong { .. }), "{answer:?}");
+    }
 }

@@ -216,6 +216,94 @@ fn a_connection_ends_when_its_token_expires() {
     );
 }
 
+#[test]
+fn a_demanded_answer_has_the_prompt_timeout() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    assert_eq!(keepalive.demand_answer(at(3), &DONE, &OPTIONS), Demanded::Nothing);
+    let through = in_flight(90, 90);
+    assert_eq!(
+        keepalive.demand_answer(at(4), &through, &OPTIONS),
+        Demanded::Ping(at(8))
+    );
+    assert_eq!(
+        keepalive.demand_answer(at(6), &through, &OPTIONS),
+        Demanded::Await(at(8))
+    );
+    assert_eq!(keepalive.evaluate(at(7), &through, &OPTIONS), Due::Nothing(at(8)));
+    assert_eq!(
+        keepalive.evaluate(at(8), &through, &OPTIONS),
+        Due::Close(CloseReason::PingTimeout)
+    );
+}
+
+#[test]
+fn an_answer_is_demanded_once_in_a_ping_interval() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    keepalive.demand_answer(at(4), &DONE, &OPTIONS);
+    keepalive.on_received(at(5), None);
+    for second in 5..29 {
+        let demanded = keepalive.demand_answer(at(second), &DONE, &OPTIONS);
+        assert_eq!(demanded, Demanded::Nothing, "{second}");
+    }
+    assert_eq!(keepalive.demand_answer(at(29), &DONE, &OPTIONS), Demanded::Ping(at(33)));
+}
+
+#[test]
+fn the_next_ping_after_a_demanded_answer_has_the_usual_timeout() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    keepalive.demand_answer(at(4), &DONE, &OPTIONS);
+    keepalive.on_received(at(5), None);
+    assert_eq!(keepalive.evaluate(at(30), &DONE, &OPTIONS), Due::Ping(at(40)));
+}
+
+#[test]
+fn a_shorter_ping_timeout_holds_for_demanded_answers() {
+    let options = KeepaliveOptions {
+        ping_timeout: Duration::from_secs(2),
+        ..OPTIONS
+    };
+    let mut keepalive = Keepalive::new(at(0), None);
+    assert_eq!(keepalive.demand_answer(at(1), &DONE, &options), Demanded::Nothing);
+    assert_eq!(keepalive.demand_answer(at(2), &DONE, &options), Demanded::Ping(at(4)));
+    assert_eq!(keepalive.evaluate(at(3), &DONE, &options), Due::Nothing(at(4)));
+}
+
+#[test]
+fn no_answer_is_demanded_while_data_is_unsent() {
+    let mut silent = Keepalive::new(at(0), None);
+    assert_eq!(silent.demand_answer(at(20), &full(19, 0), &OPTIONS), Demanded::Nothing);
+    assert_eq!(
+        silent.demand_answer(at(21), &DONE, &OPTIONS),
+        Demanded::Ping(at(25)),
+        "none was demanded before"
+    );
+    let mut pinged = Keepalive::new(at(0), None);
+    pinged.evaluate(at(25), &DONE, &OPTIONS);
+    assert_eq!(pinged.demand_answer(at(26), &full(26, 0), &OPTIONS), Demanded::Nothing);
+    assert_eq!(
+        pinged.evaluate(at(30), &DONE, &OPTIONS),
+        Due::Nothing(at(35)),
+        "with the usual timeout"
+    );
+}
+
+#[test]
+fn a_demanded_ping_is_judged_when_it_has_arrived() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    let demanded = keepalive.demand_answer(at(5), &in_flight(90, 10), &OPTIONS);
+    assert_eq!(demanded, Demanded::Ping(at(6)));
+    for second in 6..16 {
+        let due = keepalive.evaluate(at(second), &in_flight(92, second * 4), &OPTIONS);
+        assert_eq!(due, Due::Nothing(at(second + 1)), "behind other data");
+    }
+    let through = in_flight(92, 90);
+    assert_eq!(keepalive.evaluate(at(16), &through, &OPTIONS), Due::Nothing(at(19)));
+    assert_eq!(
+        keepalive.evaluate(at(19), &through, &OPTIONS),
+        Due::Close(CloseReason::PingTimeout)
+    );
+}
+
 /// Evaluates at each deadline, a tick late, from `span.start` to `span.end`. Returns the close reason and its time, if there
 /// is one, and the times of the pings.
 fn simulate(

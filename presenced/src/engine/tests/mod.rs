@@ -9,6 +9,7 @@ mod durability;
 mod end_reports;
 mod ended_sessions;
 mod fixture;
+mod full_users;
 mod loading;
 mod memory_bounds;
 mod published_changes;

@@ -18,7 +18,7 @@ use crate::connection::socket::Socket;
 use crate::connection::socket::memory::{self, MemoryPeer};
 use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
-use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts};
+use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
 use crate::store::{OpenOptions, Row, Store, StoreMetrics};
 
 /// When a stepped engine's time begins.
@@ -208,12 +208,17 @@ impl Stepped {
 
     /// A client that takes `room` bytes before it must read.
     pub(in crate::engine) async fn connect_with_room(&self, name: &str, room: usize) -> SteppedClient {
+        self.try_connect(name, room).await.expect("a session")
+    }
+
+    /// The same, unless the user has too many.
+    pub(in crate::engine) async fn try_connect(&self, name: &str, room: usize) -> Result<SteppedClient, EngineError> {
         let client = self.client(Some(user(name)), room);
-        let connected = self.engine.connect(&user(name), &client.conn).await;
-        assert_ne!(connected.expect("a session").status, Status::Offline);
+        let record = self.engine.connect(&user(name), &client.conn).await?;
+        assert_ne!(record.status, Status::Offline);
         client.conn.start_keepalive(self.clock.mono(), None);
         client.conn.send_greeting(r#"{"type":"pong"}"#);
-        client
+        Ok(client)
     }
 
     pub(in crate::engine) fn observe(&self) -> SteppedClient {
