@@ -132,3 +132,21 @@ async fn a_change_held_back_is_on_disk_with_a_new_revision_at_the_end() {
     assert_eq!(row.status, Status::Idle);
     assert!(row.revision.get() > told, "a cursor from before must list it");
 }
+
+#[tokio::test]
+async fn a_change_that_is_held_back_is_on_disk_before_it_is_told() {
+    let (stepped, ann, watcher) = limited().await;
+    for _ in 0..20 {
+        flip(&stepped.engine, &ann);
+    }
+    stepped.write().await;
+    stepped.deliver();
+    watcher.messages();
+    // She stays connected: her row changes in its status alone.
+    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.deliver();
+    assert!(watcher.told().is_empty());
+    stepped.write().await;
+    let row = stepped.stored("ann").await.expect("a row");
+    assert_eq!(row.status, Status::Idle, "as a crash leaves it");
+}

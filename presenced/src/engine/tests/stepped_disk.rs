@@ -209,3 +209,15 @@ async fn an_expiry_takes_no_report_of_a_user_that_was_forgotten() {
     let stored = stored_report(&stepped).await.expect("the report");
     assert_eq!(stored.status, CustomStatus::Idle);
 }
+
+#[tokio::test]
+async fn a_report_that_expired_before_a_kick_stays_gone_at_a_start() {
+    let stepped = Stepped::new().await;
+    report(&stepped, Status::Online, 60).await;
+    stepped.advance(Duration::from_secs(60) + TICK);
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+    stepped.engine.kick(&user("ann")).await.expect("a kick");
+    // The clock of the next start is before the end of the report.
+    let stepped = stepped.crash_at(BEGIN).await;
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+}

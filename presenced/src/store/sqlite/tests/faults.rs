@@ -210,6 +210,21 @@ async fn damage_that_a_check_does_not_find_seals_nothing() {
 }
 
 #[tokio::test]
+async fn a_fold_that_fails_as_if_damaged_seals_no_sound_file() {
+    for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_CORRUPTFS] {
+        let dir = DatabaseDir::new();
+        let store = dir.open();
+        store.set_custom("alice", Idle, 1).await.unwrap();
+        store.inner.health.faults.fail(Some((Step::Checkpoint, code)));
+        // After a forget the log is folded in at once, before the next write.
+        store.forget(&user("alice"), Revision::new(9), wall(1)).await.unwrap();
+        store.set_custom("bob", Idle, 1).await.unwrap();
+        store.set_custom("bob", DoNotDisturb, 2).await.unwrap();
+        assert!(!store.health().restart_needed, "{:?}", store.health());
+    }
+}
+
+#[tokio::test]
 async fn a_forget_whose_commit_failed_drops_no_later_write() {
     let dir = DatabaseDir::new();
     let store = dir.open();

@@ -1,11 +1,13 @@
 //! Rows that no code of ours wrote, and the statements that read rows.
 
 use presence::CustomStatus::Idle;
+use presence::{History, NodeName};
 use rusqlite::StatementStatus;
 
 use super::super::connection::{open_reader, open_writer};
 use super::super::{durable_part, read};
 use super::*;
+use crate::store::{HEARTBEAT_KEPT, Heartbeat};
 
 #[tokio::test]
 async fn a_row_that_cannot_be_understood_is_left_out_of_a_start() {
@@ -104,4 +106,46 @@ fn statements_that_select_a_user_are_prepared_once() {
         let statement = connection.prepare_cached(sql).unwrap();
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn a_history_is_kept_for_as_long_as_its_run_is_the_last() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    let kept = || {
+        let connection = dir.connect();
+        let mut statement = connection
+            .prepare("SELECT node, incarnation FROM history ORDER BY node")
+            .unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect::<Vec<(String, i64)>>()
+    };
+    let save = async |node: &str, wall_millis: i64, incarnation: Option<u64>| {
+        let heartbeat = Heartbeat {
+            wall: wall(wall_millis),
+            ceiling: 100,
+            clean: incarnation.is_some(),
+            history: incarnation.map(|incarnation| History {
+                incarnation,
+                from: Revision::new(5),
+                to: Revision::new(100),
+            }),
+        };
+        store.save_heartbeat(&NodeName::new(node), heartbeat).await.unwrap();
+    };
+    let of = |node: &str, incarnation| (node.to_owned(), incarnation);
+    save("here", 1, Some(7)).await;
+    save("here", 2, Some(8)).await;
+    assert_eq!(kept(), [of("here", 8)], "the last one's alone");
+    save("there", 3, Some(9)).await;
+    assert_eq!(kept(), [of("here", 8), of("there", 9)]);
+    save("here", 4, None).await;
+    assert_eq!(kept(), [of("there", 9)], "the next run has begun");
+    let gone = i64::try_from(HEARTBEAT_KEPT.as_millis()).unwrap() + 10;
+    let later = Heartbeat {
+        ceiling: 200,
+        ..crate::store::tests::fixture::heartbeat(gone, 1, false)
+    };
+    store.save_heartbeat(&NodeName::new("here"), later).await.unwrap();
+    assert_eq!(kept(), [], "a node that is gone for a day leaves nothing");
 }

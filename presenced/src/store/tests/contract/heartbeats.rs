@@ -14,6 +14,8 @@ on_every_backend! {
     a_run_that_could_not_write_was_alive_to_its_end,
     a_clean_end_counts_more_than_what_was_told_beside,
     a_backup_in_place_is_as_old_as_its_own_heartbeat,
+    a_backup_in_place_after_a_run_without_a_write_is_as_old,
+    a_run_that_never_wrote_a_heartbeat_was_alive,
     the_heartbeat_of_a_node_gone_for_a_day_is_removed,
     a_start_lists_connected_and_reported_users_alone,
 }
@@ -117,6 +119,28 @@ async fn a_backup_in_place_is_as_old_as_its_own_heartbeat(backend: Backend) {
         Some(expected),
         "and no revision below what was told"
     );
+}
+
+async fn a_backup_in_place_after_a_run_without_a_write_is_as_old(backend: Backend) {
+    let store = backend.open();
+    beat(&store, heartbeat(1_000, 70, false)).await;
+    let backup = backend.copy(&store);
+    let store = backend.open();
+    beat(&store, heartbeat(9_000, 90, false)).await;
+    let (store, _) = backend.restart(&store);
+    // The next run tells it beside the store alone.
+    assert!(store.tell_alive(heartbeat(9_500, 95, false)).await);
+    backend.replace(&store, &backup);
+    let (_, startup) = backend.start();
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(1_000, 95, false)));
+}
+
+async fn a_run_that_never_wrote_a_heartbeat_was_alive(backend: Backend) {
+    let store = backend.open();
+    assert!(store.tell_alive(heartbeat(9_000, 90, false)).await);
+    let (_, startup) = backend.restart(&store);
+    assert_eq!(startup.heartbeats, []);
+    assert_eq!(startup.latest_heartbeat(), Some(heartbeat(9_000, 90, false)));
 }
 
 async fn the_heartbeat_of_a_node_gone_for_a_day_is_removed(backend: Backend) {
