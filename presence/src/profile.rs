@@ -128,16 +128,16 @@ impl Profile {
     }
 
     /// The report that `input` opens or refreshes, or none if it ends one. The store gives it its version; until then it has
-    /// the next one.
+    /// the next one. `taken` is when it was asked for.
     #[must_use]
-    pub fn report(&self, now: Now, input: &ReportInput) -> Option<Report> {
+    pub fn report(&self, taken: Now, input: &ReportInput) -> Option<Report> {
         let status = match input.status {
             Status::Offline => return None,
             Status::Online => CustomStatus::Online,
             Status::Idle => CustomStatus::Idle,
             Status::DoNotDisturb => CustomStatus::DoNotDisturb,
         };
-        let is_held = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
+        let is_held = |report: &&Report| report.expires.is_none_or(|at| at > taken.mono);
         let before = self
             .reports()
             .iter()
@@ -147,25 +147,25 @@ impl Profile {
         Some(Report {
             source: input.source.clone(),
             status,
-            since: before.map_or(now.wall, |report| report.since),
-            heard: now.wall,
+            since: before.map_or(taken.wall, |report| report.since),
+            heard: taken.wall,
             version,
             said: before
                 .filter(|report| report.status == status)
                 .map_or(version, |report| report.said),
             last_active: match input.update_last_active {
-                true => Some(now.wall),
+                true => Some(taken.wall),
                 false => before.and_then(|report| report.last_active),
             },
-            expires: input.ttl.map(|ttl| now.mono.after(ttl)),
+            expires: input.ttl.map(|ttl| taken.mono.after(ttl)),
         })
     }
 
-    /// Moves the times by a report that was opened, refreshed or ended at `now`.
-    pub fn note_report(&mut self, now: Wall, input: &ReportInput) {
-        self.last_seen = self.last_seen.max(Some(now));
+    /// Moves the times by a report that was opened, refreshed or ended at `taken`.
+    pub fn note_report(&mut self, taken: Wall, input: &ReportInput) {
+        self.last_seen = self.last_seen.max(Some(taken));
         if input.update_last_active {
-            self.last_active = self.last_active.max(Some(now));
+            self.last_active = self.last_active.max(Some(taken));
         }
     }
 

@@ -75,7 +75,7 @@ impl Engine {
     ) -> Result<Record, EngineError> {
         let NewCustomStatus { custom, setter, taken } = new;
         let pin = self.load_known(lock).await?;
-        let taken = self.users.lock(&pin).state.now(taken);
+        let taken = self.users.lock(&pin).state.asked_at(taken);
         let preference = NewPreference {
             custom,
             set_at: taken.wall,

@@ -55,6 +55,13 @@ impl UserState {
         reading.for_user(told.max(self.sessions.contribution().last_seen))
     }
 
+    /// When the user asked for something that takes effect now: its status may have changed since, but nothing that was heard
+    /// of it is later.
+    pub(in crate::engine) fn asked_at(&self, reading: Reading) -> Now {
+        let heard = self.profile.last_seen();
+        reading.for_user(heard.max(self.sessions.contribution().last_seen))
+    }
+
     /// Whether a connection or a grace period of this node keeps the user present.
     pub(in crate::engine) fn is_connected(&self) -> bool {
         self.sessions.is_present()
@@ -147,13 +154,13 @@ impl UserState {
     /// reports. A report that is refreshed in time holds until [`Self::end_report_write`], however long the disk takes.
     pub(in crate::engine) fn begin_report_write(
         &mut self,
-        now: Now,
+        taken: Now,
         input: &ReportInput,
         max: usize,
     ) -> Result<Option<Report>, TooManyReports> {
         let reports = self.profile.reports();
         let is_new = !reports.iter().any(|one| one.source == input.source);
-        let report = self.profile.report(now, input);
+        let report = self.profile.report(taken, input);
         if report.is_some() && is_new && reports.len() >= max {
             return Err(TooManyReports);
         }
@@ -166,10 +173,10 @@ impl UserState {
         self.is_refreshing_report = false;
     }
 
-    /// A report is on disk, or off it; `part` is what the store has now.
-    pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, part: DurablePart) {
+    /// A report that was made or ended at `taken` is on disk, or off it; `part` is what the store has now.
+    pub(in crate::engine) fn set_report(&mut self, now: Now, taken: Now, input: &ReportInput, part: DurablePart) {
         self.profile.handle_durable(part, now.wall);
-        self.profile.note_report(now.wall, input);
+        self.profile.note_report(taken.wall, input);
     }
 
     /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.
