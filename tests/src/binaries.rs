@@ -45,6 +45,35 @@ pub fn profile_dir() -> PathBuf {
     if inner { dir.parent().unwrap() } else { dir }.to_owned()
 }
 
+/// The Cargo of this build with a subcommand, for the same directory and profile.
+fn cargo(subcommand: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository()).arg(subcommand);
+    cargo.arg("--target-dir").arg(profile_dir().parent().unwrap());
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    cargo
+}
+
+/// What `cargo build` or `cargo run` with these arguments compiles after the workspace was built: a line for each crate.
+/// `run` runs with `--version`.
+pub fn compiled_anew(subcommand: &str, arguments: &[&str]) -> Vec<String> {
+    plain();
+    let _lock = file_lock::acquire("build");
+    let mut cargo = cargo(subcommand);
+    cargo.env("CARGO_TERM_QUIET", "false").env("CARGO_TERM_COLOR", "never");
+    cargo.args(arguments.iter().filter(|argument| **argument != "--release"));
+    if subcommand == "run" {
+        cargo.args(["--", "--version"]);
+    }
+    let output = cargo.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{cargo:?}: {said}");
+    let compiling = said.lines().filter(|line| line.trim_start().starts_with("Compiling"));
+    compiling.map(str::to_owned).collect()
+}
+
 /// Builds the programs and links them into the directory of the variant, under a lock: Cargo writes all variants to the
 /// same files. Builds the whole workspace, because a single package would unify other features and rebuild most
 /// dependencies.
@@ -53,14 +82,8 @@ fn build(feature: Option<&str>) -> Build {
     let place = profile_dir.join("black-box").join(feature.unwrap_or("plain"));
     std::fs::create_dir_all(&place).unwrap();
     let _lock = file_lock::acquire("build");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(repository())
-        .args(["build", "--quiet", "--workspace", "--bins"]);
-    cargo.arg("--target-dir").arg(profile_dir.parent().unwrap());
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
+    let mut cargo = cargo("build");
+    cargo.args(["--quiet", "--workspace", "--bins"]);
     if let Some(feature) = feature {
         cargo.args(["--features", &format!("presenced/{feature}")]);
     }

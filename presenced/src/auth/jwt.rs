@@ -2,7 +2,8 @@
 //! of keys in a file.
 
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode_header};
 use presence::{SystemWall, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -168,7 +169,7 @@ impl Tokens {
             return Err(forbidden("token too long"));
         }
         let verified = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
-        let verified = verified.map_err(|_| forbidden("invalid token"))?;
+        let verified = verified.map_err(|error| forbidden(fault(token, error.kind())))?;
         if verified.header.crit.is_some() {
             // RFC 7515, section 4.1.11: a critical extension that is not supported makes the token invalid.
             return Err(forbidden("token has an unsupported critical extension (crit)"));
@@ -206,6 +207,16 @@ impl Tokens {
             expires,
             revocation: self.revocation.clone(),
         })
+    }
+}
+
+/// Why the library rejects a token. It verifies the signature before it reads the claims.
+fn fault(token: &[u8], kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidSignature => "token signature does not match the daemon's key (--jwt-key)",
+        ErrorKind::InvalidAlgorithm => "token alg does not fit the daemon's key (--jwt-key)",
+        ErrorKind::Json(_) if decode_header(token).is_ok() => "token needs a sub (text) and an exp (number of seconds)",
+        _ => "token is not a JWT signed with HS256, RS256, ES256 or EdDSA",
     }
 }
 

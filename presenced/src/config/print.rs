@@ -47,6 +47,8 @@ fn not_set(name: &str, data_dir: &str) -> String {
         "jwt-issuer" => "iss is not checked".to_owned(),
         "jwt-audience" => "aud is not checked".to_owned(),
         "max-connections" => "90 % of the limit on open files".to_owned(),
+        "kept-for-websockets" => "an eighth of max-connections".to_owned(),
+        "connections-per-address" | "unauthenticated-connections" => "a quarter of max-connections".to_owned(),
         _ => "no value".to_owned(),
     };
     format!("# {name} is not set: {what}")

@@ -20,6 +20,10 @@ impl Engine {
     }
 
     async fn kick_locked(self: &Arc<Self>, lock: &UserLock) -> Result<u64, EngineError> {
+        if self.persistence.write_behind.has_expired_report(lock.user()) {
+            // A start with an early clock would show it again.
+            self.persistence.write_expired_reports().await?;
+        }
         let Some(pin) = self.pin_if_present(lock.user()).await? else {
             return Ok(0);
         };

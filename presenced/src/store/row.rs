@@ -137,7 +137,7 @@ pub(crate) struct Startup {
     pub(crate) heartbeats: Vec<(NodeName, Heartbeat)>,
     /// What the last run left beside the store.
     pub(crate) alive: Option<Alive>,
-    /// Every user that was connected on some node or has a report, ordered by id.
+    /// Every user that was shown as present, was connected on some node or has a report, ordered by id.
     pub(crate) present: Vec<(UserId, Row)>,
     /// What the last run changed, if it ended with everything written.
     pub(crate) past_changes: Option<PastChanges>,

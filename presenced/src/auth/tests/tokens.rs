@@ -345,3 +345,29 @@ fn an_expired_or_early_token_is_named_as_such() {
         assert!(detail(show(&auth, &hs256(&claims))).contains(word));
     }
 }
+
+#[test]
+fn a_rejected_token_says_what_is_wrong_with_it() {
+    let auth = auth(JWT_SECRET);
+    // The file's text with its newline: what a login service signs with that does not trim it.
+    let untrimmed = secret(&format!("{JWT_SECRET}\n"));
+    let claims = hs256(&good()).split('.').nth(1).unwrap().to_owned();
+    for (token, words) in [
+        (sign(Algorithm::HS256, &untrimmed, &good()), "signature does not match"),
+        (
+            sign(Algorithm::HS256, &untrimmed, &without("exp")),
+            "signature does not match",
+        ),
+        (sign(Algorithm::HS512, &secret(JWT_SECRET), &good()), "alg does not fit"),
+        (hs256(&without("sub")), "needs a sub"),
+        (hs256(&with("sub", json!(7))), "needs a sub"),
+        (hs256(&without("exp")), "an exp (number of seconds)"),
+        (hs256(&with("exp", json!("soon"))), "an exp (number of seconds)"),
+        (format!("{ALG_NONE}.{claims}."), "not a JWT signed with"),
+        (format!("{}=", hs256(&good())), "not a JWT signed with"),
+        ("alice".to_owned(), "not a JWT signed with"),
+    ] {
+        let detail = detail(show(&auth, &token));
+        assert!(detail.contains(words), "{detail}: {token}");
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use presence::SessionId;
+use presence::{SessionId, UserId};
 use tokio::sync::Notify;
 
 use super::{OnDisk, Persistence};
@@ -39,6 +39,8 @@ pub(super) fn times_delay(session: SessionId) -> Duration {
 pub(in crate::engine) struct WriteBehind {
     users: Mutex<Vec<UserRef>>,
     reports: Mutex<Vec<ExpiredReport>>,
+    /// Held while reports are taken off the disk.
+    expiring: tokio::sync::Mutex<()>,
     /// Users, and ends of reports, that wait or are being written.
     pending: AtomicU64,
     soon: Notify,
@@ -77,6 +79,11 @@ impl WriteBehind {
         }
     }
 
+    /// Whether the disk may still have a report of the user that has ended.
+    pub(in crate::engine) fn has_expired_report(&self, user: &UserId) -> bool {
+        self.reports.lock().iter().any(|report| report.user == *user)
+    }
+
     pub(super) fn expire_reports(&self, expired: impl Iterator<Item = ExpiredReport>) {
         let mut reports = self.reports.lock();
         let before = reports.len();
@@ -108,16 +115,7 @@ impl Persistence {
 
     /// Writes everything that waits.
     pub(in crate::engine) async fn write_out(&self, users: &Users, cluster: &Cluster) -> Result<(), StoreError> {
-        let reports = std::mem::take(&mut *self.write_behind.reports.lock());
-        if !reports.is_empty() {
-            if let Err(error) = self.store.expire_reports(reports.clone()).await {
-                self.write_behind.reports.lock().extend(reports);
-                return Err(error);
-            }
-            self.write_behind
-                .pending
-                .fetch_sub(reports.len() as u64, Ordering::Relaxed);
-        }
+        self.write_expired_reports().await?;
         loop {
             let batch: Vec<UserRef> = {
                 let mut waiting = self.write_behind.users.lock();
@@ -129,6 +127,22 @@ impl Persistence {
             }
             self.write_batch(users, cluster, batch).await?;
         }
+    }
+
+    /// Takes the reports off the disk that have ended.
+    pub(in crate::engine) async fn write_expired_reports(&self) -> Result<(), StoreError> {
+        let write_behind = &self.write_behind;
+        let _alone = write_behind.expiring.lock().await;
+        // They stay in the queue until they are off the disk: others look there.
+        let reports = write_behind.reports.lock().clone();
+        if reports.is_empty() {
+            return Ok(());
+        }
+        let count = reports.len();
+        self.store.expire_reports(reports).await?;
+        write_behind.reports.lock().drain(..count);
+        write_behind.pending.fetch_sub(count as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn write_batch(&self, users: &Users, cluster: &Cluster, batch: Vec<UserRef>) -> Result<(), StoreError> {

@@ -166,7 +166,7 @@ fn load(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Row>>
 /// A row that can't be understood is left out and logged: it must not keep everyone else waiting.
 pub(super) fn load_startup(connection: &Connection) -> rusqlite::Result<Startup> {
     let mut statement = connection.prepare(select!(
-        "WHERE connected_on <> '[]' OR report.user_id IS NOT NULL ORDER BY profile.user_id, source"
+        "WHERE profile.status <> 'OFFLINE' OR connected_on <> '[]' OR report.user_id IS NOT NULL ORDER BY profile.user_id, source"
     ))?;
     let mut rows = statement.query([])?;
     let mut present: Vec<(UserId, Row)> = Vec::new();
