@@ -62,6 +62,16 @@ pub struct DurablePart {
 }
 
 impl DurablePart {
+    /// Takes times from the future as `now`.
+    pub(crate) fn clamp_to(&mut self, now: Wall) {
+        self.preference.set_at = self.preference.set_at.map(|time| time.min(now));
+        for report in &mut self.reports {
+            report.since = report.since.min(now);
+            report.heard = report.heard.min(now);
+            report.last_active = report.last_active.map(|time| time.min(now));
+        }
+    }
+
     /// Takes over `newer`, which must not have a lower version. A report of the same source and version stays as it is, with
     /// its deadline and times: they were converted from the stored wall times once, before any later jump of the clock.
     ///

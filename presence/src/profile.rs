@@ -71,7 +71,7 @@ impl Profile {
     pub fn restore(mut stored: Stored, now: Wall) -> Self {
         let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
         let clamped = stored.latest_time() > Some(now);
-        clamp_durable(&mut stored.durable, now);
+        stored.durable.clamp_to(now);
         let last_seen = clamp(stored.last_seen.max(stored.last_active));
         Self {
             durable: stored.durable,
@@ -123,7 +123,7 @@ impl Profile {
         if part.preference.custom != self.durable.preference.custom {
             self.publish_to(Audience::Inner);
         }
-        clamp_durable(&mut part, now);
+        part.clamp_to(now);
         self.durable.replace_with(part);
     }
 
@@ -143,22 +143,7 @@ impl Profile {
             .iter()
             .filter(is_held)
             .find(|report| report.source == input.source);
-        let version = self.version().next();
-        Some(Report {
-            source: input.source.clone(),
-            status,
-            since: before.map_or(taken.wall, |report| report.since),
-            heard: taken.wall,
-            version,
-            said: before
-                .filter(|report| report.status == status)
-                .map_or(version, |report| report.said),
-            last_active: match input.update_last_active {
-                true => Some(taken.wall),
-                false => before.and_then(|report| report.last_active),
-            },
-            expires: input.ttl.map(|ttl| taken.mono.after(ttl)),
-        })
+        Some(Report::new(taken, input, status, before, self.version().next()))
     }
 
     /// Moves the times by a report that was opened, refreshed or ended at `taken`.
@@ -405,14 +390,5 @@ impl Profile {
     #[must_use]
     pub const fn is_degraded(&self) -> bool {
         self.degraded
-    }
-}
-
-fn clamp_durable(part: &mut DurablePart, now: Wall) {
-    part.preference.set_at = part.preference.set_at.map(|time| time.min(now));
-    for report in &mut part.reports {
-        report.since = report.since.min(now);
-        report.heard = report.heard.min(now);
-        report.last_active = report.last_active.map(|time| time.min(now));
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable_part::{Preference, Version};
 use crate::sessions::Activity;
 use crate::status::{CustomStatus, Status};
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Now, Wall};
 
 /// The longest name of a source, in bytes.
 pub const SOURCE_MAX_BYTES: usize = 64;
@@ -98,6 +98,32 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report that `input`, asked for at `taken`, makes of the one before, if that holds still. `version` is that of its
+    /// write.
+    pub(crate) fn new(
+        taken: Now,
+        input: &ReportInput,
+        status: CustomStatus,
+        before: Option<&Self>,
+        version: Version,
+    ) -> Self {
+        Self {
+            source: input.source.clone(),
+            status,
+            since: before.map_or(taken.wall, |report| report.since),
+            heard: taken.wall,
+            version,
+            said: before
+                .filter(|report| report.status == status)
+                .map_or(version, |report| report.said),
+            last_active: match input.update_last_active {
+                true => Some(taken.wall),
+                false => before.and_then(|report| report.last_active),
+            },
+            expires: input.ttl.map(|ttl| taken.mono.after(ttl)),
+        }
+    }
+
     /// Whether what it says is newer than the custom status. An older one keeps the user present and takes no part otherwise, so the
     /// latest of both wins.
     #[must_use]

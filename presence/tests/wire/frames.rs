@@ -199,19 +199,29 @@ fn the_other_messages_have_the_documented_tags_and_fields() {
             },
             r#"{"type":"error","code":"rate_limited","message":"later","retryAfterMs":5}"#.into(),
         ),
+    ];
+    for (message, text) in cases {
+        assert_eq!(message.encode().unwrap(), text);
+        assert_same(&text, &message);
+    }
+}
+
+#[test]
+fn a_goodbye_has_the_documented_tag_and_fields() {
+    let cases = [
         (
             ServerMessage::Goodbye {
                 reason: "restart".into(),
                 reconnect_after_ms: Some(1_500),
             },
-            r#"{"type":"goodbye","reason":"restart","reconnectAfterMs":1500}"#.into(),
+            r#"{"type":"goodbye","reason":"restart","reconnectAfterMs":1500}"#.to_owned(),
         ),
         (
             ServerMessage::Goodbye {
                 reason: "kicked".into(),
                 reconnect_after_ms: None,
             },
-            r#"{"type":"goodbye","reason":"kicked"}"#.into(),
+            r#"{"type":"goodbye","reason":"kicked"}"#.to_owned(),
         ),
     ];
     for (message, text) in cases {

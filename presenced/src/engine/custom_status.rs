@@ -89,9 +89,8 @@ impl Engine {
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
         let part = durable_part(saved, now);
-        entry
-            .state
-            .set_preference(now, taken, part, setter, &self.options.timers);
+        entry.state.set_preference(now, part);
+        entry.state.note_choice(taken, setter, &self.options.timers);
         if setter.actor() == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }

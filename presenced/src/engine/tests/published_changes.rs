@@ -120,7 +120,7 @@ async fn a_kick_and_a_forget_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_held_back_is_on_disk_under_a_new_revision_at_a_clean_end() {
+async fn a_change_held_back_is_on_disk_under_a_new_revision_at_a_clean_end() {
     let (stepped, ann, _watcher) = limited().await;
     for _ in 0..20 {
         flip(&stepped.engine, &ann);

@@ -130,17 +130,13 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// A custom status that was asked for at `taken` is on disk; `part` is what the store has now. Expire deadlines first: who
-    /// is not present any more is not active by it.
-    pub(in crate::engine) fn set_preference(
-        &mut self,
-        now: Now,
-        taken: Now,
-        part: DurablePart,
-        setter: Setter,
-        timers: &Timers,
-    ) {
+    /// A custom status is on disk; `part` is what the store has now.
+    pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart) {
         self.profile.handle_durable(part, now.wall);
+    }
+
+    /// The custom status was asked for at `taken`. Expire deadlines first: who is not present any more is not active by it.
+    pub(in crate::engine) fn note_choice(&mut self, taken: Now, setter: Setter, timers: &Timers) {
         if !self.is_present() {
             return;
         }
