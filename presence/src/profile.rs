@@ -128,23 +128,23 @@ impl Profile {
     }
 
     /// The report that `input` opens or refreshes, or none if it ends one. The store gives it its version; until then it has
-    /// the next one.
+    /// the next one. `taken` is when it was asked for.
     #[must_use]
-    pub fn report(&self, now: Now, input: &ReportInput) -> Option<Report> {
-        let is_held = |report: &&Report| report.expires.is_none_or(|at| at > now.mono);
+    pub fn report(&self, taken: Now, input: &ReportInput) -> Option<Report> {
+        let is_held = |report: &&Report| report.expires.is_none_or(|at| at > taken.mono);
         let before = self
             .reports()
             .iter()
             .filter(is_held)
             .find(|report| report.source == input.source);
-        Report::after(before, input, now, self.version().next())
+        Report::after(before, input, taken, self.version().next())
     }
 
-    /// Moves the times by a report that was opened, refreshed or ended at `now`.
-    pub fn note_report(&mut self, now: Wall, input: &ReportInput) {
-        self.last_seen = self.last_seen.max(Some(now));
+    /// Moves the times by a report that was opened, refreshed or ended at `taken`.
+    pub fn note_report(&mut self, taken: Wall, input: &ReportInput) {
+        self.last_seen = self.last_seen.max(Some(taken));
         if input.update_last_active {
-            self.last_active = self.last_active.max(Some(now));
+            self.last_active = self.last_active.max(Some(taken));
         }
     }
 

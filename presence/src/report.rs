@@ -98,9 +98,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report that `input` opens, or refreshes if its source holds `before`; none if it ends one. `version` is that of its
-    /// write.
-    pub(crate) fn after(before: Option<&Self>, input: &ReportInput, now: Now, version: Version) -> Option<Self> {
+    /// The report that `input`, asked for at `taken`, opens, or refreshes if its source holds `before`; none if it ends one.
+    /// `version` is that of its write.
+    pub(crate) fn after(before: Option<&Self>, input: &ReportInput, taken: Now, version: Version) -> Option<Self> {
         let status = match input.status {
             Status::Offline => return None,
             Status::Online => CustomStatus::Online,
@@ -110,17 +110,17 @@ impl Report {
         Some(Self {
             source: input.source.clone(),
             status,
-            since: before.map_or(now.wall, |report| report.since),
-            heard: now.wall,
+            since: before.map_or(taken.wall, |report| report.since),
+            heard: taken.wall,
             version,
             said: before
                 .filter(|report| report.status == status)
                 .map_or(version, |report| report.said),
             last_active: match input.update_last_active {
-                true => Some(now.wall),
+                true => Some(taken.wall),
                 false => before.and_then(|report| report.last_active),
             },
-            expires: input.ttl.map(|ttl| now.mono.after(ttl)),
+            expires: input.ttl.map(|ttl| taken.mono.after(ttl)),
         })
     }
 

@@ -7,7 +7,7 @@ use presence::{Actor, CustomStatus, Reading, Revision, Setter, UserId, Version};
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
-use super::users::{LockedEntry, SavedPreference, UserLock};
+use super::users::{LockedEntry, UserLock};
 use super::{Engine, EngineError};
 use crate::connection::Connection;
 use crate::store::{NewPreference, StoreError};
@@ -75,7 +75,7 @@ impl Engine {
     ) -> Result<Record, EngineError> {
         let NewCustomStatus { custom, setter, taken } = new;
         let pin = self.load_known(lock).await?;
-        let taken = self.users.lock(&pin).state.now(taken);
+        let taken = self.users.lock(&pin).state.asked_at(taken);
         let preference = NewPreference {
             custom,
             set_at: taken.wall,
@@ -88,12 +88,9 @@ impl Engine {
         let mut entry = self.users.lock(&pin);
         let now = self.now_of(&entry);
         self.expire(&mut entry, now);
-        let saved = SavedPreference {
-            part: durable_part(saved, now),
-            setter,
-            taken,
-        };
-        entry.state.set_preference(now, saved, &self.options.timers);
+        let part = durable_part(saved, now);
+        entry.state.set_preference(now, part);
+        entry.state.note_preference(taken, setter, &self.options.timers);
         if setter.actor() == Actor::User && entry.state.is_present() {
             self.persistence.write_behind.write_soon(&mut entry);
         }

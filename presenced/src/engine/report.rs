@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Now, Report, ReportInput, UserId};
+use presence::{Now, Reading, Report, ReportInput, UserId};
 
 use super::cache::durable_part;
 use super::persistence::UnknownOutcome;
@@ -14,26 +14,35 @@ use crate::store::{NewReport, ReportTimes};
 impl Engine {
     /// Opens, refreshes or ends a report. The record for internal callers.
     pub(crate) async fn report(self: &Arc<Self>, user: &UserId, input: ReportInput) -> Result<Record, EngineError> {
+        // It may be long before the disk has it; the user was heard, and the report's time began, when it was asked for.
+        let taken = self.clock.read();
         self.run_durable(user, move |engine, lock| async move {
-            engine.save_report(&lock, &input).await
+            engine.save_report(&lock, taken, &input).await
         })
         .await
     }
 
-    async fn save_report(self: &Arc<Self>, lock: &UserLock, input: &ReportInput) -> Result<Record, EngineError> {
+    async fn save_report(
+        self: &Arc<Self>,
+        lock: &UserLock,
+        taken: Reading,
+        input: &ReportInput,
+    ) -> Result<Record, EngineError> {
         let pin = self.load_known(lock).await?;
-        let (now, report, proposed) = {
+        let (now, taken, report, proposed) = {
             let mut entry = self.users.lock(&pin);
-            let now = self.now_of(&entry);
+            let (now, taken) = (self.now_of(&entry), entry.state.asked_at(taken));
             let report = entry
                 .state
-                .begin_report_write(now, input, self.options.reports_per_user);
-            (now, report, entry.state.profile().version())
+                .begin_report_write(taken, input, self.options.reports_per_user);
+            // The clock may have been set back meanwhile.
+            let wall = now.wall.max(taken.wall);
+            (Now { wall, ..now }, taken, report, entry.state.profile().version())
         };
         let report = report.map_err(|_| EngineError::TooManyReports)?;
         let times = ReportTimes {
-            last_seen: now.wall,
-            last_active: input.update_last_active.then_some(now.wall),
+            last_seen: taken.wall,
+            last_active: input.update_last_active.then_some(taken.wall),
         };
         let store = &self.persistence.store;
         let saved = match &report {
@@ -52,7 +61,7 @@ impl Engine {
             self.note_failed_write(error, &pin, UnknownOutcome::Change);
         })?;
         // `now` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
-        entry.state.set_report(now, input, durable_part(saved, now));
+        entry.state.set_report(now, taken, input, durable_part(saved, now));
         let now = self.now_of(&entry);
         self.recompute(&mut entry, now);
         Ok(self.record_of(&entry, Viewer::Internal))

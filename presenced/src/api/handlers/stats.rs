@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use presence::wire::rest::{LimitStats, Stats, StoreStats};
+use presence::Wall;
+use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats, StoreStats};
 
 use super::HandlerResult;
 use crate::api::SharedState;
@@ -12,9 +13,9 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
     let engine = state.engine.stats();
     let health_check = state.readiness.health_check();
     let store_error = health_check.store_error;
-    let now = state.clock.read();
+    let latest = latest_time(&engine.stalls, health_check.reload.as_ref());
     Ok(Json(Stats {
-        now: now.system.record_time(None),
+        now: state.clock.record_time(latest),
         node: state.node_info.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         schema_version: state.node_info.schema_version,
@@ -39,4 +40,37 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
         },
         reload: health_check.reload,
     }))
+}
+
+/// The latest of the times in it: `now` beside them is not before.
+fn latest_time(stalls: &StallStats, reload: Option<&ReloadStats>) -> Option<Wall> {
+    stalls.last_at.max(reload.map(|reload| reload.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_is_not_before_the_last_stall_or_reload() {
+        let [early, late] = [1, 2].map(Wall::from_millis);
+        for (stall, reload, latest) in [
+            (None, None, None),
+            (Some(early), None, Some(early)),
+            (None, Some(early), Some(early)),
+            (Some(late), Some(early), Some(late)),
+            (Some(early), Some(late), Some(late)),
+        ] {
+            let stalls = StallStats {
+                last_at: stall,
+                ..StallStats::default()
+            };
+            let reload = reload.map(|at| ReloadStats {
+                at,
+                error: None,
+                restart_needed: Vec::new(),
+            });
+            assert_eq!(latest_time(&stalls, reload.as_ref()), latest);
+        }
+    }
 }

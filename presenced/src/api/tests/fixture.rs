@@ -85,9 +85,13 @@ impl ApiFixture {
     }
 
     pub(super) async fn with(limits: Limits, health_check: HealthCheck) -> Self {
+        Self::on_clock(Clock::new(), limits, health_check).await
+    }
+
+    pub(super) async fn on_clock(clock: Clock, limits: Limits, health_check: HealthCheck) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut registry = Registry::default();
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(clock);
         let (engine, running) = engine(&dir, &limits, &clock).await;
         let auth = Arc::new(auth());
         let server_metrics = ServerMetrics::register(&mut registry);

@@ -4,6 +4,7 @@ mod callers;
 mod fixture;
 mod lookups;
 mod metrics;
+mod now;
 mod pages;
 mod requests;
 mod users;

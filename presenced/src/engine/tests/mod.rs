@@ -18,6 +18,7 @@ mod races;
 mod random;
 mod resuming;
 mod slow_links;
+mod slow_requests;
 mod starts;
 mod stats;
 mod stepped_delivery;

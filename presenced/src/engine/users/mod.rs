@@ -20,7 +20,7 @@ use self::entry::Entry;
 pub(super) use self::load_table::{Answers, Lane, Loaded, PendingLoad};
 use self::shard::Shard;
 pub(super) use self::user_lock::{UserLock, UserLocks};
-pub(super) use self::user_state::{ExpiredSource, SavedPreference, UserState};
+pub(super) use self::user_state::{ExpiredSource, UserState};
 use super::publisher::Publication;
 use crate::connection::user_pin::{ReleasedUsers, UserPin, UserRef};
 

@@ -14,15 +14,6 @@ use presence::{
 
 use crate::cluster::{Cluster, NodeContribution};
 
-/// A custom status that is on disk.
-pub(in crate::engine) struct SavedPreference {
-    /// What the store has now.
-    pub(in crate::engine) part: DurablePart,
-    pub(in crate::engine) setter: Setter,
-    /// When it was asked for.
-    pub(in crate::engine) taken: Now,
-}
-
 /// A report that reached its deadline.
 pub(in crate::engine) struct ExpiredSource {
     pub(in crate::engine) source: Source,
@@ -62,6 +53,13 @@ impl UserState {
     pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
         let told = self.profile.latest_time();
         reading.for_user(told.max(self.sessions.contribution().last_seen))
+    }
+
+    /// When the user asked for something that takes effect now: its status may have changed since, but nothing that was heard
+    /// of it is later.
+    pub(in crate::engine) fn asked_at(&self, reading: Reading) -> Now {
+        let heard = self.profile.last_seen();
+        reading.for_user(heard.max(self.sessions.contribution().last_seen))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.
@@ -132,10 +130,13 @@ impl UserState {
         self.sessions.handle_away(id);
     }
 
-    /// Takes a custom status that is on disk. Expire deadlines first: who is not present any more is not active by it.
-    pub(in crate::engine) fn set_preference(&mut self, now: Now, saved: SavedPreference, timers: &Timers) {
-        let SavedPreference { part, setter, taken } = saved;
+    /// A custom status is on disk; `part` is what the store has now.
+    pub(in crate::engine) fn set_preference(&mut self, now: Now, part: DurablePart) {
         self.profile.handle_durable(part, now.wall);
+    }
+
+    /// The custom status was asked for at `taken`. Expire deadlines first: who is not present any more is not active by it.
+    pub(in crate::engine) fn note_preference(&mut self, taken: Now, setter: Setter, timers: &Timers) {
         if !self.is_present() {
             return;
         }
@@ -149,13 +150,13 @@ impl UserState {
     /// reports. A report that is refreshed in time holds until [`Self::end_report_write`], however long the disk takes.
     pub(in crate::engine) fn begin_report_write(
         &mut self,
-        now: Now,
+        taken: Now,
         input: &ReportInput,
         max: usize,
     ) -> Result<Option<Report>, TooManyReports> {
         let reports = self.profile.reports();
         let is_new = !reports.iter().any(|one| one.source == input.source);
-        let report = self.profile.report(now, input);
+        let report = self.profile.report(taken, input);
         if report.is_some() && is_new && reports.len() >= max {
             return Err(TooManyReports);
         }
@@ -168,10 +169,10 @@ impl UserState {
         self.is_refreshing_report = false;
     }
 
-    /// A report is on disk, or off it; `part` is what the store has now.
-    pub(in crate::engine) fn set_report(&mut self, now: Now, input: &ReportInput, part: DurablePart) {
+    /// A report that was made or ended at `taken` is on disk, or off it; `part` is what the store has now.
+    pub(in crate::engine) fn set_report(&mut self, now: Now, taken: Now, input: &ReportInput, part: DurablePart) {
         self.profile.handle_durable(part, now.wall);
-        self.profile.note_report(now.wall, input);
+        self.profile.note_report(taken.wall, input);
     }
 
     /// A report was taken off the disk by somebody else than its source; `part` is what the store has now.

@@ -82,8 +82,11 @@ impl GatewayFixture {
     }
 
     pub(super) async fn with(settings: GatewaySettings) -> Self {
+        Self::on_clock(Arc::new(Clock::new()), settings).await
+    }
+
+    pub(super) async fn on_clock(clock: Arc<Clock>, settings: GatewaySettings) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let clock = Arc::new(Clock::new());
         let mut registry = Registry::default();
         let (engine, running) = start_engine(dir.path().join("presence.db"), &clock, &settings).await;
         let limits = Arc::new(settings.limits);

@@ -1,7 +1,14 @@
 //! Handshakes and the welcome.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::Wall;
+use serde_json::json;
+
 use super::client::{FINAL, PING, PONG, Received, SECRET, WsClient, close, frame, request, text};
 use super::fixture::{GatewayFixture, GatewaySettings};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,4 +155,21 @@ async fn a_permit_is_released_when_its_connection_ends() {
             fixture.connection_limit.open() == 0
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn now_of_a_welcome_is_not_before_the_times_in_it() {
+    let begin = Wall::from_millis(1_800_000_000_000);
+    let clock = Arc::new(Clock::manual(begin));
+    let fixture = GatewayFixture::on_clock(Arc::clone(&clock), GatewaySettings::default()).await;
+    clock.set_wall(begin.after(Duration::from_secs(3600)));
+    let _first = fixture.connect("anna").await;
+    clock.set_wall(begin);
+    for (name, now) in [("anna", begin.after(Duration::from_secs(3600))), ("bert", begin)] {
+        let mut client = WsClient::open(fixture.address(), &[("x-user-id", name)]).await;
+        let welcome = client.json().await;
+        for time in [&welcome["now"], &welcome["user"]["lastSeen"], &welcome["user"]["since"]] {
+            assert_eq!(time, &json!(now), "{welcome}");
+        }
+    }
 }

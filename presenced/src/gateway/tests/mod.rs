@@ -7,6 +7,7 @@ mod frames;
 mod handshakes;
 mod lookups;
 mod messages;
+mod resume;
 mod timing;
 
 pub(super) use client::text;

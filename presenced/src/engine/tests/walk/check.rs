@@ -1,7 +1,7 @@
 //! Where the daemon and the model are compared.
 
-use presence::wire::record::{Record, Viewer};
 use presence::Status;
+use presence::wire::record::{Record, Viewer};
 
 use super::world::{Faults, USERS, WallClock, World};
 use crate::engine::ListRequest;
