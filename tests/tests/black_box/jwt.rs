@@ -167,7 +167,7 @@ async fn a_connection_ends_when_its_token_expires() {
     assert_eq!(daemon.rest().record("alice").await.last_active, active);
 }
 
-fn key_file(daemon_home: &std::path::Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn key_file(daemon_home: &std::path::Path, name: &str, text: &str) -> PathBuf {
     use std::os::unix::fs::OpenOptionsExt;
     let path = daemon_home.join(name);
     let mut file = std::fs::OpenOptions::new()

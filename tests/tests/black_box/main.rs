@@ -28,6 +28,7 @@ mod reports;
 mod rest_requests;
 mod restart;
 mod sessions;
+mod signing_samples;
 mod user_ids;
 mod websocket_frames;
 mod websocket_messages;

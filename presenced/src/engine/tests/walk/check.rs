@@ -1,7 +1,7 @@
 //! Where the daemon and the model are compared.
 
 use presence::wire::record::{Record, Viewer};
-use presence::{Revision, Status};
+use presence::Status;
 
 use super::world::{Faults, USERS, WallClock, World};
 use crate::engine::ListRequest;
@@ -64,8 +64,7 @@ impl World {
             );
             model.times = times;
         }
-        let is_told = record.revision != Revision::NEVER;
-        assert!(!is_told || record.revision >= model.told, "{name}: below what was told");
+        assert!(record.revision >= model.told, "{name}: below what was told");
         model.told = model.told.max(record.revision);
     }
 

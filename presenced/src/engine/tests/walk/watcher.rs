@@ -146,6 +146,10 @@ impl WalkWatcher {
         };
         self.listing.insert(name.clone());
         let before = self.known.get(&name);
+        assert!(
+            before.is_none_or(|before| before.revision <= revision),
+            "{name}: {revision:?} is below {before:?}, which was told"
+        );
         if revision == Revision::NEVER || before.is_none_or(|before| before.revision < revision) {
             self.known.insert(name, known);
         }
