@@ -28,13 +28,13 @@ Exit codes:
   4  not authorized
 
 Examples:
-  presencectl online                       list the present users
-  presencectl get alice bob                show the presence records of two users
-  presencectl set-status alice dnd         set alice's custom status to DO_NOT_DISTURB
-  presencectl explain alice                show why alice has its status, and the next timers
-  presencectl watch                        the live dashboard
-  presencectl events -o ndjson | jq .      every change, for programs
-  presencectl doctor                       check the daemon and its files";
+  presencectl online                   list the present users
+  presencectl get alice bob            the presence records of two users
+  presencectl set-status alice dnd     alice's custom status: DO_NOT_DISTURB
+  presencectl explain alice            why alice has its status, and its timers
+  presencectl watch                    the live dashboard
+  presencectl events -o ndjson | jq .  every change, for programs
+  presencectl doctor                   check the daemon and its files";
 
 /// The command-line tool for operators of presenced: presence, custom statuses, diagnosis
 #[derive(Debug, Parser)]
@@ -187,9 +187,9 @@ meanwhile, and whatever it asked to repeat later, is no failure.
 Exit code 1 if more than 1 % of the connects and changes failed.
 
 Examples:
-  presencectl simulate --users 20                          a quick look, next to `presencectl events`
+  presencectl simulate --users 20   a quick look, next to `presencectl events`
   presencectl simulate --users 5000 --rate 200 --duration 2m --watch-per-user 50
-  presencectl simulate --users 1000 --keep -o json         leaves the users in the database, for scripts")]
+  presencectl simulate --users 1000 --keep -o json   the users stay, for scripts")]
     Simulate(Simulate),
     /// Sign a token for a user, for development
     #[command(after_help = "\
@@ -198,7 +198,8 @@ A PEM private key signs with RS256, ES256 or EdDSA, depending on its type; anyth
 
 Examples:
   presencectl token alice > alice.token && chmod 600 alice.token
-  curl -H \"Authorization: Bearer $(presencectl token alice)\" http://127.0.0.1:7420/api/presence/alice
+  curl http://127.0.0.1:7420/api/presence/alice \\
+    -H \"Authorization: Bearer $(presencectl token alice)\"
   presencectl token alice --jwt-key private.pem --ttl 5m")]
     Token(Token),
     /// Manage contexts: named servers with their credentials
@@ -207,10 +208,11 @@ Contexts are stored in $XDG_CONFIG_HOME/presencectl/config.toml, else ~/.config/
 the paths of secrets, never a secret.
 
 Examples:
-  presencectl context add prod --server http://10.0.0.1:7420 --secret-file ~/prod.secret
+  presencectl context add prod --server http://10.0.0.1:7420 \\
+    --secret-file ~/prod.secret
   presencectl context use prod
-  presencectl --context local online       the daemon of this machine, for one command
-  presencectl context use local            back to the daemon of this machine")]
+  presencectl --context local online   the daemon of this machine, this once
+  presencectl context use local        back to the daemon of this machine")]
     Context {
         #[command(subcommand)]
         action: ContextAction,
@@ -218,9 +220,11 @@ Examples:
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
-  d=~/.local/share/bash-completion/completions; mkdir -p $d && presencectl completions bash > $d/presencectl
+  d=~/.local/share/bash-completion/completions; mkdir -p $d
+  presencectl completions bash > $d/presencectl
   d=~/.zfunc; mkdir -p $d && presencectl completions zsh > $d/_presencectl
-  d=~/.config/fish/completions; mkdir -p $d && presencectl completions fish > $d/presencectl.fish")]
+  d=~/.config/fish/completions; mkdir -p $d
+  presencectl completions fish > $d/presencectl.fish")]
     Completions {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]
@@ -287,6 +291,25 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let help = command.clone().render_long_help().to_string();
             assert!(help.contains("Examples:"), "{}", command.get_name());
+        }
+    }
+
+    /// The help texts of a command and of those below it.
+    fn after_help_of(command: &clap::Command) -> Vec<String> {
+        let own = command.get_after_help().map(ToString::to_string);
+        let below = command.get_subcommands().flat_map(after_help_of);
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn examples_of_the_help_fit_into_80_columns() {
+        let texts = after_help_of(&Cli::command());
+        assert!(texts.len() > 5, "{texts:?}");
+        for text in texts {
+            let lines = text.lines().skip_while(|line| *line != "Examples:");
+            for line in lines {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum Format {
     /// Aligned columns, relative times, colour on a terminal
     #[default]
     Table,
-    /// One document {"v":1,…}; stays compatible
+    /// One document {"v":1,...}; stays compatible
     Json,
     /// One JSON object per line, each with "v":1
     Ndjson,

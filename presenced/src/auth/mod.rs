@@ -72,7 +72,7 @@ pub(crate) struct CallerIdentity {
 /// Why a request is not authenticated. No text quotes a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AuthError {
-    #[error("missing credential: send x-secret-token or a bearer token")]
+    #[error("missing credential: send x-secret-token or a bearer token (from a browser, the subprotocol bearer.TOKEN)")]
     Unauthenticated,
     /// A credential is invalid, or an origin is not allowed.
     #[error("{detail}")]
