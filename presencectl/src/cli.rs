@@ -18,7 +18,8 @@ use crate::output::Format;
 const AFTER_HELP: &str = "\
 Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
 in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
-its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon.
+its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon. \
+A daemon with a --data-dir DIR of its own: --server \"$(cat DIR/address)\" --secret-file DIR/secret.
 
 Exit codes:
   0  success
@@ -137,7 +138,7 @@ Examples:
   presencectl explain alice
   presencectl explain alice -o json | jq .next")]
     Explain(OneUser),
-    /// End all sessions of a user, who becomes OFFLINE
+    /// End all sessions of a user, who is OFFLINE until it connects again
     #[command(after_help = "\
 Connections are closed with code 4003, after which clients must not reconnect automatically. The custom status is kept.
 

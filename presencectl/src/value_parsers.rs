@@ -22,7 +22,12 @@ fn normalized(text: &str) -> String {
 }
 
 pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
-    normalized(text).parse().map_err(|_| {
+    let text = normalized(text);
+    text.parse().map_err(|_| {
+        if text == "OFFLINE" {
+            return "OFFLINE can't be set: it is the status of a user without sessions; `presencectl kick USER` ends them"
+                .to_owned();
+        }
         "expected ONLINE, IDLE or DO_NOT_DISTURB (dnd), after the user: `set-status USER STATUS`".to_owned()
     })
 }
@@ -58,7 +63,8 @@ mod tests {
             assert_eq!(custom_status(text), Ok(CustomStatus::DoNotDisturb), "{text}");
         }
         assert_eq!(custom_status("idle"), Ok(CustomStatus::Idle));
-        assert!(custom_status("offline").is_err());
+        assert!(custom_status("Offline").is_err_and(|why| why.contains("`presencectl kick USER`")));
+        assert!(custom_status("busy").is_err_and(|why| why.contains("expected ONLINE")));
         assert!(present_status("offline").is_err());
         assert_eq!(present_status("Online"), Ok(Status::Online));
     }

@@ -143,7 +143,7 @@ pub(crate) struct Token {
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_key: Option<PathBuf>,
     /// Validity of the token
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse_positive)]
     pub(crate) ttl: Duration,
     /// `iss` of the token, if the daemon was started with --jwt-issuer
     #[arg(long, value_name = "TEXT")]

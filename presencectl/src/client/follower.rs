@@ -70,7 +70,7 @@ impl Connection {
     pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
         if matches!(target.credential, Credential::Token { .. }) {
             return Err(ConnectError::Rejected {
-                status: 403,
+                status: 401,
                 detail: "this needs the daemon's secret: a connection with a token would make its user present".into(),
             });
         }

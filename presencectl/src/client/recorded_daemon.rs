@@ -92,8 +92,13 @@ impl RecordedDaemon {
 }
 
 fn not_running(why: impl std::fmt::Display) -> Failure {
-    Failure::unreachable(format_args!("no presenced is running on this machine: {why}"))
-        .next("start the daemon with `presenced`, or name another server with --server URL")
+    Failure::unreachable(format_args!(
+        "no presenced is running with the default data directory: {why}"
+    ))
+    .next(
+        "start the daemon with `presenced`; with a --data-dir DIR of its own it is reached by --server \"$(cat DIR/address)\" \
+         --secret-file DIR/secret; another server by --server URL",
+    )
 }
 
 /// Whether another process holds the lock exclusively. A shared lock that is taken here instead is given up at once.

@@ -249,7 +249,7 @@ impl Rest {
         };
         let message = format!("{} ({})", escape(detail), escape(&problem.code));
         match status.as_u16() {
-            401 | 403 => Failure::not_allowed(message).next(self.credential_advice()),
+            401 | 403 => Failure::not_allowed(message).next(self.credential_advice(status.as_u16())),
             _ => match (problem.code.as_str(), retry_after) {
                 (_, Some(seconds)) => Failure::failed(message).next(format_args!("retry in {} s", escape(seconds))),
                 ("store_unavailable", _) => Failure::failed(message)
@@ -262,8 +262,8 @@ impl Rest {
         }
     }
 
-    fn credential_advice(&self) -> String {
-        credential_advice(&self.target.credential)
+    fn credential_advice(&self, status: u16) -> String {
+        credential_advice(&self.target.credential, status)
     }
 }
 
@@ -280,17 +280,21 @@ pub(crate) fn credential_header(credential: &Credential) -> Result<Option<(Heade
     Ok(Some((name, value)))
 }
 
-/// The suggestion for a 401 or 403.
-pub(crate) fn credential_advice(credential: &Credential) -> String {
+/// The suggestion for a 401 (a credential is missing) or a 403 (the one that was sent does not do).
+pub(crate) fn credential_advice(credential: &Credential, status: u16) -> String {
     match credential {
         Credential::None => {
             "pass the daemon's secret with --secret-file FILE, or a user's token with --token FILE".to_owned()
         }
         Credential::Secret { path, .. } => {
             format!(
-                "the secret in {} must be the daemon's (by default DATA_DIR/secret); see `presencectl doctor`",
+                "the secret in {} is not the one that the daemon uses (by default DATA_DIR/secret); after a change of that file \
+                 the daemon must reload it: `pkill -HUP -x presenced`",
                 display_path(path)
             )
+        }
+        Credential::Token { .. } if status == 401 => {
+            "a token is of one user; this needs the daemon's secret: --secret-file FILE".to_owned()
         }
         Credential::Token { path, .. } => format!(
             "the token in {} must be valid and belong to that user; requests about other users need --secret-file FILE",
@@ -335,4 +339,30 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_for_a_rejected_credential_fits_it() {
+        let path = std::path::PathBuf::from("alice.token");
+        let secret = Credential::Secret {
+            path: path.clone(),
+            secret: Secret::new("s".to_owned()),
+            other: None,
+        };
+        assert!(credential_advice(&secret, 403).contains("-HUP"));
+        let token = Credential::Token {
+            path,
+            token: Secret::new("t".to_owned()),
+        };
+        assert!(credential_advice(&token, 403).contains("alice.token"));
+        let needs_secret = credential_advice(&token, 401);
+        assert!(
+            needs_secret.contains("--secret-file") && !needs_secret.contains("valid"),
+            "{needs_secret}"
+        );
+    }
 }

@@ -95,9 +95,9 @@ impl ConnectError {
             Self::TimedOut => rest::no_answer(target),
             Self::Lost(lost) => rest::unreachable(target, &lost.why),
             Self::Rejected {
-                status: 401 | 403,
+                status: status @ (401 | 403),
                 detail,
-            } => Failure::not_allowed(escape(detail)).next(rest::credential_advice(&target.credential)),
+            } => Failure::not_allowed(escape(detail)).next(rest::credential_advice(&target.credential, *status)),
             Self::Rejected { status, detail } => Failure::failed(format_args!("{} (HTTP {status})", escape(detail)))
                 .next("run `presencectl doctor` to find the cause"),
         }

@@ -33,15 +33,16 @@ pub(super) async fn run(session: &mut Session, args: &EndReports) -> Result<(), 
     let document = EndReportsDocument { source, ended };
     let mut rows = TypedRows::new(&COLUMNS);
     rows.push(vec![Cell::Text(source.to_owned()), Cell::Number(ended)]);
-    let counted = match ended {
-        1 => "1 report".to_owned(),
-        ended => format!("{ended} reports"),
+    let human = match ended {
+        0 => format!("{source} has no reports; nothing was done\n"),
+        1 => format!("1 report of {source} ended\n"),
+        ended => format!("{ended} reports of {source} ended\n"),
     };
     let report = Report {
         document: &document,
         items: &[&document],
         rows,
-        human: HumanOutput::Text(format!("{counted} of {source} ended\n")),
+        human: HumanOutput::Text(human),
     };
     session.output.show(crate::clock::wall(), &report)
 }

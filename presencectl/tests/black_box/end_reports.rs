@@ -35,3 +35,14 @@ fn the_reports_of_a_source_are_ended_page_by_page() {
     assert_eq!((&document["source"], &document["ended"]), (&json!("mqtt-1"), &json!(6)));
     assert_eq!(sandbox.run(&["end-reports", "a b", "--yes"]).code, 2);
 }
+
+#[test]
+fn a_source_without_reports_is_reported_as_such() {
+    let daemon = FakeDaemon::start(|_| ok(&json!({"ended": 0, "next": null})));
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["end-reports", "typo", "--yes"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "typo has no reports; nothing was done\n"),
+        "{run:?}"
+    );
+}

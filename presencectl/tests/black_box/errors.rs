@@ -152,6 +152,7 @@ fn a_usage_error_is_exit_code_2_without_a_request() {
         vec!["forget", "alice"],
         vec!["simulate", "--users", "0"],
         vec!["token", "alice", "--ttl", "soon"],
+        vec!["token", "alice", "--ttl", "0s"],
         vec!["watch"],
         vec!["stats", "--timeout", "0s"],
     ] {

@@ -78,12 +78,34 @@ async fn ready(rest: &Rest) -> Check {
     match rest.health("readyz").await {
         Ok(health) if health.ok && health.warnings.is_empty() => Check::ok("ready", "the daemon is ready"),
         Ok(health) if health.ok => {
-            Check::warn("ready", health.warnings.join("; ")).fix("see \"Clocks\" in docs/operations.md")
+            let fix = warning_fix(&health.warnings);
+            Check::warn("ready", health.warnings.join("; ")).fix(fix)
         }
         Ok(health) => {
             Check::fail("ready", health.problems.join("; ")).fix("see the daemon's log and docs/operations.md")
         }
         Err(failure) => Check::of_failure("ready", &failure),
+    }
+}
+
+/// What helps against the warnings of a daemon that is ready, by what it says of them.
+fn warning_fix(warnings: &[String]) -> String {
+    let fixes = [
+        (
+            "reload",
+            "correct what the log names, and reload again: `pkill -HUP -x presenced`",
+        ),
+        ("clock", "see \"Clocks\" in docs/operations.md"),
+    ];
+    let fitting: Vec<&str> = fixes
+        .iter()
+        .filter(|(said, _)| warnings.iter().any(|warning| warning.contains(said)))
+        .map(|(_, fix)| *fix)
+        .collect();
+    if fitting.is_empty() {
+        "see the daemon's log".to_owned()
+    } else {
+        fitting.join("; ")
     }
 }
 
@@ -121,7 +143,7 @@ fn store(stats: &Stats) -> Check {
         return match &store.error {
             None => Check::ok(
                 "store",
-                format!("{} is writable, {} pending writes", store.kind, store.pending_writes),
+                format!("{} is writable; pending writes: {}", store.kind, store.pending_writes),
             ),
             Some(error) => Check::warn("store", format!("{} is writable, but reported: {error}", store.kind))
                 .fix("see the daemon's log"),
@@ -326,6 +348,18 @@ mod tests {
                 "{error}: {found}"
             );
         }
+    }
+
+    #[test]
+    fn the_fix_of_a_warning_fits_what_the_daemon_says() {
+        let reload = "the last reload failed and changed nothing: see the log".to_owned();
+        let clock = "the system's clock went back and is 7196 s behind what it said before".to_owned();
+        let fix = |warnings: &[&String]| warning_fix(&warnings.iter().map(|&text| text.clone()).collect::<Vec<_>>());
+        assert!(fix(&[&reload]).contains("-HUP") && !fix(&[&reload]).contains("Clocks"));
+        assert!(fix(&[&clock]).contains("Clocks") && !fix(&[&clock]).contains("-HUP"));
+        let both = fix(&[&clock, &reload]);
+        assert!(both.contains("Clocks") && both.contains("-HUP"), "{both}");
+        assert_eq!(fix(&[&"something new".to_owned()]), "see the daemon's log");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn contexts(finder: &Finder) -> Check {
             "contexts",
             format!("{} defined in {}", contexts.named.len(), display_path(path)),
         ),
-        None => Check::ok("contexts", "none defined; the daemon of this machine is used"),
+        None => Check::ok("contexts", "none defined"),
     }
 }
 
@@ -86,11 +86,7 @@ fn data_dir(directory: &Path) -> Check {
     } else {
         Check::fail(
             "files",
-            format!(
-                "other accounts can read {} entries of {}",
-                loose.len(),
-                display_path(directory)
-            ),
+            format!("other accounts can read {}, or files in it", display_path(directory)),
         )
         .fix(loose.join("; "))
     }

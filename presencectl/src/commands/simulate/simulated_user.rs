@@ -131,9 +131,6 @@ impl SimulatedUser {
             }
             Err(ConnectError::Rejected { status: 429 | 503, .. }) => self.told_to_wait(),
             Err(_) if self.restart_until.is_some_and(|until| clock::instant() < until) => self.told_to_wait(),
-            Err(ConnectError::Rejected { status, .. }) => {
-                self.failed_to_connect(format!("connect: HTTP status {status}"))
-            }
             Err(error) => self.failed_to_connect(format!("connect: {error}")),
         }
     }
@@ -299,7 +296,7 @@ impl SimulatedUser {
 
     fn on_lost(&mut self, lost: &ConnectionLost) -> Departure {
         let kind = match lost.code {
-            Some(code) => format!("closed by the server with code {code}"),
+            Some(_) => lost.why.clone(),
             None => format!("connection lost: {}", lost.why),
         };
         if lost.code == Some(close_code::RESTART) {
