@@ -6,6 +6,8 @@ mod arguments;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{
@@ -243,6 +245,41 @@ Examples:
     },
 }
 
+/// Words of other tools for what a command here does.
+const FAMILIAR: [(&str, &str); 10] = [
+    ("delete", "forget"),
+    ("remove", "forget"),
+    ("rm", "forget"),
+    ("ban", "kick"),
+    ("block", "kick"),
+    ("disconnect", "kick"),
+    ("logout", "kick"),
+    ("set", "set-status"),
+    ("status", "get"),
+    ("why", "explain"),
+];
+
+/// Below this length, a name that differs by a letter is another word.
+const TYPO_LETTERS_MIN: usize = 4;
+
+/// Suggests the command that does what an unknown one does elsewhere, and none that only sounds like a short one.
+pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let meant = FAMILIAR.iter().find(|(familiar, _)| familiar == name);
+    let is_short = name.len() < TYPO_LETTERS_MIN;
+    if meant.is_some() || is_short {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.remove(ContextKind::Suggested);
+    }
+    if let Some((_, command)) = meant {
+        let tip = StyledStr::from(format!("here it is `presencectl {command}`"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -285,6 +322,24 @@ mod tests {
         let help = Cli::try_parse_from(["presencectl", "help", "kick"]).unwrap_err();
         assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp);
         assert!(help.to_string().contains("4003"), "{help}");
+    }
+
+    #[test]
+    fn an_unknown_command_has_the_suggestion_it_means_or_none() {
+        let shown = |name: &str| {
+            let error = Cli::try_parse_from(["presencectl", name, "alice"]).unwrap_err();
+            with_suggestion(error).to_string()
+        };
+        for (name, command) in FAMILIAR {
+            let shown = shown(name);
+            assert!(shown.contains(&format!("`presencectl {command}`")), "{name}: {shown}");
+            assert!(Cli::command().find_subcommand(command).is_some(), "{command}");
+            assert!(!shown.contains("similar"), "{name}: {shown}");
+        }
+        for name in ["fan", "can"] {
+            assert!(!shown(name).contains("tip:"), "{name}");
+        }
+        assert!(shown("explian").contains("'explain'"));
     }
 
     #[test]

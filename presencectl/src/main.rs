@@ -25,7 +25,7 @@ use failure::Exit;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return not_a_command(&error),
+        Err(error) => return not_a_command(&cli::with_suggestion(error)),
     };
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,41 @@
 //! Value parsers of the command line: user ids, statuses, rates.
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
 use presence::{CustomStatus, Source, Status, UserId};
+
+/// A parser that also tells the values that a shell completes; it may accept other spellings of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Completed<T> {
+    pub(crate) parse: fn(&str) -> Result<T, String>,
+    pub(crate) values: &'static [&'static str],
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Completed<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.values.iter().map(PossibleValue::new)))
+    }
+}
+
+/// The statuses that can be set, and those of a present user.
+const STATUSES: &[&str] = &["ONLINE", "IDLE", "DO_NOT_DISTURB"];
+
+pub(crate) const CUSTOM_STATUS: Completed<CustomStatus> = Completed {
+    parse: custom_status,
+    values: STATUSES,
+};
+
+pub(crate) const PRESENT_STATUS: Completed<Status> = Completed {
+    parse: present_status,
+    values: STATUSES,
+};
 
 pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
     UserId::new(text).map_err(|why| why.to_string())
@@ -21,7 +56,7 @@ fn normalized(text: &str) -> String {
     }
 }
 
-pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
+fn custom_status(text: &str) -> Result<CustomStatus, String> {
     let text = normalized(text);
     text.parse().map_err(|_| {
         if text == "OFFLINE" {
@@ -33,7 +68,7 @@ pub(crate) fn custom_status(text: &str) -> Result<CustomStatus, String> {
 }
 
 /// Parses a status of a present user: OFFLINE is rejected.
-pub(crate) fn present_status(text: &str) -> Result<Status, String> {
+fn present_status(text: &str) -> Result<Status, String> {
     match normalized(text).parse() {
         Ok(Status::Offline) => Err("OFFLINE users are not listed; use `presencectl get` for them".to_owned()),
         Ok(status) => Ok(status),

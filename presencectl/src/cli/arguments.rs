@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use presence::{CustomStatus, Source, Status, UserId};
 
 use crate::duration;
-use crate::value_parsers::{custom_status, present_status, rate, source, user_id};
+use crate::value_parsers::{CUSTOM_STATUS, PRESENT_STATUS, rate, source, user_id};
 
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
@@ -16,7 +16,7 @@ pub(crate) struct SetStatus {
     #[arg(id = "positional", value_parser = user_id, value_name = "USER", conflicts_with = "user")]
     pub(crate) positional: Option<UserId>,
     /// ONLINE, IDLE or DO_NOT_DISTURB; also dnd, in any case
-    #[arg(value_parser = custom_status, value_name = "STATUS", required = true)]
+    #[arg(value_parser = CUSTOM_STATUS, hide_possible_values = true, value_name = "STATUS", required = true)]
     pub(crate) status: CustomStatus,
     /// The user's id, as an option
     #[arg(long, value_parser = user_id, value_name = "USER")]
@@ -36,7 +36,7 @@ pub(crate) struct Get {
 #[derive(Debug, Args)]
 pub(crate) struct Online {
     /// Only users with this status: ONLINE, IDLE or DO_NOT_DISTURB (dnd)
-    #[arg(long, value_parser = present_status, value_name = "STATUS")]
+    #[arg(long, value_parser = PRESENT_STATUS, hide_possible_values = true, value_name = "STATUS")]
     pub(crate) status: Option<Status>,
     /// Only user ids with this prefix
     #[arg(long, value_name = "PREFIX")]

@@ -37,7 +37,10 @@ pub(super) async fn run(session: &mut Session, args: &Online) -> Result<(), Fail
         rows: records::rows(&listing.users),
         human: HumanOutput::Table {
             above: String::new(),
-            below: summary(&listing),
+            below: match args.status.is_none() && args.prefix.is_none() {
+                true => summary(&listing),
+                false => filtered_summary(&listing),
+            },
         },
         items: &listing.users,
         document: &listing,
@@ -125,6 +128,23 @@ fn summary(listing: &Listing) -> String {
     format!("{shown}{} present: {tally}{more}\n", counts.total())
 }
 
+/// With a filter: the counts of the pages are of all users and of other moments, so what is listed is counted.
+fn filtered_summary(listing: &Listing) -> String {
+    let counts = tally(&listing.users);
+    match (listing.users.len(), listing.more) {
+        (0, _) => "no present user matches\n".to_owned(),
+        (shown, true) => format!("{shown} shown (list truncated by --limit)\n"),
+        (shown, false) => {
+            let statuses = records::tally([
+                (Status::Online, counts.online),
+                (Status::Idle, counts.idle),
+                (Status::DoNotDisturb, counts.do_not_disturb),
+            ]);
+            format!("{shown} shown: {statuses}\n")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use presence::UserId;
@@ -155,6 +175,26 @@ mod tests {
             record("c", Status::Online),
         ]);
         assert_eq!((counts.online, counts.idle, counts.do_not_disturb), (2, 1, 0));
+    }
+
+    #[test]
+    fn the_summary_of_a_filter_counts_what_is_listed() {
+        let record = |name: &str, status| Record {
+            status,
+            ..Record::never_seen(UserId::new(name).unwrap(), Viewer::Internal)
+        };
+        let mut listing = Listing {
+            now: Wall::from_millis(0),
+            counts: Counts::default(),
+            more: false,
+            users: Vec::new(),
+        };
+        listing.counts.online = 7;
+        assert_eq!(filtered_summary(&listing), "no present user matches\n");
+        listing.users = vec![record("a", Status::Idle), record("b", Status::Idle)];
+        assert_eq!(filtered_summary(&listing), "2 shown: 2 IDLE\n");
+        listing.more = true;
+        assert_eq!(filtered_summary(&listing), "2 shown (list truncated by --limit)\n");
     }
 
     #[test]

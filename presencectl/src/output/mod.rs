@@ -6,6 +6,7 @@ pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod explain_text;
 pub(crate) mod json;
+pub(crate) mod middle;
 pub(crate) mod number;
 pub(crate) mod records;
 pub(crate) mod terminal;
@@ -21,7 +22,6 @@ use serde::Serialize;
 use crate::failure::Failure;
 pub(crate) use terminal::Colour;
 use text_table::TextTable;
-use typed_rows::Moments;
 pub(crate) use typed_rows::{Cell, Column, TypedRows};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -106,13 +106,8 @@ impl Output {
         self.flush()
     }
 
-    /// Shortens the times if the full ones don't fit the terminal.
     fn table(&self, now: Wall, rows: &TypedRows) -> TextTable {
-        let full = rows.table(now, self.colour, Moments::Full);
-        match self.width {
-            Some(width) if full.natural_width() > width => rows.table(now, self.colour, Moments::Short),
-            _ => full,
-        }
+        rows.table_within(self.width, now, self.colour)
     }
 
     /// Prints one JSON object as a line, for streams.

@@ -1,11 +1,13 @@
 //! Aligned text tables. Widths are counted in terminal columns (wide characters take two), without escape sequences. On
-//! a narrow terminal extra columns are omitted first, then the widest are truncated with `…`; into a pipe nothing is
-//! truncated.
+//! a narrow terminal extra columns are omitted first, then the widest are truncated with `…`, ids in the middle; into a
+//! pipe nothing is truncated.
 
 use std::io::{self, Write};
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::middle::ends_within;
 
 /// Columns between two columns.
 const GAP: usize = 2;
@@ -27,6 +29,14 @@ pub(crate) struct TextCell {
     pub(crate) text: String,
     pub(crate) style: Style,
     pub(crate) align: Align,
+    pub(crate) cut: Cut,
+}
+
+/// Where a text that is too long is truncated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Middle,
+    End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +62,13 @@ impl TextTable {
         total(&self.fitted(None))
     }
 
+    /// The width of the columns that are never omitted.
+    pub(crate) fn needed_width(&self) -> usize {
+        let mut columns = self.fitted(None);
+        columns.retain(|(index, _)| self.headings[*index].1 == Fit::Needed);
+        total(&columns)
+    }
+
     /// Prints the table; `width` is that of the terminal, `None` for a pipe.
     pub(crate) fn write(&self, out: &mut impl Write, width: Option<usize>) -> io::Result<()> {
         let columns = self.fitted(width);
@@ -64,6 +81,7 @@ impl TextTable {
                     text: text.to_owned(),
                     style: Style::new(),
                     align,
+                    cut: Cut::End,
                 },
                 room,
             )
@@ -120,7 +138,10 @@ fn write_row(out: &mut impl Write, cells: impl Iterator<Item = (TextCell, usize)
     let mut line = String::new();
     let mut spaces = 0;
     for (cell, room) in cells {
-        let text = cut(&cell.text, room);
+        let text = match cell.cut {
+            Cut::Middle => cut_in_the_middle(&cell.text, room),
+            Cut::End => cut(&cell.text, room),
+        };
         let missing = room.saturating_sub(text.width());
         let (before, after) = match cell.align {
             Align::Left => (0, missing),
@@ -151,6 +172,26 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
     kept
 }
 
+/// The beginning and the end of `text` that fit into `room` columns, with `…` between them if it was truncated.
+fn cut_in_the_middle(text: &str, room: usize) -> String {
+    // A combining mark stays with its letter.
+    let mut pieces: Vec<(&str, usize)> = Vec::new();
+    for (at, c) in text.char_indices() {
+        let (end, own) = (at + c.len_utf8(), c.width().unwrap_or(0));
+        match pieces.last_mut() {
+            Some((piece, _)) if own == 0 => *piece = &text[at - piece.len()..end],
+            _ => pieces.push((&text[at..end], own)),
+        }
+    }
+    let widths: Vec<usize> = pieces.iter().map(|(_, width)| *width).collect();
+    let Some((first, last)) = ends_within(&widths, room) else {
+        return text.to_owned();
+    };
+    let joined = |pieces: &[(&str, usize)]| pieces.iter().map(|(piece, _)| *piece).collect::<String>();
+    let (beginning, end) = (joined(&pieces[..first]), joined(&pieces[pieces.len() - last..]));
+    format!("{beginning}…{end}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +204,11 @@ mod tests {
                 Align::Right
             } else {
                 Align::Left
+            },
+            cut: if text.contains('-') || text.contains('利') {
+                Cut::Middle
+            } else {
+                Cut::End
             },
         }
     }
@@ -203,7 +249,7 @@ mod tests {
         );
         assert_eq!(
             shown(&rows, Some(24)),
-            "USER              STATUS\na-very-long-use…  ONLINE\n"
+            "USER              STATUS\na-very-…d-indeed  ONLINE\n"
         );
     }
 
@@ -211,6 +257,16 @@ mod tests {
     fn output_into_a_pipe_is_not_truncated() {
         let long = "x".repeat(500);
         assert!(shown(&[[&long, "ONLINE", "1"]], None).contains(&long));
+    }
+
+    #[test]
+    fn long_ids_keep_both_ends_and_stay_different() {
+        let ids = ["acme-tenant/user-0001", "acme-tenant/user-0002", "acme-beta/users-0001"];
+        let shown: Vec<String> = ids.iter().map(|id| cut_in_the_middle(id, 15)).collect();
+        assert_eq!(shown, ["acme-te…er-0001", "acme-te…er-0002", "acme-be…rs-0001"]);
+        assert_eq!(cut_in_the_middle("alice", 5), "alice");
+        assert_eq!(cut_in_the_middle("利用者利用者", 8), "利…用者");
+        assert_eq!(cut_in_the_middle("ae\u{301}io\u{301}u", 4), "a…o\u{301}u");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anstyle::Style;
 use presence::{Status, Wall};
 
 use super::terminal::Colour;
-use super::text_table::{Align, Fit, TextCell, TextTable};
+use super::text_table::{Align, Cut, Fit, TextCell, TextTable};
 use super::{csv, escape, time};
 
 /// A column, with its heading in tables and its name in CSV.
@@ -63,6 +63,8 @@ pub(crate) enum Moments {
     Full,
     /// Time or date, and age.
     Short,
+    /// The age alone.
+    Age,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,21 @@ impl TypedRows {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The table for a terminal of this width, `None` for a pipe: times are shortened before an extra column is omitted,
+    /// and again before an id is truncated.
+    pub(crate) fn table_within(&self, width: Option<usize>, now: Wall, colour: Colour) -> TextTable {
+        let full = self.table(now, colour, Moments::Full);
+        let Some(width) = width.filter(|width| full.natural_width() > *width) else {
+            return full;
+        };
+        let short = self.table(now, colour, Moments::Short);
+        if short.needed_width() > width {
+            self.table(now, colour, Moments::Age)
+        } else {
+            short
+        }
     }
 
     /// A table, without the extra columns that are empty in every row.
@@ -134,14 +151,19 @@ fn show(cell: &Cell, now: Wall, colour: Colour, moments: Moments) -> TextCell {
         text,
         style,
         align: Align::Left,
+        cut: Cut::End,
     };
     let right = |text: String| TextCell {
         text,
         style: Style::new(),
         align: Align::Right,
+        cut: Cut::End,
     };
     match cell {
-        Cell::Hostile(text) => left(escape::escape(text).into_owned(), Style::new()),
+        Cell::Hostile(text) => TextCell {
+            cut: Cut::Middle,
+            ..left(escape::escape(text).into_owned(), Style::new())
+        },
         Cell::Text(text) => left(text.clone(), Style::new()),
         Cell::Status(status) => left(status.as_str().to_owned(), colour.of(*status)),
         Cell::Moment(None) => left("never".to_owned(), Style::new()),
@@ -149,6 +171,7 @@ fn show(cell: &Cell, now: Wall, colour: Colour, moments: Moments) -> TextCell {
             let text = match moments {
                 Moments::Full => time::moment(*at, now),
                 Moments::Short => time::short_moment(*at, now),
+                Moments::Age => time::relative(*at, now),
             };
             left(text, Style::new())
         }
@@ -186,6 +209,28 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "userId,status,since\n'=a\\u{1b},IDLE,2001-09-09T01:46:40.000Z\n"
         );
+    }
+
+    #[test]
+    fn ids_are_truncated_in_the_middle_after_the_times_are_shortened() {
+        let now = Wall::from_millis(1_000_000_060_000);
+        let mut rows = rows();
+        let id = "tenant-acme/user-0123456789-0123456789-0001";
+        rows.push(vec![
+            Cell::Hostile(id.into()),
+            Cell::Status(Status::Idle),
+            Cell::Moment(Some(now)),
+        ]);
+        let shown = |width| {
+            let mut out = Vec::new();
+            let table = rows.table_within(width, now, Colour::Plain);
+            table.write(&mut out, width).unwrap();
+            String::from_utf8(out).unwrap().lines().nth(2).unwrap().to_owned()
+        };
+        assert_eq!(shown(None), format!("{id}  IDLE    2001-09-09 01:47:40Z (just now)"));
+        assert_eq!(shown(Some(80)), format!("{id}  IDLE    01:47:40Z (just now)"));
+        assert_eq!(shown(Some(61)), format!("{id}  IDLE    just now"));
+        assert_eq!(shown(Some(40)), "tenant-acm…456789-0001  IDLE    just now");
     }
 
     #[test]

@@ -163,7 +163,13 @@ pub(crate) struct ColumnArea {
 }
 
 /// The columns that fit, from the left. The least important are omitted first; the sort column is always shown.
-pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>) -> Vec<ColumnArea> {
+pub(crate) fn columns(model: &Model, area: Area) -> Vec<ColumnArea> {
+    let ids = model.known_users.widest_id;
+    columns_for(area, model.times, model.table.sorted_by(), ids)
+}
+
+/// Long ids take up to a third of the table before another column is added.
+fn columns_for(area: Area, times: TimeDisplay, sorted: Option<UserColumn>, ids: usize) -> Vec<ColumnArea> {
     /// The most important first: as many as fit are shown.
     const BY_WORTH: [UserColumn; 7] = [
         UserColumn::Status,
@@ -181,11 +187,14 @@ pub(crate) fn columns(area: Area, times: TimeDisplay, sorted: Option<UserColumn>
     // Without the borders; the cursor's mark is at the left.
     let mut left = area.width.saturating_sub(2);
     let sorted = sorted.filter(|column| *column != UserColumn::User);
+    let third = (area.width / 3).max(USER_COLUMNS_MIN);
+    let wanted = u16::try_from(ids).unwrap_or(third).clamp(USER_COLUMNS_MIN, third);
     let by_worth = BY_WORTH.into_iter().filter(|column| sorted != Some(*column));
-    for column in sorted.into_iter().chain(by_worth) {
+    let sorted = sorted.into_iter().map(|column| (column, USER_COLUMNS_MIN));
+    for (column, user) in sorted.chain(by_worth.map(|column| (column, wanted))) {
         let width = width_of(column, times) + 1;
         // A narrower column may still fit.
-        if left >= USER_COLUMNS_MIN + width {
+        if left >= user + width {
             left -= width;
             shown.push(column);
         }
@@ -294,20 +303,41 @@ mod tests {
     #[test]
     fn columns_fit_and_a_wider_table_has_more_of_them() {
         let mut before = 0;
-        for width in 3..200 {
+        for (ids, width) in [0, 36, 128]
+            .into_iter()
+            .flat_map(|ids| (3..230).map(move |width| (ids, width)))
+        {
             let area = Area {
                 x: 3,
                 width,
                 height: 1,
                 y: 0,
             };
-            let columns = columns(area, TimeDisplay::Both, None);
-            assert!(columns.len() >= before, "{width}");
+            let columns = columns_for(area, TimeDisplay::Both, None, ids);
+            assert!(columns.len() >= before || width == 3, "{width}");
             before = columns.len();
             let last = columns.last().unwrap();
             assert!(last.x + last.width <= area.x + width, "{width}: {columns:?}");
         }
         assert_eq!(before, UserColumn::ALL.len());
+    }
+
+    #[test]
+    fn the_user_column_grows_with_the_table_for_long_ids() {
+        let user = |width, ids| {
+            let area = Area {
+                x: 1,
+                width,
+                height: 1,
+                y: 0,
+            };
+            columns_for(area, TimeDisplay::Both, None, ids)[0].width
+        };
+        // The tables of screens of 80, 120, 160 and 200 columns, and of a zoomed one.
+        let tables = [78, 70, 94, 120, 198];
+        assert_eq!(tables.map(|width| user(width, 10)), [18, 20, 24, 20, 85]);
+        assert_eq!(tables.map(|width| user(width, 36)), [28, 31, 34, 40, 85]);
+        assert_eq!(tables.map(|width| user(width, 128)), [28, 31, 34, 40, 85]);
     }
 
     #[test]
@@ -324,7 +354,7 @@ mod tests {
                 y: 0,
             };
             for sorted in UserColumn::ALL {
-                let columns = columns(area, times, Some(sorted));
+                let columns = columns_for(area, times, Some(sorted), 128);
                 assert!(
                     columns.iter().any(|place| place.column == sorted),
                     "{width}: {sorted:?}"

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use presence::wire::record::{Record, Update};
 use presence::wire::rest::Counts;
 use presence::{Reason, Revision, Status, UserId, Wall};
+use unicode_width::UnicodeWidthStr;
 
 use super::change_log::Change;
 use super::departures::Departures;
@@ -16,6 +17,7 @@ use super::row::{blank, change_of, change_of_record, fill, is_same_change};
 use super::row_slots::RowSlots;
 pub(crate) use super::row_slots::Slot;
 use super::unapplied_rows::UnappliedRows;
+use crate::output::escape::escape;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KnownUsers {
@@ -25,6 +27,8 @@ pub(crate) struct KnownUsers {
     departures: Departures,
     unapplied: UnappliedRows,
     nodes: NodeNames,
+    /// The columns of the longest id so far: the table's columns stay where they are when it is gone.
+    pub(crate) widest_id: usize,
     /// The number of the snapshot in progress.
     generation: u32,
     /// The rows as they were at the start of a pause.
@@ -249,6 +253,7 @@ impl KnownUsers {
             return Some(change);
         }
         let user = row.user.clone();
+        self.widest_id = self.widest_id.max(escape(user.as_str()).width());
         let slot = self.rows.insert(row);
         self.index.insert(user, slot);
         self.count(slot, Status::Offline, record.status);

@@ -89,7 +89,7 @@ fn click(model: &mut Model, layout: &Layout, panel: Panel, at: Position) -> Vec<
 fn click_table(model: &mut Model, layout: &Layout, at: Position) {
     let (head, rows) = (layout.users_head(), layout.users_rows());
     if head.holds(at) {
-        let columns = layout::columns(head, model.times, model.table.sorted_by());
+        let columns = layout::columns(model, head);
         let hit = columns.iter().rfind(|place| place.x <= at.x);
         if let Some(place) = hit {
             model.table.sort(place.column);

@@ -9,7 +9,8 @@ use super::super::layout::Layout;
 use super::super::model::change_log::Change;
 use super::super::model::{Model, Panel};
 use super::format;
-use super::painter::{Painter, columns, cut, span};
+use super::long_id::shortened_text;
+use super::painter::{Painter, columns, span};
 use crate::output::escape::escape;
 use crate::output::time;
 
@@ -25,7 +26,7 @@ const CHANGE_NAMES_COLUMNS: usize = 35;
 /// The longest reason, with blanks.
 const REASON_COLUMNS: usize = 12;
 /// A minimum for the id, however long the change; a maximum of the length of a UUID, so that the change is not too far
-/// from it.
+/// from it, unless there are longer ids.
 const USER_COLUMNS_MIN: usize = 8;
 const USER_COLUMNS_MAX: usize = 36;
 /// This much of an id usually identifies it.
@@ -77,7 +78,14 @@ fn line(model: &Model, change: &Change, width: usize, painter: &Painter) -> Line
     let change_width: usize = spans.iter().map(Span::width).sum();
     // Aligned if there is room, else the id takes what the change leaves.
     let (user_columns, change_columns) = match width {
-        NAMES_COLUMNS.. => (USER_COLUMNS_MAX, CHANGE_NAMES_COLUMNS),
+        NAMES_COLUMNS.. => {
+            let others = TIME_COLUMNS + 1 + CHANGE_NAMES_COLUMNS + REASON_COLUMNS;
+            let longest = model.known_users.widest_id.max(USER_COLUMNS_MAX);
+            (
+                width.saturating_sub(others).clamp(USER_COLUMNS_MAX, longest),
+                CHANGE_NAMES_COLUMNS,
+            )
+        }
         ALIGNED_COLUMNS.. => {
             let others = TIME_COLUMNS + 1 + CHANGE_COLUMNS + REASON_COLUMNS;
             (width.saturating_sub(others).min(USER_COLUMNS_MAX), CHANGE_COLUMNS)
@@ -85,7 +93,7 @@ fn line(model: &Model, change: &Change, width: usize, painter: &Painter) -> Line
         _ => (narrow_user_columns(change, width, change_width), 0),
     };
     let user_columns = user_columns.max(USER_COLUMNS_MIN);
-    let user = cut(&escape(change.user.as_str()), user_columns).into_owned();
+    let user = shortened_text(&escape(change.user.as_str()), user_columns);
     let pad = |used: usize, columns: usize| match width {
         ALIGNED_COLUMNS.. => span(" ".repeat(columns.saturating_sub(used)), Style::new()),
         _ => span("", Style::new()),

@@ -10,25 +10,37 @@ use super::super::geometry::Position;
 use super::super::layout::Layout;
 use super::super::model::{Detail, Model, Panel};
 use super::format;
-use super::painter::{Painter, span, wrap};
+use super::long_id::{broken, shortened_text};
+use super::painter::{Painter, columns, span, wrap};
 use crate::output::escape::escape;
 use crate::output::explain_text::{activity, reason_text, report_text};
 use crate::output::time;
+
+/// Before the id.
+const TITLE: &str = " Detail ";
 
 pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
     let Some(detail) = model.detail.as_ref().filter(|_| !layout.detail.is_empty()) else {
         return;
     };
     let has_focus = model.panel == Panel::Detail;
+    let id = escape(detail.user.as_str());
+    // Beside the word, the blanks and the corners.
+    let room = usize::from(layout.detail.width).saturating_sub(TITLE.len() + 5);
     let title = Line::from(vec![
-        span(" Detail ", painter.theme.title(has_focus)),
-        span(format!("{} ", escape(detail.user.as_str())), painter.theme.strong()),
+        span(TITLE, painter.theme.title(has_focus)),
+        span(format!("{} ", shortened_text(&id, room)), painter.theme.strong()),
     ]);
     painter.panel(layout.detail, &title, has_focus);
     let inside = layout.detail.inside();
-    let columns = usize::from(inside.width.saturating_sub(2));
-    let lines = lines(model, detail, columns, painter);
-    let lines: Vec<Line> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
+    let width = usize::from(inside.width.saturating_sub(2));
+    let others = lines(model, detail, width, painter);
+    let mut lines: Vec<Line> = Vec::new();
+    if columns(&id) > room {
+        let whole = broken(&id, width).into_iter();
+        lines.extend(whole.map(|part| Line::from(span(part, painter.theme.strong()))));
+    }
+    lines.extend(others.iter().flat_map(|line| wrap(line, width)));
     detail.drawn_lines.set(lines.len());
     let rows = usize::from(inside.height);
     let top = detail.top.min(lines.len().saturating_sub(rows));

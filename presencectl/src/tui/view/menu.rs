@@ -7,6 +7,7 @@ use super::super::geometry::{Area, Position};
 use super::super::layout;
 use super::super::model::Model;
 use super::super::model::overlay::Menu;
+use super::long_id::broken;
 use super::painter::{Painter, end, span};
 use crate::output::escape::escape;
 
@@ -22,10 +23,14 @@ pub(super) fn draw(model: &Model, menu: &Menu, area: Area, painter: &mut Painter
             theme.strong()
         };
         let (lines, id) = (layout::menu_user(model, menu), escape(user.as_str()));
-        painter.text(lines.top_left(), lines.width, &id, style);
-        if lines.height > 1 {
-            let rest = end(&id, usize::from(lines.width));
-            painter.text(Position::new(lines.x, lines.y + 1), lines.width, &rest, style);
+        let width = usize::from(lines.width);
+        let mut parts = broken(&id, width);
+        if parts.len() > usize::from(lines.height) {
+            // The beginning, which is truncated when it is drawn, and the end.
+            parts = vec![id.to_string(), end(&id, width)];
+        }
+        for (part, y) in parts.iter().zip(lines.y..lines.y + lines.height) {
+            painter.text(Position::new(lines.x, y), lines.width, part, style);
         }
     }
     let entries = layout::overlay_entries(model);

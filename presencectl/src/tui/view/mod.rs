@@ -8,6 +8,7 @@ mod footer;
 mod format;
 mod header;
 mod help;
+mod long_id;
 mod menu;
 mod overview;
 mod painter;

@@ -12,6 +12,7 @@ use ratatui::text::{Line, Span};
 use super::super::geometry::{Area, Position};
 use super::super::theme::Theme;
 use super::format::count;
+use super::long_id::broken;
 
 /// The buffer of a frame.
 pub(super) struct Painter<'a> {
@@ -177,14 +178,14 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// Grapheme clusters with their widths.
-fn clusters<'a>(span: &'a Span) -> impl Iterator<Item = (&'a str, usize)> {
+pub(super) fn clusters<'a>(span: &'a Span) -> impl Iterator<Item = (&'a str, usize)> {
     let symbols = span.styled_graphemes(Style::new()).map(|cluster| cluster.symbol);
     symbols.map(|symbol| (symbol, usize::from(symbol.cell_width())))
 }
 
 /// Makes every character visible. Clusters without width, such as a combining mark without a letter, are escaped:
 /// omitted, two ids would look alike.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     let span = Span::raw(text);
     if text.is_ascii() || clusters(&span).all(|(_, width)| width > 0) {
         return Cow::Borrowed(text);
@@ -244,13 +245,14 @@ pub(super) fn end(text: &str, width: usize) -> String {
     std::iter::once("…").chain(shown).collect()
 }
 
-/// Wraps a line between words; continuation lines are indented.
+/// Wraps a line between words, and within one that is longer than a line; continuation lines are indented.
 pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     const INDENT: &str = "    ";
     let mut lines = Vec::new();
     let (mut current, mut used): (Vec<Span>, usize) = (Vec::new(), 0);
     for piece in &line.spans {
-        for word in piece.content.split_inclusive(' ') {
+        for word in words(&piece.content, width, INDENT.len()) {
+            let word = word.as_str();
             if used > INDENT.len() && used + columns(word.trim_end()) > width {
                 // A trailing blank would be truncated with `…`, as if something were missing.
                 if let Some(last) = current.last_mut() {
@@ -270,6 +272,16 @@ pub(super) fn wrap(line: &Line<'static>, width: usize) -> Vec<Line<'static>> {
     }
     lines.push(Line::from(current));
     lines
+}
+
+/// The words of a text, each with the blank after it; one that fits on no line in parts that do.
+fn words(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let room = width.saturating_sub(indent);
+    let parts = |word: &str| match columns(word.trim_end()) > room && room > 0 {
+        true => broken(word, room),
+        false => vec![word.to_owned()],
+    };
+    text.split_inclusive(' ').flat_map(parts).collect()
 }
 
 pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
@@ -330,7 +342,7 @@ mod tests {
         assert_eq!(text(40), ["because of the rule"]);
         assert_eq!(text(14), ["because of the", "    rule"]);
         assert_eq!(text(10), ["because of", "    the", "    rule"]);
-        assert_eq!(text(0).len(), 4, "a word too long is cut when it is drawn");
+        assert_eq!(text(0).len(), 4, "without room a word is cut when it is drawn");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! differences.
 
 mod frames;
+mod long_ids;
 mod trouble;
 mod untrusted_text;
 

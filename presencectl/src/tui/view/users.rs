@@ -11,6 +11,7 @@ use super::super::model::known_users::Row;
 use super::super::model::user_column::UserColumn;
 use super::super::model::{ConnectionState, Model, Panel};
 use super::format;
+use super::long_id::shortened;
 use super::painter::{Painter, cut, end, span};
 use crate::output::escape::{escape, escape_each};
 
@@ -23,7 +24,7 @@ pub(super) fn draw(model: &Model, layout: &Layout, painter: &mut Painter) {
         &title(model, layout, painter),
         model.panel == Panel::Users,
     );
-    let columns = layout::columns(layout.users_head(), model.times, model.table.sorted_by());
+    let columns = layout::columns(model, layout.users_head());
     headings(model, &columns, painter);
     let rows = layout.users_rows();
     let window = model.table.window(usize::from(rows.height));
@@ -157,7 +158,8 @@ fn cell(model: &Model, row: &Row, place: ColumnArea, y: u16, painter: &mut Paint
     let status = theme.status(row.status);
     let (text, style) = match place.column {
         UserColumn::User => {
-            painter.line(at, place.width, &user(model, row, painter));
+            let id = shortened(user(model, row, painter), place.width.into());
+            painter.line(at, place.width, &id);
             return;
         }
         UserColumn::Sessions => {

@@ -43,10 +43,7 @@ fn a_click_selects_a_row_and_a_second_one_explains_it() {
 fn a_click_on_a_heading_sorts_and_a_second_one_reverses() {
     let mut model = crowd();
     let head = Layout::of(&model).users_head();
-    for place in layout::columns(head, model.times, model.table.sorted_by())
-        .into_iter()
-        .skip(1)
-    {
+    for place in layout::columns(&model, head).into_iter().skip(1) {
         mouse(&mut model, Gesture::Click, place.x, head.y);
         let order = model.table.order().unwrap();
         assert_eq!(order.column, place.column);
