@@ -208,7 +208,7 @@ impl UserState {
         self.sessions.handle_restore(until, activity, places);
     }
 
-    /// The next [`Self::recompute`] publishes, though nothing changed.
+    /// The next recompute publishes, though nothing changed.
     pub(in crate::engine) fn force_publish(&mut self) {
         self.profile.force_publish();
     }
