@@ -10,6 +10,7 @@ use ratatui::style::{Color, Modifier, Style};
 use tokio::time::timeout;
 use unicode_width::UnicodeWidthStr;
 
+use super::effect::Effect;
 use super::event_loop::{Channels, Clock, Input};
 use super::geometry::Size;
 use super::message::Message;
@@ -22,6 +23,8 @@ use crate::output::Colour;
 
 /// Timeout until all data for the frame has arrived.
 const DATA_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often requests are made that are due.
+const TICK_EVERY: Duration = Duration::from_millis(100);
 /// The size without a terminal and without variables.
 const DEFAULT_SIZE: Size = Size { width: 120, height: 40 };
 /// Bound for the size from the variables.
@@ -48,13 +51,23 @@ pub(crate) async fn print(
     colour: Colour,
 ) -> Result<(), Failure> {
     let waiting = async {
+        // The times of a user who is not listed come with its record, which the dashboard asks for once a second.
+        let mut unlisted = model.detail.as_ref().map(|detail| detail.user.clone());
         while !is_complete(&model) {
-            let Some(Input::Message(message)) = channels.inputs.recv().await else {
-                break;
-            };
-            update(&mut model, Message::Tick(clock.now()));
-            for effect in update(&mut model, message) {
-                // Stream events and responses cause requests only.
+            let input = timeout(TICK_EVERY, channels.inputs.recv()).await;
+            let mut effects = update(&mut model, Message::Tick(clock.now()));
+            match input {
+                Ok(Some(Input::Message(message))) => effects.extend(update(&mut model, message)),
+                Ok(_) => break,
+                Err(_) => {}
+            }
+            if matches!(model.connection, ConnectionState::Live)
+                && let Some(user) = unlisted.take()
+            {
+                effects.push(Effect::FetchRecords(vec![user]));
+            }
+            for effect in effects {
+                // Ticks, stream events and responses cause requests only.
                 let _ = channels.requests.send(effect).await;
             }
         }

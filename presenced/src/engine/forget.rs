@@ -104,8 +104,9 @@ impl Engine {
         if let Some(status) = was_present {
             self.metrics.transition(status, Status::Offline, Reason::NoSession);
         }
+        // The tombstone is told even of who was not known in memory.
+        self.cluster.note_removal(removed_at);
         if was_known {
-            self.cluster.note_removal(removed_at);
             self.publisher.publish_removal(&publishing, &mut entry, now, removed_at);
         } else {
             self.publisher.pass(removed_at);

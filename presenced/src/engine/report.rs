@@ -47,7 +47,7 @@ impl Engine {
         let store = &self.persistence.store;
         let saved = match &report {
             Some(report) => {
-                let report = new_report(report, now);
+                let report = new_report(report, taken);
                 store.save_report(lock.user(), report, times, proposed).await
             }
             None => store.end_report(lock.user(), &input.source, times, proposed).await,
@@ -60,15 +60,15 @@ impl Engine {
             self.recompute(&mut entry, now);
             self.note_failed_write(error, &pin, UnknownOutcome::Change);
         })?;
-        // `now` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
-        entry.state.set_report(now, taken, input, durable_part(saved, now));
+        // `taken` is the moment from which the stored deadline was computed, so the deadline is converted back exactly.
+        entry.state.set_report(now, taken, input, durable_part(saved, taken));
         let now = self.now_of(&entry);
         self.recompute(&mut entry, now);
         Ok(self.record_of(&entry, Viewer::Internal))
     }
 }
 
-fn new_report(report: &Report, now: Now) -> NewReport {
+fn new_report(report: &Report, taken: Now) -> NewReport {
     NewReport {
         source: report.source.clone(),
         status: report.status,
@@ -76,6 +76,6 @@ fn new_report(report: &Report, now: Now) -> NewReport {
         since: report.since,
         heard: report.heard,
         last_active: report.last_active,
-        expires_at: report.expires.map(|at| now.wall_at(at)),
+        expires_at: report.expires.map(|at| taken.wall_at(at)),
     }
 }

@@ -142,6 +142,8 @@ async fn a_user_lost_while_idle_comes_back_idle() {
     assert!(daemon.rest().explain("alice").await.grace.unwrap().idle);
     let mut alice = daemon.socket("alice").await;
     assert_eq!(alice.user.as_ref().unwrap().status, Status::Idle);
+    // As clients do: what was inherited holds for the length of a grace period at most.
+    alice.be_idle().await;
     assert_eq!(updates_of_alice_until_grace_ends(&daemon, &mut bob).await, []);
     alice.be_active().await;
     bob.wait_for_status("alice", Status::Online).await;

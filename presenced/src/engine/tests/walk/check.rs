@@ -64,7 +64,12 @@ impl World {
             );
             model.times = times;
         }
-        assert!(record.revision >= model.told, "{name}: below what was told");
+        assert!(
+            record.revision >= model.told,
+            "{name}: told {:?} after {:?}",
+            record.revision,
+            model.told
+        );
         model.told = model.told.max(record.revision);
     }
 
