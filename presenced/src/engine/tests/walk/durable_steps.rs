@@ -122,10 +122,10 @@ impl World {
         if let Err(error) = answer {
             let may_fail = self.faults != Faults::None || is_over_session;
             assert!(may_fail, "{change:?}: {error}");
-            if self.faults == Faults::Writes && !matches!(change, DurableStep::Kick(_) | DurableStep::Forget(_)) {
-                // It was loaded all the same.
-                self.model(name).is_degraded = false;
-            }
+            // It was loaded all the same, unless it was refused before that.
+            let entry = self.daemon().engine.users.find(&user(name));
+            let is_degraded = entry.is_some_and(|entry| entry.state.is_degraded());
+            self.model(name).is_degraded &= is_degraded;
             return;
         }
         assert!(
