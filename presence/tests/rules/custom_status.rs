@@ -67,7 +67,7 @@ fn a_custom_status_makes_no_known_activity_of_one_that_never_reports() {
 }
 
 #[test]
-fn a_custom_status_by_request_counts_like_a_session_that_keeps_nobody_present() {
+fn a_custom_status_by_request_counts_as_activity_not_as_presence() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.away(10, one);
@@ -88,7 +88,7 @@ fn a_custom_status_by_request_counts_like_a_session_that_keeps_nobody_present() 
 }
 
 #[test]
-fn a_custom_status_by_request_after_an_overdue_grace_period_counts_no_more() {
+fn a_request_after_an_overdue_grace_period_is_no_activity() {
     let mut story = Story::new();
     let one = story.connect(0);
     story.set_custom(100, CustomStatus::Online, Setter::Request);

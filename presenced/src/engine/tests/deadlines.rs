@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const IDLE_AFTER: Duration = Duration::from_secs(300);
 
 #[tokio::test]
-async fn a_connection_ends_within_a_ping_interval_after_its_credential_is_revoked() {
+async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     let stepped = Stepped::new().await;
     let (ann, bob) = (stepped.connect("ann").await, stepped.connect("bob").await);
     let (gone, kept) = (Revocation::default(), Revocation::default());
