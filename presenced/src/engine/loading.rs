@@ -140,6 +140,11 @@ impl LoadRun {
         self.finished += 1;
         let row = match row {
             Ok(row) => row,
+            // A row that can't be understood keeps nobody from the others of a list, and the user can be forgotten.
+            Err(StoreError::Refused { .. }) => {
+                engine.users.abandon_load(user, self.lane);
+                return Loaded::Pinned(engine.insert_fallback(user));
+            }
             Err(error) => {
                 engine.users.abandon_load(user, self.lane);
                 return Loaded::Failed(error);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use presence::UserId;
 use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
@@ -142,15 +143,16 @@ impl Health {
         }
     }
 
-    /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
-    pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
+    /// A read of one user failed. Returns the answer to it. Damage found by a reader stops the writer too.
+    pub(super) fn read_failed(&self, user: &UserId, error: &rusqlite::Error) -> StoreError {
         let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             return self.seal(kind, error);
         }
-        if kind == FailureKind::Request {
-            tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
+        // What SQLite itself refuses, such as a table that is gone, is no row's own.
+        if kind == FailureKind::Request && !matches!(error, rusqlite::Error::SqliteFailure(..)) {
+            tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
             return StoreError::Refused {
                 reason: error.to_string().into(),
             };
