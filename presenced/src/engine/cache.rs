@@ -8,6 +8,7 @@ use presence::profile::Stored;
 use presence::{DurablePart, Now, Profile, Report, Status, UserId, Wall};
 
 use super::persistence::UnknownOutcome;
+use super::publisher::Publication;
 use super::users::{LockedEntry, UserLock, UserState};
 use super::{Engine, EngineError};
 use crate::connection::user_pin::UserPin;
@@ -45,7 +46,7 @@ impl Engine {
         let entry = self.users.insert(user, || {
             is_new = true;
             let state = UserState::new(Profile::fallback(), self.cluster.contributions_of(user));
-            (state, self.publisher.loaded())
+            (state, Publication::default())
         });
         if is_new {
             self.metrics.fallbacks.inc();

@@ -8,6 +8,7 @@ use presence::UserId;
 use tokio::sync::watch;
 
 use super::Engine;
+use super::publisher::Publication;
 use super::users::{Answers, Lane, Loaded, PendingLoad};
 use crate::connection::user_pin::UserPin;
 use crate::store::{LoadedRow, StoreError};
@@ -150,7 +151,7 @@ impl LoadRun {
                 return Loaded::Failed(error);
             }
         };
-        let make = || (engine.state_of(user, row), engine.publisher.loaded());
+        let make = || (engine.state_of(user, row), Publication::default());
         let pin = engine.users.finish_load(user, self.lane, make);
         if let Some(pin) = &pin {
             engine.write_back_clamped(&mut engine.users.lock(pin));
