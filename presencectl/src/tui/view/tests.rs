@@ -170,6 +170,7 @@ fn explain(name: &str) -> Explain {
         status: Status::Idle,
         rule: 4,
         reason: Reason::Inactive,
+        degraded: false,
         sessions: vec![
             ExplainSession {
                 session_id: "c725beab-1".to_owned(),

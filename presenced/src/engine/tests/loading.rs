@@ -223,6 +223,8 @@ async fn an_unreadable_row_keeps_nobody_from_the_others_of_a_list() {
     let records = stepped.engine.records(&named, Viewer::Internal, None).await;
     let degraded: Vec<bool> = records.expect("records").iter().map(|one| one.degraded).collect();
     assert_eq!(degraded, [true, false]);
+    let explain = stepped.engine.explain(&named[0]).await.expect("an explanation");
+    assert!(explain.degraded, "what is not known is not explained as if it were");
     let (bad, custom) = (user("bad"), CustomStatus::Idle);
     let setting = stepped.engine.set_custom_status(&bad, custom, Actor::User, Viewer::Own);
     assert!(setting.await.is_err(), "nothing is known of what it replaces");

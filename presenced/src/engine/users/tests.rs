@@ -88,7 +88,7 @@ fn a_session_keeps_its_user_in_memory() {
 #[tokio::test]
 async fn a_write_that_waits_keeps_its_user_in_memory() {
     let (users, stepped) = (Users::new(), Stepped::new().await);
-    let persistence = Persistence::new(stepped.store.clone());
+    let persistence = Persistence::new(stepped.store);
     let mut entry = users.insert(&user("ann"), nobody);
     persistence.write_behind.write_soon(&mut entry);
     drop(entry);
