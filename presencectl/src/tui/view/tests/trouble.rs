@@ -153,7 +153,6 @@ fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
 #[test]
 fn a_custom_status_that_could_not_be_read_is_not_told_as_set() {
     let mut model = live(120, 40, vec![record("ann", Status::Online, 5)]);
-    press(&mut model, "↓");
     model.detail = Some(crate::tui::model::Detail::new(user("ann")));
     let explain = Explain {
         degraded: true,
