@@ -9,6 +9,7 @@
 
 mod actions;
 mod colours;
+mod completions;
 mod control_sequences;
 mod event_stream;
 #[expect(dead_code, reason = "the tests of `presencectl` itself use more of it")]
