@@ -24,6 +24,7 @@ mod resize;
 mod screen;
 mod search;
 mod sorting;
+mod tables;
 mod terminal_restore;
 mod untrusted_text;
 
