@@ -150,29 +150,11 @@ fn below(explain: &Explain) -> String {
 #[cfg(test)]
 mod tests {
     use presence::wire::rest::{ExplainNext, ExplainPreference, ReportCounts};
-    use presence::{Activity, CustomStatus, Reason, Status, UserId};
+    use presence::{CustomStatus, Reason, Status, UserId};
 
     use super::*;
+    use crate::output::explain_text::tests::connection;
     use crate::output::typed_rows::Moments;
-
-    fn session(name: &str) -> ExplainSession {
-        let now = Wall::from_millis(1_000_000_000_000);
-        ExplainSession {
-            session_id: name.into(),
-            node: None,
-            since: now,
-            last_heard: now,
-            last_active: None,
-            idle: false,
-            activity: Some(Activity::Unknown),
-            source: None,
-            reported: None,
-            counts: None,
-            idle_at: None,
-            inherited_until: None,
-            ends_at: None,
-        }
-    }
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -188,7 +170,7 @@ mod tests {
                 source: Some("app\u{1b}".into()),
                 reported: Some(CustomStatus::Idle),
                 counts: Some(ReportCounts::OlderThanCustomStatus),
-                ..session("report:app\u{1b}")
+                ..connection("report:app\u{1b}", now)
             }],
             grace: Some(ExplainGrace {
                 until: now.after(std::time::Duration::from_secs(4)),
@@ -236,7 +218,7 @@ mod tests {
         let session = |idle_at, ends_at| ExplainSession {
             idle_at,
             ends_at,
-            ..session("s1")
+            ..connection("s1", now)
         };
         let shown = |session| {
             let mut out = Vec::new();

@@ -200,6 +200,11 @@ impl Publisher {
         self.changes.since(revision)
     }
 
+    /// When an hour is over: up to which revision no cursor needs to be told of removals any more.
+    pub(super) fn close_hour(&self, now: Mono) -> Option<Revision> {
+        self.changes.close_hour(now, Revision::new(self.complete_to()))
+    }
+
     /// The highest revision such that every change up to it has been marked in the outboxes of its audience.
     pub(super) fn complete_to(&self) -> u64 {
         // Read first: a change that takes its revision after this has a higher one.
