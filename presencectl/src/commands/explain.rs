@@ -89,6 +89,10 @@ fn above(explain: &Explain, colour: Colour) -> String {
         None => "",
     };
     let _ = match explain.choice.set_at {
+        _ if explain.degraded => writeln!(
+            text,
+            "Custom status: taken for {custom_status}, because what is stored could not be read (degraded)."
+        ),
         Some(at) => writeln!(
             text,
             "Custom status: {custom_status}, set{by} at {}.",
@@ -161,6 +165,7 @@ mod tests {
             status: Status::Online,
             rule: 5,
             reason: Reason::Active,
+            degraded: false,
             sessions: vec![ExplainSession {
                 source: Some("app\u{1b}".into()),
                 reported: Some(CustomStatus::Idle),
@@ -195,6 +200,15 @@ mod tests {
         assert_eq!(
             below(&explain),
             "\nNext, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
+        );
+        let degraded = Explain {
+            degraded: true,
+            ..explain
+        };
+        let text = above(&degraded, Colour::Plain);
+        assert!(
+            text.contains("\nCustom status: taken for ONLINE, because") && !text.contains("never set"),
+            "{text}"
         );
     }
 

@@ -171,6 +171,7 @@ fn explain(name: &str) -> Explain {
         status: Status::Idle,
         rule: 4,
         reason: Reason::Inactive,
+        degraded: false,
         sessions: vec![
             ExplainSession {
                 node: Some("here".to_owned()),
