@@ -22,7 +22,9 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     let (gone, kept) = (Revocation::default(), Revocation::default());
     ann.conn.depend_on(gone.clone());
     bob.conn.depend_on(kept);
+    assert_eq!(stepped.engine.revoked_connections(), 0);
     gone.revoke();
+    assert_eq!(stepped.engine.revoked_connections(), 1);
     // Also one that is heard all the time, and is never pinged.
     for _ in 0..engine_options(Duration::ZERO).keepalive.ping_interval.as_secs() {
         ann.conn.note_received(stepped.clock.mono(), None);
@@ -31,6 +33,7 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     }
     stepped.advance(TICK);
     assert_eq!(ann.conn.close_reason(), Some(CloseReason::CredentialRevoked));
+    assert_eq!(stepped.engine.revoked_connections(), 0, "it has ended");
     assert_eq!(bob.conn.close_reason(), None);
 }
 
