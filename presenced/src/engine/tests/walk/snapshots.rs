@@ -15,7 +15,7 @@ const RESUMES_FOR: Duration = Duration::from_secs(3590);
 
 /// A point of the walk at which a cursor was given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Position {
+pub(super) struct CursorPoint {
     /// How many runs were before.
     run: usize,
     at: u64,
@@ -51,8 +51,8 @@ impl Awaited {
 }
 
 impl World {
-    pub(super) fn position(&self) -> Position {
-        Position {
+    pub(super) fn position(&self) -> CursorPoint {
+        CursorPoint {
             run: self.ends.len(),
             at: self.mono(),
             forgotten: self.models.values().map(|model| model.forgotten).sum(),
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Whether a cursor that was given there resumes; none if it may, and need not.
-    fn resumes(&self, given: Position, scope: Scope) -> Option<bool> {
+    fn resumes(&self, given: CursorPoint, scope: Scope) -> Option<bool> {
         let here = self.position();
         let is_young = here.at - given.at <= u64::try_from(RESUMES_FOR.as_millis()).expect("a number");
         let in_time = (is_young && self.faults != Faults::Reads).then_some(true);

@@ -9,7 +9,7 @@ use presence::{Cursor, CustomStatus, EndReason, Revision, Status, UserId};
 
 use super::super::fixture::user;
 use super::super::stepped_engine::{Stepped, SteppedClient};
-use super::snapshots::{Awaited, Position};
+use super::snapshots::{Awaited, CursorPoint};
 
 /// What a watcher knows of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct WalkWatcher {
     /// The last revision that this connection was sent of each user.
     sent: BTreeMap<String, Revision>,
     /// The last cursor, and where it was given.
-    cursor: Option<(Cursor, Position)>,
+    cursor: Option<(Cursor, CursorPoint)>,
     /// What the snapshot that was asked for should be.
     awaited: Option<Awaited>,
     /// The users of the snapshot that is being received.
@@ -59,7 +59,7 @@ impl WalkWatcher {
     }
 
     /// The cursor that it has, and where it was given.
-    pub(super) fn cursor(&self) -> Option<(Cursor, Position)> {
+    pub(super) fn cursor(&self) -> Option<(Cursor, CursorPoint)> {
         self.cursor
     }
 
@@ -101,7 +101,7 @@ impl WalkWatcher {
     }
 
     /// Reads everything that was sent.
-    pub(super) fn read(&mut self, here: Position) {
+    pub(super) fn read(&mut self, here: CursorPoint) {
         let messages = self.client.as_ref().map_or_else(Vec::new, SteppedClient::messages);
         for message in messages {
             match message {
