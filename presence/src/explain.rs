@@ -79,6 +79,7 @@ pub fn explain(
         status: decision.status,
         rule: decision.rule,
         reason: decision.reason,
+        degraded: profile.is_degraded(),
         sessions: open.chain(reported).collect(),
         grace: sessions.grace().map(|grace| ExplainGrace {
             until: now.wall_at(grace.until),

@@ -56,6 +56,7 @@ fn a_context_is_added_used_shown_and_removed() {
         .map(|c| (c["name"].clone(), c["inUse"].clone()))
         .collect();
     assert_eq!(names, [(json!("local"), json!(false)), (json!("prod"), json!(true))]);
+    assert_eq!(sandbox.run(&["context", "list", "--names"]).stdout, "local\nprod\n");
     assert!(sandbox.run(&["context", "show"]).stdout.contains(&server));
 
     assert_eq!(sandbox.run(&["--context", "local", "get", "alice"]).code, 3);

@@ -1,4 +1,4 @@
-//! Rate limits of users: how often a custom status is set, and how many ids are looked at.
+//! Rate limits of users: how often a custom status is set, how often a change is published, and how many ids are looked at.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -278,3 +278,21 @@ async fn all_metrics_exist_from_the_start_and_none_are_added() {
     );
     assert_eq!(before.lines().count(), after.lines().count(), "{after}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_cannot_be_read_is_refused_without_naming_a_path() {
+    let fixture = GatewayFixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    let database = rusqlite::Connection::open(fixture.database()).expect("the database");
+    let rename = "ALTER TABLE report RENAME TO gone";
+    database.execute_batch(rename).expect("no table of reports");
+    client.say(r#"{"type":"watch","id":"w","userIds":["bert"]}"#).await;
+    let refused = client.answer("w").await;
+    assert_eq!(refused["code"], "store_unavailable", "{refused}");
+    let message = refused["message"].as_str().expect("a message");
+    assert!(
+        message.contains("no such table") && !message.contains("presence.db"),
+        "{message}"
+    );
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
+}

@@ -214,6 +214,15 @@ impl SqliteStore {
         self.write(PlainWrite::Forget { user, revision, now }).await
     }
 
+    pub(super) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
+        loop {
+            let pruned = self.queue(|caller| WriteRequest::Prune(removed_to, caller)).await?;
+            if pruned < ROWS_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
     pub(super) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
         for part in rows.chunks(ROWS_AT_ONCE) {
             self.write(PlainWrite::Statuses(part.to_vec())).await?;

@@ -105,13 +105,13 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                 let _ = caller.send(rows);
             }
             ReadCaller::Removals(caller) => {
-                let removal = |user| {
+                let removed_at = |user| {
                     opened.1.check_index()?;
                     health.faults.pass(Step::Read)?;
                     tombstones::removed_at(opened.0, user)
                 };
-                let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
-                let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
+                let removal = |user| removed_at(user).map_err(|error| health.read_failed(user, &error));
+                let _ = caller.send(job.users.iter().map(removal).collect());
             }
         }
     }
@@ -124,7 +124,7 @@ fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId]
         let row = log_check
             .check_index()
             .and_then(|()| load_retrying(connection, user, health));
-        rows.push(row.map_err(|error| health.read_failed(&error)));
+        rows.push(row.map_err(|error| health.read_failed(user, &error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
         {

@@ -149,3 +149,20 @@ fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
     let shown = shown(&model);
     assert!(shown.contains("● live") && shown.contains(" · 3 stalls · "), "{shown}");
 }
+
+#[test]
+fn a_custom_status_that_could_not_be_read_is_not_told_as_set() {
+    let mut model = live(120, 40, vec![record("ann", Status::Online, 5)]);
+    model.detail = Some(crate::tui::model::Detail::new(user("ann")));
+    let explain = Explain {
+        degraded: true,
+        ..explain("ann")
+    };
+    explained(&mut model, explain);
+    let shown = shown(&model);
+    let line = shown.lines().find(|line| line.contains("custom status "));
+    assert!(
+        line.is_some_and(|line| line.contains("degraded") && !line.contains("set by")),
+        "{shown}"
+    );
+}
