@@ -223,7 +223,7 @@ fn restart(mut socket: Socket, reconnect_after_ms: u64) {
 #[test]
 fn a_connect_that_fails_is_an_error_only_outside_a_restart() {
     let (sender, last) = channel();
-    let daemon = FakeDaemon::start_with_refusals(
+    let daemon = FakeDaemon::start_with_rejections(
         answer,
         move |socket, number| match number {
             0 => restart(socket, 10),
