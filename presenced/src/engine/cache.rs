@@ -14,8 +14,6 @@ use super::{Engine, EngineError};
 use crate::connection::user_pin::UserPin;
 use crate::store::{DurableRow, ReportRow, Row, StoreError};
 
-/// For how long a connect waits for the store.
-const CONNECT_WAITS: Duration = Duration::from_millis(150);
 /// How often what could not be loaded is tried again.
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Users that are loaded again together: some 5 ms of reading, which who connects meanwhile waits for.
@@ -34,7 +32,7 @@ impl Engine {
 
     /// The user in memory for a connect: from the store if it answers in time, else as ONLINE and `degraded`.
     pub(super) async fn load_for_connect(self: &Arc<Self>, user: &UserId) -> UserPin {
-        match tokio::time::timeout(CONNECT_WAITS, self.load_one(user)).await {
+        match tokio::time::timeout(self.options.connect_waits, self.load_one(user)).await {
             Ok(Ok(pin)) => pin,
             Ok(Err(_)) | Err(_) => self.insert_fallback(user),
         }
