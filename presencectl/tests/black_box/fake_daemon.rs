@@ -87,7 +87,7 @@ impl FakeDaemon {
         Self::start_with_rejections(answer, play, |_| None)
     }
 
-    /// As [`Self::start_with_sockets`], with the status that refuses the WebSocket of a number.
+    /// As [`Self::start_with_sockets`], with the status that rejects the WebSocket of a number.
     pub(crate) fn start_with_rejections(
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         play: impl Fn(Socket, usize) + Send + Sync + 'static,
