@@ -9,7 +9,7 @@ use super::{Session, never_seen};
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::explain_text::{activity, reason_text, report_text};
+use crate::output::explain_text::{activity, idle_text, reason_text, report_text};
 use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [
@@ -105,6 +105,10 @@ fn above(explain: &Explain, colour: Colour) -> String {
             let name = escape(&session.session_id);
             let _ = writeln!(text, "{name} {report}.");
         }
+        if let Some(idle) = idle_text(session, |at| time::moment(at, explain.now)) {
+            let name = escape(&session.session_id);
+            let _ = writeln!(text, "{name} {idle}.");
+        }
     }
     if let Some(grace) = explain.grace {
         let _ = writeln!(text, "{}.", grace_text(&grace, explain.now));
@@ -165,6 +169,8 @@ mod tests {
             reported: None,
             counts: None,
             idle_at: None,
+            idle_cause: None,
+            idle_since: None,
             inherited_until: None,
             ends_at: None,
         }
