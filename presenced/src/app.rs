@@ -164,6 +164,7 @@ fn build_engine(
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::Engine;
 use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
+use super::publisher::Publication;
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
@@ -195,7 +196,7 @@ impl Engine {
             let profile = Profile::restore(stored, now.wall);
             (
                 UserState::new(profile, self.cluster.contributions_of(user)),
-                self.publisher.loaded(),
+                Publication::default(),
             )
         });
         if let Some(until) = grace_until {

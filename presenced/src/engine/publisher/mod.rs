@@ -127,11 +127,6 @@ impl Publisher {
         }
     }
 
-    /// The note for a user that is loaded now.
-    pub(super) fn loaded(&self) -> Publication {
-        Publication::default()
-    }
-
     /// The previous run ended cleanly: its cursors resume.
     pub(super) fn continue_from(&self, now: Mono, past: PastChanges) {
         self.changes.continue_from(now, past);

@@ -288,3 +288,18 @@ async fn engines_side_by_side_share_nothing() {
     assert!(!first.engine.is_in_memory(&user("ann")), "nothing needs it there");
     assert!(second.engine.is_in_memory(&user("ann")), "it is watched");
 }
+
+#[tokio::test]
+async fn a_custom_status_counts_for_no_session_after_an_absence() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    let (id, custom) = (user("ann"), CustomStatus::Online);
+    let set = stepped.engine.set_custom_status(&id, custom, Actor::User, Viewer::Own);
+    set.await.expect("a record");
+    stepped.disconnect(&ann, EndReason::Lost);
+    // The grace period is over, and the timers are late.
+    stepped.clock.advance(GRACE);
+    let ann = stepped.connect("ann").await;
+    stepped.engine.away(&ann.conn).expect("a session");
+    assert_eq!(stepped.status("ann").await, Status::Idle);
+}
