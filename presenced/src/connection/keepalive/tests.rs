@@ -379,3 +379,29 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_full_socket_is_stuck_since_it_was_found_full() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    // What was acknowledged before is no progress of a peer that stops now.
+    keepalive.on_blocked(at(10), &full(10, 40));
+    assert_eq!(
+        keepalive.evaluate(at(25), &full(10, 40), &OPTIONS),
+        Due::Nothing(at(26))
+    );
+    assert_eq!(
+        keepalive.evaluate(at(40), &full(10, 40), &OPTIONS),
+        Due::Close(CloseReason::TooSlow)
+    );
+}
+
+#[test]
+fn a_silent_peer_whose_socket_is_not_full_is_lost_and_not_too_slow() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    keepalive.evaluate(at(20), &in_flight(100, 0), &OPTIONS);
+    keepalive.evaluate(at(25), &in_flight(100, 0), &OPTIONS);
+    assert_eq!(
+        keepalive.evaluate(at(35), &in_flight(100, 0), &OPTIONS),
+        Due::Close(CloseReason::PingTimeout)
+    );
+}

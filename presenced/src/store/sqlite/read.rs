@@ -111,7 +111,9 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                     tombstones::removed_at(opened.0, user)
                 };
                 let removal = |user| removed_at(user).map_err(|error| health.read_failed(user, &error));
-                let _ = caller.send(job.users.iter().map(removal).collect());
+                let removals: Removals = job.users.iter().map(removal).collect();
+                health.faults.answer(lane, job.users.len() as u64);
+                let _ = caller.send(removals);
             }
         }
     }
