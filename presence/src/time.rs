@@ -47,6 +47,13 @@ impl Wall {
         Self::from_millis(self.as_millis().saturating_add(by))
     }
 
+    /// Returns the timestamp that is earlier by `by`, saturating.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.as_millis().saturating_sub(by))
+    }
+
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
