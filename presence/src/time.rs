@@ -213,4 +213,11 @@ impl Now {
     pub fn wall_at(self, deadline: Mono) -> Wall {
         self.wall.after(deadline.since(self.mono))
     }
+
+    /// Returns the wall-clock time of an earlier moment.
+    #[must_use]
+    pub fn wall_before(self, moment: Mono) -> Wall {
+        let millis = i64::try_from(self.mono.since(moment).as_millis()).unwrap_or(i64::MAX);
+        Wall::from_millis(self.wall.as_millis().saturating_sub(millis))
+    }
 }

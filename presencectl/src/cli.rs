@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 pub(crate) use arguments::{
     Confirmed, ContextAction, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
@@ -19,10 +19,10 @@ use crate::duration;
 use crate::output::Format;
 
 const AFTER_HELP: &str = "\
-Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
+Which daemon is used: the first of --server, --data-dir or --context; the same of the environment; the context \
 in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
 its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon. \
-A daemon with a --data-dir DIR of its own: --server \"$(cat DIR/address)\" --secret-file DIR/secret.
+A daemon that was started with a --data-dir of its own is named by the same option here.
 
 Exit codes:
   0  success
@@ -57,8 +57,11 @@ pub(crate) struct Global {
     /// The daemon's URL, http://HOST:PORT [env: PRESENCECTL_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// The data directory of a daemon of this machine, for one started with --data-dir [env: PRESENCECTL_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
     /// File with the daemon's internal secret, mode 0600 or stricter [env: PRESENCECTL_SECRET_FILE]
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
     /// File with a user's token: act as that user instead of the operator [env: PRESENCECTL_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]

@@ -81,6 +81,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         data_dir: Arc::clone(&data_dir),
         address,
         auth,
+        engine,
         log_level,
         clock,
         last: last_reload,

@@ -126,6 +126,15 @@ impl Engine {
         }
     }
 
+    /// How many connections will end because their credential was revoked. Looks at all of them: for a reload.
+    pub(crate) fn revoked_connections(&self) -> usize {
+        let connections = self.deadlines.connections();
+        let ending = connections
+            .iter()
+            .filter(|conn| conn.is_revoked() && conn.close_reason().is_none());
+        ending.map(|conn| conn.id()).collect::<hashbrown::HashSet<_>>().len()
+    }
+
     /// Turns the wheel until it is stopped.
     fn run_deadlines(&self) {
         // Deadlines stood still while the daemon started, so that a restart grace counts from when it accepts.

@@ -165,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_beyond_the_limit_may_be_published_when_the_oldest_is_over() {
+        let (limits, ann) = (limits(), user(1));
+        assert_eq!(limits.take_published_change(&ann, Mono::from_millis(5)), Ok(()));
+        let end = Mono::from_millis(5).after(EVERY);
+        assert_eq!(limits.take_published_change(&ann, Mono::from_millis(9)), Err(end));
+        assert_eq!(
+            limits.take_custom_status(&ann, Mono::from_millis(9)),
+            Ok(()),
+            "a limit of its own"
+        );
+        assert_eq!(limits.take_published_change(&ann, end), Ok(()));
+    }
+
+    #[test]
     fn windows_that_are_over_are_dropped() {
         let limits = limits();
         let mut now = Mono::from_millis(0);

@@ -51,7 +51,7 @@ async fn rows_of_long_ids_fit_into_80_columns_and_stay_different() {
     for id in &ids {
         let (first, last) = id.split_once('…').unwrap_or((id, id));
         let is_of = |user: &String| user.starts_with(first) && user.ends_with(last);
-        assert!(users.iter().any(|user| is_of(user)), "{id} is of nobody");
+        assert!(users.iter().any(is_of), "{id} is of nobody");
     }
     assert!(ids.contains(&"alice"), "{ids:?}");
     ids.sort_unstable();

@@ -143,7 +143,7 @@ fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>>
     let (mut changes, rest) = texts(verbosity.unwrap_or(Verbosity::Short));
     // Their name rather than their sparkline.
     let named = self::changes(model, Verbosity::Most, painter);
-    if width_of(&[named.clone()]) + width_of(&rest) <= room {
+    if width_of(std::slice::from_ref(&named)) + width_of(&rest) <= room {
         changes = named;
     }
     let left = room.saturating_sub(changes.width() + width_of(&rest));

@@ -127,8 +127,8 @@ impl UserState {
         self.note_times();
     }
 
-    pub(in crate::engine) fn away(&mut self, id: SessionId) {
-        self.sessions.handle_away(id);
+    pub(in crate::engine) fn away(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_away(now, id);
     }
 
     /// A custom status is on disk; `part` is what the store has now.

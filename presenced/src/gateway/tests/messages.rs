@@ -1,12 +1,14 @@
 //! Messages and their replies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use presence::Rate;
+use presence::{Rate, Wall};
 use serde_json::{Value, json};
 
 use super::client::{BINARY, FINAL, close, frame};
 use super::fixture::{GatewayFixture, GatewaySettings};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +104,31 @@ async fn activity_is_replied_to_only_with_an_id() {
     let answers = [anna.json().await, anna.json().await];
     let ok = answers.iter().find(|answer| answer["type"] == "ok").expect("an answer");
     assert_eq!(ok["user"]["status"], "IDLE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ok_with_a_record_has_a_now_not_before_its_times() {
+    let begin = Wall::from_millis(1_800_000_000_000);
+    let later = begin.after(Duration::from_secs(3600));
+    let clock = Arc::new(Clock::manual(begin));
+    let fixture = GatewayFixture::on_clock(Arc::clone(&clock), GatewaySettings::default()).await;
+    let mut bert = fixture.connect("bert").await;
+    clock.set_wall(later);
+    let mut anna = fixture.connect("anna").await;
+    clock.set_wall(begin);
+    for message in [
+        json!({"type": "resume", "sessionId": "none", "id": "m"}),
+        json!({"type": "activity", "id": "m"}),
+        json!({"type": "activity", "idle": true, "id": "m"}),
+        json!({"type": "setStatus", "customStatus": "IDLE", "id": "m"}),
+    ] {
+        for (client, now) in [(&mut anna, later), (&mut bert, begin)] {
+            client.say(&message.to_string()).await;
+            let ok = client.answer("m").await;
+            assert_eq!((&ok["type"], &ok["now"]), (&"ok".into(), &json!(now)), "{ok}");
+            assert!(ok["user"]["lastSeen"].as_str() <= ok["now"].as_str(), "{ok}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,9 +58,8 @@ fn a_change_of_no_selected_user_is_refused_with_the_reason() {
     let mut model = with(&["ann"]);
     update(&mut model, lost());
     for key in ["K", "F", "c"] {
-        model.notice = None;
         assert_eq!(type_text(&mut model, key), []);
-        let notice = model.notice.as_ref().unwrap();
+        let notice = model.notice.take().unwrap();
         assert!(notice.is_error && notice.text.contains("select a user first"), "{key}");
     }
 }
