@@ -217,7 +217,6 @@ impl Now {
     /// Returns the wall-clock time of an earlier moment.
     #[must_use]
     pub fn wall_before(self, moment: Mono) -> Wall {
-        let millis = i64::try_from(self.mono.since(moment).as_millis()).unwrap_or(i64::MAX);
-        Wall::from_millis(self.wall.as_millis().saturating_sub(millis))
+        self.wall.before(self.mono.since(moment))
     }
 }
