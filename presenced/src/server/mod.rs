@@ -37,6 +37,7 @@ pub(crate) use problem::{ApiError, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::vital;
 
 /// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Server {
             phase: phase_receiver,
             _alive: alive_sender,
         };
-        let accepting = tokio::spawn(accept::run(listener, serving, handle));
+        let accepting = vital::start_task(accept::run(listener, serving, handle));
         Ok(Self {
             #[cfg(test)]
             local_addr,

@@ -263,6 +263,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.expect("threads");
     (engine, running)
 }

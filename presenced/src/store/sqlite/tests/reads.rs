@@ -102,3 +102,35 @@ async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
         "{figures}"
     );
 }
+
+#[tokio::test]
+async fn a_read_that_panics_fails_alone_and_its_reader_goes_on() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("ann", CustomStatus::Idle, 1).await.unwrap();
+    let users = [user("bad"), user("ann")];
+    // More often than there are readers in any lane.
+    for _ in 0..OpenOptions::default().readers + 1 {
+        store.inner.health.faults.panic_at_reads(1);
+        let rows = store.load_many(&users).await.unwrap();
+        assert!(
+            matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
+            "{rows:?}"
+        );
+        store.inner.health.faults.panic_at_reads(1);
+        let rows = store.load_first(&users).await.unwrap();
+        assert!(
+            matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
+            "{rows:?}"
+        );
+        store.inner.health.faults.panic_at_reads(1);
+        let row = store.load(&user("ann")).await;
+        assert!(matches!(row, Err(StoreError::Refused { .. })), "{row:?}");
+        store.inner.health.faults.panic_at_reads(1);
+        let removals = store.removed_at(&users).await;
+        assert!(matches!(removals, Err(StoreError::Refused { .. })), "{removals:?}");
+    }
+    assert_eq!(store.custom("ann").await, Some(CustomStatus::Idle));
+    assert_eq!(store.removed_at(&users).await, Ok(vec![None, None]));
+    assert!(store.health().writable);
+}
