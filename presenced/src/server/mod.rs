@@ -33,7 +33,7 @@ pub(crate) use connection_bounds::ConnectionBounds;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use problem::{ApiError, catching_panics};
+pub(crate) use problem::{ApiError, Exceeded, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
