@@ -97,7 +97,7 @@ impl Engine {
         let loading = vital::start_task(async move {
             loop {
                 tokio::time::sleep(RETRY_EVERY).await;
-                engine.retry_loads().await;
+                engine.retry_due_loads().await;
             }
         });
         let engine = Arc::clone(self);

@@ -126,6 +126,7 @@ fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId]
             log_check.check_index()?;
             load_retrying(connection, user, health)
         });
+        let row = row.inspect(|_| health.row_read(user));
         rows.push(row.map_err(|error| health.read_failed(user, &error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })

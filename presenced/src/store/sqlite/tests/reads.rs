@@ -71,6 +71,30 @@ async fn a_row_that_cannot_be_understood_fails_alone_in_a_list() {
 }
 
 #[tokio::test]
+async fn an_unreadable_row_is_noted_until_it_is_read() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    dir.connect()
+        .execute_batch("INSERT INTO profile (user_id, connected_on) VALUES ('bad', '[1]'), ('worse', '[1]')")
+        .unwrap();
+    let noted = || store.inner.health.unreadable_rows.len();
+    for _ in 0..3 {
+        let _ = store.load_many(&[user("bad"), user("worse")]).await;
+        assert!(store.load(&user("bad")).await.is_err());
+        assert_eq!(noted(), 2);
+    }
+    dir.connect()
+        .execute_batch(
+            "UPDATE profile SET connected_on = '[]' WHERE user_id = 'bad'; DELETE FROM profile WHERE user_id = 'worse'",
+        )
+        .unwrap();
+    for (name, left) in [("bad", 1), ("worse", 0)] {
+        assert!(store.load(&user(name)).await.is_ok());
+        assert_eq!(noted(), left, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_that_is_gone_is_no_fault_of_a_row() {
     let dir = DatabaseDir::new();
     let store = dir.open();
