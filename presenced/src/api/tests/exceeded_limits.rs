@@ -9,6 +9,7 @@ use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, SECRET};
 use crate::api::HealthCheck;
 use crate::api::answers::ANSWERS_PER_USER;
 use crate::config::limits::Limits;
+use crate::exceeded_limit::Limit;
 
 /// A limit of one in a minute.
 const ONE: Rate = Rate {
@@ -32,8 +33,8 @@ async fn counts(api: &ApiFixture) -> Vec<String> {
 async fn limits_of_rest_calls_are_exported_before_they_are_exceeded() {
     let api = api(Limits::default()).await;
     let metrics = api.ask("GET /metrics", &[], "").await.text;
-    for limit in ["choices", "lookups", "reports", "answers"] {
-        let line = format!("refused_by_limit_total{{limit=\"{limit}\"}} 0\n");
+    for limit in [Limit::CustomStatuses, Limit::Lookups, Limit::Reports, Limit::Answers] {
+        let line = format!("refused_by_limit_total{{limit=\"{}\"}} 0\n", limit.label());
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
     assert_eq!(counts(&api).await, [""; 0]);
@@ -52,7 +53,11 @@ async fn a_refused_custom_status_is_counted_once() {
             .await;
         assert_eq!(reply.status == 429, refused > 0, "{}", reply.text);
     }
-    assert_eq!(counts(&api).await, ["refused_by_limit_total{limit=\"choices\"} 2"]);
+    let label = Limit::CustomStatuses.label();
+    assert_eq!(
+        counts(&api).await,
+        [format!("refused_by_limit_total{{limit=\"{label}\"}} 2")]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +108,7 @@ async fn a_refused_answer_is_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_admission_refuses_is_counted_once_and_there() {
+async fn a_refused_login_is_counted_once_among_those_of_admission() {
     let limits = Limits {
         failed_logins: ONE,
         ..Limits::default()

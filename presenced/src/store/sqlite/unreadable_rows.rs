@@ -12,7 +12,7 @@ const ROWS_MAX: usize = 1024;
 pub(super) struct UnreadableRows(Mutex<HashMap<UserId, String>>);
 
 impl UnreadableRows {
-    /// The row can't be understood for this reason. Whether that is news.
+    /// The row can't be understood for this reason. Whether that was not known.
     pub(super) fn note(&self, user: &UserId, reason: &str) -> bool {
         let mut rows = self.0.lock();
         if rows.len() >= ROWS_MAX && !rows.contains_key(user) {
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_news_once_until_its_reason_changes_or_it_is_read() {
+    fn a_row_is_noted_once_until_its_reason_changes_or_it_is_read() {
         let rows = UnreadableRows::default();
         assert!(!rows.note_read(&user(1)));
         assert!(rows.note(&user(1), "status"));
