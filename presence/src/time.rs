@@ -47,6 +47,13 @@ impl Wall {
         Self::from_millis(self.as_millis().saturating_add(by))
     }
 
+    /// Returns the timestamp that is earlier by `by`, saturating.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.as_millis().saturating_sub(by))
+    }
+
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -210,7 +217,6 @@ impl Now {
     /// Returns the wall-clock time of an earlier moment.
     #[must_use]
     pub fn wall_before(self, moment: Mono) -> Wall {
-        let millis = i64::try_from(self.mono.since(moment).as_millis()).unwrap_or(i64::MAX);
-        Wall::from_millis(self.wall.as_millis().saturating_sub(millis))
+        self.wall.before(self.mono.since(moment))
     }
 }

@@ -54,10 +54,12 @@ impl UserState {
         reading.for_user(self.profile.latest_time())
     }
 
-    /// When the user asked for something that takes effect now: its status may have changed since, but nothing that was heard
-    /// of it is later.
-    pub(in crate::engine) fn asked_at(&self, reading: Reading) -> Now {
-        reading.for_user(self.profile.last_seen())
+    /// When the user asked for something that takes effect now: not before what was heard of it until then, though the
+    /// system's clock went back. What was heard since is later.
+    pub(in crate::engine) fn asked_at(&self, reading: Reading, now: Now) -> Now {
+        let heard = self.profile.last_seen();
+        let asked = now.wall.before(now.mono.since(reading.mono));
+        reading.for_user(heard.map(|heard| heard.min(asked)))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.

@@ -20,6 +20,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod unreadable_rows;
 mod write_request;
 mod writer;
 
