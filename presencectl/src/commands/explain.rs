@@ -205,6 +205,16 @@ mod tests {
             below(&explain),
             "\nNext, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
         );
+        for (set_by, setter) in [
+            (None, "set at "),
+            (Some(Actor::User), "set by the user at "),
+            (Some(Actor::Operator), "set by an operator at "),
+        ] {
+            let mut set = explain.clone();
+            (set.choice.set_at, set.choice.set_by) = (Some(explain.now), set_by);
+            let text = above(&set, Colour::Plain);
+            assert!(text.contains(setter), "{text}");
+        }
         let degraded = Explain {
             degraded: true,
             ..explain
