@@ -72,9 +72,16 @@ pub(super) struct Publishing<'a> {
     before: Revision,
 }
 
+impl Publishing<'_> {
+    /// The change is marked everywhere: cursors may cover it.
+    fn end(&self) {
+        self.slot.store(self.outer, Ordering::SeqCst);
+    }
+}
+
 impl Drop for Publishing<'_> {
     fn drop(&mut self) {
-        self.slot.store(self.outer, Ordering::SeqCst);
+        self.end();
     }
 }
 

@@ -312,6 +312,22 @@ async fn a_cursor_covers_no_revision_that_was_taken_and_not_published() {
 }
 
 #[tokio::test]
+async fn a_change_is_covered_as_soon_as_it_may_be_sent() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    let publisher = &stepped.engine.publisher;
+    let mut entry = stepped.engine.users.find(&user("ann")).expect("ann");
+    let now = stepped.engine.now_of(&entry);
+    let revision = publisher.complete_to() + 1;
+    let publishing = publisher.begin(&entry);
+    publisher.publish_removal(&publishing, &mut entry, now, Revision::new(revision));
+    // The delivery may have sent it by now, though the caller has not let go of the user.
+    assert_eq!(publisher.complete_to(), revision);
+    drop(publishing);
+    assert_eq!(publisher.complete_to(), revision);
+}
+
+#[tokio::test]
 async fn one_user_that_changes_all_the_time_costs_no_cursor_its_hour() {
     let stepped = Stepped::new().await;
     let bob = stepped.connect("bob").await;
