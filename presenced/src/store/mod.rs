@@ -4,14 +4,17 @@
 //! `tests/contract`. No rule of presence lives here: the store keeps what it is given, orders the writes of a user by
 //! version, and lets nothing older replace what is newer.
 
+mod alive;
 mod error;
 #[cfg(test)]
 mod fault_injection;
 mod metrics;
+mod options;
 mod row;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod write_request;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +26,11 @@ use sqlite::SqliteStore;
 
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use metrics::StoreMetrics;
+pub(crate) use options::OpenOptions;
 pub(crate) use row::{
-    Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, PastChanges, ReportRow, ReportTimes, Row,
-    Startup, StatusRow,
+    Alive, DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, PastChanges, ReportRow,
+    ReportTimes, Row, Startup, StatusRow,
 };
-pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
 /// For how long a forgotten user's tombstone is kept: as long as a cluster keeps kicks and removals in its state. A node
 /// that was away for longer ends its connections instead of writing what it has of them.
@@ -35,6 +38,8 @@ const TOMBSTONE_KEPT: Duration = Duration::from_secs(3_600);
 /// For how long the heartbeat of a node that is gone is kept, if a higher ceiling is stored: a start looks back five
 /// minutes at most, and hosts with a new name at each start must not fill the table.
 const HEARTBEAT_KEPT: Duration = Duration::from_secs(86_400);
+/// Past changes that a start finds at most: as many as a run remembers.
+const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// How the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,15 +15,12 @@ use super::queue::Queue;
 use super::statements::stored;
 use super::tombstones;
 use crate::store::metrics::FailureKind;
-use crate::store::{Heartbeat, PastChanges, Row, Startup, StoreError};
+use crate::store::{Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
 const REPORT: usize = 12;
-
-/// Past changes that a start finds at most: as many as a run remembers.
-const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -40,9 +37,6 @@ macro_rules! select {
 }
 
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
-
-/// What a read of one user came to. A row that can't be understood fails alone.
-pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
 /// When users were forgotten.
 pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;

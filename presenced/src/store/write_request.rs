@@ -1,0 +1,123 @@
+//! What waits for the writer of a store, of whatever kind: a request, where its answer goes, and whether its caller still
+//! wants it done. How it is done belongs to each implementation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use presence::{NodeName, Revision, Source, UserId, Version, Wall};
+use tokio::sync::oneshot;
+
+use super::{DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportTimes, StatusRow, StoreError};
+
+/// Where the answer to a request goes.
+pub(super) type Caller<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct WriteJob {
+    pub(super) request: WriteRequest,
+    pub(super) ticket: Arc<Ticket>,
+}
+
+#[derive(Debug)]
+pub(super) enum WriteRequest {
+    Durable(DurableWrite, Caller<DurableRow>),
+    Plain(PlainWrite, Caller<()>),
+}
+
+/// One write of a user's durable part.
+#[derive(Debug)]
+pub(super) struct DurableWrite {
+    pub(super) user: UserId,
+    /// The version that the caller knows.
+    pub(super) proposed: Version,
+    pub(super) change: DurableChange,
+}
+
+#[derive(Debug)]
+pub(super) enum DurableChange {
+    Preference {
+        preference: NewPreference,
+        revision: Revision,
+    },
+    /// A report is opened or refreshed.
+    Report { report: NewReport, times: ReportTimes },
+    /// A report is ended by its source.
+    EndReport { source: Source, times: ReportTimes },
+    /// All reports are ended by an operator.
+    EndReports,
+}
+
+/// A write that is not of the durable part.
+#[derive(Debug)]
+pub(super) enum PlainWrite {
+    Forget {
+        user: UserId,
+        revision: Revision,
+        now: Wall,
+    },
+    /// Statuses and times, written behind.
+    Statuses(Vec<StatusRow>),
+    /// Reports whose deadline has passed, written behind.
+    Expired(Vec<ExpiredReport>),
+    Heartbeat {
+        node: NodeName,
+        heartbeat: Heartbeat,
+    },
+    /// Writes nothing: once it is answered, the writes queued before it are over.
+    Barrier,
+}
+
+impl PlainWrite {
+    /// How much of a transaction it takes up.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Statuses(rows) => rows.len(),
+            Self::Expired(expired) => expired.len(),
+            Self::Forget { .. } | Self::Heartbeat { .. } | Self::Barrier => 1,
+        }
+    }
+}
+
+impl WriteRequest {
+    /// How much of a transaction it takes up.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Durable(..) => 1,
+            Self::Plain(write, _) => write.rows(),
+        }
+    }
+
+    pub(super) fn refuse(self, error: StoreError) {
+        // A caller that has given up needs no answer.
+        match self {
+            Self::Durable(_, caller) => drop(caller.send(Err(error))),
+            Self::Plain(_, caller) => drop(caller.send(Err(error))),
+        }
+    }
+}
+
+/// A caller may withdraw its request until the writer takes it. Dropping the caller's future is no withdrawal.
+#[derive(Debug, Default)]
+pub(super) struct Ticket(AtomicU8);
+
+impl Ticket {
+    const WAITING: u8 = 0;
+    const TAKEN: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// The writer takes it. False: it was withdrawn.
+    pub(super) fn take(&self) -> bool {
+        self.claim(Self::TAKEN)
+    }
+
+    /// The caller withdraws it. False: the writer has taken it.
+    pub(super) fn withdraw(&self) -> bool {
+        self.claim(Self::WITHDRAWN)
+    }
+
+    fn claim(&self, by: u8) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        self.0.compare_exchange(Self::WAITING, by, success, failure).is_ok()
+    }
+}
