@@ -10,6 +10,9 @@ mod error;
 mod fault_injection;
 mod metrics;
 mod options;
+mod postgres;
+mod queue;
+mod read_request;
 mod row;
 mod sqlite;
 #[cfg(test)]
@@ -22,11 +25,13 @@ use std::time::Duration;
 
 use presence::{NodeName, Revision, Source, UserId, Version, Wall};
 
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use options::OpenOptions;
+pub(crate) use postgres::PostgresPlace;
 pub(crate) use row::{
     Alive, DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, PastChanges, ReportRow,
     ReportTimes, Row, Startup, StatusRow,
@@ -61,6 +66,7 @@ pub(crate) struct StoreHealth {
 #[derive(Clone)]
 pub(crate) enum Store {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl Store {
@@ -74,10 +80,22 @@ impl Store {
         Ok((Self::Sqlite(store), startup))
     }
 
+    /// Opens a PostgreSQL database, makes its schema if it has none, and keeps other daemons out. Waits for a while for a server
+    /// that can't be reached yet.
+    pub(crate) async fn open_postgres(
+        place: PostgresPlace<'_>,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Startup), OpenError> {
+        let (store, startup) = PostgresStore::open(place, options, metrics).await?;
+        Ok((Self::Postgres(store), startup))
+    }
+
     /// Loads a user; none if nothing is stored of it. Sees whatever was acknowledged before.
     pub(crate) async fn load(&self, user: &UserId) -> LoadedRow {
         match self {
             Self::Sqlite(store) => store.load(user).await,
+            Self::Postgres(store) => store.load(user).await,
         }
     }
 
@@ -85,6 +103,7 @@ impl Store {
     pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_many(users).await,
+            Self::Postgres(store) => store.load_many(users).await,
         }
     }
 
@@ -92,6 +111,7 @@ impl Store {
     pub(crate) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_first(users).await,
+            Self::Postgres(store) => store.load_first(users).await,
         }
     }
 
@@ -99,6 +119,7 @@ impl Store {
     pub(crate) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
         match self {
             Self::Sqlite(store) => store.removed_at(users).await,
+            Self::Postgres(store) => store.removed_at(users).await,
         }
     }
 
@@ -112,6 +133,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.save_preference(user, preference, proposed, revision).await,
+            Self::Postgres(store) => store.save_preference(user, preference, proposed, revision).await,
         }
     }
 
@@ -125,6 +147,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.save_report(user, report, times, proposed).await,
+            Self::Postgres(store) => store.save_report(user, report, times, proposed).await,
         }
     }
 
@@ -138,6 +161,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.end_report(user, source, times, proposed).await,
+            Self::Postgres(store) => store.end_report(user, source, times, proposed).await,
         }
     }
 
@@ -145,6 +169,7 @@ impl Store {
     pub(crate) async fn end_reports(&self, user: &UserId, proposed: Version) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.end_reports(user, proposed).await,
+            Self::Postgres(store) => store.end_reports(user, proposed).await,
         }
     }
 
@@ -154,6 +179,7 @@ impl Store {
     pub(crate) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.forget(user, revision, now).await,
+            Self::Postgres(store) => store.forget(user, revision, now).await,
         }
     }
 
@@ -162,6 +188,7 @@ impl Store {
     pub(crate) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.save_statuses(rows).await,
+            Self::Postgres(store) => store.save_statuses(rows).await,
         }
     }
 
@@ -169,6 +196,7 @@ impl Store {
     pub(crate) async fn expire_reports(&self, expired: Vec<ExpiredReport>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.expire_reports(expired).await,
+            Self::Postgres(store) => store.expire_reports(expired).await,
         }
     }
 
@@ -176,6 +204,7 @@ impl Store {
     pub(crate) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.save_heartbeat(node, heartbeat).await,
+            Self::Postgres(store) => store.save_heartbeat(node, heartbeat).await,
         }
     }
 
@@ -183,6 +212,7 @@ impl Store {
     pub(crate) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
         match self {
             Self::Sqlite(store) => store.tell_alive(heartbeat).await,
+            Self::Postgres(store) => store.tell_alive(heartbeat).await,
         }
     }
 
@@ -191,6 +221,15 @@ impl Store {
     pub(crate) async fn settle_unknown_outcomes(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.settle_unknown_outcomes().await,
+            Self::Postgres(store) => store.settle_unknown_outcomes().await,
+        }
+    }
+
+    /// The kind of database, as `/api/stats` tells it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
         }
     }
 
@@ -198,6 +237,7 @@ impl Store {
     pub(crate) fn health(&self) -> StoreHealth {
         match self {
             Self::Sqlite(store) => store.health(),
+            Self::Postgres(store) => store.health(),
         }
     }
 
@@ -205,6 +245,7 @@ impl Store {
     pub(crate) fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close(),
+            Self::Postgres(store) => store.close(),
         }
     }
 }

@@ -13,7 +13,6 @@ mod health;
 mod log_check;
 mod migration;
 mod open;
-mod queue;
 mod read;
 mod statements;
 #[cfg(test)]
@@ -32,6 +31,7 @@ use tokio::sync::oneshot;
 
 use super::alive::AliveFile;
 use super::metrics::FailureKind;
+use super::queue::{Queue, Rejected};
 use super::write_request::{Caller, DurableChange, DurableWrite, PlainWrite, Ticket, WriteJob, WriteRequest};
 use super::{
     DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, OpenError, OpenOptions, ReportTimes,
@@ -40,9 +40,9 @@ use super::{
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 
+use super::read_request::{ReadCaller, ReadJob, ReadLane};
 use health::Health;
-use queue::{Queue, Rejected};
-use read::{ReadCaller, ReadJob, ReadLane, ReadQueues};
+use read::ReadQueues;
 
 /// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
 /// milliseconds at most.

@@ -18,13 +18,14 @@ use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
-use super::read::{ReadLane, ReadQueues};
+use super::read::ReadQueues;
 use super::writer::StoreWriter;
 use super::{Inner, Threads, migration, read};
 use crate::files::Holder;
 use crate::store::alive::AliveFile;
 use crate::store::metrics::FailureKind;
+use crate::store::queue::Queue;
+use crate::store::read_request::ReadLane;
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 
 /// Opens it as another node would, beside a handle that holds the lock.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
 use super::statements::stored;
 use super::tombstones;
 use crate::store::metrics::FailureKind;
+use crate::store::queue::Queue;
+use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
 use crate::store::{Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
@@ -37,34 +37,6 @@ macro_rules! select {
 }
 
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
-
-/// When users were forgotten.
-pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
-
-/// A request that waits, for what is stored of these users, in their order.
-#[derive(Debug)]
-pub(super) struct ReadJob {
-    pub(super) users: Vec<UserId>,
-    pub(super) caller: ReadCaller,
-}
-
-/// What is asked for.
-#[derive(Debug)]
-pub(super) enum ReadCaller {
-    /// The rows, none for those that are not stored.
-    Rows(oneshot::Sender<Vec<LoadedRow>>),
-    /// When they were forgotten.
-    Removals(oneshot::Sender<Removals>),
-}
-
-/// Which threads read a request. Single users never wait behind lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadLane {
-    /// Single users, and the reload of users that are shown without what is stored of them.
-    Singles,
-    /// Lists of users.
-    Lists,
-}
 
 /// The queues of the two lanes.
 #[derive(Debug)]

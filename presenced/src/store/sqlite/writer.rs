@@ -15,11 +15,11 @@ use super::fault_injection::Step;
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
 use super::statements::WriteFailure;
 use super::tombstones::Tombstones;
 use crate::clock::Stopwatch;
 use crate::store::metrics::{FailureKind, StoreMetrics};
+use crate::store::queue::Queue;
 use crate::store::write_request::{Caller, WriteJob, WriteRequest};
 use crate::store::{OpenOptions, StoreError};
 
