@@ -50,17 +50,18 @@ CREATE TABLE report (
   PRIMARY KEY (user_id, source)
 );
 
--- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped, and
+-- Users that were forgotten, for one to two hours in which the daemon runs: a write of this revision or a lower one that comes late is dropped, and
 -- versions go on above this one, so that nothing that is known by its version is taken for what came after.
 CREATE TABLE tombstone (
   -- SHA-256 of the user id, which itself must not stay here.
   user_hash    BYTEA   NOT NULL PRIMARY KEY,
   revision     BIGINT  NOT NULL,
   version      BIGINT  NOT NULL,
+  -- By the wall clock, for people who look. No clock ends a tombstone: its revision tells which are old.
   forgotten_at BIGINT  NOT NULL
 );
 
-CREATE INDEX tombstone_forgotten_at ON tombstone (forgotten_at);
+CREATE INDEX tombstone_revision ON tombstone (revision);
 
 -- What each node leaves for its next start.
 CREATE TABLE heartbeat (

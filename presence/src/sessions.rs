@@ -53,7 +53,7 @@ pub enum EndReason {
     /// A reset, no answer to a ping, or a program that closed with any other code: grace period, with the times of the last
     /// frame and message.
     Lost,
-    /// The server closed it with a code that asks to reconnect: grace period, and last active does not move.
+    /// The server closed it: grace period, and last active does not move.
     Dropped,
     /// An operator ended it: no grace period, and last active does not move.
     Kicked,

@@ -86,6 +86,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         data_dir: Arc::clone(&data_dir),
         address,
         auth,
+        engine,
         log_level,
         clock,
         last: last_reload,
@@ -178,6 +179,7 @@ fn build_engine(
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

@@ -1,6 +1,7 @@
 //! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
 //! directory. Its log is printed when the test fails.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::binaries;
+use crate::postgres_server::PostgresServer;
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::wait::{wait_until, within_deadline};
@@ -107,6 +109,12 @@ impl Setup {
         daemon.try_start_again().await.map(|()| daemon)
     }
 
+    /// Whether the tests are run on PostgreSQL, and no flag of this daemon names another database.
+    fn is_on_postgres(&self) -> bool {
+        let is_wanted = std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres");
+        is_wanted && !self.flags.iter().any(|flag| flag.starts_with("--database"))
+    }
+
     fn command(&self, home: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -119,6 +127,9 @@ impl Setup {
             .arg("--data-dir")
             .arg(home.join("state"))
             .args(&self.flags);
+        if self.is_on_postgres() {
+            command.args(["--database", &postgres_url(home)]);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,6 +137,15 @@ impl Setup {
             .current_dir(home);
         command
     }
+}
+
+/// The database of the daemons with this home, on the server that the tests share.
+fn postgres_url(home: &Path) -> String {
+    static NAMES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let server = PostgresServer::shared();
+    let mut names = NAMES.lock().unwrap();
+    let name = names.entry(home.to_owned()).or_insert_with(|| server.create_database());
+    server.url(name)
 }
 
 /// The output of a daemon that exited instead of listening.

@@ -152,6 +152,9 @@ pub struct Explain {
     pub rule: u8,
     /// The reason that the rule gives.
     pub reason: Reason,
+    /// Whether all this was made without the store's answer, so that the custom status may be wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
     /// The connections, oldest first, then the reports.
     pub sessions: Vec<ExplainSession>,
     /// The grace period of lost sessions; null if there is none.

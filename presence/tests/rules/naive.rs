@@ -192,10 +192,7 @@ impl Past {
     /// The daemon died at `died` and accepts again at `now`.
     pub(crate) fn restart(&mut self, died: u64, now: Now) {
         let before = self.view(died);
-        let all = self.entries.len();
-        let open = self.open_at(all);
-        let not_continued = open.iter().filter(|id| !self.is_continued(all, **id));
-        let places = (not_continued.count() + before.places).max(usize::from(!open.is_empty()));
+        let places = self.places_after(died);
         let alone = plain_rule(&[], None, &self.reports_at(died), before.custom, None).0;
         let known = match (before.status, before.reason) {
             (Status::Online, _) => Some(KnownActivity::Active),
@@ -204,6 +201,14 @@ impl Past {
         };
         let in_grace = (places > 0).then_some((known, places));
         self.add(now, Event::Restart { in_grace });
+    }
+
+    /// How many lost sessions there are if the daemon dies then.
+    pub(crate) fn places_after(&self, died: u64) -> usize {
+        let all = self.entries.len();
+        let open = self.open_at(all);
+        let not_continued = open.iter().filter(|id| !self.is_continued(all, **id));
+        (not_continued.count() + self.view(died).places).max(usize::from(!open.is_empty()))
     }
 
     /// A new run found the user like this: in grace or not, and with these times, which may be behind what was.

@@ -151,6 +151,14 @@ fn a_custom_status_stored_before_its_status_is_shown() {
 }
 
 #[test]
+fn a_custom_status_set_while_away_does_not_end_a_later_idleness() {
+    // It moved no time; then the user came, and went idle without a word of activity.
+    let mut later_idle = stored(Status::Idle, custom_status(CustomStatus::Online, 850_000, Actor::User));
+    later_idle.since = Some(wall(870_000));
+    assert_eq!(later_idle.activity_in_grace(), Activity::Idle);
+}
+
+#[test]
 fn a_restart_holds_no_user_idle_by_a_guess() {
     // A report alone explains the status: the connections may never have reported activity.
     let mut by_report = stored(Status::Idle, Preference::default());

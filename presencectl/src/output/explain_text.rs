@@ -49,20 +49,21 @@ pub(crate) fn report_text(session: &ExplainSession) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use presence::{CustomStatus, Wall};
 
     use super::*;
 
-    fn session(activity: Option<Activity>, last_active: Option<Wall>, idle: bool) -> ExplainSession {
+    /// A connection that was opened at this time, and of which nothing else is known.
+    pub(crate) fn connection(name: &str, since: Wall) -> ExplainSession {
         ExplainSession {
-            session_id: "s1".into(),
+            session_id: name.into(),
             node: None,
-            since: Wall::from_millis(0),
-            last_heard: Wall::from_millis(0),
-            last_active,
-            idle,
-            activity,
+            since,
+            last_heard: since,
+            last_active: None,
+            idle: false,
+            activity: Some(Activity::Unknown),
             source: None,
             reported: None,
             counts: None,
@@ -84,7 +85,13 @@ mod tests {
             (None, once, false, "active"),
             (None, once, true, "idle"),
         ] {
-            assert_eq!(activity(&session(known, last_active, idle)), expected);
+            let session = ExplainSession {
+                activity: known,
+                last_active,
+                idle,
+                ..connection("s1", Wall::from_millis(0))
+            };
+            assert_eq!(activity(&session), expected);
         }
     }
 
@@ -105,11 +112,11 @@ mod tests {
                 source: Some("app".into()),
                 reported: Some(CustomStatus::Idle),
                 counts: Some(counts),
-                ..session(None, None, false)
+                ..connection("s1", Wall::from_millis(0))
             };
             assert_eq!(report_text(&report).as_deref(), Some(expected));
             assert_eq!(activity(&report), "not idle");
         }
-        assert_eq!(report_text(&session(None, None, false)), None);
+        assert_eq!(report_text(&connection("s1", Wall::from_millis(0))), None);
     }
 }

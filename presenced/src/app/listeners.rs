@@ -222,7 +222,8 @@ fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> 
 fn clock_warning(clock: &Clock) -> Option<String> {
     let behind = clock.behind()?.as_secs();
     Some(format!(
-        "the system's clock went back and is {behind} s behind what it said before; times told before that stand still"
+        "the system's clock went back and is {behind} s behind what it said before; until it has caught up, users of whom a \
+         later time was told keep that time"
     ))
 }
 

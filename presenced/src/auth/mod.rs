@@ -77,7 +77,7 @@ pub(crate) enum AuthError {
     /// A credential is invalid, or an origin is not allowed.
     #[error("{detail}")]
     Forbidden { detail: &'static str },
-    /// A header that may be given once is repeated.
+    /// A header that may be given once is repeated, or one is missing or malformed.
     #[error("{detail}")]
     InvalidHeader { detail: &'static str },
     /// A caller that may name a user sent an invalid id.
@@ -158,10 +158,10 @@ impl<'a> NamedUser<'a> {
         let find = |name| match Given::of(headers, name) {
             Given::Once(value) => Ok(Some(value).filter(|value| !value.as_bytes().trim_ascii().is_empty())),
             Given::Absent => Ok(None),
-            Given::Repeated => Err(repeated("duplicate header: x-user-id")),
+            Given::Repeated => Err(invalid_header("duplicate header: x-user-id")),
         };
         match (find(USER_HEADER)?, find(ENCODED_USER_HEADER)?) {
-            (Some(_), Some(_)) => Err(repeated("duplicate user: in x-user-id and x-user-id-encoded")),
+            (Some(_), Some(_)) => Err(invalid_header("duplicate user: in x-user-id and x-user-id-encoded")),
             (Some(raw), None) => Ok(Some(Self::Raw(raw))),
             (None, Some(encoded)) => Ok(Some(Self::Encoded(encoded))),
             (None, None) => Ok(None),
@@ -234,10 +234,10 @@ impl Auth {
             _ => None,
         };
         match (secret, authorization) {
-            (Given::Repeated, _) => return Err(repeated("duplicate header: x-secret-token")),
-            (_, Given::Repeated) => return Err(repeated("duplicate header: authorization")),
+            (Given::Repeated, _) => return Err(invalid_header("duplicate header: x-secret-token")),
+            (_, Given::Repeated) => return Err(invalid_header("duplicate header: authorization")),
             (_, Given::Once(_)) if bearer_subprotocol.is_some() => {
-                return Err(repeated("duplicate token: in authorization and as a subprotocol"));
+                return Err(invalid_header("duplicate token: in authorization and as a subprotocol"));
             }
             _ => {}
         }
@@ -311,7 +311,7 @@ fn forbidden(detail: &'static str) -> AuthError {
     AuthError::Forbidden { detail }
 }
 
-fn repeated(detail: &'static str) -> AuthError {
+fn invalid_header(detail: &'static str) -> AuthError {
     AuthError::InvalidHeader { detail }
 }
 

@@ -124,6 +124,21 @@ fn a_user_never_seen_is_told_at_0_until_one_was_forgotten() {
 }
 
 #[test]
+fn a_user_is_told_at_least_at_the_last_removal() {
+    for start in KINDS {
+        let cluster = start(Past::Run);
+        let before = cluster.next_revision(Revision::NEVER, NOW);
+        let removed = cluster.next_revision(Revision::NEVER, NOW);
+        assert_eq!(cluster.told(before), before);
+        cluster.note_removal(removed);
+        // Meanwhile the user may have been told as one that nothing is stored of.
+        assert_eq!(cluster.told(before), removed);
+        let changed = cluster.next_revision(before, NOW);
+        assert!(changed > removed && cluster.told(changed) == changed);
+    }
+}
+
+#[test]
 fn an_offer_that_changes_nothing_takes_no_revision() {
     for start in KINDS {
         let cluster = start(Past::Run);

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::Engine;
 use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
+use super::publisher::Publication;
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
@@ -17,6 +18,9 @@ use crate::store::{Row, Startup};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether an hour is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -107,12 +111,28 @@ impl Engine {
                 let _ = engine.save_heartbeat(RunEnd::Running).await;
             }
         }));
+        let engine = Arc::clone(self);
+        let sweeping = tokio::spawn(vital(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                engine.sweep_tombstones().await;
+            }
+        }));
         Running {
             engine: Arc::clone(self),
             threads,
-            tasks: vec![loading, settling, heartbeats],
+            tasks: vec![loading, settling, heartbeats, sweeping],
             writing,
         }
+    }
+
+    /// How many connections will end because their credential was revoked. Looks at all of them: for a reload.
+    pub(crate) fn revoked_connections(&self) -> usize {
+        let connections = self.deadlines.connections();
+        let ending = connections
+            .iter()
+            .filter(|conn| conn.is_revoked() && conn.close_reason().is_none());
+        ending.map(|conn| conn.id()).collect::<hashbrown::HashSet<_>>().len()
     }
 
     /// Turns the wheel until it is stopped.
@@ -176,7 +196,7 @@ impl Engine {
             let profile = Profile::restore(stored, now.wall);
             (
                 UserState::new(profile, self.cluster.contributions_of(user)),
-                self.publisher.loaded(),
+                Publication::default(),
             )
         });
         if let Some(until) = grace_until {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Rows of one request. Longer lists are cut, so that a short request behind them waits for a few milliseconds at most.
+pub(super) const ROWS_AT_ONCE: usize = 512;
+
 /// How the store works. Every bound has its reason beside its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenOptions {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use presence::{NodeName, Revision, Source, UserId, Version, Wall};
 use tokio::sync::oneshot;
 
+use super::options::ROWS_AT_ONCE;
 use super::{DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportTimes, StatusRow, StoreError};
 
 /// Where the answer to a request goes.
@@ -23,6 +24,8 @@ pub(super) struct WriteJob {
 pub(super) enum WriteRequest {
     Durable(DurableWrite, Caller<DurableRow>),
     Plain(PlainWrite, Caller<()>),
+    /// Deletes tombstones up to this revision, some of them at once. The answer is how many.
+    Prune(Revision, Caller<usize>),
 }
 
 /// One write of a user's durable part.
@@ -85,6 +88,7 @@ impl WriteRequest {
         match self {
             Self::Durable(..) => 1,
             Self::Plain(write, _) => write.rows(),
+            Self::Prune(..) => ROWS_AT_ONCE,
         }
     }
 
@@ -93,6 +97,7 @@ impl WriteRequest {
         match self {
             Self::Durable(_, caller) => drop(caller.send(Err(error))),
             Self::Plain(_, caller) => drop(caller.send(Err(error))),
+            Self::Prune(_, caller) => drop(caller.send(Err(error))),
         }
     }
 }

@@ -89,6 +89,7 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
     lines.push(Line::from(span(reason, Style::new())));
     let preference = &explain.choice;
     let by = match preference.set_by {
+        _ if explain.degraded => ", not read (degraded)",
         Some(Actor::User) => ", set by the user",
         Some(Actor::Operator) => ", set by an operator",
         None => ", never set",

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 
-use crate::connection::user_pin::UserPin;
+use crate::connection::user_pin::{UserPin, UserRef};
 
 /// What a durable write was to do that may be done or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +77,8 @@ impl UnknownOutcomes {
     }
 
     /// Whether the disk may have a write of the user that is not in memory.
-    pub(in crate::engine) fn concerns(&self, user: &UserPin) -> bool {
-        self.writes.lock().iter().any(|(one, _)| one == user)
+    pub(in crate::engine) fn concerns(&self, user: UserRef) -> bool {
+        self.writes.lock().iter().any(|(pin, _)| pin.user() == user)
     }
 
     #[cfg(test)]
@@ -101,10 +101,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::connection::user_pin::{PinCount, ReleasedUsers, UserRef};
+    use crate::connection::user_pin::{PinCount, ReleasedUsers};
+
+    fn user(slot: usize) -> UserRef {
+        UserRef::new(0, slot)
+    }
 
     fn pin(slot: usize) -> UserPin {
-        PinCount::new(UserRef::new(0, slot), Arc::<ReleasedUsers>::default()).pin()
+        PinCount::new(user(slot), Arc::<ReleasedUsers>::default()).pin()
     }
 
     #[test]
@@ -123,7 +127,7 @@ mod tests {
         writes.postpone();
         writes.push(pin(1), UnknownOutcome::Forget);
         writes.push(pin(2), UnknownOutcome::Change);
-        assert!(writes.concerns(&pin(1)) && writes.concerns(&pin(2)) && !writes.concerns(&pin(3)));
+        assert!(writes.concerns(user(1)) && writes.concerns(user(2)) && !writes.concerns(user(3)));
         writes.postpone();
         assert_eq!(writes.first(), Some((pin(2), UnknownOutcome::Change)));
         writes.finish();
@@ -131,6 +135,6 @@ mod tests {
             (writes.first(), writes.len()),
             (Some((pin(1), UnknownOutcome::Forget)), 1)
         );
-        assert!(!writes.concerns(&pin(2)));
+        assert!(!writes.concerns(user(2)));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Actor, CustomStatus, ReportInput, Source, Status, Wall};
+use presence::{Actor, CustomStatus, ReportInput, Revision, Source, Status, Wall};
 
 use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, TICK};
@@ -220,4 +220,37 @@ async fn a_report_that_expired_before_a_kick_stays_gone_at_a_start() {
     // The clock of the next start is before the end of the report.
     let stepped = stepped.crash_at(BEGIN).await;
     assert_eq!(stepped.status("ann").await, Status::Offline);
+}
+
+/// Eve has no revision in memory, and is told at the removal of ann, which came after her row.
+async fn told_as_absent(stepped: &Stepped) -> Revision {
+    stepped.engine.forget(&user("ann")).await.expect("forgotten");
+    stepped.record("eve").await.revision
+}
+
+#[tokio::test]
+async fn a_user_stored_without_a_change_is_not_told_below_a_removal() {
+    let stepped = Stepped::new().await;
+    let watcher = stepped.connect("watcher").await;
+    stepped.watch(&watcher, &["eve"]).await;
+    set_status(&stepped, "eve", CustomStatus::Online).await.expect("a row");
+    let told = told_as_absent(&stepped).await;
+    stepped.disconnect(&watcher, presence::EndReason::Closed);
+    stepped.engine.users.sweep();
+    assert!(!stepped.engine.is_in_memory(&user("eve")));
+    assert!(stepped.record("eve").await.revision >= told, "loaded");
+}
+
+#[tokio::test]
+async fn a_user_stored_with_unknown_outcome_is_not_told_below_a_removal() {
+    let stepped = Stepped::impatient().await;
+    let watcher = stepped.connect("watcher").await;
+    stepped.watch(&watcher, &["eve"]).await;
+    let held = stepped.store.hold_commits();
+    let late = set_status(&stepped, "eve", CustomStatus::Online).await;
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
+    drop(held);
+    let told = told_as_absent(&stepped).await;
+    stepped.engine.settle_unknown_outcomes().await;
+    assert!(stepped.record("eve").await.revision >= told, "loaded again");
 }

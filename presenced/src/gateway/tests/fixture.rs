@@ -213,6 +213,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

@@ -43,22 +43,26 @@ async fn a_stop_drops_requests_that_take_too_long() {
 }
 
 #[tokio::test]
-async fn all_servers_stop_accepting_while_one_is_busy() {
-    let (busy, idle) = (
+async fn all_servers_stop_accepting_and_finish_what_they_have() {
+    let (first, second) = (
         ServerFixture::start(Limits::default()),
         ServerFixture::start(Limits::default()),
     );
-    let addresses = [busy.server.local_addr(), idle.server.local_addr()];
-    let mut client = busy.connect().await;
-    client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    within(busy.asked.notified()).await;
-    let go = Arc::clone(&busy.go);
-    let stopping = tokio::spawn(stop_all(vec![busy.server, idle.server], DEADLINE));
+    let addresses = [first.server.local_addr(), second.server.local_addr()];
+    let mut clients = [first.connect().await, second.connect().await];
+    for (server, client) in [&first, &second].into_iter().zip(&mut clients) {
+        client.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        within(server.asked.notified()).await;
+    }
+    let go = [first.go, second.go];
+    let stopping = tokio::spawn(stop_all(vec![first.server, second.server], DEADLINE));
     for address in addresses {
         within(async { while TcpStream::connect(address).await.is_ok() {} }).await;
     }
-    assert!(!stopping.is_finished(), "the request is not finished");
-    go.add_permits(1);
-    assert!(client.response().await.ends_with("at last"));
+    for (go, client) in go.iter().zip(&mut clients) {
+        assert!(!stopping.is_finished(), "a request is not finished");
+        go.add_permits(1);
+        assert!(client.response().await.ends_with("at last"));
+    }
     within(stopping).await.unwrap();
 }

@@ -33,6 +33,8 @@ pub(super) struct GroupAnswers {
     parts: HashMap<String, DurableRow>,
     /// The tombstones of the users that were written.
     pub(super) tombstones: KnownTombstones,
+    /// How many tombstones were pruned, if that was the request.
+    pub(super) pruned: usize,
 }
 
 /// Which answer means what.
@@ -59,7 +61,7 @@ impl<'a> Group<'a> {
                     statuses.extend(rows.iter().filter(|row| !known.covers(&row.user, row.revision)));
                 }
                 WriteRequest::Plain(PlainWrite::Expired(expired), _) => group.expired.extend(expired),
-                WriteRequest::Plain(..) => {}
+                WriteRequest::Plain(..) | WriteRequest::Prune(..) => {}
             }
         }
         group.durable.sort_unstable_by(|one, other| one.user.cmp(&other.user));

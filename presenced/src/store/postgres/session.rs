@@ -130,7 +130,7 @@ pub(super) async fn together(mut answers: Vec<ServerAnswer<'_>>) -> Result<Vec<V
     done.resize_with(answers.len(), || None);
     std::future::poll_fn(|cx| {
         let mut is_pending = false;
-        // SentGroup in order, since each is sent when it is first polled.
+        // Sent in order, since each is sent when it is first polled.
         for (answer, done) in answers.iter_mut().zip(&mut done) {
             if done.is_none() {
                 match answer.as_mut().poll(cx) {

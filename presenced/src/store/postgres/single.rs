@@ -1,14 +1,15 @@
-//! The writes that have a transaction of their own: a forget, and a node's heartbeat.
+//! The writes that have a transaction of their own: a forget, the pruning of tombstones, and a node's heartbeat.
 
 use presence::{Revision, UserId, Wall};
 use tokio_postgres::{Client, Statement};
 
 use super::failure::Failure;
 use super::group::stored;
-use super::session::{ServerAnswer, prepare, query};
+use super::session::{Parameters, ServerAnswer, prepare, query};
 use super::tombstones;
-use crate::store::write_request::PlainWrite;
-use crate::store::{HEARTBEAT_KEPT, Heartbeat, TOMBSTONE_KEPT};
+use crate::store::options::ROWS_AT_ONCE;
+use crate::store::write_request::{PlainWrite, WriteRequest};
+use crate::store::{HEARTBEAT_KEPT, Heartbeat};
 
 /// Makes the profile if there is none, so that its key is locked: a write of the user that is under way is waited for, and one
 /// that comes meanwhile waits, and finds the tombstone then.
@@ -22,7 +23,10 @@ const ADD_TOMBSTONE: &str = "INSERT INTO tombstone (user_hash, revision, version
        forgotten_at = greatest(tombstone.forgotten_at, excluded.forgotten_at)";
 /// And the reports with it.
 const DELETE_USER: &str = "DELETE FROM profile WHERE user_id = $1";
-const DELETE_TOMBSTONES: &str = "DELETE FROM tombstone WHERE forgotten_at < $1";
+/// One that was raised meanwhile stays.
+const PRUNE_TOMBSTONES: &str = "DELETE FROM tombstone WHERE revision <= $1 AND user_hash IN
+       (SELECT user_hash FROM tombstone WHERE revision <= $1 LIMIT $2)
+     RETURNING 1";
 const SAVE_HEARTBEAT: &str = "INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ($1, $2, $3, $4)
      ON CONFLICT (node) DO UPDATE SET
        wall = excluded.wall, ceiling = greatest(heartbeat.ceiling, excluded.ceiling), clean = excluded.clean";
@@ -37,7 +41,7 @@ pub(super) struct SingleStatements {
     lock_user: Statement,
     add_tombstone: Statement,
     delete_user: Statement,
-    delete_tombstones: Statement,
+    prune_tombstones: Statement,
     save_heartbeat: Statement,
     delete_heartbeats: Statement,
     delete_histories: Statement,
@@ -46,8 +50,8 @@ pub(super) struct SingleStatements {
 
 impl SingleStatements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let [lock_user, add_tombstone, delete_user, delete_tombstones] =
-            prepare(client, [LOCK_USER, ADD_TOMBSTONE, DELETE_USER, DELETE_TOMBSTONES]).await?;
+        let [lock_user, add_tombstone, delete_user, prune_tombstones] =
+            prepare(client, [LOCK_USER, ADD_TOMBSTONE, DELETE_USER, PRUNE_TOMBSTONES]).await?;
         let [save_heartbeat, delete_heartbeats, delete_histories, save_history] = prepare(
             client,
             [SAVE_HEARTBEAT, DELETE_HEARTBEATS, DELETE_HISTORIES, SAVE_HISTORY],
@@ -57,7 +61,7 @@ impl SingleStatements {
             lock_user,
             add_tombstone,
             delete_user,
-            delete_tombstones,
+            prune_tombstones,
             save_heartbeat,
             delete_heartbeats,
             delete_histories,
@@ -66,21 +70,34 @@ impl SingleStatements {
     }
 }
 
-/// Whether a write has a transaction of its own. Nothing that waits behind a forget may be done before it.
-pub(super) fn is_single(write: &PlainWrite) -> bool {
-    matches!(write, PlainWrite::Forget { .. } | PlainWrite::Heartbeat { .. })
+/// Whether a request has a transaction of its own. Nothing that waits behind a forget may be done before it.
+pub(super) fn is_single(request: &WriteRequest) -> bool {
+    match request {
+        WriteRequest::Plain(write, _) => matches!(write, PlainWrite::Forget { .. } | PlainWrite::Heartbeat { .. }),
+        WriteRequest::Prune(..) => true,
+        WriteRequest::Durable(..) => false,
+    }
 }
 
-/// The statements that do it, in the transaction that is open.
+/// The statements that do it, in the transaction that is open; the rows of the last one are counted.
 pub(super) fn send<'a>(
     client: &'a Client,
     statements: &'a SingleStatements,
-    write: &'a PlainWrite,
+    request: &'a WriteRequest,
 ) -> Vec<ServerAnswer<'a>> {
-    match write {
-        PlainWrite::Forget { user, revision, now } => forget(client, statements, user, (*revision, *now)),
-        PlainWrite::Heartbeat { node, heartbeat } => save_heartbeat(client, statements, node.as_str(), *heartbeat),
-        PlainWrite::Statuses(_) | PlainWrite::Expired(_) | PlainWrite::Barrier => Vec::new(),
+    match request {
+        WriteRequest::Plain(PlainWrite::Forget { user, revision, now }, _) => {
+            forget(client, statements, user, (*revision, *now))
+        }
+        WriteRequest::Plain(PlainWrite::Heartbeat { node, heartbeat }, _) => {
+            save_heartbeat(client, statements, node.as_str(), *heartbeat)
+        }
+        WriteRequest::Prune(removed_to, _) => {
+            let limit = i64::try_from(ROWS_AT_ONCE).unwrap_or(i64::MAX);
+            let parameters: Parameters<'a> = vec![Box::new(stored(removed_to.get())), Box::new(limit)];
+            vec![query(client, &statements.prune_tombstones, parameters)]
+        }
+        WriteRequest::Plain(..) | WriteRequest::Durable(..) => Vec::new(),
     }
 }
 
@@ -92,7 +109,6 @@ fn forget<'a>(
 ) -> Vec<ServerAnswer<'a>> {
     let (user, hash) = (user.as_str(), tombstones::hash(user).to_vec());
     vec![
-        query(client, &statements.delete_tombstones, vec![Box::new(before(now))]),
         query(client, &statements.lock_user, vec![Box::new(user)]),
         query(
             client,
@@ -108,12 +124,6 @@ fn forget<'a>(
     ]
 }
 
-/// KnownTombstones of before this have been kept for long enough.
-fn before(now: Wall) -> i64 {
-    let kept = i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap_or(i64::MAX);
-    now.as_millis().saturating_sub(kept)
-}
-
 fn save_heartbeat<'a>(
     client: &'a Client,
     statements: &'a SingleStatements,
@@ -123,11 +133,6 @@ fn save_heartbeat<'a>(
     let (wall, ceiling) = (heartbeat.wall.as_millis(), stored(heartbeat.ceiling));
     let kept = i64::try_from(HEARTBEAT_KEPT.as_millis()).unwrap_or(i64::MAX);
     let mut sent = vec![
-        query(
-            client,
-            &statements.delete_tombstones,
-            vec![Box::new(before(heartbeat.wall))],
-        ),
         query(
             client,
             &statements.save_heartbeat,
@@ -147,11 +152,7 @@ fn save_heartbeat<'a>(
     ];
     if let Some(history) = heartbeat.history {
         let (incarnation, from) = (history.incarnation.cast_signed(), stored(history.from.get()));
-        let parameters = vec![
-            Box::new(node) as Box<dyn tokio_postgres::types::ToSql + Sync + Send>,
-            Box::new(incarnation),
-            Box::new(from),
-        ];
+        let parameters: Parameters<'a> = vec![Box::new(node), Box::new(incarnation), Box::new(from)];
         sent.push(query(client, &statements.save_history, parameters));
     }
     sent

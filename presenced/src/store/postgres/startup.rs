@@ -84,7 +84,8 @@ async fn load_heartbeats(transaction: &Transaction<'_>) -> Result<Vec<(NodeName,
 fn decode_heartbeat(row: &SqlRow) -> Result<(NodeName, Heartbeat), Failure> {
     let (clean, ceiling): (bool, Revision) = (row.try_get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.try_get(4)?, row.try_get(5)?);
-    let history = incarnation.zip(from).filter(|_| clean);
+    // Only a clean end leaves one.
+    let history = incarnation.zip(from);
     let heartbeat = Heartbeat {
         wall: Wall::from_millis(row.try_get(1)?),
         ceiling: ceiling.get(),

@@ -88,14 +88,16 @@ async fn write(
 ) -> Result<(Option<i64>, GroupAnswers), Failure> {
     let client = &session.client;
     let begin = vec![execute(client, "BEGIN")];
-    if let [WriteRequest::Plain(write, _)] = requests
-        && is_single(write)
+    if let [request] = requests
+        && is_single(request)
     {
         let mut sent = begin;
         sent.push(query(client, &session.statements.number_transaction, vec![]));
-        sent.extend(single::send(client, &session.singles, write));
+        sent.extend(single::send(client, &session.singles, request));
         let rows = or_roll_back(session, together(sent).await).await?;
-        return Ok((number_of(&rows)?, GroupAnswers::default()));
+        let mut answers = GroupAnswers::default();
+        answers.pruned = rows.last().map_or(0, Vec::len);
+        return Ok((number_of(&rows)?, answers));
     }
     let group = Group::new(requests, known);
     let sent = group.send((client, &session.statements), known, begin);

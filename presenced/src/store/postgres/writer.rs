@@ -53,7 +53,7 @@ impl Collected {
     fn is_in_the_way(&self, request: &WriteRequest) -> bool {
         match request {
             WriteRequest::Durable(write, _) => self.users.contains(&write.user),
-            WriteRequest::Plain(write, _) => is_single(write) && !self.requests.is_empty(),
+            request => is_single(request) && !self.requests.is_empty(),
         }
     }
 
@@ -66,8 +66,7 @@ impl Collected {
     }
 
     fn is_full(&self, rows_max: usize) -> bool {
-        let is_alone = |request: &WriteRequest| matches!(request, WriteRequest::Plain(write, _) if is_single(write));
-        self.rows >= rows_max || self.requests.first().is_some_and(is_alone)
+        self.rows >= rows_max || self.requests.first().is_some_and(is_single)
     }
 }
 
@@ -291,6 +290,7 @@ fn answer(requests: Vec<WriteRequest>, mut answers: GroupAnswers, known: &KnownT
         match request {
             WriteRequest::Durable(write, caller) => drop(caller.send(answers.of(&write, known))),
             WriteRequest::Plain(_, caller) => drop(caller.send(Ok(()))),
+            WriteRequest::Prune(_, caller) => drop(caller.send(Ok(answers.pruned))),
         }
     }
 }
@@ -312,6 +312,7 @@ fn check(request: &WriteRequest) -> Result<(), Failure> {
                     DurableChange::EndReport { .. } | DurableChange::EndReports => true,
                 }
         }
+        WriteRequest::Prune(removed_to, _) => fits(removed_to.get()),
         WriteRequest::Plain(write, _) => match write {
             PlainWrite::Statuses(rows) => rows.iter().all(|row| fits(row.revision.get())),
             PlainWrite::Expired(expired) => expired.iter().all(|report| fits(report.version.get())),

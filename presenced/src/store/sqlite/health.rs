@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use presence::UserId;
 use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
@@ -124,11 +125,11 @@ impl Health {
         if kind.seals() {
             return self.seal(kind, error);
         }
-        let reason: Arc<str> = self.describe(kind, error).into();
+        let reason: Arc<str> = describe(kind, error).into();
         let mut state = self.state.lock();
         match &*state {
             HealthState::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            HealthState::Writable => tracing::error!("the store takes no writes: {reason}"),
+            HealthState::Writable => tracing::error!(file = ?self.path, "the store takes no writes: {reason}"),
             HealthState::Failing(_) => {}
         }
         *state = HealthState::Failing(reason.clone());
@@ -144,21 +145,22 @@ impl Health {
         }
     }
 
-    /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
-    pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
+    /// A read of one user failed. Returns the answer to it. Damage found by a reader stops the writer too.
+    pub(super) fn read_failed(&self, user: &UserId, error: &rusqlite::Error) -> StoreError {
         let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             return self.seal(kind, error);
         }
-        if kind == FailureKind::Request {
-            tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
+        // What SQLite itself refuses, such as a table that is gone, is no row's own.
+        if kind == FailureKind::Request && !matches!(error, rusqlite::Error::SqliteFailure(..)) {
+            tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
             return StoreError::Refused {
                 reason: error.to_string().into(),
             };
         }
         StoreError::Unavailable {
-            reason: self.describe(kind, error).into(),
+            reason: describe(kind, error).into(),
         }
     }
 
@@ -178,23 +180,18 @@ impl Health {
         self.metrics.failed(FailureKind::Late);
         let mut state = self.state.lock();
         if let HealthState::Writable = *state {
-            let reason = format!(
-                "{:?}: the disk does not answer: {}",
-                self.path,
-                FailureKind::Late.advice()
-            );
-            tracing::error!("the store takes no writes: {reason}");
+            let reason = format!("the disk does not answer: {}", FailureKind::Late.advice());
+            tracing::error!(file = ?self.path, "the store takes no writes: {reason}");
             *state = HealthState::Failing(reason.into());
         }
     }
 
     /// The writer panicked: writes are refused until a restart.
     pub(super) fn writer_ended(&self) {
-        let reason = format!("{:?}: restart needed: the writer ended unexpectedly", self.path);
-        *self.state.lock() = HealthState::Sealed(reason.into());
+        *self.state.lock() = HealthState::Sealed("restart needed: the writer ended unexpectedly".into());
     }
 
-    /// The health as people and `/readyz` are shown it.
+    /// The health, with the name of the file.
     pub(super) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();
         StoreHealth {
@@ -202,7 +199,9 @@ impl Health {
             restart_needed: matches!(state, HealthState::Sealed(_)),
             error: match state {
                 HealthState::Writable => None,
-                HealthState::Failing(reason) | HealthState::Sealed(reason) => Some(reason),
+                HealthState::Failing(reason) | HealthState::Sealed(reason) => {
+                    Some(format!("{:?}: {reason}", self.path).into())
+                }
             },
             schema_version: self.schema_version,
         }
@@ -221,15 +220,16 @@ impl Health {
         if let HealthState::Sealed(reason) = &*state {
             return StoreError::Sealed { reason: reason.clone() };
         }
-        let reason: Arc<str> = self.describe(kind, error).into();
-        tracing::error!("the store takes no more writes: {reason}");
+        let reason: Arc<str> = describe(kind, error).into();
+        tracing::error!(file = ?self.path, "the store takes no more writes: {reason}");
         *state = HealthState::Sealed(reason.clone());
         StoreError::Sealed { reason }
     }
+}
 
-    fn describe(&self, kind: FailureKind, error: &rusqlite::Error) -> String {
-        format!("{:?}: {error}: {}", self.path, kind.advice())
-    }
+/// What happened and what to do. Users are answered with it, so it names no path.
+fn describe(kind: FailureKind, error: &rusqlite::Error) -> String {
+    format!("{error}: {}", kind.advice())
 }
 
 #[cfg(test)]
@@ -267,7 +267,11 @@ mod tests {
             );
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
             let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
-            assert!(answer.to_string().contains("what SQLite said"), "{answer}");
+            let answer = answer.to_string();
+            assert!(
+                answer.contains("what SQLite said") && !answer.contains("presence.db"),
+                "{answer}"
+            );
             let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
             assert_eq!(logged.matches("what SQLite said").count(), 1, "{logged}");
         }

@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 
 use super::alive::AliveFile;
 use super::metrics::FailureKind;
+use super::options::ROWS_AT_ONCE;
 use super::queue::{Queue, Rejected};
 use super::write_request::{Caller, DurableChange, DurableWrite, PlainWrite, Ticket, WriteJob, WriteRequest};
 use super::{
@@ -43,10 +44,6 @@ pub(super) use fault_injection::SqliteHold;
 use super::read_request::{ReadCaller, ReadJob, ReadLane};
 use health::Health;
 use read::ReadQueues;
-
-/// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
-/// milliseconds at most.
-const ROWS_AT_ONCE: usize = 512;
 
 /// A handle on the file; clones share it.
 #[derive(Clone)]
@@ -171,6 +168,15 @@ impl SqliteStore {
     pub(super) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
         let user = user.clone();
         self.write(PlainWrite::Forget { user, revision, now }).await
+    }
+
+    pub(super) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
+        loop {
+            let pruned = self.queue(|caller| WriteRequest::Prune(removed_to, caller)).await?;
+            if pruned < ROWS_AT_ONCE {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {

@@ -71,13 +71,13 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                 let _ = caller.send(rows);
             }
             ReadCaller::Removals(caller) => {
-                let removal = |user| {
+                let removed_at = |user| {
                     opened.1.check_index()?;
                     health.faults.pass(Step::Read)?;
                     tombstones::removed_at(opened.0, user)
                 };
-                let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
-                let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
+                let removal = |user| removed_at(user).map_err(|error| health.read_failed(user, &error));
+                let _ = caller.send(job.users.iter().map(removal).collect());
             }
         }
     }
@@ -90,7 +90,7 @@ fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId]
         let row = log_check
             .check_index()
             .and_then(|()| load_retrying(connection, user, health));
-        rows.push(row.map_err(|error| health.read_failed(&error)));
+        rows.push(row.map_err(|error| health.read_failed(user, &error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
         {
@@ -208,7 +208,8 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     let node: String = row.get(0)?;
     let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
-    let history = incarnation.zip(from).filter(|_| clean);
+    // Only a clean end leaves one.
+    let history = incarnation.zip(from);
     let heartbeat = Heartbeat {
         wall: Wall::from_millis(row.get(1)?),
         ceiling: ceiling.get(),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use presence::{History, NodeName, UserId, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::tombstones::{self, Tombstones};
+use super::tombstones::Tombstones;
 use crate::store::write_request::PlainWrite;
 use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
 
@@ -39,7 +39,6 @@ impl PlainWrite {
             Self::Statuses(rows) => Ok(save_statuses(connection, &rows, *tombstones)?),
             Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
             Self::Heartbeat { node, heartbeat } => {
-                tombstones::prune(connection, heartbeat.wall)?;
                 save_heartbeat(connection, &node, heartbeat)?;
                 Ok(save_history(connection, &node, heartbeat.history)?)
             }

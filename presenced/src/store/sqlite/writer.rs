@@ -16,7 +16,7 @@ use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
 use super::statements::WriteFailure;
-use super::tombstones::Tombstones;
+use super::tombstones::{self, Tombstones};
 use crate::clock::Stopwatch;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::queue::Queue;
@@ -198,6 +198,10 @@ impl StoreWriter {
             }
             WriteRequest::Plain(write, caller) => {
                 let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                hold(caller, answer, batch)
+            }
+            WriteRequest::Prune(removed_to, caller) => {
+                let answer = self.in_savepoint(|connection| Ok(tombstones::prune(connection, removed_to)?));
                 hold(caller, answer, batch)
             }
         }

@@ -17,6 +17,12 @@ fn not_writable(model: &mut Model) {
     answer(model, stats);
 }
 
+fn with_store_error(model: &mut Model) {
+    let mut stats = stats();
+    stats.store.error = Some("the disk is slow".to_owned());
+    answer(model, stats);
+}
+
 fn stalled(model: &mut Model) {
     let mut stats = stats();
     stats.stalls = StallStats {
@@ -35,8 +41,9 @@ fn silent(model: &mut Model) {
 #[test]
 fn trouble_is_in_every_layout() {
     type TroubleCase = (fn(&mut Model), &'static str);
-    let troubles: [TroubleCase; 3] = [
+    let troubles: [TroubleCase; 4] = [
         (not_writable, "STORE NOT WRITABLE"),
+        (with_store_error, "store error"),
         (stalled, "stalled 1.6 s"),
         (silent, "NO ANSWER 3s"),
     ];
@@ -88,6 +95,31 @@ fn figures_that_could_not_be_read_are_not_called_good() {
         "{shown}"
     );
     assert!(!shown.contains("store ok"), "{shown}");
+}
+
+#[test]
+fn a_lost_connection_is_no_other_trouble() {
+    let mut model = live(120, 40, vec![]);
+    for second in 1..=3 {
+        send(&mut model, Message::Tick(at(second)));
+        answer(&mut model, stats());
+    }
+    send(
+        &mut model,
+        Message::Response(Response::Stats(Err("refused".to_owned()))),
+    );
+    let lost = StreamEvent::Lost {
+        why: "connection reset".to_owned(),
+        retry_in: Duration::from_secs(60),
+    };
+    send(&mut model, Message::Stream(lost));
+    for second in 4..=9 {
+        send(&mut model, Message::Tick(at(second)));
+    }
+    assert_eq!((model.trouble(), model.silence()), (None, None));
+    assert!(!shown(&model).contains("refused"), "{}", shown(&model));
+    let known: Vec<_> = model.history.last(600).map(|sample| sample.is_known).collect();
+    assert_eq!(known, [true, true, true, false, false, false, false, false, false]);
 }
 
 #[test]
@@ -148,4 +180,21 @@ fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
     answer(&mut model, later);
     let shown = shown(&model);
     assert!(shown.contains("● live") && shown.contains(" · 3 stalls · "), "{shown}");
+}
+
+#[test]
+fn a_custom_status_that_could_not_be_read_is_not_told_as_set() {
+    let mut model = live(120, 40, vec![record("ann", Status::Online, 5)]);
+    model.detail = Some(crate::tui::model::Detail::new(user("ann")));
+    let explain = Explain {
+        degraded: true,
+        ..explain("ann")
+    };
+    explained(&mut model, explain);
+    let shown = shown(&model);
+    let line = shown.lines().find(|line| line.contains("custom status "));
+    assert!(
+        line.is_some_and(|line| line.contains("degraded") && !line.contains("set by")),
+        "{shown}"
+    );
 }

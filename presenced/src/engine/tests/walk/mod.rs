@@ -12,6 +12,7 @@ mod naive;
 mod plain_rule;
 mod restart;
 mod resume;
+mod snapshots;
 mod steps;
 mod watcher;
 mod world;

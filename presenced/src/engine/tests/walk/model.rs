@@ -13,6 +13,8 @@ pub(super) struct Model {
     pub(super) is_degraded: bool,
     /// The highest revision that anybody has been told.
     pub(super) told: Revision,
+    /// The highest revision of a change of the user that is known, told or not.
+    pub(super) changed_at: Revision,
     /// How often the user was forgotten.
     pub(super) forgotten: u64,
     /// The times that were told last; none of them goes back while the daemon runs.
@@ -25,6 +27,7 @@ impl Model {
             past: Past::new(TIMERS),
             is_degraded: false,
             told: Revision::NEVER,
+            changed_at: Revision::NEVER,
             forgotten: 0,
             times: (None, None),
         }
@@ -50,6 +53,11 @@ impl Model {
 
     pub(super) fn is_present(&self, mono: u64) -> bool {
         self.view(mono).status != Status::Offline
+    }
+
+    /// How many sessions would be in grace after the end of this run.
+    pub(super) fn places(&self, mono: u64) -> usize {
+        self.past.places_after(mono)
     }
 
     /// The next moment after `mono` at which time alone could change something.

@@ -8,6 +8,7 @@ use presence::{Now, SessionName, Wall};
 use super::model::Model;
 use super::steps::WalkStep;
 use super::watcher::{Scope, WalkWatcher};
+use crate::engine::heartbeat::RunEnd;
 use crate::engine::tests::random::Rng;
 use crate::engine::tests::stepped_engine::{BEGIN, Stepped, SteppedClient};
 
@@ -60,6 +61,8 @@ pub(super) struct World {
     pub(super) has_stalled: bool,
     /// When the last heartbeat was written, on the model's time and on the wall clock.
     pub(super) heartbeat: (u64, Wall),
+    /// How the runs before this one ended.
+    pub(super) ends: Vec<RunEnd>,
     log: VecDeque<String>,
 }
 
@@ -86,7 +89,7 @@ impl World {
         };
         Self {
             rng,
-            daemon: Some(Stepped::new().await),
+            daemon: Some(Stepped::in_memory().await),
             began: 0,
             models: USERS.map(|user| (user, Model::new())).into(),
             clients: Vec::new(),
@@ -101,6 +104,7 @@ impl World {
             wall_clock,
             has_stalled: false,
             heartbeat: (0, BEGIN),
+            ends: Vec::new(),
             log: VecDeque::new(),
         }
     }

@@ -41,24 +41,19 @@ async fn a_request_that_can_not_be_stored_fails_alone() {
 async fn nodes_that_write_the_same_users_do_not_deadlock() {
     let database = TestDatabase::shared();
     let (one, other) = (database.open_beside().await, database.open_beside().await);
-    let writers = [(one, false), (other, true)].map(|(store, is_backwards)| {
-        tokio::spawn(async move {
-            for round in 1..=30_u64 {
-                let rows = || match is_backwards {
-                    true => statuses((0..200).rev(), round),
-                    false => statuses(0..200, round),
-                };
-                let name = format!("user-{}", round % 5);
-                // On a slow machine the other may hold a lock for too long.
-                let saving = until(async || store.save_statuses(rows()).await.is_ok());
-                let setting = set_until_done(&store, &name, Idle);
-                tokio::join!(saving, setting);
-            }
-        })
-    });
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    let write = async |store: &crate::store::Store, is_backwards: bool| {
+        for round in 1..=30_u64 {
+            let rows = || match is_backwards {
+                true => statuses((0..200).rev(), round),
+                false => statuses(0..200, round),
+            };
+            let name = format!("user-{}", round % 5);
+            // On a slow machine the other may hold a lock for too long.
+            let saving = until(async || store.save_statuses(rows()).await.is_ok());
+            tokio::join!(saving, set_until_done(store, &name, Idle));
+        }
+    };
+    tokio::join!(write(&one, false), write(&other, true));
     let deadlocks = database.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     assert_eq!(deadlocks, "0");
 }

@@ -71,6 +71,17 @@ async fn a_row_that_cannot_be_understood_fails_alone_in_a_list() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_gone_is_no_fault_of_a_row() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    dir.connect()
+        .execute_batch("ALTER TABLE report RENAME TO gone")
+        .unwrap();
+    let loaded = store.load(&user("ann")).await;
+    assert!(matches!(loaded, Err(StoreError::Unavailable { .. })), "{loaded:?}");
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
     let dir = DatabaseDir::new();
     let registry = &mut prometheus_client::registry::Registry::default();
