@@ -128,7 +128,8 @@ impl Setup {
             .arg(home.join("state"))
             .args(&self.flags);
         if self.is_on_postgres() {
-            command.args(["--database", &postgres_url(home)]);
+            let url = PostgresServer::shared().url(&database_of(home));
+            command.args(["--database", &url]);
         }
         command
             .stdin(Stdio::null())
@@ -139,13 +140,13 @@ impl Setup {
     }
 }
 
-/// The database of the daemons with this home, on the server that the tests share.
-fn postgres_url(home: &Path) -> String {
+/// The name of the database of the daemons with this home, on the server that the tests share.
+fn database_of(home: &Path) -> String {
     static NAMES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
-    let server = PostgresServer::shared();
     let mut names = NAMES.lock().unwrap();
-    let name = names.entry(home.to_owned()).or_insert_with(|| server.create_database());
-    server.url(name)
+    let name = names.entry(home.to_owned());
+    name.or_insert_with(|| PostgresServer::shared().create_database())
+        .clone()
 }
 
 /// The output of a daemon that exited instead of listening.
@@ -286,6 +287,26 @@ impl Daemon {
     /// The generated HS256 key of users' tokens.
     pub fn jwt_key(&self) -> String {
         std::fs::read_to_string(self.file("jwt-key")).unwrap().trim().to_owned()
+    }
+
+    /// The kind of its database.
+    pub fn store_kind(&self) -> &'static str {
+        match self.setup.is_on_postgres() {
+            true => "postgres",
+            false => "sqlite",
+        }
+    }
+
+    /// Changes one row of its database while it is stopped.
+    pub fn edit_database(&self, sql: &str) {
+        if self.setup.is_on_postgres() {
+            let changed = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
+            let changed = PostgresServer::shared().sql(&database_of(self.home.path()), &changed);
+            assert_eq!(changed, "1", "{sql}");
+            return;
+        }
+        let file = rusqlite::Connection::open(self.file("presence.db")).unwrap();
+        assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
     }
 
     /// The log so far, over all runs.

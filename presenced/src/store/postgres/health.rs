@@ -68,17 +68,17 @@ impl ServerHealth {
         self.metrics.failed(failure.kind);
         let reason: Arc<str> = self.describe(failure).into();
         let mut state = self.state.lock();
-        match &*state {
-            ServerState::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            ServerState::Writable => tracing::error!("the store takes no writes: {reason}"),
-            ServerState::Failing(before) if *before != reason => {
-                tracing::warn!("the store still takes no writes: {reason}");
-            }
-            ServerState::Failing(_) => {}
+        if let ServerState::Sealed(reason) = &*state {
+            return StoreError::Sealed { reason: reason.clone() };
         }
         if failure.kind == FailureKind::Moved {
+            tracing::error!("the store takes no more writes: {reason}");
             *state = ServerState::Sealed(reason.clone());
             return StoreError::Sealed { reason };
+        }
+        // Once for each outage, however its reason changes meanwhile: /readyz has the last one.
+        if let ServerState::Writable = *state {
+            tracing::error!("the store takes no writes: {reason}");
         }
         *state = ServerState::Failing(reason.clone());
         StoreError::Unavailable { reason }

@@ -6,6 +6,7 @@ mod lost_answers;
 mod opening;
 mod outages;
 mod proxy;
+mod throughput;
 mod tls;
 
 use std::path::{Path, PathBuf};
