@@ -46,6 +46,8 @@ pub fn explain(
         source: None,
         reported: None,
         counts: None,
+        idle_cause: connection.idleness(now).map(|(cause, _)| cause),
+        idle_since: connection.idleness(now).and_then(|(_, since)| since),
         idle_at: connection.idle_at().map(|at| now.wall_at(at)),
         inherited_until: connection.inherited_until().map(|at| now.wall_at(at)),
         ends_at: None,
@@ -95,6 +97,8 @@ fn reported(report: &Report, preference: &Preference, now: Now) -> ExplainSessio
         reported: Some(report.status),
         counts: Some(counts),
         idle_at: None,
+        idle_cause: None,
+        idle_since: None,
         inherited_until: None,
         ends_at: report.expires.map(|at| now.wall_at(at)),
     }

@@ -304,6 +304,7 @@ impl Profile {
             degraded: self.degraded,
             stale: freshness == Freshness::Stale,
             custom_status: inner.then_some(self.preference().custom),
+            custom_status_set_by: self.preference().set_by.filter(|_| internal),
             sessions: inner.then_some(sessions),
             reason: internal.then_some(self.decision.reason),
             nodes: internal.then(|| {

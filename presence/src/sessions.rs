@@ -43,6 +43,18 @@ impl Activity {
     }
 }
 
+/// Why a connection counts as idle. On the wire: the variant in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdleCause {
+    /// The client said that the user went away.
+    Said,
+    /// The client has reported no activity for too long.
+    Silent,
+    /// It has reported nothing yet and counts as the lost sessions did.
+    Inherited,
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
@@ -196,9 +208,9 @@ impl Sessions {
     }
 
     /// The client reported that the user went away: its activity is known, and idle.
-    pub fn handle_away(&mut self, id: SessionId) {
+    pub fn handle_away(&mut self, now: Now, id: SessionId) {
         if let Some(connection) = self.find(id) {
-            connection.set_idle();
+            connection.set_away(now.mono);
         }
     }
 

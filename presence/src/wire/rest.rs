@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::error_code::Code;
 use super::record::Record;
 use crate::rule::Reason;
-use crate::sessions::Activity;
+use crate::sessions::{Activity, IdleCause};
 use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
@@ -193,6 +193,12 @@ pub struct ExplainSession {
     /// Whether what the report says counts, or why not; absent for a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<ReportCounts>,
+    /// Why a connection counts as idle; absent if it does not, and for a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cause: Option<IdleCause>,
+    /// Since when the client says that it is idle, or when it last reported activity if it is silent; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Wall>,
     /// When an active connection becomes idle if it reports no activity until then; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_at: Option<Wall>,

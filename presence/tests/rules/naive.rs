@@ -52,11 +52,13 @@ pub(crate) enum Event {
         taken: Now,
         was_present: bool,
     },
+    /// It was asked for at `taken`.
     Report {
         source: u8,
         status: Status,
         ttl_millis: Option<u64>,
         is_active: bool,
+        taken: Now,
     },
     /// A new run found that a report ends then.
     ReportEnds {
@@ -179,12 +181,13 @@ impl Past {
         );
     }
 
-    pub(crate) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+    pub(crate) fn report(&mut self, now: Now, taken: Now, source: u8, input: &ReportInput) {
         let event = Event::Report {
             source,
             status: input.status,
             ttl_millis: input.ttl.map(millis),
             is_active: input.update_last_active,
+            taken,
         };
         self.add(now, event);
     }
@@ -285,12 +288,12 @@ impl Past {
             .iter()
             .flat_map(|entry| {
                 let ttl = match entry.event {
-                    Event::Report { ttl_millis, .. } => ttl_millis,
                     Event::ReportEnds { at, .. } => Some(at.saturating_sub(entry.mono)),
                     _ => None,
                 };
-                let chosen = match entry.event {
+                let since_taken = match entry.event {
                     Event::Preference { taken, .. } => Some(taken.mono.as_millis() + idle_after),
+                    Event::Report { ttl_millis, taken, .. } => ttl_millis.map(|ttl| taken.mono.as_millis() + ttl),
                     _ => None,
                 };
                 let grace = millis(self.timers.grace);
@@ -299,7 +302,7 @@ impl Past {
                     .into_iter()
                     .flatten()
                     .map(|lapse| entry.mono + lapse)
-                    .chain(chosen)
+                    .chain(since_taken)
             })
             .collect();
         moments.retain(|moment| *moment > mono);

@@ -86,7 +86,7 @@ impl Person {
 
     pub(crate) fn away(&mut self, now: Now, id: SessionId) {
         self.heard(now, id);
-        self.sessions.handle_away(id);
+        self.sessions.handle_away(now, id);
     }
 
     pub(crate) fn end(&mut self, now: Now, id: SessionId, end: EndReason) -> bool {

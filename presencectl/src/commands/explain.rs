@@ -9,7 +9,7 @@ use super::{Session, never_seen};
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::explain_text::{activity, reason_text, report_text};
+use crate::output::explain_text::{activity, idle_text, reason_text, report_text};
 use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [
@@ -108,6 +108,10 @@ fn above(explain: &Explain, colour: Colour) -> String {
         if let Some(report) = report_text(session) {
             let name = escape(&session.session_id);
             let _ = writeln!(text, "{name} {report}.");
+        }
+        if let Some(idle) = idle_text(session, |at| time::moment(at, explain.now)) {
+            let name = escape(&session.session_id);
+            let _ = writeln!(text, "{name} {idle}.");
         }
     }
     if let Some(grace) = explain.grace {

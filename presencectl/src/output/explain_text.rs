@@ -1,7 +1,7 @@
 //! The sentences for a status's reason and the words for a session's activity, shared by `explain` and the dashboard.
 
 use presence::wire::rest::{Explain, ExplainSession, ReportCounts};
-use presence::{Activity, Reason, Status};
+use presence::{Activity, IdleCause, Reason, Status, Wall};
 
 pub(crate) fn reason_text(explain: &Explain) -> &'static str {
     match explain.reason {
@@ -48,9 +48,23 @@ pub(crate) fn report_text(session: &ExplainSession) -> Option<String> {
     Some(format!("says {says}, {outcome}"))
 }
 
+/// Why a connection counts as idle, and since when; none of others, and of daemons from before the field.
+pub(crate) fn idle_text(session: &ExplainSession, moment: impl Fn(Wall) -> String) -> Option<String> {
+    let since = |at: Option<Wall>| at.map(&moment);
+    Some(match (session.idle_cause?, since(session.idle_since)) {
+        (IdleCause::Said, Some(since)) => format!("said at {since} that the user is away"),
+        (IdleCause::Said, None) => "said that the user is away".to_owned(),
+        (IdleCause::Silent, Some(since)) => {
+            format!("is idle because it is silent: the last activity it reported was at {since}")
+        }
+        (IdleCause::Silent, None) => "is idle because it is silent".to_owned(),
+        (IdleCause::Inherited, _) => "counts as idle like the lost sessions, until it reports activity".to_owned(),
+    })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
-    use presence::{CustomStatus, Wall};
+    use presence::CustomStatus;
 
     use super::*;
 
@@ -68,6 +82,8 @@ pub(crate) mod tests {
             reported: None,
             counts: None,
             idle_at: None,
+            idle_cause: None,
+            idle_since: None,
             inherited_until: None,
             ends_at: None,
         }
@@ -118,5 +134,25 @@ pub(crate) mod tests {
             assert_eq!(activity(&report), "not idle");
         }
         assert_eq!(report_text(&connection("s1", Wall::from_millis(0))), None);
+    }
+
+    #[test]
+    fn an_idle_connection_tells_whether_it_said_so_or_is_silent() {
+        let moment = |at: Wall| at.as_millis().to_string();
+        let text = |idle_cause, idle_since: Option<i64>| {
+            let idle = ExplainSession {
+                idle_cause,
+                idle_since: idle_since.map(Wall::from_millis),
+                ..connection("s1", Wall::from_millis(0))
+            };
+            idle_text(&idle, moment).unwrap_or_default()
+        };
+        assert_eq!(text(None, None), "");
+        assert_eq!(text(Some(IdleCause::Said), Some(7)), "said at 7 that the user is away");
+        assert_eq!(
+            text(Some(IdleCause::Silent), Some(7)),
+            "is idle because it is silent: the last activity it reported was at 7"
+        );
+        assert!(text(Some(IdleCause::Inherited), None).starts_with("counts as idle like the lost sessions"));
     }
 }

@@ -84,27 +84,27 @@ impl FakeDaemon {
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         play: impl Fn(Socket, usize) + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with_refusals(answer, play, |_| None)
+        Self::start_with_rejections(answer, play, |_| None)
     }
 
-    /// As [`Self::start_with_sockets`], with the status that refuses the WebSocket of a number.
-    pub(crate) fn start_with_refusals(
+    /// As [`Self::start_with_sockets`], with the status that rejects the WebSocket of a number.
+    pub(crate) fn start_with_rejections(
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         play: impl Fn(Socket, usize) + Send + Sync + 'static,
-        refusal: impl Fn(usize) -> Option<u16> + Send + Sync + 'static,
+        rejection: impl Fn(usize) -> Option<u16> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (kept, answer, play) = (Arc::clone(&requests), Arc::new(answer), Arc::new(play));
-        let refusal = Arc::new(refusal);
+        let rejection = Arc::new(rejection);
         thread::spawn(move || {
             let sockets = Arc::new(AtomicUsize::new(0));
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 let (kept, answer, play) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&play));
-                let (sockets, refusal) = (Arc::clone(&sockets), Arc::clone(&refusal));
+                let (sockets, rejection) = (Arc::clone(&sockets), Arc::clone(&rejection));
                 // A client may open a connection that it does not use: nobody else waits for it.
                 thread::spawn(move || {
                     let mut start = [0; 8];
@@ -113,7 +113,7 @@ impl FakeDaemon {
                         return serve(stream, &kept, &*answer);
                     }
                     let number = sockets.fetch_add(1, Ordering::SeqCst);
-                    if let Some(status) = refusal(number) {
+                    if let Some(status) = rejection(number) {
                         return serve(stream, &kept, &|_| problem(status, "draining", "not now"));
                     }
                     if let Some(socket) = upgrade(stream, &kept) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::fake_daemon::{Answer, FakeDaemon, Request, hear, ok, record, say, snapshot};
+use crate::fake_daemon::{Answer, FakeDaemon, Request, hear, ok, problem, record, say, snapshot};
 use crate::sandbox::Sandbox;
 
 const NOW: &str = "2026-11-23T05:02:05.000Z";
@@ -47,6 +47,8 @@ fn a_user_never_seen_is_exit_code_1() {
         let run = sandbox.run(arguments);
         assert_eq!(run.code, 1, "{run:?}");
         assert!(run.stderr.contains("\"typo\" was never seen"), "{run:?}");
+        let would_change = arguments.contains(&"--yes");
+        assert_eq!(run.stderr.contains("nothing was done"), would_change, "{run:?}");
         assert!(
             !daemon
                 .requests()
@@ -68,6 +70,21 @@ fn a_user_never_seen_is_exit_code_1() {
         let run = sandbox.run(arguments);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{arguments:?} {run:?}");
     }
+}
+
+#[test]
+fn a_kick_is_not_tried_with_a_credential_that_was_rejected() {
+    let daemon = FakeDaemon::start(|request| match request.line.starts_with("DELETE") {
+        true => ok(&json!({"ended": 0})),
+        false => problem(403, "forbidden", "no"),
+    });
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["kick", "alice", "--yes"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    let requests = daemon.requests();
+    assert!(
+        !requests.iter().any(|request| request.line.starts_with("DELETE")),
+        "{requests:?}"
+    );
 }
 
 #[test]

@@ -98,6 +98,18 @@ fn a_ceiling_lies_above_what_is_given_until_the_next_one_is_stored() {
 }
 
 #[test]
+fn a_ceiling_does_not_sink_though_the_wall_clock_goes_back() {
+    for start in KINDS {
+        let cluster = start(Past::Run);
+        let ahead = NOW.after(Duration::from_secs(3600));
+        let stored = cluster.wanted_ceiling(ahead);
+        cluster.raise_ceiling(stored);
+        // A heartbeat after the clock was set back takes the place of the one before.
+        assert!(cluster.wanted_ceiling(NOW) >= stored);
+    }
+}
+
+#[test]
 fn records_are_told_above_what_was_told_before_the_start() {
     for start in KINDS {
         for past in [Past::Run, Past::Backup] {

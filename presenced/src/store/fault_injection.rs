@@ -48,6 +48,12 @@ impl Store {
         }
     }
 
+    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
+    pub(crate) fn lose_answers(&self, is_losing: bool) {
+        let Self::Sqlite(store) = self;
+        store.lose_answers(is_losing);
+    }
+
     /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
         match self {

@@ -243,14 +243,35 @@ async fn a_user_stored_without_a_change_is_not_told_below_a_removal() {
 
 #[tokio::test]
 async fn a_user_stored_with_unknown_outcome_is_not_told_below_a_removal() {
-    let stepped = Stepped::impatient().await;
+    let stepped = Stepped::new().await;
     let watcher = stepped.connect("watcher").await;
     stepped.watch(&watcher, &["eve"]).await;
-    let held = stepped.store.hold_commits();
+    stepped.store.lose_answers(true);
     let late = set_status(&stepped, "eve", CustomStatus::Online).await;
     assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
-    drop(held);
+    stepped.store.lose_answers(false);
     let told = told_as_absent(&stepped).await;
     stepped.engine.settle_unknown_outcomes().await;
     assert!(stepped.record("eve").await.revision >= told, "loaded again");
+}
+
+#[tokio::test]
+async fn a_crash_after_a_clock_went_back_is_followed_by_higher_revisions() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    stepped.write().await;
+    stepped.advance(Duration::from_secs(600));
+    stepped.engine.heard(&ann.conn);
+    // The database can't be written, and each heartbeat takes the place of the one before beside it.
+    stepped.store.fail_commits(true);
+    for wall in [stepped.clock.wall(), earlier(1)] {
+        stepped.clock.set_wall(wall);
+        let saved = stepped.engine.save_heartbeat(RunEnd::Running).await;
+        assert!(saved.is_err());
+    }
+    // Her time does not go back, and her revisions follow it up to the ceiling of the first heartbeat.
+    stepped.engine.away(&ann.conn).expect("a session");
+    let told = stepped.record("ann").await.revision;
+    let stepped = stepped.crash(Duration::from_secs(1)).await;
+    assert!(stepped.record("ann").await.revision >= told);
 }

@@ -241,3 +241,19 @@ async fn steps_of_the_clock_move_no_deadline() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_change_after_the_clock_went_back_is_not_before_what_was_heard() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    stepped.advance(HOUR);
+    stepped.engine.heard(&ann.conn);
+    stepped.clock.set_wall(BEGIN);
+    let name = user("ann");
+    let set = stepped
+        .engine
+        .set_custom_status(&name, CustomStatus::Idle, Actor::User, Viewer::Internal);
+    let record = set.await.expect("a record");
+    let heard = Some(BEGIN.after(HOUR));
+    assert_eq!((record.last_seen, record.last_active), (heard, heard));
+}

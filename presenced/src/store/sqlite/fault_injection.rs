@@ -14,6 +14,7 @@ use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
 #[cfg(test)]
 use super::{OpenOptions, SqliteStore, open};
+use crate::store::StoreError;
 #[cfg(test)]
 use crate::store::StoreMetrics;
 use crate::store::read_request::ReadLane;
@@ -45,6 +46,9 @@ pub(super) struct FaultPoints {
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// Whether nobody learns what a write came to.
+    #[cfg(test)]
+    is_losing: std::sync::atomic::AtomicBool,
     /// While a test holds it, no commit begins.
     #[cfg(test)]
     pub(super) commits: Mutex<()>,
@@ -69,6 +73,15 @@ impl FaultPoints {
         }
         let _ = step;
         Ok(())
+    }
+
+    /// The answer to a write, as its caller is told.
+    pub(super) fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        #[cfg(test)]
+        if self.is_losing.load(Ordering::SeqCst) {
+            return answer.and(Err(StoreError::UnknownOutcome));
+        }
+        answer
     }
 
     /// Called between a read and its answer.
@@ -134,6 +147,11 @@ impl SqliteStore {
             .health
             .faults
             .fail(is_failing.then_some((Step::Commit, SQLITE_FULL)));
+    }
+
+    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
+    pub(in crate::store) fn lose_answers(&self, is_losing: bool) {
+        self.inner.health.faults.is_losing.store(is_losing, Ordering::SeqCst);
     }
 
     /// No read is answered while it is held.

@@ -147,8 +147,44 @@ fn a_pause_holds_what_the_rows_show() {
     };
     send(&mut model, Message::Stream(changed));
     assert_eq!(row(&model).unwrap(), before);
+    send(&mut model, Message::Tick(at(90)));
+    assert_eq!(row(&model).unwrap(), before, "ages stand still too");
     send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
-    assert!(row(&model).unwrap().contains("DO_NOT_DISTURB"));
+    let after = row(&model).unwrap();
+    assert!(
+        after.contains("DO_NOT_DISTURB") && !after.contains(" 0s"),
+        "{before} {after}"
+    );
+}
+
+#[test]
+fn an_operators_custom_status_is_told_as_such() {
+    let mut changed = record("ann", Status::Idle, 9);
+    changed.custom_status = Some(presence::CustomStatus::Idle);
+    for (set_by, is_told) in [(presence::Actor::User, false), (presence::Actor::Operator, true)] {
+        let mut model = live(160, 40, vec![record("ann", Status::Online, 5)]);
+        changed.custom_status_set_by = Some(set_by);
+        let users = vec![presence::wire::record::Update::Record(changed.clone())];
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+        assert_eq!(shown(&model).contains("by an operator"), is_told, "{}", shown(&model));
+    }
+}
+
+#[test]
+fn the_detail_tells_whether_a_connection_said_idle_or_is_silent() {
+    for (cause, expected) in [
+        (presence::IdleCause::Said, "said so 5m ago"),
+        (presence::IdleCause::Silent, "silent for 5m"),
+        (presence::IdleCause::Inherited, "as when lost"),
+    ] {
+        let mut model = live(160, 40, vec![record("ann", Status::Idle, 5)]);
+        super::frames::press(&mut model, "↓\n");
+        let mut explain = super::explain("ann");
+        explain.sessions[0].idle_cause = Some(cause);
+        explain.sessions[0].idle_since = Some(super::ago(300));
+        explained(&mut model, explain);
+        assert!(shown(&model).contains(expected), "{}", shown(&model));
+    }
 }
 
 #[test]

@@ -83,9 +83,21 @@ impl Model {
         self.past.set_custom(now, taken, custom, setter);
     }
 
-    pub(super) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+    /// The same, but it became known only later that it is on disk: the user then counts as no more active by it.
+    pub(super) fn find_custom(&mut self, now: Now, taken: Now, custom: CustomStatus, setter: Setter) {
         self.is_degraded = false;
-        self.past.report(now, source, input);
+        let found = Event::Preference {
+            custom,
+            setter,
+            taken,
+            was_present: false,
+        };
+        self.past.add(now, found);
+    }
+
+    pub(super) fn report(&mut self, now: Now, taken: Now, source: u8, input: &ReportInput) {
+        self.is_degraded = false;
+        self.past.report(now, taken, source, input);
     }
 
     pub(super) fn kick(&mut self, now: Now) {

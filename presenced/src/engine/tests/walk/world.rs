@@ -72,7 +72,8 @@ impl World {
         let mut world = Self::new(seed).await;
         for number in 0..steps {
             let step = WalkStep::at_random(&mut world);
-            world.note(format!("{number}: {step:?}"));
+            let users: Vec<&str> = world.clients.iter().map(|client| client.user).collect();
+            world.note(format!("{number} at {} ms, of {users:?}: {step:?}", world.mono()));
             world.take(step).await;
             world.check_users();
         }
@@ -181,6 +182,16 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            let Self {
+                wall_clock,
+                faults,
+                ends,
+                ..
+            } = self;
+            eprintln!(
+                "  the clock was {wall_clock:?}, the disk failed {faults:?}, runs ended {ends:?}; the last steps, each"
+            );
+            eprintln!("  with the users of the connections that it found, by index:");
             for line in &self.log {
                 eprintln!("  {line}");
             }
