@@ -50,8 +50,10 @@ impl Store {
 
     /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
     pub(crate) fn lose_answers(&self, is_losing: bool) {
-        let Self::Sqlite(store) = self;
-        store.lose_answers(is_losing);
+        match self {
+            Self::Sqlite(store) => store.lose_answers(is_losing),
+            Self::Postgres(store) => store.lose_answers(is_losing),
+        }
     }
 
     /// No read is answered while the result lives.

@@ -278,7 +278,7 @@ impl PostgresStore {
         };
         inner.writes.push(job).map_err(|rejected| self.rejected(rejected))?;
         match tokio::time::timeout(inner.answer_within, answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => inner.health.faults.told(answer),
             Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
             Err(_) => {
                 inner.health.answer_overdue();
