@@ -66,7 +66,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.context("can't start a thread")?;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {

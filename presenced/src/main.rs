@@ -20,6 +20,7 @@ mod postgres_url;
 mod revocation;
 mod server;
 mod store;
+mod vital;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -72,8 +72,8 @@ impl Connected {
     fn recompute(&mut self, millis: u64) -> Option<Published> {
         let clock = &mut self.clock;
         let wall = at(millis).wall;
-        self.profile
-            .recompute(wall, &[self.sessions.contribution()], |before| clock.next(before, wall))
+        self.profile.apply_rule(wall, &[self.sessions.contribution()]);
+        self.profile.publish(|before| clock.next(before, wall))
     }
 
     fn is_degraded_on_the_wire(&self) -> bool {

@@ -64,11 +64,8 @@ fn take_up(stored: Stored) -> (Sessions, Profile) {
 
 fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
     let mut clock = RevisionClock::new(1_000, Wall::from_millis(0));
-    profile
-        .recompute(now.wall, &[sessions.contribution()], |before| {
-            clock.next(before, now.wall)
-        })
-        .is_some()
+    profile.apply_rule(now.wall, &[sessions.contribution()]);
+    profile.publish(|before| clock.next(before, now.wall)).is_some()
 }
 
 #[test]

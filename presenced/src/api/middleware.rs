@@ -1,5 +1,5 @@
-//! Middleware around every request: the `Host` check before the handler, security headers after it, request metrics, and a
-//! response even if the handler panics.
+//! Middleware around every request: the `Host` check before the handler, security headers after it, metrics of requests and
+//! of exceeded limits, and a response even if the handler panics.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use presence::wire::error_code::Code;
 use super::cors::Sharing;
 use super::{AppState, SharedState, routes};
 use crate::clock::Stopwatch;
-use crate::server::{ApiError, Peer, RequestOrder, catching_panics};
+use crate::server::{ApiError, Exceeded, Peer, RequestOrder, catching_panics};
 
 /// Wraps every request of the main listener.
 pub(super) async fn handle_request(State(state): SharedState, request: Request, next: Next) -> Response {
@@ -27,6 +27,9 @@ pub(super) async fn handle_request(State(state): SharedState, request: Request, 
     };
     add_headers(response.headers_mut());
     sharing.add_headers(response.headers_mut());
+    if let Some(Exceeded(limit)) = response.extensions().get() {
+        state.metrics.count_limit(*limit);
+    }
     state.metrics.count(&method, route, response.status(), watch.elapsed());
     response
 }

@@ -150,6 +150,7 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::RateLimited { retry_after } => Self::rate_limited(retry_after, Limit::CustomStatuses),
             EngineError::TooManyLookups { retry_after } => Self::rate_limited(retry_after, Limit::Lookups),
+            EngineError::TooManyReports => Self::exceeding(error.code(), Limit::Reports),
             other => Self::new(other.code(), other.to_string()),
         }
     }

@@ -155,10 +155,11 @@ fn an_offer_that_changes_nothing_takes_no_revision() {
     for start in KINDS {
         let cluster = start(Past::Run);
         let mut profile = Profile::default();
-        let published = cluster.offer(NOW, |revisions| profile.recompute(NOW, &[], revisions));
+        profile.apply_rule(NOW, &[]);
+        let published = cluster.offer(NOW, |revisions| profile.publish(revisions));
         assert_eq!((published, profile.revision()), (None, Revision::NEVER));
         profile.force_publish();
-        let published = cluster.offer(NOW, |revisions| profile.recompute(NOW, &[], revisions));
+        let published = cluster.offer(NOW, |revisions| profile.publish(revisions));
         assert!(published.is_some() && profile.revision() > Revision::NEVER);
     }
 }

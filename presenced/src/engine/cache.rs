@@ -53,10 +53,26 @@ impl Engine {
         entry.pin()
     }
 
-    /// Loads the users again, together and before everyone else, that are shown without what is stored of them. Ends at the
-    /// first part that fails as a whole.
+    /// Loads all users again that are shown without what is stored of them.
     pub(super) async fn retry_loads(&self) {
-        for pins in self.persistence.pending_loads.all().chunks(RELOADED_TOGETHER_MAX) {
+        self.load_pending(&self.persistence.pending_loads.all()).await;
+    }
+
+    /// The same for those that are due: a row that can't be understood is read less and less often, as long as it is needed.
+    pub(super) async fn retry_due_loads(&self) {
+        let loads = &self.persistence.pending_loads;
+        for pin in loads.postponed() {
+            let entry = self.users.lock(&pin);
+            if !entry.is_needed() || !entry.state.is_degraded() {
+                loads.finish(&pin);
+            }
+        }
+        self.load_pending(&loads.due(self.clock.mono())).await;
+    }
+
+    /// Together and before everyone else. Ends at the first part that fails as a whole.
+    async fn load_pending(&self, pending: &[UserPin]) {
+        for pins in pending.chunks(RELOADED_TOGETHER_MAX) {
             let users: Vec<UserId> = pins.iter().map(|pin| self.users.lock(pin).user().clone()).collect();
             let Ok(rows) = self.persistence.store.load_first(&users).await else {
                 return;
@@ -69,7 +85,10 @@ impl Engine {
                         true
                     }
                     // Whoever needs the user next reads the row again.
-                    Err(StoreError::Refused { .. }) => !self.users.lock(pin).is_needed(),
+                    Err(StoreError::Refused { .. }) => {
+                        self.persistence.pending_loads.postpone(pin, self.clock.mono());
+                        !self.users.lock(pin).is_needed()
+                    }
                     Err(_) => continue,
                 };
                 is_any_answered = true;

@@ -101,12 +101,13 @@ const PRESENCED: Walls = Walls {
         ("percent", &[]),
         ("postgres_url", &["percent"]),
         ("revocation", &[]),
+        ("vital", &[]),
         ("config", &["auth", "postgres_url"]),
-        ("logging", &["config"]),
-        ("store", &["clock", "data_dir", "files", "postgres_url"]),
+        ("logging", &["config", "vital"]),
+        ("store", &["clock", "data_dir", "files", "postgres_url", "vital"]),
         ("connection", &["clock", "exceeded_limit", "revocation"]),
-        ("server", &["auth", "clock", "config", "exceeded_limit"]),
-        ("engine", &["clock", "cluster", "connection", "store"]),
+        ("server", &["auth", "clock", "config", "exceeded_limit", "vital"]),
+        ("engine", &["clock", "cluster", "connection", "store", "vital"]),
         (
             "api",
             &[

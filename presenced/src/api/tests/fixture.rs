@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
+use crate::exceeded_limit::LimitCounters;
 use crate::server::listen::listen;
 use crate::server::tests::auth;
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
@@ -95,7 +96,8 @@ impl ApiFixture {
         let (engine, running) = engine(&dir, &limits, &clock).await;
         let auth = Arc::new(auth());
         let server_metrics = ServerMetrics::register(&mut registry);
-        let metrics = ApiMetrics::register(&mut registry);
+        let limit_counters = LimitCounters::of_clients(&mut registry);
+        let metrics = ApiMetrics::register(&mut registry, limit_counters);
         let state = Arc::new(AppState {
             engine,
             auth: Arc::clone(&auth),
@@ -264,6 +266,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.expect("threads");
     (engine, running)
 }

@@ -222,7 +222,7 @@ impl Fixture {
             cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(startup).await;
+        let running = engine.start(startup).await.expect("threads");
         Self {
             engine,
             running: Some(running),

@@ -273,6 +273,65 @@ async fn an_unreadable_row_stays_in_memory_only_while_it_is_needed() {
 }
 
 #[tokio::test]
+async fn an_unreadable_row_is_read_less_and_less_often() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "bad").await;
+    make_unreadable(&stepped, "bad");
+    let _bad = stepped.connect("bad").await;
+    let before = stepped.store.read_count();
+    let mut read_at = Vec::new();
+    for second in 0..200 {
+        let count = stepped.store.read_count();
+        stepped.engine.retry_due_loads().await;
+        read_at.extend((stepped.store.read_count() > count).then_some(second));
+        stepped.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(read_at, [0, 2, 6, 14, 30, 62, 122, 182]);
+    assert_eq!(stepped.store.read_count() - before, 8, "one read each");
+    // Another program mends the row: it is shown within a minute, and at once to whoever changes something.
+    let sql = "UPDATE profile SET connected_on = '[]' WHERE user_id = 'bad'";
+    stepped.database().execute(sql, []).expect("a row");
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.status("bad").await, Status::Online);
+    stepped.clock.advance(Duration::from_secs(60));
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.status("bad").await, Status::DoNotDisturb);
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 0);
+}
+
+#[tokio::test]
+async fn an_unreadable_row_that_nobody_needs_is_let_go_without_a_read() {
+    let stepped = Stepped::new().await;
+    for name in ["bad", "worse"] {
+        store_do_not_disturb(&stepped, name).await;
+        make_unreadable(&stepped, name);
+    }
+    let bob = stepped.connect("bob").await;
+    let named = vec![user("bad"), user("worse")];
+    let watched = stepped.engine.watch(&bob.conn, None, named, None).await;
+    watched.expect("a watch");
+    stepped.engine.retry_due_loads().await;
+    let sql = "UPDATE profile SET connected_on = '[]' WHERE user_id = 'worse'";
+    stepped.database().execute(sql, []).expect("a row");
+    let (worse, custom) = (user("worse"), CustomStatus::Idle);
+    let setting = stepped
+        .engine
+        .set_custom_status(&worse, custom, Actor::User, Viewer::Own);
+    setting.await.expect("a custom status");
+    let before = stepped.store.read_count();
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 1, "one is known");
+    stepped.engine.unwatch(&bob.conn, &[user("bad")]);
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(
+        stepped.engine.persistence.pending_loads.len(),
+        0,
+        "the other is not needed"
+    );
+    assert_eq!(stepped.store.read_count(), before);
+}
+
+#[tokio::test]
 async fn a_late_reload_does_not_undo_what_was_set_meanwhile() {
     let stepped = Stepped::new().await;
     store_do_not_disturb(&stepped, "ann").await;

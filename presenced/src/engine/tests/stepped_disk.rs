@@ -41,6 +41,48 @@ async fn users_are_in_grace_after_a_run_that_could_not_write() {
     );
 }
 
+/// The next revision some minutes later, after a heartbeat of then.
+async fn revision_after_heartbeat(stepped: &Stepped) -> Revision {
+    stepped.clock.advance(Duration::from_secs(300));
+    let _ = stepped.engine.save_heartbeat(RunEnd::Running).await;
+    next_revision(stepped)
+}
+
+fn next_revision(stepped: &Stepped) -> Revision {
+    stepped
+        .engine
+        .cluster
+        .next_revision(Revision::NEVER, stepped.clock.wall())
+}
+
+fn micros(wall: Wall) -> u64 {
+    wall.as_millis().unsigned_abs() * 1_000
+}
+
+#[tokio::test]
+async fn revisions_follow_the_clock_once_a_heartbeat_is_told_or_stored() {
+    let stepped = Stepped::new().await;
+    stepped.store.fail_writes(true);
+    let told = revision_after_heartbeat(&stepped).await;
+    assert_eq!(told.get(), micros(stepped.clock.wall()), "told beside the database");
+    let stepped = stepped.crash_without_alive_file(Duration::from_secs(1)).await;
+    let told = revision_after_heartbeat(&stepped).await;
+    assert_eq!(told.get(), micros(stepped.clock.wall()), "stored in it");
+}
+
+#[tokio::test]
+async fn no_revision_is_given_twice_after_heartbeats_that_are_nowhere() {
+    let stepped = Stepped::new().await;
+    let stepped = stepped.crash_without_alive_file(Duration::from_secs(1)).await;
+    stepped.store.fail_writes(true);
+    let told = revision_after_heartbeat(&stepped).await;
+    assert!(told.get() < micros(stepped.clock.wall()), "the ceiling is not raised");
+    // The clock of the next start is an hour early.
+    let stepped = stepped.crash_at(earlier(1)).await;
+    let next = next_revision(&stepped);
+    assert!(next > told, "{next:?} {told:?}");
+}
+
 async fn set_status(stepped: &Stepped, name: &str, custom: CustomStatus) -> Result<(), EngineError> {
     let user = user(name);
     let set = stepped

@@ -98,6 +98,16 @@ impl Stepped {
         Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
     }
 
+    /// The same data after a crash, in a run that can tell nothing beside the database.
+    pub(in crate::engine) async fn crash_without_alive_file(self, down: Duration) -> Self {
+        let wall = self.clock.wall().after(down);
+        self.store.close();
+        let file = self.dir.path().join("presence.db-alive");
+        std::fs::remove_file(&file).expect("a file");
+        std::fs::create_dir(&file).expect("a directory in its place");
+        Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
+    }
+
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
     pub(in crate::engine) async fn finish(&self) -> RunEnd {
         self.engine.finish().await

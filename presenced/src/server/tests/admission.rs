@@ -14,7 +14,8 @@ use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, HttpStream, ServerMetrics};
+use crate::server::problem::ApiError;
+use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, HttpStream, RequestOrder, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -193,12 +194,45 @@ fn failed_logins_are_counted_for_the_client_and_never_for_its_proxy() {
     for (peer, headers, eleventh) in [
         (PROXY, HeaderMap::new(), 403),
         (PROXY, passed_on_for("198.51.100.8"), 429),
+        (PROXY, passed_on_for("198.51.100.9"), 429),
         (CLIENT, HeaderMap::new(), 429),
     ] {
         for _ in 0..10 {
             assert_eq!(log_in(peer, headers.clone()), 403);
         }
         assert_eq!(log_in(peer, headers), eleventh, "{peer}");
+    }
+}
+
+#[test]
+fn handshakes_are_counted_for_the_client_and_never_for_its_proxy() {
+    let clock = Arc::new(Clock::manual(Wall::from_millis(1_800_000_000_000)));
+    let limits = Limits {
+        handshakes: Rate {
+            amount: 1,
+            period: Duration::from_secs(60),
+            burst: 3,
+        },
+        ..Limits::default()
+    };
+    let admission = admission(&limits, &clock, &mut Registry::default());
+    let status = |admitted: Result<(), ApiError>| admitted.map_err(|error| error.status().as_u16());
+    for order in [RequestOrder::First, RequestOrder::Later] {
+        let upgrade = |headers: HeaderMap| status(admission.admit_upgrade(PROXY, &headers, order));
+        for _ in 0..4 {
+            assert_eq!(status(admission.admit_connection(PROXY)), Ok(()));
+            assert_eq!(upgrade(HeaderMap::new()), Ok(()), "the proxy's own");
+        }
+        let clients = match order {
+            RequestOrder::First => ["198.51.100.1", "198.51.100.2"],
+            RequestOrder::Later => ["198.51.100.3", "198.51.100.4"],
+        };
+        for client in clients {
+            for _ in 0..3 {
+                assert_eq!(upgrade(passed_on_for(client)), Ok(()), "{client}");
+            }
+            assert_eq!(upgrade(passed_on_for(client)), Err(429), "{client}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::fixture::{DEADLINE, ServerFixture, times, within};
 use crate::config::limits::Limits;
 use crate::server::{Drained, stop_all};
+use crate::vital::tests::{abort_in_a_process, outlive_no_panic};
 
 #[tokio::test]
 async fn a_stop_finishes_requests_in_progress_and_accepts_none() {
@@ -65,4 +66,14 @@ async fn all_servers_stop_accepting_and_finish_what_they_have() {
         assert!(client.response().await.ends_with("at last"));
     }
     within(stopping).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_the_accept_loop_ends_the_process() {
+    let test = "server::tests::stop::a_panic_in_the_accept_loop_ends_the_process";
+    if abort_in_a_process(test, &["accept"]).is_some() {
+        // More than a semaphore has: the loop panics when it begins.
+        let _server = ServerFixture::start_with(Limits::default(), usize::MAX);
+        outlive_no_panic().await;
+    }
 }

@@ -118,12 +118,6 @@ impl ServerHealth {
         }
     }
 
-    /// The thread panicked: writes are refused until a restart.
-    pub(super) fn thread_ended(&self) {
-        let reason = format!("{}: restart needed: the store's thread ended unexpectedly", self.name);
-        *self.state.lock() = ServerState::Sealed(reason.into());
-    }
-
     /// The health as people and `/readyz` are shown it.
     pub(super) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();

@@ -23,6 +23,7 @@ use crate::store::alive::AliveFile;
 use crate::store::queue::Queue;
 use crate::store::read_request::ReadLane;
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
+use crate::vital;
 
 /// How long a start waits for a server that is not there yet: as long as one takes that was started with the daemon.
 const SERVER_PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +62,7 @@ pub(super) async fn open(
         options: *options,
     };
     let run = move || run(connector, access, tasks, opened);
-    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run);
+    let thread = vital::start_thread("store", run);
     *inner.thread.lock() = Some(thread.map_err(|error| unusable(error.to_string()))?);
     let ended = |_| unusable("the store's thread ended unexpectedly".to_owned());
     let mut startup = startup.await.map_err(ended)??;
@@ -97,7 +98,6 @@ struct Tasks {
 
 /// The thread: opens the database, then runs the tasks until the queues are closed and empty.
 fn run(connector: Arc<Connector>, access: Access, tasks: Tasks, opened: oneshot::Sender<Result<Startup, OpenError>>) {
-    let _guard = ThreadGuard(Arc::clone(&tasks.writes), Arc::clone(&tasks.health));
     let database = connector.name().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
@@ -225,18 +225,5 @@ fn server_error(connector: &Connector, failure: &Failure) -> OpenError {
     OpenError::Server {
         database: connector.name().to_owned(),
         what,
-    }
-}
-
-/// If the thread ends by a panic, callers are refused rather than left waiting.
-struct ThreadGuard(Arc<Queue<super::WriteJob>>, Arc<ServerHealth>);
-
-impl Drop for ThreadGuard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.1.thread_ended();
-            self.0.close();
-            self.0.drain();
-        }
     }
 }

@@ -43,6 +43,9 @@ pub(super) struct FaultPoints {
     /// While a test holds it, no read of a list is answered.
     #[cfg(test)]
     lists: Mutex<()>,
+    /// How many of the next reads panic.
+    #[cfg(test)]
+    panicking: std::sync::atomic::AtomicU64,
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
@@ -70,6 +73,14 @@ impl FaultPoints {
         #[cfg(test)]
         if let Some((_, code)) = self.failing_once.lock().take_if(|(failing, _)| *failing == step) {
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        }
+        #[cfg(test)]
+        if step == Step::Read {
+            let one_less = |left: u64| left.checked_sub(1);
+            let taken = self
+                .panicking
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+            assert!(taken.is_err(), "on purpose");
         }
         let _ = step;
         Ok(())
@@ -101,6 +112,12 @@ impl FaultPoints {
     #[cfg(test)]
     pub(super) fn fail_once(&self, step: Step, code: std::ffi::c_int) {
         *self.failing_once.lock() = Some((step, code));
+    }
+
+    /// Makes so many of the next reads panic.
+    #[cfg(test)]
+    pub(super) fn panic_at_reads(&self, count: u64) {
+        self.panicking.store(count, Ordering::SeqCst);
     }
 
     /// Injects a fault: this code of SQLite at each such step; none removes it.

@@ -13,6 +13,7 @@ use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
 use super::file_check::is_damaged;
+use super::unreadable_rows::UnreadableRows;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{StoreError, StoreHealth};
 
@@ -73,6 +74,7 @@ pub(super) struct Health {
     schema_version: i64,
     metrics: StoreMetrics,
     state: Mutex<HealthState>,
+    pub(super) unreadable_rows: UnreadableRows,
     pub(super) faults: FaultPoints,
 }
 
@@ -93,6 +95,7 @@ impl Health {
             schema_version,
             metrics,
             state: Mutex::new(HealthState::Writable),
+            unreadable_rows: UnreadableRows::default(),
             faults: FaultPoints::default(),
         }
     }
@@ -154,13 +157,21 @@ impl Health {
         }
         // What SQLite itself refuses, such as a table that is gone, is no row's own.
         if kind == FailureKind::Request && !matches!(error, rusqlite::Error::SqliteFailure(..)) {
-            tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
-            return StoreError::Refused {
-                reason: error.to_string().into(),
-            };
+            let reason = error.to_string();
+            if self.unreadable_rows.note(user, &reason) {
+                tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
+            }
+            return StoreError::Refused { reason: reason.into() };
         }
         StoreError::Unavailable {
             reason: describe(kind, error).into(),
+        }
+    }
+
+    /// A read of one user succeeded.
+    pub(super) fn row_read(&self, user: &UserId) {
+        if self.unreadable_rows.note_read(user) {
+            tracing::info!(file = ?self.path, ?user, "a row of the database can be understood again");
         }
     }
 
@@ -254,25 +265,45 @@ mod tests {
         }
     }
 
+    fn health() -> Health {
+        let metrics = StoreMetrics::register(&mut Registry::default());
+        Health::new(Path::new("presence.db"), 1, metrics)
+    }
+
+    /// What is logged meanwhile.
+    fn logged(log: impl FnOnce()) -> String {
+        let lines = CapturedLog::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8_lossy(&lines.0.lock()).into_owned()
+    }
+
+    #[test]
+    fn a_row_that_stays_unreadable_is_logged_once() {
+        let (health, ann) = (health(), UserId::new("ann").unwrap());
+        let error = |column| rusqlite::Error::InvalidColumnName(column);
+        let fail = |column: &str| drop(health.read_failed(&ann, &error(column.to_owned())));
+        let text = logged(|| (0..5).for_each(|_| fail("since")));
+        assert_eq!(text.matches("can't be understood").count(), 1, "{text}");
+        assert!(text.contains("ann") && text.contains("since"), "{text}");
+        assert_eq!(logged(|| fail("status")).matches("can't be understood").count(), 1);
+        let text = logged(|| (0..5).for_each(|_| health.row_read(&ann)));
+        assert_eq!(text.matches("can be understood again").count(), 1, "{text}");
+        assert_eq!(logged(|| fail("status")).matches("can't be understood").count(), 1);
+    }
+
     #[test]
     fn an_error_of_sqlite_is_logged_once_with_its_text() {
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
-            let lines = CapturedLog::default();
-            let writer = lines.clone();
-            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-            let health = Health::new(
-                Path::new("presence.db"),
-                1,
-                StoreMetrics::register(&mut Registry::default()),
-            );
+            let health = health();
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
-            let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
-            let answer = answer.to_string();
+            let mut answer = String::new();
+            let logged = logged(|| answer = health.write_failed(&error).to_string());
             assert!(
                 answer.contains("what SQLite said") && !answer.contains("presence.db"),
                 "{answer}"
             );
-            let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
             assert_eq!(logged.matches("what SQLite said").count(), 1, "{logged}");
         }
     }

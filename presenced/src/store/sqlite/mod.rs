@@ -18,6 +18,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod unreadable_rows;
 mod writer;
 
 use std::path::Path;
