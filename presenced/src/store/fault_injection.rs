@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
-use super::{Store, StoreMetrics};
+use super::{PostgresPlace, Store, StoreMetrics};
 
 /// While it lives, some operation of the store stands still.
 #[must_use]
-pub(crate) struct Held<'a> {
-    _sqlite: SqliteHold<'a>,
+pub(crate) enum Held<'a> {
+    Sqlite(#[expect(dead_code, reason = "held")] SqliteHold<'a>),
+    Postgres(#[expect(dead_code, reason = "held")] PostgresHold),
 }
 
 impl Store {
@@ -17,57 +19,72 @@ impl Store {
         Self::Sqlite(SqliteStore::open_beside(path, metrics))
     }
 
+    /// The same of a PostgreSQL database.
+    pub(super) async fn open_postgres_beside(place: PostgresPlace<'_>, metrics: StoreMetrics) -> Self {
+        Self::Postgres(PostgresStore::open_beside(place, metrics).await)
+    }
+
     /// Makes every read fail in a way that passes, until it is called with false.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_reads(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_reads(is_failing),
+            Self::Postgres(store) => store.fail_reads(is_failing),
+        }
     }
 
     /// Makes every write fail in a way that passes, until it is called with false.
     pub(crate) fn fail_writes(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_writes(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_writes(is_failing),
+            Self::Postgres(store) => store.fail_writes(is_failing),
+        }
     }
 
     /// Makes every commit fail in a way that passes, until it is called with false.
     pub(crate) fn fail_commits(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_commits(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_commits(is_failing),
+            Self::Postgres(store) => store.fail_commits(is_failing),
+        }
     }
 
     /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
     pub(crate) fn lose_answers(&self, is_losing: bool) {
-        let Self::Sqlite(store) = self;
-        store.lose_answers(is_losing);
+        match self {
+            Self::Sqlite(store) => store.lose_answers(is_losing),
+            Self::Postgres(store) => store.lose_answers(is_losing),
+        }
     }
 
     /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_reads(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_reads()),
+            Self::Postgres(store) => Held::Postgres(store.hold_reads()),
         }
     }
 
     /// No list of users is answered while the result lives; single users are.
     pub(crate) fn hold_lists(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_lists(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_lists()),
+            Self::Postgres(store) => Held::Postgres(store.hold_lists()),
         }
     }
 
     /// How many users were read, answered or not.
     pub(crate) fn read_count(&self) -> u64 {
-        let Self::Sqlite(store) = self;
-        store.read_count()
+        match self {
+            Self::Sqlite(store) => store.read_count(),
+            Self::Postgres(store) => store.read_count(),
+        }
     }
 
     /// Nothing is committed while the result lives.
     pub(crate) fn hold_commits(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_commits(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_commits()),
+            Self::Postgres(store) => Held::Postgres(store.hold_commits()),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use presence::{Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
 
+use super::StoreError;
+
 /// All that is stored of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Row {
@@ -18,6 +20,9 @@ pub(crate) struct Row {
     /// Of which revision `status`, `since` and `connected_on` are.
     pub(crate) revision: Revision,
 }
+
+/// What a read of one user came to. A row that can't be understood fails alone.
+pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
 /// Custom status and reports as one write left them: [`presence::DurablePart`] with deadlines on the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
