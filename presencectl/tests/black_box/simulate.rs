@@ -81,8 +81,8 @@ fn simulated_users_are_measured_and_all_disconnect() {
         "-o",
         "json",
     ]);
-    // However slow the machine is: of each user at most one answer is still under way. By chance many users may be away
-    // that were not to leave cleanly; others come and leave meanwhile.
+    // However slow the machine is: of each user at most one answer is still under way. Many users may be away that were not
+    // to leave cleanly; others come and leave meanwhile.
     let mut changes = 0;
     while changes < 20 || open_or_clean.load(Ordering::SeqCst) < 8 {
         changed.recv_timeout(DEADLINE).unwrap();

@@ -78,7 +78,7 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                     tombstones::removed_at(opened.0, user)
                 };
                 let removal = |user| caught(|| removed_at(user)).map_err(|error| health.read_failed(user, &error));
-                let removals: Removals = job.users.iter().map(removal).collect();
+                let removals: Result<Vec<Option<Revision>>, StoreError> = job.users.iter().map(removal).collect();
                 health.faults.answer(lane, job.users.len() as u64);
                 let _ = caller.send(removals);
             }
