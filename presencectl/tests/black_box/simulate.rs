@@ -12,7 +12,7 @@ use crate::DEADLINE;
 use crate::fake_daemon::{Answer, FakeDaemon, NO_ANSWER, Request, Socket, hear, ok, problem, record, say, snapshot};
 use crate::sandbox::{Running, Sandbox};
 
-fn stats() -> Value {
+pub(crate) fn stats() -> Value {
     json!({"now": "2026-11-23T05:00:00.000Z", "node": "n1", "version": "0.1.0", "schemaVersion": 1, "uptimeSeconds": 5,
            "users": {"ONLINE": 0, "IDLE": 0, "DO_NOT_DISTURB": 0},
            "sessions": {"connections": 0, "observers": 0, "reports": 0, "inGrace": 0, "watchers": 0, "watches": 0},
@@ -21,7 +21,7 @@ fn stats() -> Value {
            "limits": {"maxConnections": 100, "openFiles": 20000}})
 }
 
-fn answer(request: &Request) -> Answer {
+pub(crate) fn answer(request: &Request) -> Answer {
     match request.line.starts_with("DELETE") {
         true => ok(&json!({"ended": 0})),
         false => ok(&stats()),
@@ -29,7 +29,7 @@ fn answer(request: &Request) -> Answer {
 }
 
 /// Serves one simulated user. Returns the close code, `None` if the connection was dropped.
-fn serve(socket: Socket, revisions: &AtomicU64) -> Option<u16> {
+pub(crate) fn serve(socket: Socket, revisions: &AtomicU64) -> Option<u16> {
     serve_changes(socket, revisions, || ())
 }
 
@@ -369,43 +369,4 @@ fn forgetting_ends_with_the_daemon_and_goes_on_after_an_error() {
         let document: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!((run.code, &document["errorCount"]), (1, &json!(errors)), "{document}");
     }
-}
-
-#[test]
-fn users_that_must_be_forgotten_need_the_secret() {
-    let daemon = FakeDaemon::start(answer);
-    let sandbox = Sandbox::with_daemon(&daemon.address());
-    let token = sandbox.private("token", "a.b.c");
-    let run = sandbox.run(&[
-        "simulate",
-        "--users",
-        "1",
-        "--forget",
-        "--token",
-        token.to_str().unwrap(),
-    ]);
-    assert_eq!(run.code, 2, "{run:?}");
-    assert!(daemon.requests().is_empty(), "{:?}", daemon.requests());
-}
-
-#[test]
-fn too_many_errors_fail_the_run() {
-    let daemon = FakeDaemon::start_with_sockets(answer, |mut socket, number| {
-        if number == 0 {
-            serve(socket, &AtomicU64::new(1));
-        } else {
-            let _ = socket.close(None);
-        }
-    });
-    let run = Sandbox::with_daemon(&daemon.address()).run(&["simulate", "--users", "3", "--duration", "1s"]);
-    assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.stdout.contains("above the limit of 1 %"), "{run:?}");
-}
-
-#[test]
-fn more_users_than_the_connection_limit_are_rejected() {
-    let daemon = FakeDaemon::start(|_| ok(&stats()));
-    let run = Sandbox::with_daemon(&daemon.address()).run(&["simulate", "--users", "101"]);
-    assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("allows 100 simulated users"), "{run:?}");
 }
