@@ -1,10 +1,27 @@
 //! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
-use super::{PostgresPlace, Store, StoreMetrics};
+use super::{OpenError, PostgresPlace, Store, StoreMetrics};
+use crate::clock::Clock;
+
+/// For how long a lock may outlive its file's close.
+const FREED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Opens a database that was closed just now. A process that another test is starting has every open file of this one, and so
+/// its locks, until it has become another program (`fork` copies descriptors, close-on-exec ones too).
+pub(crate) fn when_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let clock = Clock::new();
+    loop {
+        match open() {
+            Err(OpenError::InUse { .. }) if clock.elapsed() < FREED_WITHIN => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
 
 /// While it lives, some operation of the store stands still.
 #[must_use]

@@ -29,6 +29,8 @@ use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 pub(crate) use error::{OpenError, StoreError};
+#[cfg(test)]
+pub(crate) use fault_injection::when_free;
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use options::OpenOptions;
 pub(crate) use postgres::PostgresPlace;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::postgres_server::PostgresServer;
 use crate::postgres_url::PostgresUrl;
+use crate::store::when_free;
 use crate::store::{
     DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, PostgresPlace, ReportTimes, Row, Startup, StatusRow,
     Store, StoreError, StoreMetrics,
@@ -56,7 +57,7 @@ impl Backend {
             ..OpenOptions::default()
         };
         match self {
-            Self::Sqlite(directory) => Store::open(&database(directory), &options, metrics()).unwrap(),
+            Self::Sqlite(directory) => when_free(|| Store::open(&database(directory), &options, metrics())).unwrap(),
             Self::Postgres(name, directory) => on_postgres(name, directory, async |place| {
                 Store::open_postgres(place, &options, metrics()).await.unwrap()
             }),
