@@ -124,19 +124,20 @@ fn a_lost_connection_is_no_other_trouble() {
 
 #[test]
 fn a_pause_holds_what_the_rows_show() {
-    let mut model = live(
-        80,
-        24,
-        vec![record("ann", Status::Online, 5), record("bob", Status::Online, 6)],
-    );
-    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    let mut ann = record("ann", Status::Online, 5);
+    ann.since = Some(ago(10));
+    let mut model = live(120, 24, vec![ann, record("bob", Status::Online, 6)]);
     let row = |model: &Model| {
         shown(model)
             .lines()
             .find(|line| line.contains("ann"))
             .map(str::to_owned)
     };
+    let live_row = row(&model).unwrap();
+    send(&mut model, Message::Tick(at(30)));
     let before = row(&model).unwrap();
+    assert_ne!(live_row, before, "ages run");
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
     let changed = StreamEvent::Changed {
         now: WALL,
         users: vec![presence::wire::record::Update::Record(record(
