@@ -169,6 +169,17 @@ fn an_operators_custom_status_is_told_as_such() {
         send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert_eq!(shown(&model).contains("by an operator"), is_told, "{}", shown(&model));
     }
+    // Of a change of another kind, and of a user who comes, it is not told who once set the custom status.
+    let mut model = live(160, 40, vec![changed.clone()]);
+    (changed.status, changed.revision) = (Status::Online, presence::Revision::new(10));
+    let mut newcomer = record("bob", Status::Online, 11);
+    newcomer.custom_status = Some(presence::CustomStatus::Idle);
+    newcomer.custom_status_set_by = Some(presence::Actor::Operator);
+    let users = [changed, newcomer].map(presence::wire::record::Update::Record);
+    let users = users.into_iter().collect();
+    send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+    let text = shown(&model);
+    assert!(text.contains("bob") && !text.contains("by an operator"), "{text}");
 }
 
 #[test]
