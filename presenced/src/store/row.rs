@@ -123,6 +123,22 @@ pub(crate) struct Heartbeat {
     pub(crate) history: Option<History>,
 }
 
+impl Heartbeat {
+    /// As the store has it; a clean end alone leaves a history, of an incarnation from a revision on.
+    pub(super) fn stored(wall: Wall, ceiling: Revision, clean: bool, history: Option<(i64, i64)>) -> Self {
+        Self {
+            wall,
+            ceiling: ceiling.get(),
+            clean,
+            history: history.map(|(incarnation, from)| History {
+                incarnation: incarnation.cast_unsigned(),
+                from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
+                to: ceiling,
+            }),
+        }
+    }
+}
+
 /// What a running node leaves beside the store, for when the store can't be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Alive {

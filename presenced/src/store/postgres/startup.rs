@@ -84,18 +84,8 @@ async fn load_heartbeats(transaction: &Transaction<'_>) -> Result<Vec<(NodeName,
 fn decode_heartbeat(row: &SqlRow) -> Result<(NodeName, Heartbeat), Failure> {
     let (clean, ceiling): (bool, Revision) = (row.try_get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.try_get(4)?, row.try_get(5)?);
-    // Only a clean end leaves one.
-    let history = incarnation.zip(from);
-    let heartbeat = Heartbeat {
-        wall: Wall::from_millis(row.try_get(1)?),
-        ceiling: ceiling.get(),
-        clean,
-        history: history.map(|(incarnation, from)| History {
-            incarnation: incarnation.cast_unsigned(),
-            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
-            to: ceiling,
-        }),
-    };
+    let wall = Wall::from_millis(row.try_get(1)?);
+    let heartbeat = Heartbeat::stored(wall, ceiling, clean, incarnation.zip(from));
     Ok((NodeName::new(row.try_get(0)?), heartbeat))
 }
 

@@ -220,18 +220,8 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     let node: String = row.get(0)?;
     let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
-    // Only a clean end leaves one.
-    let history = incarnation.zip(from);
-    let heartbeat = Heartbeat {
-        wall: Wall::from_millis(row.get(1)?),
-        ceiling: ceiling.get(),
-        clean,
-        history: history.map(|(incarnation, from)| History {
-            incarnation: incarnation.cast_unsigned(),
-            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
-            to: ceiling,
-        }),
-    };
+    let wall = Wall::from_millis(row.get(1)?);
+    let heartbeat = Heartbeat::stored(wall, ceiling, clean, incarnation.zip(from));
     Ok((NodeName::new(&node), heartbeat))
 }
 

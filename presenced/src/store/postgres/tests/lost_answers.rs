@@ -39,7 +39,7 @@ async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_is_swallowed_has_an_unknown_outcome_until_the_server_tells() {
+async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
     proxy.set(Network::SwallowsCommit);
@@ -78,7 +78,7 @@ async fn a_daemon_in_whose_place_another_came_writes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_database_in_the_place_of_the_one_that_was_opened_is_not_written_to() {
+async fn a_database_put_in_place_of_the_opened_one_is_not_written() {
     let database = TestDatabase::shared();
     let store = database.open().await;
     store.set_custom("alice", Idle, 1).await.unwrap();
