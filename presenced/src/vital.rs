@@ -2,9 +2,13 @@
 //! user, while a daemon without one of them would deliver nothing, end no grace period or accept nobody, and still look alive.
 //!
 //! A task that serves one connection or one request is none: its panic ends what it serves.
+//!
+//! Who keeps a [`VitalTask`] or a [`VitalThread`] can be sure: nothing else makes one.
 
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread;
+
+use tokio::task;
 
 /// Held by what must not end by a panic.
 struct Vital;
@@ -17,23 +21,51 @@ impl Drop for Vital {
     }
 }
 
+/// A task that runs such a loop.
+pub(crate) struct VitalTask(task::JoinHandle<()>);
+
+impl VitalTask {
+    /// Ends the loop where it waits.
+    pub(crate) fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Waits until the loop has ended.
+    pub(crate) async fn ended(self) {
+        // A panic ends the process, so it has returned or was aborted.
+        let _ = self.0.await;
+    }
+}
+
+/// A thread that runs such a loop.
+pub(crate) struct VitalThread(thread::JoinHandle<()>);
+
+impl VitalThread {
+    /// Blocks until the loop has returned.
+    pub(crate) fn join(self) {
+        // A panic ends the process.
+        let _ = self.0.join();
+    }
+}
+
 /// Starts the loop in a task.
-pub(crate) fn start_task(run: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
+pub(crate) fn start_task(run: impl Future<Output = ()> + Send + 'static) -> VitalTask {
+    VitalTask(tokio::spawn(async move {
         let _vital = Vital;
         run.await;
-    })
+    }))
 }
 
 /// Starts the loop in a thread.
 ///
 /// # Errors
 /// The system has no thread for it.
-pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
+pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<VitalThread> {
+    let vital = move || {
         let _vital = Vital;
         run();
-    })
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(vital).map(VitalThread)
 }
 
 #[cfg(test)]
@@ -85,8 +117,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_vital_loop_that_returns_ends_nothing() {
-        start_task(async {}).await.expect("no panic");
-        let thread = start_thread("vital", || {}).expect("a thread");
-        assert!(thread.join().is_ok());
+        start_task(async {}).ended().await;
+        start_thread("vital", || {}).expect("a thread").join();
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::{Mono, Now, Profile, UserId};
-use tokio::task::JoinHandle;
 
 use super::Engine;
 use super::cache::RETRY_EVERY;
@@ -16,7 +15,7 @@ use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
 use crate::store::{Row, Startup};
-use crate::vital;
+use crate::vital::{self, VitalTask, VitalThread};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
@@ -27,9 +26,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
     engine: Arc<Engine>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    tasks: Vec<JoinHandle<()>>,
-    writing: JoinHandle<()>,
+    threads: Vec<VitalThread>,
+    tasks: Vec<VitalTask>,
+    writing: VitalTask,
 }
 
 impl Engine {
@@ -248,7 +247,7 @@ impl Running {
             task.abort();
         }
         self.engine.persistence.write_behind.stop();
-        let _ = self.writing.await;
+        self.writing.ended().await;
         self.engine.ready.close();
         self.engine.deadlines.stop();
         for thread in self.threads {

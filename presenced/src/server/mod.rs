@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
 pub(crate) use connection_bounds::ConnectionBounds;
@@ -37,7 +36,7 @@ pub(crate) use problem::{ApiError, Exceeded, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::vital;
+use crate::vital::{self, VitalTask};
 
 /// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(crate) struct Server {
     phase: watch::Sender<StopPhase>,
     /// Every [`TaskHandle`] holds the other end; it is closed when the last task has ended.
     alive: mpsc::Receiver<()>,
-    accepting: JoinHandle<()>,
+    accepting: VitalTask,
 }
 
 impl Server {
@@ -137,7 +136,7 @@ impl Server {
     pub(crate) async fn stop(mut self, within: Duration) -> Drained {
         self.phase.send_replace(StopPhase::Draining);
         // The listening socket is closed when the accepting task has ended: only then are connections refused.
-        let _ = (&mut self.accepting).await;
+        self.accepting.ended().await;
         if tokio::time::timeout(within, self.alive.recv()).await.is_ok() {
             return Drained::All;
         }

@@ -26,7 +26,6 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,6 +42,7 @@ use super::{
     Startup, StatusRow, StoreError, StoreHealth, StoreMetrics,
 };
 use crate::postgres_url::PostgresUrl;
+use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::PostgresHold;
 
@@ -76,7 +76,7 @@ struct PostgresInner {
     /// After how long a caller is answered even if the server has not.
     answer_within: Duration,
     /// Empty once the store was closed.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<VitalThread>>,
 }
 
 impl Drop for PostgresInner {
@@ -242,10 +242,8 @@ impl PostgresStore {
     pub(super) fn close(&self) {
         let mut thread = self.inner.thread.lock();
         self.inner.close_queues();
-        if let Some(thread) = thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's thread ended by a panic");
+        if let Some(thread) = thread.take() {
+            thread.join();
         }
     }
 

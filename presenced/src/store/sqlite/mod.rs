@@ -39,6 +39,7 @@ use super::{
     DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, OpenError, OpenOptions, ReportTimes,
     Startup, StatusRow, StoreError, StoreHealth, StoreMetrics,
 };
+use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 
@@ -66,7 +67,7 @@ struct Inner {
 /// Empty once the store was closed.
 #[derive(Default)]
 struct Threads {
-    readers: Vec<JoinHandle<()>>,
+    readers: Vec<VitalThread>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -225,9 +226,13 @@ impl SqliteStore {
         // The readers first: the last connection to close is the one that removes the log.
         self.inner.reads.close();
         let readers = std::mem::take(&mut threads.readers);
-        join(readers);
+        for reader in readers {
+            reader.join();
+        }
         self.inner.writes.close();
-        join(threads.writer.take());
+        if threads.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer ended by a panic");
+        }
     }
 
     async fn write_durable(
@@ -309,13 +314,5 @@ impl SqliteStore {
 fn unanswered() -> StoreError {
     StoreError::Unavailable {
         reason: "the disk did not answer in time".into(),
-    }
-}
-
-fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread of the store ended by a panic");
-        }
     }
 }
