@@ -5,12 +5,13 @@
 //!
 //! Who keeps a [`VitalTask`] or a [`VitalThread`] can be sure: nothing else makes one.
 
+use std::future::poll_fn;
 use std::io;
 use std::thread;
 
 use tokio::task;
 
-/// Held by what must not end by a panic.
+/// Held while something runs that must not end by a panic.
 struct Vital;
 
 impl Drop for Vital {
@@ -50,10 +51,12 @@ impl VitalThread {
 
 /// Starts the loop in a task.
 pub(crate) fn start_task(run: impl Future<Output = ()> + Send + 'static) -> VitalTask {
-    VitalTask(tokio::spawn(async move {
+    let mut run = Box::pin(run);
+    // Held while the loop runs, and not while it waits: then another panic of the thread may drop it.
+    VitalTask(tokio::spawn(poll_fn(move |context| {
         let _vital = Vital;
-        run.await;
-    }))
+        run.as_mut().poll(context)
+    })))
 }
 
 /// Starts the loop in a thread.
@@ -65,7 +68,10 @@ pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> i
         let _vital = Vital;
         run();
     };
-    thread::Builder::new().name(name.to_owned()).spawn(vital).map(VitalThread)
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(vital)
+        .map(VitalThread)
 }
 
 #[cfg(test)]
@@ -113,6 +119,19 @@ pub(crate) mod tests {
             None => return,
         }
         outlive_no_panic().await;
+    }
+
+    #[test]
+    fn a_panic_beside_a_waiting_vital_loop_ends_nothing() {
+        let beside = std::panic::catch_unwind(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(async {
+                let _waiting = start_task(std::future::pending());
+                tokio::task::yield_now().await;
+                panic!("on purpose");
+            });
+        });
+        assert!(beside.is_err());
     }
 
     #[tokio::test]
