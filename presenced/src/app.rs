@@ -180,6 +180,7 @@ fn build_engine(
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
             connect_waits: EngineOptions::CONNECT_WAITS,
+            sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

@@ -20,9 +20,6 @@ use crate::vital::{self, VitalTask, VitalThread};
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
 
-/// How often it is looked whether an hour is over.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
     engine: Arc<Engine>,
@@ -117,7 +114,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let sweeping = vital::start_task(async move {
             loop {
-                tokio::time::sleep(SWEEP_EVERY).await;
+                tokio::time::sleep(engine.options.sweep_every).await;
                 engine.sweep_tombstones().await;
             }
         });
