@@ -72,16 +72,21 @@ async fn all_servers_stop_accepting_and_finish_what_they_have() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_with_the_last_upgraded_connection() {
+async fn a_drain_ends_with_the_last_request_and_upgraded_connection() {
     let mut fixture = ServerFixture::start(Limits::default());
     let address = fixture.server.local_addr();
     let mut client = fixture.connect().await;
     client.send(UPGRADE).await;
     let upgraded = within(fixture.upgraded.recv()).await.unwrap();
+    let mut busy = fixture.connect().await;
+    busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    within(fixture.asked.notified()).await;
     let metrics = fixture.metrics.clone();
     let servers = Servers(vec![fixture.server]);
     let draining = tokio::spawn(async move { servers.drain(&metrics, DEADLINE).await });
     within(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    fixture.go.add_permits(1);
+    assert!(busy.response().await.ends_with("at last"));
     assert!(!draining.is_finished(), "a connection is open");
     drop(upgraded);
     within(draining).await.unwrap();
