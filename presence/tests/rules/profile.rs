@@ -1,7 +1,18 @@
 //! What a profile tells of itself: whether anything must be published, and its times, which move without an event too.
 
+use std::time::Duration;
+
 use presence::profile::Stored;
-use presence::{Audience, Contribution, Preference, Profile, Published, Revision, Wall};
+use presence::{
+    Audience, Contribution, CustomStatus, Mono, Now, Profile, Published, Report, ReportInput, Revision, Setter, Source,
+    Status, Timers, Version, Wall,
+};
+
+const TIMERS: Timers = Timers {
+    grace: Duration::ZERO,
+    restart_grace: Duration::ZERO,
+    idle_after: Duration::from_secs(300),
+};
 
 fn wall(millis: i64) -> Option<Wall> {
     Some(Wall::from_millis(millis))
@@ -23,6 +34,18 @@ fn a_change_is_pending_until_it_is_published() {
     assert!(profile.is_publication_pending());
     publish(&mut profile).unwrap();
     assert!(!profile.is_publication_pending());
+}
+
+#[test]
+fn a_change_for_everyone_is_not_narrowed_by_a_later_one() {
+    let mut profile = Profile::default();
+    let connected = Contribution {
+        connections: 1,
+        ..Contribution::default()
+    };
+    profile.apply_rule(Wall::from_millis(1), &[connected]);
+    profile.force_publish();
+    assert_eq!(publish(&mut profile).unwrap().audience, Audience::Everyone);
 }
 
 #[test]
@@ -62,21 +85,70 @@ fn the_times_of_a_contribution_move_forward_without_an_event() {
 }
 
 #[test]
+fn a_late_input_moves_no_time_back() {
+    let input = ReportInput {
+        source: Source::default(),
+        status: Status::Idle,
+        ttl: None,
+        update_last_active: true,
+    };
+    let moves: [fn(&mut Profile, Now, &ReportInput); 3] = [
+        |profile, at, input| profile.note_report(at.wall, input),
+        |profile, at, _| profile.note_activity(at.wall),
+        |profile, at, _| profile.handle_custom_status(at, Setter::Request, &TIMERS),
+    ];
+    for move_times in moves {
+        let mut profile = Profile::default();
+        for millis in [200, 100] {
+            let at = Now {
+                mono: Mono::from_millis(millis),
+                wall: Wall::from_millis(i64::try_from(millis).unwrap()),
+            };
+            move_times(&mut profile, at, &input);
+            assert_eq!((profile.last_seen(), profile.last_active()), (wall(200), wall(200)));
+            let until = Mono::from_millis(200).after(TIMERS.idle_after);
+            assert!(profile.chosen_until().is_none_or(|chosen| chosen == until));
+        }
+    }
+}
+
+/// What is stored of a user, with a different time in each place: the latest one in this place of seven.
+fn stored_with_latest(place: i64) -> Stored {
+    let at = |which: i64| Wall::from_millis(if which == place { 200 } else { 100 + which });
+    let mut stored = Stored {
+        since: Some(at(0)),
+        last_seen: Some(at(1)),
+        last_active: Some(at(2)),
+        ..Stored::default()
+    };
+    stored.durable.preference.set_at = Some(at(3));
+    stored.durable.reports = [Report {
+        source: Source::default(),
+        status: CustomStatus::Idle,
+        since: at(4),
+        heard: at(5),
+        version: Version::new(1),
+        said: Version::new(1),
+        last_active: Some(at(6)),
+        expires: None,
+    }]
+    .into();
+    stored
+}
+
+#[test]
+fn the_latest_stored_time_is_any_of_those_stored() {
+    assert_eq!(Stored::default().latest_time(), None);
+    for place in 0..7 {
+        assert_eq!(stored_with_latest(place).latest_time(), wall(200), "{place}");
+    }
+}
+
+#[test]
 fn the_latest_time_of_a_profile_is_any_of_those_it_tells() {
     assert_eq!(Profile::default().latest_time(), None);
-    for latest in 0..4_i64 {
-        let at = |which| wall(if which == latest { 200 } else { 100 + which });
-        let mut stored = Stored {
-            since: at(0),
-            last_seen: at(1),
-            last_active: at(2),
-            ..Stored::default()
-        };
-        stored.durable.preference = Preference {
-            set_at: at(3),
-            ..Preference::default()
-        };
-        let profile = Profile::restore(stored, Wall::from_millis(1_000));
-        assert_eq!(profile.latest_time(), wall(200), "{latest}");
+    for place in 0..4 {
+        let profile = Profile::restore(stored_with_latest(place), Wall::from_millis(1_000));
+        assert_eq!(profile.latest_time(), wall(200), "{place}");
     }
 }
