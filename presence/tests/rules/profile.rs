@@ -85,6 +85,40 @@ fn the_times_of_a_contribution_move_forward_without_an_event() {
 }
 
 #[test]
+fn a_user_was_seen_when_active_at_the_latest() {
+    let mut profile = Profile::default();
+    let active_later = Contribution {
+        last_seen: wall(10),
+        last_active: wall(20),
+        ..Contribution::default()
+    };
+    profile.apply_rule(Wall::from_millis(30), &[active_later]);
+    assert_eq!((profile.last_seen(), profile.last_active()), (wall(20), wall(20)));
+}
+
+#[test]
+fn the_next_deadline_is_the_earlier_of_a_reports_and_a_custom_statuss() {
+    let (early, late) = (Mono::from_millis(60_000), Mono::from_millis(0).after(TIMERS.idle_after));
+    let mut profile = Profile::default();
+    assert_eq!(profile.next_deadline(), None);
+    let now = Now {
+        mono: Mono::from_millis(0),
+        wall: Wall::from_millis(1),
+    };
+    profile.handle_custom_status(now, Setter::Request, &TIMERS);
+    assert_eq!(profile.next_deadline(), Some(late));
+    let mut durable = stored_with_latest(0).durable;
+    durable.version = Version::new(1);
+    durable.reports[0].expires = Some(early);
+    profile.handle_durable(durable, now.wall);
+    assert_eq!(profile.next_deadline(), Some(early));
+    profile.on_deadline(early);
+    assert_eq!(profile.next_deadline(), Some(late));
+    profile.handle_kick();
+    assert_eq!((profile.chosen_until(), profile.next_deadline()), (None, None));
+}
+
+#[test]
 fn a_late_input_moves_no_time_back() {
     let input = ReportInput {
         source: Source::default(),
