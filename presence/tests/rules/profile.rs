@@ -119,6 +119,53 @@ fn the_next_deadline_is_the_earlier_of_a_reports_and_a_custom_statuss() {
 }
 
 #[test]
+fn a_load_moves_no_time_back_and_leaves_the_status_its_beginning() {
+    let mut profile = Profile::fallback();
+    let connected = Contribution {
+        connections: 1,
+        last_seen: wall(150),
+        last_active: wall(150),
+        ..Contribution::default()
+    };
+    profile.apply_rule(Wall::from_millis(150), &[connected]);
+    publish(&mut profile).unwrap();
+    let times = |profile: &Profile| (profile.since(), profile.last_seen(), profile.last_active());
+    profile.handle_load(stored_with_latest(3), Wall::from_millis(1_000));
+    assert_eq!(profile.revision(), Revision::new(1), "above what is stored");
+    assert_eq!(
+        times(&profile),
+        (wall(150), wall(150), wall(150)),
+        "all are from before"
+    );
+    profile.handle_load(stored_with_latest(1), Wall::from_millis(1_000));
+    assert_eq!(times(&profile), (wall(150), wall(200), wall(150)));
+    profile.handle_load(stored_with_latest(2), Wall::from_millis(1_000));
+    assert_eq!(times(&profile), (wall(150), wall(200), wall(200)));
+}
+
+#[test]
+fn the_first_report_to_end_is_the_next_deadline() {
+    let mut durable = stored_with_latest(0).durable;
+    durable.version = Version::new(2);
+    let ends = |source: &str, millis| Report {
+        source: source.parse().unwrap(),
+        expires: Some(Mono::from_millis(millis)),
+        ..durable.reports[0].clone()
+    };
+    let reports = [ends("a", 20), ends("b", 10), ends("c", 30)];
+    durable.reports = reports.into();
+    let mut profile = Profile::default();
+    profile.handle_durable(durable, Wall::from_millis(1_000));
+    for expected in [Some(10), Some(20), Some(30), None].map(|at| at.map(Mono::from_millis)) {
+        assert_eq!(
+            (profile.report_deadline(), profile.next_deadline()),
+            (expected, expected)
+        );
+        profile.on_deadline(expected.unwrap_or_default());
+    }
+}
+
+#[test]
 fn a_late_input_moves_no_time_back() {
     let input = ReportInput {
         source: Source::default(),
