@@ -1,11 +1,12 @@
-//! What a profile tells of itself: whether anything must be published, and its times, which move without an event too.
+//! What a profile tells of itself: whether anything must be published, its deadlines, and its times, which no late input moves
+//! back.
 
 use std::time::Duration;
 
 use presence::profile::Stored;
 use presence::{
-    Audience, Contribution, CustomStatus, Mono, Now, Profile, Published, Report, ReportInput, Revision, Setter, Source,
-    Status, Timers, Version, Wall,
+    Audience, Contribution, CustomStatus, Mono, Now, Profile, Published, Report, ReportInput, Revision, SessionId,
+    Sessions, Setter, Source, Status, Timers, Version, Wall,
 };
 
 const TIMERS: Timers = Timers {
@@ -162,6 +163,24 @@ fn the_first_report_to_end_is_the_next_deadline() {
             (expected, expected)
         );
         profile.on_deadline(expected.unwrap_or_default());
+    }
+}
+
+#[test]
+fn a_late_activity_of_a_session_moves_no_time_back() {
+    let at = |millis| Now {
+        mono: Mono::from_millis(0),
+        wall: Wall::from_millis(millis),
+    };
+    let mut sessions = Sessions::default();
+    sessions.handle_connect(at(50), SessionId(1), Duration::ZERO);
+    for millis in [200, 100] {
+        sessions.handle_activity(at(millis), SessionId(1), &TIMERS);
+        let contribution = sessions.contribution();
+        assert_eq!(
+            (contribution.last_seen, contribution.last_active),
+            (wall(200), wall(200))
+        );
     }
 }
 
