@@ -1,6 +1,6 @@
 //! Opening the database: reaching the server, making or migrating the schema, taking the lock, then starting the tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ use super::{PostgresInner, PostgresPlace, startup};
 use crate::clock::Stopwatch;
 use crate::store::alive::AliveFile;
 use crate::store::queue::Queue;
-use crate::store::read_request::ReadLane;
+use crate::store::read_request::{ReadJob, ReadLane};
+use crate::store::requests::{DatabaseHealth, Requests};
+use crate::store::write_request::WriteJob;
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::vital;
 
@@ -52,14 +54,22 @@ pub(super) async fn open(
     };
     let connector = Connector::new(place.url, place.password_file, options).map_err(unusable)?;
     let connector = Arc::new(connector);
-    let inner = inner(&place, options, metrics);
+    let health = Arc::new(ServerHealth::new(&place.url.name, migration::VERSION, metrics.clone()));
+    let alive = AliveFile::new(Path::to_owned(place.alive), None);
+    let requests = Requests::new(DatabaseHealth::Postgres(health.clone()), alive, options, metrics);
     let (opened, startup) = oneshot::channel();
     let tasks = Tasks {
-        writes: Arc::clone(&inner.writes),
-        singles: Arc::clone(&inner.singles),
-        lists: Arc::clone(&inner.lists),
-        health: Arc::clone(&inner.health),
+        writes: Arc::clone(&requests.writes),
+        singles: Arc::clone(&requests.singles),
+        lists: Arc::clone(&requests.lists),
+        health: Arc::clone(&health),
         options: *options,
+    };
+    let inner = PostgresInner {
+        requests,
+        #[cfg(test)]
+        health,
+        thread: Mutex::default(),
     };
     let run = move || run(connector, access, tasks, opened);
     let thread = vital::start_thread("store", run);
@@ -68,30 +78,16 @@ pub(super) async fn open(
     let mut startup = startup.await.map_err(ended)??;
     startup.alive = AliveFile::read(place.alive);
     if let Some(heartbeat) = startup.latest_stored() {
-        inner.alive.note_stored(heartbeat.wall);
+        inner.requests.alive.note_stored(heartbeat.wall);
     }
     Ok((inner, startup))
 }
 
-fn inner(place: &PostgresPlace<'_>, options: &OpenOptions, metrics: StoreMetrics) -> PostgresInner {
-    let reads = || Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
-    let alive: PathBuf = Path::to_owned(place.alive);
-    PostgresInner {
-        writes: Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone())),
-        singles: reads(),
-        lists: reads(),
-        alive: Arc::new(AliveFile::new(alive, None)),
-        answer_within: options.answer_within,
-        thread: Mutex::default(),
-        health: Arc::new(ServerHealth::new(&place.url.name, migration::VERSION, metrics)),
-    }
-}
-
 /// What the tasks share with the handle.
 struct Tasks {
-    writes: Arc<Queue<super::WriteJob>>,
-    singles: Arc<Queue<super::ReadJob>>,
-    lists: Arc<Queue<super::ReadJob>>,
+    writes: Arc<Queue<WriteJob>>,
+    singles: Arc<Queue<ReadJob>>,
+    lists: Arc<Queue<ReadJob>>,
     health: Arc<ServerHealth>,
     options: OpenOptions,
 }

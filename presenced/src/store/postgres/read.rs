@@ -8,7 +8,6 @@ use presence::UserId;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row as SqlRow, Statement};
 
-use super::ROWS_AT_ONCE;
 use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
 use super::fault_injection::FaultStep;
@@ -17,6 +16,7 @@ use super::session::{Backoff, Connector, STATEMENT_TIMEOUT, prepare};
 use super::tombstones;
 use crate::store::Row;
 use crate::store::metrics::FailureKind;
+use crate::store::options::ROWS_AT_ONCE;
 use crate::store::queue::Queue;
 use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
 
