@@ -84,6 +84,16 @@ impl ServerHealth {
         StoreError::Unavailable { reason }
     }
 
+    /// A new connection shows that a commit is gone that was acknowledged.
+    pub(super) fn writes_lost(&self) {
+        self.metrics.failed(FailureKind::Lost);
+        tracing::error!(
+            database = self.name,
+            "the server has lost writes that it had acknowledged: a standby that was behind has taken over, or a backup was \
+             put in its place. Custom statuses that were set shortly before hold in memory at most until a restart"
+        );
+    }
+
     /// One request failed, alone. Returns the answer to it.
     pub(super) fn request_failed(&self, failure: &Failure) -> StoreError {
         self.metrics.failed(FailureKind::Request);

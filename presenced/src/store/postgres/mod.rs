@@ -3,6 +3,7 @@
 //! This file is the handle. A write is answered after its commit and never before; reads never wait for the writer. The
 //! database is somebody else's server: it comes and goes, and the store goes on when it is back.
 
+mod commit_mark;
 mod decode;
 mod exclusive;
 mod failure;
