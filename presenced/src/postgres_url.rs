@@ -8,19 +8,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::percent::{self, Plus};
 
 /// Where the database is, and how it is reached.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PostgresUrl {
-    /// Without a password and without what says how TLS is used, but for whether it is.
-    pub(crate) config: Config,
+    /// One a host, in their order. Without a password and without what says how TLS is used, but for whether it is.
+    pub(crate) hosts: Vec<Config>,
     pub(crate) tls: TlsMode,
     /// The database as log lines and errors name it.
     pub(crate) name: String,
-    /// How long one attempt to connect may take.
+    /// How long an attempt to connect to one host may take.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -41,6 +41,14 @@ pub(crate) enum TlsMode {
 
 /// Within this a server answers that answers at all; a write that has to connect first is answered in time.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// After how long without a word from the server a connection is probed, and how often. A network that is gone is noticed
+/// after 25 s, as the server is told to notice it, and not after the two hours of the system.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVES_RETRIES: u32 = 3;
+/// The same of what was sent and not acknowledged.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The parameters that are passed on.
 const PARAMETERS: [&str; 11] = [
@@ -119,14 +127,83 @@ impl PostgresUrl {
             TlsMode::Require | TlsMode::VerifyCa(_) | TlsMode::VerifyFull(_) => SslMode::Require,
         });
         config.connect_timeout(connect_timeout);
+        let is_given = |key: &str| passed.iter().any(|parameter| parameter.starts_with(&format!("{key}=")));
+        notice_a_lost_network(&mut config, &is_given);
         let name = name_of(&config);
+        let hosts = each_host(&config)?;
         Ok(Self {
-            config,
+            hosts,
             tls,
             name,
             connect_timeout,
         })
     }
+}
+
+fn notice_a_lost_network(config: &mut Config, is_given: &dyn Fn(&str) -> bool) {
+    if !is_given("keepalives_idle") {
+        config.keepalives_idle(KEEPALIVES_IDLE);
+    }
+    config.keepalives_interval(KEEPALIVES_INTERVAL);
+    config.keepalives_retries(KEEPALIVES_RETRIES);
+    if !is_given("tcp_user_timeout") {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
+    // Of several the primary is meant, whichever it is just now.
+    if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 && !is_given("target_session_attrs") {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+}
+
+/// The configuration of each host alone: a host that hangs must not use up the time of the next one.
+fn each_host(config: &Config) -> Result<Vec<Config>, String> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = hosts.len().max(addresses.len());
+    let fits = |given: usize, others: [usize; 2]| others.contains(&given) || given == count;
+    if !fits(hosts.len(), [0, 0]) || !fits(addresses.len(), [0, 0]) || !fits(ports.len(), [0, 1]) {
+        return Err("host, hostaddr and port must name as many servers".into());
+    }
+    let one = |index: usize| {
+        let mut one = config_without_hosts(config);
+        match (hosts.get(index), addresses.get(index)) {
+            (Some(Host::Tcp(name)), _) => one.host(name),
+            (Some(Host::Unix(path)), _) => one.host_path(path),
+            // As the name for a certificate too.
+            (None, Some(address)) => one.host(address.to_string()),
+            (None, None) => &mut one,
+        };
+        if let Some(address) = addresses.get(index) {
+            one.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(index).or_else(|| ports.first()) {
+            one.port(*port);
+        }
+        one
+    };
+    Ok((0..count).map(one).collect())
+}
+
+fn config_without_hosts(config: &Config) -> Config {
+    let mut new = Config::new();
+    if let Some(user) = config.get_user() {
+        new.user(user);
+    }
+    if let Some(name) = config.get_dbname() {
+        new.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        new.options(options);
+    }
+    new.application_name(config.get_application_name().unwrap_or("presenced"));
+    new.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT));
+    new.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(TCP_USER_TIMEOUT));
+    new.keepalives_idle(config.get_keepalives_idle());
+    new.keepalives_interval(config.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL));
+    new.keepalives_retries(config.get_keepalives_retries().unwrap_or(KEEPALIVES_RETRIES));
+    new.ssl_mode(config.get_ssl_mode());
+    new.ssl_negotiation(config.get_ssl_negotiation());
+    new.target_session_attrs(config.get_target_session_attrs());
+    new
 }
 
 fn refuse_password(base: &str, query: &str) -> Result<(), String> {
@@ -205,7 +282,7 @@ mod tests {
             url.to_string(),
             "PostgreSQL at db.example.org:5433, database \"presence\""
         );
-        assert_eq!(url.config.get_user(), Some("ann"));
+        assert_eq!(url.hosts[0].get_user(), Some("ann"));
         assert_eq!(url.tls, TlsMode::Prefer);
         let socket = PostgresUrl::parse("postgresql:///presence?host=%2Frun%2Fpostgresql&user=ann").expect("a URL");
         assert_eq!(
@@ -214,6 +291,43 @@ mod tests {
         );
         let near = PostgresUrl::parse("postgres://ann@/presence").expect("a URL");
         assert_eq!(near.to_string(), "PostgreSQL at localhost:5432, database \"presence\"");
+    }
+
+    #[test]
+    fn each_host_has_its_port_and_all_other_settings() {
+        let url = PostgresUrl::parse("postgres://ann@one:1,two:2/p?options=-cx%3Dy&connect_timeout=3").expect("a URL");
+        let of = |index: usize| (url.hosts[index].get_hosts(), url.hosts[index].get_ports());
+        assert_eq!(url.hosts.len(), 2);
+        assert_eq!(of(0), (&[Host::Tcp("one".into())][..], &[1][..]));
+        assert_eq!(of(1), (&[Host::Tcp("two".into())][..], &[2][..]));
+        for host in &url.hosts {
+            assert_eq!((host.get_user(), host.get_dbname()), (Some("ann"), Some("p")));
+            assert_eq!(host.get_options(), Some("-cx=y"));
+            assert_eq!(host.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        }
+        let one = PostgresUrl::parse("postgres:///p?hostaddr=192.0.2.1&port=5").expect("a URL");
+        assert_eq!(one.hosts[0].get_target_session_attrs(), TargetSessionAttrs::Any);
+        assert_eq!(one.hosts[0].get_hosts(), [Host::Tcp("192.0.2.1".into())]);
+        let given = "postgres://one,two/p?target_session_attrs=any";
+        let given = PostgresUrl::parse(given).expect("a URL");
+        assert_eq!(given.hosts[1].get_target_session_attrs(), TargetSessionAttrs::Any);
+        assert!(error("postgres://one,two,three/p?port=1,2").contains("as many servers"));
+    }
+
+    #[test]
+    fn a_lost_network_is_noticed_within_half_a_minute() {
+        let url = PostgresUrl::parse("postgres://db/p").expect("a URL");
+        let config = &url.hosts[0];
+        let probes = config.get_keepalives_interval().expect("given") * config.get_keepalives_retries().expect("given");
+        assert!(config.get_keepalives_idle() + probes <= Duration::from_secs(30));
+        assert!(
+            config
+                .get_tcp_user_timeout()
+                .is_some_and(|timeout| *timeout <= Duration::from_secs(30))
+        );
+        let given = PostgresUrl::parse("postgres://db/p?keepalives_idle=60&tcp_user_timeout=90").expect("a URL");
+        assert_eq!(given.hosts[0].get_keepalives_idle(), Duration::from_secs(60));
+        assert_eq!(given.hosts[0].get_tcp_user_timeout(), Some(&Duration::from_secs(90)));
     }
 
     #[test]

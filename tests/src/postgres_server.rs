@@ -45,7 +45,20 @@ impl PostgresServer {
 
     /// Makes and starts a server.
     pub fn start(disk: Disk) -> Self {
-        let programs = programs();
+        let server = Self::prepared(programs());
+        let data = server.data();
+        let data = data.to_str().expect("a path in UTF-8");
+        server.run(
+            "initdb",
+            &["-D", data, "-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "-N"],
+        );
+        server.configure(&server.basic_settings(disk));
+        server.start_again();
+        server
+    }
+
+    /// A place for a server, without its files.
+    fn prepared(programs: PathBuf) -> Self {
         let root = std::env::temp_dir();
         let dir = unused(&root);
         fs::create_dir(&dir).expect("a directory");
@@ -57,22 +70,34 @@ impl PostgresServer {
             chown(&dir, Some(uid), Some(gid)).expect("another owner");
         }
         let guard = guard(&programs, &dir);
-        let server = Self {
+        Self {
             programs,
             dir,
             port,
             guard,
             databases: AtomicUsize::new(0),
-        };
-        let data = server.data();
-        let data = data.to_str().expect("a path in UTF-8");
-        server.run(
-            "initdb",
-            &["-D", data, "-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "-N"],
+        }
+    }
+
+    /// Makes and starts a standby of a server, which follows it as far as it runs.
+    pub fn standby_of(primary: &Self) -> Self {
+        let standby = Self::prepared(programs());
+        let data = standby.data();
+        let (data, socket) = (
+            data.to_str().expect("a path in UTF-8"),
+            primary.dir.to_str().expect("a path in UTF-8"),
         );
-        server.configure(&server.basic_settings(disk));
-        server.start_again();
-        server
+        let port = primary.port.to_string();
+        let source = ["-D", data, "-R", "-c", "fast", "-h", socket, "-p", &port, "-U", USER];
+        standby.run("pg_basebackup", &source);
+        standby.configure(&standby.basic_settings(Disk::Unsynced));
+        standby.start_again();
+        standby
+    }
+
+    /// Makes a primary of a standby.
+    pub fn promote(&self) {
+        self.control(&["promote", "-w"]);
     }
 
     fn basic_settings(&self, disk: Disk) -> String {

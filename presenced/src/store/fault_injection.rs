@@ -1,6 +1,7 @@
 //! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::postgres::{PostgresHold, PostgresStore};
@@ -67,10 +68,7 @@ impl Store {
 
     /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
     pub(crate) fn lose_answers(&self, is_losing: bool) {
-        match self {
-            Self::Sqlite(store) => store.lose_answers(is_losing),
-            Self::Postgres(store) => store.lose_answers(is_losing),
-        }
+        self.requests().is_losing.store(is_losing, Ordering::SeqCst);
     }
 
     /// No read is answered while the result lives.

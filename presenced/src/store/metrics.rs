@@ -50,6 +50,8 @@ pub(super) enum FailureKind {
     Log,
     /// The file or its log was removed or replaced while it was open: no writing until the next start.
     Moved,
+    /// The database lost writes that it had acknowledged: a failover to a standby that was behind, or a backup.
+    Lost,
     /// One request that can't be stored, whatever the state of the disk.
     Request,
     /// A queue was full.
@@ -59,7 +61,7 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Locked,
         Self::Full,
         Self::ReadOnly,
@@ -70,6 +72,7 @@ impl FailureKind {
         Self::Damaged,
         Self::Log,
         Self::Moved,
+        Self::Lost,
         Self::Request,
         Self::Overloaded,
         Self::Late,

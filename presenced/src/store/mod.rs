@@ -13,6 +13,7 @@ mod options;
 mod postgres;
 mod queue;
 mod read_request;
+mod requests;
 mod row;
 mod sqlite;
 #[cfg(test)]
@@ -23,9 +24,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::{NodeName, Revision, Source, UserId, Version, Wall};
-
 use postgres::PostgresStore;
+use requests::Requests;
 use sqlite::SqliteStore;
 
 pub(crate) use error::{OpenError, StoreError};
@@ -90,148 +90,6 @@ impl Store {
         Ok((Self::Postgres(store), startup))
     }
 
-    /// Loads a user; none if nothing is stored of it. Sees whatever was acknowledged before.
-    pub(crate) async fn load(&self, user: &UserId) -> LoadedRow {
-        match self {
-            Self::Sqlite(store) => store.load(user).await,
-            Self::Postgres(store) => store.load(user).await,
-        }
-    }
-
-    /// Loads several users, in the order asked. Single users don't wait behind them.
-    pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.load_many(users).await,
-            Self::Postgres(store) => store.load_many(users).await,
-        }
-    }
-
-    /// Loads several users before everyone else who waits.
-    pub(crate) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.load_first(users).await,
-            Self::Postgres(store) => store.load_first(users).await,
-        }
-    }
-
-    /// The revisions at which these users were forgotten, in the order asked; none for one that has no tombstone.
-    pub(crate) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.removed_at(users).await,
-            Self::Postgres(store) => store.removed_at(users).await,
-        }
-    }
-
-    /// Stores a custom status, unless the user was forgotten at `revision` or above.
-    pub(crate) async fn save_preference(
-        &self,
-        user: &UserId,
-        preference: NewPreference,
-        proposed: Version,
-        revision: Revision,
-    ) -> Result<DurableRow, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.save_preference(user, preference, proposed, revision).await,
-            Self::Postgres(store) => store.save_preference(user, preference, proposed, revision).await,
-        }
-    }
-
-    /// Stores a report, in place of the one that its source had.
-    pub(crate) async fn save_report(
-        &self,
-        user: &UserId,
-        report: NewReport,
-        times: ReportTimes,
-        proposed: Version,
-    ) -> Result<DurableRow, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.save_report(user, report, times, proposed).await,
-            Self::Postgres(store) => store.save_report(user, report, times, proposed).await,
-        }
-    }
-
-    /// Deletes the report of a source, if it has one.
-    pub(crate) async fn end_report(
-        &self,
-        user: &UserId,
-        source: &Source,
-        times: ReportTimes,
-        proposed: Version,
-    ) -> Result<DurableRow, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.end_report(user, source, times, proposed).await,
-            Self::Postgres(store) => store.end_report(user, source, times, proposed).await,
-        }
-    }
-
-    /// Deletes all reports of a user. Of a user that is not stored nothing is stored, and version 0 is returned.
-    pub(crate) async fn end_reports(&self, user: &UserId, proposed: Version) -> Result<DurableRow, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.end_reports(user, proposed).await,
-            Self::Postgres(store) => store.end_reports(user, proposed).await,
-        }
-    }
-
-    /// Deletes everything about a user and leaves a tombstone until it is pruned: custom statuses and statuses of this
-    /// revision or a lower one that come later, from whatever handle, are dropped. Reports carry no revision: one that
-    /// comes later makes the user anew. `now` is for people who look; no clock ends a tombstone.
-    pub(crate) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.forget(user, revision, now).await,
-            Self::Postgres(store) => store.forget(user, revision, now).await,
-        }
-    }
-
-    /// Deletes the tombstones of users that were forgotten at this revision or a lower one, in several transactions as well.
-    pub(crate) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.prune_tombstones(removed_to).await,
-            Self::Postgres(store) => store.prune_tombstones(removed_to).await,
-        }
-    }
-
-    /// Stores statuses and times. In several transactions, so that custom statuses need not wait for a long list: after an
-    /// error some may be stored; repeating the call does no harm.
-    pub(crate) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.save_statuses(rows).await,
-            Self::Postgres(store) => store.save_statuses(rows).await,
-        }
-    }
-
-    /// Deletes reports whose deadline has passed; in several transactions as well.
-    pub(crate) async fn expire_reports(&self, expired: Vec<ExpiredReport>) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.expire_reports(expired).await,
-            Self::Postgres(store) => store.expire_reports(expired).await,
-        }
-    }
-
-    /// Stores the heartbeat of a node.
-    pub(crate) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.save_heartbeat(node, heartbeat).await,
-            Self::Postgres(store) => store.save_heartbeat(node, heartbeat).await,
-        }
-    }
-
-    /// Tells beside the store that the node is alive, whether the store can be written or not. Whether that was possible.
-    pub(crate) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
-        match self {
-            Self::Sqlite(store) => store.tell_alive(heartbeat).await,
-            Self::Postgres(store) => store.tell_alive(heartbeat).await,
-        }
-    }
-
-    /// Waits until every write of this handle that was answered with [`StoreError::UnknownOutcome`] before the call has
-    /// been done or has failed for good. After an error that is not known yet: try again.
-    pub(crate) async fn settle_unknown_outcomes(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.settle_unknown_outcomes().await,
-            Self::Postgres(store) => store.settle_unknown_outcomes().await,
-        }
-    }
-
     /// The kind of database, as `/api/stats` tells it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -240,19 +98,18 @@ impl Store {
         }
     }
 
-    /// Answers from memory, without waiting for the disk.
-    pub(crate) fn health(&self) -> StoreHealth {
-        match self {
-            Self::Sqlite(store) => store.health(),
-            Self::Postgres(store) => store.health(),
-        }
-    }
-
     /// Does the writes that wait, and ends the threads. Blocks; later calls are refused.
     pub(crate) fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close(),
             Self::Postgres(store) => store.close(),
+        }
+    }
+
+    fn requests(&self) -> &Requests {
+        match self {
+            Self::Sqlite(store) => store.requests(),
+            Self::Postgres(store) => store.requests(),
         }
     }
 }

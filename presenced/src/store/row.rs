@@ -204,7 +204,14 @@ impl Startup {
         }
     }
 
-    /// The same of the store alone.
+    /// The last heartbeat that the store had taken, if it has only an older one: what was stored since is lost.
+    pub(super) fn lost_heartbeat(&self) -> Option<Wall> {
+        let stored = self.latest_stored()?;
+        let had = self.alive?.stored;
+        (had > stored.wall).then_some(had)
+    }
+
+    /// The heartbeat with the highest ceiling in the store alone.
     pub(super) fn latest_stored(&self) -> Option<Heartbeat> {
         let heartbeats = self.heartbeats.iter().map(|(_, heartbeat)| *heartbeat);
         heartbeats.max_by_key(|heartbeat| (heartbeat.ceiling, heartbeat.wall))

@@ -46,6 +46,19 @@ impl Failure {
         Self::new(FailureKind::Late, "the server does not answer")
     }
 
+    /// What the attempts to connect to each of the hosts came to.
+    pub(super) fn of_hosts(failures: &[Self]) -> Self {
+        let texts: Vec<&str> = failures.iter().map(|failure| &*failure.text).collect();
+        match failures.split_last() {
+            None => Self::new(FailureKind::Unreachable, "no host is named"),
+            Some((last, others)) => Self {
+                text: texts.join("; ").into(),
+                is_final: last.is_final && others.iter().all(|failure| failure.is_final),
+                ..last.clone()
+            },
+        }
+    }
+
     /// Whether the connection can't be used any more.
     pub(super) fn ends_session(&self) -> bool {
         matches!(
@@ -69,7 +82,7 @@ impl From<Error> for Failure {
             let failure = Self::new(kind_without_answer(&error), with_causes(&error));
             return match failure.text.contains("password missing") {
                 true => {
-                    failure.with_advice("the server asks for a password: name its file with --database-password-file")
+                    failure.with_advice("the server asks for a password: name its file with --database-password-file (PGPASSFILE is not read)")
                 }
                 false => failure,
             };
@@ -118,6 +131,9 @@ fn kind_of(code: &SqlState) -> FailureKind {
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         | SqlState::INVALID_CATALOG_NAME
         | SqlState::TOO_MANY_CONNECTIONS
+        // A statement that was prepared before the tables were changed, or is not known any more: a new connection prepares anew.
+        | SqlState::FEATURE_NOT_SUPPORTED
+        | SqlState::INVALID_SQL_STATEMENT_NAME
         | SqlState::CONFIGURATION_LIMIT_EXCEEDED => FailureKind::Unreachable,
         _ => match code.code().get(..2) {
             Some("22" | "23") => FailureKind::Request,
@@ -179,6 +195,8 @@ mod tests {
             ("28P01", FailureKind::Unreachable),
             ("3D000", FailureKind::Unreachable),
             ("08006", FailureKind::Unreachable),
+            ("0A000", FailureKind::Unreachable),
+            ("26000", FailureKind::Unreachable),
             ("22003", FailureKind::Request),
             ("23514", FailureKind::Request),
             ("42P01", FailureKind::Moved),

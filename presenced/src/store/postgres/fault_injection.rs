@@ -3,7 +3,7 @@
 #[cfg(test)]
 use std::sync::Arc;
 #[cfg(test)]
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(test)]
 use parking_lot::Mutex;
@@ -15,7 +15,6 @@ use super::failure::Failure;
 use super::write_session::Access;
 #[cfg(test)]
 use super::{OpenOptions, PostgresPlace, PostgresStore, open};
-use crate::store::StoreError;
 #[cfg(test)]
 use crate::store::StoreMetrics;
 #[cfg(test)]
@@ -44,9 +43,6 @@ pub(super) struct PostgresFaults {
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: AtomicU64,
-    /// Whether nobody learns what a write came to.
-    #[cfg(test)]
-    is_losing: AtomicBool,
 }
 
 impl PostgresFaults {
@@ -63,15 +59,6 @@ impl PostgresFaults {
         }
         let _ = step;
         std::future::ready(Ok(())).await
-    }
-
-    /// The answer to a write, as its caller is told.
-    pub(super) fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        #[cfg(test)]
-        if self.is_losing.load(Ordering::SeqCst) {
-            return answer.and(Err(StoreError::UnknownOutcome));
-        }
-        answer
     }
 
     /// Called between a read and its answer.
@@ -164,11 +151,6 @@ impl PostgresStore {
 
     fn fail(&self, step: FaultStep, is_failing: bool) {
         *self.inner.health.faults.failing.lock() = is_failing.then_some(step);
-    }
-
-    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
-    pub(in crate::store) fn lose_answers(&self, is_losing: bool) {
-        self.inner.health.faults.is_losing.store(is_losing, Ordering::SeqCst);
     }
 
     /// No read is answered while it is held.

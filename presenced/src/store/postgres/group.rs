@@ -268,6 +268,11 @@ impl GroupAnswers {
         Ok(())
     }
 
+    /// The version of a user after the group, if its durable part was written.
+    pub(super) fn version(&self, user: &UserId) -> Option<Version> {
+        self.parts.get(user.as_str()).map(|part| part.version)
+    }
+
     /// The answer to one write of the group.
     pub(super) fn of(&mut self, write: &DurableWrite, known: &KnownTombstones) -> Result<DurableRow, StoreError> {
         if is_covered(write, known) {

@@ -12,7 +12,7 @@ use crate::store::{StoreError, StoreHealth};
 
 /// Shared by the tasks and the handles.
 #[derive(Debug)]
-pub(super) struct ServerHealth {
+pub(in crate::store) struct ServerHealth {
     /// The database, for people.
     name: String,
     schema_version: i64,
@@ -47,7 +47,7 @@ impl ServerHealth {
     }
 
     /// The error of every write, if the store is sealed.
-    pub(super) fn sealed(&self) -> Option<StoreError> {
+    pub(in crate::store) fn sealed(&self) -> Option<StoreError> {
         match &*self.state.lock() {
             ServerState::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
             ServerState::Writable | ServerState::Failing(_) => None,
@@ -84,6 +84,16 @@ impl ServerHealth {
         StoreError::Unavailable { reason }
     }
 
+    /// A new connection shows that a commit is gone that was acknowledged.
+    pub(super) fn writes_lost(&self) {
+        self.metrics.failed(FailureKind::Lost);
+        tracing::error!(
+            database = self.name,
+            "the server has lost writes that it had acknowledged: a standby that was behind has taken over, or a backup was \
+             put in its place. Custom statuses that were set shortly before hold in memory at most until a restart"
+        );
+    }
+
     /// One request failed, alone. Returns the answer to it.
     pub(super) fn request_failed(&self, failure: &Failure) -> StoreError {
         self.metrics.failed(FailureKind::Request);
@@ -108,7 +118,7 @@ impl ServerHealth {
     }
 
     /// A caller gave up waiting. The commit under way, if it succeeds, makes the store writable again.
-    pub(super) fn answer_overdue(&self) {
+    pub(in crate::store) fn answer_overdue(&self) {
         self.metrics.failed(FailureKind::Late);
         let mut state = self.state.lock();
         if let ServerState::Writable = *state {
@@ -119,7 +129,7 @@ impl ServerHealth {
     }
 
     /// The health as people and `/readyz` are shown it.
-    pub(super) fn snapshot(&self) -> StoreHealth {
+    pub(in crate::store) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();
         StoreHealth {
             writable: matches!(state, ServerState::Writable),

@@ -70,10 +70,16 @@ pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationEr
     Ok(identity)
 }
 
-/// The identity of a database that is already in use.
-pub(super) async fn identity(client: &Client) -> Result<Identity, Failure> {
+/// Whether a connection leads to the database that was opened.
+pub(super) async fn check(client: &Client, opened: &Identity) -> Result<(), Failure> {
     let row = client.query_one("SELECT identity FROM presence_database", &[]).await?;
-    Ok(Identity(row.try_get(0)?))
+    match row.try_get::<_, &str>(0)? == opened.0 {
+        true => Ok(()),
+        false => Err(Failure::new(
+            FailureKind::Moved,
+            "another database is in the place of the one that was opened",
+        )),
+    }
 }
 
 async fn stored(transaction: &Transaction<'_>) -> Result<Option<(i64, Identity)>, Failure> {

@@ -1,10 +1,11 @@
 //! Opening the database: reaching the server, making or migrating the schema, taking the lock, then starting the tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use presence::Wall;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
@@ -14,14 +15,16 @@ use super::failure::Failure;
 use super::health::ServerHealth;
 use super::migration::{self, Identity, MigrationError};
 use super::read::Reader;
-use super::session::Connector;
+use super::session::{Connector, SETUP_TIMEOUT, STATEMENT_TIMEOUT, within};
 use super::write_session::{Access, WriteLink, WriteSession};
 use super::writer::PostgresWriter;
 use super::{PostgresInner, PostgresPlace, startup};
 use crate::clock::Stopwatch;
 use crate::store::alive::AliveFile;
 use crate::store::queue::Queue;
-use crate::store::read_request::ReadLane;
+use crate::store::read_request::{ReadJob, ReadLane};
+use crate::store::requests::{DatabaseHealth, Requests};
+use crate::store::write_request::WriteJob;
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::vital;
 
@@ -29,6 +32,9 @@ use crate::vital;
 const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it tries meanwhile.
 const TRY_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the schema may take, at most: the wait for a node that is at it, then as long again.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// What the first connection found.
 struct Opened {
@@ -52,14 +58,22 @@ pub(super) async fn open(
     };
     let connector = Connector::new(place.url, place.password_file, options).map_err(unusable)?;
     let connector = Arc::new(connector);
-    let inner = inner(&place, options, metrics);
+    let health = Arc::new(ServerHealth::new(&place.url.name, migration::VERSION, metrics.clone()));
+    let alive = AliveFile::new(Path::to_owned(place.alive), None);
+    let requests = Requests::new(DatabaseHealth::Postgres(health.clone()), alive, options, metrics);
     let (opened, startup) = oneshot::channel();
     let tasks = Tasks {
-        writes: Arc::clone(&inner.writes),
-        singles: Arc::clone(&inner.singles),
-        lists: Arc::clone(&inner.lists),
-        health: Arc::clone(&inner.health),
+        writes: Arc::clone(&requests.writes),
+        singles: Arc::clone(&requests.singles),
+        lists: Arc::clone(&requests.lists),
+        health: Arc::clone(&health),
         options: *options,
+    };
+    let inner = PostgresInner {
+        requests,
+        #[cfg(test)]
+        health,
+        thread: Mutex::default(),
     };
     let run = move || run(connector, access, tasks, opened);
     let thread = vital::start_thread("store", run);
@@ -68,30 +82,29 @@ pub(super) async fn open(
     let mut startup = startup.await.map_err(ended)??;
     startup.alive = AliveFile::read(place.alive);
     if let Some(heartbeat) = startup.latest_stored() {
-        inner.alive.note_stored(heartbeat.wall);
+        if let Some(lost) = startup.lost_heartbeat() {
+            warn_of_loss(heartbeat.wall, lost, &database);
+        }
+        inner.requests.alive.note_stored(heartbeat.wall);
     }
     Ok((inner, startup))
 }
 
-fn inner(place: &PostgresPlace<'_>, options: &OpenOptions, metrics: StoreMetrics) -> PostgresInner {
-    let reads = || Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
-    let alive: PathBuf = Path::to_owned(place.alive);
-    PostgresInner {
-        writes: Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone())),
-        singles: reads(),
-        lists: reads(),
-        alive: Arc::new(AliveFile::new(alive, None)),
-        answer_within: options.answer_within,
-        thread: Mutex::default(),
-        health: Arc::new(ServerHealth::new(&place.url.name, migration::VERSION, metrics)),
-    }
+fn warn_of_loss(has: Wall, had: Wall, database: &str) {
+    tracing::warn!(
+        database,
+        has_ms = has.as_millis(),
+        had_ms = had.as_millis(),
+        "the database is behind what it had acknowledged: a standby that was behind has taken over, or a backup was put in its \
+         place. What was written between these two times is lost"
+    );
 }
 
 /// What the tasks share with the handle.
 struct Tasks {
-    writes: Arc<Queue<super::WriteJob>>,
-    singles: Arc<Queue<super::ReadJob>>,
-    lists: Arc<Queue<super::ReadJob>>,
+    writes: Arc<Queue<WriteJob>>,
+    singles: Arc<Queue<ReadJob>>,
+    lists: Arc<Queue<ReadJob>>,
     health: Arc<ServerHealth>,
     options: OpenOptions,
 }
@@ -113,15 +126,16 @@ fn run(connector: Arc<Connector>, access: Access, tasks: Tasks, opened: oneshot:
             Ok(found) => {
                 // A caller that is gone has closed the queues.
                 let _ = opened.send(Ok(found.startup));
-                let link = WriteLink::new(Arc::clone(&found.connector), access, found.identity, found.session);
-                serve(&found.connector, link, tasks).await;
+                let opened = (Arc::clone(&found.connector), found.identity.clone());
+                let link = WriteLink::new(opened, access, found.session, &tasks.health);
+                serve((&found.connector, &found.identity), link, tasks).await;
             }
             Err(error) => drop(opened.send(Err(error))),
         }
     });
 }
 
-async fn serve(connector: &Arc<Connector>, link: WriteLink, tasks: Tasks) {
+async fn serve(opened: (&Arc<Connector>, &Identity), link: WriteLink, tasks: Tasks) {
     let Tasks {
         writes,
         singles,
@@ -131,9 +145,9 @@ async fn serve(connector: &Arc<Connector>, link: WriteLink, tasks: Tasks) {
     } = tasks;
     let mut running = JoinSet::new();
     for _ in 0..options.readers.max(1) {
-        running.spawn(Reader::new(ReadLane::Singles, &singles, connector, &health).run());
+        running.spawn(Reader::new(ReadLane::Singles, &singles, opened, &health).run());
     }
-    running.spawn(Reader::new(ReadLane::Lists, &lists, connector, &health).run());
+    running.spawn(Reader::new(ReadLane::Lists, &lists, opened, &health).run());
     running.spawn(PostgresWriter::new(link, writes, health, options).run());
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended
@@ -166,8 +180,11 @@ async fn first_session(connector: Arc<Connector>, access: Access) -> Result<Open
 async fn set_up(connector: Arc<Connector>, mut client: Client, access: Access) -> Result<Opened, OpenError> {
     let database = || connector.name().to_owned();
     let failed = |failure: Failure| server_error(&connector, &failure);
-    warn_if_not_durable(&client, connector.name()).await.map_err(failed)?;
-    let identity = migration::migrate(&mut client).await.map_err(|error| match error {
+    let looking = warn_if_not_durable(&client, connector.name());
+    within(STATEMENT_TIMEOUT, looking).await.map_err(failed)?;
+    let migrating = tokio::time::timeout(MIGRATION_TIMEOUT, migration::migrate(&mut client));
+    let migrated = migrating.await.unwrap_or_else(|_| Err(Failure::late().into()));
+    let identity = migrated.map_err(|error| match error {
         MigrationError::Failed(failure) => server_error(&connector, &failure),
         MigrationError::Newer { found } => OpenError::NewerSchema {
             database: database(),
@@ -184,9 +201,8 @@ async fn set_up(connector: Arc<Connector>, mut client: Client, access: Access) -
         },
     })?;
     // The lock comes before the reading: nobody may write in between.
-    let session = WriteSession::open(client, access, START_PATIENCE)
-        .await
-        .map_err(failed)?;
+    let opening = WriteSession::open(client, access, START_PATIENCE);
+    let session = within(START_PATIENCE + SETUP_TIMEOUT, opening).await.map_err(failed)?;
     let mut session = session.map_err(|holder| OpenError::TakenBy {
         database: database(),
         holder: holder.text,

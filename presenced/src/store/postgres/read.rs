@@ -8,15 +8,16 @@ use presence::UserId;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row as SqlRow, Statement};
 
-use super::ROWS_AT_ONCE;
 use super::decode::{self, durable_columns, report_columns, user_columns};
 use super::failure::Failure;
 use super::fault_injection::FaultStep;
 use super::health::ServerHealth;
-use super::session::{Backoff, Connector, STATEMENT_TIMEOUT, prepare};
+use super::migration::{self, Identity};
+use super::session::{Backoff, Connector, SETUP_TIMEOUT, STATEMENT_TIMEOUT, prepare, within};
 use super::tombstones;
 use crate::store::Row;
 use crate::store::metrics::FailureKind;
+use crate::store::options::ROWS_AT_ONCE;
 use crate::store::queue::Queue;
 use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
 
@@ -49,6 +50,8 @@ pub(super) struct Reader {
     lane: ReadLane,
     queue: Arc<Queue<ReadJob>>,
     connector: Arc<Connector>,
+    /// Another database in its place is not read.
+    identity: Identity,
     health: Arc<ServerHealth>,
     session: Option<ReadSession>,
     backoff: Backoff,
@@ -61,13 +64,14 @@ impl Reader {
     pub(super) fn new(
         lane: ReadLane,
         queue: &Arc<Queue<ReadJob>>,
-        connector: &Arc<Connector>,
+        (connector, identity): (&Arc<Connector>, &Identity),
         health: &Arc<ServerHealth>,
     ) -> Self {
         Self {
             lane,
             queue: Arc::clone(queue),
             connector: Arc::clone(connector),
+            identity: identity.clone(),
             health: Arc::clone(health),
             session: None,
             backoff: Backoff::default(),
@@ -178,11 +182,8 @@ impl Reader {
         self.health.faults.pass(FaultStep::Read).await?;
         let session = self.session().await?;
         let parameters: [&(dyn ToSql + Sync); 1] = [&keys];
-        let rows = session.client.query(statement(session), &parameters);
-        let rows = match tokio::time::timeout(STATEMENT_TIMEOUT, rows).await {
-            Ok(rows) => rows.map_err(Failure::from),
-            Err(_) => Err(Failure::late()),
-        };
+        let rows = async { Ok(session.client.query(statement(session), &parameters).await?) };
+        let rows = within(STATEMENT_TIMEOUT, rows).await;
         if rows.as_ref().is_err_and(Failure::ends_session) {
             self.session = None;
         }
@@ -208,6 +209,11 @@ impl Reader {
 
     async fn connect(&self) -> Result<ReadSession, Failure> {
         let client = self.connector.connect().await?;
+        within(SETUP_TIMEOUT, self.set_up(client)).await
+    }
+
+    async fn set_up(&self, client: Client) -> Result<ReadSession, Failure> {
+        migration::check(&client, &self.identity).await?;
         client.batch_execute("SET default_transaction_read_only = on").await?;
         let [users, tombstones] = prepare(&client, [SELECT_USERS, tombstones::SELECT]).await?;
         Ok(ReadSession {

@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Config, Row, Statement};
 
 use super::failure::Failure;
 use super::tls::Tls;
@@ -24,6 +25,9 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 
 /// For how long a statement runs, at most; twice the wait for a lock.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For how long a new connection is set up, at most: some ten round trips, and the wait for a lock that an earlier connection
+/// of this daemon still has.
+pub(super) const SETUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// After how long the server ends a transaction whose client says nothing more: it is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
@@ -36,7 +40,6 @@ pub(super) type ServerAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, 
 /// Makes connections to one database.
 pub(super) struct Connector {
     url: PostgresUrl,
-    tls: Tls,
     /// Read at each attempt: a password that was changed needs no restart.
     password_file: Option<PathBuf>,
     /// For how long a statement waits for a lock.
@@ -45,9 +48,10 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(url: &PostgresUrl, password_file: Option<&Path>, options: &OpenOptions) -> Result<Self, String> {
+        // What can't be used now is no reason to wait for the server.
+        Tls::new(&url.tls)?;
         Ok(Self {
             url: url.clone(),
-            tls: Tls::new(&url.tls)?,
             password_file: password_file.map(Path::to_owned),
             // A request that waits in vain together with others waits once more by itself.
             lock_timeout: options.busy_timeout / 2,
@@ -59,22 +63,25 @@ impl Connector {
         &self.url.name
     }
 
-    /// Makes one attempt, within the time for it.
+    /// Makes one attempt with each host, within the time for it, until one can be used.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        let connecting = self.connect_unbounded();
-        let connected = tokio::time::timeout(self.url.connect_timeout, connecting).await;
-        connected.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unreachable, "the server does not answer")))
+        let mut failures = Vec::new();
+        for host in &self.url.hosts {
+            let connecting = self.connect_to(host.clone());
+            match tokio::time::timeout(self.url.connect_timeout, connecting).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(failure)) => failures.push(failure),
+                Err(_) => failures.push(Failure::new(FailureKind::Unreachable, "the server does not answer")),
+            }
+        }
+        Err(Failure::of_hosts(&failures))
     }
 
-    async fn connect_unbounded(&self) -> Result<Client, Failure> {
-        let mut config = self.url.config.clone();
-        if config.get_application_name().is_none() {
-            config.application_name("presenced");
-        }
+    async fn connect_to(&self, mut config: Config) -> Result<Client, Failure> {
         if let Some(file) = &self.password_file {
             config.password(password(file)?);
         }
-        let (client, connection) = config.connect(self.tls.clone()).await?;
+        let (client, connection) = config.connect(self.tls()?).await?;
         tokio::spawn(async move {
             // Whoever waits for an answer is told the error as well.
             if let Err(error) = connection.await {
@@ -82,10 +89,14 @@ impl Connector {
             }
         });
         client.batch_execute(&self.settings()).await?;
-        let durable = client
-            .query_one("SELECT current_setting('synchronous_commit')", &[])
-            .await?;
-        match durable.try_get::<_, &str>(0)? {
+        let select = "SELECT current_setting('synchronous_commit'), pg_is_in_recovery()";
+        let server = client.query_one(select, &[]).await?;
+        // What is acknowledged by the primary may not have reached it yet.
+        if server.try_get(1)? {
+            let text = "the server is a standby, whose data may be behind";
+            return Err(Failure::new(FailureKind::ReadOnly, text));
+        }
+        match server.try_get::<_, &str>(0)? {
             "on" | "remote_apply" => Ok(client),
             other => Err(Failure::new(
                 FailureKind::Io,
@@ -94,10 +105,19 @@ impl Connector {
         }
     }
 
+    /// The roots are read at each attempt: certificates that were changed need no restart.
+    fn tls(&self) -> Result<Tls, Failure> {
+        Tls::new(&self.url.tls).map_err(|text| {
+            Failure::new(FailureKind::Unreachable, text)
+                .with_advice("sslrootcert must name a file with certificates in PEM that can be read")
+        })
+    }
+
     /// What is acknowledged is durable; nothing waits for ever, and what a client that is gone had begun is undone soon.
     fn settings(&self) -> String {
         format!(
-            "SET synchronous_commit = on;
+            "SELECT set_config('synchronous_commit', 'on', false)
+             WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
              SET default_transaction_isolation = 'read committed';
              SET statement_timeout = {};
              SET lock_timeout = {};
@@ -118,10 +138,18 @@ fn password(file: &Path) -> Result<Vec<u8>, Failure> {
             .with_advice("the file must hold the password in one line, and be readable by its owner alone")
     };
     let bytes = data_dir::password(file).map_err(|error| unusable(&error))?;
-    match bytes.split(|byte| *byte == b'\n').next().map(<[u8]>::trim_ascii_end) {
+    // A space at its end may be part of it.
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
         Some(line) if !line.is_empty() => Ok(line.to_vec()),
         _ => Err(unusable(&format!("{} is empty", file.display()))),
     }
+}
+
+/// What the server answers in this time.
+pub(super) async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(limit, answer).await;
+    answer.unwrap_or_else(|_| Err(Failure::late()))
 }
 
 /// Sends all, then waits for all: the first error in order is the cause of the others.
@@ -169,10 +197,7 @@ pub(super) async fn prepare<const N: usize>(
     client: &Client,
     sql: [&'static str; N],
 ) -> Result<[Statement; N], Failure> {
-    let mut prepared = Vec::with_capacity(N);
-    for text in sql {
-        prepared.push(client.prepare(text).await?);
-    }
+    let prepared = try_join_all(sql.map(|text| client.prepare(text))).await?;
     prepared
         .try_into()
         .map_err(|_| Failure::new(FailureKind::Request, "a statement was not prepared"))

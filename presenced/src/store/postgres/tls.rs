@@ -160,8 +160,8 @@ where
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<PendingTls> {
         // A socket of this machine has no name; TLS is not used over it.
-        let name = ServerName::try_from(host.to_owned()).or_else(|_| ServerName::try_from("localhost"));
-        let name = name.map_err(io::Error::other)?;
+        let host = if host.is_empty() { "localhost" } else { host };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok(PendingTls {
             connector: TlsConnector::from(Arc::clone(&self.0)),
             name,

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::commit_mark::CommitMark;
 use super::exclusive::{self, LockHolder, OWN_PATIENCE, ServerProcess};
 use super::failure::Failure;
+use super::health::ServerHealth;
 use super::migration::{self, Identity};
-use super::session::{Backoff, Connector};
+use super::session::{Backoff, Connector, SETUP_TIMEOUT, within};
 use super::single::SingleStatements;
 use super::statements::WriteStatements;
 use crate::store::metrics::FailureKind;
@@ -62,18 +64,29 @@ pub(super) struct WriteLink {
     access: Access,
     /// Another database in its place is not written to.
     identity: Identity,
+    health: Arc<ServerHealth>,
     session: Option<WriteSession>,
+    /// The last commit that was acknowledged.
+    last_commit: Option<CommitMark>,
     backoff: Backoff,
     earlier: Vec<ServerProcess>,
 }
 
 impl WriteLink {
-    pub(super) fn new(connector: Arc<Connector>, access: Access, identity: Identity, session: WriteSession) -> Self {
+    pub(super) fn new(
+        opened: (Arc<Connector>, Identity),
+        access: Access,
+        session: WriteSession,
+        health: &Arc<ServerHealth>,
+    ) -> Self {
+        let (connector, identity) = opened;
         Self {
             connector,
             access,
             identity,
+            health: Arc::clone(health),
             session: Some(session),
+            last_commit: None,
             backoff: Backoff::default(),
             earlier: Vec::new(),
         }
@@ -87,11 +100,20 @@ impl WriteLink {
     /// Gives the connection up.
     pub(super) fn drop_session(&mut self) {
         if let Some(session) = self.session.take() {
-            if self.earlier.len() == EARLIER_MAX {
-                self.earlier.remove(0);
-            }
-            self.earlier.push(session.backend);
+            self.remember(session.backend);
         }
+    }
+
+    fn remember(&mut self, backend: ServerProcess) {
+        if self.earlier.len() == EARLIER_MAX {
+            self.earlier.remove(0);
+        }
+        self.earlier.push(backend);
+    }
+
+    /// A commit is acknowledged.
+    pub(super) fn committed(&mut self, mark: CommitMark) {
+        self.last_commit = Some(mark.after(self.last_commit.take()));
     }
 
     /// The connection, or a new one.
@@ -117,17 +139,24 @@ impl WriteLink {
         self.session.as_ref().ok_or_else(lost)
     }
 
-    async fn connect(&self) -> Result<WriteSession, Failure> {
+    async fn connect(&mut self) -> Result<WriteSession, Failure> {
         let client = self.connector.connect().await?;
-        if migration::identity(&client).await? != self.identity {
-            return Err(Failure::new(
-                FailureKind::Moved,
-                "another database is in the place of the one that was opened",
-            ));
+        within(SETUP_TIMEOUT, self.set_up(client)).await
+    }
+
+    async fn set_up(&mut self, client: Client) -> Result<WriteSession, Failure> {
+        migration::check(&client, &self.identity).await?;
+        if let Some(mark) = &self.last_commit
+            && mark.is_lost(&client).await?
+        {
+            self.health.writes_lost();
+            self.last_commit = None;
         }
         for backend in &self.earlier {
             backend.terminate(&client).await?;
         }
+        // Whether it has the lock when it is lost before it is ready, the server knows alone.
+        self.remember(ServerProcess::of(&client).await?);
         match WriteSession::open(client, self.access, OWN_PATIENCE).await? {
             Ok(session) => Ok(session),
             Err(holder) => Err(holder.failure(&self.earlier)),

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use presence::UserId;
 
+use super::commit_mark::{CommitMark, Decision};
 use super::failure::Failure;
 use super::group::GroupAnswers;
 use super::health::ServerHealth;
 use super::single::is_single;
 use super::tombstones::KnownTombstones;
-use super::transaction::{self, Decision, Uncommitted, Undecided};
+use super::transaction::{self, Uncommitted};
 use super::write_session::WriteLink;
 use crate::clock::Stopwatch;
 use crate::store::metrics::FailureKind;
@@ -213,9 +214,11 @@ impl PostgresWriter {
             match self.attempt_once(requests, &known).await {
                 Ok(answers) => return Ok((answers, known)),
                 Err(Uncommitted::Covered(tombstones)) => known = tombstones,
-                Err(Uncommitted::Unknown(undecided, answers)) => {
+                Err(Uncommitted::Unknown(mark, answers)) => {
                     self.link.drop_session();
-                    return self.decide(undecided).await.map(|()| (answers, known));
+                    self.decide(&mark).await?;
+                    self.link.committed(mark);
+                    return Ok((answers, known));
                 }
                 Err(Uncommitted::Failed(failed)) => {
                     if failed.ends_session() {
@@ -240,11 +243,15 @@ impl PostgresWriter {
         known: &KnownTombstones,
     ) -> Result<GroupAnswers, Uncommitted> {
         let session = self.link.session().await?;
-        transaction::run(session, requests, known, &self.health).await
+        let (answers, mark) = transaction::run(session, requests, known, &self.health).await?;
+        if let Some(mark) = mark {
+            self.link.committed(mark);
+        }
+        Ok(answers)
     }
 
     /// Waits until the server tells how a transaction ended. Until then everything else is refused.
-    async fn decide(&mut self, undecided: Undecided) -> Result<(), Failure> {
+    async fn decide(&mut self, undecided: &CommitMark) -> Result<(), Failure> {
         loop {
             let failure = match self.ask(undecided).await {
                 Ok(Decision::Committed) => return Ok(()),
@@ -274,9 +281,9 @@ impl PostgresWriter {
     }
 
     /// A new connection has ended the old one first, and with it the transaction, unless the commit was under way.
-    async fn ask(&mut self, undecided: Undecided) -> Result<Decision, Failure> {
+    async fn ask(&mut self, undecided: &CommitMark) -> Result<Decision, Failure> {
         let session = self.link.session().await?;
-        let asked = transaction::decide(session, undecided).await;
+        let asked = undecided.decide(&session.client).await;
         if asked.as_ref().is_err_and(Failure::ends_session) {
             self.link.drop_session();
         }

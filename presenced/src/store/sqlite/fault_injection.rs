@@ -14,7 +14,6 @@ use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
 #[cfg(test)]
 use super::{OpenOptions, SqliteStore, open};
-use crate::store::StoreError;
 #[cfg(test)]
 use crate::store::StoreMetrics;
 use crate::store::read_request::ReadLane;
@@ -49,9 +48,6 @@ pub(super) struct FaultPoints {
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
-    /// Whether nobody learns what a write came to.
-    #[cfg(test)]
-    is_losing: std::sync::atomic::AtomicBool,
     /// While a test holds it, no commit begins.
     #[cfg(test)]
     pub(super) commits: Mutex<()>,
@@ -84,15 +80,6 @@ impl FaultPoints {
         }
         let _ = step;
         Ok(())
-    }
-
-    /// The answer to a write, as its caller is told.
-    pub(super) fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        #[cfg(test)]
-        if self.is_losing.load(Ordering::SeqCst) {
-            return answer.and(Err(StoreError::UnknownOutcome));
-        }
-        answer
     }
 
     /// Called between a read and its answer.
@@ -164,11 +151,6 @@ impl SqliteStore {
             .health
             .faults
             .fail(is_failing.then_some((Step::Commit, SQLITE_FULL)));
-    }
-
-    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
-    pub(in crate::store) fn lose_answers(&self, is_losing: bool) {
-        self.inner.health.faults.is_losing.store(is_losing, Ordering::SeqCst);
     }
 
     /// No read is answered while it is held.

@@ -60,16 +60,20 @@ impl FailureKind {
             }
             Self::Moved => "restart needed, with the database in its place: what is written now would be lost",
             Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
-            Self::Io | Self::Unreachable | Self::Conflict | Self::Request | Self::Overloaded | Self::Late => {
-                "service resumes by itself when the disk works"
-            }
+            Self::Io
+            | Self::Lost
+            | Self::Unreachable
+            | Self::Conflict
+            | Self::Request
+            | Self::Overloaded
+            | Self::Late => "service resumes by itself when the disk works",
         }
     }
 }
 
 /// Whether the store can write, shared by the threads and the handles.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(in crate::store) struct Health {
     path: PathBuf,
     schema_version: i64,
     metrics: StoreMetrics,
@@ -105,7 +109,7 @@ impl Health {
     }
 
     /// The error of every write, if the store is sealed.
-    pub(super) fn sealed(&self) -> Option<StoreError> {
+    pub(in crate::store) fn sealed(&self) -> Option<StoreError> {
         match &*self.state.lock() {
             HealthState::Sealed(reason) => Some(StoreError::Sealed { reason: reason.clone() }),
             HealthState::Writable | HealthState::Failing(_) => None,
@@ -187,7 +191,7 @@ impl Health {
     }
 
     /// A caller gave up waiting. The commit under way, if it succeeds, makes the store writable again.
-    pub(super) fn answer_overdue(&self) {
+    pub(in crate::store) fn answer_overdue(&self) {
         self.metrics.failed(FailureKind::Late);
         let mut state = self.state.lock();
         if let HealthState::Writable = *state {
@@ -203,7 +207,7 @@ impl Health {
     }
 
     /// The health, with the name of the file.
-    pub(super) fn snapshot(&self) -> StoreHealth {
+    pub(in crate::store) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();
         StoreHealth {
             writable: matches!(state, HealthState::Writable),

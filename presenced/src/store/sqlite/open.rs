@@ -18,14 +18,13 @@ use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::read::ReadQueues;
 use super::writer::StoreWriter;
 use super::{Inner, Threads, migration, read};
 use crate::files::Holder;
 use crate::store::alive::AliveFile;
 use crate::store::metrics::FailureKind;
-use crate::store::queue::Queue;
 use crate::store::read_request::ReadLane;
+use crate::store::requests::{DatabaseHealth, Requests};
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::vital;
 
@@ -77,24 +76,17 @@ fn open_locked(
         .collect();
     let readers = readers.map_err(sql)?;
 
-    let writes = Arc::new(Queue::new(options.queue_max, metrics.writes_waiting.clone()));
-    let reads = || Arc::new(Queue::new(options.queue_max, metrics.reads_waiting.clone()));
-    let reads = ReadQueues {
-        singles: reads(),
-        lists: reads(),
-    };
-    let health = Arc::new(Health::new(path, migration::VERSION, metrics));
+    let health = Arc::new(Health::new(path, migration::VERSION, metrics.clone()));
     let log_check = Arc::new(LogCheck::open(path).map_err(|error| io_error(path, &error))?);
+    let alive = AliveFile::new(Beside::Alive.path(path), startup.latest_stored());
+    let requests = Requests::new(DatabaseHealth::Sqlite(health.clone()), alive, options, metrics);
     let opened = (connection, identity, log_check.clone());
-    let writer = StoreWriter::new(opened, writes.clone(), health.clone(), options);
+    let writer = StoreWriter::new(opened, requests.writes.clone(), health.clone(), options);
     let writer = writer.map_err(sql)?;
     // Built before the threads start: if one can't, dropping this ends those that did.
     let inner = Inner {
-        writes,
-        reads,
+        requests,
         health,
-        alive: Arc::new(AliveFile::new(Beside::Alive.path(path), startup.latest_stored())),
-        answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
     start_threads(&inner, writer, readers, &Arc::new((lock, log_check))).map_err(|error| io_error(path, &error))?;
@@ -123,7 +115,11 @@ fn start_threads(
 ) -> std::io::Result<()> {
     let mut threads = inner.threads.lock();
     for (number, (lane, connection)) in readers.into_iter().enumerate() {
-        let (queue, health, held) = (inner.reads.of(lane).clone(), inner.health.clone(), held.clone());
+        let (queue, health, held) = (
+            inner.requests.reads_of(lane).clone(),
+            inner.health.clone(),
+            held.clone(),
+        );
         let run = move || {
             read::run((&connection, &held.1), lane, &queue, &health);
             drop(connection);

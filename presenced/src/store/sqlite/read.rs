@@ -2,7 +2,6 @@
 //! and lists have threads of their own, so that whoever connects never waits behind somebody else's list.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
@@ -38,27 +37,6 @@ macro_rules! select {
 }
 
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
-
-/// The queues of the two lanes.
-#[derive(Debug)]
-pub(super) struct ReadQueues {
-    pub(super) singles: Arc<Queue<ReadJob>>,
-    pub(super) lists: Arc<Queue<ReadJob>>,
-}
-
-impl ReadQueues {
-    pub(super) fn of(&self, lane: ReadLane) -> &Arc<Queue<ReadJob>> {
-        match lane {
-            ReadLane::Singles => &self.singles,
-            ReadLane::Lists => &self.lists,
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.singles.close();
-        self.lists.close();
-    }
-}
 
 /// Runs one thread of a lane: reads until the queue is closed and empty.
 pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queue<ReadJob>, health: &Health) {

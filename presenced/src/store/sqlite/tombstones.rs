@@ -6,8 +6,9 @@ use presence::{Revision, UserId, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use sha2::{Digest as _, Sha256};
 
+use super::decode;
 use super::statements::{one_row, stored};
-use super::{ROWS_AT_ONCE, decode};
+use crate::store::options::ROWS_AT_ONCE;
 
 /// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.
 #[derive(Debug, Clone, Copy)]

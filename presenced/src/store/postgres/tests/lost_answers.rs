@@ -7,7 +7,7 @@ use super::proxy::{Network, Proxy};
 use super::{TestDatabase, fails_with, is_unavailable, until};
 use crate::store::{Store, StoreError};
 
-async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
+pub(super) async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
     let port = database.server.port();
     let proxy = Proxy::before(port).await;
     let store = database.open_at(&proxy.url(&database.url(), port), None).await.unwrap();

@@ -2,10 +2,12 @@
 
 mod access;
 mod conflicts;
+mod failover;
 mod lost_answers;
 mod opening;
 mod outages;
 mod proxy;
+mod stalls;
 mod throughput;
 mod tls;
 

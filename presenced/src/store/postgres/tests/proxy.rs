@@ -17,6 +17,10 @@ pub(super) enum Network {
     LosesCommit,
     /// Nothing passes from the next commit on, and nobody is told.
     SwallowsCommit,
+    /// The same from the setting up of a connection that reads.
+    SwallowsReader,
+    /// The same from the setting up of a connection that writes, when it has the lock.
+    SwallowsWriter,
     /// No connection can be made, and those that there are end.
     Down,
 }
@@ -61,11 +65,15 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU
         tokio::select! {
             length = client.read(&mut sent) => {
                 let Ok(length @ 1..) = length else { return };
-                let is_commit = sent[..length].windows(6).any(|bytes| bytes == b"COMMIT");
+                let has = |text: &[u8]| sent[..length].windows(text.len()).any(|bytes| bytes == text);
+                let is_commit = has(b"COMMIT");
+                let is_swallowed = is_commit && is(Network::SwallowsCommit)
+                    || has(b"default_transaction_read_only") && is(Network::SwallowsReader)
+                    || has(b"txid_current") && is(Network::SwallowsWriter);
                 if is(Network::Down) || is_commit && is(Network::LosesCommit) {
                     return;
                 }
-                if is_commit && is(Network::SwallowsCommit) {
+                if is_swallowed {
                     // Both ends stay open.
                     return std::future::pending().await;
                 }

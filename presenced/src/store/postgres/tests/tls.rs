@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use presence::CustomStatus::Idle;
 
-use super::TestDatabase;
+use super::{TestDatabase, set_until_done, until};
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
 
 /// A certificate and its key.
@@ -88,4 +88,15 @@ async fn each_mode_of_tls_demands_what_it_says() {
         let error = database.open_error(&url, None).await;
         assert!(error.contains(words), "{url}: {error}");
     }
+
+    // Roots that are changed need no restart.
+    let roots = dir.join("roots");
+    std::fs::copy(own.to_string(), &roots).unwrap();
+    let url = url(&format!("verify-full&sslrootcert={}", roots.display()), "localhost");
+    let store = database.open_at(&url, None).await.unwrap();
+    std::fs::copy(other.to_string(), &roots).unwrap();
+    database.end_connections();
+    until(async || store.set_custom("alice", Idle, 2).await.is_err()).await;
+    std::fs::copy(own.to_string(), &roots).unwrap();
+    set_until_done(&store, "alice", Idle).await;
 }

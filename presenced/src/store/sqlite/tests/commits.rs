@@ -40,15 +40,15 @@ async fn requests_that_wait_for_the_writer_share_its_next_commit() {
     let dir = DatabaseDir::new();
     let mut registry = Registry::default();
     let metrics = StoreMetrics::register(&mut registry);
-    let (store, _) = SqliteStore::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
+    let (store, _) = Store::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
     let unlocked = hold_writer(&dir, &store).await;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{caller}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{caller}"), Idle, 1).await })
         })
         .collect();
-    wait_until(|| store.inner.writes.waiting() == CALLERS).await;
+    wait_until(|| store.requests().writes.waiting() == CALLERS).await;
     assert_eq!(metric(&registry, "store_writes_waiting"), CALLERS as f64);
     unlocked.await;
     for caller in callers {
@@ -77,15 +77,15 @@ async fn a_commit_is_shared_by_at_most_batch_max_rows() {
         batch_max: 10,
         ..OpenOptions::default()
     };
-    let (store, _) = SqliteStore::open(&dir.path(), &options, metrics).unwrap();
+    let (store, _) = Store::open(&dir.path(), &options, metrics).unwrap();
     let unlocked = hold_writer(&dir, &store).await;
     let callers: Vec<_> = (0..29)
         .map(|caller| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{caller}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{caller}"), Idle, 1).await })
         })
         .collect();
-    wait_until(|| store.inner.writes.waiting() == 29).await;
+    wait_until(|| store.requests().writes.waiting() == 29).await;
     unlocked.await;
     for caller in callers {
         caller.await.unwrap().unwrap();
@@ -105,7 +105,7 @@ async fn acknowledged_writes_are_in_any_later_copy_of_the_files() {
     let writer = tokio::spawn(async move {
         for number in 1..=300 {
             writing
-                .set_custom(&format!("user-{number}"), Idle, number)
+                .set_custom_at(&format!("user-{number}"), Idle, number)
                 .await
                 .unwrap();
             count.store(number, Ordering::SeqCst);
@@ -133,12 +133,12 @@ async fn dropping_the_caller_does_not_undo_a_write_that_is_queued() {
     let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let asking = store.clone();
-    let caller = tokio::spawn(async move { asking.set_custom("alice", DoNotDisturb, 1).await });
-    wait_until(|| store.inner.writes.pushed() == 1).await;
+    let caller = tokio::spawn(async move { asking.set_custom_at("alice", DoNotDisturb, 1).await });
+    wait_until(|| store.requests().writes.pushed() == 1).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     holder.execute_batch("ROLLBACK").unwrap();
-    store.set_custom("bob", Online, 1).await.unwrap();
+    store.set_custom_at("bob", Online, 1).await.unwrap();
     assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
 }
 
@@ -149,10 +149,10 @@ async fn closing_writes_what_is_queued_and_leaves_one_file() {
     let writes: Vec<_> = (0..200)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
-    wait_until(|| store.inner.writes.pushed() == 200).await;
+    wait_until(|| store.requests().writes.pushed() == 200).await;
     store.close();
     for write in writes {
         write.await.unwrap().unwrap();
@@ -170,7 +170,7 @@ async fn the_log_is_folded_in_as_it_grows() {
     let store = dir.open();
     for number in 1..=3_000 {
         store
-            .set_custom(&format!("user-{}", number % 400), Idle, number)
+            .set_custom_at(&format!("user-{}", number % 400), Idle, number)
             .await
             .unwrap();
     }
@@ -200,7 +200,7 @@ async fn one_caller_and_64_find_all_their_writes() {
                 tokio::spawn(async move {
                     for number in 1..=each {
                         store
-                            .set_custom(&format!("user-{caller}-{number}"), Idle, number)
+                            .set_custom_at(&format!("user-{caller}-{number}"), Idle, number)
                             .await
                             .unwrap();
                     }

@@ -33,11 +33,11 @@ fn length(dir: &DatabaseDir) -> u64 {
 }
 
 /// An open store with several frames in its log.
-async fn written() -> (DatabaseDir, SqliteStore) {
+async fn written() -> (DatabaseDir, Store) {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..5 {
-        store.set_custom(&format!("user-{number}"), Idle, 1).await.unwrap();
+        store.set_custom_at(&format!("user-{number}"), Idle, 1).await.unwrap();
     }
     assert!(length(&dir) > 5 * FRAME);
     (dir, store)
@@ -87,12 +87,12 @@ async fn a_bit_flipped_while_open_is_found_before_a_restart() {
             ..OpenOptions::default()
         };
         let (store, _) = dir.start_with(&options);
-        store.set_custom("alice", Idle, 1).await.unwrap();
-        store.set_custom("alice", Idle, 2).await.unwrap();
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
+        store.set_custom_at("alice", Idle, 2).await.unwrap();
         assert!(store.health().writable);
         flip_bit(&dir, harm);
         // Refused, if the check of the last write comes after the harm.
-        let _ = store.set_custom("alice", Idle, 3).await;
+        let _ = store.set_custom_at("alice", Idle, 3).await;
         wait_until(|| store.health().restart_needed).await;
         let error = store.health().error.unwrap();
         assert!(error.contains("frame 1 of") && error.contains("backup"), "{error}");
@@ -106,7 +106,7 @@ async fn a_bit_flipped_while_open_is_found_before_a_restart() {
 async fn a_log_cut_while_open_takes_no_more_writes() {
     let (dir, store) = written().await;
     file(&dir, Beside::Log).set_len(length(&dir) - FRAME).unwrap();
-    let saved = store.set_custom("late", Idle, 2).await;
+    let saved = store.set_custom_at("late", Idle, 2).await;
     assert!(matches!(saved, Err(StoreError::Sealed { .. })), "{saved:?}");
     let health = store.health();
     let error = health.error.unwrap();
@@ -122,7 +122,7 @@ async fn a_log_folded_in_by_another_program_is_sound() {
             .connect()
             .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0));
         assert_eq!(folded, Ok(0), "{mode}");
-        store.set_custom("alice", Idle, 2).await.unwrap();
+        store.set_custom_at("alice", Idle, 2).await.unwrap();
         let check = LogCheck::open(&dir.path()).unwrap();
         assert_eq!((check.check_length(), check.check_frames()), (Ok(()), Ok(())), "{mode}");
     }
@@ -153,7 +153,7 @@ async fn an_index_cut_while_open_ends_no_process() {
     file(&dir, Beside::LogIndex).set_len(0).unwrap();
     let read = store.load(&user("user-1")).await;
     assert!(matches!(read, Err(StoreError::Sealed { .. })), "{read:?}");
-    let saved = store.set_custom("user-1", Idle, 2).await;
+    let saved = store.set_custom_at("user-1", Idle, 2).await;
     assert!(matches!(saved, Err(StoreError::Sealed { .. })), "{saved:?}");
     let error = store.health().error.unwrap();
     assert!(error.contains("the index of the log was truncated"), "{error}");

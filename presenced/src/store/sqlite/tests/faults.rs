@@ -8,9 +8,9 @@ use std::sync::Arc;
 use presence::CustomStatus::{DoNotDisturb, Idle};
 use rusqlite::ffi;
 
-use super::super::FailureKind;
 use super::super::fault_injection::Step;
 use super::*;
+use crate::store::metrics::FailureKind;
 
 /// The longest that a stuck store may keep its callers waiting: a wait for the lock, behind another one, and some slack.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -81,7 +81,7 @@ async fn one_request_that_fails_does_not_fail_the_others() {
 async fn a_lock_of_another_process_fails_writes_and_no_reads() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     let holder = dir.connect();
     holder
         .execute_batch("BEGIN IMMEDIATE; UPDATE profile SET custom_status = 'ONLINE'")
@@ -90,7 +90,7 @@ async fn a_lock_of_another_process_fails_writes_and_no_reads() {
     let writes: Vec<_> = (0..3_000)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
     assert_eq!(
@@ -112,7 +112,7 @@ async fn a_lock_of_another_process_fails_writes_and_no_reads() {
     assert_eq!(store.load(&user("user-1")).await, Ok(None));
 
     holder.execute_batch("ROLLBACK").unwrap();
-    store.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+    store.set_custom_at("alice", DoNotDisturb, 2).await.unwrap();
     assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
     assert!(store.health().writable, "it resumes by itself");
 }
@@ -131,7 +131,7 @@ async fn requests_behind_a_lock_are_answered_with_the_first() {
     let writes: Vec<_> = (0..20)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
     let answered = async {
@@ -154,18 +154,18 @@ async fn a_failed_transaction_is_answered_to_its_whole_batch() {
     ] {
         let dir = DatabaseDir::new();
         let store = dir.open();
-        store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.faults.fail(Some((step, code)));
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
+        store.sqlite().inner.health.faults.fail(Some((step, code)));
         let (one, other) = tokio::join!(
-            store.set_custom("alice", DoNotDisturb, 2),
-            store.set_custom("bob", Idle, 2)
+            store.set_custom_at("alice", DoNotDisturb, 2),
+            store.set_custom_at("bob", Idle, 2)
         );
         assert!(is_unavailable(&one) && is_unavailable(&other), "{one:?} {other:?}");
         assert_eq!(store.custom("alice").await, Some(Idle));
         assert_eq!(store.custom("bob").await, None);
         assert!(!store.health().writable);
-        store.inner.health.faults.fail(None);
-        store.set_custom("bob", Idle, 3).await.unwrap();
+        store.sqlite().inner.health.faults.fail(None);
+        store.set_custom_at("bob", Idle, 3).await.unwrap();
         assert!(store.health().writable);
     }
 }
@@ -174,9 +174,9 @@ async fn a_failed_transaction_is_answered_to_its_whole_batch() {
 async fn a_read_that_failed_once_is_retried() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR_CORRUPTFS] {
-        store.inner.health.faults.fail_once(Step::Read, code);
+        store.sqlite().inner.health.faults.fail_once(Step::Read, code);
         assert_eq!(store.custom("alice").await, Some(Idle), "{code}");
     }
     assert!(store.health().writable);
@@ -189,9 +189,12 @@ async fn damage_that_a_check_does_not_find_seals_nothing() {
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_CORRUPTFS] {
             let dir = DatabaseDir::new();
             let store = dir.open();
-            store.set_custom("alice", Idle, 1).await.unwrap();
-            store.inner.health.faults.fail(Some((step, code)));
-            let (loaded, saved) = (store.load(&user("alice")).await, store.set_custom("bob", Idle, 1).await);
+            store.set_custom_at("alice", Idle, 1).await.unwrap();
+            store.sqlite().inner.health.faults.fail(Some((step, code)));
+            let (loaded, saved) = (
+                store.load(&user("alice")).await,
+                store.set_custom_at("bob", Idle, 1).await,
+            );
             assert_eq!(is_unavailable(&loaded), step == Step::Read, "{step:?} {loaded:?}");
             assert_eq!(
                 is_unavailable(&saved),
@@ -203,7 +206,7 @@ async fn damage_that_a_check_does_not_find_seals_nothing() {
             assert!(!health.error.is_some_and(|error| error.contains("backup")));
             store.close();
             let store = dir.open();
-            store.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+            store.set_custom_at("alice", DoNotDisturb, 2).await.unwrap();
             assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
         }
     }
@@ -214,12 +217,12 @@ async fn a_fold_that_fails_as_if_damaged_seals_no_sound_file() {
     for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_CORRUPTFS] {
         let dir = DatabaseDir::new();
         let store = dir.open();
-        store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.faults.fail(Some((Step::Checkpoint, code)));
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
+        store.sqlite().inner.health.faults.fail(Some((Step::Checkpoint, code)));
         // After a forget the log is folded in at once, before the next write.
         store.forget(&user("alice"), Revision::new(9), wall(1)).await.unwrap();
-        store.set_custom("bob", Idle, 1).await.unwrap();
-        store.set_custom("bob", DoNotDisturb, 2).await.unwrap();
+        store.set_custom_at("bob", Idle, 1).await.unwrap();
+        store.set_custom_at("bob", DoNotDisturb, 2).await.unwrap();
         assert!(!store.health().restart_needed, "{:?}", store.health());
     }
 }
@@ -228,13 +231,18 @@ async fn a_fold_that_fails_as_if_damaged_seals_no_sound_file() {
 async fn a_forget_whose_commit_failed_drops_no_later_write() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
-    store.inner.health.faults.fail(Some((Step::Commit, ffi::SQLITE_FULL)));
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
+    store
+        .sqlite()
+        .inner
+        .health
+        .faults
+        .fail(Some((Step::Commit, ffi::SQLITE_FULL)));
     assert!(is_unavailable(
         &store.forget(&user("alice"), Revision::new(9), wall(1)).await
     ));
-    store.inner.health.faults.fail(None);
-    store.set_custom("alice", DoNotDisturb, 5).await.unwrap();
+    store.sqlite().inner.health.faults.fail(None);
+    store.set_custom_at("alice", DoNotDisturb, 5).await.unwrap();
     assert_eq!(store.custom("alice").await, Some(DoNotDisturb));
 }
 
@@ -250,16 +258,16 @@ async fn a_full_queue_refuses_at_once() {
     let waiting: Vec<_> = (0..4)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { store.set_custom(&format!("user-{number}"), Idle, 1).await })
+            tokio::spawn(async move { store.set_custom_at(&format!("user-{number}"), Idle, 1).await })
         })
         .collect();
-    wait_until(|| store.inner.writes.waiting() == 4).await;
-    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Overloaded));
+    wait_until(|| store.requests().writes.waiting() == 4).await;
+    assert_eq!(store.set_custom_at("alice", Idle, 1).await, Err(StoreError::Overloaded));
     unlocked.await;
     for write in waiting {
         write.await.unwrap().unwrap();
     }
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
 }
 
 #[tokio::test]
@@ -274,14 +282,14 @@ async fn a_caller_is_answered_even_if_the_disk_hangs() {
     let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(
-        is_unavailable(&store.set_custom("alice", Idle, 1).await),
+        is_unavailable(&store.set_custom_at("alice", Idle, 1).await),
         "not taken, so withdrawn"
     );
     assert!(!store.health().writable);
     holder.execute_batch("ROLLBACK").unwrap();
-    wait_until(|| store.inner.writes.waiting() == 0).await;
+    wait_until(|| store.requests().writes.waiting() == 0).await;
     let store_again = store.clone();
-    store_again.set_custom("bob", Idle, 1).await.unwrap();
+    store_again.set_custom_at("bob", Idle, 1).await.unwrap();
     assert_eq!(
         store.custom("alice").await,
         None,
@@ -304,7 +312,10 @@ async fn a_write_under_way_when_its_caller_gives_up_is_unknown() {
                   SELECT 'counted' FROM counted WHERE n % 1500000 = 0;
                 END";
     dir.connect().execute_batch(slow).unwrap();
-    assert_eq!(store.set_custom("slow", Idle, 1).await, Err(StoreError::UnknownOutcome));
+    assert_eq!(
+        store.set_custom_at("slow", Idle, 1).await,
+        Err(StoreError::UnknownOutcome)
+    );
     assert!(!store.health().writable);
     wait_until(|| store.health().writable).await;
     assert_eq!(store.custom("slow").await, Some(Idle), "it may still be done, and was");
@@ -315,7 +326,7 @@ async fn a_closed_store_refuses() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     store.close();
-    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Closed));
+    assert_eq!(store.set_custom_at("alice", Idle, 1).await, Err(StoreError::Closed));
     assert_eq!(store.load(&user("alice")).await, Err(StoreError::Closed));
     store.close();
 }
@@ -350,8 +361,8 @@ async fn a_full_disk_stops_writes_alone() {
 
 async fn fill_disk(directory: Arc<std::path::Path>) {
     let path = directory.join("presence.db");
-    let (store, _) = SqliteStore::open(&path, &OpenOptions::default(), metrics()).unwrap();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    let (store, _) = Store::open(&path, &OpenOptions::default(), metrics()).unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     let unlimited = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     let limit = |current| {
         let limit = rustix::process::Rlimit { current, ..unlimited };
@@ -362,13 +373,13 @@ async fn fill_disk(directory: Arc<std::path::Path>) {
             .map(|log| Some(log.len()))
             .unwrap(),
     );
-    let failed = store.set_custom("alice", DoNotDisturb, 2).await;
+    let failed = store.set_custom_at("alice", DoNotDisturb, 2).await;
     assert!(is_unavailable(&failed), "{failed:?}");
     assert!(!store.health().writable);
     assert_eq!(store.custom("alice").await, Some(Idle), "reads go on");
     assert_eq!(store.load(&user("never")).await, Ok(None));
     limit(unlimited.current);
-    store.set_custom("alice", DoNotDisturb, 3).await.unwrap();
+    store.set_custom_at("alice", DoNotDisturb, 3).await.unwrap();
     assert!(store.health().writable);
     store.close();
     println!("resumed");

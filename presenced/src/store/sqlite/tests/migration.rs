@@ -60,7 +60,7 @@ async fn the_oldest_table_becomes_equal_to_a_new_file() {
     assert_eq!(seen("carol").await, Some(1_700_000_000_456));
     assert_eq!(seen("dave").await, None);
     assert_eq!(seen("erin").await, None);
-    store.set_custom("alice", Idle, 10).await.unwrap();
+    store.set_custom_at("alice", Idle, 10).await.unwrap();
     store.close();
 
     let new = DatabaseDir::new();
@@ -272,7 +272,7 @@ async fn reports_of_version_1_keep_their_place_in_the_order() {
         assert!(part.version >= report.version && part.version >= part.preference.version);
     }
     let before = store.load(&user("bob")).await.unwrap().unwrap().durable.version;
-    store.set_custom("bob", Idle, 100).await.unwrap();
+    store.set_custom_at("bob", Idle, 100).await.unwrap();
     let after = store.load(&user("bob")).await.unwrap().unwrap().durable;
     assert_eq!(after.preference.version, before.next(), "what is written next is newer");
 }

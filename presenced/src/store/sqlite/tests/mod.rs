@@ -17,9 +17,9 @@ use presence::{CustomStatus, Revision, Status, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{OpenOptions, SqliteStore, Startup, StoreError, StoreMetrics};
+use super::SqliteStore;
 use crate::store::tests::fixture::{metrics, preference, report, status, times, user, wall};
-use crate::store::when_free;
+use crate::store::{OpenError, OpenOptions, Startup, Store, StoreError, StoreMetrics, when_free};
 
 /// A directory with a database, removed at the end.
 struct DatabaseDir {
@@ -36,25 +36,25 @@ impl DatabaseDir {
         self.directory.path().join("presence.db")
     }
 
-    fn open(&self) -> SqliteStore {
+    fn open(&self) -> Store {
         self.start().0
     }
 
-    fn start(&self) -> (SqliteStore, Startup) {
+    fn start(&self) -> (Store, Startup) {
         self.start_with(&OpenOptions::default())
     }
 
-    fn start_with(&self, options: &OpenOptions) -> (SqliteStore, Startup) {
-        when_free(|| SqliteStore::open(&self.path(), options, metrics())).unwrap()
+    fn start_with(&self, options: &OpenOptions) -> (Store, Startup) {
+        when_free(|| Store::open(&self.path(), options, metrics())).unwrap()
     }
 
     /// What a start finds, and why if it refuses.
-    fn try_open(&self) -> Result<(SqliteStore, Startup), super::OpenError> {
+    fn try_open(&self) -> Result<(Store, Startup), OpenError> {
         let options = OpenOptions {
             busy_timeout: Duration::from_millis(50),
             ..OpenOptions::default()
         };
-        when_free(|| SqliteStore::open(&self.path(), &options, metrics()))
+        when_free(|| Store::open(&self.path(), &options, metrics()))
     }
 
     /// As another program opens it.
@@ -86,25 +86,20 @@ impl DatabaseDir {
     }
 }
 
-impl SqliteStore {
+impl Store {
+    fn sqlite(&self) -> &SqliteStore {
+        match self {
+            Self::Sqlite(store) => store,
+            Self::Postgres(_) => panic!("another kind of store"),
+        }
+    }
+
     /// Sets a custom status at a moment that is the revision too.
-    async fn set_custom(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
+    async fn set_custom_at(&self, name: &str, custom: CustomStatus, set_at: i64) -> Result<(), StoreError> {
         let revision = Revision::new(u64::try_from(set_at).unwrap());
         let (user, preference) = (user(name), preference(custom, set_at));
         let saved = self.save_preference(&user, preference, Version::NONE, revision).await;
         saved.map(|_| ())
-    }
-
-    /// The rows of several users.
-    async fn rows(&self, users: &[presence::UserId]) -> Vec<Option<crate::store::Row>> {
-        let rows = self.load_many(users).await.unwrap();
-        rows.into_iter().map(Result::unwrap).collect()
-    }
-
-    /// The custom status on disk; none, if the user is unknown.
-    async fn custom(&self, name: &str) -> Option<CustomStatus> {
-        let row = self.load(&user(name)).await.unwrap();
-        row.map(|row| row.durable.preference.custom)
     }
 }
 
@@ -121,12 +116,12 @@ async fn wait_until(mut holds: impl FnMut() -> bool) {
 
 /// Holds the writer at the beginning of a transaction, so that what is asked for meanwhile shares it; the future that is
 /// returned lets go.
-async fn hold_writer(dir: &DatabaseDir, store: &SqliteStore) -> impl Future<Output = ()> + use<> {
+async fn hold_writer(dir: &DatabaseDir, store: &Store) -> impl Future<Output = ()> + use<> {
     let holder = dir.connect();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = store.clone();
-    let first = tokio::spawn(async move { waiting.set_custom("holder", CustomStatus::Idle, 1).await });
-    wait_until(|| store.inner.writes.pushed() == 1 && store.inner.writes.waiting() == 0).await;
+    let first = tokio::spawn(async move { waiting.set_custom_at("holder", CustomStatus::Idle, 1).await });
+    wait_until(|| store.requests().writes.pushed() == 1 && store.requests().writes.waiting() == 0).await;
     async move {
         holder.execute_batch("ROLLBACK").unwrap();
         first.await.unwrap().unwrap();

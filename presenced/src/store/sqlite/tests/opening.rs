@@ -17,7 +17,7 @@ async fn an_empty_database_gets_the_schema() {
     let dir = DatabaseDir::new();
     dir.connect().execute_batch("VACUUM").unwrap();
     let store = dir.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     assert_eq!(store.custom("alice").await, Some(Idle));
 }
 
@@ -25,7 +25,7 @@ async fn an_empty_database_gets_the_schema() {
 async fn killed() -> DatabaseDir {
     let running = DatabaseDir::new();
     let store = running.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     let dir = DatabaseDir::new();
     for (name, bytes) in running.bytes() {
         std::fs::write(dir.directory.path().join(name), bytes).unwrap();
@@ -198,7 +198,7 @@ async fn the_files_are_private_to_their_owner() {
     let dir = DatabaseDir::new();
     let modes = async || -> Vec<u32> {
         let store = dir.open();
-        store.set_custom("alice", Idle, 1).await.unwrap();
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
         let entries = std::fs::read_dir(dir.directory.path()).unwrap();
         let mode = |entry: std::fs::DirEntry| entry.metadata().unwrap().permissions().mode() & 0o7777;
         let modes = entries.map(|entry| mode(entry.unwrap())).collect();
@@ -252,7 +252,7 @@ fn a_start_on_a_full_disk_uses_the_space_in_reserve() {
 fn a_missing_directory_is_named() {
     let dir = DatabaseDir::new();
     let path = dir.directory.path().join("none/presence.db");
-    let error = SqliteStore::open(&path, &OpenOptions::default(), metrics())
+    let error = Store::open(&path, &OpenOptions::default(), metrics())
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");

@@ -7,7 +7,7 @@ use super::*;
 async fn a_single_user_is_read_while_lists_stand_still() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("ann", CustomStatus::Idle, 1).await.unwrap();
+    store.set_custom_at("ann", CustomStatus::Idle, 1).await.unwrap();
     let held = store.hold_lists();
     let before = store.read_count();
     let list = tokio::spawn({
@@ -31,7 +31,7 @@ async fn a_reload_overtakes_the_reads_that_wait() {
     let held = store.hold_reads();
     let order = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
     let mut reading = Vec::new();
-    let waiting = || store.inner.reads.singles.waiting();
+    let waiting = || store.requests().singles.waiting();
     for (number, name) in ["under way", "second", "first"].into_iter().enumerate() {
         let (asked, order) = (store.clone(), std::sync::Arc::clone(&order));
         reading.push(tokio::spawn(async move {
@@ -55,7 +55,7 @@ async fn a_reload_overtakes_the_reads_that_wait() {
 async fn a_row_that_cannot_be_understood_fails_alone_in_a_list() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("ann", CustomStatus::Idle, 1).await.unwrap();
+    store.set_custom_at("ann", CustomStatus::Idle, 1).await.unwrap();
     dir.connect()
         .execute_batch("INSERT INTO profile (user_id, connected_on) VALUES ('bad', '[1]')")
         .unwrap();
@@ -77,7 +77,7 @@ async fn an_unreadable_row_is_noted_until_it_is_read() {
     dir.connect()
         .execute_batch("INSERT INTO profile (user_id, connected_on) VALUES ('bad', '[1]'), ('worse', '[1]')")
         .unwrap();
-    let noted = || store.inner.health.unreadable_rows.len();
+    let noted = || store.sqlite().inner.health.unreadable_rows.len();
     for _ in 0..3 {
         let _ = store.load_many(&[user("bad"), user("worse")]).await;
         assert!(store.load(&user("bad")).await.is_err());
@@ -110,7 +110,7 @@ async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
     let dir = DatabaseDir::new();
     let registry = &mut prometheus_client::registry::Registry::default();
     let metrics = StoreMetrics::register(registry);
-    let (store, _) = SqliteStore::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
+    let (store, _) = Store::open(&dir.path(), &OpenOptions::default(), metrics).unwrap();
     store.fail_reads(true);
     let users: Vec<_> = (0..100).map(|number| user(&format!("user-{number}"))).collect();
     let rows = store.load_many(&users).await.unwrap();
@@ -131,26 +131,26 @@ async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
 async fn a_read_that_panics_fails_alone_and_its_reader_goes_on() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("ann", CustomStatus::Idle, 1).await.unwrap();
+    store.set_custom_at("ann", CustomStatus::Idle, 1).await.unwrap();
     let users = [user("bad"), user("ann")];
     // More often than there are readers in any lane.
     for _ in 0..OpenOptions::default().readers + 1 {
-        store.inner.health.faults.panic_at_reads(1);
+        store.sqlite().inner.health.faults.panic_at_reads(1);
         let rows = store.load_many(&users).await.unwrap();
         assert!(
             matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
             "{rows:?}"
         );
-        store.inner.health.faults.panic_at_reads(1);
+        store.sqlite().inner.health.faults.panic_at_reads(1);
         let rows = store.load_first(&users).await.unwrap();
         assert!(
             matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
             "{rows:?}"
         );
-        store.inner.health.faults.panic_at_reads(1);
+        store.sqlite().inner.health.faults.panic_at_reads(1);
         let row = store.load(&user("ann")).await;
         assert!(matches!(row, Err(StoreError::Refused { .. })), "{row:?}");
-        store.inner.health.faults.panic_at_reads(1);
+        store.sqlite().inner.health.faults.panic_at_reads(1);
         let removals = store.removed_at(&users).await;
         assert!(matches!(removals, Err(StoreError::Refused { .. })), "{removals:?}");
     }

@@ -67,7 +67,7 @@ async fn a_write_that_changed_nothing_is_not_acknowledged() {
         let beat = crate::store::tests::fixture::heartbeat(1, 1, false);
         let is_refused = |saved: Result<(), StoreError>| matches!(saved, Err(StoreError::Refused { .. }));
         let refused = [
-            is_refused(store.set_custom(name, Idle, 1).await),
+            is_refused(store.set_custom_at(name, Idle, 1).await),
             is_refused(store.save_statuses(vec![status(name, Status::Online, 1)]).await),
             is_refused(
                 store

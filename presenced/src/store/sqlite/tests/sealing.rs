@@ -19,17 +19,24 @@ async fn a_failed_fsync_seals_the_store() {
     for step in [Step::Commit, Step::Checkpoint] {
         let dir = DatabaseDir::new();
         let store = dir.open();
-        store.set_custom("alice", Idle, 1).await.unwrap();
-        store.inner.health.faults.fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
+        store
+            .sqlite()
+            .inner
+            .health
+            .faults
+            .fail(Some((step, ffi::SQLITE_IOERR_FSYNC)));
         let mut number = 2;
         while !store.health().restart_needed && number < 4_000 {
-            let _ = store.set_custom(&format!("user-{number}"), DoNotDisturb, number).await;
+            let _ = store
+                .set_custom_at(&format!("user-{number}"), DoNotDisturb, number)
+                .await;
             number += 1;
         }
         assert!(store.health().error.unwrap().contains("restart needed"), "{step:?}");
-        store.inner.health.faults.fail(None);
+        store.sqlite().inner.health.faults.fail(None);
         let before = dir.data();
-        assert!(is_sealed(&store.set_custom("alice", DoNotDisturb, number).await));
+        assert!(is_sealed(&store.set_custom_at("alice", DoNotDisturb, number).await));
         assert_eq!(store.custom("alice").await, Some(Idle), "reads go on");
         store.close();
         assert!(before == dir.data(), "closing writes nothing either");
@@ -54,7 +61,7 @@ async fn a_file_damaged_while_open_is_named_and_left_alone() {
     let before = dir.data();
     let read = store.load(&user("user-0499")).await;
     assert!(matches!(read, Err(StoreError::Sealed { .. })), "{read:?}");
-    assert!(is_sealed(&store.set_custom("alice", Idle, 1).await));
+    assert!(is_sealed(&store.set_custom_at("alice", Idle, 1).await));
     let health = store.health();
     assert!(!health.writable);
     let error = health.error.unwrap();
@@ -83,9 +90,9 @@ async fn a_removed_or_replaced_file_takes_no_writes() {
     for (what, harm) in harms {
         let dir = DatabaseDir::new();
         let store = dir.open();
-        store.set_custom("alice", Idle, 1).await.unwrap();
+        store.set_custom_at("alice", Idle, 1).await.unwrap();
         harm(&dir);
-        let saved = store.set_custom("alice", DoNotDisturb, 2).await;
+        let saved = store.set_custom_at("alice", DoNotDisturb, 2).await;
         assert!(is_sealed(&saved), "{what}: {saved:?}");
         let error = store.health().error.unwrap();
         assert!(

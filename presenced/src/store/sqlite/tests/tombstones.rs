@@ -13,9 +13,9 @@ async fn a_tombstone_holds_within_the_transaction_that_writes_it() {
     let alice = user("alice");
     let (forgotten, late, statuses, later, ()) = tokio::join!(
         store.forget(&alice, Revision::new(10), wall(1)),
-        store.set_custom("alice", Idle, 10),
+        store.set_custom_at("alice", Idle, 10),
         store.save_statuses(vec![status("alice", Status::Online, 10)]),
-        store.set_custom("alice", DoNotDisturb, 11),
+        store.set_custom_at("alice", DoNotDisturb, 11),
         unlocked,
     );
     assert_eq!((forgotten, late), (Ok(()), Err(StoreError::Forgotten)));
@@ -29,7 +29,7 @@ fn a_pruning_deletes_a_bounded_number_of_tombstones_at_once() {
     let dir = DatabaseDir::new();
     dir.open().close();
     let connection = dir.connect();
-    let count = super::super::ROWS_AT_ONCE + 1;
+    let count = crate::store::options::ROWS_AT_ONCE + 1;
     let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
          INSERT INTO tombstone (user_hash, revision, version, forgotten_at)
          SELECT CAST(printf('%032d', i) AS BLOB), 7, 0, 0 FROM n";
@@ -50,7 +50,7 @@ async fn a_refused_forget_leaves_no_tombstone_in_its_transaction() {
     let alice = user("alice");
     let (forgotten, saved, ()) = tokio::join!(
         store.forget(&alice, Revision::new(10), wall(1)),
-        store.set_custom("alice", Idle, 5),
+        store.set_custom_at("alice", Idle, 5),
         unlocked,
     );
     assert!(matches!(forgotten, Err(StoreError::Refused { .. })), "{forgotten:?}");
@@ -61,7 +61,7 @@ async fn a_refused_forget_leaves_no_tombstone_in_its_transaction() {
 async fn a_tombstone_holds_the_hash_of_the_id_and_not_the_id() {
     let dir = DatabaseDir::new();
     let store = dir.open();
-    store.set_custom("alice", Idle, 1).await.unwrap();
+    store.set_custom_at("alice", Idle, 1).await.unwrap();
     store
         .forget(&user("alice"), Revision::new(10), wall(123))
         .await
@@ -90,13 +90,16 @@ async fn a_forgotten_id_is_readable_in_no_file() {
     let dir = DatabaseDir::new();
     let store = dir.open();
     for number in 0..300 {
-        store.set_custom(&format!("user-{number:03}"), Idle, 1).await.unwrap();
+        store
+            .set_custom_at(&format!("user-{number:03}"), Idle, 1)
+            .await
+            .unwrap();
     }
     let (alone, with_report) = ("user-150", "somebody-who-reports");
     let reporter = user(with_report);
     let reported = store.save_report(&reporter, report("app", 5), times(5), Version::NONE);
     reported.await.unwrap();
-    store.set_custom("user-299", DoNotDisturb, 2).await.unwrap();
+    store.set_custom_at("user-299", DoNotDisturb, 2).await.unwrap();
     assert!(is_readable(&dir, alone) && is_readable(&dir, with_report));
     let reading = dir.connect();
     reading.execute_batch("BEGIN; SELECT count(*) FROM profile").unwrap();
@@ -108,7 +111,7 @@ async fn a_forgotten_id_is_readable_in_no_file() {
     }
     reading.execute_batch("COMMIT").unwrap();
     // The next write tries again what a reader was in the way of.
-    store.set_custom("user-001", DoNotDisturb, 3).await.unwrap();
+    store.set_custom_at("user-001", DoNotDisturb, 3).await.unwrap();
     wait_until(|| !is_readable(&dir, alone) && !is_readable(&dir, with_report)).await;
     assert!(is_readable(&dir, "user-149"), "nobody else is gone");
     store.close();

@@ -1,6 +1,6 @@
 //! What a start finds: each node's last heartbeat, and the users that may be present.
 
-use presence::{NodeName, Status};
+use presence::{NodeName, Status, Wall};
 
 use super::on_every_backend;
 use crate::store::tests::fixture::{Backend, heartbeat, nodes, status};
@@ -101,6 +101,7 @@ async fn a_clean_end_counts_more_than_what_was_told_beside(backend: Backend) {
     save(&store, "here", heartbeat(2_000, 75, true)).await;
     let (_, startup) = backend.restart(&store);
     assert_eq!(startup.latest_heartbeat(), Some(heartbeat(2_000, 75, true)));
+    assert_eq!(startup.lost_heartbeat(), None);
 }
 
 async fn a_backup_in_place_is_as_old_as_its_own_heartbeat(backend: Backend) {
@@ -119,6 +120,7 @@ async fn a_backup_in_place_is_as_old_as_its_own_heartbeat(backend: Backend) {
         Some(expected),
         "and no revision below what was told"
     );
+    assert_eq!(startup.lost_heartbeat(), Some(Wall::from_millis(9_000)));
 }
 
 async fn a_backup_in_place_after_a_run_without_a_write_is_as_old(backend: Backend) {
