@@ -16,6 +16,7 @@ const NUMBER: u8 = 1;
 const CONNECTIONS: u8 = 2;
 const CAPACITY: u8 = 3;
 const TIMES: u8 = 4;
+const IS_FULL: u8 = 5;
 
 /// What the others are told of a node that registers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,6 +89,9 @@ pub struct Tick {
     pub connections: u32,
     /// How many it takes.
     pub capacity: u32,
+    /// Whether the node could not offer sessions because the memory of Redis is full: nobody must become OFFLINE who may
+    /// have moved there.
+    pub is_full: bool,
     /// Times that moved alone, up to [`TICK_TIMES_MAX`].
     pub times: Vec<MovedTimes>,
 }
@@ -105,6 +109,9 @@ impl Tick {
         put(NUMBER, self.number);
         put(CONNECTIONS, u64::from(self.connections));
         put(CAPACITY, u64::from(self.capacity));
+        if self.is_full {
+            put(IS_FULL, 1);
+        }
         for times in &self.times {
             let mut content = Vec::new();
             put_bytes(&mut content, times.user.as_str().as_bytes());
@@ -131,6 +138,7 @@ impl Tick {
                 NUMBER => tick.number = content.number()?,
                 CONNECTIONS => tick.connections = content.small()?,
                 CAPACITY => tick.capacity = content.small()?,
+                IS_FULL => tick.is_full = true,
                 TIMES => tick.times.push(MovedTimes {
                     user: UserId::new(content.text()?).map_err(|_| InvalidBytes::Malformed)?,
                     last_seen: content.time()?,

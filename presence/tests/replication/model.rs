@@ -30,7 +30,7 @@ impl Server {
     }
 }
 
-/// One partition.
+/// One partition as the server holds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Partition {
     pub(crate) state: BTreeMap<UserId, (Revision, Vec<u8>)>,
@@ -42,21 +42,21 @@ pub(crate) struct Partition {
     pub(crate) log_max: usize,
     pub(crate) online: BTreeSet<UserId>,
     pub(crate) custom: BTreeMap<UserId, CustomStatus>,
-    /// Rules that are taken out, for tests of the tests.
-    pub(crate) off: Off,
+    /// The rule that is taken out, for tests of the tests.
+    pub(crate) without: Option<ScriptRule>,
 }
 
 /// Rules of the scripts that a test takes out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Off {
-    /// A new run id begins a new epoch.
-    pub(crate) run: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScriptRule {
+    /// Another run id begins a new epoch.
+    RunId,
     /// Calls name the registered connection.
-    pub(crate) connection: bool,
+    Connection,
     /// An offer names the stored revision.
-    pub(crate) compare: bool,
+    Compare,
     /// A revision is above the floor.
-    pub(crate) floor: bool,
+    Floor,
 }
 
 impl Default for Partition {
@@ -71,7 +71,7 @@ impl Default for Partition {
             log_max: 10_000,
             online: BTreeSet::new(),
             custom: BTreeMap::new(),
-            off: Off::default(),
+            without: None,
         }
     }
 }
@@ -81,7 +81,7 @@ impl Partition {
     pub(crate) fn clear(&mut self) {
         *self = Self {
             log_max: self.log_max,
-            off: self.off,
+            without: self.without,
             ..Self::default()
         };
     }
@@ -110,7 +110,11 @@ impl Partition {
                 node,
                 new_epoch,
                 floor,
-            } => self.register(server, *caller, node, *new_epoch, *floor),
+            } => {
+                let last = self.log.back().map_or(Revision::NEVER, |entry| entry.id);
+                self.head = self.head.max(last).max(*floor);
+                self.register(server, *caller, node, *new_epoch)
+            }
             Call::Offer { caller, users } => self.if_registered(*caller, |partition| Answer::Offered {
                 time: server.time(),
                 outcomes: users
@@ -152,15 +156,15 @@ impl Partition {
     fn if_registered(&mut self, caller: Caller, script: impl FnOnce(&mut Self) -> Answer) -> Answer {
         let registered = self.registrations.get(&caller.incarnation);
         match registered {
-            Some((number, _)) if *number == caller.connection || self.off.connection => script(self),
+            Some((number, _)) if *number == caller.connection || self.without == Some(ScriptRule::Connection) => {
+                script(self)
+            }
             _ => Answer::NotRegistered,
         }
     }
 
-    fn register(&mut self, server: Server, caller: Caller, node: &[u8], new_epoch: u64, floor: Revision) -> Answer {
-        let last = self.log.back().map_or(Revision::NEVER, |entry| entry.id);
-        self.head = self.head.max(last).max(floor);
-        let is_other_server = self.run != Some(server.run) && !self.off.run;
+    fn register(&mut self, server: Server, caller: Caller, node: &[u8], new_epoch: u64) -> Answer {
+        let is_other_server = self.run != Some(server.run) && self.without != Some(ScriptRule::RunId);
         let epoch = match self.epoch {
             Some(epoch) if !is_other_server => epoch,
             _ => {
@@ -200,13 +204,14 @@ impl Partition {
 
     fn offer(&mut self, server: Server, by: Incarnation, offer: &UserOffer) -> Outcome {
         let stored = self.state.get(&offer.user);
-        if stored.map(|(revision, _)| *revision) != offer.base && !self.off.compare {
+        if stored.map(|(revision, _)| *revision) != offer.base && self.without != Some(ScriptRule::Compare) {
             return Outcome::Stored(stored.cloned());
         }
         if server.is_full && offer.is_present {
             return Outcome::Full;
         }
-        let floor = if self.off.floor { Revision::NEVER } else { offer.floor };
+        let has_floor = self.without != Some(ScriptRule::Floor);
+        let floor = if has_floor { offer.floor } else { Revision::NEVER };
         let id = self.next(server, floor);
         self.append(
             id,

@@ -1,0 +1,308 @@
+//! What goes to the partition next, and what its answers mean.
+
+use crate::durable_part::Version;
+use crate::replication::build::{Builder, Knowledge, SessionLimitReached, differs};
+use crate::replication::call::{Answer, CALL_USERS_MAX, Call, Listed, Outcome, UserOffer};
+use crate::replication::effect::Effect;
+use crate::replication::node_info::{TICK_TIMES_MAX, Tick};
+use crate::replication::partition::{Input, Partition};
+use crate::replication::settings::{Rule, SPREAD};
+use crate::replication::state::State;
+use crate::replication::{ConnectionNumber, Incarnation};
+use crate::revision::Revision;
+use crate::status::CustomStatus;
+use crate::user_id::UserId;
+
+/// What a state is to be built from.
+pub(super) struct Base {
+    /// The revision that Redis has; none if it has none.
+    pub(super) revision: Option<Revision>,
+    /// What is known of the user; with no revision, of an earlier epoch.
+    pub(super) state: Option<State>,
+}
+
+impl Partition {
+    /// An answer came over the connection of that number, or an error.
+    pub fn handle_answer(&mut self, input: Input<'_>, connection: ConnectionNumber, answer: Option<Answer>) {
+        let now = input.reading.mono;
+        if connection != self.publisher.connection {
+            return;
+        }
+        let Some(under_way) = self.publisher.under_way.take() else {
+            return;
+        };
+        match answer {
+            None => {
+                self.publisher.under_way = Some(under_way);
+                self.reconnect(now);
+            }
+            Some(Answer::NotRegistered) => {
+                self.publisher.under_way = Some(under_way);
+                self.reconnect(now);
+                self.publisher.retry_at = Some(now);
+            }
+            Some(Answer::Registered { epoch, time, .. }) => {
+                self.clock.handle_time(time, now);
+                self.publisher.registered = Some(epoch);
+                self.unregistered_since = None;
+                self.publisher.tick_at = now;
+                if self.follower.is_synced
+                    && self.follower.epoch != Some(epoch)
+                    && self.settings.has(Rule::OfferInEpoch)
+                {
+                    self.resync(now);
+                }
+            }
+            Some(Answer::Offered { time, outcomes }) => {
+                self.clock.handle_time(time, now);
+                for (user, outcome) in under_way.users.into_iter().zip(outcomes) {
+                    self.handle_outcome(input, user, outcome);
+                }
+            }
+            Some(Answer::Noted { time, .. }) => {
+                self.clock.handle_time(time, now);
+                if under_way.ended == Some(self.own) {
+                    self.push(Effect::Stopped);
+                }
+            }
+        }
+        self.advance(input);
+    }
+
+    fn handle_outcome(&mut self, input: Input<'_>, user: UserId, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken(revision) => {
+                self.publisher.stored.remove(&user);
+                self.reach.is_full = false;
+                let held = self.replica.get(&user);
+                if held.is_none_or(|held| held.is_kept || held.revision < revision) {
+                    self.publisher.awaiting.insert(user);
+                }
+            }
+            Outcome::Stored(stored) => {
+                // The log may bring a command that ends sessions which would be offered anew.
+                let command = |bytes: &[u8]| State::decode(bytes).ok().and_then(|state| state.command);
+                let stored_command = stored.as_ref().and_then(|(_, bytes)| command(bytes));
+                let known = self.replica.get(&user).and_then(|held| command(&held.bytes));
+                let is_new = stored_command.is_some() && stored_command != known;
+                if is_new && self.settings.has(Rule::CommandsEndSessions) {
+                    self.publisher.awaiting.insert(user.clone());
+                }
+                self.publisher.pending.insert(user.clone());
+                self.publisher.stored.insert(user, stored);
+            }
+            Outcome::Full => {
+                self.publisher.held_back.insert(user);
+                self.reach.is_full = true;
+                self.lose(input);
+                self.publisher.tick_at = input.reading.mono;
+                let now = input.reading.mono;
+                let at = self.jitter.within(now.after(SPREAD), SPREAD);
+                self.timers.retry_full_at = self.timers.retry_full_at.or(Some(at));
+            }
+        }
+    }
+
+    /// Sends what is next, if nothing is under way.
+    pub(super) fn advance(&mut self, input: Input<'_>) {
+        if self.publisher.under_way.is_some() {
+            return;
+        }
+        let Some(call) = self.next_call(input) else { return };
+        self.publisher.begin(input.reading.mono, &call);
+        let connection = self.publisher.connection;
+        self.push(Effect::Call { connection, call });
+    }
+
+    fn next_call(&mut self, input: Input<'_>) -> Option<Call> {
+        let now = input.reading.mono;
+        if let Some(at) = self.publisher.retry_at {
+            if at > now {
+                return None;
+            }
+            self.publisher.retry_at = None;
+            self.publisher.connection = self.publisher.connection.next();
+            return Some(Call::Register {
+                caller: self.caller(),
+                node: self.node.encode(),
+                new_epoch: self.jitter.below(u64::MAX),
+                floor: self.follower.last,
+            });
+        }
+        let registered = self.publisher.registered?;
+        if self.publisher.tick_at <= now || self.reach.wants_tick() {
+            return Some(self.next_tick(now));
+        }
+        if let Some((ended, grace)) = self.publisher.ends.pop_first() {
+            let caller = self.caller();
+            return Some(Call::End { caller, ended, grace });
+        }
+        let is_current = self.follower.is_synced && self.follower.epoch == Some(registered);
+        if !is_current && self.settings.has(Rule::OfferInEpoch) || self.follower.epoch.is_none() {
+            return None;
+        }
+        let users = self.next_offers(input);
+        if !users.is_empty() {
+            let caller = self.caller();
+            return Some(Call::Offer { caller, users });
+        }
+        let users = self.publisher.take_drops();
+        if !users.is_empty() {
+            let caller = self.caller();
+            return Some(Call::Drop { caller, users });
+        }
+        self.is_stopping.then(|| Call::End {
+            caller: self.caller(),
+            ended: self.own,
+            grace: self.settings.restart_grace,
+        })
+    }
+
+    fn next_tick(&mut self, now: crate::time::Mono) -> Call {
+        let every = self.settings.tick_every();
+        self.publisher.tick_at = now.after(every);
+        let mut times = Vec::new();
+        while times.len() < TICK_TIMES_MAX
+            && let Some((_, moved)) = self.publisher.times.pop_first()
+        {
+            times.push(moved);
+        }
+        let tick = Tick {
+            number: self.reach.next_tick(now),
+            connections: self.load.0,
+            capacity: self.load.1,
+            is_full: self.reach.is_full,
+            times,
+        };
+        Call::Tick {
+            caller: self.caller(),
+            content: tick.encode(),
+        }
+    }
+
+    fn next_offers(&mut self, input: Input<'_>) -> Vec<UserOffer> {
+        let mut offers = Vec::new();
+        while offers.len() < CALL_USERS_MAX
+            && let Some(user) = self.publisher.take_pending()
+        {
+            let base = self.base_of(&user);
+            match self.wanted(input, &user, &base) {
+                Ok(None) => {}
+                Ok(Some(state)) if self.is_held_back(input, &base, &state) => {
+                    self.publisher.held_back.insert(user);
+                }
+                Ok(Some(state)) => offers.push(self.offer(input, user, base, &state)),
+                Err(SessionLimitReached) => self.push(Effect::Refuse(user)),
+            }
+        }
+        offers
+    }
+
+    fn is_held_back(&self, input: Input<'_>, base: &Base, state: &State) -> bool {
+        let becomes_offline = !state.is_present() && base.state.as_ref().is_some_and(State::is_present);
+        becomes_offline && self.reach.is_holding(input.reading.mono) && self.settings.has(Rule::HoldOffers)
+    }
+
+    fn offer(&self, input: Input<'_>, user: UserId, base: Base, state: &State) -> UserOffer {
+        let known = (input.own)(&user).map_or(Revision::NEVER, |knowledge| knowledge.revision);
+        let told = self.replica.told_revision(&user);
+        let copied = self.replica.get(&user).map_or(Revision::NEVER, |held| held.revision);
+        let floor = match self.settings.has(Rule::OfferAboveTold) {
+            true => known.max(told).max(copied),
+            false => Revision::NEVER,
+        };
+        let custom = state.durable.part.preference.custom;
+        let before = base.state.map(|before| before.durable.part.preference.custom);
+        UserOffer {
+            base: base.revision,
+            floor,
+            is_present: state.is_present(),
+            listed: match (custom, before) {
+                (custom, Some(before)) if base.revision.is_some() && custom == before => Listed::Keep,
+                (CustomStatus::Online, _) => Listed::Remove,
+                (custom, _) => Listed::Set(custom),
+            },
+            state: state.encode(),
+            user,
+        }
+    }
+
+    /// What Redis has of a user, as far as this node knows.
+    pub(super) fn base_of(&self, user: &UserId) -> Base {
+        let held = self.replica.get(user);
+        let kept = held.filter(|held| held.is_kept).map(super::replica::Held::state);
+        if let Some(stored) = self.publisher.stored.get(user) {
+            let (revision, state) = match stored {
+                Some((revision, bytes)) => (Some(*revision), State::decode(bytes).ok()),
+                None => (None, kept),
+            };
+            return Base { revision, state };
+        }
+        Base {
+            revision: held.filter(|held| !held.is_kept).map(|held| held.revision),
+            state: held.map(super::replica::Held::state),
+        }
+    }
+
+    /// The state to offer in place of what is stored; none if that says already what this node says.
+    pub(super) fn wanted(
+        &self,
+        input: Input<'_>,
+        user: &UserId,
+        base: &Base,
+    ) -> Result<Option<State>, SessionLimitReached> {
+        let own = (input.own)(user);
+        let has_own = own.is_some();
+        let knowledge = self.knowledge(user, own.unwrap_or_default());
+        let command = self.commands.get(user).copied();
+        let built = self.build(input, base.state.as_ref(), &knowledge, command)?;
+        let told = self.replica.shown(user).filter(|_| self.replica.is_told_apart(user));
+        let is_above_told = |told: &super::replica::Held| Some(told.revision) < base.revision;
+        let is_told = told.is_none_or(is_above_told) || !self.settings.has(Rule::OfferAboveTold);
+        let is_wanted = match (&base.state, base.revision) {
+            (Some(stored), Some(_)) => differs(stored, &built) || !is_told,
+            // Of an earlier epoch: whoever has sessions of the user offers at once, the others after a lease.
+            (Some(kept), None) => {
+                has_own && differs(kept, &built) || built.is_present() || command.is_some() || !is_told
+            }
+            (None, _) => {
+                let is_unpublished = self.parts.contains_key(user) || knowledge.is_unpublished;
+                let is_known = is_unpublished && built.durable.part.version > Version::NONE;
+                built.is_present() || is_known || command.is_some() || told.is_some()
+            }
+        };
+        Ok(is_wanted.then_some(built))
+    }
+
+    /// What the sessions here and the database tell together.
+    pub(super) fn knowledge(&self, user: &UserId, mut own: Knowledge) -> Knowledge {
+        let version = |part: &Option<super::SharedPart>| part.as_ref().map(|part| part.part.version);
+        let loaded = self.parts.get(user).cloned();
+        if version(&loaded) > version(&own.durable) {
+            own.durable = loaded;
+        }
+        own
+    }
+
+    pub(super) fn build(
+        &self,
+        input: Input<'_>,
+        base: Option<&State>,
+        knowledge: &Knowledge,
+        command: Option<super::Command>,
+    ) -> Result<State, SessionLimitReached> {
+        let now = input.reading.mono;
+        let has_grace = self.settings.has(Rule::NodeGrace);
+        let is_over = |incarnation: Incarnation| match has_grace {
+            true => self.leases.is_over(incarnation, now),
+            false => !self.leases.is_registered(incarnation),
+        };
+        let builder = Builder {
+            own: self.own,
+            now: self.clock.now(input.reading),
+            settings: &self.settings,
+            is_over: &is_over,
+        };
+        builder.build(base, knowledge, command)
+    }
+}

@@ -1,0 +1,137 @@
+//! Every node's copy of the state of one partition, compact: states stay encoded, and are read when somebody asks. Beside it
+//! stands what was told of users where that is something else than the copy.
+
+use std::collections::BTreeMap;
+
+use crate::replication::state::State;
+use crate::revision::Revision;
+use crate::user_id::UserId;
+
+/// The state of one user in the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) revision: Revision,
+    /// An encoded [`State`].
+    pub(super) bytes: Box<[u8]>,
+    /// Of an earlier epoch: Redis does not have it.
+    pub(super) is_kept: bool,
+}
+
+impl Held {
+    pub(super) fn new(revision: Revision, bytes: &[u8]) -> Self {
+        Self {
+            revision,
+            bytes: bytes.into(),
+            is_kept: false,
+        }
+    }
+
+    /// The state; that of a user of whom nothing is known if no version wrote it.
+    pub(super) fn state(&self) -> State {
+        State::decode(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// What watchers were told, where that is not what the copy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// A change of this node that the log does not have yet.
+    Local(Held),
+    /// What the user was before it became absent while nobody must become OFFLINE.
+    Withheld {
+        /// What was told; none if nothing was.
+        shown: Option<Held>,
+        /// What is to be told; none if the user left and the database has the record.
+        next: Option<Held>,
+    },
+}
+
+/// The copy of one partition.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Replica {
+    users: BTreeMap<UserId, Held>,
+    told: BTreeMap<UserId, Apart>,
+}
+
+impl Replica {
+    pub(super) fn get(&self, user: &UserId) -> Option<&Held> {
+        self.users.get(user)
+    }
+
+    pub(super) fn insert(&mut self, user: &UserId, held: Held) {
+        self.users.insert(user.clone(), held);
+    }
+
+    pub(super) fn remove(&mut self, user: &UserId) -> Option<Held> {
+        self.users.remove(user)
+    }
+
+    pub(super) fn users(&self) -> impl Iterator<Item = (&UserId, &Held)> {
+        self.users.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Takes all users out.
+    pub(super) fn take_users(&mut self) -> BTreeMap<UserId, Held> {
+        std::mem::take(&mut self.users)
+    }
+
+    /// What watchers were told last.
+    pub(super) fn shown(&self, user: &UserId) -> Option<&Held> {
+        match self.told.get(user) {
+            Some(Apart::Local(held)) => Some(held),
+            Some(Apart::Withheld { shown, .. }) => shown.as_ref(),
+            None => self.users.get(user),
+        }
+    }
+
+    /// The highest revision told of the user.
+    pub(super) fn told_revision(&self, user: &UserId) -> Revision {
+        self.shown(user).map_or(Revision::NEVER, |held| held.revision)
+    }
+
+    /// A change of this node is told before the log has it.
+    pub(super) fn tell_locally(&mut self, user: &UserId, held: Held) {
+        self.told.insert(user.clone(), Apart::Local(held));
+    }
+
+    /// What the copy says is told.
+    pub(super) fn tell(&mut self, user: &UserId) {
+        self.told.remove(user);
+    }
+
+    /// Nothing is told now: `shown` stays.
+    pub(super) fn withhold(&mut self, user: &UserId, shown: Option<Held>, next: Option<Held>) {
+        self.told.insert(user.clone(), Apart::Withheld { shown, next });
+    }
+
+    /// What must stay as it was told though the copy changes: call before the change.
+    pub(super) fn pin_shown(&self, user: &UserId) -> Option<Held> {
+        self.shown(user).cloned()
+    }
+
+    /// All users whose OFFLINE is withheld, with what is to be told.
+    pub(super) fn take_withheld(&mut self) -> Vec<(UserId, Option<Held>, Option<Held>)> {
+        let is_withheld = |_: &UserId, told: &mut Apart| matches!(told, Apart::Withheld { .. });
+        let mut taken = Vec::new();
+        for (user, told) in self.told.extract_if(.., is_withheld) {
+            if let Apart::Withheld { shown, next } = told {
+                taken.push((user, shown, next));
+            }
+        }
+        taken
+    }
+
+    /// Whether some user's OFFLINE is withheld.
+    pub(super) fn has_withheld(&self) -> bool {
+        self.told.values().any(|told| matches!(told, Apart::Withheld { .. }))
+    }
+
+    /// Whether watchers were told something of the user that the log does not have.
+    pub(super) fn is_told_apart(&self, user: &UserId) -> bool {
+        matches!(self.told.get(user), Some(Apart::Local(_)))
+    }
+}
