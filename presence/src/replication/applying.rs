@@ -7,7 +7,7 @@ use crate::replication::names::Incarnation;
 use crate::replication::node_info::MovedTimes;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
-use crate::replication::settings::{COMMAND_KEPT, OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
+use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
 use crate::replication::state::{CommandKind, State};
 use crate::revision::Revision;
 use crate::time::Wall;
@@ -104,7 +104,9 @@ impl Partition {
             let at = self.clock.mono_of(time, reading);
             self.jitter.within(at, SPREAD)
         };
-        let command_ends = state.command.map(|command| command.at.after(COMMAND_KEPT));
+        let command_ends = state
+            .command
+            .map(|command| command.at.after(self.settings.command_kept));
         let due = if state.is_present() {
             let reports = state.durable.ends.iter().flatten().map(|end| end.after(REPORT_LATE));
             let first = reports.chain(state.chosen_until).chain(command_ends).min();
@@ -141,7 +143,7 @@ impl Partition {
         let now = self.clock.now(input.reading);
         let is_remembered = state
             .command
-            .is_some_and(|command| now < command.at.after(COMMAND_KEPT));
+            .is_some_and(|command| now < command.at.after(self.settings.command_kept));
         if state.is_present() || held.revision > revision || is_remembered {
             return;
         }

@@ -3,7 +3,7 @@
 
 use crate::profile::{Profile, Stored};
 use crate::replication::names::Incarnation;
-use crate::replication::settings::{COMMAND_KEPT, REPORT_LATE, Rule, Settings};
+use crate::replication::settings::{REPORT_LATE, Rule, Settings};
 use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
 use crate::revision::Revision;
 use crate::sessions::Contribution;
@@ -64,7 +64,7 @@ impl Builder<'_> {
         state.chosen_until = state.chosen_until.max(knowledge.chosen_until);
         state.command = state
             .command
-            .filter(|command| self.now < command.at.after(COMMAND_KEPT));
+            .filter(|command| self.now < command.at.after(self.settings.command_kept));
         if let Some(command) = command.filter(|command| Some(*command) != state.command) {
             obey(&mut state, command, now);
             return Ok(state);

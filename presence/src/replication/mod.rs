@@ -37,7 +37,5 @@ pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT
 pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
 pub use node_info::{MovedTimes, NodeInfo, TICK_TIMES_MAX, Tick};
 pub use partition::{Input, Partition, Start};
-pub use settings::{
-    COMMAND_KEPT, GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER,
-};
+pub use settings::{GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER};
 pub use state::{Command, CommandKind, Share, SharedPart, State};

@@ -12,8 +12,6 @@ pub const TICKS_PER_LEASE: u32 = 5;
 pub const GRACE_LATE: Duration = Duration::from_millis(200);
 /// How much later than agreed a report ends: a refresh that came in time may still be under way.
 pub const REPORT_LATE: Duration = Duration::from_secs(1);
-/// For how long a kick or a removal stays in the state. A node that was away for longer ends its connections.
-pub const COMMAND_KEPT: Duration = Duration::from_secs(3_600);
 /// After how long any node writes the record of an absent user that is still in the state: its author writes it within
 /// 0.1 s, unless it died.
 pub(super) const UNWRITTEN_AFTER: Duration = Duration::from_secs(15);
@@ -31,6 +29,8 @@ pub struct Settings {
     pub node_grace: Duration,
     /// For how long the sessions of a node that stopped count.
     pub restart_grace: Duration,
+    /// For how long a kick or a removal stays in the state (3,600 s). A node that was away for longer ends its connections.
+    pub command_kept: Duration,
     /// The most sessions of one user, over all nodes.
     pub sessions_max: usize,
     /// The rule that a test takes out; none in a daemon.

@@ -6,7 +6,7 @@ use crate::replication::clock::Jitter;
 use crate::replication::effect::Effect;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
-use crate::replication::settings::{COMMAND_KEPT, Rule};
+use crate::replication::settings::Rule;
 use crate::replication::state::State;
 use crate::revision::Revision;
 use crate::user_id::UserId;
@@ -116,7 +116,7 @@ impl Partition {
         if self.reach.handle_tick(number, now) {
             if self.is_ready {
                 self.push(Effect::Stale(false));
-                if now.since(since) >= COMMAND_KEPT {
+                if now.since(since) >= self.settings.command_kept {
                     self.push(Effect::EndAllSessions);
                 }
             }

@@ -3,5 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod encoding;
-#[expect(dead_code, reason = "other packages use some of it")]
 mod model;
+mod simulation;

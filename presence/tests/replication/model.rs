@@ -37,7 +37,7 @@ pub(crate) struct Partition {
     pub(crate) registrations: BTreeMap<Incarnation, (ConnectionNumber, Vec<u8>)>,
     pub(crate) head: Revision,
     pub(crate) epoch: Option<Epoch>,
-    run: Option<u64>,
+    pub(crate) run: Option<u64>,
     pub(crate) log: VecDeque<Entry>,
     pub(crate) log_max: usize,
     pub(crate) online: BTreeSet<UserId>,
