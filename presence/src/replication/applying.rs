@@ -30,7 +30,8 @@ impl Partition {
         self.show(input, user, held, state.clone());
         self.plan_user(input, user, &state);
         self.forget_part(user, &state);
-        if by == Some(self.own) {
+        // Whose entry was read in a page is not known.
+        if by == Some(self.own) || by.is_none() && state.share_of(self.own).is_some() {
             self.push(Effect::Write(user.clone()));
             self.end_reports(user, &before, &state);
             if !self.settings.has(Rule::DropAfterWrite) && !state.is_present() {

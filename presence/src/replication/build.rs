@@ -29,8 +29,6 @@ pub struct Knowledge {
     pub last_active: Option<Wall>,
     /// The revision that the database has.
     pub revision: Revision,
-    /// Whether the durable part may not be in the log yet, though the user has no session here.
-    pub is_unpublished: bool,
 }
 
 /// The user has as many sessions as one may have: the node must not add one.

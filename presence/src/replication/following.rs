@@ -185,6 +185,9 @@ impl Partition {
             return;
         }
         self.handle_own_tick(input, tick.number);
+        if tick.is_probe && self.settings.has(Rule::ProbesAreNoTicks) {
+            return;
+        }
         for dead in self.leases.handle_own_tick(by, &self.settings) {
             self.publisher.ends.insert(dead, self.settings.node_grace);
         }

@@ -148,10 +148,24 @@ impl Partition {
         self.advance(input);
     }
 
-    /// The database has this durable part: it was marked `unpublished` for 10 s, or [`Effect::Load`] asked.
+    /// The database has this durable part: this node wrote it, it was marked `unpublished` for 10 s, or [`Effect::Load`]
+    /// asked.
     pub fn handle_loaded(&mut self, input: Input<'_>, user: &UserId, part: SharedPart) {
-        self.parts.insert(user.clone(), part);
+        let version = part.part.version;
+        let held = self.replica.get(user);
+        let copied = held
+            .filter(|held| !held.is_kept)
+            .map(|held| held.state().durable.part.version);
+        if copied >= Some(version) {
+            self.push(Effect::Published(user.clone(), version));
+            return;
+        }
+        let known = self.parts.get(user).map(|known| known.part.version);
+        if known < Some(version) {
+            self.parts.insert(user.clone(), part);
+        }
         self.publisher.pending.insert(user.clone());
+        self.tell_locally(input, user);
         self.advance(input);
     }
 

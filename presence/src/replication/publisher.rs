@@ -46,7 +46,10 @@ pub(super) struct Publisher {
     pub(super) drops: BTreeMap<UserId, Revision>,
     /// Times to go with the next ticks.
     pub(super) times: BTreeMap<UserId, MovedTimes>,
+    /// When the next regular tick is due.
     pub(super) tick_at: Mono,
+    /// A tick is to be sent between the regular ones.
+    pub(super) wants_probe: bool,
 }
 
 impl Publisher {

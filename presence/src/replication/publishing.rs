@@ -45,7 +45,7 @@ impl Partition {
                 self.clock.handle_time(time, now);
                 self.publisher.registered = Some(epoch);
                 self.unregistered_since = None;
-                self.publisher.tick_at = now;
+                self.publisher.wants_probe = true;
                 if self.follower.is_synced
                     && self.follower.epoch != Some(epoch)
                     && self.settings.has(Rule::OfferInEpoch)
@@ -95,7 +95,7 @@ impl Partition {
                 self.publisher.held_back.insert(user);
                 self.reach.is_full = true;
                 self.lose(input);
-                self.publisher.tick_at = input.reading.mono;
+                self.publisher.wants_probe = true;
                 let now = input.reading.mono;
                 let at = self.jitter.within(now.after(SPREAD), SPREAD);
                 self.timers.retry_full_at = self.timers.retry_full_at.or(Some(at));
@@ -130,7 +130,7 @@ impl Partition {
             });
         }
         let registered = self.publisher.registered?;
-        if self.publisher.tick_at <= now || self.reach.wants_tick() {
+        if self.publisher.tick_at <= now || self.publisher.wants_probe || self.reach.wants_tick() {
             return Some(self.next_tick(now));
         }
         if let Some((ended, grace)) = self.publisher.ends.pop_first() {
@@ -160,7 +160,11 @@ impl Partition {
 
     fn next_tick(&mut self, now: crate::time::Mono) -> Call {
         let every = self.settings.tick_every();
-        self.publisher.tick_at = now.after(every);
+        let is_probe = self.publisher.tick_at > now;
+        self.publisher.wants_probe = false;
+        if !is_probe {
+            self.publisher.tick_at = now.after(every);
+        }
         let mut times = Vec::new();
         while times.len() < TICK_TIMES_MAX
             && let Some((_, moved)) = self.publisher.times.pop_first()
@@ -172,6 +176,7 @@ impl Partition {
             connections: self.load.0,
             capacity: self.load.1,
             is_full: self.reach.is_full,
+            is_probe,
             times,
         };
         Call::Tick {
@@ -266,9 +271,9 @@ impl Partition {
                 has_own && differs(kept, &built) || built.is_present() || command.is_some() || !is_told
             }
             (None, _) => {
-                let is_unpublished = self.parts.contains_key(user) || knowledge.is_unpublished;
-                let is_known = is_unpublished && built.durable.part.version > Version::NONE;
-                built.is_present() || is_known || command.is_some() || told.is_some()
+                // A durable part that was loaded once may be an old one: the database has the user.
+                let is_unpublished = self.parts.contains_key(user) && built.durable.part.version > Version::NONE;
+                knowledge.contribution.is_present() || is_unpublished || command.is_some() || told.is_some()
             }
         };
         Ok(is_wanted.then_some(built))

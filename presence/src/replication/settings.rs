@@ -74,6 +74,8 @@ pub enum Rule {
     NodeGrace,
     /// A node is dead only after five ticks of the reader's own.
     OwnTicks,
+    /// Ticks between the regular ones don't count for a lease.
+    ProbesAreNoTicks,
     /// What nobody has is offered after a lease and 5 s.
     OfferKept,
     /// Of absent users nothing is removed before the database has it.

@@ -79,8 +79,7 @@ impl World {
         self.nodes[index].told.insert(user.clone(), told);
         let node = &mut self.nodes[index];
         if let Some(shell) = node.users.get_mut(user) {
-            shell.is_unpublished &= shell.durable.as_ref().is_some_and(|part| part.part.version > version);
-            if status == Status::Offline && !shell.sessions.is_present() && !shell.is_unpublished {
+            if status == Status::Offline && !shell.sessions.is_present() {
                 node.users.remove(user);
             }
         }
@@ -204,7 +203,8 @@ impl World {
     fn check_log(&mut self, before: &Partition, after: &Partition) {
         let mut last = before.log.back().map_or(Revision::NEVER, |entry| entry.id);
         let mut named = None;
-        for entry in after.log.iter().filter(|entry| entry.id > before.head) {
+        let newest = last;
+        for entry in after.log.iter().filter(|entry| entry.id > newest) {
             if entry.id <= last || named.is_some_and(|named| named != entry.before) {
                 self.failures.push(format!("S4: the log is out of order at {entry:?}"));
             }

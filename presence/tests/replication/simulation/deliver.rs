@@ -141,11 +141,16 @@ impl World {
         let version = part.part.version;
         let acknowledged = self.acknowledged.entry(user.clone()).or_default();
         *acknowledged = version.max(*acknowledged);
-        self.change(index, user, |shell, _| {
-            if shell.durable.as_ref().is_none_or(|known| known.part.version < version) {
-                shell.durable = Some(part);
-                shell.is_unpublished = true;
-            }
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        if let Some(shell) = node.users.get_mut(user)
+            && shell.durable.as_ref().is_none_or(|known| known.part.version < version)
+        {
+            shell.durable = Some(part.clone());
+        }
+        let partition = node.partition_index(user);
+        node.input(now, partition, |machine, input| {
+            machine.handle_loaded(input, user, part)
         });
     }
 

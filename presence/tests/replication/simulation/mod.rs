@@ -34,6 +34,26 @@ fn nodes_agree_after_faults_with_fixed_seeds() {
 }
 
 #[test]
+fn many_seeds() {
+    let Some(range) = std::env::var("PRESENCE_SIMULATION_RANGE").ok() else {
+        return;
+    };
+    let (from, to) = range.split_once("..").unwrap();
+    let mut steps = 0;
+    let mut failed = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for seed in from.parse().unwrap()..to.parse().unwrap() {
+        let mut world = World::new(seed, None, None);
+        world.run();
+        steps += world.steps;
+        if let Some(first) = world.failures.first() {
+            let kind = first.split(':').next().unwrap().to_owned();
+            failed.entry(kind).or_default().push(seed);
+        }
+    }
+    println!("{steps} steps, {failed:?}");
+}
+
+#[test]
 fn one_seed() {
     let Some(seed) = std::env::var("PRESENCE_SIMULATION_SEED").ok() else {
         return;

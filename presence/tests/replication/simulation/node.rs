@@ -18,7 +18,6 @@ pub(crate) struct UserShell {
     pub(crate) last_seen: Option<Wall>,
     pub(crate) last_active: Option<Wall>,
     pub(crate) chosen_until: Option<Wall>,
-    pub(crate) is_unpublished: bool,
     /// Connections that nothing came from since the registration was ended, and until when they count as in grace.
     pub(crate) unconfirmed: BTreeSet<SessionId>,
     pub(crate) unconfirmed_until: Option<Mono>,
@@ -56,7 +55,6 @@ impl UserShell {
             last_seen: self.last_seen.max(contribution.last_seen),
             last_active: self.last_active.max(contribution.last_active),
             revision: self.revision,
-            is_unpublished: self.is_unpublished,
         }
     }
 
