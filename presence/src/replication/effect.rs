@@ -59,6 +59,8 @@ pub enum Effect {
         /// How many sessions the user had, for who asked for it.
         count: usize,
     },
+    /// Whether the command takes effect is not known: the partition can't be reached.
+    CommandFailed(UserId),
     /// End all sessions: the node was away for so long that it can't know who was kicked or forgotten.
     EndAllSessions,
     /// The user has as many sessions as one may have: end the newest one here.
@@ -70,7 +72,8 @@ pub enum Effect {
     /// Load all users of the partition that are present in the database and tell [`super::Partition::handle_present`]:
     /// the epoch is new.
     LoadPresent,
-    /// Touch all users with sessions here.
+    /// Touch all users with sessions here. Of those that are in no copy load the durable part anew, and tell
+    /// [`super::Partition::handle_loaded`]: it may have been changed, and the user dropped, in what was not read.
     TouchAll,
     /// The node's registration was ended: each connection counts again once something comes from it, until then as in
     /// grace, which ends after this.

@@ -69,7 +69,7 @@ impl Partition {
     }
 
     fn handle_head(&mut self, now: Mono, head: Revision, epoch: Option<Epoch>) {
-        let Some(epoch) = epoch else {
+        let Some(epoch) = epoch.filter(|epoch| !self.is_rolled_back(head, *epoch)) else {
             return self.wait_for_epoch(now);
         };
         let pages = Pages {
@@ -77,6 +77,12 @@ impl Partition {
             ..Pages::default()
         };
         self.ask(now, Step::Page(epoch, pages));
+    }
+
+    /// The state is an older one of the same epoch: the next registration begins a new epoch, and says that what the state
+    /// lacks was not removed.
+    fn is_rolled_back(&self, head: Revision, epoch: Epoch) -> bool {
+        self.follower.epoch == Some(epoch) && head < self.follower.last && self.settings.has(Rule::WaitForEpoch)
     }
 
     /// The partition is empty until somebody registers: this node as well as another.
@@ -225,7 +231,7 @@ impl Partition {
     /// The state was read in pages: it takes the place of the copy.
     fn adopt(&mut self, input: Input<'_>, epoch: Epoch, pages: Pages) {
         let now = input.reading.mono;
-        let is_first = self.follower.epoch.is_none();
+        let applied = self.follower.last;
         let is_new = self.follower.epoch != Some(epoch);
         self.follower.epoch = Some(epoch);
         self.follower.last = pages.head;
@@ -233,12 +239,15 @@ impl Partition {
         self.publisher.forget_stored();
         self.leases.restore(pages.registrations);
         if is_new {
-            self.begin_epoch(input, epoch, is_first);
+            self.begin_epoch(input, epoch);
         }
         let mut old = self.replica.take_users();
         for (user, (revision, bytes)) in pages.users {
             if let Some(held) = old.remove(&user) {
                 self.replica.insert(&user, held);
+            } else if is_new && revision <= applied && self.settings.has(Rule::OfferAboveTold) {
+                self.replica.tell_in_database(&user, applied);
+                self.push(Effect::Load(user.clone()));
             }
             self.apply_page(input, &user, revision, &bytes);
         }
@@ -251,7 +260,7 @@ impl Partition {
         self.become_ready();
     }
 
-    fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch, is_first: bool) {
+    fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch) {
         let now = input.reading.mono;
         if self.settings.has(Rule::HoldAfterEpoch) {
             self.reach.hold(now);
@@ -260,7 +269,7 @@ impl Partition {
         let at = self.jitter.within(now.after(wait), SPREAD);
         self.timers.offer_kept_at = Some(at);
         let age = self.clock.now(input.reading).since(epoch.start.time());
-        if is_first && age < wait {
+        if !self.is_ready && age < wait {
             self.is_loading_present = true;
             self.push(Effect::LoadPresent);
         }

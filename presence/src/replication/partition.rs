@@ -14,7 +14,7 @@ use crate::replication::node_info::{MovedTimes, NodeInfo};
 use crate::replication::publisher::Publisher;
 use crate::replication::reachability::Reachability;
 use crate::replication::replica::{Held, Replica};
-use crate::replication::settings::{RETRY_AFTER, SPREAD, Settings, UNREACHABLE_AFTER};
+use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD, Settings, UNREACHABLE_AFTER};
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
@@ -339,7 +339,16 @@ impl Partition {
     pub fn position(&self) -> Option<(Epoch, Revision)> {
         let is_current = self.follower.is_synced && self.reach.is_reachable();
         let epoch = self.follower.epoch.filter(|_| is_current)?;
-        Some((epoch, self.follower.last))
+        let last = self.follower.last;
+        match self
+            .replica
+            .first_withheld()
+            .filter(|_| self.settings.has(Rule::CursorsWait))
+        {
+            Some(Revision::NEVER) => None,
+            Some(first) => Some((epoch, last.min(Revision::new(first.get() - 1)))),
+            None => Some((epoch, last)),
+        }
     }
 
     /// What watchers are told of a user; none if it is in no copy, and the database has it.

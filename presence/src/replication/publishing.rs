@@ -193,7 +193,7 @@ impl Partition {
             let base = self.base_of(&user);
             match self.wanted(input, &user, &base) {
                 Ok(None) => {}
-                Ok(Some(state)) if self.is_held_back(input, &base, &state) => {
+                Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);
                 }
                 Ok(Some(state)) => offers.push(self.offer(input, user, base, &state)),
@@ -203,9 +203,20 @@ impl Partition {
         offers
     }
 
-    fn is_held_back(&self, input: Input<'_>, base: &Base, state: &State) -> bool {
-        let becomes_offline = !state.is_present() && base.state.as_ref().is_some_and(State::is_present);
-        becomes_offline && self.reach.is_holding(input.reading.mono) && self.settings.has(Rule::HoldOffers)
+    fn is_held_back(&self, input: Input<'_>, user: &UserId, base: &Base, state: &State) -> bool {
+        if !self.reach.is_holding(input.reading.mono) {
+            return false;
+        }
+        let Some(before) = &base.state else { return false };
+        if !before.is_present() || self.commands.contains_key(user) {
+            return false;
+        }
+        let is_told_present = self.replica.is_told_present(user);
+        if state.is_present() {
+            // The state is of before the user left. Its node says so, or another one that the user moved to.
+            return !is_told_present && self.replica.is_told_apart(user) && !differs(before, state);
+        }
+        is_told_present && self.settings.has(Rule::HoldOffers)
     }
 
     fn offer(&self, input: Input<'_>, user: UserId, base: Base, state: &State) -> UserOffer {
@@ -261,9 +272,11 @@ impl Partition {
         let knowledge = self.knowledge(user, own.unwrap_or_default());
         let command = self.commands.get(user).copied();
         let built = self.build(input, base.state.as_ref(), &knowledge, command)?;
-        let told = self.replica.shown(user).filter(|_| self.replica.is_told_apart(user));
-        let is_above_told = |told: &super::replica::Held| Some(told.revision) < base.revision;
-        let is_told = told.is_none_or(is_above_told) || !self.settings.has(Rule::OfferAboveTold);
+        let told = self
+            .replica
+            .is_told_apart(user)
+            .then(|| self.replica.told_revision(user));
+        let is_told = told.is_none_or(|told| Some(told) < base.revision) || !self.settings.has(Rule::OfferAboveTold);
         let is_wanted = match (&base.state, base.revision) {
             (Some(stored), Some(_)) => differs(stored, &built) || !is_told,
             // Of an earlier epoch: whoever has sessions of the user offers at once, the others after a lease.

@@ -37,6 +37,8 @@ impl Held {
 pub(super) enum Apart {
     /// A change of this node that the log does not have yet.
     Local(Held),
+    /// The user had left, up to this id of the log, and the database has what was told: the state has an older one.
+    InDatabase(Revision),
     /// What the user was before it became absent while nobody must become OFFLINE.
     Withheld {
         /// What was told; none if nothing was.
@@ -84,13 +86,36 @@ impl Replica {
         match self.told.get(user) {
             Some(Apart::Local(held)) => Some(held),
             Some(Apart::Withheld { shown, .. }) => shown.as_ref(),
+            Some(Apart::InDatabase(_)) => None,
             None => self.users.get(user),
         }
     }
 
     /// The highest revision told of the user.
     pub(super) fn told_revision(&self, user: &UserId) -> Revision {
-        self.shown(user).map_or(Revision::NEVER, |held| held.revision)
+        match self.told.get(user) {
+            Some(Apart::InDatabase(revision)) => *revision,
+            _ => self.shown(user).map_or(Revision::NEVER, |held| held.revision),
+        }
+    }
+
+    /// Whether what was told last is that the user is present.
+    pub(super) fn is_told_present(&self, user: &UserId) -> bool {
+        self.shown(user).is_some_and(|held| held.state().is_present())
+    }
+
+    /// What is in the state of the user is older than what the database has, which was told.
+    pub(super) fn tell_in_database(&mut self, user: &UserId, up_to: Revision) {
+        self.told.insert(user.clone(), Apart::InDatabase(up_to));
+    }
+
+    /// The lowest revision that is not told yet; 0 if that of one is not known.
+    pub(super) fn first_withheld(&self) -> Option<Revision> {
+        let withheld = self.told.values().filter_map(|told| match told {
+            Apart::Withheld { next, .. } => Some(next.as_ref().map_or(Revision::NEVER, |next| next.revision)),
+            Apart::Local(_) | Apart::InDatabase(_) => None,
+        });
+        withheld.min()
     }
 
     /// A change of this node is told before the log has it.
@@ -132,6 +157,6 @@ impl Replica {
 
     /// Whether watchers were told something of the user that the log does not have.
     pub(super) fn is_told_apart(&self, user: &UserId) -> bool {
-        matches!(self.told.get(user), Some(Apart::Local(_)))
+        matches!(self.told.get(user), Some(Apart::Local(_) | Apart::InDatabase(_)))
     }
 }

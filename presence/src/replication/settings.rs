@@ -76,6 +76,10 @@ pub enum Rule {
     OwnTicks,
     /// Ticks between the regular ones don't count for a lease.
     ProbesAreNoTicks,
+    /// A state that is older than what was applied, in the same epoch, is not read.
+    WaitForEpoch,
+    /// Cursors don't pass what is withheld.
+    CursorsWait,
     /// What nobody has is offered after a lease and 5 s.
     OfferKept,
     /// Of absent users nothing is removed before the database has it.

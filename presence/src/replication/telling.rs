@@ -15,7 +15,7 @@ impl Partition {
     /// The copy gets a state of a user, and watchers are told, unless they must not be.
     pub(super) fn show(&mut self, input: Input<'_>, user: &UserId, held: Held, state: State) {
         let shown = self.replica.shown(user).cloned();
-        let told = shown.as_ref().map_or(Revision::NEVER, |shown| shown.revision);
+        let told = self.replica.told_revision(user);
         let revision = held.revision;
         self.replica.insert(user, held.clone());
         if revision <= told && self.settings.has(Rule::OfferAboveTold) {
@@ -24,8 +24,10 @@ impl Partition {
                 .is_some_and(|shown| shown.revision == revision && shown.bytes == held.bytes);
             if is_same {
                 self.replica.tell(user);
-            } else if let Some(shown) = shown {
-                self.replica.tell_locally(user, shown);
+            } else {
+                if let Some(shown) = shown {
+                    self.replica.tell_locally(user, shown);
+                }
                 self.publisher.pending.insert(user.clone());
             }
             return;
@@ -95,6 +97,9 @@ impl Partition {
     pub(super) fn lose(&mut self, input: Input<'_>) {
         if self.reach.lose(input.reading.mono) {
             self.push(Effect::Stale(true));
+            for user in std::mem::take(&mut self.commands).into_keys() {
+                self.push(Effect::CommandFailed(user));
+            }
             let publisher = &self.publisher;
             let waiting = publisher.pending.iter().chain(&publisher.awaiting);
             let under_way = publisher.under_way.iter().flat_map(|under_way| &under_way.users);

@@ -24,6 +24,11 @@ impl World {
     pub(crate) fn watch(&mut self, index: usize, partition: usize) {
         let now = self.now;
         let node = &mut self.nodes[index];
+        if !node.partitions[partition].is_reachable() {
+            node.reachable_since.remove(&partition);
+        } else {
+            node.reachable_since.entry(partition).or_insert(now);
+        }
         if let Some((epoch, _)) = node.partitions[partition].position() {
             let since = node.epoch_since.entry(partition).or_insert((epoch, now));
             if since.0 != epoch {
@@ -79,6 +84,9 @@ impl World {
         self.nodes[index].told.insert(user.clone(), told);
         let node = &mut self.nodes[index];
         if let Some(shell) = node.users.get_mut(user) {
+            if shell.durable.as_ref().is_some_and(|known| known.part.version < version) {
+                shell.durable = Some(state.durable.clone());
+            }
             if status == Status::Offline && !shell.sessions.is_present() {
                 node.users.remove(user);
             }
@@ -101,7 +109,7 @@ impl World {
 
     /// The latest time that anything may carry.
     fn latest(&self) -> presence::Wall {
-        presence::Wall::from_millis(i64::try_from(self.max_time.max(self.now) / 1_000 + 1_000).unwrap())
+        presence::Wall::from_millis(i64::try_from(self.max_time.max(self.now + 30 * SECOND) / 1_000 + 1_000).unwrap())
     }
 
     pub(crate) fn check_left(&mut self, index: usize, partition: usize, user: &UserId) {
@@ -134,7 +142,10 @@ impl World {
             let copied = self.nodes[index].partitions[partition].copied(&offer.user);
             let was_present =
                 copied.is_some_and(|(revision, state)| offer.base == Some(revision) && state.is_present());
-            if was_present && !state.is_present() && self.is_holding(index, partition) {
+            let told = self.nodes[index].told.get(&offer.user);
+            let is_told_present = told.is_none_or(|told| told.status != Status::Offline);
+            let is_becoming = was_present && is_told_present && !state.is_present() && state.command.is_none();
+            if is_becoming && self.is_holding(index, partition) {
                 self.fail(format!(
                     "S3: node {index} offers OFFLINE of {} while it must not",
                     offer.user

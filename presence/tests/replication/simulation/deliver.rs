@@ -398,6 +398,9 @@ impl World {
                         continue;
                     }
                     self.nodes[index].touch(now, user);
+                    if self.nodes[index].partitions[partition].copied(user).is_none() {
+                        self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user.clone())));
+                    }
                 }
                 for effect in self.nodes[index].partitions[partition].take_effects() {
                     self.carry_out(index, partition, effect);
@@ -406,17 +409,11 @@ impl World {
             Effect::RegistrationEnded(grace) => self.unconfirm(index, partition, grace),
             Effect::Ready => {
                 self.nodes[index].ready.insert(partition);
-                self.nodes[index].reachable_since.insert(partition, now);
             }
             Effect::Stale(is_stale) => {
                 self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
-                let since = &mut self.nodes[index].reachable_since;
-                match is_stale {
-                    true => since.remove(&partition),
-                    false => since.insert(partition, now),
-                };
             }
-            Effect::Stopped => {}
+            Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
         }
     }
