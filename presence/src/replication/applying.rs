@@ -25,6 +25,9 @@ impl Partition {
         }
         let state = self.read_state(&held.bytes);
         let before = old.as_ref().map(Held::state).unwrap_or_default();
+        if before.durable.part.version > state.durable.part.version {
+            self.parts.insert(user.clone(), before.durable.clone());
+        }
         self.apply_command(user, &before, &state);
         self.note_contributions(input, &state);
         self.show(input, user, held, state.clone());

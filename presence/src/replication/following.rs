@@ -251,7 +251,11 @@ impl Partition {
             }
             self.apply_page(input, &user, revision, &bytes);
         }
+        let has_been_away = epoch.start.time().since(applied.time()) >= self.settings.lease;
         self.adopt_missing(input, old, is_new);
+        if is_new && has_been_away {
+            self.load_kept(input);
+        }
         self.push(Effect::TouchAll);
         if self.publisher.registered.is_some_and(|registered| registered != epoch) {
             self.reconnect(now);
@@ -290,14 +294,21 @@ impl Partition {
         }
     }
 
+    /// While this node was away, users of whom it has sessions may have been changed and dropped.
+    fn load_kept(&mut self, input: Input<'_>) {
+        let kept = self
+            .replica
+            .users()
+            .filter(|(user, held)| held.is_kept && (input.own)(user).is_some());
+        let kept: Vec<UserId> = kept.map(|(user, _)| user.clone()).collect();
+        for user in kept {
+            self.push(Effect::Load(user));
+        }
+    }
+
     fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {
         let held = self.replica.get(user).cloned();
         if let Some(held) = &held {
-            let newer = held.state().durable;
-            let stored = State::decode(bytes).unwrap_or_default();
-            if newer.part.version > stored.durable.part.version {
-                self.parts.insert(user.clone(), newer);
-            }
             if held.revision == revision && !held.is_kept {
                 return self.check(input, user, true);
             }

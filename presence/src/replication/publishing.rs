@@ -211,12 +211,7 @@ impl Partition {
         if !before.is_present() || self.commands.contains_key(user) {
             return false;
         }
-        let is_told_present = self.replica.is_told_present(user);
-        if state.is_present() {
-            // The state is of before the user left. Its node says so, or another one that the user moved to.
-            return !is_told_present && self.replica.is_told_apart(user) && !differs(before, state);
-        }
-        is_told_present && self.settings.has(Rule::HoldOffers)
+        !state.is_present() && self.settings.has(Rule::HoldOffers)
     }
 
     fn offer(&self, input: Input<'_>, user: UserId, base: Base, state: &State) -> UserOffer {
@@ -278,7 +273,11 @@ impl Partition {
             .then(|| self.replica.told_revision(user));
         let is_told = told.is_none_or(|told| Some(told) < base.revision) || !self.settings.has(Rule::OfferAboveTold);
         let is_wanted = match (&base.state, base.revision) {
-            (Some(stored), Some(_)) => differs(stored, &built) || !is_told,
+            // A state of before the user left is told anew by the node that it names, and by no other.
+            (Some(stored), Some(_)) => {
+                let is_mine = stored.share_of(self.own).is_some() || !stored.is_present();
+                differs(stored, &built) || !is_told && (is_mine || self.replica.is_told_present(user))
+            }
             // Of an earlier epoch: whoever has sessions of the user offers at once, the others after a lease.
             (Some(kept), None) => {
                 has_own && differs(kept, &built) || built.is_present() || command.is_some() || !is_told

@@ -142,9 +142,7 @@ impl World {
             let copied = self.nodes[index].partitions[partition].copied(&offer.user);
             let was_present =
                 copied.is_some_and(|(revision, state)| offer.base == Some(revision) && state.is_present());
-            let told = self.nodes[index].told.get(&offer.user);
-            let is_told_present = told.is_none_or(|told| told.status != Status::Offline);
-            let is_becoming = was_present && is_told_present && !state.is_present() && state.command.is_none();
+            let is_becoming = was_present && !state.is_present() && state.command.is_none();
             if is_becoming && self.is_holding(index, partition) {
                 self.fail(format!(
                     "S3: node {index} offers OFFLINE of {} while it must not",
