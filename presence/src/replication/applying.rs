@@ -33,6 +33,10 @@ impl Partition {
         self.show(input, user, held, state.clone());
         self.plan_user(input, user, &state);
         self.forget_part(user, &state);
+        if self.replica.is_told_apart(user) && (input.own)(user).is_some() {
+            // Not told, so the node goes on with what it knew, and the user may be dropped before it offers.
+            self.parts.insert(user.clone(), state.durable.clone());
+        }
         // Whose entry was read in a page is not known.
         if by == Some(self.own) || by.is_none() && state.share_of(self.own).is_some() {
             self.push(Effect::Write(user.clone()));

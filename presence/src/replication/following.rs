@@ -144,26 +144,27 @@ impl Partition {
     }
 
     fn apply(&mut self, input: Input<'_>, id: Revision, content: Content) {
+        let now = input.reading.mono;
         match content {
             Content::State { user, state, by } => {
-                self.handle_heard(by);
+                self.handle_heard(now, by);
                 self.apply_state(input, &user, Held::new(id, &state), Some(by));
             }
             Content::Tick { by, content } => {
-                self.handle_heard(by);
+                self.handle_heard(now, by);
                 self.apply_tick(input, by, &content);
             }
             Content::Registered { incarnation, node } => {
-                self.leases.handle_registered(incarnation, node);
+                self.leases.handle_registered(incarnation, node, now);
                 self.timers.cancel_clean_up(incarnation);
-                self.handle_heard(incarnation);
+                self.handle_heard(now, incarnation);
             }
             Content::Ended { incarnation, grace, by } => {
-                self.handle_heard(by);
+                self.handle_heard(now, by);
                 self.apply_ended(input.reading.mono, incarnation, grace);
             }
             Content::Dropped { users, by } => {
-                self.handle_heard(by);
+                self.handle_heard(now, by);
                 for user in users {
                     self.apply_dropped(&user, id);
                 }
@@ -172,8 +173,8 @@ impl Partition {
         }
     }
 
-    fn handle_heard(&mut self, incarnation: Incarnation) {
-        self.leases.handle_heard(incarnation);
+    fn handle_heard(&mut self, now: Mono, incarnation: Incarnation) {
+        self.leases.handle_heard(incarnation, now);
         if incarnation != self.own {
             self.publisher.ends.remove(&incarnation);
         }
@@ -194,7 +195,8 @@ impl Partition {
         if tick.is_probe && self.settings.has(Rule::ProbesAreNoTicks) {
             return;
         }
-        for dead in self.leases.handle_own_tick(by, &self.settings) {
+        let now = input.reading.mono;
+        for dead in self.leases.handle_own_tick(by, now, &self.settings) {
             self.publisher.ends.insert(dead, self.settings.node_grace);
         }
     }
@@ -237,7 +239,7 @@ impl Partition {
         self.follower.last = pages.head;
         self.follower.is_synced = true;
         self.publisher.forget_stored();
-        self.leases.restore(pages.registrations);
+        self.leases.restore(pages.registrations, now);
         if is_new {
             self.begin_epoch(input, epoch);
         }
@@ -245,15 +247,18 @@ impl Partition {
         for (user, (revision, bytes)) in pages.users {
             if let Some(held) = old.remove(&user) {
                 self.replica.insert(&user, held);
-            } else if is_new && revision <= applied && self.settings.has(Rule::OfferAboveTold) {
+            } else if is_new
+                && revision <= applied
+                && self.replica.is_told_as_copied(&user)
+                && self.settings.has(Rule::OfferAboveTold)
+            {
                 self.replica.tell_in_database(&user, applied);
                 self.push(Effect::Load(user.clone()));
             }
             self.apply_page(input, &user, revision, &bytes);
         }
-        let has_been_away = epoch.start.time().since(applied.time()) >= self.settings.lease;
         self.adopt_missing(input, old, is_new);
-        if is_new && has_been_away {
+        if is_new {
             self.load_kept(input);
         }
         self.push(Effect::TouchAll);
@@ -294,7 +299,7 @@ impl Partition {
         }
     }
 
-    /// While this node was away, users of whom it has sessions may have been changed and dropped.
+    /// If this node was away, users of whom it has sessions may have been changed and dropped meanwhile.
     fn load_kept(&mut self, input: Input<'_>) {
         let kept = self
             .replica

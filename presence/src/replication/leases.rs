@@ -13,6 +13,8 @@ use crate::time::Mono;
 struct Registered {
     /// Own ticks that were read since the node was last heard of.
     unheard: u32,
+    /// When it was last heard of, by this node's clock: ticks of its own may have been held up.
+    heard: Mono,
     /// What it told of itself.
     node: Vec<u8>,
 }
@@ -27,22 +29,30 @@ pub(super) struct Leases {
 
 impl Leases {
     /// The registrations as pages of the state told them.
-    pub(super) fn restore(&mut self, registrations: BTreeMap<Incarnation, Vec<u8>>) {
+    pub(super) fn restore(&mut self, registrations: BTreeMap<Incarnation, Vec<u8>>, now: Mono) {
         self.registered.clear();
         for (incarnation, node) in registrations {
-            self.handle_registered(incarnation, node);
+            self.handle_registered(incarnation, node, now);
         }
     }
 
-    pub(super) fn handle_registered(&mut self, incarnation: Incarnation, node: Vec<u8>) {
+    pub(super) fn handle_registered(&mut self, incarnation: Incarnation, node: Vec<u8>, now: Mono) {
         self.over_at.remove(&incarnation);
-        self.registered.insert(incarnation, Registered { unheard: 0, node });
+        self.registered.insert(
+            incarnation,
+            Registered {
+                unheard: 0,
+                heard: now,
+                node,
+            },
+        );
     }
 
     /// An entry of the node was read.
-    pub(super) fn handle_heard(&mut self, incarnation: Incarnation) {
+    pub(super) fn handle_heard(&mut self, incarnation: Incarnation, now: Mono) {
         if let Some(registered) = self.registered.get_mut(&incarnation) {
             registered.unheard = 0;
+            registered.heard = now;
         }
     }
 
@@ -63,7 +73,7 @@ impl Leases {
     }
 
     /// A tick of the node's own was read. The nodes that are dead by it.
-    pub(super) fn handle_own_tick(&mut self, own: Incarnation, settings: &Settings) -> Vec<Incarnation> {
+    pub(super) fn handle_own_tick(&mut self, own: Incarnation, now: Mono, settings: &Settings) -> Vec<Incarnation> {
         let limit = match settings.has(Rule::OwnTicks) {
             true => TICKS_PER_LEASE,
             false => 1,
@@ -71,7 +81,8 @@ impl Leases {
         let mut dead = Vec::new();
         for (incarnation, registered) in &mut self.registered {
             registered.unheard += 1;
-            if *incarnation != own && registered.unheard >= limit {
+            let is_silent = now.since(registered.heard) >= settings.tick_every() * (limit - 1);
+            if *incarnation != own && registered.unheard >= limit && is_silent {
                 dead.push(*incarnation);
             }
         }

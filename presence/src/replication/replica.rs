@@ -155,6 +155,11 @@ impl Replica {
         self.told.values().any(|told| matches!(told, Apart::Withheld { .. }))
     }
 
+    /// Whether watchers were told what the copy says, or nothing if it has nothing.
+    pub(super) fn is_told_as_copied(&self, user: &UserId) -> bool {
+        !self.told.contains_key(user)
+    }
+
     /// Whether watchers were told something of the user that the log does not have.
     pub(super) fn is_told_apart(&self, user: &UserId) -> bool {
         matches!(self.told.get(user), Some(Apart::Local(_) | Apart::InDatabase(_)))
