@@ -72,9 +72,9 @@ pub enum Effect {
     /// Load all users of the partition that are present in the database and tell [`super::Partition::handle_present`]:
     /// the epoch is new.
     LoadPresent,
-    /// Touch all users with sessions here. Of those that are in no copy load the durable part anew, and tell
+    /// Touch all users with sessions here, load the durable part of each anew, and tell
     /// [`super::Partition::handle_loaded`]: it may have been changed, and the user dropped, in what was not read.
-    TouchAll,
+    OfferAll,
     /// The node's registration was ended: each connection counts again once something comes from it, until then as in
     /// grace, which ends after this.
     RegistrationEnded(Duration),

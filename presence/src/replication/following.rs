@@ -258,10 +258,7 @@ impl Partition {
             self.apply_page(input, &user, revision, &bytes);
         }
         self.adopt_missing(input, old, is_new);
-        if is_new {
-            self.load_kept(input);
-        }
-        self.push(Effect::TouchAll);
+        self.push(Effect::OfferAll);
         if self.publisher.registered.is_some_and(|registered| registered != epoch) {
             self.reconnect(now);
             self.publisher.retry_at = Some(now);
@@ -296,18 +293,6 @@ impl Partition {
             let shown = self.replica.pin_shown(&user);
             self.replica.remove(&user);
             self.show_left(input, &user, shown);
-        }
-    }
-
-    /// If this node was away, users of whom it has sessions may have been changed and dropped meanwhile.
-    fn load_kept(&mut self, input: Input<'_>) {
-        let kept = self
-            .replica
-            .users()
-            .filter(|(user, held)| held.is_kept && (input.own)(user).is_some());
-        let kept: Vec<UserId> = kept.map(|(user, _)| user.clone()).collect();
-        for user in kept {
-            self.push(Effect::Load(user));
         }
     }
 

@@ -181,9 +181,10 @@ impl Partition {
         self.advance(input);
     }
 
-    /// The process did not run for a while: whatever it knows is of then.
-    pub fn handle_stall(&mut self, input: Input<'_>) {
+    /// The process did not run for so long: whatever it knows is of then.
+    pub fn handle_stall(&mut self, input: Input<'_>, length: std::time::Duration) {
         self.lose(input);
+        self.reach.note_stall(length);
         self.reconnect(input.reading.mono);
         self.follower.restart(input.reading.mono);
         self.advance(input);

@@ -36,6 +36,8 @@ pub(super) struct Publisher {
     pub(super) pending: BTreeSet<UserId>,
     /// The same, once nobody is held back from becoming OFFLINE, or memory may be free.
     pub(super) held_back: BTreeSet<UserId>,
+    /// Those of them that the memory of Redis had no room for.
+    pub(super) refused: BTreeSet<UserId>,
     /// Users whose offer was taken, or who were changed by another, until the log says so.
     pub(super) awaiting: BTreeSet<UserId>,
     /// What is stored, where an answer said so before the log did.

@@ -73,7 +73,10 @@ impl Partition {
         match outcome {
             Outcome::Taken(revision) => {
                 self.publisher.stored.remove(&user);
-                self.reach.is_full = false;
+                if self.publisher.refused.remove(&user) {
+                    self.publisher.refused.clear();
+                    self.reach.is_full = false;
+                }
                 let held = self.replica.get(&user);
                 if held.is_none_or(|held| held.is_kept || held.revision < revision) {
                     self.publisher.awaiting.insert(user);
@@ -92,10 +95,10 @@ impl Partition {
                 self.publisher.stored.insert(user, stored);
             }
             Outcome::Full => {
-                self.publisher.held_back.insert(user);
-                self.reach.is_full = true;
-                self.lose(input);
+                self.publisher.refused.insert(user.clone());
+                self.lose_room(input);
                 self.publisher.wants_probe = true;
+                self.publisher.held_back.insert(user);
                 let now = input.reading.mono;
                 let at = self.jitter.within(now.after(SPREAD), SPREAD);
                 self.timers.retry_full_at = self.timers.retry_full_at.or(Some(at));
@@ -136,6 +139,9 @@ impl Partition {
         if let Some((ended, grace)) = self.publisher.ends.pop_first() {
             let caller = self.caller();
             return Some(Call::End { caller, ended, grace });
+        }
+        if !self.reach.is_current() && self.settings.has(Rule::OfferWhenCurrent) {
+            return None;
         }
         let is_current = self.follower.is_synced && self.follower.epoch == Some(registered);
         if !is_current && self.settings.has(Rule::OfferInEpoch) || self.follower.epoch.is_none() {
@@ -192,14 +198,22 @@ impl Partition {
         {
             let base = self.base_of(&user);
             match self.wanted(input, &user, &base) {
-                Ok(None) => {}
+                Ok(None) => {
+                    self.publisher.refused.remove(&user);
+                }
                 Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);
                 }
-                Ok(Some(state)) => offers.push(self.offer(input, user, base, &state)),
+                Ok(Some(state)) => {
+                    if !state.is_present() {
+                        self.publisher.refused.remove(&user);
+                    }
+                    offers.push(self.offer(input, user, base, &state));
+                }
                 Err(SessionLimitReached) => self.push(Effect::Refuse(user)),
             }
         }
+        self.reach.is_full &= !self.publisher.refused.is_empty();
         offers
     }
 

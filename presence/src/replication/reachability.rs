@@ -1,6 +1,8 @@
 //! Whether a partition can be reached: by the node's own tick, which goes through the log and back. It is unreachable as
 //! soon as something takes too long, and reachable when a tick that was sent after that has come back in time.
 
+use std::time::Duration;
+
 use crate::replication::settings::{OFFLINE_HOLD, UNREACHABLE_AFTER};
 use crate::time::Mono;
 
@@ -17,6 +19,10 @@ pub(super) struct Reachability {
     tick: u64,
     /// The first tick that has not come back, with when it was sent.
     outstanding: Option<(u64, Mono)>,
+    /// Whether a tick has come back that was sent since something took too long: the copy is not behind.
+    is_current: bool,
+    /// For how long the process did not run while unreachable: no clock of its own counts that.
+    stalled: Duration,
     /// Whether Redis refuses additions.
     pub(super) is_full: bool,
 }
@@ -30,6 +36,8 @@ impl Reachability {
             hold_until: now,
             tick: 0,
             outstanding: None,
+            is_current: false,
+            stalled: Duration::ZERO,
             is_full: false,
         }
     }
@@ -58,12 +66,31 @@ impl Reachability {
         if was_reachable {
             self.since = now;
         }
+        self.is_current = false;
         self.unreachable = Some(self.tick);
         was_reachable
     }
 
-    pub(super) const fn since(&self) -> Mono {
-        self.since
+    /// Additions are refused; otherwise all is as it was. Whether the partition was reachable.
+    pub(super) const fn lose_room(&mut self, now: Mono) -> bool {
+        let is_current = self.is_current;
+        let was_reachable = self.lose(now);
+        self.is_full = true;
+        self.is_current = is_current;
+        was_reachable
+    }
+
+    pub(super) const fn note_stall(&mut self, length: Duration) {
+        self.stalled = self.stalled.saturating_add(length);
+    }
+
+    /// For how long it has been as it is.
+    pub(super) fn age(&self, now: Mono) -> Duration {
+        now.since(self.since).saturating_add(self.stalled)
+    }
+
+    pub(super) const fn is_current(&self) -> bool {
+        self.is_current
     }
 
     /// A tick is sent. Its number.
@@ -96,8 +123,11 @@ impl Reachability {
         if self.outstanding.is_some_and(|(first, _)| number >= first) {
             self.outstanding = None;
         }
-        let is_back = in_time && !self.is_full && self.unreachable.is_some_and(|above| number > above);
+        let is_new = self.unreachable.is_some_and(|above| number > above);
+        self.is_current |= in_time && is_new;
+        let is_back = in_time && is_new && !self.is_full;
         if is_back {
+            self.stalled = Duration::ZERO;
             self.unreachable = None;
             self.since = now;
             self.hold(now);

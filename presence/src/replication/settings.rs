@@ -80,6 +80,8 @@ pub enum Rule {
     WaitForEpoch,
     /// Cursors don't pass what is withheld.
     CursorsWait,
+    /// After something took too long, offers wait until the copy is current.
+    OfferWhenCurrent,
     /// What nobody has is offered after a lease and 5 s.
     OfferKept,
     /// Of absent users nothing is removed before the database has it.

@@ -96,24 +96,35 @@ impl Partition {
     /// The partition can't be reached.
     pub(super) fn lose(&mut self, input: Input<'_>) {
         if self.reach.lose(input.reading.mono) {
-            self.push(Effect::Stale(true));
-            for user in std::mem::take(&mut self.commands).into_keys() {
-                self.push(Effect::CommandFailed(user));
-            }
-            let publisher = &self.publisher;
-            let waiting = publisher.pending.iter().chain(&publisher.awaiting);
-            let under_way = publisher.under_way.iter().flat_map(|under_way| &under_way.users);
-            let waiting: Vec<UserId> = waiting.chain(under_way).cloned().collect();
-            for user in waiting {
-                self.tell_locally(input, &user);
-            }
+            self.become_stale(input);
+        }
+    }
+
+    /// Additions are refused.
+    pub(super) fn lose_room(&mut self, input: Input<'_>) {
+        if self.reach.lose_room(input.reading.mono) {
+            self.become_stale(input);
+        }
+    }
+
+    fn become_stale(&mut self, input: Input<'_>) {
+        self.push(Effect::Stale(true));
+        for user in std::mem::take(&mut self.commands).into_keys() {
+            self.push(Effect::CommandFailed(user));
+        }
+        let publisher = &self.publisher;
+        let waiting = publisher.pending.iter().chain(&publisher.awaiting);
+        let under_way = publisher.under_way.iter().flat_map(|under_way| &under_way.users);
+        let waiting: Vec<UserId> = waiting.chain(under_way).cloned().collect();
+        for user in waiting {
+            self.tell_locally(input, &user);
         }
     }
 
     /// A tick of this node has come back.
     pub(super) fn handle_own_tick(&mut self, input: Input<'_>, number: u64) {
         let now = input.reading.mono;
-        let since = self.reach.since();
+        let age = self.reach.age(now);
         let is_late = self.reach.tick_deadline().is_some_and(|at| at < now);
         if is_late && self.settings.has(Rule::TickThroughLog) {
             self.lose(input);
@@ -121,7 +132,7 @@ impl Partition {
         if self.reach.handle_tick(number, now) {
             if self.is_ready {
                 self.push(Effect::Stale(false));
-                if now.since(since) >= self.settings.command_kept {
+                if age >= self.settings.command_kept {
                     self.push(Effect::EndAllSessions);
                 }
             }

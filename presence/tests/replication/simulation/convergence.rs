@@ -13,7 +13,14 @@ impl World {
         for &index in &alive {
             let node = &self.nodes[index];
             if node.ready.len() < node.partitions.len() || node.reachable_since.len() < node.partitions.len() {
-                self.fail(format!("L7: node {index} is stuck"));
+                let reachable: Vec<bool> = node.partitions.iter().map(|one| one.is_reachable()).collect();
+                let (ready, waiting) = (
+                    &node.ready,
+                    node.partitions.iter().map(|one| one.waiting()).collect::<Vec<_>>(),
+                );
+                self.fail(format!(
+                    "L7: node {index} is stuck: ready {ready:?}, reachable {reachable:?}, waiting {waiting:?}"
+                ));
             }
         }
         for user in self.users.clone() {

@@ -90,7 +90,9 @@ impl World {
         node.stalled += length.saturating_sub(300_000);
         if length > SECOND {
             for partition in 0..node.partitions.len() {
-                node.input(now, partition, |machine, input| machine.handle_stall(input));
+                node.input(now, partition, |machine, input| {
+                    machine.handle_stall(input, Duration::from_micros(length))
+                });
             }
         }
         let incarnation = node.incarnation;
@@ -390,7 +392,7 @@ impl World {
                 1_000,
                 Event::Deliver(index, incarnation, Delivery::LoadPresent(partition)),
             ),
-            Effect::TouchAll => {
+            Effect::OfferAll => {
                 let users = self.nodes[index].users.keys().cloned();
                 let users: Vec<UserId> = users.collect();
                 for user in &users {
@@ -398,9 +400,7 @@ impl World {
                         continue;
                     }
                     self.nodes[index].touch(now, user);
-                    if self.nodes[index].partitions[partition].copied(user).is_none() {
-                        self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user.clone())));
-                    }
+                    self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user.clone())));
                 }
                 for effect in self.nodes[index].partitions[partition].take_effects() {
                     self.carry_out(index, partition, effect);
