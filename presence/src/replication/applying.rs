@@ -91,7 +91,7 @@ impl Partition {
     }
 
     /// Of nodes that are not registered and were not ended in the log that this node read, nobody knows since when.
-    fn note_contributions(&mut self, input: Input<'_>, state: &State) {
+    pub(super) fn note_contributions(&mut self, input: Input<'_>, state: &State) {
         let now = input.reading.mono;
         let in_new_epoch = self.timers.offer_kept_at.is_some();
         let grace = match in_new_epoch {

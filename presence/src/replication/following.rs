@@ -300,6 +300,7 @@ impl Partition {
         let held = self.replica.get(user).cloned();
         if let Some(held) = &held {
             if held.revision == revision && !held.is_kept {
+                self.note_contributions(input, &held.state());
                 return self.check(input, user, true);
             }
         }

@@ -197,17 +197,16 @@ impl Partition {
             && let Some(user) = self.publisher.take_pending()
         {
             let base = self.base_of(&user);
-            match self.wanted(input, &user, &base) {
-                Ok(None) => {
-                    self.publisher.refused.remove(&user);
-                }
+            let wanted = self.wanted(input, &user, &base);
+            if !matches!(&wanted, Ok(Some(state)) if state.is_present()) {
+                self.publisher.refused.remove(&user);
+            }
+            match wanted {
+                Ok(None) => {}
                 Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);
                 }
                 Ok(Some(state)) => {
-                    if !state.is_present() {
-                        self.publisher.refused.remove(&user);
-                    }
                     offers.push(self.offer(input, user, base, &state));
                 }
                 Err(SessionLimitReached) => self.push(Effect::Refuse(user)),
@@ -294,7 +293,8 @@ impl Partition {
             }
             // Of an earlier epoch: whoever has sessions of the user offers at once, the others after a lease.
             (Some(kept), None) => {
-                has_own && differs(kept, &built) || built.is_present() || command.is_some() || !is_told
+                let may_differ = has_own || self.timers.offer_kept_at.is_none();
+                may_differ && differs(kept, &built) || built.is_present() || command.is_some() || !is_told
             }
             (None, _) => {
                 // A durable part that was loaded once may be an old one: the database has the user.

@@ -320,7 +320,7 @@ impl World {
         let before = self.partitions[partition].clone();
         let answer = self.partitions[partition].call(server, call);
         self.check_script(from, partition, &before, call, &answer);
-        if answer != Answer::NotRegistered {
+        if self.partitions[partition].head != before.head {
             self.heard.insert((partition, from.1), self.now);
         }
         if self.partitions[partition].head != before.head {
