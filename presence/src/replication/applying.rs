@@ -33,7 +33,7 @@ impl Partition {
         self.show(input, user, held, state.clone());
         self.plan_user(input, user, &state);
         self.forget_part(user, &state);
-        if self.replica.is_told_apart(user) && (input.own)(user).is_some() {
+        if !self.replica.is_told_as_copied(user) && (input.own)(user).is_some() {
             // Not told, so the node goes on with what it knew, and the user may be dropped before it offers.
             self.parts.insert(user.clone(), state.durable.clone());
         }
@@ -61,6 +61,7 @@ impl Partition {
             || self.replica.is_told_apart(user);
         let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
         if !is_wanted {
+            self.publisher.refused.remove(user);
             self.publisher.pending.remove(user);
         } else if corrects {
             self.publisher.pending.insert(user.clone());

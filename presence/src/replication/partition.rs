@@ -270,7 +270,8 @@ impl Partition {
             self.offer_kept();
         }
         if self.timers.retry_full_at.is_some_and(|at| at <= now) {
-            self.timers.retry_full_at = None;
+            let again = self.jitter.within(now.after(SPREAD), SPREAD);
+            self.timers.retry_full_at = (!self.publisher.refused.is_empty()).then_some(again);
             let mut held_back = std::mem::take(&mut self.publisher.held_back);
             self.publisher.pending.append(&mut held_back);
         }

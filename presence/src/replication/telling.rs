@@ -129,6 +129,7 @@ impl Partition {
         if is_late && self.settings.has(Rule::TickThroughLog) {
             self.lose(input);
         }
+        self.reach.is_full &= !self.publisher.refused.is_empty();
         if self.reach.handle_tick(number, now) {
             if self.is_ready {
                 self.push(Effect::Stale(false));

@@ -230,27 +230,27 @@ impl World {
         match kind {
             12 | 13 => {
                 let length = self.rng.pick(&[SECOND / 2, 3 * SECOND, 7 * SECOND]);
-                node.hold_publisher = now + length;
-                node.faulty_until = now + length + slack;
+                node.hold_publisher = node.hold_publisher.max(now + length);
+                node.faulty_until = node.faulty_until.max(now + length + slack);
                 self.note(|| format!("node {index}: publisher held for {length} us"));
             }
             14 | 15 => {
                 let length = self.rng.pick(&[SECOND / 2, 3 * SECOND, 7 * SECOND]);
-                node.hold_follower = now + length;
-                node.faulty_until = now + length + slack;
+                node.hold_follower = node.hold_follower.max(now + length);
+                node.faulty_until = node.faulty_until.max(now + length + slack);
                 self.note(|| format!("node {index}: follower held for {length} us"));
             }
             16 => {
                 let length = self.rng.pick(&[4 * SECOND, 35 * SECOND]);
-                node.hold_follower = now + length;
-                node.hold_publisher = now + length;
-                node.faulty_until = now + length + slack;
+                node.hold_follower = node.hold_follower.max(now + length);
+                node.hold_publisher = node.hold_publisher.max(now + length);
+                node.faulty_until = node.faulty_until.max(now + length + slack);
                 self.note(|| format!("node {index}: cut off for {length} us"));
             }
             17 | 18 => {
                 let length = self.rng.pick(&[SECOND / 2, 4 * SECOND, 7 * SECOND, 40 * SECOND]);
                 node.is_stalled = true;
-                node.faulty_until = now + length + slack;
+                node.faulty_until = node.faulty_until.max(now + length + slack);
                 let incarnation = node.incarnation;
                 self.note(|| format!("node {index}: stopped for {length} us"));
                 self.at(length, Event::Deliver(index, incarnation, Delivery::Resume(length)));
