@@ -329,11 +329,18 @@ impl World {
         self.cursors.push(ClientCursor {
             epochs: positions.iter().map(|(epoch, _)| *epoch).collect(),
             watermark: positions.iter().map(|(_, last)| *last).min().unwrap_or_default(),
-            records: node
-                .told
+            records: self
+                .users
                 .iter()
-                .map(|(user, told)| (user.clone(), told.revision))
+                .map(|user| (user.clone(), self.told_of(node, user)))
                 .collect(),
         });
+    }
+
+    /// What a client that watches the user has: what was told, else what the database has.
+    fn told_of(&self, node: &super::node::Node, user: &UserId) -> Revision {
+        let told = node.told.get(user).map(|told| told.revision);
+        let row = self.database.rows.get(user).map(|row| row.revision);
+        told.or(row).unwrap_or_default()
     }
 }

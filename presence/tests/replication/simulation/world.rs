@@ -301,11 +301,15 @@ impl World {
             return self.at(later, Event::Call(index, incarnation, partition, connection, call));
         }
         let run = self.run;
-        let link = node.publisher_links.entry(partition).or_insert((connection, run));
-        if link.0 < connection && is_same {
-            *link = (connection, run);
+        let mut is_broken = !self.is_up;
+        if is_same {
+            let link = node.publisher_links.entry(partition).or_insert((connection, run));
+            if link.0 < connection {
+                *link = (connection, run);
+            }
+            // A connection does not outlive the server that it was opened to.
+            is_broken |= link.0 == connection && link.1 != run;
         }
-        let is_broken = !self.is_up || is_same && link.0 == connection && link.1 != run;
         let answer = match is_broken {
             true => None,
             false => Some(self.run_script(from, partition, &call)),
@@ -319,6 +323,10 @@ impl World {
         let server = self.server();
         let before = self.partitions[partition].clone();
         let answer = self.partitions[partition].call(server, call);
+        if let Answer::Registered { epoch, .. } = &answer {
+            let epoch = *epoch;
+            self.note(|| format!("  node {} registers in {epoch}", from.0));
+        }
         self.check_script(from, partition, &before, call, &answer);
         if self.partitions[partition].head != before.head {
             self.heard.insert((partition, from.1), self.now);
