@@ -97,3 +97,31 @@ pub enum Rule {
     /// A durable part gives way to one with a higher version only.
     VersionsOrder,
 }
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 22] = [
+        Self::SelfCorrection,
+        Self::Predecessor,
+        Self::OfferInEpoch,
+        Self::HoldOffers,
+        Self::HoldTelling,
+        Self::HoldAfterEpoch,
+        Self::KeepOldEpoch,
+        Self::LookAtHead,
+        Self::OfferAboveTold,
+        Self::NodeGrace,
+        Self::OwnTicks,
+        Self::ProbesAreNoTicks,
+        Self::WaitForEpoch,
+        Self::CursorsWait,
+        Self::OfferWhenCurrent,
+        Self::OfferKept,
+        Self::DropAfterWrite,
+        Self::CommandsEndSessions,
+        Self::SessionLimit,
+        Self::TickThroughLog,
+        Self::OfferUnpublished,
+        Self::VersionsOrder,
+    ];
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod contract;
 mod encoding;
 mod model;
+mod model_contract;
 mod simulation;

@@ -11,6 +11,9 @@ mod rng;
 mod steps;
 mod world;
 
+use presence::replication::Rule;
+
+use crate::model::ScriptRule;
 use world::World;
 
 /// Seeds that once failed stay.
@@ -51,6 +54,44 @@ fn many_seeds() {
         }
     }
     println!("{steps} steps, {failed:?}");
+}
+
+#[test]
+fn rules_taken_out() {
+    let Some(count) = std::env::var("PRESENCE_SIMULATION_RULES").ok() else {
+        return;
+    };
+    for (rule, script) in rules() {
+        let mut first = None;
+        let mut failing = 0;
+        let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+        for seed in 0..count.parse().unwrap() {
+            let mut world = World::new(seed, rule, script);
+            world.run();
+            if let Some(failure) = world.failures.first() {
+                failing += 1;
+                first = first.or(Some(seed));
+                *kinds.entry(failure.split(':').next().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+        println!("| {rule:?} {script:?} | {failing} | {first:?} | {kinds:?} |");
+    }
+}
+
+/// Every rule that can be taken out.
+fn rules() -> Vec<(Option<Rule>, Option<ScriptRule>)> {
+    let scripts = [
+        ScriptRule::RunId,
+        ScriptRule::Connection,
+        ScriptRule::Compare,
+        ScriptRule::Floor,
+    ];
+    let scripts = scripts.into_iter().map(|rule| (None, Some(rule)));
+    Rule::ALL
+        .into_iter()
+        .map(|rule| (Some(rule), None))
+        .chain(scripts)
+        .collect()
 }
 
 #[test]
