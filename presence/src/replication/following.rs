@@ -192,9 +192,7 @@ impl Partition {
             return;
         }
         self.handle_own_tick(input, tick.number);
-        if tick.is_probe && self.settings.has(Rule::ProbesAreNoTicks) {
-            return;
-        }
+
         let now = input.reading.mono;
         for dead in self.leases.handle_own_tick(by, now, &self.settings) {
             self.publisher.ends.insert(dead, self.settings.node_grace);

@@ -17,7 +17,6 @@ const CONNECTIONS: u8 = 2;
 const CAPACITY: u8 = 3;
 const TIMES: u8 = 4;
 const IS_FULL: u8 = 5;
-const IS_PROBE: u8 = 6;
 
 /// What the others are told of a node that registers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,9 +92,7 @@ pub struct Tick {
     /// Whether the node could not offer sessions because the memory of Redis is full: nobody must become OFFLINE who may
     /// have moved there.
     pub is_full: bool,
-    /// Whether it was sent between the regular ones, to find out whether the partition can be reached. It counts for no
-    /// lease: five of them may be sent within a second.
-    pub is_probe: bool,
+
     /// Times that moved alone, up to [`TICK_TIMES_MAX`].
     pub times: Vec<MovedTimes>,
 }
@@ -116,9 +113,7 @@ impl Tick {
         if self.is_full {
             put(IS_FULL, 1);
         }
-        if self.is_probe {
-            put(IS_PROBE, 1);
-        }
+
         for times in &self.times {
             let mut content = Vec::new();
             put_bytes(&mut content, times.user.as_str().as_bytes());
@@ -146,7 +141,7 @@ impl Tick {
                 CONNECTIONS => tick.connections = content.small()?,
                 CAPACITY => tick.capacity = content.small()?,
                 IS_FULL => tick.is_full = true,
-                IS_PROBE => tick.is_probe = true,
+
                 TIMES => tick.times.push(MovedTimes {
                     user: UserId::new(content.text()?).map_err(|_| InvalidBytes::Malformed)?,
                     last_seen: content.time()?,

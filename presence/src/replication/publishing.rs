@@ -166,11 +166,8 @@ impl Partition {
 
     fn next_tick(&mut self, now: crate::time::Mono) -> Call {
         let every = self.settings.tick_every();
-        let is_probe = self.publisher.tick_at > now;
         self.publisher.wants_probe = false;
-        if !is_probe {
-            self.publisher.tick_at = now.after(every);
-        }
+        self.publisher.tick_at = now.after(every);
         let mut times = Vec::new();
         while times.len() < TICK_TIMES_MAX
             && let Some((_, moved)) = self.publisher.times.pop_first()
@@ -182,7 +179,7 @@ impl Partition {
             connections: self.load.0,
             capacity: self.load.1,
             is_full: self.reach.is_full,
-            is_probe,
+
             times,
         };
         Call::Tick {

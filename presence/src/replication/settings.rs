@@ -33,8 +33,8 @@ pub struct Settings {
     pub command_kept: Duration,
     /// The most sessions of one user, over all nodes.
     pub sessions_max: usize,
-    /// The rule that a test takes out; none in a daemon.
-    pub without: Option<Rule>,
+    /// The rules that a test takes out; none in a daemon.
+    pub without: &'static [Rule],
 }
 
 impl Settings {
@@ -45,7 +45,7 @@ impl Settings {
     }
 
     pub(super) fn has(&self, rule: Rule) -> bool {
-        self.without != Some(rule)
+        !self.without.contains(&rule)
     }
 }
 
@@ -74,8 +74,7 @@ pub enum Rule {
     NodeGrace,
     /// A node is dead only after five ticks of the reader's own.
     OwnTicks,
-    /// Ticks between the regular ones don't count for a lease.
-    ProbesAreNoTicks,
+
     /// A state that is older than what was applied, in the same epoch, is not read.
     WaitForEpoch,
     /// Cursors don't pass what is withheld.
@@ -100,7 +99,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 21] = [
         Self::SelfCorrection,
         Self::Predecessor,
         Self::OfferInEpoch,
@@ -112,7 +111,6 @@ impl Rule {
         Self::OfferAboveTold,
         Self::NodeGrace,
         Self::OwnTicks,
-        Self::ProbesAreNoTicks,
         Self::WaitForEpoch,
         Self::CursorsWait,
         Self::OfferWhenCurrent,

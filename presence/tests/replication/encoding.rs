@@ -153,7 +153,7 @@ proptest! {
     #[test]
     fn ticks_and_nodes_come_back_as_they_were_written(number in any::<u64>(), times in vec(("[a-z]{1,9}", a_time(), option::of(a_time())), 0..5)) {
         let times = times.into_iter().map(|(user, last_seen, last_active)| MovedTimes { user: UserId::new(&user).unwrap(), last_seen, last_active });
-        let tick = Tick { number, connections: 7, capacity: 10_000, is_full: number % 2 == 0, is_probe: number % 3 == 0, times: times.collect() };
+        let tick = Tick { number, connections: 7, capacity: 10_000, is_full: number % 2 == 0, times: times.collect() };
         prop_assert_eq!(Tick::decode(&tick.encode()), Ok(tick));
         let info = NodeInfo { name: "a".to_owned(), address: "127.0.0.1:8080".to_owned(), version: "1.0".to_owned(), format: 1 };
         prop_assert_eq!(NodeInfo::decode(&info.encode()), Ok(info));

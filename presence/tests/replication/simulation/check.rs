@@ -187,12 +187,12 @@ impl World {
                                 revision.get()
                             )
                         });
-                        self.check_state(from.0, &offer.user, stored.as_ref(), &state);
+                        self.check_state(from, partition, &offer.user, stored.as_ref(), &state);
                     }
                 }
             }
-            (Call::End { ended, .. }, Answer::Noted { revision: Some(_), .. }) => {
-                self.check_end_of(from, partition, *ended)
+            (Call::End { ended, grace, .. }, Answer::Noted { revision: Some(_), .. }) => {
+                self.check_end_of(from, partition, *ended, *grace)
             }
             (Call::Drop { users, .. }, Answer::Noted { revision: Some(_), .. }) => {
                 for (user, revision) in users.iter().filter(|(user, _)| !after.state.contains_key(user)) {
@@ -235,7 +235,39 @@ impl World {
         }
     }
 
-    fn check_state(&mut self, index: usize, user: &UserId, stored: Option<&State>, state: &State) {
+    /// What an ended node contributed counts until its grace is over, unless it says otherwise itself.
+    fn check_graces(
+        &mut self,
+        from: (usize, Incarnation),
+        partition: usize,
+        user: &UserId,
+        stored: Option<&State>,
+        state: &State,
+    ) {
+        let shares = stored.map(|stored| stored.contributions.clone()).unwrap_or_default();
+        let gone = shares
+            .iter()
+            .map(|share| share.incarnation)
+            .filter(|one| state.share_of(*one).is_none());
+        for incarnation in gone {
+            let until = self.graces.get(&(partition, incarnation)).copied().unwrap_or(0);
+            if incarnation != from.1 && self.now + 1_000 < until && state.command.is_none() {
+                self.fail(format!(
+                    "S15: node {} removes what {incarnation} contributes to {user} before its grace is over",
+                    from.0
+                ));
+            }
+        }
+    }
+
+    fn check_state(
+        &mut self,
+        from: (usize, Incarnation),
+        partition: usize,
+        user: &UserId,
+        stored: Option<&State>,
+        state: &State,
+    ) {
         let shares: Vec<Contribution> = state.contributions.iter().map(|share| share.contribution).collect();
         let part = &state.durable.part;
         let chosen = match state.chosen_until {
@@ -285,11 +317,12 @@ impl World {
                 committed.get()
             ));
         }
+        self.check_graces(from, partition, user, stored, state);
         let was_present = stored.is_some_and(State::is_present);
-        let is_cut_off = self.nodes[index].faulty_until > self.now;
+        let is_cut_off = self.nodes[from.0].faulty_until > self.now;
         if was_present && !state.is_present() && self.is_surely_present(user) && !is_cut_off && state.command.is_none()
         {
-            self.fail(format!("S2: node {index} offers OFFLINE of {user}, who is present"));
+            self.fail(format!("S2: node {} offers OFFLINE of {user}, who is present", from.0));
         }
         let sessions = state.sessions();
         let before = stored.map_or(0, State::sessions);
@@ -298,7 +331,15 @@ impl World {
         }
     }
 
-    fn check_end_of(&mut self, from: (usize, Incarnation), partition: usize, ended: Incarnation) {
+    fn check_end_of(
+        &mut self,
+        from: (usize, Incarnation),
+        partition: usize,
+        ended: Incarnation,
+        grace: std::time::Duration,
+    ) {
+        let until = self.now + u64::try_from(grace.as_micros()).unwrap();
+        self.graces.insert((partition, ended), until);
         let heard = self.heard.get(&(partition, ended)).copied().unwrap_or(0);
         let is_alive = self
             .nodes

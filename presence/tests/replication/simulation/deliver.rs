@@ -189,7 +189,12 @@ impl World {
         let now = self.now;
         let incarnation = self.nodes[index].incarnation;
         self.at(5 * SECOND, Event::Deliver(index, incarnation, Delivery::Sweep));
-        if self.database.is_up && self.settings.without != Some(presence::replication::Rule::OfferUnpublished) {
+        if self.database.is_up
+            && !self
+                .settings
+                .without
+                .contains(&presence::replication::Rule::OfferUnpublished)
+        {
             let rows = self.database.rows.iter();
             let marked = rows.filter(|(_, row)| row.unpublished.is_some_and(|since| since + 10 * SECOND <= now));
             let marked: Vec<_> = marked.map(|(user, row)| (user.clone(), row.durable.clone())).collect();

@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) clients: BTreeMap<UserId, Vec<(usize, Incarnation, SessionId)>>,
     pub(crate) acknowledged: BTreeMap<UserId, presence::Version>,
     pub(crate) commanded: BTreeMap<UserId, u64>,
+    /// Until when the contributions of ended incarnations count.
+    pub(crate) graces: BTreeMap<(usize, Incarnation), u64>,
     pub(crate) heard: BTreeMap<(usize, Incarnation), u64>,
     pub(crate) cursors: Vec<ClientCursor>,
     pub(crate) is_quiet: bool,
@@ -80,7 +82,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, without: Option<Rule>, script: Option<ScriptRule>) -> Self {
+    pub(crate) fn new(seed: u64, without: &'static [Rule], script: Option<ScriptRule>) -> Self {
         let mut rng = Rng::new(seed);
         let partitions = rng.pick(&[1, 1, 2, 3]);
         let log_max = rng.pick(&[6, 40, 10_000]);
@@ -121,6 +123,7 @@ impl World {
             clients: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             commanded: BTreeMap::new(),
+            graces: BTreeMap::new(),
             heard: BTreeMap::new(),
             cursors: Vec::new(),
             is_quiet: false,
@@ -325,6 +328,7 @@ impl World {
         let answer = self.partitions[partition].call(server, call);
         if let Answer::Registered { epoch, .. } = &answer {
             let epoch = *epoch;
+            self.graces.remove(&(partition, from.1));
             self.note(|| format!("  node {} registers in {epoch}", from.0));
         }
         self.check_script(from, partition, &before, call, &answer);

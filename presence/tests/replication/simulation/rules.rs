@@ -1,0 +1,73 @@
+//! Each rule taken out is found: a table of rules with a seed that fails without it.
+
+use std::collections::BTreeMap;
+
+use presence::replication::Rule;
+
+use super::world::World;
+use crate::model::ScriptRule;
+
+/// What is taken out.
+type Without = (&'static [Rule], Option<ScriptRule>);
+
+/// Rules, and a seed that fails without them.
+const FOUND: &[(Without, u64)] = &[];
+
+#[test]
+fn every_rule_taken_out_is_found() {
+    for ((rules, script), seed) in FOUND {
+        let mut world = World::new(*seed, rules, *script);
+        world.run();
+        assert!(
+            !world.failures.is_empty(),
+            "{rules:?}, {script:?}: seed {seed} finds nothing any more"
+        );
+    }
+}
+
+#[test]
+fn rules_taken_out() {
+    let Some(count) = std::env::var("PRESENCE_SIMULATION_RULES").ok() else {
+        return;
+    };
+    let only = std::env::var("PRESENCE_SIMULATION_RULE").ok();
+    for (rules, script) in all() {
+        let name = format!("{rules:?} {script:?}");
+        if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            continue;
+        }
+        let mut first = None;
+        let mut kinds = BTreeMap::<String, u32>::new();
+        let count: u64 = count.parse().unwrap();
+        for seed in 0..count {
+            let mut world = World::new(seed, rules, script);
+            world.run();
+            if let Some(failure) = world.failures.first() {
+                first = first.or(Some(seed));
+                *kinds.entry(failure.split(':').next().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+        println!(
+            "| {name} | {} of {count} | {first:?} | {kinds:?} |",
+            kinds.values().sum::<u32>()
+        );
+    }
+}
+
+fn all() -> Vec<Without> {
+    let one = |rule: &'static Rule| (std::slice::from_ref(rule), None);
+    let both: [Without; 2] = [
+        (&[Rule::LookAtHead, Rule::OfferInEpoch], None),
+        (&[Rule::OfferInEpoch, Rule::OfferWhenCurrent], None),
+    ];
+    let scripts = [
+        ScriptRule::RunId,
+        ScriptRule::Connection,
+        ScriptRule::Compare,
+        ScriptRule::Floor,
+    ];
+    let scripts = scripts.into_iter().map(|rule| (&[][..], Some(rule)));
+    ALL.iter().map(one).chain(both).chain(scripts).collect()
+}
+
+static ALL: [Rule; Rule::ALL.len()] = Rule::ALL;
