@@ -296,11 +296,12 @@ impl Partition {
 
     fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {
         let held = self.replica.get(user).cloned();
-        if let Some(held) = &held {
-            if held.revision == revision && !held.is_kept {
-                self.note_contributions(input, &held.state());
-                return self.check(input, user, true);
-            }
+        if let Some(held) = &held
+            && held.revision == revision
+            && !held.is_kept
+        {
+            self.note_contributions(input, &held.state());
+            return self.check(input, user, true);
         }
         self.apply_state(input, user, Held::new(revision, bytes), None);
     }

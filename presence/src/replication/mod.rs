@@ -28,6 +28,7 @@ mod state;
 mod state_bytes;
 mod telling;
 mod timers;
+mod wanting;
 
 pub use build::Knowledge;
 pub use bytes::{FORMAT, InvalidBytes};

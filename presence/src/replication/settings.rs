@@ -98,7 +98,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every rule.
+    /// Every rule, in the order above.
     pub const ALL: [Self; 21] = [
         Self::SelfCorrection,
         Self::Predecessor,

@@ -1,5 +1,4 @@
-//! What every implementation of the calls and questions of a partition does. The tests here run it on the model; a package
-//! that has scripts runs it on a real server, through a [`Subject`] of its own.
+//! What every implementation of the calls and questions of a partition does: the model, and a real server with scripts.
 
 use std::time::Duration;
 
@@ -116,6 +115,13 @@ fn offer(subject: &mut dyn Subject, from: Caller, users: Vec<UserOffer>) -> Vec<
     }
 }
 
+fn tick(from: Caller) -> Call {
+    Call::Tick {
+        caller: from,
+        content: vec![7],
+    }
+}
+
 fn taken(outcome: &Outcome) -> Revision {
     match outcome {
         Outcome::Taken(revision) => *revision,
@@ -204,11 +210,7 @@ fn another_run_id_begins_a_new_epoch(subject: &mut dyn Subject) {
         "nobody else is registered"
     );
     assert_eq!(users.len(), 1, "states stay");
-    let refused = Call::Tick {
-        caller: caller(1, 1),
-        content: vec![1],
-    };
-    assert_eq!(subject.call(&refused), Answer::NotRegistered);
+    assert_eq!(subject.call(&tick(caller(1, 1))), Answer::NotRegistered);
 }
 
 fn a_lost_state_begins_a_new_epoch_above_the_log(subject: &mut dyn Subject) {
@@ -232,10 +234,7 @@ fn calls_of_an_older_connection_change_nothing(subject: &mut dyn Subject) {
     let before = (head(subject), contents(subject));
     let late = caller(1, 1);
     let calls = [
-        Call::Tick {
-            caller: late,
-            content: vec![1],
-        },
+        tick(late),
         Call::Offer {
             caller: late,
             users: vec![an_offer(ANN, None, b"late")],
@@ -356,11 +355,7 @@ fn an_ended_registration_calls_no_more(subject: &mut dyn Subject) {
         matches!(subject.call(&end), Answer::Noted { revision: None, .. }),
         "it is ended once"
     );
-    let late = Call::Tick {
-        caller: caller(2, 1),
-        content: vec![7],
-    };
-    assert_eq!(subject.call(&late), Answer::NotRegistered);
+    assert_eq!(subject.call(&tick(caller(2, 1))), Answer::NotRegistered);
     let (_, _, is_new) = register(subject, 2, 2);
     assert!(is_new, "it may come back");
 }

@@ -7,6 +7,14 @@ use super::node::ToldState;
 use super::world::{ClientCursor, SECOND, World};
 use crate::model::Partition;
 
+/// Which machine of which node acts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor {
+    pub(crate) node: usize,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) partition: usize,
+}
+
 impl World {
     /// Whether the user has had a session for over a second at a node that is neither stopped nor cut off by itself.
     fn is_surely_present(&self, user: &UserId) -> bool {
@@ -47,16 +55,10 @@ impl World {
         since.is_none_or(|since| since + hold > self.now) || !node.partitions[partition].is_reachable()
     }
 
-    pub(crate) fn check_shown(
-        &mut self,
-        index: usize,
-        partition: usize,
-        user: &UserId,
-        revision: Revision,
-        state: &State,
-        is_stale: bool,
-    ) {
+    pub(crate) fn check_shown(&mut self, at: (usize, usize), user: &UserId, revision: Revision, state: &State) {
+        let (index, partition) = at;
         let status = state.status;
+        let is_stale = !self.nodes[index].partitions[partition].is_reachable();
         self.note(|| {
             let stale = if is_stale { " stale" } else { "" };
             format!("node {index}: tells {user} {status:?} at {}{stale}", revision.get())
@@ -153,15 +155,8 @@ impl World {
     }
 
     /// Looks at what a script did.
-    pub(crate) fn check_script(
-        &mut self,
-        from: (usize, Incarnation),
-        partition: usize,
-        before: &Partition,
-        call: &Call,
-        answer: &Answer,
-    ) {
-        let after = self.partitions[partition].clone();
+    pub(crate) fn check_script(&mut self, actor: Actor, before: &Partition, call: &Call, answer: &Answer) {
+        let after = self.partitions[actor.partition].clone();
         self.check_log(before, &after);
         match (call, answer) {
             (Call::Offer { users, .. }, Answer::Offered { outcomes, .. }) => {
@@ -180,19 +175,19 @@ impl World {
                                 .collect();
                             format!(
                                 "  node {} sets {} {:?} {shares:?} v{} at {}",
-                                from.0,
+                                actor.node,
                                 offer.user,
                                 state.status,
                                 state.durable.part.version.get(),
                                 revision.get()
                             )
                         });
-                        self.check_state(from, partition, &offer.user, stored.as_ref(), &state);
+                        self.check_state(actor, &offer.user, stored.as_ref(), &state);
                     }
                 }
             }
             (Call::End { ended, grace, .. }, Answer::Noted { revision: Some(_), .. }) => {
-                self.check_end_of(from, partition, *ended, *grace)
+                self.check_end_of(actor, *ended, *grace);
             }
             (Call::Drop { users, .. }, Answer::Noted { revision: Some(_), .. }) => {
                 for (user, revision) in users.iter().filter(|(user, _)| !after.state.contains_key(user)) {
@@ -236,38 +231,24 @@ impl World {
     }
 
     /// What an ended node contributed counts until its grace is over, unless it says otherwise itself.
-    fn check_graces(
-        &mut self,
-        from: (usize, Incarnation),
-        partition: usize,
-        user: &UserId,
-        stored: Option<&State>,
-        state: &State,
-    ) {
+    fn check_graces(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
         let shares = stored.map(|stored| stored.contributions.clone()).unwrap_or_default();
         let gone = shares
             .iter()
             .map(|share| share.incarnation)
             .filter(|one| state.share_of(*one).is_none());
         for incarnation in gone {
-            let until = self.graces.get(&(partition, incarnation)).copied().unwrap_or(0);
-            if incarnation != from.1 && self.now + 1_000 < until && state.command.is_none() {
+            let until = self.graces.get(&(actor.partition, incarnation)).copied().unwrap_or(0);
+            if incarnation != actor.incarnation && self.now + 1_000 < until && state.command.is_none() {
                 self.fail(format!(
                     "S15: node {} removes what {incarnation} contributes to {user} before its grace is over",
-                    from.0
+                    actor.node
                 ));
             }
         }
     }
 
-    fn check_state(
-        &mut self,
-        from: (usize, Incarnation),
-        partition: usize,
-        user: &UserId,
-        stored: Option<&State>,
-        state: &State,
-    ) {
+    fn check_state(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
         let shares: Vec<Contribution> = state.contributions.iter().map(|share| share.contribution).collect();
         let part = &state.durable.part;
         let chosen = match state.chosen_until {
@@ -317,12 +298,15 @@ impl World {
                 committed.get()
             ));
         }
-        self.check_graces(from, partition, user, stored, state);
+        self.check_graces(actor, user, stored, state);
         let was_present = stored.is_some_and(State::is_present);
-        let is_cut_off = self.nodes[from.0].faulty_until > self.now;
+        let is_cut_off = self.nodes[actor.node].faulty_until > self.now;
         if was_present && !state.is_present() && self.is_surely_present(user) && !is_cut_off && state.command.is_none()
         {
-            self.fail(format!("S2: node {} offers OFFLINE of {user}, who is present", from.0));
+            self.fail(format!(
+                "S2: node {} offers OFFLINE of {user}, who is present",
+                actor.node
+            ));
         }
         let sessions = state.sessions();
         let before = stored.map_or(0, State::sessions);
@@ -331,23 +315,17 @@ impl World {
         }
     }
 
-    fn check_end_of(
-        &mut self,
-        from: (usize, Incarnation),
-        partition: usize,
-        ended: Incarnation,
-        grace: std::time::Duration,
-    ) {
+    fn check_end_of(&mut self, actor: Actor, ended: Incarnation, grace: std::time::Duration) {
         let until = self.now + u64::try_from(grace.as_micros()).unwrap();
-        self.graces.insert((partition, ended), until);
-        let heard = self.heard.get(&(partition, ended)).copied().unwrap_or(0);
+        self.graces.insert((actor.partition, ended), until);
+        let heard = self.heard.get(&(actor.partition, ended)).copied().unwrap_or(0);
         let is_alive = self
             .nodes
             .iter()
             .any(|node| node.incarnation == ended && node.is_alive && !node.is_stopping);
-        self.note(|| format!("  node {} ends {ended}", from.0));
-        if is_alive && heard + 11 * SECOND > self.now && from.1 != ended {
-            self.fail(format!("S13: node {} ends {ended}, which ticks", from.0));
+        self.note(|| format!("  node {} ends {ended}", actor.node));
+        if is_alive && heard + 11 * SECOND > self.now && actor.incarnation != ended {
+            self.fail(format!("S13: node {} ends {ended}, which ticks", actor.node));
         }
     }
 

@@ -90,6 +90,10 @@ impl World {
         if !is_present && (stored.is_some() || row.status != Status::Offline) {
             self.fail(format!("L5: {user} is OFFLINE: state {state:?}, row {row:?}"));
         }
+        self.check_commanded_at_end(user, alive);
+    }
+
+    fn check_commanded_at_end(&mut self, user: &UserId, alive: &[usize]) {
         if let Some(commanded) = self.commanded.get(user).copied() {
             let began = |index: &usize| self.nodes[*index].users.get(user).map(|shell| &shell.began);
             let open = |index: &usize| {

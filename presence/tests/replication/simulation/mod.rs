@@ -7,9 +7,11 @@ mod check;
 mod convergence;
 mod database;
 mod deliver;
+mod effects;
 mod node;
 mod rng;
 mod rules;
+mod server;
 mod steps;
 mod world;
 
