@@ -203,7 +203,7 @@ impl Partition {
             self.lose(input);
             self.reconnect(now);
         }
-        if self.reach.tick_deadline().is_some_and(|at| at <= now) {
+        if self.settings.has(Rule::TickThroughLog) && self.reach.tick_deadline().is_some_and(|at| at <= now) {
             self.reach.forget_ticks();
             self.lose(input);
         }

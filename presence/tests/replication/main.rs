@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod contract;
+mod cursors;
 mod encoding;
 mod model;
 mod model_contract;

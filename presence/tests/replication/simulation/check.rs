@@ -299,6 +299,10 @@ impl World {
             ));
         }
         self.check_graces(actor, user, stored, state);
+        self.check_presence(actor, user, stored, state);
+    }
+
+    fn check_presence(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
         let was_present = stored.is_some_and(State::is_present);
         let is_cut_off = self.nodes[actor.node].faulty_until > self.now;
         if was_present && !state.is_present() && self.is_surely_present(user) && !is_cut_off && state.command.is_none()
@@ -310,7 +314,7 @@ impl World {
         }
         let sessions = state.sessions();
         let before = stored.map_or(0, State::sessions);
-        if sessions > self.settings.sessions_max + part.reports.len() && sessions > before {
+        if sessions > self.settings.sessions_max + state.durable.part.reports.len() && sessions > before {
             self.fail(format!("S10: {user} has {sessions} sessions"));
         }
     }

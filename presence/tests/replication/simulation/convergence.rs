@@ -125,12 +125,12 @@ impl World {
                 state.status
             ));
         }
-        if let (Some(told), true) = (&told, state.is_present()) {
-            if Some(told.revision) != revision || told.version != state.durable.part.version {
-                self.fail(format!(
-                    "L2: node {index} tells {user} {told:?}, the state has {revision:?}"
-                ));
-            }
+        if let (Some(told), true) = (&told, state.is_present())
+            && (Some(told.revision) != revision || told.version != state.durable.part.version)
+        {
+            self.fail(format!(
+                "L2: node {index} tells {user} {told:?}, the state has {revision:?}"
+            ));
         }
         let partition = self.nodes[index].partition_index(user);
         let copied = self.nodes[index].partitions[partition]

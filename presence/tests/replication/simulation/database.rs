@@ -102,10 +102,10 @@ impl Database {
     }
 
     pub(crate) fn published(&mut self, user: &UserId, version: Version) {
-        if let Some(row) = self.rows.get_mut(user) {
-            if row.durable.part.version <= version {
-                row.unpublished = None;
-            }
+        if let Some(row) = self.rows.get_mut(user)
+            && row.durable.part.version <= version
+        {
+            row.unpublished = None;
         }
     }
 

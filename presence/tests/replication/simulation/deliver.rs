@@ -35,16 +35,23 @@ impl World {
         if held > now {
             return self.at(held - now + 1, Event::Deliver(index, incarnation, delivery));
         }
+        self.receive(index, delivery);
+        self.after_input(index);
+    }
+
+    fn receive(&mut self, index: usize, delivery: Delivery) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
         match delivery {
             Delivery::Answer(partition, connection, answer) => {
                 node.under_way.remove(&(partition, connection));
                 node.input(now, partition, |machine, input| {
-                    machine.handle_answer(input, connection, answer)
+                    machine.handle_answer(input, connection, answer);
                 });
             }
             Delivery::Reply(partition, generation, reply) => {
                 node.input(now, partition, |machine, input| {
-                    machine.handle_reply(input, generation, reply)
+                    machine.handle_reply(input, generation, reply);
                 });
             }
             Delivery::Deadline => self.on_deadline(index),
@@ -78,7 +85,6 @@ impl World {
                 shell.sessions.handle_activity(now, id, &TIMERS);
             }),
         }
-        self.after_input(index);
     }
 
     fn resume(&mut self, index: usize, length: u64) {
@@ -91,7 +97,7 @@ impl World {
         if length > SECOND {
             for partition in 0..node.partitions.len() {
                 node.input(now, partition, |machine, input| {
-                    machine.handle_stall(input, Duration::from_micros(length))
+                    machine.handle_stall(input, Duration::from_micros(length));
                 });
             }
         }
@@ -152,7 +158,7 @@ impl World {
         }
         let partition = node.partition_index(user);
         node.input(now, partition, |machine, input| {
-            machine.handle_loaded(input, user, part)
+            machine.handle_loaded(input, user, part);
         });
     }
 
@@ -202,7 +208,7 @@ impl World {
                 let node = &mut self.nodes[index];
                 let partition = node.partition_index(&user);
                 node.input(now, partition, |machine, input| {
-                    machine.handle_loaded(input, &user, part)
+                    machine.handle_loaded(input, &user, part);
                 });
             }
         }
@@ -257,7 +263,7 @@ impl World {
         let node = &mut self.nodes[index];
         let partition = node.partition_index(&user);
         node.input(now, partition, |machine, input| {
-            machine.handle_written(input, &user, revision)
+            machine.handle_written(input, &user, revision);
         });
     }
 
@@ -288,7 +294,7 @@ impl World {
         let node = &mut self.nodes[index];
         let partition = node.partition_index(&user);
         node.input(now, partition, |machine, input| {
-            machine.handle_loaded(input, &user, part)
+            machine.handle_loaded(input, &user, part);
         });
     }
 

@@ -26,7 +26,6 @@ impl World {
     }
 
     fn carry_out(&mut self, index: usize, partition: usize, effect: Effect) {
-        let now = self.now;
         let incarnation = self.nodes[index].incarnation;
         match effect {
             Effect::Call { connection, call } => {
@@ -56,6 +55,14 @@ impl World {
             Effect::Published(user, version) => {
                 self.database.published(&user, version);
             }
+            other => self.carry_out_rest(index, partition, other),
+        }
+    }
+
+    fn carry_out_rest(&mut self, index: usize, partition: usize, effect: Effect) {
+        let now = self.now;
+        let incarnation = self.nodes[index].incarnation;
+        match effect {
             Effect::EndSessions { user, kind, .. } => self.end_sessions(index, partition, &user, kind),
             Effect::EndAllSessions => {
                 let users: Vec<UserId> = self.nodes[index].users.keys().cloned().collect();
@@ -95,6 +102,8 @@ impl World {
             }
             Effect::Stopped | Effect::CommandFailed(_) => {}
             Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
+            // Carried out before.
+            _ => {}
         }
     }
 

@@ -11,7 +11,28 @@ use crate::model::ScriptRule;
 type Without = (&'static [Rule], Option<ScriptRule>);
 
 /// Rules, and a seed that fails without them.
-const FOUND: &[(Without, u64)] = &[];
+const FOUND: &[(Without, u64)] = &[
+    ((&[Rule::SelfCorrection], None), 20),
+    ((&[Rule::Predecessor], None), 2),
+    ((&[Rule::OfferInEpoch], None), 168),
+    ((&[Rule::HoldOffers], None), 0),
+    ((&[Rule::HoldTelling], None), 1),
+    ((&[Rule::HoldAfterEpoch], None), 100),
+    ((&[Rule::KeepOldEpoch], None), 47),
+    ((&[Rule::OfferAboveTold], None), 0),
+    ((&[Rule::NodeGrace], None), 0),
+    ((&[Rule::OwnTicks], None), 0),
+    ((&[Rule::WaitForEpoch], None), 11),
+    ((&[Rule::CursorsWait], None), 1),
+    ((&[Rule::OfferWhenCurrent], None), 2),
+    ((&[Rule::DropAfterWrite], None), 0),
+    ((&[Rule::CommandsEndSessions], None), 1),
+    ((&[Rule::SessionLimit], None), 0),
+    ((&[Rule::OfferUnpublished], None), 117),
+    ((&[Rule::VersionsOrder], None), 0),
+    ((&[], Some(ScriptRule::RunId)), 0),
+    ((&[], Some(ScriptRule::Compare)), 1),
+];
 
 #[test]
 fn every_rule_taken_out_is_found() {

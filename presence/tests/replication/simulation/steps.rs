@@ -125,13 +125,13 @@ impl World {
         if kind == CommandKind::Kick {
             let part = self.database.end_reports(user, now);
             self.nodes[index].input(now, partition, |machine, input| {
-                machine.handle_loaded(input, user, part)
+                machine.handle_loaded(input, user, part);
             });
         } else {
             self.nodes[index].asked.insert(user.clone());
         }
         self.nodes[index].input(now, partition, |machine, input| {
-            machine.handle_command(input, user, kind)
+            machine.handle_command(input, user, kind);
         });
         self.after_input(index);
     }

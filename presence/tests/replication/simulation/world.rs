@@ -48,6 +48,10 @@ pub(crate) struct ClientCursor {
     pub(crate) records: BTreeMap<UserId, presence::Revision>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is down, full, healed and printed are independent"
+)]
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) queue: BTreeMap<(u64, u64), Event>,
@@ -134,17 +138,21 @@ impl World {
             incarnations: rng.next() >> 8,
             rng,
         };
-        for index in 0..3 {
-            world.boot(index, None);
-        }
-        for index in 0..world.users.len() {
-            let at = world.rng.within(0, 3 * SECOND);
-            world.at(at, Event::User(index));
-        }
-        world.at(8 * SECOND, Event::Fault);
-        world.at(SECOND / 5, Event::Snapshot);
-        world.at(90 * SECOND, Event::Heal);
+        world.begin();
         world
+    }
+
+    fn begin(&mut self) {
+        for index in 0..3 {
+            self.boot(index, None);
+        }
+        for index in 0..self.users.len() {
+            let at = self.rng.within(0, 3 * SECOND);
+            self.at(at, Event::User(index));
+        }
+        self.at(8 * SECOND, Event::Fault);
+        self.at(SECOND / 5, Event::Snapshot);
+        self.at(90 * SECOND, Event::Heal);
     }
 
     pub(crate) fn at(&mut self, after: u64, event: Event) {
