@@ -34,15 +34,19 @@ const FOUND: &[(Without, u64)] = &[
     ((&[], Some(ScriptRule::Compare)), 1),
 ];
 
+/// How many seeds may be needed when a change of the machine or of the simulation makes the one in the table miss.
+const TRIED: u64 = 400;
+
 #[test]
 fn every_rule_taken_out_is_found() {
     for ((rules, script), seed) in FOUND {
-        let mut world = World::new(*seed, rules, *script);
-        world.run();
-        assert!(
-            !world.failures.is_empty(),
-            "{rules:?}, {script:?}: seed {seed} finds nothing any more"
-        );
+        let fails = |seed: u64| {
+            let mut world = World::new(seed, rules, *script);
+            world.run();
+            !world.failures.is_empty()
+        };
+        let is_found = fails(*seed) || (0..TRIED).any(fails);
+        assert!(is_found, "no seed finds that {rules:?}, {script:?} is missing");
     }
 }
 
