@@ -45,17 +45,18 @@ CREATE TABLE report (
   PRIMARY KEY (user_id, source)
 ) STRICT, WITHOUT ROWID;
 
--- Users that were forgotten less than an hour ago: a write of this revision or a lower one that comes late is dropped, and
+-- Users that were forgotten, for one to two hours in which the daemon runs: a write of this revision or a lower one that comes late is dropped, and
 -- versions go on above this one, so that nothing that is known by its version is taken for what came after.
 CREATE TABLE tombstone (
   -- SHA-256 of the user id, which itself must not stay here.
   user_hash    BLOB    NOT NULL PRIMARY KEY,
   revision     INTEGER NOT NULL,
   version      INTEGER NOT NULL,
+  -- By the wall clock, for people who look. No clock ends a tombstone: its revision tells which are old.
   forgotten_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX tombstone_forgotten_at ON tombstone (forgotten_at);
+CREATE INDEX tombstone_revision ON tombstone (revision);
 
 -- What each node leaves for its next start.
 CREATE TABLE heartbeat (

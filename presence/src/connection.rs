@@ -1,7 +1,7 @@
 //! One WebSocket connection as the rules see it: its times, and what is known of its activity. There are many, so it is
 //! kept small.
 
-use crate::sessions::{Activity, SessionId};
+use crate::sessions::{Activity, IdleCause, SessionId};
 use crate::time::{Mono, Now, Wall};
 
 /// One WebSocket connection of the user on this node.
@@ -16,7 +16,8 @@ pub struct Connection {
     /// When it last reported activity. While it has reported none: when its last message arrived, or when it began.
     last: Option<Wall>,
     known: Known,
-    /// When [`Self::on_deadline`] has something to do.
+    /// When [`Self::on_deadline`] has something to do; of one that said that it is idle, since when. One field for both,
+    /// because there are many connections.
     until: Option<Mono>,
     /// Whether another session has said that it continues this one: then its loss leaves no place in the grace period.
     pub(crate) is_continued: bool,
@@ -31,8 +32,10 @@ enum Known {
     Inherited(Activity),
     /// It reported some; in time it becomes idle.
     Active,
-    /// It reported that the user went away, or has reported nothing for too long.
-    Idle,
+    /// It reported that the user went away.
+    Away,
+    /// It reported activity, and then nothing for too long.
+    Silent,
 }
 
 impl Connection {
@@ -55,14 +58,14 @@ impl Connection {
             Known::Nothing => Activity::Unknown,
             Known::Inherited(activity) => activity,
             Known::Active => Activity::Active,
-            Known::Idle => Activity::Idle,
+            Known::Away | Known::Silent => Activity::Idle,
         }
     }
 
     /// Whether it has ever reported activity, or that the user went away.
     #[must_use]
     pub const fn has_reported(&self) -> bool {
-        matches!(self.known, Known::Active | Known::Idle)
+        matches!(self.known, Known::Active | Known::Away | Known::Silent)
     }
 
     /// When it last reported activity.
@@ -81,6 +84,17 @@ impl Connection {
     #[must_use]
     pub fn idle_at(&self) -> Option<Mono> {
         self.until.filter(|_| self.known == Known::Active)
+    }
+
+    /// Why it is idle, and since when the client says so or is silent; none if it is not.
+    #[must_use]
+    pub fn idleness(&self, now: Now) -> Option<(IdleCause, Option<Wall>)> {
+        match self.known {
+            Known::Away => Some((IdleCause::Said, self.until.map(|since| now.wall_before(since)))),
+            Known::Silent => Some((IdleCause::Silent, self.last)),
+            Known::Inherited(Activity::Idle) => Some((IdleCause::Inherited, None)),
+            Known::Inherited(_) | Known::Nothing | Known::Active => None,
+        }
     }
 
     /// Until when it counts as what was in grace unless it reports activity.
@@ -102,10 +116,13 @@ impl Connection {
         self.known = Known::Active;
     }
 
-    pub(crate) fn set_idle(&mut self) {
-        self.until = None;
-        self.last = self.active();
-        self.known = Known::Idle;
+    /// The client says that the user went away. Saying so again is nothing new.
+    pub(crate) fn set_away(&mut self, now: Mono) {
+        if self.known != Known::Away {
+            self.until = Some(now);
+            self.last = self.active();
+            self.known = Known::Away;
+        }
     }
 
     /// Unless it has reported activity, it counts until then as what is in grace.
@@ -117,18 +134,19 @@ impl Connection {
     }
 
     /// The next moment at which [`Self::on_deadline`] has something to do.
-    pub(crate) const fn next_deadline(&self) -> Option<Mono> {
-        self.until
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        self.until.filter(|_| self.known != Known::Away)
     }
 
     /// Applies its deadline, if it has passed.
     pub(crate) fn on_deadline(&mut self, now: Mono) {
-        if self.until.is_none_or(|until| until > now) {
+        if self.next_deadline().is_none_or(|until| until > now) {
             return;
         }
         self.until = None;
         self.known = match self.known {
-            Known::Active | Known::Idle => Known::Idle,
+            Known::Active | Known::Silent => Known::Silent,
+            Known::Away => Known::Away,
             Known::Inherited(_) | Known::Nothing => Known::Nothing,
         };
     }

@@ -46,39 +46,21 @@ pub fn explain(
         source: None,
         reported: None,
         counts: None,
+        idle_cause: connection.idleness(now).map(|(cause, _)| cause),
+        idle_since: connection.idleness(now).and_then(|(_, since)| since),
         idle_at: connection.idle_at().map(|at| now.wall_at(at)),
         inherited_until: connection.inherited_until().map(|at| now.wall_at(at)),
         ends_at: None,
     });
-    let reported = profile.reports().iter().map(|report| {
-        let counts = counts(report, profile.preference());
-        let activity = match counts {
-            ReportCounts::OlderThanCustomStatus => Activity::Unknown,
-            ReportCounts::Yes | ReportCounts::CustomStatusFirst => report.activity(),
-        };
-        ExplainSession {
-            session_id: format!("report:{}", report.source),
-            node: None,
-            since: report.since,
-            last_heard: report.heard,
-            last_active: report.last_active,
-            idle: activity == Activity::Idle,
-            activity: Some(activity),
-            source: Some(report.source.to_string()),
-            reported: Some(report.status),
-            counts: Some(counts),
-            idle_at: None,
-            inherited_until: None,
-            ends_at: report.expires.map(|at| now.wall_at(at)),
-        }
-    });
     let preference = profile.preference();
+    let reported = profile.reports().iter().map(|report| reported(report, preference, now));
     Explain {
         now: now.wall,
         user_id: user_id.clone(),
         status: decision.status,
         rule: decision.rule,
         reason: decision.reason,
+        degraded: profile.is_degraded(),
         sessions: open.chain(reported).collect(),
         grace: sessions.grace().map(|grace| ExplainGrace {
             until: now.wall_at(grace.until),
@@ -93,6 +75,32 @@ pub fn explain(
             active_until: profile.chosen_until().map(|at| now.wall_at(at)),
         },
         next: next_changes(now, sessions.clone(), profile.clone()),
+    }
+}
+
+/// A report as a session of its user.
+fn reported(report: &Report, preference: &Preference, now: Now) -> ExplainSession {
+    let counts = counts(report, preference);
+    let activity = match counts {
+        ReportCounts::OlderThanCustomStatus => Activity::Unknown,
+        ReportCounts::Yes | ReportCounts::CustomStatusFirst => report.activity(),
+    };
+    ExplainSession {
+        session_id: format!("report:{}", report.source),
+        node: None,
+        since: report.since,
+        last_heard: report.heard,
+        last_active: report.last_active,
+        idle: activity == Activity::Idle,
+        activity: Some(activity),
+        source: Some(report.source.to_string()),
+        reported: Some(report.status),
+        counts: Some(counts),
+        idle_at: None,
+        idle_cause: None,
+        idle_since: None,
+        inherited_until: None,
+        ends_at: report.expires.map(|at| now.wall_at(at)),
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::sessions::{Activity, SessionId};
 use crate::time::Mono;
 
-/// Lost sessions that are known by name; of more than that the oldest are only counted. A user has fewer connections, so it
-/// takes as many losses within one grace period.
+/// Lost sessions that are known by name; of more than that the oldest are only counted. Twice the connections that a user may
+/// have by default.
 const NAMED_PLACES_MAX: usize = 64;
 
 /// The session that a new one says it continues.

@@ -39,7 +39,7 @@ pub use report::{Report, ReportInput, Source};
 pub use revision::{Revision, RevisionClock};
 pub use rule::{Decision, Reason, decide};
 pub use session_name::SessionName;
-pub use sessions::{Activity, Contribution, EndReason, SessionId, Sessions, Timers};
+pub use sessions::{Activity, Contribution, EndReason, IdleCause, SessionId, Sessions, Timers};
 pub use setter::Setter;
 pub use status::{Actor, CustomStatus, Status};
 pub use time::{Mono, Now, Reading, SystemWall, Wall};

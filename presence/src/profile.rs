@@ -213,18 +213,6 @@ impl Profile {
         decide(contributions, self.reports(), self.preference(), chosen)
     }
 
-    /// Applies the rule to the present state. If something must be published, takes the next revision from `next`, which is
-    /// given the one before.
-    pub fn recompute(
-        &mut self,
-        now: Wall,
-        contributions: &[Contribution],
-        next: impl FnOnce(Revision) -> Revision,
-    ) -> Option<Published> {
-        self.apply_rule(now, contributions);
-        self.publish(next)
-    }
-
     /// Applies the rule to the present state. What must be published then is pending until [`Self::publish`].
     pub fn apply_rule(&mut self, now: Wall, contributions: &[Contribution]) {
         for contribution in contributions {
@@ -263,7 +251,7 @@ impl Profile {
         })
     }
 
-    /// Makes the next [`Self::recompute`] take a new revision though nothing changed: the store may have dropped what was
+    /// Makes the next [`Self::publish`] take a new revision though nothing changed: the store may have dropped what was
     /// published last.
     pub fn force_publish(&mut self) {
         self.publish_to(Audience::Inner);
@@ -304,6 +292,7 @@ impl Profile {
             degraded: self.degraded,
             stale: freshness == Freshness::Stale,
             custom_status: inner.then_some(self.preference().custom),
+            custom_status_set_by: self.preference().set_by.filter(|_| internal),
             sessions: inner.then_some(sessions),
             reason: internal.then_some(self.decision.reason),
             nodes: internal.then(|| {

@@ -75,10 +75,12 @@ impl RevisionClock {
         Revision(self.last)
     }
 
-    /// Returns the ceiling to store now, in microseconds. Call [`Self::raise`] with it once it is on disk.
+    /// Returns the ceiling to store now, in microseconds: not below the one that is stored, up to which revisions may follow
+    /// a clock that has gone back since. Call [`Self::raise`] with it once it is on disk.
     #[must_use]
     pub fn wanted_ceiling(&self, wall: Wall) -> u64 {
-        self.last.max(micros(wall)).saturating_add(CEILING_AHEAD_MICROS)
+        let ahead = self.last.max(micros(wall)).saturating_add(CEILING_AHEAD_MICROS);
+        ahead.max(self.ceiling)
     }
 
     /// Raises the ceiling to `stored` microseconds, which must be on disk. A lower one changes nothing.

@@ -43,6 +43,18 @@ impl Activity {
     }
 }
 
+/// Why a connection counts as idle. On the wire: the variant in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdleCause {
+    /// The client said that the user went away.
+    Said,
+    /// The client has reported no activity for too long.
+    Silent,
+    /// It has reported nothing yet and counts as the lost sessions did.
+    Inherited,
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
@@ -53,7 +65,7 @@ pub enum EndReason {
     /// A reset, no answer to a ping, or a program that closed with any other code: grace period, with the times of the last
     /// frame and message.
     Lost,
-    /// The server closed it with a code that asks to reconnect: grace period, and last active does not move.
+    /// The server closed it: grace period, and last active does not move.
     Dropped,
     /// An operator ended it: no grace period, and last active does not move.
     Kicked,
@@ -196,9 +208,9 @@ impl Sessions {
     }
 
     /// The client reported that the user went away: its activity is known, and idle.
-    pub fn handle_away(&mut self, id: SessionId) {
+    pub fn handle_away(&mut self, now: Now, id: SessionId) {
         if let Some(connection) = self.find(id) {
-            connection.set_idle();
+            connection.set_away(now.mono);
         }
     }
 

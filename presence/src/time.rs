@@ -47,6 +47,13 @@ impl Wall {
         Self::from_millis(self.as_millis().saturating_add(by))
     }
 
+    /// Returns the timestamp that is earlier by `by`, saturating.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.as_millis().saturating_sub(by))
+    }
+
     /// Returns the time elapsed since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -205,5 +212,11 @@ impl Now {
     #[must_use]
     pub fn wall_at(self, deadline: Mono) -> Wall {
         self.wall.after(deadline.since(self.mono))
+    }
+
+    /// Returns the wall-clock time of an earlier moment.
+    #[must_use]
+    pub fn wall_before(self, moment: Mono) -> Wall {
+        self.wall.before(self.mono.since(moment))
     }
 }

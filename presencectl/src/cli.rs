@@ -2,13 +2,14 @@
 //! do is in `commands`; which server and credential the options select is decided in `client::discover`.
 
 mod arguments;
+mod help;
+mod suggestions;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 pub(crate) use arguments::{
     Confirmed, ContextAction, EndReports, Events, Get, OneUser, Online, SetStatus, Simulate, Sort, Token, Watch,
@@ -18,10 +19,10 @@ use crate::duration;
 use crate::output::Format;
 
 const AFTER_HELP: &str = "\
-Which daemon is used: the first of --server or --context; PRESENCECTL_SERVER or PRESENCECTL_CONTEXT; the context \
+Which daemon is used: the first of --server, --data-dir or --context; the same of the environment; the context \
 in use (`presencectl context use NAME`); the daemon of this machine. The latter writes its address and its secret into \
 its data directory ($XDG_STATE_HOME/presenced, else ~/.local/state/presenced); that secret is sent to no other daemon. \
-A daemon with a --data-dir DIR of its own: --server \"$(cat DIR/address)\" --secret-file DIR/secret.
+A daemon that was started with a --data-dir of its own is named by the same option here.
 
 Exit codes:
   0  success
@@ -56,8 +57,11 @@ pub(crate) struct Global {
     /// The daemon's URL, http://HOST:PORT [env: PRESENCECTL_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// The data directory of a daemon of this machine, for one started with --data-dir [env: PRESENCECTL_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
     /// File with the daemon's internal secret, mode 0600 or stricter [env: PRESENCECTL_SECRET_FILE]
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
     /// File with a user's token: act as that user instead of the operator [env: PRESENCECTL_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]
@@ -223,11 +227,15 @@ Examples:
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
-  d=~/.local/share/bash-completion/completions; mkdir -p $d
-  presencectl completions bash > $d/presencectl
-  d=~/.zfunc; mkdir -p $d && presencectl completions zsh > $d/_presencectl
-  d=~/.config/fish/completions; mkdir -p $d
-  presencectl completions fish > $d/presencectl.fish")]
+  bash, with the package bash-completion:
+    d=~/.local/share/bash-completion/completions; mkdir -p $d
+    presencectl completions bash > $d/presencectl
+  zsh, the last line once:
+    mkdir -p ~/.zfunc && presencectl completions zsh > ~/.zfunc/_presencectl
+    echo 'fpath+=~/.zfunc; autoload -Uz compinit; compinit' >> ~/.zshrc
+  fish:
+    mkdir -p ~/.config/fish/completions
+    presencectl completions fish > ~/.config/fish/completions/presencectl.fish")]
     Completions {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]
@@ -245,45 +253,20 @@ Examples:
     },
 }
 
-/// Words of other tools for what a command here does.
-const FAMILIAR: [(&str, &str); 10] = [
-    ("delete", "forget"),
-    ("remove", "forget"),
-    ("rm", "forget"),
-    ("ban", "kick"),
-    ("block", "kick"),
-    ("disconnect", "kick"),
-    ("logout", "kick"),
-    ("set", "set-status"),
-    ("status", "get"),
-    ("why", "explain"),
-];
+/// What `context add` stores.
+const CONTEXT_ADD_OPTIONS: [&str; 3] = ["server", "secret_file", "token"];
 
-/// Below this length, a name that differs by a letter is another word.
-const TYPO_LETTERS_MIN: usize = 4;
-
-/// Suggests the command that does what an unknown one does elsewhere, and none that only sounds like a short one.
-pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
-    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
-        return error;
-    };
-    let meant = FAMILIAR.iter().find(|(familiar, _)| familiar == name);
-    let is_short = name.len() < TYPO_LETTERS_MIN;
-    if meant.is_some() || is_short {
-        error.remove(ContextKind::SuggestedSubcommand);
-        error.remove(ContextKind::Suggested);
-    }
-    if let Some((_, command)) = meant {
-        let tip = StyledStr::from(format!("here it is `presencectl {command}`"));
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
-    }
-    error
+/// Parses a command line.
+pub(crate) fn parse<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Cli, clap::Error> {
+    let mut command = help::with_brief_globals(Cli::command());
+    let mut matches = command
+        .try_get_matches_from_mut(words)
+        .map_err(suggestions::with_suggestion)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -293,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_timeout_is_five_seconds_unless_given() {
-        let timeout = |arguments: &[&str]| Cli::try_parse_from(arguments).unwrap().global.timeout;
+        let timeout = |arguments: &[&str]| parse(arguments).unwrap().global.timeout;
         assert_eq!(timeout(&["presencectl", "stats"]), Duration::from_secs(5));
         assert_eq!(
             timeout(&["presencectl", "stats", "--timeout", "1m"]),
@@ -319,27 +302,9 @@ mod tests {
                 "{name}"
             );
         }
-        let help = Cli::try_parse_from(["presencectl", "help", "kick"]).unwrap_err();
+        let help = parse(["presencectl", "help", "kick"]).unwrap_err();
         assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp);
         assert!(help.to_string().contains("4003"), "{help}");
-    }
-
-    #[test]
-    fn an_unknown_command_has_the_suggestion_it_means_or_none() {
-        let shown = |name: &str| {
-            let error = Cli::try_parse_from(["presencectl", name, "alice"]).unwrap_err();
-            with_suggestion(error).to_string()
-        };
-        for (name, command) in FAMILIAR {
-            let shown = shown(name);
-            assert!(shown.contains(&format!("`presencectl {command}`")), "{name}: {shown}");
-            assert!(Cli::command().find_subcommand(command).is_some(), "{command}");
-            assert!(!shown.contains("similar"), "{name}: {shown}");
-        }
-        for name in ["fan", "can"] {
-            assert!(!shown(name).contains("tip:"), "{name}");
-        }
-        assert!(shown("explian").contains("'explain'"));
     }
 
     #[test]

@@ -16,16 +16,14 @@ mod value_parsers;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::Cli;
 use failure::Exit;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return not_a_command(&cli::with_suggestion(error)),
+        Err(error) => return not_a_command(&error),
     };
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,7 +61,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
     let auth = Arc::new(Auth::new(auth_options));
     let engine = build_engine(&config, &clock, &store, &startup, &mut registry)?;
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.context("can't start a thread")?;
     let last_reload = LastReload::default();
     let reload_metrics = ReloadMetrics::register(&mut registry);
     let options = ListenerOptions {
@@ -81,6 +81,7 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         data_dir: Arc::clone(&data_dir),
         address,
         auth,
+        engine,
         log_level,
         clock,
         last: last_reload,
@@ -163,6 +164,7 @@ fn build_engine(
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,

@@ -6,6 +6,7 @@ use std::fmt;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 
 /// A limit that a client can exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub(crate) enum Limit {
     CustomStatuses,
     /// User ids that one user looks at.
     Lookups,
+    /// Reports of one user.
+    Reports,
     /// Long answers of one user, or to internal callers, under way.
     Answers,
     /// The length of one WebSocket message.
@@ -60,6 +63,7 @@ impl Limit {
             Self::WatchedByUser => "watched_by_user",
             Self::CustomStatuses => "choices",
             Self::Lookups => "lookups",
+            Self::Reports => "reports",
             Self::Answers => "answers",
             Self::MessageSize => "message_size",
             Self::Messages => "messages",
@@ -83,6 +87,7 @@ impl Limit {
             Self::WatchedByUser => "watch limit of this user's connections reached",
             Self::CustomStatuses => "rate limit exceeded: custom status changes of this user",
             Self::Lookups => "rate limit exceeded: user ids that this user looks at",
+            Self::Reports => "too many reports of this user",
             Self::Answers => "too many answers of this caller are under way; read them first",
             Self::MessageSize => "message too long",
             Self::Messages => "rate limit exceeded: messages per second",
@@ -105,6 +110,24 @@ pub(crate) struct LimitLabel {
     limit: Limit,
 }
 
+/// The limits of what clients do, over WebSocket and over REST. [`crate::server::ServerMetrics`] counts those of client
+/// addresses.
+const OF_CLIENTS: [Limit; 13] = [
+    Limit::Sessions,
+    Limit::Watched,
+    Limit::WatchedByUser,
+    Limit::CustomStatuses,
+    Limit::Lookups,
+    Limit::Reports,
+    Limit::Answers,
+    Limit::MessageSize,
+    Limit::Messages,
+    Limit::Bytes,
+    Limit::BadMessages,
+    Limit::UnfinishedMessage,
+    Limit::WriteTimeout,
+];
+
 /// Counts by limit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LimitCounters(Family<LimitLabel, Counter>);
@@ -116,6 +139,17 @@ impl LimitCounters {
         for limit in limits {
             drop(counters.0.get_or_create(&LimitLabel { limit: *limit }));
         }
+        counters
+    }
+
+    /// The counters of what clients do, which the gateway and the API share.
+    pub(crate) fn of_clients(registry: &mut Registry) -> Self {
+        let counters = Self::new(&OF_CLIENTS);
+        registry.register(
+            "refused_by_limit",
+            "Messages and requests rejected and WebSocket connections closed because a limit was exceeded, by limit",
+            counters.family(),
+        );
         counters
     }
 
@@ -131,8 +165,6 @@ impl LimitCounters {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::registry::Registry;
-
     use super::*;
 
     #[test]

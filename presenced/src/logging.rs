@@ -13,6 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
+use crate::vital;
 
 /// Capacity of the queue in lines: about a second at the highest rate of logging.
 const LINES_MAX: usize = 8192;
@@ -91,7 +92,7 @@ struct LogQueue {
 impl LogQueue {
     fn start(mut out: impl Write + Send + 'static, metrics: LogMetrics) -> io::Result<Self> {
         let (queue, lines): (_, Receiver<Vec<u8>>) = sync_channel(LINES_MAX);
-        std::thread::Builder::new().name("log".into()).spawn(move || {
+        vital::start_thread("log", move || {
             for line in lines {
                 // A closed pipe does not end the thread: a named pipe may get a reader again.
                 let _ = out.write_all(&line).and_then(|()| out.flush());

@@ -19,6 +19,7 @@ mod percent;
 mod revocation;
 mod server;
 mod store;
+mod vital;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -11,6 +11,11 @@ pub(crate) enum Plus {
 
 /// The decoded text; none if an escape is malformed or the bytes are not UTF-8.
 pub(crate) fn decode(encoded: &str, plus: Plus) -> Option<String> {
+    String::from_utf8(decode_bytes(encoded, plus)?).ok()
+}
+
+/// The decoded bytes; none if an escape is malformed.
+pub(crate) fn decode_bytes(encoded: &str, plus: Plus) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.bytes();
     while let Some(byte) = bytes.next() {
@@ -20,7 +25,7 @@ pub(crate) fn decode(encoded: &str, plus: Plus) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(decoded).ok()
+    Some(decoded)
 }
 
 /// The value of one hexadecimal digit.

@@ -1,5 +1,7 @@
 //! The stable error codes, shared by REST and WebSocket.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// An error code. On the wire: the variant in snake case, whose meaning never changes.
@@ -90,5 +92,26 @@ impl Code {
             Self::Internal => 500,
             Self::StoreUnavailable | Self::AtCapacity | Self::Draining => 503,
         }
+    }
+}
+
+impl fmt::Display for Code {
+    /// The code as it is on the wire.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_written_as_on_the_wire() {
+        for code in [Code::StoreUnavailable, Code::TooMany, Code::Internal] {
+            let on_the_wire = serde_json::to_value(code).unwrap();
+            assert_eq!(on_the_wire, code.to_string());
+        }
+        assert_eq!(Code::StoreUnavailable.to_string(), "store_unavailable");
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::revision::Revision;
 use crate::rule::Reason;
-use crate::status::{CustomStatus, Status};
+use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
 
@@ -15,7 +15,7 @@ pub enum Viewer {
     Public,
     /// The user itself: also sees `customStatus` and `sessions`.
     Own,
-    /// Internal callers and observers: also see `reason` and `nodes`.
+    /// Internal callers and observers: also see who set the custom status, `reason` and `nodes`.
     Internal,
 }
 
@@ -44,6 +44,9 @@ pub struct Record {
     /// The custom status. For the user itself and internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_status: Option<CustomStatus>,
+    /// Who set the custom status; absent if nobody did. For internal callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_status_set_by: Option<Actor>,
     /// The number of connections and reports, without grace periods. For the user itself and internal callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,

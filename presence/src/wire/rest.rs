@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::error_code::Code;
 use super::record::Record;
 use crate::rule::Reason;
-use crate::sessions::Activity;
+use crate::sessions::{Activity, IdleCause};
 use crate::status::{Actor, CustomStatus, Status};
 use crate::time::Wall;
 use crate::user_id::UserId;
@@ -152,6 +152,9 @@ pub struct Explain {
     pub rule: u8,
     /// The reason that the rule gives.
     pub reason: Reason,
+    /// Whether all this was made without the store's answer, so that the custom status may be wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
     /// The connections, oldest first, then the reports.
     pub sessions: Vec<ExplainSession>,
     /// The grace period of lost sessions; null if there is none.
@@ -190,6 +193,12 @@ pub struct ExplainSession {
     /// Whether what the report says counts, or why not; absent for a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<ReportCounts>,
+    /// Why a connection counts as idle; absent if it does not, and for a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cause: Option<IdleCause>,
+    /// Since when the client says that it is idle, or when it last reported activity if it is silent; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Wall>,
     /// When an active connection becomes idle if it reports no activity until then; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_at: Option<Wall>,

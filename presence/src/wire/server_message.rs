@@ -62,6 +62,9 @@ pub enum ServerMessage<Id = Value> {
         /// The user's own record, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<Record>,
+        /// The server's wall clock, beside a record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now: Option<Wall>,
         /// To `resume`: whether the session was continued.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumed: Option<bool>,

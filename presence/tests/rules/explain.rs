@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use presence::explain::explain;
 use presence::wire::rest::Explain;
-use presence::{Activity, CustomStatus, EndReason, Mono, Now, RevisionClock, Setter, Status, Timers, UserId, Wall};
+use presence::{
+    Activity, CustomStatus, EndReason, IdleCause, Mono, Now, RevisionClock, Setter, Status, Timers, UserId, Wall,
+};
 
 use crate::person::{Person, report_input};
 
@@ -101,6 +103,45 @@ fn a_session_shows_only_the_timers_that_it_has() {
     );
     let explanation = explained(&mut ann, 304_000);
     assert_eq!(timers(&explanation), [nothing; 4], "they are over");
+}
+
+#[test]
+fn an_idle_connection_shows_whether_it_said_so_and_since_when() {
+    let mut ann = ann();
+    let (unknown, silent, away) = (ann.connect(at(0)), ann.connect(at(0)), ann.connect(at(0)));
+    ann.activity(at(1_000), silent);
+    ann.away(at(2_000), away);
+    // Saying so again is nothing new.
+    ann.away(at(9_000), away);
+    let idleness = |explanation: Explain| -> Vec<_> {
+        let sessions = explanation.sessions.into_iter();
+        sessions
+            .map(|one| (one.idle, one.idle_cause, one.idle_since.map(Wall::as_millis)))
+            .collect()
+    };
+    let not_idle = (false, None, None);
+    let said = |since| (true, Some(IdleCause::Said), Some(since));
+    let was_silent = (true, Some(IdleCause::Silent), Some(1_000));
+    assert_eq!(idleness(explained(&mut ann, 10_000)), [not_idle, not_idle, said(2_000)]);
+    assert_eq!(
+        idleness(explained(&mut ann, 301_000)),
+        [not_idle, was_silent, said(2_000)]
+    );
+    ann.away(at(302_000), silent);
+    ann.activity(at(302_000), away);
+    assert_eq!(
+        idleness(explained(&mut ann, 303_000)),
+        [not_idle, said(302_000), not_idle]
+    );
+    ann.away(at(303_000), away);
+    ann.end(at(304_000), away, EndReason::Lost);
+    ann.end(at(304_000), silent, EndReason::Lost);
+    ann.end(at(304_000), unknown, EndReason::Lost);
+    ann.connect(at(305_000));
+    assert_eq!(
+        idleness(explained(&mut ann, 305_000)),
+        [(true, Some(IdleCause::Inherited), None)]
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::Viewer;
 use presence::{
-    Actor, Audience, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, Published, Report, Revision,
-    RevisionClock, SessionId, Sessions, Source, Status, UserId, Version, Wall,
+    Actor, Audience, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, Published, Report,
+    ReportInput, Revision, RevisionClock, SessionId, Sessions, Source, Status, UserId, Version, Wall,
 };
 
 fn at(millis: u64) -> Now {
@@ -72,8 +72,8 @@ impl Connected {
     fn recompute(&mut self, millis: u64) -> Option<Published> {
         let clock = &mut self.clock;
         let wall = at(millis).wall;
-        self.profile
-            .recompute(wall, &[self.sessions.contribution()], |before| clock.next(before, wall))
+        self.profile.apply_rule(wall, &[self.sessions.contribution()]);
+        self.profile.publish(|before| clock.next(before, wall))
     }
 
     fn is_degraded_on_the_wire(&self) -> bool {
@@ -235,4 +235,40 @@ fn an_expired_report_stays_ended_while_the_store_has_it() {
     one.profile
         .handle_durable(durable(CustomStatus::Idle, 2, &[refreshed]), at(1_002).wall);
     assert_eq!(one.profile.reports().len(), 1, "refreshed, it holds again");
+}
+
+#[test]
+fn only_times_that_lie_ahead_are_to_be_written_back() {
+    let seen = |millis| Stored {
+        last_seen: Some(at(millis).wall),
+        ..Stored::default()
+    };
+    for (millis, is_clamped) in [(9, false), (10, false), (11, true)] {
+        let mut profile = Profile::restore(seen(millis), at(10).wall);
+        assert_eq!(profile.is_clamped(), is_clamped, "{millis}");
+        profile.handle_load(seen(12), at(12).wall);
+        assert_eq!(profile.is_clamped(), is_clamped, "{millis}, and a load that is right");
+        profile.handle_load(seen(14), at(13).wall);
+        assert!(profile.is_clamped(), "{millis}, and a load of a time ahead");
+    }
+}
+
+#[test]
+fn a_report_is_opened_anew_at_its_deadline_and_refreshed_before() {
+    let mut one = Connected::without_the_store();
+    let held = Report {
+        expires: Some(Mono::from_millis(1_000)),
+        ..report("a", CustomStatus::Idle, 1)
+    };
+    one.profile
+        .handle_durable(durable(CustomStatus::Online, 0, &[held]), at(1).wall);
+    let input = ReportInput {
+        source: "a".parse::<Source>().unwrap(),
+        status: Status::Idle,
+        ttl: None,
+        update_last_active: false,
+    };
+    let since = |millis| one.profile.report(at(millis), &input).map(|report| report.since);
+    assert_eq!(since(999), Some(wall(10)));
+    assert_eq!(since(1_000), Some(at(1_000).wall));
 }

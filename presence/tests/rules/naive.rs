@@ -52,11 +52,13 @@ pub(crate) enum Event {
         taken: Now,
         was_present: bool,
     },
+    /// It was asked for at `taken`.
     Report {
         source: u8,
         status: Status,
         ttl_millis: Option<u64>,
         is_active: bool,
+        taken: Now,
     },
     /// A new run found that a report ends then.
     ReportEnds {
@@ -179,12 +181,13 @@ impl Past {
         );
     }
 
-    pub(crate) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+    pub(crate) fn report(&mut self, now: Now, taken: Now, source: u8, input: &ReportInput) {
         let event = Event::Report {
             source,
             status: input.status,
             ttl_millis: input.ttl.map(millis),
             is_active: input.update_last_active,
+            taken,
         };
         self.add(now, event);
     }
@@ -192,10 +195,7 @@ impl Past {
     /// The daemon died at `died` and accepts again at `now`.
     pub(crate) fn restart(&mut self, died: u64, now: Now) {
         let before = self.view(died);
-        let all = self.entries.len();
-        let open = self.open_at(all);
-        let not_continued = open.iter().filter(|id| !self.is_continued(all, **id));
-        let places = (not_continued.count() + before.places).max(usize::from(!open.is_empty()));
+        let places = self.places_after(died);
         let alone = plain_rule(&[], None, &self.reports_at(died), before.custom, None).0;
         let known = match (before.status, before.reason) {
             (Status::Online, _) => Some(KnownActivity::Active),
@@ -204,6 +204,14 @@ impl Past {
         };
         let in_grace = (places > 0).then_some((known, places));
         self.add(now, Event::Restart { in_grace });
+    }
+
+    /// How many lost sessions there are if the daemon dies then.
+    pub(crate) fn places_after(&self, died: u64) -> usize {
+        let all = self.entries.len();
+        let open = self.open_at(all);
+        let not_continued = open.iter().filter(|id| !self.is_continued(all, **id));
+        (not_continued.count() + self.view(died).places).max(usize::from(!open.is_empty()))
     }
 
     /// A new run found the user like this: in grace or not, and with these times, which may be behind what was.
@@ -280,12 +288,12 @@ impl Past {
             .iter()
             .flat_map(|entry| {
                 let ttl = match entry.event {
-                    Event::Report { ttl_millis, .. } => ttl_millis,
                     Event::ReportEnds { at, .. } => Some(at.saturating_sub(entry.mono)),
                     _ => None,
                 };
-                let chosen = match entry.event {
+                let since_taken = match entry.event {
                     Event::Preference { taken, .. } => Some(taken.mono.as_millis() + idle_after),
+                    Event::Report { ttl_millis, taken, .. } => ttl_millis.map(|ttl| taken.mono.as_millis() + ttl),
                     _ => None,
                 };
                 let grace = millis(self.timers.grace);
@@ -294,7 +302,7 @@ impl Past {
                     .into_iter()
                     .flatten()
                     .map(|lapse| entry.mono + lapse)
-                    .chain(chosen)
+                    .chain(since_taken)
             })
             .collect();
         moments.retain(|moment| *moment > mono);

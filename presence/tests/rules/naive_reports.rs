@@ -61,6 +61,7 @@ impl Past {
         let Event::Report {
             source: wanted,
             ttl_millis,
+            taken,
             ..
         } = self.entries[index].event
         else {
@@ -73,7 +74,7 @@ impl Past {
                 Event::ReportEnds { source, at } if source == wanted => Some(at),
                 _ => None,
             });
-        let ends = found.or(ttl_millis.map(|ttl| self.entries[index].mono + ttl));
+        let ends = found.or(ttl_millis.map(|ttl| taken.mono.as_millis() + ttl));
         ends.is_none_or(|ends| mono < ends)
     }
 }

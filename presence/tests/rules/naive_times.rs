@@ -12,7 +12,8 @@ impl Past {
             .enumerate()
             .skip(self.times_from)
             .filter_map(|(index, entry)| match entry.event {
-                Event::Connect { .. } | Event::Report { .. } => Some(entry.wall),
+                Event::Connect { .. } => Some(entry.wall),
+                Event::Report { taken, .. } => Some(taken.wall),
                 Event::Preference {
                     setter,
                     taken,
@@ -42,7 +43,7 @@ impl Past {
             .enumerate()
             .skip(self.times_from)
             .filter_map(|(index, entry)| match entry.event {
-                Event::Report { is_active, .. } => is_active.then_some(entry.wall),
+                Event::Report { is_active, taken, .. } => is_active.then_some(taken.wall),
                 Event::Preference {
                     setter,
                     taken,

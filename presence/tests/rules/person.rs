@@ -86,7 +86,7 @@ impl Person {
 
     pub(crate) fn away(&mut self, now: Now, id: SessionId) {
         self.heard(now, id);
-        self.sessions.handle_away(id);
+        self.sessions.handle_away(now, id);
     }
 
     pub(crate) fn end(&mut self, now: Now, id: SessionId, end: EndReason) -> bool {
@@ -183,8 +183,8 @@ impl Person {
     pub(crate) fn recompute(&mut self, now: Now, clock: &mut RevisionClock) -> Option<Published> {
         self.meet_deadlines(now.mono);
         let mine = self.sessions.contribution();
-        self.profile
-            .recompute(now.wall, &[mine], |before| clock.next(before, now.wall))
+        self.profile.apply_rule(now.wall, &[mine]);
+        self.profile.publish(|before| clock.next(before, now.wall))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Mono> {

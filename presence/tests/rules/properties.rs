@@ -73,7 +73,7 @@ impl Pair {
             } => {
                 let report = report_input(source, status, ttl_millis, is_active);
                 self.machine.report(now, &report);
-                self.past.report(now, source, &report);
+                self.past.report(now, now, source, &report);
             }
             Input::Kick => {
                 self.machine.kick();

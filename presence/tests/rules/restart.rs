@@ -64,11 +64,8 @@ fn take_up(stored: Stored) -> (Sessions, Profile) {
 
 fn recompute(sessions: &Sessions, profile: &mut Profile, now: Now) -> bool {
     let mut clock = RevisionClock::new(1_000, Wall::from_millis(0));
-    profile
-        .recompute(now.wall, &[sessions.contribution()], |before| {
-            clock.next(before, now.wall)
-        })
-        .is_some()
+    profile.apply_rule(now.wall, &[sessions.contribution()]);
+    profile.publish(|before| clock.next(before, now.wall)).is_some()
 }
 
 #[test]
@@ -148,6 +145,14 @@ fn a_custom_status_stored_before_its_status_is_shown() {
     let (sessions, mut profile) = take_up(stored(Status::Idle, preference));
     assert!(recompute(&sessions, &mut profile, NOW));
     assert_eq!(profile.decision().status, Status::Online);
+}
+
+#[test]
+fn a_custom_status_set_while_away_does_not_end_a_later_idleness() {
+    // It moved no time; then the user came, and went idle without a word of activity.
+    let mut later_idle = stored(Status::Idle, custom_status(CustomStatus::Online, 850_000, Actor::User));
+    later_idle.since = Some(wall(870_000));
+    assert_eq!(later_idle.activity_in_grace(), Activity::Idle);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn at(millis: u64) -> Now {
 fn report_activity(sessions: &mut Sessions, id: u64, known: Option<KnownActivity>) {
     match known {
         None => {}
-        Some(KnownActivity::Idle) => sessions.handle_away(SessionId(id)),
+        Some(KnownActivity::Idle) => sessions.handle_away(at(0), SessionId(id)),
         Some(KnownActivity::Active) => sessions.handle_activity(at(0), SessionId(id), &TIMERS),
     }
 }

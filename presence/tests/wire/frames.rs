@@ -145,6 +145,7 @@ fn an_id_is_written_as_it_was_read() {
         let ok = ServerMessage::Ok {
             id,
             user: None,
+            now: None,
             resumed: None,
         };
         assert_eq!(ok.encode().unwrap(), format!(r#"{{"type":"ok","id":{json}}}"#));
@@ -174,14 +175,16 @@ fn answers_have_the_documented_tags_and_fields() {
             ServerMessage::Ok {
                 id: Some(7.into()),
                 user: Some(ann),
+                now: Some(NOW),
                 resumed: Some(false),
             },
-            format!(r#"{{"type":"ok","id":7,"user":{user},"resumed":false}}"#),
+            format!(r#"{{"type":"ok","id":7,"user":{user},"now":"{now}","resumed":false}}"#),
         ),
         (
             ServerMessage::Ok {
                 id: None,
                 user: None,
+                now: None,
                 resumed: None,
             },
             r#"{"type":"ok"}"#.into(),

@@ -51,7 +51,8 @@ fn profile() -> (Profile, Contribution) {
     durable.reports = profile.report(NOW, &input).into_iter().collect();
     profile.handle_durable(durable, NOW.wall);
     profile.note_report(NOW.wall, &input);
-    profile.recompute(NOW.wall, &[sessions.contribution()], |_| Revision::new(42));
+    profile.apply_rule(NOW.wall, &[sessions.contribution()]);
+    profile.publish(|_| Revision::new(42));
     (profile, sessions.contribution())
 }
 

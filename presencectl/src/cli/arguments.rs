@@ -157,7 +157,8 @@ pub(crate) struct Token {
 pub(crate) enum ContextAction {
     /// Add a context: --server URL, and --secret-file or --token
     Add {
-        /// Name of the context: 1 to 64 of A-Z a-z 0-9 - _ .
+        /// Name of the context: 1 to 64 of the characters A-Z a-z 0-9 . _ -
+        #[arg(value_name = "NAME")]
         name: String,
         /// The user of `set-status` in this context
         #[arg(long, value_parser = user_id, value_name = "USER")]
@@ -167,20 +168,27 @@ pub(crate) enum ContextAction {
         replace: bool,
     },
     /// List the contexts
-    List,
+    List {
+        /// Print the names alone, one per line
+        #[arg(long)]
+        names: bool,
+    },
     /// Select the context to use; "local" is the daemon of this machine
     Use {
         /// Name of the context
+        #[arg(value_name = "NAME")]
         name: String,
     },
     /// Remove a context
     Remove {
         /// Name of the context
+        #[arg(value_name = "NAME")]
         name: String,
     },
     /// Show a context, by default the one in use
     Show {
         /// Name of the context
+        #[arg(value_name = "NAME")]
         name: Option<String>,
     },
 }

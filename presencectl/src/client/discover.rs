@@ -3,7 +3,6 @@
 //! data directory, and any credential for an address that was found there, goes to the daemon of that directory alone.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ use crate::failure::Failure;
 pub(crate) struct TargetOptions {
     /// `--server`, `PRESENCECTL_SERVER`.
     pub(crate) server: Option<String>,
+    /// `--data-dir`, `PRESENCECTL_DATA_DIR`.
+    pub(crate) data_dir: Option<PathBuf>,
     /// `--secret-file`, `PRESENCECTL_SECRET_FILE`.
     pub(crate) secret_file: Option<PathBuf>,
     /// `--token`, `PRESENCECTL_TOKEN_FILE`.
@@ -32,6 +33,7 @@ impl TargetOptions {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             server: text("PRESENCECTL_SERVER"),
+            data_dir: text("PRESENCECTL_DATA_DIR").map(PathBuf::from),
             secret_file: text("PRESENCECTL_SECRET_FILE").map(PathBuf::from),
             token: text("PRESENCECTL_TOKEN_FILE").map(PathBuf::from),
             context: text("PRESENCECTL_CONTEXT"),
@@ -215,6 +217,7 @@ impl Finder {
             .or_else(|| self.environment.secret_file.clone());
         let beside = secret_file.and_then(|path| path.parent().map(Path::to_path_buf));
         beside
+            .or_else(|| self.named_data_dir())
             .or_else(|| self.default_paths.data_dir.clone())
             .ok_or_else(no_home)
     }
@@ -235,12 +238,23 @@ impl Finder {
     }
 
     fn source(&self) -> Result<Source, Failure> {
-        if self.arguments.server.is_some() && self.arguments.context.is_some() {
-            return Err(Failure::usage("--server and --context can't be combined").next("use one of them"));
-        }
+        let TargetOptions {
+            server,
+            data_dir,
+            context,
+            ..
+        } = &self.arguments;
+        one_of(&[
+            ("--server", server.is_some()),
+            ("--data-dir", data_dir.is_some()),
+            ("--context", context.is_some()),
+        ])?;
         for (wanted, from) in [(&self.arguments, "--server"), (&self.environment, "PRESENCECTL_SERVER")] {
             if let Some(server) = &wanted.server {
                 return Ok(Source::Named(server.clone(), from));
+            }
+            if wanted.data_dir.is_some() {
+                return Ok(Source::DataDir);
             }
             if let Some(name) = &wanted.context {
                 return self.context(name);
@@ -281,7 +295,7 @@ impl Finder {
         (named.is_exactly(&address) || named.is_localhost_of(&address)).then_some((daemon, address))
     }
 
-    /// The directory of `--secret-file` if it contains a daemon's address, else the default data directory.
+    /// The directory of `--data-dir`, or of `--secret-file` if it contains a daemon's address, else the default data directory.
     fn usual_data_dir(&self) -> Option<PathBuf> {
         let secret_file = self
             .arguments
@@ -291,13 +305,28 @@ impl Finder {
         let beside = secret_file
             .and_then(|path| path.parent())
             .filter(|directory| directory.join("address").exists());
-        beside
-            .map(Path::to_path_buf)
+        self.named_data_dir()
+            .or_else(|| beside.map(Path::to_path_buf))
             .or_else(|| self.default_paths.data_dir.clone())
+    }
+
+    /// The directory of `--data-dir`, unless an argument selects another daemon than the environment.
+    fn named_data_dir(&self) -> Option<PathBuf> {
+        let TargetOptions {
+            server,
+            data_dir,
+            context,
+            ..
+        } = &self.arguments;
+        let is_elsewhere = server.is_some() || context.is_some();
+        let of_environment = self.environment.data_dir.as_ref().filter(|_| !is_elsewhere);
+        data_dir.as_ref().or(of_environment).cloned()
     }
 
     /// The credential that was named.
     fn given_credential(&self, source: &Source) -> Result<Option<Credential>, Failure> {
+        let TargetOptions { secret_file, token, .. } = &self.arguments;
+        one_of(&[("--secret-file", secret_file.is_some()), ("--token", token.is_some())])?;
         let of_context = match source {
             Source::Context(_, context) => (context.secret_file.as_deref(), context.token.as_deref()),
             Source::Named(..) | Source::DataDir => (None, None),
@@ -319,6 +348,19 @@ impl Finder {
             }
         }
         Ok(None)
+    }
+}
+
+/// Fails if more than one of these options is given. The parser doesn't see it if they are on both sides of the command.
+fn one_of(options: &[(&str, bool)]) -> Result<(), Failure> {
+    let given: Vec<&str> = options
+        .iter()
+        .filter(|(_, is_given)| *is_given)
+        .map(|(name, _)| *name)
+        .collect();
+    match given.len() {
+        0 | 1 => Ok(()),
+        _ => Err(Failure::usage(format_args!("{} can't be combined", given.join(" and "))).next("use one of them")),
     }
 }
 
@@ -350,28 +392,6 @@ fn read_token(path: &Path) -> Result<Credential, Failure> {
 fn no_home() -> Failure {
     Failure::usage("can't locate the data directory: neither HOME nor the XDG variables are set")
         .next("set HOME, or use --server URL")
-}
-
-/// The name of the account that runs this program, from `LOGNAME`, `USER` or `/etc/passwd`.
-pub(crate) fn account_name() -> Option<String> {
-    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    variable("LOGNAME")
-        .or_else(|| variable("USER"))
-        .or_else(account_of_passwd)
-}
-
-fn account_of_passwd() -> Option<String> {
-    let passwd = fs::read_to_string("/etc/passwd").ok()?;
-    name_of(rustix::process::getuid().as_raw(), &passwd)
-}
-
-fn name_of(uid: u32, passwd: &str) -> Option<String> {
-    let uid = uid.to_string();
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid && !name.is_empty()).then(|| name.to_owned())
-    })
 }
 
 #[cfg(test)]

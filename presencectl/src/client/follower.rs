@@ -292,10 +292,6 @@ impl Follower {
                 self.requested_delay = reconnect_after_ms.map(Duration::from_millis);
             }
             ServerMessage::Error { code, message, .. } => {
-                let code = serde_json::to_value(code)
-                    .ok()
-                    .and_then(|code| code.as_str().map(str::to_owned))
-                    .unwrap_or_default();
                 return Err(Failure::failed(format_args!("{message} ({code})")));
             }
             ServerMessage::Welcome { .. } | ServerMessage::Ok { .. } | ServerMessage::Pong { .. } => {}

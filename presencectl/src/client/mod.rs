@@ -1,5 +1,6 @@
 //! The client side: discovery, REST and WebSocket. No command builds a request or a header itself.
 
+pub(crate) mod account;
 pub(crate) mod backoff;
 pub(crate) mod discover;
 pub(crate) mod follower;

@@ -93,11 +93,11 @@ impl RecordedDaemon {
 
 fn not_running(why: impl std::fmt::Display) -> Failure {
     Failure::unreachable(format_args!(
-        "no presenced is running with the default data directory: {why}"
+        "no presenced is running with this data directory: {why}"
     ))
     .next(
-        "start the daemon with `presenced`; with a --data-dir DIR of its own it is reached by --server \"$(cat DIR/address)\" \
-         --secret-file DIR/secret; another server by --server URL",
+        "start the daemon with `presenced`, or name the one that runs: --data-dir DIR if it was started with that option, \
+         --server URL if it is another machine's",
     )
 }
 

@@ -62,12 +62,13 @@ pub(super) fn run(session: &mut Session, action: &ContextAction) -> Result<(), F
                 ),
             )
         }
-        ContextAction::List => {
+        ContextAction::List { names: alone } => {
             let names: Vec<_> = [LOCAL]
                 .into_iter()
                 .chain(contexts.named.keys().map(String::as_str))
                 .collect();
-            show(session, &contexts, &names, None)
+            let text = alone.then(|| names.join("\n") + "\n");
+            show(session, &contexts, &names, text.as_deref())
         }
         ContextAction::Use { name } => {
             contexts.current = match name.as_str() {

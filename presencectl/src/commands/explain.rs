@@ -9,7 +9,7 @@ use super::{Session, never_seen};
 use crate::cli::OneUser;
 use crate::failure::Failure;
 use crate::output::escape::escape;
-use crate::output::explain_text::{activity, reason_text, report_text};
+use crate::output::explain_text::{activity, idle_text, reason_text, report_text};
 use crate::output::{Cell, Colour, Column, HumanOutput, Report, TypedRows, time};
 
 const COLUMNS: [Column; 9] = [
@@ -89,6 +89,10 @@ fn above(explain: &Explain, colour: Colour) -> String {
         None => "",
     };
     let _ = match explain.choice.set_at {
+        _ if explain.degraded => writeln!(
+            text,
+            "Custom status: taken for {custom_status}, because what is stored could not be read (degraded)."
+        ),
         Some(at) => writeln!(
             text,
             "Custom status: {custom_status}, set{by} at {}.",
@@ -104,6 +108,10 @@ fn above(explain: &Explain, colour: Colour) -> String {
         if let Some(report) = report_text(session) {
             let name = escape(&session.session_id);
             let _ = writeln!(text, "{name} {report}.");
+        }
+        if let Some(idle) = idle_text(session, |at| time::moment(at, explain.now)) {
+            let name = escape(&session.session_id);
+            let _ = writeln!(text, "{name} {idle}.");
         }
     }
     if let Some(grace) = explain.grace {
@@ -146,29 +154,11 @@ fn below(explain: &Explain) -> String {
 #[cfg(test)]
 mod tests {
     use presence::wire::rest::{ExplainNext, ExplainPreference, ReportCounts};
-    use presence::{Activity, CustomStatus, Reason, Status, UserId};
+    use presence::{CustomStatus, Reason, Status, UserId};
 
     use super::*;
+    use crate::output::explain_text::tests::connection;
     use crate::output::typed_rows::Moments;
-
-    fn session(name: &str) -> ExplainSession {
-        let now = Wall::from_millis(1_000_000_000_000);
-        ExplainSession {
-            session_id: name.into(),
-            node: None,
-            since: now,
-            last_heard: now,
-            last_active: None,
-            idle: false,
-            activity: Some(Activity::Unknown),
-            source: None,
-            reported: None,
-            counts: None,
-            idle_at: None,
-            inherited_until: None,
-            ends_at: None,
-        }
-    }
 
     #[test]
     fn an_explanation_reads_as_sentences() {
@@ -179,11 +169,12 @@ mod tests {
             status: Status::Online,
             rule: 5,
             reason: Reason::Active,
+            degraded: false,
             sessions: vec![ExplainSession {
                 source: Some("app\u{1b}".into()),
                 reported: Some(CustomStatus::Idle),
                 counts: Some(ReportCounts::OlderThanCustomStatus),
-                ..session("report:app\u{1b}")
+                ..connection("report:app\u{1b}", now)
             }],
             grace: Some(ExplainGrace {
                 until: now.after(std::time::Duration::from_secs(4)),
@@ -214,6 +205,15 @@ mod tests {
             below(&explain),
             "\nNext, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
         );
+        let degraded = Explain {
+            degraded: true,
+            ..explain
+        };
+        let text = above(&degraded, Colour::Plain);
+        assert!(
+            text.contains("\nCustom status: taken for ONLINE, because") && !text.contains("never set"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         let session = |idle_at, ends_at| ExplainSession {
             idle_at,
             ends_at,
-            ..session("s1")
+            ..connection("s1", now)
         };
         let shown = |session| {
             let mut out = Vec::new();

@@ -51,6 +51,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         finder: Finder {
             arguments: TargetOptions {
                 server: global.server.clone(),
+                data_dir: global.data_dir.clone(),
                 secret_file: global.secret_file.clone(),
                 token: global.token.clone(),
                 context: global.context.clone(),

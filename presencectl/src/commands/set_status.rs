@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{Session, confirmation};
 use crate::cli::SetStatus;
-use crate::client::discover::{Credential, account_name};
+use crate::client::account::account_name;
+use crate::client::discover::Credential;
 use crate::failure::Failure;
 use crate::output::escape::{escape, quote};
 use crate::output::{Colour, HumanOutput, Report, records};

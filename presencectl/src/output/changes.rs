@@ -1,6 +1,6 @@
 //! The machine-readable form of a change, the same in every command and export.
 
-use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+use presence::{Actor, CustomStatus, Reason, Revision, Status, UserId, Wall};
 use serde::Serialize;
 
 use super::{Cell, Column, TypedRows};
@@ -21,12 +21,15 @@ pub(crate) struct Change {
     /// The new custom status, if it changed.
     #[serde(rename = "chose")]
     pub(crate) custom_status: Option<CustomStatus>,
+    /// Who set it, if the custom status changed and the daemon tells.
+    #[serde(rename = "setBy")]
+    pub(crate) set_by: Option<Actor>,
     /// `degraded` or `stale`.
     pub(crate) note: Option<&'static str>,
     pub(crate) revision: Revision,
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column::needed("AT", "at"),
     Column::needed("USER", "userId"),
     Column::needed("FROM", "from"),
@@ -35,6 +38,7 @@ const COLUMNS: [Column; 8] = [
     Column::needed("CUSTOM STATUS", "chose"),
     Column::needed("NOTE", "note"),
     Column::needed("REVISION", "revision"),
+    Column::extra("SET BY", "setBy"),
 ];
 
 pub(crate) fn rows(changes: &[Change]) -> TypedRows {
@@ -50,6 +54,7 @@ pub(crate) fn rows(changes: &[Change]) -> TypedRows {
             text(change.custom_status.map(CustomStatus::as_str)),
             text(change.note),
             Cell::Number(change.revision.get()),
+            text(change.set_by.map(Actor::as_str)),
         ]);
     }
     rows

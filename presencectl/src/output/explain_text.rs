@@ -1,7 +1,7 @@
 //! The sentences for a status's reason and the words for a session's activity, shared by `explain` and the dashboard.
 
 use presence::wire::rest::{Explain, ExplainSession, ReportCounts};
-use presence::{Activity, Reason, Status};
+use presence::{Activity, IdleCause, Reason, Status, Wall};
 
 pub(crate) fn reason_text(explain: &Explain) -> &'static str {
     match explain.reason {
@@ -48,25 +48,42 @@ pub(crate) fn report_text(session: &ExplainSession) -> Option<String> {
     Some(format!("says {says}, {outcome}"))
 }
 
+/// Why a connection counts as idle, and since when; none of others, and of daemons from before the field.
+pub(crate) fn idle_text(session: &ExplainSession, moment: impl Fn(Wall) -> String) -> Option<String> {
+    let since = |at: Option<Wall>| at.map(&moment);
+    Some(match (session.idle_cause?, since(session.idle_since)) {
+        (IdleCause::Said, Some(since)) => format!("said at {since} that the user is away"),
+        (IdleCause::Said, None) => "said that the user is away".to_owned(),
+        (IdleCause::Silent, Some(since)) => {
+            format!("is idle because it is silent: the last activity it reported was at {since}")
+        }
+        (IdleCause::Silent, None) => "is idle because it is silent".to_owned(),
+        (IdleCause::Inherited, _) => "counts as idle like the lost sessions, until it reports activity".to_owned(),
+    })
+}
+
 #[cfg(test)]
-mod tests {
-    use presence::{CustomStatus, Wall};
+pub(crate) mod tests {
+    use presence::CustomStatus;
 
     use super::*;
 
-    fn session(activity: Option<Activity>, last_active: Option<Wall>, idle: bool) -> ExplainSession {
+    /// A connection that was opened at this time, and of which nothing else is known.
+    pub(crate) fn connection(name: &str, since: Wall) -> ExplainSession {
         ExplainSession {
-            session_id: "s1".into(),
+            session_id: name.into(),
             node: None,
-            since: Wall::from_millis(0),
-            last_heard: Wall::from_millis(0),
-            last_active,
-            idle,
-            activity,
+            since,
+            last_heard: since,
+            last_active: None,
+            idle: false,
+            activity: Some(Activity::Unknown),
             source: None,
             reported: None,
             counts: None,
             idle_at: None,
+            idle_cause: None,
+            idle_since: None,
             inherited_until: None,
             ends_at: None,
         }
@@ -84,7 +101,13 @@ mod tests {
             (None, once, false, "active"),
             (None, once, true, "idle"),
         ] {
-            assert_eq!(activity(&session(known, last_active, idle)), expected);
+            let session = ExplainSession {
+                activity: known,
+                last_active,
+                idle,
+                ..connection("s1", Wall::from_millis(0))
+            };
+            assert_eq!(activity(&session), expected);
         }
     }
 
@@ -105,11 +128,31 @@ mod tests {
                 source: Some("app".into()),
                 reported: Some(CustomStatus::Idle),
                 counts: Some(counts),
-                ..session(None, None, false)
+                ..connection("s1", Wall::from_millis(0))
             };
             assert_eq!(report_text(&report).as_deref(), Some(expected));
             assert_eq!(activity(&report), "not idle");
         }
-        assert_eq!(report_text(&session(None, None, false)), None);
+        assert_eq!(report_text(&connection("s1", Wall::from_millis(0))), None);
+    }
+
+    #[test]
+    fn an_idle_connection_tells_whether_it_said_so_or_is_silent() {
+        let moment = |at: Wall| at.as_millis().to_string();
+        let text = |idle_cause, idle_since: Option<i64>| {
+            let idle = ExplainSession {
+                idle_cause,
+                idle_since: idle_since.map(Wall::from_millis),
+                ..connection("s1", Wall::from_millis(0))
+            };
+            idle_text(&idle, moment).unwrap_or_default()
+        };
+        assert_eq!(text(None, None), "");
+        assert_eq!(text(Some(IdleCause::Said), Some(7)), "said at 7 that the user is away");
+        assert_eq!(
+            text(Some(IdleCause::Silent), Some(7)),
+            "is idle because it is silent: the last activity it reported was at 7"
+        );
+        assert!(text(Some(IdleCause::Inherited), None).starts_with("counts as idle like the lost sessions"));
     }
 }

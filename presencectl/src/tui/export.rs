@@ -137,6 +137,7 @@ mod tests {
             to: None,
             reason: None,
             custom_status: None,
+            set_by: None,
             note: None,
             revision: presence::Revision::new(3),
         }])

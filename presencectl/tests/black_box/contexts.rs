@@ -56,6 +56,7 @@ fn a_context_is_added_used_shown_and_removed() {
         .map(|c| (c["name"].clone(), c["inUse"].clone()))
         .collect();
     assert_eq!(names, [(json!("local"), json!(false)), (json!("prod"), json!(true))]);
+    assert_eq!(sandbox.run(&["context", "list", "--names"]).stdout, "local\nprod\n");
     assert!(sandbox.run(&["context", "show"]).stdout.contains(&server));
 
     assert_eq!(sandbox.run(&["--context", "local", "get", "alice"]).code, 3);
@@ -105,5 +106,46 @@ fn the_environment_selects_the_server() {
     assert_eq!(
         daemon.requests()[0].header("authorization").as_deref(),
         Some("Bearer a.b.c")
+    );
+}
+
+#[test]
+fn the_data_directory_of_a_daemon_selects_it() {
+    let daemon =
+        FakeDaemon::start(|_| ok(&json!({"now": "2026-11-23T05:00:00.000Z", "users": [record("alice", "IDLE", 1)]})));
+    let other = Sandbox::with_daemon(&daemon.address());
+    let sandbox = Sandbox::new();
+    let directory = other.data_dir();
+    let directory = directory.to_str().unwrap();
+    let run = sandbox.run(&["--data-dir", directory, "get", "alice"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let request = daemon.requests().pop().unwrap();
+    assert_eq!(request.header("x-secret-token").as_deref(), Some(SECRET));
+    let mut command = sandbox.command(&["get", "alice"]);
+    assert!(
+        command
+            .env("PRESENCECTL_DATA_DIR", directory)
+            .status()
+            .unwrap()
+            .success()
+    );
+    for with in [["--server", "http://127.0.0.1:1"], ["--context", "local"]] {
+        let run = sandbox.run(&[&["--data-dir", directory, "get", "alice"], &with[..]].concat());
+        assert_eq!(run.code, 2, "only one daemon is named: {run:?}");
+    }
+    let run = sandbox.run(&[
+        "--secret-file",
+        "a",
+        "get",
+        "alice",
+        "--token",
+        "b",
+        "--data-dir",
+        directory,
+    ]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.stderr.contains("--secret-file and --token can't be combined"),
+        "{run:?}"
     );
 }

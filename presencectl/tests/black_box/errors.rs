@@ -1,6 +1,8 @@
 //! Failures of commands: exit codes, messages, and that secrets are never printed.
 
 use std::io::{Read, Write};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -85,6 +87,50 @@ fn a_change_without_an_answer_may_have_been_made() {
     let run = sandbox.run(&["set-status", "dnd", "--user", "alice", "--timeout", "200ms"]);
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.stderr.contains("may have been made all the same"), "{run:?}");
+    let run = sandbox.run(&["kick", "alice", "--yes", "--ignore-unknown", "--timeout", "200ms"]);
+    assert!(run.stderr.contains("may have been made all the same"), "{run:?}");
+}
+
+#[test]
+fn a_change_that_was_never_sent_was_not_made() {
+    // The lock of a daemon is held, but nothing listens at its address.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let run = Sandbox::with_daemon(&address.to_string()).run(&["set-status", "alice", "dnd"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(!run.stderr.contains("all the same"), "{run:?}");
+}
+
+#[test]
+fn silence_is_reported_after_one_timeout_and_not_several() {
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = Sandbox::with_daemon(&hung.local_addr().unwrap().to_string());
+    // Several of these are longer than a line is waited for here.
+    let running = sandbox.start(&["stats", "--timeout", "4s"]);
+    assert!(running.error_line().contains("no answer"));
+}
+
+#[test]
+fn a_daemon_that_sends_a_byte_now_and_then_holds_up_no_command() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = Sandbox::with_daemon(&listener.local_addr().unwrap().to_string());
+    let (_end, ended) = channel::<()>();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n");
+        // A byte whenever the test has not ended meanwhile.
+        while ended.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
+            if stream.write_all(b" ").is_err() {
+                return;
+            }
+        }
+    });
+    let running = sandbox.start(&["stats", "--timeout", "500ms"]);
+    assert!(running.error_line().contains("no answer"));
+    assert_eq!(running.end().0.code(), Some(3));
 }
 
 #[test]

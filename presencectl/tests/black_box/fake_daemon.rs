@@ -39,6 +39,9 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// The status of an answer that is none: the connection ends instead.
+pub(crate) const NO_ANSWER: u16 = 0;
+
 pub(crate) fn ok(body: &Value) -> Answer {
     Answer {
         status: 200,
@@ -81,17 +84,27 @@ impl FakeDaemon {
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         play: impl Fn(Socket, usize) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with_rejections(answer, play, |_| None)
+    }
+
+    /// As [`Self::start_with_sockets`], with the status that rejects the WebSocket of a number.
+    pub(crate) fn start_with_rejections(
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        play: impl Fn(Socket, usize) + Send + Sync + 'static,
+        rejection: impl Fn(usize) -> Option<u16> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (kept, answer, play) = (Arc::clone(&requests), Arc::new(answer), Arc::new(play));
+        let rejection = Arc::new(rejection);
         thread::spawn(move || {
             let sockets = Arc::new(AtomicUsize::new(0));
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 let (kept, answer, play) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&play));
-                let sockets = Arc::clone(&sockets);
+                let (sockets, rejection) = (Arc::clone(&sockets), Arc::clone(&rejection));
                 // A client may open a connection that it does not use: nobody else waits for it.
                 thread::spawn(move || {
                     let mut start = [0; 8];
@@ -100,6 +113,9 @@ impl FakeDaemon {
                         return serve(stream, &kept, &*answer);
                     }
                     let number = sockets.fetch_add(1, Ordering::SeqCst);
+                    if let Some(status) = rejection(number) {
+                        return serve(stream, &kept, &|_| problem(status, "draining", "not now"));
+                    }
                     if let Some(socket) = upgrade(stream, &kept) {
                         play(socket, number);
                     }
@@ -123,6 +139,9 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request
     while let Some(request) = read(&mut reader) {
         kept.lock().unwrap().push(request.clone());
         let answer = answer(&request);
+        if answer.status == NO_ANSWER {
+            return;
+        }
         let mut head = format!(
             "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
             answer.status,

@@ -9,6 +9,7 @@ mod end_reports;
 mod errors;
 mod events;
 mod fake_daemon;
+mod online;
 mod sandbox;
 mod simulate;
 mod tokens;

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::DEADLINE;
-use crate::fake_daemon::{Answer, FakeDaemon, Request, Socket, ok, record, say, snapshot};
+use crate::fake_daemon::{Answer, FakeDaemon, NO_ANSWER, Request, Socket, hear, ok, problem, record, say, snapshot};
 use crate::sandbox::Sandbox;
 
 fn stats() -> Value {
@@ -145,18 +145,8 @@ fn daemon_that_counts() -> (FakeDaemon, Receiver<Option<u16>>, Receiver<()>) {
 #[test]
 fn a_restart_and_what_it_asked_to_wait_for_are_no_failures() {
     let revisions = AtomicU64::new(1);
-    let daemon = FakeDaemon::start_with_sockets(answer, move |mut socket, number| match number {
-        0 | 1 => {
-            say(
-                &mut socket,
-                &json!({"type": "goodbye", "reason": "restart", "reconnectAfterMs": 10}),
-            );
-            let _ = socket.close(Some(CloseFrame {
-                code: 1012.into(),
-                reason: "".into(),
-            }));
-            while socket.read().is_ok() {}
-        }
+    let daemon = FakeDaemon::start_with_sockets(answer, move |socket, number| match number {
+        0 | 1 => restart(socket, 10),
         _ => {
             serve(socket, &revisions);
         }
@@ -191,6 +181,7 @@ fn simulated_users_are_forgotten_unless_kept() {
     let run = |more: &[&str]| {
         let run = sandbox.run(&[&["simulate", "--users", "3", "--rate", "0", "--duration", "0s"], more].concat());
         assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stdout.ends_with("\n\nno errors\n"), "{run:?}");
     };
     let forgotten = || {
         daemon
@@ -203,6 +194,140 @@ fn simulated_users_are_forgotten_unless_kept() {
     assert_eq!(forgotten(), 0);
     run(&[]);
     assert_eq!(forgotten(), 3);
+}
+
+/// The result of a simulation that is ended once this was received.
+fn result_after(daemon: &FakeDaemon, arguments: &[&str], enough: &Receiver<()>) -> Value {
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let simulate = ["simulate", "--users", "1", "--duration", "1h", "--keep", "-o", "json"];
+    let running = sandbox.start(&[&simulate[..], arguments].concat());
+    enough.recv_timeout(DEADLINE).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let (_, lines, _) = running.end();
+    serde_json::from_str(&lines[0]).unwrap()
+}
+
+fn restart(mut socket: Socket, reconnect_after_ms: u64) {
+    say(
+        &mut socket,
+        &json!({"type": "goodbye", "reason": "restart", "reconnectAfterMs": reconnect_after_ms}),
+    );
+    let _ = socket.close(Some(CloseFrame {
+        code: 1012.into(),
+        reason: "".into(),
+    }));
+    while socket.read().is_ok() {}
+}
+
+#[test]
+fn a_connect_that_fails_is_an_error_only_outside_a_restart() {
+    let (sender, last) = channel();
+    let daemon = FakeDaemon::start_with_rejections(
+        answer,
+        move |socket, number| match number {
+            0 => restart(socket, 10),
+            // Connected again, and lost.
+            3 => drop(socket),
+            _ => {
+                sender.send(()).unwrap();
+                serve(socket, &AtomicU64::new(1));
+            }
+        },
+        |number| match number {
+            1 => Some(503),
+            2 | 4 => Some(500),
+            _ => None,
+        },
+    );
+    let document = result_after(&daemon, &["--rate", "0"], &last);
+    let counted = ["restarts", "postponed", "errorCount"].map(|name| document[name].as_u64().unwrap());
+    assert_eq!(counted, [1, 2, 2], "{document}");
+}
+
+#[test]
+fn a_refused_change_is_an_error_unless_it_is_to_be_repeated() {
+    let (sender, last) = channel();
+    let changes = AtomicU64::new(0);
+    let daemon = FakeDaemon::start_with_sockets(answer, move |mut socket, _| {
+        while let Some(asked) = hear(&mut socket) {
+            if asked["type"] != "setStatus" {
+                continue;
+            }
+            let mut refused = json!({"type": "error", "id": asked["id"], "code": "store_unavailable", "message": "no"});
+            match changes.fetch_add(1, Ordering::Relaxed) {
+                0 => refused["retryAfterMs"] = json!(10),
+                1 => {}
+                // The next change comes after the answer to the one before.
+                _ => return sender.send(()).unwrap_or_default(),
+            }
+            say(&mut socket, &refused);
+        }
+    });
+    let document = result_after(&daemon, &["--rate", "50"], &last);
+    assert_eq!(document["postponed"], 1, "{document}");
+    assert_eq!(document["errors"]["store_unavailable"], 1, "{document}");
+}
+
+#[test]
+fn a_simulated_user_stays_away_for_as_long_as_the_daemon_asks() {
+    let daemon = FakeDaemon::start_with_sockets(answer, |socket, _| restart(socket, 3_600_000));
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let run = sandbox.run(&["simulate", "--users", "1", "--rate", "0", "--duration", "2s", "--keep"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains("1 connections ended by a restart"), "{run:?}");
+    let connects = daemon
+        .requests()
+        .iter()
+        .filter(|request| request.line == "GET /ws")
+        .count();
+    assert_eq!(connects, 1);
+}
+
+#[test]
+fn forgetting_ends_with_the_daemon_and_goes_on_after_an_error() {
+    for (status, errors) in [(NO_ANSWER, 1), (500, 20)] {
+        let daemon = FakeDaemon::start_with_sockets(
+            move |request| match request.line.starts_with("DELETE") {
+                true => problem(status, "internal", "broken"),
+                false => ok(&stats()),
+            },
+            |socket, _| {
+                serve(socket, &AtomicU64::new(1));
+            },
+        );
+        let sandbox = Sandbox::with_daemon(&daemon.address());
+        let run = sandbox.run(&[
+            "simulate",
+            "--users",
+            "20",
+            "--rate",
+            "0",
+            "--duration",
+            "0s",
+            "-o",
+            "json",
+        ]);
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!((run.code, &document["errorCount"]), (1, &json!(errors)), "{document}");
+    }
+}
+
+#[test]
+fn users_that_must_be_forgotten_need_the_secret() {
+    let daemon = FakeDaemon::start(answer);
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let token = sandbox.private("token", "a.b.c");
+    let run = sandbox.run(&[
+        "simulate",
+        "--users",
+        "1",
+        "--forget",
+        "--token",
+        token.to_str().unwrap(),
+    ]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(daemon.requests().is_empty(), "{:?}", daemon.requests());
 }
 
 #[test]

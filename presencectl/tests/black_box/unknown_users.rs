@@ -1,8 +1,9 @@
 //! Commands that name users of whom the service knows nothing.
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::fake_daemon::{Answer, FakeDaemon, Request, ok, record};
+use crate::fake_daemon::{Answer, FakeDaemon, Request, hear, ok, problem, record, say, snapshot};
 use crate::sandbox::Sandbox;
 
 const NOW: &str = "2026-11-23T05:02:05.000Z";
@@ -46,6 +47,8 @@ fn a_user_never_seen_is_exit_code_1() {
         let run = sandbox.run(arguments);
         assert_eq!(run.code, 1, "{run:?}");
         assert!(run.stderr.contains("\"typo\" was never seen"), "{run:?}");
+        let would_change = arguments.contains(&"--yes");
+        assert_eq!(run.stderr.contains("nothing was done"), would_change, "{run:?}");
         assert!(
             !daemon
                 .requests()
@@ -59,6 +62,7 @@ fn a_user_never_seen_is_exit_code_1() {
         &["kick", "typo", "--yes", "--ignore-unknown"],
         &["forget", "typo", "--yes", "--ignore-unknown"],
         &["get", "alice"],
+        &["explain", "alice"],
         &["explain", "set"],
         &["kick", "set", "--yes"],
         &["forget", "set", "--yes"],
@@ -66,6 +70,21 @@ fn a_user_never_seen_is_exit_code_1() {
         let run = sandbox.run(arguments);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{arguments:?} {run:?}");
     }
+}
+
+#[test]
+fn a_kick_is_not_tried_with_a_credential_that_was_rejected() {
+    let daemon = FakeDaemon::start(|request| match request.line.starts_with("DELETE") {
+        true => ok(&json!({"ended": 0})),
+        false => problem(403, "forbidden", "no"),
+    });
+    let run = Sandbox::with_daemon(&daemon.address()).run(&["kick", "alice", "--yes"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    let requests = daemon.requests();
+    assert!(
+        !requests.iter().any(|request| request.line.starts_with("DELETE")),
+        "{requests:?}"
+    );
 }
 
 #[test]
@@ -80,4 +99,26 @@ fn get_prints_all_records_before_it_names_the_unknown() {
         run.stderr.contains("2 of 3 users were never seen: \"typo\", \"other\""),
         "{run:?}"
     );
+}
+
+#[test]
+fn events_name_a_user_never_seen_once_and_not_at_each_reconnect() {
+    let daemon = FakeDaemon::start_with_sockets(nobody, |mut socket, number| {
+        hear(&mut socket);
+        let typo = json!({"userId": "typo", "status": "OFFLINE", "since": null, "lastSeen": null, "lastActive": null,
+                          "revision": 0, "customStatus": "ONLINE"});
+        say(&mut socket, &snapshot("1.1", &json!([typo]), false));
+        if number == 1 {
+            let kicked = CloseFrame {
+                code: 4003.into(),
+                reason: "kicked".into(),
+            };
+            let _ = socket.close(Some(kicked));
+            hear(&mut socket);
+        }
+    });
+    let sandbox = Sandbox::with_daemon(&daemon.address());
+    let (_, _, errors) = sandbox.start(&["events", "--user", "typo"]).end();
+    assert!(errors.contains("reconnected"), "{errors}");
+    assert_eq!(errors.matches("\"typo\" was never seen").count(), 1, "{errors}");
 }

@@ -120,6 +120,7 @@ mod tests {
             ("text/plain;q=0,*/*", OpenMetrics),
             ("text/plain,application/openmetrics-text;q=0", Text),
             ("application/*, text/plain;q=0.9", OpenMetrics),
+            ("application/openmetrics-text;q=0.1,text/plain;q=0.5,*/*", Text),
             ("*/*", OpenMetrics),
             ("application/json", OpenMetrics),
             ("", OpenMetrics),

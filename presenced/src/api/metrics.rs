@@ -1,4 +1,4 @@
-//! Metrics of REST calls: count and duration by route. Labels come from fixed lists, never from a request.
+//! Metrics of REST calls: count and duration by route, and what was refused by a limit. Labels come from fixed lists, never from a request.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::routes;
+use crate::exceeded_limit::{Limit, LimitCounters};
 
 /// From half a millisecond, a lookup, to ten seconds, a store that hangs.
 const BUCKETS_SECONDS: [f64; 12] = [
@@ -36,13 +37,16 @@ struct RouteLabels {
 pub(crate) struct ApiMetrics {
     requests: Family<CallLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    limits: LimitCounters,
 }
 
 impl ApiMetrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    /// The counters of limits are shared with the gateway.
+    pub(crate) fn register(registry: &mut Registry, limits: LimitCounters) -> Self {
         let metrics = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS)),
+            limits,
         };
         registry.register(
             "http_requests",
@@ -62,6 +66,10 @@ impl ApiMetrics {
             metrics.seconds.clone(),
         );
         metrics
+    }
+
+    pub(super) fn count_limit(&self, limit: Limit) {
+        self.limits.count(limit);
     }
 
     pub(super) fn count(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {

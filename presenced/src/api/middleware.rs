@@ -1,5 +1,5 @@
-//! Middleware around every request: the `Host` check before the handler, security headers after it, request metrics, and a
-//! response even if the handler panics.
+//! Middleware around every request: the `Host` check before the handler, security headers after it, metrics of requests and
+//! of exceeded limits, and a response even if the handler panics.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use presence::wire::error_code::Code;
 use super::cors::Sharing;
 use super::{AppState, SharedState, routes};
 use crate::clock::Stopwatch;
-use crate::server::{ApiError, Peer, RequestOrder, catching_panics};
+use crate::server::{ApiError, Exceeded, Peer, RequestOrder, catching_panics};
 
 /// Wraps every request of the main listener.
 pub(super) async fn handle_request(State(state): SharedState, request: Request, next: Next) -> Response {
@@ -21,24 +21,30 @@ pub(super) async fn handle_request(State(state): SharedState, request: Request, 
     let route = routes::label(matched.map(MatchedPath::as_str));
     let method = request.method().clone();
     let sharing = Sharing::of(route, &state.auth, request.headers());
-    // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`.
-    let is_probe = [routes::HEALTH, routes::READY, routes::METRICS].contains(&route);
-    let host = match is_probe {
-        true => check_host_line(&request),
-        false => state.auth.check_host(request.headers()).map_err(ApiError::from),
-    };
-    let mut response = match host {
+    let mut response = match check_host(&state, route, &request) {
         Ok(()) => catching_panics(next.run(request)).await,
         Err(error) => error.into_response(),
     };
     add_headers(response.headers_mut());
     sharing.add_headers(response.headers_mut());
+    if let Some(Exceeded(limit)) = response.extensions().get() {
+        state.metrics.count_limit(*limit);
+    }
     state.metrics.count(&method, route, response.status(), watch.elapsed());
     response
 }
 
-/// RFC 9112: HTTP/1.1 has one `Host`, whatever it says.
-fn check_host_line(request: &Request) -> Result<(), ApiError> {
+fn check_host(state: &AppState, route: &str, request: &Request) -> Result<(), ApiError> {
+    check_host_lines(request)?;
+    // Probes and scrapers reach the daemon by whatever address they find it at, and HTTP/1.0 has no `Host`.
+    match [routes::HEALTH, routes::READY, routes::METRICS].contains(&route) {
+        true => Ok(()),
+        false => Ok(state.auth.check_host(request.headers())?),
+    }
+}
+
+/// RFC 9112, section 3.2: HTTP/1.1 has one `Host`, whatever it says.
+fn check_host_lines(request: &Request) -> Result<(), ApiError> {
     match request.headers().get_all(header::HOST).iter().count() {
         0 if request.version() >= Version::HTTP_11 => Err(ApiError::new(Code::InvalidHeader, "missing header: host")),
         0 | 1 => Ok(()),
@@ -46,9 +52,12 @@ fn check_host_line(request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// Wraps the requests of the metrics listener. `Host` is not checked there: the operator decides how it is reached.
+/// Wraps the requests of the metrics listener. Any `Host` will do there: the operator decides how it is reached.
 pub(super) async fn handle_metrics_request(request: Request, next: Next) -> Response {
-    let mut response = catching_panics(next.run(request)).await;
+    let mut response = match check_host_lines(&request) {
+        Ok(()) => catching_panics(next.run(request)).await,
+        Err(error) => error.into_response(),
+    };
     add_headers(response.headers_mut());
     response
 }

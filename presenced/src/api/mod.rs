@@ -126,7 +126,13 @@ pub(crate) fn metrics_router(state: Arc<AppState>) -> Router {
 }
 
 async fn not_found(uri: Uri) -> ApiError {
-    ApiError::new(Code::NotFound, format!("no such path: {}", uri.path()))
+    let path = uri.path();
+    let hint = match path {
+        // The address that the daemon prints, opened in a browser.
+        "/" => "; this is presenced: /readyz tells its state, its API is below /api and at /ws",
+        _ => "",
+    };
+    ApiError::new(Code::NotFound, format!("no such path: {path}{hint}"))
 }
 
 async fn method_not_allowed() -> ApiError {
@@ -142,6 +148,7 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::RateLimited { retry_after } => Self::rate_limited(retry_after, Limit::CustomStatuses),
             EngineError::TooManyLookups { retry_after } => Self::rate_limited(retry_after, Limit::Lookups),
+            EngineError::TooManyReports => Self::exceeding(error.code(), Limit::Reports),
             other => Self::new(other.code(), other.to_string()),
         }
     }

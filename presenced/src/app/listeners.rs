@@ -15,6 +15,7 @@ use crate::clock::{Clock, STALL};
 use crate::config::Config;
 use crate::config::limits::Limits;
 use crate::engine::Engine;
+use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{
     Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen, listen::FileShares,
@@ -49,6 +50,8 @@ struct SharedLimits {
     connection_limit: Arc<ConnectionLimit>,
     admission: Arc<Admission>,
     metrics: ServerMetrics,
+    /// Counted by the gateway and the API.
+    exceeded: LimitCounters,
 }
 
 impl ListenerOptions<'_> {
@@ -74,6 +77,7 @@ impl ListenerOptions<'_> {
             connection_limit,
             admission,
             metrics,
+            exceeded: _,
         } = shared;
         let clock = Arc::clone(&self.clock);
         let serving = Serving {
@@ -118,6 +122,7 @@ impl ListenerOptions<'_> {
             connection_limit,
             admission: Arc::new(admission),
             metrics,
+            exceeded: LimitCounters::of_clients(registry),
         }
     }
 
@@ -128,7 +133,7 @@ impl ListenerOptions<'_> {
             admission: Arc::clone(&shared.admission),
             clock: Arc::clone(&self.clock),
             limits: Arc::clone(&shared.limits),
-            metrics: GatewayMetrics::register(registry),
+            metrics: GatewayMetrics::register(registry, shared.exceeded.clone()),
             ping_interval: self.config.ping_interval,
         })
     }
@@ -150,7 +155,7 @@ impl ListenerOptions<'_> {
             readiness,
             answers: AnswerPlaces::default(),
             node_info,
-            metrics: ApiMetrics::register(&mut registry),
+            metrics: ApiMetrics::register(&mut registry, shared.exceeded.clone()),
             registry: Arc::new(registry),
         })
     }
@@ -221,7 +226,8 @@ fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> 
 fn clock_warning(clock: &Clock) -> Option<String> {
     let behind = clock.behind()?.as_secs();
     Some(format!(
-        "the system's clock went back and is {behind} s behind what it said before; times told before that stand still"
+        "the system's clock went back and is {behind} s behind what it said before; until it has caught up, users of whom a \
+         later time was told keep that time"
     ))
 }
 

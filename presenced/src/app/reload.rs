@@ -19,6 +19,7 @@ use crate::auth::{Auth, AuthOptions, JwtKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, Outcome};
 use crate::data_dir::{DataDir, IfMissing};
+use crate::engine::Engine;
 use crate::error_text::ErrorText;
 use crate::logging::LogLevel;
 
@@ -56,6 +57,8 @@ pub(super) struct Reloader {
     /// The bound address, which stays.
     pub(super) address: SocketAddr,
     pub(super) auth: Arc<Auth>,
+    /// Has the connections that a removed secret or key ends.
+    pub(super) engine: Arc<Engine>,
     pub(super) log_level: LogLevel,
     pub(super) clock: Arc<Clock>,
     pub(super) last: LastReload,
@@ -96,10 +99,18 @@ impl Reloader {
             auth,
             restart_needed,
         } = reload;
+        let before = self.engine.revoked_connections();
         self.auth.replace(auth);
+        let ended = self.engine.revoked_connections().saturating_sub(before);
         self.log_level.set(config.log_level);
         self.config = config;
         tracing::info!(log_level = %self.config.log_level, "reloaded the secrets, the token key and the settings of access");
+        if ended > 0 {
+            tracing::warn!(
+                connections = ended,
+                "the secret or key of these connections was removed; they end within a ping interval"
+            );
+        }
         super::warn_if_exposed(&self.config);
         if !restart_needed.is_empty() {
             tracing::warn!(

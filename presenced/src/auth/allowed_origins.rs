@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, header};
 
-use super::origin::{Host, Origin, host_and_port};
-use super::{AuthError, Given, forbidden, repeated};
+use super::origin::{Host, Origin, host_and_port, is_host_value};
+use super::{AuthError, Given, forbidden, invalid_header};
 
 /// Allowed origins and host names.
 pub(super) struct Pages {
@@ -41,8 +41,9 @@ impl Pages {
     }
 
     pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+        let host = host_of(headers)?;
         match self.loopback {
-            true => self.require_host(headers),
+            true => self.require_ours(host),
             false => Ok(()),
         }
     }
@@ -51,17 +52,15 @@ impl Pages {
     /// name was rebound to a loopback address may send any header, but not this server's `Host`.
     pub(super) fn check_local_caller(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), AuthError> {
         match peer.to_canonical().is_loopback() {
-            true => self.require_host(headers),
+            true => self.require_ours(host_of(headers)?),
             false => Ok(()),
         }
     }
 
-    fn require_host(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        let Given::Once(host) = Given::of(headers, header::HOST.as_str()) else {
-            return Err(AuthError::Misdirected);
-        };
-        match host.to_str().ok().and_then(|host| host_and_port(host).ok()) {
-            Some((host, _)) if self.is_ours(&host) => Ok(()),
+    fn require_ours(&self, host: Option<&str>) -> Result<(), AuthError> {
+        let host = host.ok_or(invalid_header("missing header: host"))?;
+        match host_and_port(host) {
+            Ok((host, _)) if self.is_ours(&host) => Ok(()),
             _ => Err(AuthError::Misdirected),
         }
     }
@@ -69,7 +68,7 @@ impl Pages {
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<Origin>, AuthError> {
         let origin = match Given::of(headers, header::ORIGIN.as_str()) {
             Given::Absent => return Ok(None),
-            Given::Repeated => return Err(repeated("duplicate header: origin")),
+            Given::Repeated => return Err(invalid_header("duplicate header: origin")),
             Given::Once(origin) => origin,
         };
         let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
@@ -91,5 +90,17 @@ impl Pages {
         leads_here
             || self.own.iter().any(|origin| origin.host() == Some(host))
             || self.allowed.iter().any(|origin| origin.host() == Some(host))
+    }
+}
+
+/// The `Host`, if there is one. Two are an error, and so is a malformed one (RFC 9112, section 3.2).
+fn host_of(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
+    match Given::of(headers, header::HOST.as_str()) {
+        Given::Absent => Ok(None),
+        Given::Repeated => Err(invalid_header("duplicate header: host")),
+        Given::Once(host) => match host.to_str() {
+            Ok(host) if is_host_value(host) => Ok(Some(host)),
+            _ => Err(invalid_header("malformed header: host")),
+        },
     }
 }

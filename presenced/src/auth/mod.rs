@@ -77,7 +77,7 @@ pub(crate) enum AuthError {
     /// A credential is invalid, or an origin is not allowed.
     #[error("{detail}")]
     Forbidden { detail: &'static str },
-    /// A header that may be given once is repeated.
+    /// A header that may be given once is repeated, or one is missing or malformed.
     #[error("{detail}")]
     InvalidHeader { detail: &'static str },
     /// A caller that may name a user sent an invalid id.
@@ -135,6 +135,14 @@ enum Given<'a> {
 }
 
 impl Given<'_> {
+    /// A credential. A header without a value is none: some proxies and libraries send it instead of leaving it out.
+    fn credential<'a>(headers: &'a HeaderMap, name: &str) -> Given<'a> {
+        match Given::of(headers, name) {
+            Given::Once(value) if value.as_bytes().trim_ascii().is_empty() => Given::Absent,
+            given => given,
+        }
+    }
+
     fn of<'a>(headers: &'a HeaderMap, name: &str) -> Given<'a> {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
@@ -153,15 +161,14 @@ enum NamedUser<'a> {
 }
 
 impl<'a> NamedUser<'a> {
-    /// An empty header names nobody: some proxies and libraries send it instead of none.
     fn of(headers: &'a HeaderMap) -> Result<Option<Self>, AuthError> {
-        let find = |name| match Given::of(headers, name) {
-            Given::Once(value) => Ok(Some(value).filter(|value| !value.as_bytes().trim_ascii().is_empty())),
+        let find = |name| match Given::credential(headers, name) {
+            Given::Once(value) => Ok(Some(value)),
             Given::Absent => Ok(None),
-            Given::Repeated => Err(repeated("duplicate header: x-user-id")),
+            Given::Repeated => Err(invalid_header("duplicate header: x-user-id")),
         };
         match (find(USER_HEADER)?, find(ENCODED_USER_HEADER)?) {
-            (Some(_), Some(_)) => Err(repeated("duplicate user: in x-user-id and x-user-id-encoded")),
+            (Some(_), Some(_)) => Err(invalid_header("duplicate user: in x-user-id and x-user-id-encoded")),
             (Some(raw), None) => Ok(Some(Self::Raw(raw))),
             (None, Some(encoded)) => Ok(Some(Self::Encoded(encoded))),
             (None, None) => Ok(None),
@@ -215,7 +222,8 @@ impl Auth {
         now: SystemWall,
     ) -> Result<CallerIdentity, AuthError> {
         let checks = self.checks();
-        let secret = Given::of(headers, SECRET_HEADER);
+        let bearer_subprotocol = bearer_subprotocol.filter(|token| !token.trim().is_empty());
+        let secret = Given::credential(headers, SECRET_HEADER);
         let internal = match &secret {
             Given::Once(value) => match checks.secrets.find(value.as_bytes()) {
                 Some(revocation) => Some(revocation),
@@ -223,7 +231,8 @@ impl Auth {
             },
             Given::Absent | Given::Repeated => None,
         };
-        let authorization = match Given::of(headers, header::AUTHORIZATION.as_str()) {
+        let authorization = match Given::credential(headers, header::AUTHORIZATION.as_str()) {
+            Given::Once(value) if is_without_token(value) => Given::Absent,
             // A browser adds the credential of the page, which a page can't prevent; it is for the page's own server.
             Given::Once(value) if bearer_subprotocol.is_some() && is_for_others(value) => Given::Absent,
             given => given,
@@ -234,10 +243,10 @@ impl Auth {
             _ => None,
         };
         match (secret, authorization) {
-            (Given::Repeated, _) => return Err(repeated("duplicate header: x-secret-token")),
-            (_, Given::Repeated) => return Err(repeated("duplicate header: authorization")),
+            (Given::Repeated, _) => return Err(invalid_header("duplicate header: x-secret-token")),
+            (_, Given::Repeated) => return Err(invalid_header("duplicate header: authorization")),
             (_, Given::Once(_)) if bearer_subprotocol.is_some() => {
-                return Err(repeated("duplicate token: in authorization and as a subprotocol"));
+                return Err(invalid_header("duplicate token: in authorization and as a subprotocol"));
             }
             _ => {}
         }
@@ -311,7 +320,7 @@ fn forbidden(detail: &'static str) -> AuthError {
     AuthError::Forbidden { detail }
 }
 
-fn repeated(detail: &'static str) -> AuthError {
+fn invalid_header(detail: &'static str) -> AuthError {
     AuthError::InvalidHeader { detail }
 }
 
@@ -336,6 +345,11 @@ fn bearer_token(value: &HeaderValue) -> Result<&[u8], AuthError> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(token.trim_ascii()),
         _ => Err(forbidden("authorization is not a bearer token")),
     }
+}
+
+/// Whether this names our scheme and nothing else, as a client sends it that has no token yet.
+fn is_without_token(authorization: &HeaderValue) -> bool {
+    authorization.as_bytes().trim_ascii().eq_ignore_ascii_case(b"Bearer")
 }
 
 /// Whether this is a credential of another scheme than ours.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::percent::{self, Plus};
+
 /// An origin, with the host in lower case and the default port filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
@@ -132,6 +134,27 @@ pub(super) fn host_and_port(authority: &str) -> Result<(Host, Option<u16>), Inva
         }
     };
     Ok((host, port.map(port_number).transpose()?))
+}
+
+/// Whether this is a well-formed `Host` (RFC 3986, section 3.2): an address in brackets or a name, and perhaps a port.
+pub(super) fn is_host_value(text: &str) -> bool {
+    let (host_is_good, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+            None => return false,
+        },
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (is_registered_name(name), port)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    host_is_good && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_registered_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+    name.bytes().all(is_plain) && percent::decode_bytes(name, Plus::Literal).is_some()
 }
 
 fn name_or_ipv4(host: &str) -> Result<Host, InvalidOrigin> {

@@ -1,5 +1,7 @@
 //! The internal secrets, as digests: all comparisons have the same length, and no secret stays in memory.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -9,10 +11,16 @@ use crate::revocation::Revocation;
 pub(super) struct Secrets(Vec<([u8; 32], Revocation)>);
 
 impl Secrets {
-    /// Drops empty secrets: an empty header must never match.
+    /// Drops empty secrets: an empty header must never match. One that is there twice has one mark.
     pub(super) fn new(secrets: &[Vec<u8>]) -> Self {
         let filled = secrets.iter().filter(|secret| !secret.is_empty());
-        Self(filled.map(|secret| (digest(secret), Revocation::default())).collect())
+        let digests: BTreeSet<[u8; 32]> = filled.map(|secret| digest(secret)).collect();
+        Self(
+            digests
+                .into_iter()
+                .map(|secret| (secret, Revocation::default()))
+                .collect(),
+        )
     }
 
     /// Compares with all of them, in constant time. The mark of the one that is given.

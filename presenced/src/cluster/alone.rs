@@ -14,8 +14,8 @@ pub(crate) struct Alone {
     revisions: Mutex<RevisionClock>,
     /// At or above every revision told before this run.
     floor: Revision,
-    /// At or above every revision told of a user that nothing is stored of: forgotten, or lost in a crash. 0 in the first
-    /// run, until somebody is forgotten.
+    /// Below this nobody is told who has not changed in this run: at or above every revision told of a user that nothing is
+    /// stored of, who was forgotten, or lost in a crash. 0 in the first run, until somebody is forgotten.
     absent: AtomicU64,
 }
 
@@ -55,12 +55,14 @@ impl Alone {
 
     /// The revision at which to tell a record that last changed at `changed`. Clients drop what is older than what they
     /// have, so nothing is told below what any run before told of the user: the last changes of a run may not have reached
-    /// the disk, and the disk itself may be a backup.
+    /// the disk, and the disk itself may be a backup. What is stored of a user may become known only after the user was told
+    /// as one that nothing is stored of.
     pub(crate) fn told(&self, changed: Revision) -> Revision {
+        let absent = Revision::new(self.absent.load(Ordering::SeqCst));
         if changed == Revision::NEVER {
-            Revision::new(self.absent.load(Ordering::SeqCst))
+            absent
         } else {
-            changed.max(self.floor)
+            changed.max(self.floor).max(absent)
         }
     }
 

@@ -98,6 +98,18 @@ fn a_ceiling_lies_above_what_is_given_until_the_next_one_is_stored() {
 }
 
 #[test]
+fn a_ceiling_does_not_sink_though_the_wall_clock_goes_back() {
+    for start in KINDS {
+        let cluster = start(Past::Run);
+        let ahead = NOW.after(Duration::from_secs(3600));
+        let stored = cluster.wanted_ceiling(ahead);
+        cluster.raise_ceiling(stored);
+        // A heartbeat after the clock was set back takes the place of the one before.
+        assert!(cluster.wanted_ceiling(NOW) >= stored);
+    }
+}
+
+#[test]
 fn records_are_told_above_what_was_told_before_the_start() {
     for start in KINDS {
         for past in [Past::Run, Past::Backup] {
@@ -124,14 +136,30 @@ fn a_user_never_seen_is_told_at_0_until_one_was_forgotten() {
 }
 
 #[test]
+fn a_user_is_told_at_least_at_the_last_removal() {
+    for start in KINDS {
+        let cluster = start(Past::Run);
+        let before = cluster.next_revision(Revision::NEVER, NOW);
+        let removed = cluster.next_revision(Revision::NEVER, NOW);
+        assert_eq!(cluster.told(before), before);
+        cluster.note_removal(removed);
+        // Meanwhile the user may have been told as one that nothing is stored of.
+        assert_eq!(cluster.told(before), removed);
+        let changed = cluster.next_revision(before, NOW);
+        assert!(changed > removed && cluster.told(changed) == changed);
+    }
+}
+
+#[test]
 fn an_offer_that_changes_nothing_takes_no_revision() {
     for start in KINDS {
         let cluster = start(Past::Run);
         let mut profile = Profile::default();
-        let published = cluster.offer(NOW, |revisions| profile.recompute(NOW, &[], revisions));
+        profile.apply_rule(NOW, &[]);
+        let published = cluster.offer(NOW, |revisions| profile.publish(revisions));
         assert_eq!((published, profile.revision()), (None, Revision::NEVER));
         profile.force_publish();
-        let published = cluster.offer(NOW, |revisions| profile.recompute(NOW, &[], revisions));
+        let published = cluster.offer(NOW, |revisions| profile.publish(revisions));
         assert!(published.is_some() && profile.revision() > Revision::NEVER);
     }
 }

@@ -212,7 +212,8 @@ impl Connection {
         let _ = self.revocation.set(credential);
     }
 
-    pub(super) fn is_revoked(&self) -> bool {
+    /// Whether the credential was revoked that it depends on.
+    pub(crate) fn is_revoked(&self) -> bool {
         self.revocation.get().is_some_and(Revocation::is_revoked)
     }
 

@@ -140,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn a_full_socket_is_stuck_though_everything_before_is_acknowledged() {
+        let mut progress = SendProgress::new(at(0));
+        progress.sample(at(8), &outgoing(None, 5, 0));
+        progress.sample(at(12), &outgoing(Some(10), 5, 0));
+        assert_eq!(progress.stuck_since(), Some(at(10)));
+    }
+
+    #[test]
     fn writing_more_is_no_progress() {
         let mut progress = SendProgress::new(at(0));
         for second in 1..9 {

@@ -39,8 +39,8 @@ impl Engine {
     /// The user went away. The own record; none if the session has ended.
     pub(crate) fn away(&self, conn: &Arc<Connection>) -> Option<Record> {
         let mut entry = self.session_entry(conn)?;
-        entry.state.away(conn.id());
         let now = self.now_of(&entry);
+        entry.state.away(now, conn.id());
         self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }

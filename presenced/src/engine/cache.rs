@@ -8,13 +8,12 @@ use presence::profile::Stored;
 use presence::{DurablePart, Now, Profile, Report, Status, UserId, Wall};
 
 use super::persistence::UnknownOutcome;
+use super::publisher::Publication;
 use super::users::{LockedEntry, UserLock, UserState};
 use super::{Engine, EngineError};
 use crate::connection::user_pin::UserPin;
 use crate::store::{DurableRow, ReportRow, Row, StoreError};
 
-/// For how long a connect waits for the store.
-const CONNECT_WAITS: Duration = Duration::from_millis(150);
 /// How often what could not be loaded is tried again.
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Users that are loaded again together: some 5 ms of reading, which who connects meanwhile waits for.
@@ -33,14 +32,19 @@ impl Engine {
 
     /// The user in memory for a connect: from the store if it answers in time, else as ONLINE and `degraded`.
     pub(super) async fn load_for_connect(self: &Arc<Self>, user: &UserId) -> UserPin {
-        if let Ok(Ok(pin)) = tokio::time::timeout(CONNECT_WAITS, self.load_one(user)).await {
-            return pin;
+        match tokio::time::timeout(self.options.connect_waits, self.load_one(user)).await {
+            Ok(Ok(pin)) => pin,
+            Ok(Err(_)) | Err(_) => self.insert_fallback(user),
         }
+    }
+
+    /// The user in memory without what is stored of it, if it is not there already: that is loaded once it can be read.
+    pub(super) fn insert_fallback(&self, user: &UserId) -> UserPin {
         let mut is_new = false;
         let entry = self.users.insert(user, || {
             is_new = true;
             let state = UserState::new(Profile::fallback(), self.cluster.contributions_of(user));
-            (state, self.publisher.loaded())
+            (state, Publication::default())
         });
         if is_new {
             self.metrics.fallbacks.inc();
@@ -49,23 +53,50 @@ impl Engine {
         entry.pin()
     }
 
-    /// Loads the users again, together and before everyone else, that are shown without what is stored of them. Ends at the
-    /// first part that fails as a whole.
+    /// Loads all users again that are shown without what is stored of them.
     pub(super) async fn retry_loads(&self) {
-        for pins in self.persistence.pending_loads.all().chunks(RELOADED_TOGETHER_MAX) {
+        self.load_pending(&self.persistence.pending_loads.all()).await;
+    }
+
+    /// The same for those that are due: a row that can't be understood is read less and less often, as long as it is needed.
+    pub(super) async fn retry_due_loads(&self) {
+        let loads = &self.persistence.pending_loads;
+        for pin in loads.postponed() {
+            let entry = self.users.lock(&pin);
+            if !entry.is_needed() || !entry.state.is_degraded() {
+                loads.finish(&pin);
+            }
+        }
+        self.load_pending(&loads.due(self.clock.mono())).await;
+    }
+
+    /// Together and before everyone else. Ends at the first part that fails as a whole.
+    async fn load_pending(&self, pending: &[UserPin]) {
+        for pins in pending.chunks(RELOADED_TOGETHER_MAX) {
             let users: Vec<UserId> = pins.iter().map(|pin| self.users.lock(pin).user().clone()).collect();
             let Ok(rows) = self.persistence.store.load_first(&users).await else {
                 return;
             };
-            let mut is_any_loaded = false;
+            let mut is_any_answered = false;
             for ((pin, user), row) in pins.iter().zip(&users).zip(rows) {
-                if let Ok(row) = row {
-                    is_any_loaded = true;
-                    self.end_fallback(pin, user, row);
+                let is_over = match row {
+                    Ok(row) => {
+                        self.end_fallback(pin, user, row);
+                        true
+                    }
+                    // Whoever needs the user next reads the row again.
+                    Err(StoreError::Refused { .. }) => {
+                        self.persistence.pending_loads.postpone(pin, self.clock.mono());
+                        !self.users.lock(pin).is_needed()
+                    }
+                    Err(_) => continue,
+                };
+                is_any_answered = true;
+                if is_over {
                     self.persistence.pending_loads.finish(pin);
                 }
             }
-            if !is_any_loaded {
+            if !is_any_answered {
                 return;
             }
         }

@@ -75,7 +75,10 @@ impl Engine {
     ) -> Result<Record, EngineError> {
         let NewCustomStatus { custom, setter, taken } = new;
         let pin = self.load_known(lock).await?;
-        let taken = self.users.lock(&pin).state.asked_at(taken);
+        let taken = {
+            let entry = self.users.lock(&pin);
+            entry.state.asked_at(taken, self.now_of(&entry))
+        };
         let preference = NewPreference {
             custom,
             set_at: taken.wall,

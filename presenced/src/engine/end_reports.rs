@@ -41,20 +41,20 @@ impl Engine {
             after,
             ..ListRequest::default()
         };
-        let mut ended = 0;
-        for step in 1.. {
+        let (mut ended, mut scanned) = (0, 0);
+        loop {
             let page = self.list(&request);
             let users = page.users.into_iter().map(|record| record.user_id);
             let reporting = users.filter(|user| self.may_have_report(user, source)).collect();
             ended += self.end_each(reporting, source).await?;
-            let is_enough = step * STEP >= SCANNED_MAX || ended >= ENDED_MAX;
+            scanned += STEP;
+            let is_enough = scanned >= SCANNED_MAX || ended >= ENDED_MAX;
             let last = page.next.as_deref().and_then(|last| UserId::new(last).ok());
             if is_enough || last.is_none() {
                 return Ok(EndedOfSource { ended, next: page.next });
             }
             request.after = last;
         }
-        Ok(EndedOfSource { ended, next: None })
     }
 
     /// A user whose durable part is not known for sure counts too.
@@ -63,7 +63,7 @@ impl Engine {
             let reports = entry.state.profile().reports();
             reports.iter().any(|report| report.source == *source)
                 || entry.state.is_degraded()
-                || self.persistence.unknown_outcomes.concerns(&entry.pin())
+                || self.persistence.unknown_outcomes.concerns(entry.at())
         })
     }
 
@@ -96,7 +96,7 @@ impl Engine {
         };
         let Some(report) = report else {
             // The disk may have one that will show later, so the caller has to come again.
-            return match self.persistence.unknown_outcomes.concerns(&pin) {
+            return match self.persistence.unknown_outcomes.concerns(pin.user()) {
                 true => Err(StoreError::UnknownOutcome.into()),
                 false => Ok(false),
             };

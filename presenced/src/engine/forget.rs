@@ -72,6 +72,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Lets go of the tombstones that are over an hour old, by the clock of this run: a wall clock that was ahead for a moment
+    /// must not. No cursor from before them resumes any more. Called more often than once an hour, it does nothing.
+    pub(super) async fn sweep_tombstones(&self) {
+        if let Some(removed_to) = self.publisher.close_hour(self.clock.mono()) {
+            // What fails shows in the store's health; the next hour takes the rest along.
+            let _ = self.persistence.store.prune_tombstones(removed_to).await;
+        }
+    }
+
     /// The revision at which a user would be removed now.
     fn removal_revision(&self, pin: &UserPin) -> Revision {
         let before = self.users.lock(pin).state.profile().revision();

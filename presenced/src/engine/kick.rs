@@ -47,7 +47,7 @@ impl Engine {
             let profile = entry.state.profile();
             (!profile.reports().is_empty(), profile.version())
         };
-        if !has_reports && !self.persistence.unknown_outcomes.concerns(pin) {
+        if !has_reports && !self.persistence.unknown_outcomes.concerns(pin.user()) {
             return Ok(None);
         }
         let ended = self.persistence.store.end_reports(lock.user(), proposed).await;

@@ -1,6 +1,7 @@
 //! Start and stop: users that were connected when the last run ended are in grace; what is not yet on disk is written before
 //! this run ends.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,18 @@ use tokio::task::JoinHandle;
 use super::Engine;
 use super::cache::RETRY_EVERY;
 use super::heartbeat::{HEARTBEAT_EVERY, RunEnd};
+use super::publisher::Publication;
 use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
 use crate::store::{Row, Startup};
+use crate::vital;
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether an hour is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
@@ -29,7 +35,10 @@ pub(crate) struct Running {
 impl Engine {
     /// Restores the users that were present when the last run ended, and starts the threads and tasks. Call it right before
     /// the daemon begins to accept: the restart grace counts from here.
-    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> Running {
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) async fn start(self: &Arc<Self>, startup: Startup) -> io::Result<Running> {
         self.take_over(startup).await;
         self.run()
     }
@@ -72,47 +81,62 @@ impl Engine {
     }
 
     /// Starts the threads and tasks, and with them the monotonic clock.
-    pub(super) fn run(self: &Arc<Self>) -> Running {
-        let mut threads = Vec::new();
+    pub(super) fn run(self: &Arc<Self>) -> io::Result<Running> {
         let engine = Arc::clone(self);
-        threads.extend(spawn("timers", move || engine.run_deadlines()));
+        let timers = vital::start_thread("timers", move || engine.run_deadlines())?;
         let engine = Arc::clone(self);
-        threads.extend(spawn("delivery", move || engine.run_delivery()));
+        let delivery = vital::start_thread("delivery", move || engine.run_delivery())?;
         let engine = Arc::clone(self);
-        let writing = tokio::spawn(vital(async move {
+        let writing = vital::start_task(async move {
             engine
                 .persistence
                 .run_write_behind(&engine.users, &engine.cluster)
                 .await;
-        }));
+        });
         let engine = Arc::clone(self);
-        let loading = tokio::spawn(vital(async move {
+        let loading = vital::start_task(async move {
             loop {
                 tokio::time::sleep(RETRY_EVERY).await;
-                engine.retry_loads().await;
+                engine.retry_due_loads().await;
             }
-        }));
+        });
         let engine = Arc::clone(self);
-        let settling = tokio::spawn(vital(async move {
+        let settling = vital::start_task(async move {
             loop {
                 tokio::time::sleep(RETRY_EVERY).await;
                 engine.settle_unknown_outcomes().await;
             }
-        }));
+        });
         let engine = Arc::clone(self);
-        let heartbeats = tokio::spawn(vital(async move {
+        let heartbeats = vital::start_task(async move {
             loop {
                 tokio::time::sleep(HEARTBEAT_EVERY).await;
                 // A failure shows in the store's health; the next second tries again.
                 let _ = engine.save_heartbeat(RunEnd::Running).await;
             }
-        }));
-        Running {
+        });
+        let engine = Arc::clone(self);
+        let sweeping = vital::start_task(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                engine.sweep_tombstones().await;
+            }
+        });
+        Ok(Running {
             engine: Arc::clone(self),
-            threads,
-            tasks: vec![loading, settling, heartbeats],
+            threads: vec![timers, delivery],
+            tasks: vec![loading, settling, heartbeats, sweeping],
             writing,
-        }
+        })
+    }
+
+    /// How many connections will end because their credential was revoked. Looks at all of them: for a reload.
+    pub(crate) fn revoked_connections(&self) -> usize {
+        let connections = self.deadlines.connections();
+        let ending = connections
+            .iter()
+            .filter(|conn| conn.is_revoked() && conn.close_reason().is_none());
+        ending.map(|conn| conn.id()).collect::<hashbrown::HashSet<_>>().len()
     }
 
     /// Turns the wheel until it is stopped.
@@ -176,7 +200,7 @@ impl Engine {
             let profile = Profile::restore(stored, now.wall);
             (
                 UserState::new(profile, self.cluster.contributions_of(user)),
-                self.publisher.loaded(),
+                Publication::default(),
             )
         });
         if let Some(until) = grace_until {
@@ -232,31 +256,4 @@ impl Running {
         }
         self.engine.finish().await;
     }
-}
-
-/// Held by a loop that the daemon can't do without. If the loop panics, the process aborts: a restart restores every user,
-/// while a daemon without one of its loops would deliver nothing, or end no grace period.
-struct Vital;
-
-impl Drop for Vital {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
-    }
-}
-
-async fn vital(run: impl Future<Output = ()>) {
-    let _vital = Vital;
-    run.await;
-}
-
-pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Option<std::thread::JoinHandle<()>> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _vital = Vital;
-        run();
-    });
-    spawned
-        .inspect_err(|error| tracing::error!(%error, name, "a thread could not be started"))
-        .ok()
 }

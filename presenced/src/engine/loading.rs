@@ -8,6 +8,7 @@ use presence::UserId;
 use tokio::sync::watch;
 
 use super::Engine;
+use super::publisher::Publication;
 use super::users::{Answers, Lane, Loaded, PendingLoad};
 use crate::connection::user_pin::UserPin;
 use crate::store::{LoadedRow, StoreError};
@@ -140,12 +141,17 @@ impl LoadRun {
         self.finished += 1;
         let row = match row {
             Ok(row) => row,
+            // A row that can't be understood keeps nobody from the others of a list, and the user can be forgotten.
+            Err(StoreError::Refused { .. }) => {
+                engine.users.abandon_load(user, self.lane);
+                return Loaded::Pinned(engine.insert_fallback(user));
+            }
             Err(error) => {
                 engine.users.abandon_load(user, self.lane);
                 return Loaded::Failed(error);
             }
         };
-        let make = || (engine.state_of(user, row), engine.publisher.loaded());
+        let make = || (engine.state_of(user, row), Publication::default());
         let pin = engine.users.finish_load(user, self.lane, make);
         if let Some(pin) = &pin {
             engine.write_back_clamped(&mut engine.users.lock(pin));

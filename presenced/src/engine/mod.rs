@@ -140,10 +140,17 @@ pub(crate) struct EngineOptions {
     pub(crate) custom_statuses: Rate,
     /// How many ids a user may look at.
     pub(crate) lookups: Rate,
+    /// For how long a connect waits for the store, until the user is shown without what is stored.
+    pub(crate) connect_waits: Duration,
     /// When connections are pinged and given up.
     pub(crate) keepalive: KeepaliveOptions,
     /// Tells this run of the node from others; part of every cursor.
     pub(crate) incarnation: u64,
+}
+
+impl EngineOptions {
+    /// Longer would be felt, and most loads take a millisecond.
+    pub(crate) const CONNECT_WAITS: Duration = Duration::from_millis(150);
 }
 
 /// What the engine is built from.

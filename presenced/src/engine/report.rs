@@ -31,7 +31,8 @@ impl Engine {
         let pin = self.load_known(lock).await?;
         let (now, taken, report, proposed) = {
             let mut entry = self.users.lock(&pin);
-            let (now, taken) = (self.now_of(&entry), entry.state.asked_at(taken));
+            let now = self.now_of(&entry);
+            let taken = entry.state.asked_at(taken, now);
             let report = entry
                 .state
                 .begin_report_write(taken, input, self.options.reports_per_user);

@@ -1,4 +1,4 @@
-//! Rate limits of users: how often a custom status is set, and how many ids are looked at.
+//! Rate limits of users: how often a custom status is set, how often a change is published, and how many ids are looked at.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -162,6 +162,20 @@ mod tests {
             let limited = limits.take_custom_status(&user(number), now);
             assert!(matches!(limited, Err(EngineError::RateLimited { .. })), "{number}");
         }
+    }
+
+    #[test]
+    fn a_change_beyond_the_limit_may_be_published_when_the_oldest_is_over() {
+        let (limits, ann) = (limits(), user(1));
+        assert_eq!(limits.take_published_change(&ann, Mono::from_millis(5)), Ok(()));
+        let end = Mono::from_millis(5).after(EVERY);
+        assert_eq!(limits.take_published_change(&ann, Mono::from_millis(9)), Err(end));
+        assert_eq!(
+            limits.take_custom_status(&ann, Mono::from_millis(9)),
+            Ok(()),
+            "a limit of its own"
+        );
+        assert_eq!(limits.take_published_change(&ann, end), Ok(()));
     }
 
     #[test]

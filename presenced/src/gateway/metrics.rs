@@ -8,21 +8,6 @@ use prometheus_client::registry::Registry;
 use crate::connection::close_reason::CloseReason;
 use crate::exceeded_limit::{Limit, LimitCounters};
 
-/// The limits that are counted here. [`crate::server::ServerMetrics`] counts those of client addresses.
-const LIMITS: [Limit; 11] = [
-    Limit::Sessions,
-    Limit::Watched,
-    Limit::WatchedByUser,
-    Limit::CustomStatuses,
-    Limit::Lookups,
-    Limit::MessageSize,
-    Limit::Messages,
-    Limit::Bytes,
-    Limit::BadMessages,
-    Limit::UnfinishedMessage,
-    Limit::WriteTimeout,
-];
-
 /// Values of the label `kind`: the types of messages, malformed ones, and binary ones.
 const MESSAGES: [&str; 9] = [
     "setStatus",
@@ -65,11 +50,12 @@ pub(crate) struct GatewayMetrics {
 }
 
 impl GatewayMetrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    /// The counters of limits are shared with the API.
+    pub(crate) fn register(registry: &mut Registry, limits: LimitCounters) -> Self {
         let metrics = Self {
             ends: Family::default(),
             messages: Family::default(),
-            limits: LimitCounters::new(&LIMITS),
+            limits,
             slow_closes: Counter::default(),
         };
         registry.register(
@@ -81,11 +67,6 @@ impl GatewayMetrics {
             "messages",
             "Messages received from clients, by type",
             metrics.messages.clone(),
-        );
-        registry.register(
-            "refused_by_limit",
-            "Messages rejected and WebSocket connections closed because a limit was exceeded, by limit",
-            metrics.limits.family(),
         );
         registry.register(
             "slow_closes",

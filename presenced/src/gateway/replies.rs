@@ -9,20 +9,32 @@ use presence::wire::error_code::Code;
 use presence::wire::record::Record;
 use presence::wire::server_message::ServerMessage;
 
+use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::engine::EngineError;
 use crate::exceeded_limit::Limit;
 
-/// The request was done; `user` is the user's own record, where there is one.
-pub(super) fn ok(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>) {
-    let resumed = None;
-    send(conn, &ServerMessage::Ok { id, user, resumed });
+/// The request was done.
+pub(super) fn ok(conn: &Arc<Connection>, id: Option<MessageId>) {
+    let message = ServerMessage::Ok {
+        id,
+        user: None,
+        now: None,
+        resumed: None,
+    };
+    send(conn, &message);
 }
 
-/// The reply to `resume`.
-pub(super) fn resumed(conn: &Arc<Connection>, id: Option<MessageId>, user: Option<Record>, is_resumed: bool) {
-    let resumed = Some(is_resumed);
-    send(conn, &ServerMessage::Ok { id, user, resumed });
+/// The request was done, and this is the user's own record; `resumed` only to `resume`.
+pub(super) fn ok_with(
+    conn: &Arc<Connection>,
+    id: Option<MessageId>,
+    user: Option<Record>,
+    resumed: Option<bool>,
+    clock: &Clock,
+) {
+    let now = user.as_ref().map(|user| clock.record_time(user.latest_time()));
+    send(conn, &ServerMessage::Ok { id, user, now, resumed });
 }
 
 pub(super) fn pong(conn: &Arc<Connection>, id: Option<MessageId>) {

@@ -331,6 +331,10 @@ mod tests {
             offer("bearer.a.b.c").err().map(|error| error.code),
             Some(Code::InvalidValue)
         );
+        for nothing in ["", " ", ",", " , "] {
+            let unnamed = offer(nothing).expect("a handshake");
+            assert_eq!((unnamed.subprotocol, unnamed.bearer), (None, None), "{nothing:?}");
+        }
         let with_token = offer("presence.v1, bearer.a.b.c").expect("a handshake");
         assert_eq!(
             (with_token.subprotocol, with_token.bearer.as_deref()),

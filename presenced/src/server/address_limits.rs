@@ -8,8 +8,8 @@ use presence::{Mono, Rate, SlidingWindow, TokenBucket};
 
 use super::address_key::AddressKey;
 
-/// Most addresses tracked: 65,536 of about 48 bytes (with ten failed logins 200) are 3 MiB (13). Beyond, new addresses are not limited: the connection limit
-/// still bounds them, and rejecting them instead would lock out everyone.
+/// Most addresses tracked: 65,536 of about 48 bytes (with ten failed logins 200) are 3 MiB (13). Beyond, new addresses are not
+/// limited: the connection limit still bounds them, and rejecting them instead would lock out everyone.
 const ADDRESSES_MAX: usize = 65_536;
 /// Number of addresses up to which nothing is swept.
 const SWEEP_MIN: usize = 1024;

@@ -70,7 +70,7 @@ impl Admission {
     /// A limit on open connections is reached.
     pub(super) fn at_capacity(&self, limit: Limit) -> ApiError {
         self.metrics.count_limit(limit);
-        ApiError::new(Code::AtCapacity, limit.text())
+        ApiError::exceeding(Code::AtCapacity, limit).counted()
     }
 
     /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.
@@ -114,6 +114,6 @@ impl Admission {
 
     fn rate_limited(&self, limit: Limit, wait: Duration) -> ApiError {
         self.metrics.count_limit(limit);
-        ApiError::rate_limited(wait, limit)
+        ApiError::rate_limited(wait, limit).counted()
     }
 }

@@ -117,6 +117,13 @@ impl ConnectionLimit {
     pub(crate) fn open(&self) -> usize {
         self.places.lock().open
     }
+
+    /// How many are no WebSockets, and on how many nobody authenticated.
+    #[cfg(test)]
+    pub(crate) fn http_and_strangers(&self) -> (usize, usize) {
+        let places = self.places.lock();
+        (places.http, places.strangers.len())
+    }
 }
 
 impl Places {
@@ -255,7 +262,10 @@ mod tests {
 
     #[test]
     fn strangers_that_hold_every_place_give_way_to_others() {
-        let connection_limit = limit(BOUNDS);
+        let connection_limit = limit(ConnectionBounds {
+            unauthenticated: 100,
+            ..BOUNDS
+        });
         let strangers: Vec<_> = (0..6)
             .map(|index| connection_limit.acquire(address(index), at(0)).unwrap())
             .collect();

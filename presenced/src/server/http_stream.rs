@@ -159,3 +159,49 @@ impl AsyncWrite for HttpStream {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_head(exchange: &HttpExchange) -> bool {
+        matches!(exchange.phase(), HttpPhase::Head { .. })
+    }
+
+    fn is_idle(exchange: &HttpExchange) -> bool {
+        matches!(exchange.phase(), HttpPhase::Idle { .. })
+    }
+
+    #[test]
+    fn a_connection_waits_for_heads_and_is_idle_between_them() {
+        let exchange = HttpExchange::new(Duration::ZERO);
+        assert!(is_head(&exchange), "nothing has arrived, and a head is awaited");
+        exchange.note_read();
+        let first = exchange.phase();
+        assert!(is_head(&exchange));
+        exchange.begin();
+        assert_eq!(exchange.phase(), HttpPhase::Response);
+        exchange.note_read();
+        assert_eq!(exchange.phase(), HttpPhase::Response);
+        exchange.respond();
+        assert!(is_idle(&exchange), "what arrived meanwhile was the body");
+        exchange.note_read();
+        assert!(is_head(&exchange));
+        assert_ne!(exchange.phase(), first, "another head, with a time of its own");
+    }
+
+    #[test]
+    fn a_response_that_is_being_written_is_not_idle_time() {
+        let exchange = HttpExchange::new(Duration::ZERO);
+        exchange.begin();
+        exchange.respond();
+        let made = exchange.phase();
+        exchange.note_write(&Poll::Ready(Ok(1)));
+        assert!(is_idle(&exchange));
+        assert_ne!(exchange.phase(), made, "the idle time begins anew");
+        exchange.note_write(&Poll::Pending);
+        assert_eq!(exchange.phase(), HttpPhase::Response, "the client does not read");
+        exchange.note_write(&Poll::Ready(Ok(1)));
+        assert!(is_idle(&exchange));
+    }
+}

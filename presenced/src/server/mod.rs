@@ -33,10 +33,11 @@ pub(crate) use connection_bounds::ConnectionBounds;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use http_stream::HttpStream;
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use problem::{ApiError, catching_panics};
+pub(crate) use problem::{ApiError, Exceeded, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
+use crate::vital;
 
 /// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Server {
             phase: phase_receiver,
             _alive: alive_sender,
         };
-        let accepting = tokio::spawn(accept::run(listener, serving, handle));
+        let accepting = vital::start_task(accept::run(listener, serving, handle));
         Ok(Self {
             #[cfg(test)]
             local_addr,

@@ -28,7 +28,13 @@ pub(crate) struct ApiError {
     /// What went wrong, for people.
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// The limit that was exceeded, if that is still to be counted.
+    exceeded: Option<Limit>,
 }
+
+/// In the extensions of a response: a limit was exceeded, which whoever answers counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exceeded(pub(crate) Limit);
 
 impl ApiError {
     /// An error with the usual status of its code. The detail is cut to [`DETAIL_MAX_BYTES`].
@@ -43,6 +49,7 @@ impl ApiError {
             status: None,
             detail,
             retry_after: None,
+            exceeded: None,
         }
     }
 
@@ -50,8 +57,21 @@ impl ApiError {
     pub(crate) fn rate_limited(wait: Duration, limit: Limit) -> Self {
         Self {
             retry_after: Some(wait),
-            ..Self::new(Code::RateLimited, limit.text())
+            ..Self::exceeding(Code::RateLimited, limit)
         }
+    }
+
+    /// A limit was exceeded for which there is no time to wait.
+    pub(crate) fn exceeding(code: Code, limit: Limit) -> Self {
+        Self {
+            exceeded: Some(limit),
+            ..Self::new(code, limit.text())
+        }
+    }
+
+    /// The excess was counted.
+    pub(super) fn counted(self) -> Self {
+        Self { exceeded: None, ..self }
     }
 
     /// A bug in the daemon. The caller has logged it.
@@ -126,6 +146,10 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(limit) = self.exceeded {
+            response.extensions_mut().insert(Exceeded(limit));
+        }
+        let headers = response.headers_mut();
         if self.code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

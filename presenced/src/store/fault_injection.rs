@@ -35,6 +35,12 @@ impl Store {
         store.fail_commits(is_failing);
     }
 
+    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
+    pub(crate) fn lose_answers(&self, is_losing: bool) {
+        let Self::Sqlite(store) = self;
+        store.lose_answers(is_losing);
+    }
+
     /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
         let Self::Sqlite(store) = self;

@@ -29,9 +29,6 @@ pub(crate) use row::{
 };
 pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
-/// For how long a forgotten user's tombstone is kept: as long as a cluster keeps kicks and removals in its state. A node
-/// that was away for longer ends its connections instead of writing what it has of them.
-const TOMBSTONE_KEPT: Duration = Duration::from_secs(3_600);
 /// For how long the heartbeat of a node that is gone is kept, if a higher ceiling is stored: a start looks back five
 /// minutes at most, and hosts with a new name at each start must not fill the table.
 const HEARTBEAT_KEPT: Duration = Duration::from_secs(86_400);
@@ -90,7 +87,7 @@ impl Store {
         }
     }
 
-    /// The revisions at which these users were forgotten, in the order asked; none for one that was not, or over an hour ago.
+    /// The revisions at which these users were forgotten, in the order asked; none for one that has no tombstone.
     pub(crate) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
         match self {
             Self::Sqlite(store) => store.removed_at(users).await,
@@ -143,12 +140,19 @@ impl Store {
         }
     }
 
-    /// Deletes everything about a user and leaves a tombstone for [`TOMBSTONE_KEPT`]: custom statuses and statuses of this
+    /// Deletes everything about a user and leaves a tombstone until it is pruned: custom statuses and statuses of this
     /// revision or a lower one that come later, from whatever handle, are dropped. Reports carry no revision: one that
-    /// comes later makes the user anew. `now` is the wall clock.
+    /// comes later makes the user anew. `now` is for people who look; no clock ends a tombstone.
     pub(crate) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.forget(user, revision, now).await,
+        }
+    }
+
+    /// Deletes the tombstones of users that were forgotten at this revision or a lower one, in several transactions as well.
+    pub(crate) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.prune_tombstones(removed_to).await,
         }
     }
 

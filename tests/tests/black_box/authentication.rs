@@ -147,19 +147,19 @@ async fn a_user_id_through_an_untrusted_proxy_is_rejected() {
 async fn a_foreign_host_header_is_rejected() {
     let daemon = Daemon::start(&["--allowed-origin", "https://app.example:8443"]).await;
     let port = daemon.address().port();
-    for host in [
-        "evil.example",
-        "evil.example:80",
-        "localhost.evil.example",
-        "app.example.evil",
-        "10.0.0.1",
-        "[2001:db8::1]",
-        "",
-        "127.0.0.1@evil.example",
+    for (host, expected) in [
+        ("evil.example", 421),
+        ("evil.example:80", 421),
+        ("localhost.evil.example", 421),
+        ("app.example.evil", 421),
+        ("10.0.0.1", 421),
+        ("[2001:db8::1]", 421),
+        ("", 421),
+        ("127.0.0.1@evil.example", 400),
     ] {
         let host_line = format!("host: {host}");
         let (status, code) = put_custom_status_raw(&daemon, &[&host_line, "x-user-id: alice"]).await;
-        assert!(status == 421 || status == 400, "{host:?}: {status} {code}");
+        assert_eq!(status, expected, "{host:?}: {code}");
         assert_unseen(&daemon, host).await;
     }
     assert_eq!(
@@ -167,7 +167,7 @@ async fn a_foreign_host_header_is_rejected() {
         (421, "misdirected_request".into())
     );
     let twice = put_custom_status_raw(&daemon, &["host: localhost", "host: evil.example", "x-user-id: alice"]).await;
-    assert!(twice.0 == 400 || twice.0 == 421, "{twice:?}");
+    assert_eq!(twice, (400, "invalid_header".into()));
     assert_unseen(&daemon, "two hosts").await;
     let ours = [
         format!("127.0.0.1:{port}"),

@@ -54,6 +54,13 @@ async fn a_rotated_secret_is_valid_beside_the_old_one_until_that_is_removed() {
     write_private(&daemon.file("secret"), NEW_SECRET);
     assert_eq!(reload(&daemon, &new).await.error, None);
     assert_eq!((status_of(&old).await, status_of(&new).await), (403, 200));
+    wait_until("the log has how many connections end", async || {
+        daemon.log().contains("they end within a ping interval").then_some(())
+    })
+    .await;
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("they end within")).unwrap();
+    assert!(line.contains("connections=1"), "the observer alone: {line}");
     assert_eq!(observer.goodbye().await, (4001, "expired".into(), Some(0)));
     assert_eq!(
         new.record("alice").await.status,

@@ -9,6 +9,7 @@
 
 mod actions;
 mod colours;
+mod completions;
 mod control_sequences;
 mod event_stream;
 #[expect(dead_code, reason = "the tests of `presencectl` itself use more of it")]
@@ -23,6 +24,7 @@ mod resize;
 mod screen;
 mod search;
 mod sorting;
+mod tables;
 mod terminal_restore;
 mod untrusted_text;
 

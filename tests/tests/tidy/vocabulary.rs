@@ -67,6 +67,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "choices",
         "the value of a metric's label",
     ),
+    ("docs/", "`choices`", "the value of a metric's label"),
     ("docs/", "`choice`", "a field of `explain`"),
     ("docs/", "\"choice\"", "a field of `explain`"),
     ("presence/", "\"choice\"", "a field of `explain`"),

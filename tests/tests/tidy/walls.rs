@@ -117,12 +117,13 @@ const PRESENCED: Walls = Walls {
         ("exceeded_limit", &[]),
         ("percent", &[]),
         ("revocation", &[]),
+        ("vital", &[]),
         ("config", &["auth"]),
-        ("logging", &["config"]),
-        ("store", &["clock", "files"]),
+        ("logging", &["config", "vital"]),
+        ("store", &["clock", "files", "vital"]),
         ("connection", &["clock", "exceeded_limit", "revocation"]),
-        ("server", &["auth", "clock", "config", "exceeded_limit"]),
-        ("engine", &["clock", "cluster", "connection", "store"]),
+        ("server", &["auth", "clock", "config", "exceeded_limit", "vital"]),
+        ("engine", &["clock", "cluster", "connection", "store", "vital"]),
         (
             "api",
             &[

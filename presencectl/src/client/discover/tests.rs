@@ -89,6 +89,43 @@ fn the_local_daemon_is_found_without_configuration() {
 }
 
 #[test]
+fn a_daemon_with_another_data_directory_is_found_by_that() {
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    fs::create_dir(machine.directory.path().join("other")).unwrap();
+    machine.private("other/address", "http://127.0.0.1:7998\n");
+    machine.private("other/secret", "other-secret");
+    machine.lock("other/lock");
+    let other = machine.directory.path().join("other");
+    let others = is("http://127.0.0.1:7998", Some("other-secret"));
+    machine.finder.environment.data_dir = Some(other.clone());
+    assert_eq!(machine.found(), others, "by the environment");
+    assert_eq!(machine.finder.key_directory().unwrap(), other);
+    machine.finder.environment.server = Some("http://127.0.0.1:1".to_owned());
+    machine.finder.environment.data_dir = None;
+    machine.finder.arguments.data_dir = Some(other.clone());
+    assert_eq!(machine.found(), others, "the option comes before the environment");
+    assert_eq!(machine.finder.local_data_dir().unwrap(), Some(other));
+    // Its secret is for the recorded address alone, and for that only while it runs.
+    let target = machine.finder.find().unwrap();
+    assert!(target.check_is_daemon().is_ok());
+    machine.private("other/address", "http://127.0.0.1:7997\n");
+    assert!(target.check_is_daemon().is_err());
+    machine.locks.pop();
+    assert_eq!(machine.finder.find().unwrap_err().exit(), Some(Exit::Unreachable));
+}
+
+#[test]
+fn an_argument_selects_another_daemon_than_the_environment() {
+    let mut machine = DiscoveryFixture::new().with_daemon();
+    machine.finder.environment.data_dir = Some(machine.directory.path().join("other"));
+    machine.finder.arguments.context = Some("local".to_owned());
+    assert_eq!(machine.found(), is("http://127.0.0.1:7999", Some("local-secret")));
+    machine.finder.arguments.context = None;
+    machine.finder.arguments.server = Some("http://localhost:7999".to_owned());
+    assert_eq!(machine.found(), is("http://127.0.0.1:7999", Some("local-secret")));
+}
+
+#[test]
 fn a_missing_daemon_is_reported_with_how_to_start_one() {
     let failure = DiscoveryFixture::new().finder.find().unwrap_err();
     assert_eq!(failure.exit(), Some(Exit::Unreachable));
@@ -241,11 +278,4 @@ fn a_secret_file_selects_the_daemon_of_its_directory() {
     machine.finder.arguments.secret_file = Some(secret);
     assert_eq!(machine.found(), is("http://127.0.0.1:8111", Some("other-secret")));
     assert_eq!(machine.finder.key_directory().unwrap(), machine.directory.path());
-}
-
-#[test]
-fn the_account_name_is_found_by_its_uid() {
-    let passwd = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nbroken\n";
-    assert_eq!(name_of(1000, passwd).as_deref(), Some("alice"));
-    assert_eq!(name_of(7, passwd), None);
 }

@@ -88,6 +88,7 @@ impl ChangeTracker {
                         to: Some(Status::Offline),
                         reason: Some(Reason::NoSession),
                         custom_status: None,
+                        set_by: None,
                         note: None,
                         revision: known.revision,
                     });
@@ -124,6 +125,7 @@ impl ChangeTracker {
                     to: None,
                     reason: None,
                     custom_status: None,
+                    set_by: None,
                     note: None,
                     revision: removed.revision,
                 })
@@ -144,15 +146,17 @@ impl ChangeTracker {
         // A newcomer who came and went between two frames set nothing, though its record is OFFLINE as before.
         let came_and_went = before.is_none() && record.since.is_some_and(|since| since > self.started_at);
         self.known.insert(record.user_id.clone(), after);
+        let custom_status = after.custom_status.filter(|_| {
+            after.custom_status != custom_status_before && (before.is_some() || (same_status && !came_and_went))
+        });
         Change {
             at: if same_status { now } else { record.since.unwrap_or(now) },
             user: record.user_id,
             from,
             to: Some(after.status),
             reason: record.reason,
-            custom_status: after.custom_status.filter(|_| {
-                after.custom_status != custom_status_before && (before.is_some() || (same_status && !came_and_went))
-            }),
+            custom_status,
+            set_by: record.custom_status_set_by.filter(|_| custom_status.is_some()),
             note: after.note,
             revision: record.revision,
         }
@@ -161,6 +165,7 @@ impl ChangeTracker {
 
 #[cfg(test)]
 mod tests {
+    use presence::Actor;
     use presence::wire::record::{Removed, Viewer};
 
     use super::*;
@@ -321,5 +326,24 @@ mod tests {
         let update = changes.on_presence(vec![with_custom_status(3)], NOW);
         assert_eq!(shown(&update), ["alice OFFLINE OFFLINE"]);
         assert_eq!((update[0].custom_status, update[0].at), (Some(CustomStatus::Idle), NOW));
+    }
+
+    #[test]
+    fn a_custom_status_is_told_with_who_set_it_and_once() {
+        let record = |custom_status, set_by, revision| {
+            let Update::Record(mut record) = record("alice", Status::Online, revision) else {
+                panic!()
+            };
+            (record.custom_status, record.custom_status_set_by) = (Some(custom_status), Some(set_by));
+            vec![Update::Record(record)]
+        };
+        let mut changes = started(Scope::Named, record(CustomStatus::Online, Actor::User, 1));
+        let mut told = |custom_status, set_by, revision| {
+            let change = changes.on_presence(record(custom_status, set_by, revision), NOW);
+            (change[0].custom_status, change[0].set_by)
+        };
+        let expected = (Some(CustomStatus::Idle), Some(Actor::Operator));
+        assert_eq!(told(CustomStatus::Idle, Actor::Operator, 2), expected);
+        assert_eq!(told(CustomStatus::Idle, Actor::Operator, 3), (None, None));
     }
 }

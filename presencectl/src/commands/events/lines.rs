@@ -1,5 +1,7 @@
 //! The text of a change: a line for people, JSON, or CSV.
 
+use presence::Actor;
+
 use crate::failure::Failure;
 use crate::output::changes::{self, Change};
 use crate::output::escape::escape;
@@ -35,7 +37,11 @@ fn text_line(change: &Change, colour: Colour) -> String {
         Some(to) if to == change.from => from,
         Some(to) => format!("{from} → {}", colour.status(to)),
     };
-    let custom_status = change.custom_status.map(|status| format!("custom status {status}"));
+    let custom_status = change.custom_status.map(|status| match change.set_by {
+        Some(Actor::User) => format!("the user set custom status {status}"),
+        Some(Actor::Operator) => format!("an operator set custom status {status}"),
+        None => format!("custom status {status}"),
+    });
     let reason = change
         .reason
         .filter(|_| change.to != Some(change.from))
@@ -70,6 +76,7 @@ mod tests {
             to: Some(Status::Idle),
             reason: Some(Reason::Inactive),
             custom_status: None,
+            set_by: None,
             note: None,
             revision: Revision::new(7),
         }
@@ -92,14 +99,29 @@ mod tests {
             custom_status: Some(CustomStatus::Idle),
             ..change()
         };
-        assert!(text_line(&unseen, Colour::Plain).ends_with("ONLINE  custom status IDLE\n"));
+        let custom = |set_by| {
+            text_line(
+                &Change {
+                    set_by,
+                    ..unseen.clone()
+                },
+                Colour::Plain,
+            )
+        };
+        for (set_by, end) in [
+            (None, "ONLINE  custom status IDLE\n"),
+            (Some(Actor::User), "ONLINE  the user set custom status IDLE\n"),
+            (Some(Actor::Operator), "ONLINE  an operator set custom status IDLE\n"),
+        ] {
+            assert!(custom(set_by).ends_with(end), "{}", custom(set_by));
+        }
     }
 
     #[test]
     fn a_change_is_one_line_of_csv() {
         assert_eq!(
             csv(&change()).unwrap(),
-            "2001-09-09T01:46:40.000Z,'=a\\u{202e}b,ONLINE,IDLE,inactive,,,7\n"
+            "2001-09-09T01:46:40.000Z,'=a\\u{202e}b,ONLINE,IDLE,inactive,,,7,\n"
         );
     }
 }

@@ -281,7 +281,7 @@ impl SimulatedUser {
                 self.pending = None;
                 match retry_after_ms {
                     Some(_) => counters.postponed += 1,
-                    None => counters.error(format!("{code:?}")),
+                    None => counters.error(code.to_string()),
                 }
             }
             ServerMessage::Goodbye { reconnect_after_ms, .. } => {

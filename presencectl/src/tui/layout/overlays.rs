@@ -43,7 +43,8 @@ pub(super) fn overlay(model: &Model) -> Area {
 /// Whether the menu's user needs more than one line of this width.
 fn is_long(menu: &Menu, columns: u16) -> bool {
     let width = menu.user().map_or(0, |user| escape(user.as_str()).width());
-    width + 3 > usize::from(columns)
+    // A border and a blank on both sides.
+    width + 4 > usize::from(columns)
 }
 
 /// Lines for the menu's user: a long id takes two, its beginning and its end, so that it can't be confused with
@@ -59,7 +60,7 @@ pub(crate) fn menu_user(model: &Model, menu: &Menu) -> Area {
     let inside = overlay(model).inside();
     let (mut lines, _) = inside.split_top(user_rows(model, menu));
     lines.x += 1;
-    lines.width = lines.width.saturating_sub(1);
+    lines.width = lines.width.saturating_sub(2);
     lines
 }
 

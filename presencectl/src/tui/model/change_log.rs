@@ -153,6 +153,7 @@ mod tests {
             to: Some(Status::Idle),
             reason: None,
             custom_status: None,
+            set_by: None,
             note: None,
             revision: Revision::new(1),
         }

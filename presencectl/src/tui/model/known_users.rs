@@ -213,12 +213,9 @@ impl KnownUsers {
         // After a restart a snapshot repeats unchanged records with higher revisions.
         let differs = from != row.status || custom_status != row.custom_status || note != row.note;
         let change = (is_newer && differs).then(|| Change {
-            at: if from == row.status {
-                now
-            } else {
-                row.since.unwrap_or(now)
-            },
+            at: row.since.filter(|_| from != row.status).unwrap_or(now),
             custom_status: row.custom_status.filter(|_| row.custom_status != custom_status),
+            set_by: row.set_by.filter(|_| row.custom_status != custom_status),
             ..change_of_record(row, from)
         });
         self.count(slot, from, record.status);
@@ -247,6 +244,7 @@ impl KnownUsers {
                 row.since.unwrap_or(now)
             },
             custom_status: row.custom_status.filter(|_| only_custom_status),
+            set_by: row.set_by.filter(|_| only_custom_status),
             ..change_of_record(&row, Status::Offline)
         };
         if only_custom_status {

@@ -185,8 +185,8 @@ pub(crate) struct Model {
     pub(crate) panel: Panel,
     /// Whether the focused panel fills the screen.
     pub(crate) is_zoomed: bool,
-    /// Set while the table and the change log are paused.
-    pub(crate) paused_since: Option<Mono>,
+    /// The server's clock when the table and the change log were paused; none while they are not.
+    pub(crate) paused_since: Option<Wall>,
     /// The search input, while it is open.
     pub(crate) search: Option<TextInput>,
     pub(crate) overlay: Option<Overlay>,
@@ -275,6 +275,11 @@ impl Model {
     /// Whether requests can be sent.
     pub(crate) const fn is_connected(&self) -> bool {
         matches!(self.connection, ConnectionState::Live | ConnectionState::Loading)
+    }
+
+    /// The time at which the table and the change log are told: during a pause, ages stand still too.
+    pub(crate) fn rows_now(&self) -> Wall {
+        self.paused_since.unwrap_or(self.now)
     }
 
     /// How long the data has been outdated.

@@ -1,7 +1,7 @@
 //! The data of one user, and its conversion from records and to changes.
 
 use presence::wire::record::Record;
-use presence::{CustomStatus, Reason, Revision, Status, UserId, Wall};
+use presence::{Actor, CustomStatus, Reason, Revision, Status, UserId, Wall};
 
 use super::change_log::Change;
 
@@ -27,6 +27,8 @@ pub(crate) struct Row {
     /// The number of the list of nodes, see [`node_name`](super::known_users::KnownUsers::node_name).
     pub(crate) node: u16,
     pub(crate) custom_status: Option<CustomStatus>,
+    /// Who set it.
+    pub(crate) set_by: Option<Actor>,
     pub(crate) note: Option<&'static str>,
     pub(crate) revision: Revision,
     /// The last snapshot that listed the user.
@@ -54,6 +56,7 @@ pub(super) const fn blank(user: UserId, generation: u32) -> Row {
         sessions: 0,
         node: 0,
         custom_status: None,
+        set_by: None,
         note: None,
         revision: Revision::new(0),
         generation,
@@ -75,6 +78,7 @@ pub(super) fn fill<'a>(row: &'a mut Row, record: &Record, node: u16) -> &'a Row 
     row.sessions = record.sessions.unwrap_or(0);
     row.node = node;
     row.custom_status = record.custom_status;
+    row.set_by = record.custom_status_set_by;
     row.note = crate::output::records::note(record);
     row.revision = record.revision;
     row.is_presumed_offline = false;
@@ -89,6 +93,7 @@ pub(super) fn change_of(row: &Row, to: Option<Status>, now: Wall) -> Change {
         to,
         reason: None,
         custom_status: None,
+        set_by: None,
         note: None,
         revision: row.revision,
     }
@@ -102,6 +107,7 @@ pub(super) fn change_of_record(row: &Row, from: Status) -> Change {
         to: Some(row.status),
         reason: row.reason,
         custom_status: None,
+        set_by: None,
         note: row.note,
         revision: row.revision,
     }

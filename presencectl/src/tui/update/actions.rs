@@ -121,7 +121,7 @@ fn pause(model: &mut Model) {
             model.change_log.resume();
         }
         None => {
-            model.paused_since = Some(model.clock.mono);
+            model.paused_since = Some(model.now);
             apply_pending(model);
             model.table.set_paused(true);
             model.known_users.hold(model.table.listed());

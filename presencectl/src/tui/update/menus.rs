@@ -166,6 +166,7 @@ fn record(known_users: &KnownUsers, row: &Row) -> Record {
         degraded: row.note.is_some_and(|note| note.contains("degraded")),
         stale: row.note.is_some_and(|note| note.contains("stale")),
         custom_status: row.custom_status,
+        custom_status_set_by: row.set_by,
         sessions: Some(row.sessions),
         reason: row.reason,
         nodes: Some(nodes),

@@ -1,6 +1,6 @@
 //! The change log, titled "Stream": the newest change at the bottom.
 
-use presence::{CustomStatus, Reason};
+use presence::{Actor, CustomStatus, Reason};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -99,7 +99,7 @@ fn line(model: &Model, change: &Change, width: usize, painter: &Painter) -> Line
         _ => span("", Style::new()),
     };
     let user_pad = pad(columns(&user), user_columns);
-    let at = time::time_or_date(change.at, model.now);
+    let at = time::time_or_date(change.at, model.rows_now());
     let mut pieces = vec![
         span(format!("{at:<TIME_COLUMNS$}"), theme.faint()),
         span(user, theme.strong()),
@@ -159,6 +159,9 @@ fn change_spans(change: &Change, width: usize, painter: &Painter) -> Vec<Span<'s
             _ => "custom",
         };
         pieces.push(span(format!(" {label} {}", status.as_str()), theme.faint()));
+    }
+    if change.set_by == Some(Actor::Operator) {
+        pieces.push(span(" by an operator", theme.faint()));
     }
     if let Some(note) = change.note {
         pieces.push(span(format!(" {note}"), theme.unusual()));

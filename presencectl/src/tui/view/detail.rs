@@ -2,7 +2,7 @@
 //! changes. Timers count down between responses.
 
 use presence::wire::rest::{Explain, ExplainSession};
-use presence::{Actor, Wall};
+use presence::{Actor, IdleCause, Wall};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -82,13 +82,17 @@ fn shown(model: &Model, explain: &Explain, painter: &Painter, lines: &mut Vec<Li
         span(rule, theme.faint()),
     ];
     if since.is_some() {
-        first.push(span(format!("  since {}", format::moment(model, since)), theme.faint()));
+        first.push(span(
+            format!("  since {}", format::moment(model.times, since, model.now)),
+            theme.faint(),
+        ));
     }
     lines.push(Line::from(first));
     let reason = format!("reason: {}", reason_text(explain));
     lines.push(Line::from(span(reason, Style::new())));
     let preference = &explain.choice;
     let by = match preference.set_by {
+        _ if explain.degraded => ", not read (degraded)",
         Some(Actor::User) => ", set by the user",
         Some(Actor::Operator) => ", set by an operator",
         None => ", never set",
@@ -157,6 +161,17 @@ fn sessions(model: &Model, explain: &Explain, width: usize, painter: &Painter, l
     }
 }
 
+/// Whether a connection said that it is idle, or is silent, and for how long.
+fn idle_words(model: &Model, session: &ExplainSession) -> String {
+    let since = session.idle_since.map(|at| time::age(at, model.now));
+    match (session.idle_cause, since) {
+        (Some(IdleCause::Said), Some(age)) => format!(", said so {age} ago"),
+        (Some(IdleCause::Silent), Some(age)) => format!(", silent for {age}"),
+        (Some(IdleCause::Inherited), _) => ", as when lost".to_owned(),
+        _ => String::new(),
+    }
+}
+
 fn session_lines(
     model: &Model,
     session: &ExplainSession,
@@ -172,7 +187,7 @@ fn session_lines(
     };
     let counted = match report_text(session) {
         Some(report) => format!("  {report}"),
-        None => format!("  activity: {}", activity(session)),
+        None => format!("  activity: {}{}", activity(session), idle_words(model, session)),
     };
     let mut state = vec![span(counted, Style::new())];
     for (text, at) in [(", idle in ", session.idle_at), (", ends in ", session.ends_at)] {

@@ -22,15 +22,15 @@ pub(super) fn status(status: Status) -> String {
     format!("{} {}", sign(status), status.as_str())
 }
 
-/// A time in the selected display format.
-pub(super) fn moment(model: &Model, at: Option<Wall>) -> String {
+/// A time in the selected display format, as it is told at `now`.
+pub(super) fn moment(times: TimeDisplay, at: Option<Wall>, now: Wall) -> String {
     let Some(at) = at else {
         return "never".to_owned();
     };
-    match model.times {
-        TimeDisplay::Both => format!("{} {}", time::time_or_date(at, model.now), time::age(at, model.now)),
-        TimeDisplay::Relative => time::age(at, model.now),
-        TimeDisplay::Absolute => time::time_or_date(at, model.now),
+    match times {
+        TimeDisplay::Both => format!("{} {}", time::time_or_date(at, now), time::age(at, now)),
+        TimeDisplay::Relative => time::age(at, now),
+        TimeDisplay::Absolute => time::time_or_date(at, now),
     }
 }
 

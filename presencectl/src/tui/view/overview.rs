@@ -140,7 +140,12 @@ fn figures(model: &Model, width: usize, painter: &Painter) -> Vec<Span<'static>>
         width_of(&[changes]) + width_of(&rest) + CHANGES_COLUMNS_MIN < room
     };
     let verbosity = [Verbosity::All, Verbosity::Most].into_iter().find(fits);
-    let (changes, rest) = texts(verbosity.unwrap_or(Verbosity::Short));
+    let (mut changes, rest) = texts(verbosity.unwrap_or(Verbosity::Short));
+    // Their name rather than their sparkline.
+    let named = self::changes(model, Verbosity::Most, painter);
+    if width_of(std::slice::from_ref(&named)) + width_of(&rest) <= room {
+        changes = named;
+    }
     let left = room.saturating_sub(changes.width() + width_of(&rest));
     let mut pieces = problems;
     pieces.push(changes);

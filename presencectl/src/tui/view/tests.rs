@@ -24,6 +24,7 @@ use super::super::model::Model;
 use super::super::model::tests::{record, user};
 use super::super::theme::Theme;
 use super::super::update::{apply_pending, update};
+use crate::output::explain_text::tests::connection;
 
 /// 2026-11-23 05:39:11 UTC.
 const WALL: Wall = Wall::from_millis(1_795_412_351_000);
@@ -170,36 +171,24 @@ fn explain(name: &str) -> Explain {
         status: Status::Idle,
         rule: 4,
         reason: Reason::Inactive,
+        degraded: false,
         sessions: vec![
             ExplainSession {
-                session_id: "c725beab-1".to_owned(),
                 node: Some("here".to_owned()),
-                since: ago(3600),
                 last_heard: ago(3),
                 last_active: Some(ago(250)),
-                idle: false,
                 activity: Some(Activity::Active),
-                source: None,
-                reported: None,
-                counts: None,
-                inherited_until: None,
                 idle_at: Some(at(50).wall),
-                ends_at: None,
+                ..connection("c725beab-1", ago(3600))
             },
             ExplainSession {
-                session_id: "report:mobile".to_owned(),
-                node: None,
-                since: ago(90),
-                last_heard: ago(90),
-                last_active: None,
                 idle: true,
                 activity: Some(Activity::Idle),
                 source: Some("mobile".to_owned()),
                 reported: Some(CustomStatus::Idle),
                 counts: Some(ReportCounts::Yes),
-                inherited_until: None,
-                idle_at: None,
                 ends_at: Some(at(210).wall),
+                ..connection("report:mobile", ago(90))
             },
         ],
         grace: Some(ExplainGrace {

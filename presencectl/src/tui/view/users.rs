@@ -171,9 +171,15 @@ fn cell(model: &Model, row: &Row, place: ColumnArea, y: u16, painter: &mut Paint
             (Some(note), _) => (note.to_owned(), theme.unusual()),
             (None, reason) => (reason.map_or("", presence::Reason::as_str).to_owned(), theme.faint()),
         },
-        UserColumn::Since => (format::moment(model, row.since), Style::new()),
-        UserColumn::LastActive => (format::moment(model, row.last_active), theme.faint()),
-        UserColumn::LastSeen => (format::moment(model, row.last_seen), theme.faint()),
+        UserColumn::Since => (format::moment(model.times, row.since, model.rows_now()), Style::new()),
+        UserColumn::LastActive => (
+            format::moment(model.times, row.last_active, model.rows_now()),
+            theme.faint(),
+        ),
+        UserColumn::LastSeen => (
+            format::moment(model.times, row.last_seen, model.rows_now()),
+            theme.faint(),
+        ),
         UserColumn::Node => (escape(model.known_users.node_name(row)).into_owned(), theme.faint()),
     };
     painter.text(at, place.width, &text, style);

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use presence::Rate;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::fixture::{ANNA, ApiFixture, CUSTOM_STATUS_BODY, PROXY, SECRET, UNTRUSTED};
 use crate::api::HealthCheck;
@@ -143,5 +145,33 @@ async fn handshakes_on_one_connection_or_through_a_proxy_are_counted() {
     }
     for _ in 0..9 {
         assert_eq!(api.ask_from(PROXY, "GET /ws", &[], "").await.status, 200);
+    }
+}
+
+/// The first line of the answer to a request on this connection.
+async fn ask_on(client: &mut TcpStream, path: &str, header: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{header}\r\n");
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let mut bytes = vec![0; 4096];
+    let read = client.read(&mut bytes).await.expect("an answer");
+    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_connection_is_a_strangers_until_a_request_authenticates() {
+    let api = ApiFixture::new().await;
+    let server = api.serve();
+    let mut client = TcpStream::connect(server.local_addr()).await.expect("a connection");
+    let strangers = || api.state.connection_limit.http_and_strangers();
+    for (path, header, status, expected) in [
+        ("/healthz", "", "200", (1, 1)),
+        ("/api/presence/anna", "x-secret-token: wrong\r\n", "403", (1, 1)),
+        ("/api/presence/anna", "x-secret-token: test-secret\r\n", "200", (1, 0)),
+        ("/healthz", "", "200", (1, 0)),
+    ] {
+        let answer = ask_on(&mut client, path, header).await;
+        assert!(answer.contains(status), "{answer}");
+        assert_eq!(strangers(), expected, "{path} {header}");
     }
 }

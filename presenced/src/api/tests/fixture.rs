@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode, Version};
 use axum::response::Response;
 use axum::routing::get;
 use http_body_util::BodyExt;
@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
+use crate::exceeded_limit::LimitCounters;
 use crate::server::listen::listen;
 use crate::server::tests::auth;
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Peer, RequestOrder, Server, ServerMetrics, Serving};
@@ -95,7 +96,8 @@ impl ApiFixture {
         let (engine, running) = engine(&dir, &limits, &clock).await;
         let auth = Arc::new(auth());
         let server_metrics = ServerMetrics::register(&mut registry);
-        let metrics = ApiMetrics::register(&mut registry);
+        let limit_counters = LimitCounters::of_clients(&mut registry);
+        let metrics = ApiMetrics::register(&mut registry, limit_counters);
         let state = Arc::new(AppState {
             engine,
             auth: Arc::clone(&auth),
@@ -177,7 +179,22 @@ impl ApiFixture {
 }
 
 pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Reply {
-    let response = send(router, peer, line, headers, body).await;
+    read(send(router, peer, line, headers, body).await).await
+}
+
+/// Sends a request with these `Host` lines.
+pub(super) async fn ask_hosts(router: &Router, line: &str, version: Version, hosts: &[&str]) -> Reply {
+    let mut request = request(UNTRUSTED, line, &[("host", "")], Body::empty());
+    *request.version_mut() = version;
+    request.headers_mut().remove("host");
+    for host in hosts {
+        let host = host.parse().expect("a header");
+        request.headers_mut().append("host", host);
+    }
+    read(router.clone().oneshot(request).await.expect("an answer")).await
+}
+
+async fn read(response: Response) -> Reply {
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
     Reply {
@@ -188,6 +205,11 @@ pub(super) async fn ask(router: &Router, peer: &str, line: &str, headers: &[(&st
 }
 
 async fn send(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Response {
+    let request = request(peer, line, headers, body);
+    router.clone().oneshot(request).await.expect("an answer")
+}
+
+fn request(peer: &str, line: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
@@ -203,7 +225,7 @@ async fn send(router: &Router, peer: &str, line: &str, headers: &[(&str, &str)],
     let peer: SocketAddr = peer.parse().expect("an address");
     request.extensions_mut().insert(Peer(peer));
     request.extensions_mut().insert(RequestOrder::Later);
-    router.clone().oneshot(request).await.expect("an answer")
+    request
 }
 
 async fn engine(
@@ -229,6 +251,7 @@ async fn engine(
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),
@@ -242,6 +265,6 @@ async fn engine(
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.expect("threads");
     (engine, running)
 }

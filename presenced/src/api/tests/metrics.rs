@@ -1,8 +1,9 @@
 //! Health, readiness, metrics.
 
 use axum::body::Body;
+use axum::http::Version;
 
-use super::fixture::{ApiFixture, UNTRUSTED, ask};
+use super::fixture::{ApiFixture, UNTRUSTED, ask, ask_hosts};
 use crate::api::{HealthCheck, routes};
 use crate::config::limits::Limits;
 
@@ -130,5 +131,63 @@ async fn probes_are_answered_whatever_their_host() {
     for path in ["/api/stats", "/ws", "/nowhere", "/healthz/"] {
         let reply = api.ask(&format!("GET {path}"), &[("host", "10.1.2.3")], "").await;
         reply.assert_error(421, "misdirected_request");
+    }
+}
+
+#[tokio::test]
+async fn http_1_1_needs_one_host_on_every_path() {
+    let api = ApiFixture::new().await;
+    let (main, metrics) = api.with_metrics_elsewhere();
+    for line in [
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+        "GET /api/stats",
+        "GET /ws",
+    ] {
+        for hosts in [&[][..], &["localhost", "localhost"]] {
+            for router in [&api.router, &main, &metrics] {
+                let reply = ask_hosts(router, line, Version::HTTP_11, hosts).await;
+                reply.assert_error(400, "invalid_header");
+                assert_eq!(reply.header("cache-control"), Some("no-store"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_needs_no_host_for_probes() {
+    let api = ApiFixture::new().await;
+    let (_, metrics) = api.with_metrics_elsewhere();
+    for (router, line) in [
+        (&api.router, "GET /healthz"),
+        (&api.router, "GET /readyz"),
+        (&api.router, "GET /metrics"),
+        (&metrics, "GET /metrics"),
+    ] {
+        assert_eq!(
+            ask_hosts(router, line, Version::HTTP_10, &[]).await.status,
+            200,
+            "{line}"
+        );
+        let twice = ask_hosts(router, line, Version::HTTP_10, &["localhost", "localhost"]).await;
+        twice.assert_error(400, "invalid_header");
+    }
+    let others = ask_hosts(&api.router, "GET /api/stats", Version::HTTP_10, &[]).await;
+    others.assert_error(400, "invalid_header");
+}
+
+#[tokio::test]
+async fn a_malformed_host_is_a_bad_request_and_a_foreign_one_misdirected() {
+    let api = ApiFixture::new().await;
+    for (host, status, code) in [
+        ("a b", 400, "invalid_header"),
+        ("localhost:http", 400, "invalid_header"),
+        ("user@localhost", 400, "invalid_header"),
+        ("evil.example", 421, "misdirected_request"),
+        ("", 421, "misdirected_request"),
+    ] {
+        let reply = ask_hosts(&api.router, "GET /api/stats", Version::HTTP_11, &[host]).await;
+        reply.assert_error(status, code);
     }
 }

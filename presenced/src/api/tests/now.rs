@@ -59,6 +59,8 @@ async fn now_is_before_no_time_beside_it_in_any_answer() {
     let report = json!({"status": "ONLINE", "updateLastActive": true}).to_string();
     let chosen = r#"{"customStatus":"IDLE"}"#;
     let by_operator = r#"{"customStatus":"ONLINE","by":"operator"}"#;
+    let as_cora = [SECRET, ("x-user-id", "cora")];
+    api.ask("PUT /api/user/realtime", &as_cora, report.clone()).await;
     api.state.clock.set_wall(BEGIN.after(HOUR));
     api.ask("PUT /api/user/realtime", &as_anna, report.clone()).await;
     api.state.clock.set_wall(BEGIN.after(2 * HOUR));
@@ -81,7 +83,7 @@ async fn now_is_before_no_time_beside_it_in_any_answer() {
     }
     let own = api.ask("GET /api/presence/anna", &[ANNA], "").await;
     assert_now_is_last(&own, "her own record");
-    let ids = json!({"userIds": ["bert", "anna", "nobody"]}).to_string();
+    let ids = json!({"userIds": ["bert", "cora", "anna", "nobody"]}).to_string();
     assert_now_is_last(&api.ask("POST /api/presence/query", &[SECRET], ids).await, "query");
     for (line, body) in [
         ("PUT /api/user/realtime", report),

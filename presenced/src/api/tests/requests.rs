@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::Frame;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
@@ -31,6 +32,18 @@ async fn unknown_paths_are_problems_with_code_not_found() {
             .await
             .assert_error(404, "not_found");
     }
+}
+
+#[tokio::test]
+async fn the_root_names_what_answers_and_where_its_api_is() {
+    let api = ApiFixture::new().await;
+    let detail = |reply: &Value| reply["detail"].as_str().unwrap().to_owned();
+    let root = detail(&api.internal("GET /").await.json());
+    assert!(root.contains("presenced") && root.contains("/readyz"), "{root}");
+    assert_eq!(
+        detail(&api.internal("GET /nowhere").await.json()),
+        "no such path: /nowhere"
+    );
 }
 
 #[tokio::test]

@@ -24,8 +24,7 @@ fn a_request_without_a_credential_is_unauthenticated() {
 fn only_the_exact_secret_makes_a_caller_internal() {
     let auth = by_default();
     assert_eq!(ask(&auth, UNTRUSTED, &[("x-secret-token", SECRET)]), internal(None));
-    let wrong: [&[u8]; 8] = [
-        b"",
+    let wrong: [&[u8]; 7] = [
         b"the internal secre",
         b"the internal secret ",
         b"the internal secretx",
@@ -60,8 +59,8 @@ fn during_a_rotation_both_secrets_are_valid() {
 fn an_empty_or_missing_secret_never_matches() {
     for secrets in [vec![Vec::new()], Vec::new()] {
         let auth = Auth::new(AuthOptions { secrets, ..options("") });
-        for value in [&b""[..], b"x"] {
-            assert_eq!(ask(&auth, LOCAL, &[("x-secret-token", value)]), Err(Code::Forbidden));
+        for (value, code) in [(&b""[..], Code::Unauthenticated), (b"x", Code::Forbidden)] {
+            assert_eq!(ask(&auth, LOCAL, &[("x-secret-token", value)]), Err(code));
         }
     }
 }
@@ -131,6 +130,43 @@ fn an_empty_user_header_counts_as_absent() {
         ask(&auth, LOCAL, &[("x-user-id", b"anna"), ("x-user-id-encoded", b"")]),
         bare("anna")
     );
+}
+
+#[test]
+fn an_empty_credential_counts_as_absent() {
+    let auth = by_default();
+    let bearer = format!("Bearer {}", token("anna"));
+    let anna: HeaderLine<'_> = ("authorization", bearer.as_bytes());
+    let secret: HeaderLine<'_> = ("x-secret-token", SECRET);
+    for empty in [&b""[..], b" ", b"\t "] {
+        let (no_secret, no_token) = (("x-secret-token", empty), ("authorization", empty));
+        for lines in [&[no_secret][..], &[no_token], &[no_secret, no_token]] {
+            assert_eq!(ask(&auth, UNTRUSTED, lines), Err(Code::Unauthenticated), "{lines:?}");
+        }
+        assert_eq!(ask(&auth, UNTRUSTED, &[secret, no_token]), internal(None));
+        assert!(ask(&auth, UNTRUSTED, &[anna, no_secret]).is_ok());
+        assert_eq!(ask(&auth, LOCAL, &[no_token, ("x-user-id", b"anna")]), bare("anna"));
+        assert_eq!(ask(&auth, UNTRUSTED, &[no_token, no_token]), Err(Code::InvalidHeader));
+        assert_eq!(ask(&auth, UNTRUSTED, &[no_secret, no_secret]), Err(Code::InvalidHeader));
+    }
+    for value in ["Bearer", "Bearer ", "bearer", "BEARER\t"] {
+        let no_token = ("authorization", value.as_bytes());
+        assert_eq!(
+            ask(&auth, UNTRUSTED, &[no_token]),
+            Err(Code::Unauthenticated),
+            "{value:?}"
+        );
+        assert_eq!(ask(&auth, UNTRUSTED, &[secret, no_token]), internal(None));
+    }
+    for subprotocol in ["", " "] {
+        let ask = |lines: &[HeaderLine<'_>]| {
+            let identity = auth.authenticate(addr(UNTRUSTED), &headers(lines), Some(subprotocol), now());
+            identity.map_err(|error| error.code())
+        };
+        assert_eq!(ask(&[]), Err(Code::Unauthenticated));
+        assert_eq!(ask(&[anna]).unwrap().user, UserId::new("anna").ok());
+        assert_eq!(ask(&[("authorization", b"Basic YTpi")]), Err(Code::Forbidden));
+    }
 }
 
 #[test]
@@ -229,12 +265,14 @@ fn a_token_may_not_be_in_header_and_subprotocol_at_once() {
     assert!(ask(&token, &[("x-user-id", b"anna")]).is_ok());
     assert!(ask(&token, &[("x-secret-token", SECRET)]).unwrap().internal);
     let header = format!("Bearer {token}");
-    for value in [header.as_bytes(), b"Bearer x", b"bearer", b""] {
+    for value in [header.as_bytes(), b"Bearer x"] {
         assert_eq!(ask(&token, &[("authorization", value)]), Err(Code::InvalidHeader));
     }
+    for value in [&b"bearer"[..], b""] {
+        assert!(ask(&token, &[("authorization", value)]).is_ok(), "no token");
+    }
     for (subprotocol, lines) in [
-        ("", &[][..]),
-        ("x.y.z", &[]),
+        ("x.y.z", &[][..]),
         ("x.y.z", &[("x-secret-token", SECRET)]),
         (&token, &[("x-user-id", b"bert")]),
         (&token, &[("x-secret-token", b"wrong")]),
@@ -293,10 +331,6 @@ fn bearer_in_any_case_is_the_only_scheme() {
         let given = ("authorization", value.as_bytes());
         assert_eq!(ask(&auth, LOCAL, &[given]), Err(Code::Forbidden), "{start:?}");
     }
-    for value in ["", "Bearer", "Bearer ", "bearer"] {
-        let given = ("authorization", value.as_bytes());
-        assert_eq!(ask(&auth, LOCAL, &[given]), Err(Code::Forbidden), "{value:?}");
-    }
 }
 
 #[test]
@@ -327,8 +361,9 @@ proptest! {
     ) {
         let auth = by_default();
         let value = [start.as_bytes(), &rest].concat();
-        let is_empty_user = name == "x-user-id" && value.trim_ascii().is_empty();
-        let code = if is_empty_user { Code::Unauthenticated } else { Code::Forbidden };
+        let trimmed = value.trim_ascii();
+        let is_empty = trimmed.is_empty() || (name == "authorization" && trimmed == b"Bearer");
+        let code = if is_empty { Code::Unauthenticated } else { Code::Forbidden };
         prop_assert_eq!(ask(&auth, UNTRUSTED, &[(name, &value)]), Err(code));
     }
 }

@@ -182,7 +182,16 @@ fn a_loopback_peer_is_believed_only_with_a_host_of_this_server() {
                 );
             }
             let twice = [user, ("host", &b"localhost"[..]), ("host", b"evil.example")];
-            assert_eq!(ask(&auth, peer, &twice), Err(Code::MisdirectedRequest), "{peer}");
+            let malformed = [user, ("host", &b"localhost:x"[..])];
+            for lines in [&twice[..], &malformed] {
+                assert_eq!(ask(&auth, peer, lines), Err(Code::InvalidHeader), "{peer}");
+            }
+            let missing = auth.authenticate(addr(peer), &headers(&[user]), None, now());
+            assert_eq!(
+                missing.map_err(|error| error.code()),
+                Err(Code::InvalidHeader),
+                "{peer}"
+            );
         }
     }
     let other = with(

@@ -46,6 +46,19 @@ fn a_secret_that_stays_keeps_its_callers_and_a_removed_one_does_not() {
 }
 
 #[test]
+fn a_secret_that_was_there_twice_is_revoked_when_it_is_removed() {
+    let twice = || with_secrets(&["the old secret", "the old secret"]);
+    let auth = Auth::new(twice());
+    let first = by_secret(&auth, "the old secret").unwrap();
+    for _ in 0..2 {
+        auth.replace(twice());
+        assert!(!first.is_revoked());
+    }
+    auth.replace(with_secrets(&["the new secret"]));
+    assert!(first.is_revoked());
+}
+
+#[test]
 fn tokens_are_revoked_with_their_key_issuer_or_audience() {
     type OptionsChange = fn(&mut AuthOptions);
     let changes: [OptionsChange; 3] = [

@@ -148,7 +148,6 @@ fn a_token_without_a_valid_signature_is_rejected() {
         let other = sign(algorithm, &signer, &with("sub", json!("root")));
         let other_claims = other.split('.').nth(1).unwrap();
         for token in [
-            String::new(),
             ".".into(),
             "..".into(),
             "...".into(),

@@ -57,7 +57,7 @@ enum WriteState {
 
 /// Whether the connection's task reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Reading {
+enum ReadState {
     #[default]
     Running,
     /// Until the backlog is sent.
@@ -115,7 +115,7 @@ pub(crate) enum Marked {
 pub(crate) struct Outbox {
     phase: Phase,
     writer: WriteState,
-    reading: Reading,
+    reading: ReadState,
     /// The connection is in the ready queue.
     is_queued: bool,
     /// Frames that wait for the socket.
@@ -297,9 +297,9 @@ impl Outbox {
     pub(super) fn pause_reading(&mut self) -> bool {
         let is_backlogged = self.is_backlogged();
         self.reading = if is_backlogged {
-            Reading::Paused
+            ReadState::Paused
         } else {
-            Reading::Running
+            ReadState::Running
         };
         is_backlogged
     }
@@ -374,9 +374,9 @@ impl Outbox {
 
     /// Whether the connection's task must be woken, because it stopped reading and may go on.
     fn resume_reading(&mut self) -> bool {
-        let is_resumed = self.reading == Reading::Paused && !self.is_backlogged();
+        let is_resumed = self.reading == ReadState::Paused && !self.is_backlogged();
         if is_resumed {
-            self.reading = Reading::Running;
+            self.reading = ReadState::Running;
         }
         is_resumed
     }

@@ -3,10 +3,13 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashSet;
-use parking_lot::Mutex;
+use std::time::Duration;
 
-use crate::connection::user_pin::UserPin;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use presence::Mono;
+
+use crate::connection::user_pin::{UserPin, UserRef};
 
 /// What a durable write was to do that may be done or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,18 +20,58 @@ pub(in crate::engine) enum UnknownOutcome {
     Forget,
 }
 
+/// For how long a row that can't be understood is left alone after it was read in vain: this at first, twice as long each
+/// time, and at most [`POSTPONED_MAX`].
+const POSTPONED: Duration = Duration::from_secs(2);
+/// How late a row is shown that somebody has mended, at most.
+const POSTPONED_MAX: Duration = Duration::from_secs(60);
+
 /// Users whose profile could not be loaded.
 #[derive(Default)]
-pub(in crate::engine) struct PendingLoads(Mutex<HashSet<UserPin>>);
+pub(in crate::engine) struct PendingLoads(Mutex<HashMap<UserPin, Option<Postponed>>>);
+
+/// A row that can't be understood is read again later, and less and less often.
+#[derive(Debug, Clone, Copy)]
+struct Postponed {
+    until: Mono,
+    by: Duration,
+}
 
 impl PendingLoads {
     pub(in crate::engine) fn push(&self, user: UserPin) {
-        self.0.lock().insert(user);
+        self.0.lock().insert(user, None);
     }
 
     /// All of them, which stay until [`Self::finish`].
     pub(in crate::engine) fn all(&self) -> Vec<UserPin> {
-        self.0.lock().iter().cloned().collect()
+        self.0.lock().keys().cloned().collect()
+    }
+
+    /// Those that were postponed, due or not.
+    pub(in crate::engine) fn postponed(&self) -> Vec<UserPin> {
+        let users = self.0.lock();
+        let postponed = users.iter().filter(|(_, postponed)| postponed.is_some());
+        postponed.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Those that are to be loaded by now.
+    pub(in crate::engine) fn due(&self, now: Mono) -> Vec<UserPin> {
+        let users = self.0.lock();
+        let due = users
+            .iter()
+            .filter(|(_, postponed)| postponed.is_none_or(|one| one.until <= now));
+        due.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// The row was read, and can't be understood.
+    pub(in crate::engine) fn postpone(&self, user: &UserPin, now: Mono) {
+        if let Some(postponed) = self.0.lock().get_mut(user) {
+            let by = postponed.map_or(POSTPONED, |last| (2 * last.by).min(POSTPONED_MAX));
+            *postponed = Some(Postponed {
+                until: now.after(by),
+                by,
+            });
+        }
     }
 
     /// The user was loaded.
@@ -36,7 +79,7 @@ impl PendingLoads {
         let mut users = self.0.lock();
         users.remove(user);
         if users.is_empty() {
-            *users = HashSet::new();
+            *users = HashMap::new();
         }
     }
 
@@ -77,8 +120,8 @@ impl UnknownOutcomes {
     }
 
     /// Whether the disk may have a write of the user that is not in memory.
-    pub(in crate::engine) fn concerns(&self, user: &UserPin) -> bool {
-        self.writes.lock().iter().any(|(one, _)| one == user)
+    pub(in crate::engine) fn concerns(&self, user: UserRef) -> bool {
+        self.writes.lock().iter().any(|(pin, _)| pin.user() == user)
     }
 
     #[cfg(test)]
@@ -101,10 +144,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::connection::user_pin::{PinCount, ReleasedUsers, UserRef};
+    use crate::connection::user_pin::{PinCount, ReleasedUsers};
+
+    fn user(slot: usize) -> UserRef {
+        UserRef::new(0, slot)
+    }
 
     fn pin(slot: usize) -> UserPin {
-        PinCount::new(UserRef::new(0, slot), Arc::<ReleasedUsers>::default()).pin()
+        PinCount::new(user(slot), Arc::<ReleasedUsers>::default()).pin()
     }
 
     #[test]
@@ -118,12 +165,30 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_stays_unreadable_is_read_less_and_less_often() {
+        let (loads, mut now) = (PendingLoads::default(), Mono::from_millis(0));
+        loads.push(pin(1));
+        loads.push(pin(2));
+        for seconds in [2, 4, 8, 16, 32, 60, 60] {
+            loads.postpone(&pin(1), now);
+            assert_eq!((loads.all().len(), loads.postponed()), (2, vec![pin(1)]));
+            now = now.after(Duration::from_secs(seconds) - Duration::from_millis(1));
+            assert_eq!(loads.due(now), [pin(2)], "{seconds}");
+            now = now.after(Duration::from_millis(1));
+            assert_eq!(loads.due(now).len(), 2, "{seconds}");
+        }
+        loads.finish(&pin(1));
+        loads.postpone(&pin(1), now);
+        assert_eq!(loads.all(), [pin(2)]);
+    }
+
+    #[test]
     fn a_postponed_unknown_outcome_is_settled_after_the_others() {
         let writes = UnknownOutcomes::default();
         writes.postpone();
         writes.push(pin(1), UnknownOutcome::Forget);
         writes.push(pin(2), UnknownOutcome::Change);
-        assert!(writes.concerns(&pin(1)) && writes.concerns(&pin(2)) && !writes.concerns(&pin(3)));
+        assert!(writes.concerns(user(1)) && writes.concerns(user(2)) && !writes.concerns(user(3)));
         writes.postpone();
         assert_eq!(writes.first(), Some((pin(2), UnknownOutcome::Change)));
         writes.finish();
@@ -131,6 +196,6 @@ mod tests {
             (writes.first(), writes.len()),
             (Some((pin(1), UnknownOutcome::Forget)), 1)
         );
-        assert!(!writes.concerns(&pin(2)));
+        assert!(!writes.concerns(user(2)));
     }
 }

@@ -59,6 +59,16 @@ struct Log {
     before: Option<History>,
     /// Up to here users may have been removed whose ids the disk does not have any more.
     unnamed_to: Revision,
+    /// The hour that runs.
+    hour: Hour,
+}
+
+/// An hour of the run, on the clock that no wall clock moves.
+#[derive(Default)]
+struct Hour {
+    began: Mono,
+    /// Changes up to this revision are older.
+    after: Revision,
 }
 
 impl Changes {
@@ -68,6 +78,10 @@ impl Changes {
         let first = Revision::new(floor.get().max(1));
         let log = Log {
             forgotten_to: first,
+            hour: Hour {
+                began: Mono::default(),
+                after: first,
+            },
             ..Log::default()
         };
         Self {
@@ -150,6 +164,22 @@ impl Changes {
         (resumes(own) || before.is_some_and(resumes)).then_some(cursor.watermark)
     }
 
+    /// When an hour is over: no cursor from before it resumes any more, so nothing else need tell what was removed until
+    /// then. Up to which revision. Every change up to `complete_to` has been published.
+    pub(crate) fn close_hour(&self, now: Mono, complete_to: Revision) -> Option<Revision> {
+        let mut log = self.log.lock();
+        if now.since(log.hour.began) < REMEMBERED_FOR {
+            return None;
+        }
+        let next = Hour {
+            began: now,
+            after: complete_to,
+        };
+        let over = std::mem::replace(&mut log.hour, next).after;
+        log.forget_to(over);
+        Some(over)
+    }
+
     /// What a run that ends now leaves, if all of it is on disk: `to` is above its revisions.
     pub(crate) fn history(&self, to: Revision) -> History {
         History {
@@ -191,6 +221,12 @@ impl Log {
             self.forgotten_to = self.forgotten_to.max(*revision);
             self.changes.pop_first();
         }
+    }
+
+    fn forget_to(&mut self, revision: Revision) {
+        let kept = Revision::new(revision.get().saturating_add(1));
+        self.changes = self.changes.split_off(&kept);
+        self.forgotten_to = self.forgotten_to.max(revision);
     }
 }
 

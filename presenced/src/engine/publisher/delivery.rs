@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence::UserId;
 use presence::wire::server_message::frame::{self as message, SnapshotHeader};
+use presence::{Revision, UserId};
 
 use super::encode::{EncodeCache, EncodedFrame, EncodedUpdate, Moment, UpdateList};
 use crate::connection::Connection;
@@ -106,15 +106,7 @@ impl<'a> Delivery<'a> {
             Rest::Named(users) => self.list_watched(conn, users, moment, updates),
             Rest::Everyone { shard, after } => self.list_everyone(conn, shard, after, updates),
             Rest::Changed { users, removed } => {
-                while !updates.is_full()
-                    && let Some((user_id, revision)) = removed.pop()
-                {
-                    updates.push(
-                        EncodedUpdate::removal(user_id, self.engine.cluster.told(revision)),
-                        None,
-                    );
-                }
-                removed.is_empty() && self.list_changed(conn, users, moment, updates)
+                self.list_removed(conn, removed, updates) && self.list_changed(conn, users, moment, updates)
             }
         };
         turn.drop_told(updates.told());
@@ -159,6 +151,25 @@ impl<'a> Delivery<'a> {
             }
         }
         users.is_empty()
+    }
+
+    /// Lists users that had been removed at these revisions, last first. Whether all are listed. Those that something
+    /// happened to since are listed as they are now.
+    fn list_removed(
+        &mut self,
+        conn: &Arc<Connection>,
+        removed: &mut Vec<(UserId, Revision)>,
+        updates: &mut UpdateList,
+    ) -> bool {
+        while !updates.is_full()
+            && let Some((user, revision)) = removed.pop()
+        {
+            match self.engine.users.find(&user) {
+                Some(entry) if entry.changed_at() > revision => self.encode(conn, &entry, Moment::Event, updates),
+                _ => updates.push(EncodedUpdate::removal(user, self.engine.cluster.told(revision)), None),
+            }
+        }
+        removed.is_empty()
     }
 
     /// Lists pinned users, last first. Whether all are listed.

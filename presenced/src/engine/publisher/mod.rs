@@ -127,11 +127,6 @@ impl Publisher {
         }
     }
 
-    /// The note for a user that is loaded now.
-    pub(super) fn loaded(&self) -> Publication {
-        Publication::default()
-    }
-
     /// The previous run ended cleanly: its cursors resume.
     pub(super) fn continue_from(&self, now: Mono, past: PastChanges) {
         self.changes.continue_from(now, past);
@@ -203,6 +198,11 @@ impl Publisher {
     /// Each user that changed after this revision, once; none if that is not known.
     pub(super) fn changed_since(&self, revision: Revision) -> Option<Vec<Since>> {
         self.changes.since(revision)
+    }
+
+    /// When an hour is over: up to which revision no cursor needs to be told of removals any more.
+    pub(super) fn close_hour(&self, now: Mono) -> Option<Revision> {
+        self.changes.close_hour(now, Revision::new(self.complete_to()))
     }
 
     /// The highest revision such that every change up to it has been marked in the outboxes of its audience.

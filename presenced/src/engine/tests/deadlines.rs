@@ -22,7 +22,9 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     let (gone, kept) = (Revocation::default(), Revocation::default());
     ann.conn.depend_on(gone.clone());
     bob.conn.depend_on(kept);
+    assert_eq!(stepped.engine.revoked_connections(), 0);
     gone.revoke();
+    assert_eq!(stepped.engine.revoked_connections(), 1);
     // Also one that is heard all the time, and is never pinged.
     for _ in 0..engine_options(Duration::ZERO).keepalive.ping_interval.as_secs() {
         ann.conn.note_received(stepped.clock.mono(), None);
@@ -31,6 +33,7 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     }
     stepped.advance(TICK);
     assert_eq!(ann.conn.close_reason(), Some(CloseReason::CredentialRevoked));
+    assert_eq!(stepped.engine.revoked_connections(), 0, "it has ended");
     assert_eq!(bob.conn.close_reason(), None);
 }
 
@@ -284,4 +287,19 @@ async fn engines_side_by_side_share_nothing() {
     assert_eq!(second.engine.stats().sessions.connections, 1);
     assert!(!first.engine.is_in_memory(&user("ann")), "nothing needs it there");
     assert!(second.engine.is_in_memory(&user("ann")), "it is watched");
+}
+
+#[tokio::test]
+async fn a_custom_status_counts_for_no_session_after_an_absence() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    let (id, custom) = (user("ann"), CustomStatus::Online);
+    let set = stepped.engine.set_custom_status(&id, custom, Actor::User, Viewer::Own);
+    set.await.expect("a record");
+    stepped.disconnect(&ann, EndReason::Lost);
+    // The grace period is over, and the timers are late.
+    stepped.clock.advance(GRACE);
+    let ann = stepped.connect("ann").await;
+    stepped.engine.away(&ann.conn).expect("a session");
+    assert_eq!(stepped.status("ann").await, Status::Idle);
 }

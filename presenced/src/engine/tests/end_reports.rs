@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::fixture::user;
 use super::stepped_engine::Stepped;
 use crate::engine::end_reports::EndedOfSource;
+use crate::store::StoreError;
 
 fn source(name: &str) -> Source {
     name.parse().expect("a source")
@@ -138,4 +139,40 @@ async fn a_report_of_a_user_in_grace_ends_and_the_grace_period_stays() {
     assert_eq!(stepped.status("ann").await, Status::Online);
     stepped.advance(Duration::from_secs(6));
     assert_eq!(stepped.status("ann").await, Status::Offline);
+}
+
+#[tokio::test]
+async fn a_report_of_a_user_that_could_not_be_read_ends_too() {
+    let stepped = Stepped::new().await;
+    report(&stepped, "ann", "gone", Status::Online).await;
+    let sql = "UPDATE profile SET connected_on = ?1 WHERE user_id = 'ann'";
+    stepped.database().execute(sql, ["[1]"]).expect("a row");
+    // A row that can't be understood is left out of the start.
+    let stepped = stepped.crash(Duration::from_secs(1)).await;
+    let _ann = stepped.connect("ann").await;
+    stepped.database().execute(sql, ["[]"]).expect("a row");
+    assert_eq!(end(&stepped, "gone", None).await, all(1));
+    let row = stepped.stored("ann").await.expect("a row");
+    assert!(row.durable.reports.is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_may_be_on_disk_makes_the_caller_come_again() {
+    let stepped = Stepped::impatient().await;
+    let _ann = stepped.connect("ann").await;
+    stepped.write().await;
+    let held = stepped.store.hold_commits();
+    let input = ReportInput {
+        source: source("gone"),
+        status: Status::Online,
+        ttl: None,
+        update_last_active: false,
+    };
+    let late = stepped.engine.report(&user("ann"), input).await;
+    assert_eq!(late, Err(StoreError::UnknownOutcome.into()));
+    let ended = stepped.engine.end_reports_of(&source("gone"), None).await;
+    assert_eq!(ended, Err(StoreError::UnknownOutcome.into()));
+    drop(held);
+    stepped.engine.settle_unknown_outcomes().await;
+    assert_eq!(end(&stepped, "gone", None).await, all(1));
 }

@@ -83,6 +83,7 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
             period: Duration::from_secs(1),
             burst: 1_000_000,
         },
+        connect_waits: EngineOptions::CONNECT_WAITS,
         keepalive: KeepaliveOptions {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
@@ -221,7 +222,7 @@ impl Fixture {
             cluster,
             metrics: EngineMetrics::register(&mut Registry::default()),
         });
-        let running = engine.start(startup).await;
+        let running = engine.start(startup).await.expect("threads");
         Self {
             engine,
             running: Some(running),

@@ -21,6 +21,13 @@ async fn store_do_not_disturb(stepped: &Stepped, name: &str) {
     assert!(!stepped.engine.is_in_memory(&user(name)));
 }
 
+/// Another program makes nonsense of what is stored of the user.
+fn make_unreadable(stepped: &Stepped, name: &str) {
+    let sql = "UPDATE profile SET connected_on = '[1]' WHERE user_id = ?1";
+    let changed = stepped.database().execute(sql, [name]).expect("a row");
+    assert_eq!(changed, 1);
+}
+
 /// Asks for several users at once, in a task of its own.
 fn query(stepped: &Stepped, users: Vec<UserId>) -> JoinHandle<Vec<Status>> {
     let engine = Arc::clone(&stepped.engine);
@@ -195,16 +202,133 @@ async fn a_user_that_cannot_be_loaded_keeps_no_other_degraded() {
     let stepped = Stepped::new().await;
     store_do_not_disturb(&stepped, "ann").await;
     store_do_not_disturb(&stepped, "bad").await;
-    stepped
-        .database()
-        .execute("UPDATE profile SET connected_on = '[1]' WHERE user_id = 'bad'", [])
-        .expect("a row");
+    make_unreadable(&stepped, "bad");
     stepped.store.fail_reads(true);
     let _clients = (stepped.connect("bad").await, stepped.connect("ann").await);
     stepped.store.fail_reads(false);
     stepped.engine.retry_loads().await;
     assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
     assert_eq!(stepped.engine.persistence.pending_loads.len(), 1);
+}
+
+#[tokio::test]
+async fn an_unreadable_row_keeps_nobody_from_the_others_of_a_list() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "bad").await;
+    make_unreadable(&stepped, "bad");
+    let bob = stepped.connect("bob").await;
+    let named = vec![user("bad"), user("ann")];
+    let watched = stepped.engine.watch(&bob.conn, None, named.clone(), None).await;
+    watched.expect("a watch");
+    let records = stepped.engine.records(&named, Viewer::Internal, None).await;
+    let degraded: Vec<bool> = records.expect("records").iter().map(|one| one.degraded).collect();
+    assert_eq!(degraded, [true, false]);
+    let explain = stepped.engine.explain(&named[0]).await.expect("an explanation");
+    assert!(explain.degraded, "what is not known is not explained as if it were");
+    let (bad, custom) = (user("bad"), CustomStatus::Idle);
+    let setting = stepped.engine.set_custom_status(&bad, custom, Actor::User, Viewer::Own);
+    assert!(setting.await.is_err(), "nothing is known of what it replaces");
+    // While it is watched it is read again and again, and shown once it can be.
+    stepped.engine.retry_loads().await;
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 1);
+    let sql = "UPDATE profile SET connected_on = '[]' WHERE user_id = 'bad'";
+    stepped.database().execute(sql, []).expect("a row");
+    stepped.engine.retry_loads().await;
+    let record = stepped
+        .engine
+        .record(&user("bad"), Viewer::Internal)
+        .await
+        .expect("a record");
+    assert_eq!(
+        (record.degraded, record.custom_status),
+        (false, Some(CustomStatus::DoNotDisturb))
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_row_stays_in_memory_only_while_it_is_needed() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "bad").await;
+    make_unreadable(&stepped, "bad");
+    for _ in 0..2 {
+        let record = stepped
+            .engine
+            .record(&user("bad"), Viewer::Internal)
+            .await
+            .expect("a record");
+        assert!(record.degraded && stepped.engine.is_in_memory(&user("bad")));
+        stepped.engine.retry_loads().await;
+        assert!(!stepped.engine.is_in_memory(&user("bad")));
+        assert_eq!(stepped.engine.persistence.pending_loads.len(), 0);
+    }
+    assert_eq!(stepped.engine.forget(&user("bad")).await, Ok(0));
+    stepped.engine.retry_loads().await;
+    let record = stepped
+        .engine
+        .record(&user("bad"), Viewer::Internal)
+        .await
+        .expect("a record");
+    assert!(!record.degraded);
+    assert_eq!(record.custom_status, Some(CustomStatus::Online));
+}
+
+#[tokio::test]
+async fn an_unreadable_row_is_read_less_and_less_often() {
+    let stepped = Stepped::new().await;
+    store_do_not_disturb(&stepped, "bad").await;
+    make_unreadable(&stepped, "bad");
+    let _bad = stepped.connect("bad").await;
+    let before = stepped.store.read_count();
+    let mut read_at = Vec::new();
+    for second in 0..200 {
+        let count = stepped.store.read_count();
+        stepped.engine.retry_due_loads().await;
+        read_at.extend((stepped.store.read_count() > count).then_some(second));
+        stepped.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(read_at, [0, 2, 6, 14, 30, 62, 122, 182]);
+    assert_eq!(stepped.store.read_count() - before, 8, "one read each");
+    // Another program mends the row: it is shown within a minute, and at once to whoever changes something.
+    let sql = "UPDATE profile SET connected_on = '[]' WHERE user_id = 'bad'";
+    stepped.database().execute(sql, []).expect("a row");
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.status("bad").await, Status::Online);
+    stepped.clock.advance(Duration::from_secs(60));
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.status("bad").await, Status::DoNotDisturb);
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 0);
+}
+
+#[tokio::test]
+async fn an_unreadable_row_that_nobody_needs_is_let_go_without_a_read() {
+    let stepped = Stepped::new().await;
+    for name in ["bad", "worse"] {
+        store_do_not_disturb(&stepped, name).await;
+        make_unreadable(&stepped, name);
+    }
+    let bob = stepped.connect("bob").await;
+    let named = vec![user("bad"), user("worse")];
+    let watched = stepped.engine.watch(&bob.conn, None, named, None).await;
+    watched.expect("a watch");
+    stepped.engine.retry_due_loads().await;
+    let sql = "UPDATE profile SET connected_on = '[]' WHERE user_id = 'worse'";
+    stepped.database().execute(sql, []).expect("a row");
+    let (worse, custom) = (user("worse"), CustomStatus::Idle);
+    let setting = stepped
+        .engine
+        .set_custom_status(&worse, custom, Actor::User, Viewer::Own);
+    setting.await.expect("a custom status");
+    let before = stepped.store.read_count();
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(stepped.engine.persistence.pending_loads.len(), 1, "one is known");
+    stepped.engine.unwatch(&bob.conn, &[user("bad")]);
+    stepped.engine.retry_due_loads().await;
+    assert_eq!(
+        stepped.engine.persistence.pending_loads.len(),
+        0,
+        "the other is not needed"
+    );
+    assert_eq!(stepped.store.read_count(), before);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod stored_clocks;
 mod stress;
 mod times;
 mod token_clocks;
+mod tombstones;
 mod unknown_outcomes;
 mod walk;
 mod wrong_clocks;

@@ -150,3 +150,14 @@ async fn a_change_that_is_held_back_is_on_disk_before_it_is_told() {
     let row = stepped.stored("ann").await.expect("a row");
     assert_eq!(row.status, Status::Idle, "as a crash leaves it");
 }
+
+#[tokio::test]
+async fn activity_that_changes_nothing_does_not_count_toward_the_limit() {
+    let (stepped, ann, watcher) = limited().await;
+    for _ in 0..2 * LIMIT.amount {
+        stepped.engine.activity(&ann.conn).expect("a session");
+    }
+    stepped.engine.away(&ann.conn).expect("a session");
+    stepped.deliver();
+    assert_eq!(watcher.told().last(), Some(&("ann".to_owned(), Some(Status::Idle))));
+}

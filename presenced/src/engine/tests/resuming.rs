@@ -48,7 +48,7 @@ pub(super) fn snapshot(stepped: &Stepped, client: &SteppedClient) -> TakenSnapsh
     panic!("no snapshot")
 }
 
-async fn watch(stepped: &Stepped, names: &[&str], since: Option<Cursor>) -> TakenSnapshot {
+pub(super) async fn watch(stepped: &Stepped, names: &[&str], since: Option<Cursor>) -> TakenSnapshot {
     let (client, users) = (stepped.observe(), names.iter().map(|name| user(name)).collect());
     let watched = stepped.engine.watch(&client.conn, None, users, since).await;
     watched.expect("a watch");
@@ -65,7 +65,7 @@ async fn watch_all(stepped: &Stepped, since: Option<Cursor>) -> TakenSnapshot {
     snapshot
 }
 
-async fn set(stepped: &Stepped, name: &str, custom: CustomStatus) {
+pub(super) async fn set(stepped: &Stepped, name: &str, custom: CustomStatus) {
     let user = user(name);
     let set = stepped
         .engine
@@ -73,12 +73,12 @@ async fn set(stepped: &Stepped, name: &str, custom: CustomStatus) {
     set.await.expect("a custom status");
 }
 
-fn offline(name: &str) -> (String, Option<Status>) {
+pub(super) fn offline(name: &str) -> (String, Option<Status>) {
     (name.to_owned(), Some(Status::Offline))
 }
 
 /// SIGTERM, and a start a second later.
-async fn restart(stepped: Stepped) -> Stepped {
+pub(super) async fn restart(stepped: Stepped) -> Stepped {
     stepped.engine.begin_drain();
     stepped.finish().await;
     let wall = stepped.clock.wall().after(Duration::from_secs(1));
@@ -235,7 +235,7 @@ async fn a_cursor_of_an_older_daemon_does_not_resume() {
 }
 
 #[tokio::test]
-async fn a_user_forgotten_while_out_of_memory_is_listed_as_removed_for_an_hour() {
+async fn a_user_forgotten_while_out_of_memory_is_listed_as_removed() {
     let stepped = Stepped::new().await;
     let ann = stepped.connect("ann").await;
     let cursor = watch(&stepped, &["ann"], None).await.cursor;

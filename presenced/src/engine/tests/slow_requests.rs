@@ -162,3 +162,30 @@ async fn times_of_a_report_do_not_go_back_behind_what_was_told_meanwhile() {
     let later = Some(BEGIN.after(WAIT));
     assert_eq!((told.last_active, told.last_seen), (later, later));
 }
+
+#[tokio::test]
+async fn a_report_whose_refresh_fails_ends_if_its_time_is_up() {
+    let stepped = Stepped::new().await;
+    let ttl = Duration::from_secs(10);
+    let report = || input("a", Status::Online, Some(ttl), false);
+    stepped.engine.report(&user("ann"), report()).await.expect("a record");
+    let held = stepped.store.hold_commits();
+    let refreshing = tokio::spawn({
+        let (engine, report) = (Arc::clone(&stepped.engine), report());
+        async move { engine.report(&user("ann"), report).await }
+    });
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    assert!(stepped.engine.user_locks.is_locked(&user("ann")));
+    stepped.advance(ttl + TICK);
+    assert_eq!(
+        stepped.status("ann").await,
+        Status::Online,
+        "it may have been refreshed"
+    );
+    stepped.store.fail_commits(true);
+    drop(held);
+    assert!(refreshing.await.expect("no panic").is_err());
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+}

@@ -237,3 +237,25 @@ async fn a_change_while_an_observers_resume_loads_users_is_not_missed() {
     ];
     assert_eq!(told, expected);
 }
+
+#[tokio::test]
+async fn a_removed_user_that_is_back_is_listed_as_it_is_now() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    let (first, again) = (stepped.observe(), stepped.observe());
+    stepped.engine.watch_all(&first.conn, None, None).await;
+    stepped.deliver();
+    let cursor = snapshots(&first).pop().expect("a snapshot").cursor;
+    stepped.engine.forget(&user("ann")).await.expect("forgotten");
+    stepped.engine.watch_all(&again.conn, None, Some(cursor)).await;
+    let _back = stepped.connect("ann").await;
+    // Nobody is told below this removal: the two of ann must not be told alike.
+    stepped.engine.forget(&user("bob")).await.expect("forgotten");
+    stepped.deliver();
+    let sent = again.messages().into_iter().flat_map(|message| match message {
+        ServerMessage::Snapshot { users, .. } | ServerMessage::Presence { users, .. } => users,
+        _ => Vec::new(),
+    });
+    let of_ann: Vec<_> = sent.filter(|update| update.user_id() == &user("ann")).collect();
+    assert_eq!(statuses(&of_ann), [("ann".to_owned(), Some(Status::Online))]);
+}

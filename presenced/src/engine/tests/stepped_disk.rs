@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use presence::wire::record::Viewer;
-use presence::{Actor, CustomStatus, ReportInput, Source, Status, Wall};
+use presence::{Actor, CustomStatus, ReportInput, Revision, Source, Status, Wall};
 
 use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, TICK};
@@ -39,6 +39,48 @@ async fn users_are_in_grace_after_a_run_that_could_not_write() {
         Status::Offline,
         "after a long downtime there is no grace"
     );
+}
+
+/// The next revision some minutes later, after a heartbeat of then.
+async fn revision_after_heartbeat(stepped: &Stepped) -> Revision {
+    stepped.clock.advance(Duration::from_secs(300));
+    let _ = stepped.engine.save_heartbeat(RunEnd::Running).await;
+    next_revision(stepped)
+}
+
+fn next_revision(stepped: &Stepped) -> Revision {
+    stepped
+        .engine
+        .cluster
+        .next_revision(Revision::NEVER, stepped.clock.wall())
+}
+
+fn micros(wall: Wall) -> u64 {
+    wall.as_millis().unsigned_abs() * 1_000
+}
+
+#[tokio::test]
+async fn revisions_follow_the_clock_once_a_heartbeat_is_told_or_stored() {
+    let stepped = Stepped::new().await;
+    stepped.store.fail_writes(true);
+    let told = revision_after_heartbeat(&stepped).await;
+    assert_eq!(told.get(), micros(stepped.clock.wall()), "told beside the database");
+    let stepped = stepped.crash_without_alive_file(Duration::from_secs(1)).await;
+    let told = revision_after_heartbeat(&stepped).await;
+    assert_eq!(told.get(), micros(stepped.clock.wall()), "stored in it");
+}
+
+#[tokio::test]
+async fn no_revision_is_given_twice_after_heartbeats_that_are_nowhere() {
+    let stepped = Stepped::new().await;
+    let stepped = stepped.crash_without_alive_file(Duration::from_secs(1)).await;
+    stepped.store.fail_writes(true);
+    let told = revision_after_heartbeat(&stepped).await;
+    assert!(told.get() < micros(stepped.clock.wall()), "the ceiling is not raised");
+    // The clock of the next start is an hour early.
+    let stepped = stepped.crash_at(earlier(1)).await;
+    let next = next_revision(&stepped);
+    assert!(next > told, "{next:?} {told:?}");
 }
 
 async fn set_status(stepped: &Stepped, name: &str, custom: CustomStatus) -> Result<(), EngineError> {
@@ -220,4 +262,58 @@ async fn a_report_that_expired_before_a_kick_stays_gone_at_a_start() {
     // The clock of the next start is before the end of the report.
     let stepped = stepped.crash_at(BEGIN).await;
     assert_eq!(stepped.status("ann").await, Status::Offline);
+}
+
+/// Eve has no revision in memory, and is told at the removal of ann, which came after her row.
+async fn told_as_absent(stepped: &Stepped) -> Revision {
+    stepped.engine.forget(&user("ann")).await.expect("forgotten");
+    stepped.record("eve").await.revision
+}
+
+#[tokio::test]
+async fn a_user_stored_without_a_change_is_not_told_below_a_removal() {
+    let stepped = Stepped::new().await;
+    let watcher = stepped.connect("watcher").await;
+    stepped.watch(&watcher, &["eve"]).await;
+    set_status(&stepped, "eve", CustomStatus::Online).await.expect("a row");
+    let told = told_as_absent(&stepped).await;
+    stepped.disconnect(&watcher, presence::EndReason::Closed);
+    stepped.engine.users.sweep();
+    assert!(!stepped.engine.is_in_memory(&user("eve")));
+    assert!(stepped.record("eve").await.revision >= told, "loaded");
+}
+
+#[tokio::test]
+async fn a_user_stored_with_unknown_outcome_is_not_told_below_a_removal() {
+    let stepped = Stepped::new().await;
+    let watcher = stepped.connect("watcher").await;
+    stepped.watch(&watcher, &["eve"]).await;
+    stepped.store.lose_answers(true);
+    let late = set_status(&stepped, "eve", CustomStatus::Online).await;
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
+    stepped.store.lose_answers(false);
+    let told = told_as_absent(&stepped).await;
+    stepped.engine.settle_unknown_outcomes().await;
+    assert!(stepped.record("eve").await.revision >= told, "loaded again");
+}
+
+#[tokio::test]
+async fn a_crash_after_a_clock_went_back_is_followed_by_higher_revisions() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    stepped.write().await;
+    stepped.advance(Duration::from_secs(600));
+    stepped.engine.heard(&ann.conn);
+    // The database can't be written, and each heartbeat takes the place of the one before beside it.
+    stepped.store.fail_commits(true);
+    for wall in [stepped.clock.wall(), earlier(1)] {
+        stepped.clock.set_wall(wall);
+        let saved = stepped.engine.save_heartbeat(RunEnd::Running).await;
+        assert!(saved.is_err());
+    }
+    // Her time does not go back, and her revisions follow it up to the ceiling of the first heartbeat.
+    stepped.engine.away(&ann.conn).expect("a session");
+    let told = stepped.record("ann").await.revision;
+    let stepped = stepped.crash(Duration::from_secs(1)).await;
+    assert!(stepped.record("ann").await.revision >= told);
 }

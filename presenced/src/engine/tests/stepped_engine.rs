@@ -9,7 +9,7 @@ use presence::wire::server_message::ServerMessage;
 use presence::{EndReason, Rate, Status, SystemWall, UserId, Wall};
 use prometheus_client::registry::Registry;
 
-use super::fixture::{engine_options, user};
+use super::fixture::{DEADLINE, engine_options, user};
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
 use crate::connection::Connection;
@@ -39,6 +39,13 @@ pub(in crate::engine) struct Stepped {
 }
 
 impl Stepped {
+    /// On a file system in memory, where there is one: nothing waits for a disk.
+    pub(in crate::engine) async fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
+        Self::on(Arc::new(dir.expect("a directory")), Clock::manual(BEGIN)).await
+    }
+
     pub(in crate::engine) async fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
         Self::on(dir, Clock::manual(BEGIN)).await
@@ -91,6 +98,16 @@ impl Stepped {
         Self::on_store(dir, clock, &options.0, options.1, |store| store.fail_commits(true)).await
     }
 
+    /// The same data after a crash, in a run that can tell nothing beside the database.
+    pub(in crate::engine) async fn crash_without_alive_file(self, down: Duration) -> Self {
+        let wall = self.clock.wall().after(down);
+        self.store.close();
+        let file = self.dir.path().join("presence.db-alive");
+        std::fs::remove_file(&file).expect("a file");
+        std::fs::create_dir(&file).expect("a directory in its place");
+        Self::on(Arc::clone(&self.dir), Clock::manual(wall)).await
+    }
+
     /// The end of a run in order, up to the store: what waits is written, and it is written that all was.
     pub(in crate::engine) async fn finish(&self) -> RunEnd {
         self.engine.finish().await
@@ -138,6 +155,8 @@ impl Stepped {
             options: EngineOptions {
                 // Another number in each run.
                 incarnation: cluster.floor().get(),
+                // However busy the machine is, nobody is degraded by that.
+                connect_waits: DEADLINE,
                 ..engine_options
             },
             clock: Arc::clone(&clock),

@@ -7,6 +7,7 @@ use presence::{Actor, CustomStatus, EndReason, Profile, ReportInput, Source, Sta
 
 use super::fixture::{Fixture, user};
 use crate::engine::EngineError;
+use crate::engine::publisher::Publication;
 use crate::engine::users::UserState;
 use crate::store::StoreError;
 
@@ -245,7 +246,7 @@ async fn a_load_that_a_change_overtook_is_repeated() {
     assert!(saved.is_ok());
     let mut entry = fixture.engine.users.insert(&ann, || {
         let state = UserState::new(Profile::default(), Vec::new());
-        (state, fixture.engine.publisher.loaded())
+        (state, Publication::default())
     });
     fixture.engine.recompute(&mut entry, fixture.engine.clock.now());
     drop(entry);

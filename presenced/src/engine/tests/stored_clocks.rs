@@ -124,7 +124,7 @@ async fn a_restart_grace_counts_from_when_the_daemon_accepts() {
     let stepped = stepped.crash(Duration::from_secs(1)).await;
     // The users are taken over; it takes long until the daemon accepts.
     stepped.clock.stall(Duration::from_secs(20));
-    let running = stepped.engine.run();
+    let running = stepped.engine.run().expect("threads");
     let begun = async {
         while stepped.clock.since_beat() > Duration::ZERO {
             tokio::task::yield_now().await;

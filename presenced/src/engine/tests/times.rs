@@ -1,5 +1,6 @@
 //! Last active is when the user last did something, last seen when it was last heard: in memory, and on disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use presence::wire::record::{Record, Viewer};
@@ -7,7 +8,9 @@ use presence::{Actor, CustomStatus, EndReason, Reading, ReportInput, Source, Sta
 
 use super::client::Client;
 use super::fixture::{Fixture, user};
+use super::stepped_engine::{BEGIN, Stepped};
 use crate::connection::close_reason::CloseReason;
+use crate::engine::Engine;
 
 async fn record(fixture: &Fixture, name: &str) -> Record {
     let record = fixture.engine.record(&user(name), Viewer::Internal).await;
@@ -168,4 +171,53 @@ async fn a_client_with_unread_bytes_is_not_timed_out() {
     ann.read_what_was_said();
     assert!(judge(&ann, 42).is_none());
     assert_eq!(ann.conn.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+/// Ann asks for something behind a change that waits for the disk, and is heard after that. When she was last active.
+async fn last_active_after<Asked: Future<Output = ()> + Send + 'static>(
+    ask: impl FnOnce(Arc<Engine>) -> Asked,
+) -> Option<Wall> {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    let store = stepped.store.clone();
+    let held = store.hold_commits();
+    let first = tokio::spawn({
+        let engine = Arc::clone(&stepped.engine);
+        async move { engine.report(&user("ann"), report(false)).await }
+    });
+    tokio::task::yield_now().await;
+    let asked = tokio::spawn(ask(Arc::clone(&stepped.engine)));
+    tokio::task::yield_now().await;
+    stepped.advance(Duration::from_secs(3));
+    stepped.engine.heard(&ann.conn);
+    drop(held);
+    first.await.expect("no panic").expect("a record");
+    asked.await.expect("no panic");
+    let record = stepped.record("ann").await;
+    assert_eq!(record.last_seen, Some(BEGIN.after(Duration::from_secs(3))));
+    record.last_active
+}
+
+fn report(update_last_active: bool) -> ReportInput {
+    ReportInput {
+        source: Source::default(),
+        status: Status::Online,
+        ttl: None,
+        update_last_active,
+    }
+}
+
+#[tokio::test]
+async fn a_user_was_active_when_a_change_was_asked_for_though_it_waited() {
+    let by_status = last_active_after(|engine| async move {
+        let ann = user("ann");
+        let set = engine.set_custom_status(&ann, CustomStatus::Idle, Actor::User, Viewer::Own);
+        set.await.expect("a record");
+    });
+    assert_eq!(by_status.await, Some(BEGIN));
+    let by_report = last_active_after(|engine| async move {
+        let reported = engine.report(&user("ann"), report(true)).await;
+        reported.expect("a record");
+    });
+    assert_eq!(by_report.await, Some(BEGIN));
 }

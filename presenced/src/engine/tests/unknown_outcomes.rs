@@ -1,8 +1,6 @@
 //! More things that meet at an unlucky moment: writes that are late, timers that fire meanwhile, an end that comes between
 //! two steps. What is shown in the end is what is on disk, and nobody is there who is gone.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +8,6 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Revision, Source, St
 
 use super::fixture::{Fixture, user};
 use crate::connection::close_reason::CloseReason;
-use crate::engine::lifecycle::spawn;
 use crate::engine::{Engine, EngineError};
 use crate::store::{NewPreference, StoreError};
 
@@ -169,24 +166,6 @@ async fn a_report_ended_early_leaves_no_distant_deadline() {
     let (latest, now) = (fixture.engine.deadlines.latest(), fixture.engine.clock.mono());
     let is_soon = latest.is_some_and(|at| at.since(now) <= Duration::from_secs(600));
     assert!(is_soon, "an entry for {latest:?} at {now:?}");
-}
-
-#[tokio::test]
-async fn a_panicking_loop_aborts_the_process() {
-    const CHILD: &str = "PRESENCED_TEST_PANICS";
-    if std::env::var_os(CHILD).is_some() {
-        let running = spawn("loop", || panic!("on purpose"));
-        let _ = running.expect("a thread").join();
-        return;
-    }
-    let (_crate, module) = module_path!().split_once("::").expect("a module of the crate");
-    let test = format!("{module}::a_panicking_loop_aborts_the_process");
-    let child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", &test])
-        .env(CHILD, "1")
-        .output();
-    let status = child.expect("a process").status;
-    assert!(status.signal().is_some(), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

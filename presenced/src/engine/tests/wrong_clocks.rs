@@ -8,6 +8,7 @@ use presence::{Actor, CustomStatus, EndReason, ReportInput, Source, Status, Wall
 
 use super::fixture::user;
 use super::stepped_engine::{BEGIN, Stepped, SteppedClient, TICK};
+use crate::engine::list::ListRequest;
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
@@ -164,6 +165,33 @@ async fn frames_of_others_carry_the_clock_as_it_is() {
 }
 
 #[tokio::test]
+async fn now_is_not_before_the_latest_of_several_records() {
+    let stepped = Stepped::new().await;
+    let watcher = stepped.connect("watcher").await;
+    let mut clients = Vec::new();
+    for (name, hours) in [("ann", 1), ("bob", 2), ("cid", 0)] {
+        stepped.clock.set_wall(BEGIN.after(hours * HOUR));
+        clients.push(stepped.connect(name).await);
+    }
+    stepped.clock.set_wall(BEGIN);
+    let names = ["ann", "bob", "cid"].map(user);
+    let watched = stepped.engine.watch(&watcher.conn, None, names.into(), None).await;
+    watched.expect("a watch");
+    stepped.deliver();
+    assert_eq!(nows(&watcher), [BEGIN.after(2 * HOUR)], "a snapshot");
+    for client in &clients {
+        stepped.engine.away(&client.conn).expect("a session");
+    }
+    stepped.deliver();
+    assert_eq!(nows(&watcher), [BEGIN.after(2 * HOUR)], "an event");
+    let request = ListRequest {
+        limit: 10,
+        ..ListRequest::default()
+    };
+    assert_eq!(stepped.engine.list(&request).now, BEGIN.after(2 * HOUR), "a list");
+}
+
+#[tokio::test]
 async fn each_step_of_the_clock_is_counted_by_direction() {
     let stepped = Stepped::new().await;
     stepped.beat();
@@ -240,4 +268,20 @@ async fn steps_of_the_clock_move_no_deadline() {
             "pings are sent only as the wheel turns"
         );
     }
+}
+
+#[tokio::test]
+async fn a_change_after_the_clock_went_back_is_not_before_what_was_heard() {
+    let stepped = Stepped::new().await;
+    let ann = stepped.connect("ann").await;
+    stepped.advance(HOUR);
+    stepped.engine.heard(&ann.conn);
+    stepped.clock.set_wall(BEGIN);
+    let name = user("ann");
+    let set = stepped
+        .engine
+        .set_custom_status(&name, CustomStatus::Idle, Actor::User, Viewer::Internal);
+    let record = set.await.expect("a record");
+    let heard = Some(BEGIN.after(HOUR));
+    assert_eq!((record.last_seen, record.last_active), (heard, heard));
 }

@@ -145,14 +145,17 @@ impl Entry {
         self.watchers.contains(&conn.id())
     }
 
-    /// Whether nothing needs the user in memory.
+    /// Whether the user is needed in memory, whoever pins it.
+    pub(in crate::engine) fn is_needed(&self) -> bool {
+        !self.watchers.is_empty()
+            || !self.connections.is_empty()
+            || !self.disk.is_current()
+            || self.publication.held_until().is_some()
+            || self.state.is_present()
+    }
+
+    /// Whether nothing needs the user in memory. One that is to be loaded again is pinned until it was.
     pub(super) fn is_idle(&self) -> bool {
-        !self.is_pinned()
-            && self.watchers.is_empty()
-            && self.connections.is_empty()
-            && self.disk.is_current()
-            && !self.state.is_degraded()
-            && self.publication.held_until().is_none()
-            && !self.state.is_present()
+        !self.is_pinned() && !self.is_needed()
     }
 }

@@ -4,7 +4,6 @@ use presence::{Now, Profile, SessionId, UserId};
 
 use super::*;
 use crate::engine::persistence::Persistence;
-use crate::engine::publisher::Publisher;
 use crate::engine::tests::stepped_engine::{BEGIN, Stepped};
 
 fn user(name: &str) -> UserId {
@@ -24,8 +23,8 @@ fn now() -> Now {
     }
 }
 
-fn nobody(publisher: &Publisher) -> (UserState, Publication) {
-    (UserState::new(Profile::default(), Vec::new()), publisher.loaded())
+fn nobody() -> (UserState, Publication) {
+    (UserState::new(Profile::default(), Vec::new()), Publication::default())
 }
 
 /// Other users of the same shard.
@@ -35,15 +34,10 @@ fn neighbours(name: &str) -> impl Iterator<Item = UserId> {
     others.filter(move |other| shard_of(other) == shard)
 }
 
-/// Users of an engine that does nothing with them, and its publisher, which alone makes publications.
-async fn users() -> (Users, Stepped) {
-    (Users::new(), Stepped::new().await)
-}
-
-#[tokio::test]
-async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
-    let (users, stepped) = users().await;
-    let entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+#[test]
+fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
+    let users = Users::new();
+    let entry = users.insert(&user("ann"), nobody);
     let (first, second) = (entry.pin(), entry.pin());
     drop(entry);
     drop(first);
@@ -55,10 +49,10 @@ async fn a_pin_keeps_an_entry_and_a_sweep_drops_it_after_the_last() {
     assert!(users.get(at).is_none() && users.find(&user("ann")).is_none());
 }
 
-#[tokio::test]
-async fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
-    let (users, stepped) = users().await;
-    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+#[test]
+fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
+    let users = Users::new();
+    let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
     // Each count of pins refers to the list of released entries.
     let counts = || Arc::strong_count(&users.released);
@@ -75,17 +69,17 @@ async fn a_user_without_pins_keeps_no_count_of_them_after_a_sweep() {
     assert!(users.find(&user("ann")).is_some());
 }
 
-#[tokio::test]
-async fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
-    let (users, stepped) = users().await;
-    drop(users.insert(&user("ann"), || nobody(&stepped.engine.publisher)));
+#[test]
+fn an_entry_that_nothing_needs_goes_when_it_is_unlocked() {
+    let users = Users::new();
+    drop(users.insert(&user("ann"), nobody));
     assert!(users.find(&user("ann")).is_none());
 }
 
-#[tokio::test]
-async fn a_session_keeps_its_user_in_memory() {
-    let (users, stepped) = users().await;
-    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+#[test]
+fn a_session_keeps_its_user_in_memory() {
+    let users = Users::new();
+    let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
     drop(entry);
     assert!(users.find(&user("ann")).is_some());
@@ -93,18 +87,18 @@ async fn a_session_keeps_its_user_in_memory() {
 
 #[tokio::test]
 async fn a_write_that_waits_keeps_its_user_in_memory() {
-    let (users, stepped) = users().await;
-    let persistence = Persistence::new(stepped.store.clone());
-    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    let (users, stepped) = (Users::new(), Stepped::new().await);
+    let persistence = Persistence::new(stepped.store);
+    let mut entry = users.insert(&user("ann"), nobody);
     persistence.write_behind.write_soon(&mut entry);
     drop(entry);
     assert!(users.find(&user("ann")).is_some());
 }
 
-#[tokio::test]
-async fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
-    let (users, stepped) = users().await;
-    let entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+#[test]
+fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
+    let users = Users::new();
+    let entry = users.insert(&user("ann"), nobody);
     let pin = entry.pin();
     let at = pin.user();
     drop(pin);
@@ -115,11 +109,10 @@ async fn a_sweep_leaves_an_entry_of_a_busy_shard_for_the_next() {
     users.sweep();
 }
 
-#[tokio::test]
-async fn a_busy_shard_is_swept_next_time() {
-    let (users, stepped) = users().await;
+#[test]
+fn a_busy_shard_is_swept_next_time() {
+    let users = Users::new();
     let neighbour = neighbours("ann").next().expect("one of many");
-    let nobody = || nobody(&stepped.engine.publisher);
     let entry = users.insert(&user("ann"), nobody);
     let pin = entry.pin();
     drop(entry);
@@ -146,9 +139,9 @@ fn are_same(one: &PendingLoad, other: &PendingLoad) -> bool {
     one.answers.same_channel(&other.answers)
 }
 
-#[tokio::test]
-async fn a_load_is_joined_until_it_is_finished() {
-    let (users, stepped) = users().await;
+#[test]
+fn a_load_is_joined_until_it_is_finished() {
+    let users = Users::new();
     let join = |lane| {
         users
             .pin_or_join(&user("ann"), lane, pending)
@@ -161,73 +154,69 @@ async fn a_load_is_joined_until_it_is_finished() {
     assert!(are_same(&single, &join(Lane::Single)) && are_same(&single, &join(Lane::List)));
     users.abandon_load(&user("ann"), Lane::Single);
     assert!(are_same(&list, &join(Lane::List)), "the list goes on");
-    let pin = users.finish_load(&user("ann"), Lane::List, || nobody(&stepped.engine.publisher));
+    let pin = users.finish_load(&user("ann"), Lane::List, nobody);
     assert!(pin.is_some() && users.pin_or_join(&user("ann"), Lane::List, pending).is_ok());
     drop(pin);
     users.sweep();
     assert!(!are_same(&list, &join(Lane::List)), "the next load is another one");
 }
 
-#[tokio::test]
-async fn a_load_that_a_change_of_its_user_overtook_is_rejected() {
-    let (users, stepped) = users().await;
+#[test]
+fn a_load_that_a_change_of_its_user_overtook_is_rejected() {
+    let users = Users::new();
     for lane in [Lane::Single, Lane::List] {
         let ann = user("ann");
         let _load = users.pin_or_join(&ann, lane, pending).expect_err("not in memory");
         // Meanwhile somebody has the user in memory, changes it, and needs it no more.
-        users
-            .insert(&ann, || nobody(&stepped.engine.publisher))
-            .overtake_loads();
-        let late = users.finish_load(&ann, lane, || nobody(&stepped.engine.publisher));
+        users.insert(&ann, nobody).overtake_loads();
+        let late = users.finish_load(&ann, lane, nobody);
         assert!(late.is_none());
         let _again = users.pin_or_join(&ann, lane, pending).expect_err("not in memory");
-        let loaded = users.finish_load(&ann, lane, || nobody(&stepped.engine.publisher));
+        let loaded = users.finish_load(&ann, lane, nobody);
         assert!(loaded.is_some());
         drop(loaded);
         users.sweep();
     }
 }
 
-#[tokio::test]
-async fn a_load_is_taken_though_its_user_was_in_memory_without_a_change() {
-    let (users, stepped) = users().await;
+#[test]
+fn a_load_is_taken_though_its_user_was_in_memory_without_a_change() {
+    let users = Users::new();
     let _load = users.pin_or_join(&user("ann"), Lane::List, pending);
-    let come_and_go = |user: &UserId| drop(users.insert(user, || nobody(&stepped.engine.publisher)));
+    let come_and_go = |user: &UserId| drop(users.insert(user, nobody));
     come_and_go(&user("ann"));
     neighbours("ann").take(100).for_each(|neighbour| {
-        users
-            .insert(&neighbour, || nobody(&stepped.engine.publisher))
-            .overtake_loads();
+        users.insert(&neighbour, nobody).overtake_loads();
     });
-    let loaded = users.finish_load(&user("ann"), Lane::List, || nobody(&stepped.engine.publisher));
+    let loaded = users.finish_load(&user("ann"), Lane::List, nobody);
     assert!(loaded.is_some());
 }
 
-#[tokio::test]
-async fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
-    let (users, stepped) = users().await;
+#[test]
+fn a_load_of_a_user_that_is_in_memory_changes_nothing() {
+    let users = Users::new();
     let _load = users.pin_or_join(&user("ann"), Lane::Single, pending);
-    let mut entry = users.insert(&user("ann"), || nobody(&stepped.engine.publisher));
+    let mut entry = users.insert(&user("ann"), nobody);
     entry.state.connect(now(), SessionId(1), &TIMERS);
     entry.overtake_loads();
     drop(entry);
-    let pin = users.finish_load(&user("ann"), Lane::Single, || nobody(&stepped.engine.publisher));
+    let pin = users.finish_load(&user("ann"), Lane::Single, nobody);
     assert!(users.lock(&pin.expect("a pin")).state.is_connected());
 }
 
-#[tokio::test]
-async fn the_place_of_a_dropped_entry_is_used_again() {
-    let (users, stepped) = users().await;
-    let first = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
-    let second = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
+#[test]
+fn the_place_of_a_dropped_entry_is_used_again() {
+    let users = Users::new();
+    let first = users.insert(&user("ann"), nobody).at();
+    let second = users.insert(&user("ann"), nobody).at();
     assert_eq!(first, second);
 }
 
 #[tokio::test]
 #[should_panic(expected = "the entry of a reference in use was dropped")]
 async fn a_reference_that_nothing_keeps_is_a_bug() {
-    let (users, stepped) = users().await;
-    let at = users.insert(&user("ann"), || nobody(&stepped.engine.publisher)).at();
+    let users = Users::new();
+    let at = users.insert(&user("ann"), nobody).at();
     drop(users.lock_at(at));
 }
 

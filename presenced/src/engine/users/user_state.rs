@@ -55,11 +55,12 @@ impl UserState {
         reading.for_user(told.max(self.sessions.contribution().last_seen))
     }
 
-    /// When the user asked for something that takes effect now: its status may have changed since, but nothing that was heard
-    /// of it is later.
-    pub(in crate::engine) fn asked_at(&self, reading: Reading) -> Now {
-        let heard = self.profile.last_seen();
-        reading.for_user(heard.max(self.sessions.contribution().last_seen))
+    /// When the user asked for something that takes effect now: not before what was heard of it until then, though the
+    /// system's clock went back. What was heard since is later.
+    pub(in crate::engine) fn asked_at(&self, reading: Reading, now: Now) -> Now {
+        let heard = self.profile.last_seen().max(self.sessions.contribution().last_seen);
+        let asked = now.wall.before(now.mono.since(reading.mono));
+        reading.for_user(heard.map(|heard| heard.min(asked)))
     }
 
     /// Whether a connection or a grace period of this node keeps the user present.
@@ -126,8 +127,8 @@ impl UserState {
         self.note_times();
     }
 
-    pub(in crate::engine) fn away(&mut self, id: SessionId) {
-        self.sessions.handle_away(id);
+    pub(in crate::engine) fn away(&mut self, now: Now, id: SessionId) {
+        self.sessions.handle_away(now, id);
     }
 
     /// A custom status is on disk; `part` is what the store has now.

@@ -22,6 +22,6 @@ pub(super) fn handle(
     }
     let record = report(&gateway.engine, conn);
     if id.is_some() {
-        replies::ok(conn, id, record);
+        replies::ok_with(conn, id, record, None, &gateway.clock);
     }
 }

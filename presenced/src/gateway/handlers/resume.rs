@@ -28,6 +28,7 @@ pub(super) fn handle<'a>(
         return Handled::Done;
     }
     let (is_resumed, record) = gateway.engine.resume(conn, of).unzip();
-    replies::resumed(conn, id, record, is_resumed.unwrap_or(false));
+    let resumed = Some(is_resumed.unwrap_or(false));
+    replies::ok_with(conn, id, record, resumed, &gateway.clock);
     Handled::Done
 }

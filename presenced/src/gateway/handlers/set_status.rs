@@ -12,7 +12,7 @@ use crate::exceeded_limit::Limit;
 
 pub(super) async fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, custom: CustomStatus) {
     match gateway.engine.set_own_custom_status(conn, custom).await {
-        Ok(Some(record)) => replies::ok(conn, id, Some(record)),
+        Ok(Some(record)) => replies::ok_with(conn, id, Some(record), None, &gateway.clock),
         Ok(None) => super::users_only(conn, id),
         Err(error) => {
             if let EngineError::RateLimited { .. } = error {

@@ -10,5 +10,5 @@ use crate::connection::Connection;
 
 pub(super) fn handle(gateway: &Gateway, conn: &Arc<Connection>, id: Option<MessageId>, users: &[UserId]) {
     gateway.engine.unwatch(conn, users);
-    replies::ok(conn, id, None);
+    replies::ok(conn, id);
 }

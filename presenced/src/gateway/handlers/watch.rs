@@ -21,27 +21,18 @@ pub(super) async fn handle(
     let Err(error) = gateway.engine.watch(conn, id.clone(), users, since).await else {
         return;
     };
-    let (code, message) = match error {
+    match error {
         EngineError::TooManyWatched { limit } => {
             let (limit, max) = match limit {
                 WatchLimit::Connection => (Limit::Watched, gateway.limits.watched_per_connection),
                 WatchLimit::User => (Limit::WatchedByUser, gateway.limits.watched_per_user),
             };
             gateway.metrics.count_limit(limit);
-            let text = limit.text();
-            (
-                Code::TooManyWatched,
-                format!("{text}: at most {max} users; nothing was added"),
-            )
+            let message = format!("{}: at most {max} users; nothing was added", limit.text());
+            return replies::error(conn, id, Code::TooManyWatched, message);
         }
-        EngineError::TooManyLookups { .. } => {
-            gateway.metrics.count_limit(Limit::Lookups);
-            return replies::engine_error(conn, id, error);
-        }
-        _ => {
-            let text = "the store is unavailable; nothing was added; try again later";
-            (Code::StoreUnavailable, text.to_owned())
-        }
-    };
-    replies::error(conn, id, code, message);
+        EngineError::TooManyLookups { .. } => gateway.metrics.count_limit(Limit::Lookups),
+        _ => {}
+    }
+    replies::engine_error(conn, id, error);
 }

@@ -1,9 +1,13 @@
 //! How connections close, and what that means for the user.
 
-use presence::Status;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::client::{Received, WsClient, close};
+use presence::{Status, Wall};
+
+use super::client::{BINARY, FINAL, PING, PONG, Received, WsClient, close, frame, text};
 use super::fixture::{GatewayFixture, GatewaySettings, plenty, user};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
 
 async fn until_gone(fixture: &GatewayFixture, name: &str) {
@@ -43,7 +47,7 @@ async fn an_end_without_a_close_frame_starts_the_grace_period() {
     drop(client);
     let client = fixture.connect("reset").await;
     socket2::SockRef::from(&client.stream)
-        .set_linger(Some(std::time::Duration::ZERO))
+        .set_linger(Some(Duration::ZERO))
         .expect("an option");
     drop(client);
     for name in ["ended", "reset"] {
@@ -51,6 +55,36 @@ async fn an_end_without_a_close_frame_starts_the_grace_period() {
         assert!(fixture.explain(name).await.grace.is_some(), "{name}");
     }
     until_counted(&fixture, r#"connection_ends_total{reason="lost",code="none"} 2"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_client_was_last_active_with_its_last_message_not_a_ping() {
+    let clock = Arc::new(Clock::manual(Wall::from_millis(1_700_000_000_000)));
+    let fixture = GatewayFixture::on_clock(Arc::clone(&clock), GatewaySettings::default()).await;
+    let kinds = [
+        ("unwatch", text(r#"{"type":"unwatch","userIds":[]}"#), true),
+        ("ping-message", text(r#"{"type":"ping"}"#), false),
+        ("malformed", text("no JSON"), true),
+        ("binary", frame(FINAL | BINARY, b"x"), true),
+        ("ping", frame(FINAL | PING, b""), false),
+        ("pong", frame(FINAL | PONG, b""), false),
+    ];
+    for (name, bytes, is_message) in kinds {
+        let mut client = fixture.connect(name).await;
+        let connected = clock.wall();
+        clock.advance(Duration::from_secs(1));
+        client.send(&bytes).await;
+        let heard = Some(clock.wall());
+        fixture
+            .until("heard", async |fixture| fixture.record(name).await.last_seen == heard)
+            .await;
+        clock.advance(Duration::from_secs(1));
+        drop(client);
+        until_gone(&fixture, name).await;
+        let record = fixture.record(name).await;
+        let active = if is_message { heard } else { Some(connected) };
+        assert_eq!((record.last_seen, record.last_active), (heard, active), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

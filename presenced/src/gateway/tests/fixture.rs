@@ -18,6 +18,7 @@ use crate::cluster::{Alone, Cluster};
 use crate::config::limits::Limits;
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
+use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen::listen};
 use crate::store::{OpenOptions, Store, StoreMetrics};
@@ -99,13 +100,14 @@ impl GatewayFixture {
             metrics.clone(),
         ));
         let connection_limit = ConnectionLimit::new(ConnectionBounds::only(100), metrics.connections.clone());
+        let limit_counters = LimitCounters::of_clients(&mut registry);
         let gateway = Arc::new(Gateway {
             engine: Arc::clone(&engine),
             auth,
             admission: Arc::clone(&admission),
             clock: Arc::clone(&clock),
             limits: Arc::clone(&limits),
-            metrics: GatewayMetrics::register(&mut registry),
+            metrics: GatewayMetrics::register(&mut registry, limit_counters),
             ping_interval: settings.ping_interval,
         });
         let serving = Serving {
@@ -213,6 +215,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             },
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
+            connect_waits: EngineOptions::CONNECT_WAITS,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,
@@ -226,6 +229,6 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
         cluster: Cluster::Alone(Alone::new("here", None, clock.wall())),
         metrics: EngineMetrics::register(&mut Registry::default()),
     });
-    let running = engine.start(startup).await;
+    let running = engine.start(startup).await.expect("threads");
     (engine, running)
 }

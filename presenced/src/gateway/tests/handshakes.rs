@@ -158,6 +158,17 @@ async fn a_permit_is_released_when_its_connection_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_neither_an_http_connection_nor_a_stranger() {
+    let fixture = GatewayFixture::new().await;
+    let mut client = WsClient::send_first(fixture.address(), request("GET", &[("x-user-id", "anna")]).as_bytes()).await;
+    let head = client.head().await;
+    assert!(!head.contains("keep-alive"), "{head}");
+    assert_eq!(client.json().await["type"], "welcome");
+    assert_eq!(fixture.connection_limit.open(), 1);
+    assert_eq!(fixture.connection_limit.http_and_strangers(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn now_of_a_welcome_is_not_before_the_times_in_it() {
     let begin = Wall::from_millis(1_800_000_000_000);
     let clock = Arc::new(Clock::manual(begin));

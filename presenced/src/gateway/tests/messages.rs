@@ -1,12 +1,14 @@
 //! Messages and their replies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use presence::Rate;
+use presence::{Rate, Wall};
 use serde_json::{Value, json};
 
 use super::client::{BINARY, FINAL, close, frame};
 use super::fixture::{GatewayFixture, GatewaySettings};
+use crate::clock::Clock;
 use crate::config::limits::Limits;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +104,31 @@ async fn activity_is_replied_to_only_with_an_id() {
     let answers = [anna.json().await, anna.json().await];
     let ok = answers.iter().find(|answer| answer["type"] == "ok").expect("an answer");
     assert_eq!(ok["user"]["status"], "IDLE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ok_with_a_record_has_a_now_not_before_its_times() {
+    let begin = Wall::from_millis(1_800_000_000_000);
+    let later = begin.after(Duration::from_secs(3600));
+    let clock = Arc::new(Clock::manual(begin));
+    let fixture = GatewayFixture::on_clock(Arc::clone(&clock), GatewaySettings::default()).await;
+    let mut bert = fixture.connect("bert").await;
+    clock.set_wall(later);
+    let mut anna = fixture.connect("anna").await;
+    clock.set_wall(begin);
+    for message in [
+        json!({"type": "resume", "sessionId": "none", "id": "m"}),
+        json!({"type": "activity", "id": "m"}),
+        json!({"type": "activity", "idle": true, "id": "m"}),
+        json!({"type": "setStatus", "customStatus": "IDLE", "id": "m"}),
+    ] {
+        for (client, now) in [(&mut anna, later), (&mut bert, begin)] {
+            client.say(&message.to_string()).await;
+            let ok = client.answer("m").await;
+            assert_eq!((&ok["type"], &ok["now"]), (&"ok".into(), &json!(now)), "{ok}");
+            assert!(ok["user"]["lastSeen"].as_str() <= ok["now"].as_str(), "{ok}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,4 +304,22 @@ async fn all_metrics_exist_from_the_start_and_none_are_added() {
         "{after}"
     );
     assert_eq!(before.lines().count(), after.lines().count(), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_cannot_be_read_is_refused_without_naming_a_path() {
+    let fixture = GatewayFixture::new().await;
+    let mut client = fixture.connect("anna").await;
+    let database = rusqlite::Connection::open(fixture.database()).expect("the database");
+    let rename = "ALTER TABLE report RENAME TO gone";
+    database.execute_batch(rename).expect("no table of reports");
+    client.say(r#"{"type":"watch","id":"w","userIds":["bert"]}"#).await;
+    let refused = client.answer("w").await;
+    assert_eq!(refused["code"], "store_unavailable", "{refused}");
+    let message = refused["message"].as_str().expect("a message");
+    assert!(
+        message.contains("no such table") && !message.contains("presence.db"),
+        "{message}"
+    );
+    assert_eq!(fixture.engine.stats().sessions.watches, 0);
 }

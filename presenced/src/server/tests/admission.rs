@@ -1,11 +1,12 @@
 //! Connection limit, permits, and the rate limit of handshakes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use presence::{Rate, Wall};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,7 +14,8 @@ use super::fixture::{DEADLINE, HELLO, ServerFixture, pause, times, within};
 use crate::auth::{Auth, fixture as auth};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::server::{Admission, Drained, HttpStream, ServerMetrics};
+use crate::server::problem::ApiError;
+use crate::server::{Admission, ConnectionBounds, ConnectionLimit, Drained, HttpStream, RequestOrder, ServerMetrics};
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
@@ -130,6 +132,110 @@ async fn too_many_handshakes_of_an_address_are_rate_limited() {
     assert!(answer.contains("retry-after: 60\r\n"), "{answer}");
 }
 
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+
+/// Trusts [`PROXY`].
+fn admission(limits: &Limits, clock: &Arc<Clock>, registry: &mut Registry) -> Admission {
+    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
+    Admission::new(limits, auth, Arc::clone(clock), ServerMetrics::register(registry))
+}
+
+/// Headers of a request that the proxy passes on for this client.
+fn passed_on_for(client: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-forwarded-for", client.parse().expect("a header"));
+    headers
+}
+
+#[test]
+fn each_client_of_a_proxy_has_a_bound_and_the_proxy_has_none() {
+    let (clock, mut registry) = (Arc::new(Clock::new()), Registry::default());
+    let admission = admission(&Limits::default(), &clock, &mut registry);
+    assert_eq!(admission.limited_address(PROXY), None);
+    assert_eq!(admission.limited_address(CLIENT), Some(CLIENT));
+    let bounds = ConnectionBounds {
+        per_address: 1,
+        ..ConnectionBounds::only(100)
+    };
+    let connection_limit = ConnectionLimit::new(bounds, Gauge::default());
+    let mut held = Vec::new();
+    let mut upgrade = |headers: &HeaderMap| {
+        held.push(connection_limit.acquire(None, clock.mono()).expect("a permit"));
+        let permit = held.last().expect("a permit");
+        let admitted = admission.admit_websocket(permit, PROXY, headers);
+        admitted.map_err(|error| error.status().as_u16())
+    };
+    assert_eq!(upgrade(&passed_on_for("198.51.100.7")), Ok(()));
+    assert_eq!(upgrade(&passed_on_for("198.51.100.7")), Err(503));
+    assert_eq!(upgrade(&passed_on_for("198.51.100.8")), Ok(()));
+    for _ in 0..3 {
+        assert_eq!(upgrade(&HeaderMap::new()), Ok(()), "the proxy's own");
+    }
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("metrics");
+    let counted = text
+        .lines()
+        .filter(|line| line.starts_with("door_refused_total") && line.ends_with(" 1"));
+    assert_eq!(counted.count(), 1, "{text}");
+}
+
+#[test]
+fn failed_logins_are_counted_for_the_client_and_never_for_its_proxy() {
+    let clock = Arc::new(Clock::manual(Wall::from_millis(1_800_000_000_000)));
+    let admission = admission(&Limits::default(), &clock, &mut Registry::default());
+    let log_in = |peer: IpAddr, mut headers: HeaderMap| {
+        headers.insert("x-secret-token", "wrong".parse().expect("a header"));
+        let refused = admission
+            .authenticate(peer, &headers, None)
+            .expect_err("a wrong secret");
+        refused.status().as_u16()
+    };
+    for (peer, headers, eleventh) in [
+        (PROXY, HeaderMap::new(), 403),
+        (PROXY, passed_on_for("198.51.100.8"), 429),
+        (PROXY, passed_on_for("198.51.100.9"), 429),
+        (CLIENT, HeaderMap::new(), 429),
+    ] {
+        for _ in 0..10 {
+            assert_eq!(log_in(peer, headers.clone()), 403);
+        }
+        assert_eq!(log_in(peer, headers), eleventh, "{peer}");
+    }
+}
+
+#[test]
+fn handshakes_are_counted_for_the_client_and_never_for_its_proxy() {
+    let clock = Arc::new(Clock::manual(Wall::from_millis(1_800_000_000_000)));
+    let limits = Limits {
+        handshakes: Rate {
+            amount: 1,
+            period: Duration::from_secs(60),
+            burst: 3,
+        },
+        ..Limits::default()
+    };
+    let admission = admission(&limits, &clock, &mut Registry::default());
+    let status = |admitted: Result<(), ApiError>| admitted.map_err(|error| error.status().as_u16());
+    for order in [RequestOrder::First, RequestOrder::Later] {
+        let upgrade = |headers: HeaderMap| status(admission.admit_upgrade(PROXY, &headers, order));
+        for _ in 0..4 {
+            assert_eq!(status(admission.admit_connection(PROXY)), Ok(()));
+            assert_eq!(upgrade(HeaderMap::new()), Ok(()), "the proxy's own");
+        }
+        let clients = match order {
+            RequestOrder::First => ["198.51.100.1", "198.51.100.2"],
+            RequestOrder::Later => ["198.51.100.3", "198.51.100.4"],
+        };
+        for client in clients {
+            for _ in 0..3 {
+                assert_eq!(upgrade(passed_on_for(client)), Ok(()), "{client}");
+            }
+            assert_eq!(upgrade(passed_on_for(client)), Err(429), "{client}");
+        }
+    }
+}
+
 /// Whether a token with these claims is accepted.
 fn is_admitted(admission: &Admission, claims: &serde_json::Value) -> bool {
     let key = jsonwebtoken::EncodingKey::from_secret(auth::JWT_SECRET.as_bytes());
@@ -145,9 +251,7 @@ fn tokens_are_judged_by_the_systems_clock_as_it_is() {
     const SECONDS: i64 = 1_800_000_000;
     let begin = Wall::from_millis(SECONDS * 1000);
     let clock = Arc::new(Clock::manual(begin));
-    let auth = Arc::new(Auth::for_tests("secret", "192.0.2.9/32", "https://a.example"));
-    let metrics = ServerMetrics::register(&mut Registry::default());
-    let admission = Admission::new(&Limits::default(), auth, Arc::clone(&clock), metrics);
+    let admission = admission(&Limits::default(), &clock, &mut Registry::default());
     let lives = serde_json::json!({"sub": "ann", "exp": SECONDS + 60});
     let begins_later = serde_json::json!({"sub": "ann", "exp": SECONDS + 9000, "nbf": SECONDS + 1800});
     for _ in 0..2 {

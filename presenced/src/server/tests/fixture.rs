@@ -40,6 +40,11 @@ pub(super) struct ServerFixture {
 
 impl ServerFixture {
     pub(super) fn start(limits: Limits) -> Self {
+        Self::start_with(limits, 32)
+    }
+
+    /// With a bound on the connections that may be rejected gracefully at the same time.
+    pub(super) fn start_with(limits: Limits, rejections: usize) -> Self {
         let metrics = ServerMetrics::register(&mut Registry::default());
         let clock = Arc::new(Clock::new());
         let (go, asked) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
@@ -79,7 +84,7 @@ impl ServerFixture {
             )),
             limits: Arc::new(limits),
             clock,
-            rejections: 32,
+            rejections,
             metrics: metrics.clone(),
         };
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

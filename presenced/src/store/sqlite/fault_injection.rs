@@ -15,6 +15,7 @@ use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 use super::read::ReadLane;
 #[cfg(test)]
 use super::{OpenOptions, SqliteStore, open};
+use crate::store::StoreError;
 #[cfg(test)]
 use crate::store::StoreMetrics;
 
@@ -42,9 +43,15 @@ pub(super) struct FaultPoints {
     /// While a test holds it, no read of a list is answered.
     #[cfg(test)]
     lists: Mutex<()>,
+    /// How many of the next reads panic.
+    #[cfg(test)]
+    panicking: std::sync::atomic::AtomicU64,
     /// How many users were read, answered or not.
     #[cfg(test)]
     pub(super) read_count: std::sync::atomic::AtomicU64,
+    /// Whether nobody learns what a write came to.
+    #[cfg(test)]
+    is_losing: std::sync::atomic::AtomicBool,
     /// While a test holds it, no commit begins.
     #[cfg(test)]
     pub(super) commits: Mutex<()>,
@@ -67,8 +74,25 @@ impl FaultPoints {
         if let Some((_, code)) = self.failing_once.lock().take_if(|(failing, _)| *failing == step) {
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
         }
+        #[cfg(test)]
+        if step == Step::Read {
+            let one_less = |left: u64| left.checked_sub(1);
+            let taken = self
+                .panicking
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+            assert!(taken.is_err(), "on purpose");
+        }
         let _ = step;
         Ok(())
+    }
+
+    /// The answer to a write, as its caller is told.
+    pub(super) fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        #[cfg(test)]
+        if self.is_losing.load(Ordering::SeqCst) {
+            return answer.and(Err(StoreError::UnknownOutcome));
+        }
+        answer
     }
 
     /// Called between a read and its answer.
@@ -88,6 +112,12 @@ impl FaultPoints {
     #[cfg(test)]
     pub(super) fn fail_once(&self, step: Step, code: std::ffi::c_int) {
         *self.failing_once.lock() = Some((step, code));
+    }
+
+    /// Makes so many of the next reads panic.
+    #[cfg(test)]
+    pub(super) fn panic_at_reads(&self, count: u64) {
+        self.panicking.store(count, Ordering::SeqCst);
     }
 
     /// Injects a fault: this code of SQLite at each such step; none removes it.
@@ -134,6 +164,11 @@ impl SqliteStore {
             .health
             .faults
             .fail(is_failing.then_some((Step::Commit, SQLITE_FULL)));
+    }
+
+    /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
+    pub(in crate::store) fn lose_answers(&self, is_losing: bool) {
+        self.inner.health.faults.is_losing.store(is_losing, Ordering::SeqCst);
     }
 
     /// No read is answered while it is held.

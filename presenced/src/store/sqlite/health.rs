@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use presence::UserId;
 use rusqlite::ffi;
 
 use super::fault_injection::FaultPoints;
 use super::file_check::is_damaged;
+use super::unreadable_rows::UnreadableRows;
 use crate::store::metrics::{FailureKind, StoreMetrics};
 use crate::store::{StoreError, StoreHealth};
 
@@ -70,6 +72,7 @@ pub(super) struct Health {
     schema_version: i64,
     metrics: StoreMetrics,
     state: Mutex<HealthState>,
+    pub(super) unreadable_rows: UnreadableRows,
     pub(super) faults: FaultPoints,
 }
 
@@ -90,6 +93,7 @@ impl Health {
             schema_version,
             metrics,
             state: Mutex::new(HealthState::Writable),
+            unreadable_rows: UnreadableRows::default(),
             faults: FaultPoints::default(),
         }
     }
@@ -122,11 +126,11 @@ impl Health {
         if kind.seals() {
             return self.seal(kind, error);
         }
-        let reason: Arc<str> = self.describe(kind, error).into();
+        let reason: Arc<str> = describe(kind, error).into();
         let mut state = self.state.lock();
         match &*state {
             HealthState::Sealed(reason) => return StoreError::Sealed { reason: reason.clone() },
-            HealthState::Writable => tracing::error!("the store takes no writes: {reason}"),
+            HealthState::Writable => tracing::error!(file = ?self.path, "the store takes no writes: {reason}"),
             HealthState::Failing(_) => {}
         }
         *state = HealthState::Failing(reason.clone());
@@ -142,21 +146,30 @@ impl Health {
         }
     }
 
-    /// A read failed. Returns the answer to it. Damage found by a reader stops the writer too.
-    pub(super) fn read_failed(&self, error: &rusqlite::Error) -> StoreError {
+    /// A read of one user failed. Returns the answer to it. Damage found by a reader stops the writer too.
+    pub(super) fn read_failed(&self, user: &UserId, error: &rusqlite::Error) -> StoreError {
         let kind = self.kind_of(error);
         self.metrics.failed(kind);
         if kind.seals() {
             return self.seal(kind, error);
         }
-        if kind == FailureKind::Request {
-            tracing::error!(file = ?self.path, %error, "a row of the database can't be understood");
-            return StoreError::Refused {
-                reason: error.to_string().into(),
-            };
+        // What SQLite itself refuses, such as a table that is gone, is no row's own.
+        if kind == FailureKind::Request && !matches!(error, rusqlite::Error::SqliteFailure(..)) {
+            let reason = error.to_string();
+            if self.unreadable_rows.note(user, &reason) {
+                tracing::error!(file = ?self.path, ?user, %error, "a row of the database can't be understood");
+            }
+            return StoreError::Refused { reason: reason.into() };
         }
         StoreError::Unavailable {
-            reason: self.describe(kind, error).into(),
+            reason: describe(kind, error).into(),
+        }
+    }
+
+    /// A read of one user succeeded.
+    pub(super) fn row_read(&self, user: &UserId) {
+        if self.unreadable_rows.note_read(user) {
+            tracing::info!(file = ?self.path, ?user, "a row of the database can be understood again");
         }
     }
 
@@ -176,23 +189,18 @@ impl Health {
         self.metrics.failed(FailureKind::Late);
         let mut state = self.state.lock();
         if let HealthState::Writable = *state {
-            let reason = format!(
-                "{:?}: the disk does not answer: {}",
-                self.path,
-                FailureKind::Late.advice()
-            );
-            tracing::error!("the store takes no writes: {reason}");
+            let reason = format!("the disk does not answer: {}", FailureKind::Late.advice());
+            tracing::error!(file = ?self.path, "the store takes no writes: {reason}");
             *state = HealthState::Failing(reason.into());
         }
     }
 
     /// The writer panicked: writes are refused until a restart.
     pub(super) fn writer_ended(&self) {
-        let reason = format!("{:?}: restart needed: the writer ended unexpectedly", self.path);
-        *self.state.lock() = HealthState::Sealed(reason.into());
+        *self.state.lock() = HealthState::Sealed("restart needed: the writer ended unexpectedly".into());
     }
 
-    /// The health as people and `/readyz` are shown it.
+    /// The health, with the name of the file.
     pub(super) fn snapshot(&self) -> StoreHealth {
         let state = self.state.lock().clone();
         StoreHealth {
@@ -200,7 +208,9 @@ impl Health {
             restart_needed: matches!(state, HealthState::Sealed(_)),
             error: match state {
                 HealthState::Writable => None,
-                HealthState::Failing(reason) | HealthState::Sealed(reason) => Some(reason),
+                HealthState::Failing(reason) | HealthState::Sealed(reason) => {
+                    Some(format!("{:?}: {reason}", self.path).into())
+                }
             },
             schema_version: self.schema_version,
         }
@@ -219,15 +229,16 @@ impl Health {
         if let HealthState::Sealed(reason) = &*state {
             return StoreError::Sealed { reason: reason.clone() };
         }
-        let reason: Arc<str> = self.describe(kind, error).into();
-        tracing::error!("the store takes no more writes: {reason}");
+        let reason: Arc<str> = describe(kind, error).into();
+        tracing::error!(file = ?self.path, "the store takes no more writes: {reason}");
         *state = HealthState::Sealed(reason.clone());
         StoreError::Sealed { reason }
     }
+}
 
-    fn describe(&self, kind: FailureKind, error: &rusqlite::Error) -> String {
-        format!("{:?}: {error}: {}", self.path, kind.advice())
-    }
+/// What happened and what to do. Users are answered with it, so it names no path.
+fn describe(kind: FailureKind, error: &rusqlite::Error) -> String {
+    format!("{error}: {}", kind.advice())
 }
 
 #[cfg(test)]
@@ -252,21 +263,45 @@ mod tests {
         }
     }
 
+    fn health() -> Health {
+        let metrics = StoreMetrics::register(&mut Registry::default());
+        Health::new(Path::new("presence.db"), 1, metrics)
+    }
+
+    /// What is logged meanwhile.
+    fn logged(log: impl FnOnce()) -> String {
+        let lines = CapturedLog::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8_lossy(&lines.0.lock()).into_owned()
+    }
+
+    #[test]
+    fn a_row_that_stays_unreadable_is_logged_once() {
+        let (health, ann) = (health(), UserId::new("ann").unwrap());
+        let error = |column| rusqlite::Error::InvalidColumnName(column);
+        let fail = |column: &str| drop(health.read_failed(&ann, &error(column.to_owned())));
+        let text = logged(|| (0..5).for_each(|_| fail("since")));
+        assert_eq!(text.matches("can't be understood").count(), 1, "{text}");
+        assert!(text.contains("ann") && text.contains("since"), "{text}");
+        assert_eq!(logged(|| fail("status")).matches("can't be understood").count(), 1);
+        let text = logged(|| (0..5).for_each(|_| health.row_read(&ann)));
+        assert_eq!(text.matches("can be understood again").count(), 1, "{text}");
+        assert_eq!(logged(|| fail("status")).matches("can't be understood").count(), 1);
+    }
+
     #[test]
     fn an_error_of_sqlite_is_logged_once_with_its_text() {
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC] {
-            let lines = CapturedLog::default();
-            let writer = lines.clone();
-            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-            let health = Health::new(
-                Path::new("presence.db"),
-                1,
-                StoreMetrics::register(&mut Registry::default()),
-            );
+            let health = health();
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("what SQLite said".into()));
-            let answer = tracing::subscriber::with_default(subscriber, || health.write_failed(&error));
-            assert!(answer.to_string().contains("what SQLite said"), "{answer}");
-            let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
+            let mut answer = String::new();
+            let logged = logged(|| answer = health.write_failed(&error).to_string());
+            assert!(
+                answer.contains("what SQLite said") && !answer.contains("presence.db"),
+                "{answer}"
+            );
             assert_eq!(logged.matches("what SQLite said").count(), 1, "{logged}");
         }
     }

@@ -20,6 +20,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod unreadable_rows;
 mod write_request;
 mod writer;
 
@@ -214,6 +215,15 @@ impl SqliteStore {
         self.write(PlainWrite::Forget { user, revision, now }).await
     }
 
+    pub(super) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
+        loop {
+            let pruned = self.queue(|caller| WriteRequest::Prune(removed_to, caller)).await?;
+            if pruned < ROWS_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
     pub(super) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
         for part in rows.chunks(ROWS_AT_ONCE) {
             self.write(PlainWrite::Statuses(part.to_vec())).await?;
@@ -292,7 +302,7 @@ impl SqliteStore {
         };
         inner.writes.push(job).map_err(|rejected| self.rejected(rejected))?;
         match tokio::time::timeout(inner.answer_within, answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => inner.health.faults.told(answer),
             Ok(Err(_)) => Err(self.rejected(Rejected::Closed)),
             Err(_) => {
                 inner.health.answer_overdue();

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use super::{Inner, OpenOptions, Threads, migration, read};
 use crate::files::Holder;
 use crate::store::metrics::FailureKind;
 use crate::store::{OpenError, Startup, StoreMetrics};
+use crate::vital;
 
 /// Opens it as another node would, beside a handle that holds the lock.
 #[cfg(test)]
@@ -127,19 +128,18 @@ fn start_threads(
             drop(connection);
             drop(held);
         };
-        threads.readers.push(start(format!("store-reader-{number}"), run)?);
+        threads
+            .readers
+            .push(vital::start_thread(&format!("store-reader-{number}"), run)?);
     }
     let held = held.clone();
     let run = move || {
         writer.run();
         drop(held);
     };
-    threads.writer = Some(start("store-writer".to_owned(), run)?);
+    // Not vital: a writer that panicked seals the store, and everyone is served from memory.
+    threads.writer = Some(thread::Builder::new().name("store-writer".to_owned()).spawn(run)?);
     Ok(())
-}
-
-fn start(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name).spawn(run)
 }
 
 /// Makes a complete file under another name, then renames it: an interrupted start leaves none that looks damaged. SQLite

@@ -1,6 +1,7 @@
 //! The threads that read, each with a connection of its own that can't write. They never wait for the writer. Single users
 //! and lists have threads of their own, so that whoever connects never waits behind somebody else's list.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use presence::{History, NodeName, Revision, UserId, Wall};
@@ -105,13 +106,13 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                 let _ = caller.send(rows);
             }
             ReadCaller::Removals(caller) => {
-                let removal = |user| {
+                let removed_at = |user| {
                     opened.1.check_index()?;
                     health.faults.pass(Step::Read)?;
                     tombstones::removed_at(opened.0, user)
                 };
-                let removals: rusqlite::Result<_> = job.users.iter().map(removal).collect();
-                let _ = caller.send(removals.map_err(|error| health.read_failed(&error)));
+                let removal = |user| caught(|| removed_at(user)).map_err(|error| health.read_failed(user, &error));
+                let _ = caller.send(job.users.iter().map(removal).collect());
             }
         }
     }
@@ -121,10 +122,12 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
 fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId], health: &Health) -> Vec<LoadedRow> {
     let mut rows: Vec<LoadedRow> = Vec::with_capacity(users.len());
     for user in users {
-        let row = log_check
-            .check_index()
-            .and_then(|()| load_retrying(connection, user, health));
-        rows.push(row.map_err(|error| health.read_failed(&error)));
+        let row = caught(|| {
+            log_check.check_index()?;
+            load_retrying(connection, user, health)
+        });
+        let row = row.inspect(|_| health.row_read(user));
+        rows.push(row.map_err(|error| health.read_failed(user, &error)));
         if let Some(Err(error)) = rows.last()
             && !matches!(error, StoreError::Refused { .. })
         {
@@ -133,6 +136,13 @@ fn load_each((connection, log_check): (&Connection, &LogCheck), users: &[UserId]
         }
     }
     rows
+}
+
+/// A panic fails the read of one user, as a row that can't be understood does. The thread goes on: nothing of that read is used
+/// again, and without its readers a lane would answer nobody any more.
+fn caught<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(rusqlite::Error::ToSqlConversionFailure("the read panicked".into())))
 }
 
 /// Reads once more if the disk may have failed for a moment. What it got wrong must not be answered again from the cache.
@@ -242,7 +252,8 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     let node: String = row.get(0)?;
     let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
-    let history = incarnation.zip(from).filter(|_| clean);
+    // Only a clean end leaves one.
+    let history = incarnation.zip(from);
     let heartbeat = Heartbeat {
         wall: Wall::from_millis(row.get(1)?),
         ceiling: ceiling.get(),

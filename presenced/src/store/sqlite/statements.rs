@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::tombstones::{self, Tombstones};
+use super::tombstones::Tombstones;
 use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
 
 #[derive(Debug)]
@@ -66,7 +66,6 @@ impl PlainWrite {
             Self::Statuses(rows) => Ok(save_statuses(connection, &rows, *tombstones)?),
             Self::Expired(expired) => Ok(expire_reports(connection, &expired)?),
             Self::Heartbeat { node, heartbeat } => {
-                tombstones::prune(connection, heartbeat.wall)?;
                 save_heartbeat(connection, &node, heartbeat)?;
                 Ok(save_history(connection, &node, heartbeat.history)?)
             }

@@ -6,9 +6,8 @@ use presence::{Revision, UserId, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use sha2::{Digest as _, Sha256};
 
-use super::decode;
 use super::statements::{one_row, stored};
-use crate::store::TOMBSTONE_KEPT;
+use super::{ROWS_AT_ONCE, decode};
 
 /// What one transaction knows of the table. It holds the write lock, so no other handle can add to the table meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +64,6 @@ impl Tombstones {
         (revision, version): (Revision, i64),
         now: Wall,
     ) -> rusqlite::Result<()> {
-        prune(connection, now)?;
         let mut statement = connection.prepare_cached(
             "INSERT INTO tombstone (user_hash, revision, version, forgotten_at) VALUES (:user_hash, :revision, :version, :now)
              ON CONFLICT (user_hash) DO UPDATE SET
@@ -101,12 +99,14 @@ pub(super) fn last_removed_at(connection: &Connection) -> rusqlite::Result<Revis
     Ok(Revision::new(revision))
 }
 
-/// Deletes the tombstones that have been kept for long enough.
-pub(super) fn prune(connection: &Connection, now: Wall) -> rusqlite::Result<()> {
-    let kept = i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached("DELETE FROM tombstone WHERE forgotten_at < :before")?;
-    statement.execute(named_params! { ":before": now.as_millis().saturating_sub(kept) })?;
-    Ok(())
+/// Deletes tombstones up to this revision, a bounded number at once. How many.
+pub(super) fn prune(connection: &Connection, removed_to: Revision) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM tombstone WHERE user_hash IN
+           (SELECT user_hash FROM tombstone WHERE revision <= :removed_to LIMIT :limit)",
+    )?;
+    let limit = i64::try_from(ROWS_AT_ONCE).unwrap_or(i64::MAX);
+    statement.execute(named_params! { ":removed_to": stored(removed_to.get())?, ":limit": limit })
 }
 
 fn hash(user: &UserId) -> [u8; 32] {

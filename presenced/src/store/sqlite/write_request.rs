@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use presence::Revision;
 use tokio::sync::oneshot;
 
+use super::ROWS_AT_ONCE;
 use super::durable_part::DurableWrite;
 use super::statements::PlainWrite;
 use crate::store::{DurableRow, StoreError};
@@ -23,6 +25,8 @@ pub(super) struct WriteJob {
 pub(super) enum WriteRequest {
     Durable(DurableWrite, Caller<DurableRow>),
     Plain(PlainWrite, Caller<()>),
+    /// Deletes tombstones up to this revision, some of them at once. The answer is how many.
+    Prune(Revision, Caller<usize>),
 }
 
 impl WriteRequest {
@@ -31,6 +35,7 @@ impl WriteRequest {
         match self {
             Self::Durable(..) => 1,
             Self::Plain(write, _) => write.rows(),
+            Self::Prune(..) => ROWS_AT_ONCE,
         }
     }
 
@@ -39,6 +44,7 @@ impl WriteRequest {
         match self {
             Self::Durable(_, caller) => drop(caller.send(Err(error))),
             Self::Plain(_, caller) => drop(caller.send(Err(error))),
+            Self::Prune(_, caller) => drop(caller.send(Err(error))),
         }
     }
 }

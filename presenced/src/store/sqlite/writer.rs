@@ -18,7 +18,7 @@ use super::health::Health;
 use super::log_check::LogCheck;
 use super::queue::Queue;
 use super::statements::WriteFailure;
-use super::tombstones::Tombstones;
+use super::tombstones::{self, Tombstones};
 use super::write_request::{Caller, WriteJob, WriteRequest};
 use crate::clock::Stopwatch;
 use crate::store::StoreError;
@@ -199,6 +199,10 @@ impl StoreWriter {
             }
             WriteRequest::Plain(write, caller) => {
                 let answer = self.in_savepoint(|connection| write.apply(connection, tombstones));
+                hold(caller, answer, batch)
+            }
+            WriteRequest::Prune(removed_to, caller) => {
+                let answer = self.in_savepoint(|connection| Ok(tombstones::prune(connection, removed_to)?));
                 hold(caller, answer, batch)
             }
         }

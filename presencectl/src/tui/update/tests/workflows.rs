@@ -54,6 +54,17 @@ fn changes_are_rejected_without_a_connection() {
 }
 
 #[test]
+fn a_change_of_no_selected_user_is_refused_with_the_reason() {
+    let mut model = with(&["ann"]);
+    update(&mut model, lost());
+    for key in ["K", "F", "c"] {
+        assert_eq!(type_text(&mut model, key), []);
+        let notice = model.notice.take().unwrap();
+        assert!(notice.is_error && notice.text.contains("select a user first"), "{key}");
+    }
+}
+
+#[test]
 fn a_lost_connection_marks_data_stale_until_the_snapshot() {
     let mut model = with(&["ann", "bob"]);
     update(&mut model, Message::Tick(at(10_000)));

@@ -8,7 +8,7 @@ use super::*;
 
 const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (40, 10), (1, 1)];
 
-fn press(model: &mut Model, keys: &str) {
+pub(super) fn press(model: &mut Model, keys: &str) {
     for c in keys.chars() {
         let key = match c {
             '\n' => Key::plain(Code::Enter),

@@ -17,6 +17,12 @@ fn not_writable(model: &mut Model) {
     answer(model, stats);
 }
 
+fn with_store_error(model: &mut Model) {
+    let mut stats = stats();
+    stats.store.error = Some("the disk is slow".to_owned());
+    answer(model, stats);
+}
+
 fn stalled(model: &mut Model) {
     let mut stats = stats();
     stats.stalls = StallStats {
@@ -35,8 +41,9 @@ fn silent(model: &mut Model) {
 #[test]
 fn trouble_is_in_every_layout() {
     type TroubleCase = (fn(&mut Model), &'static str);
-    let troubles: [TroubleCase; 3] = [
+    let troubles: [TroubleCase; 4] = [
         (not_writable, "STORE NOT WRITABLE"),
+        (with_store_error, "store error"),
         (stalled, "stalled 1.6 s"),
         (silent, "NO ANSWER 3s"),
     ];
@@ -91,6 +98,31 @@ fn figures_that_could_not_be_read_are_not_called_good() {
 }
 
 #[test]
+fn a_lost_connection_is_no_other_trouble() {
+    let mut model = live(120, 40, vec![]);
+    for second in 1..=3 {
+        send(&mut model, Message::Tick(at(second)));
+        answer(&mut model, stats());
+    }
+    send(
+        &mut model,
+        Message::Response(Response::Stats(Err("refused".to_owned()))),
+    );
+    let lost = StreamEvent::Lost {
+        why: "connection reset".to_owned(),
+        retry_in: Duration::from_secs(60),
+    };
+    send(&mut model, Message::Stream(lost));
+    for second in 4..=9 {
+        send(&mut model, Message::Tick(at(second)));
+    }
+    assert_eq!((model.trouble(), model.silence()), (None, None));
+    assert!(!shown(&model).contains("refused"), "{}", shown(&model));
+    let known: Vec<_> = model.history.last(600).map(|sample| sample.is_known).collect();
+    assert_eq!(known, [true, true, true, false, false, false, false, false, false]);
+}
+
+#[test]
 fn a_pause_holds_what_the_rows_show() {
     let mut model = live(
         80,
@@ -115,8 +147,44 @@ fn a_pause_holds_what_the_rows_show() {
     };
     send(&mut model, Message::Stream(changed));
     assert_eq!(row(&model).unwrap(), before);
+    send(&mut model, Message::Tick(at(90)));
+    assert_eq!(row(&model).unwrap(), before, "ages stand still too");
     send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
-    assert!(row(&model).unwrap().contains("DO_NOT_DISTURB"));
+    let after = row(&model).unwrap();
+    assert!(
+        after.contains("DO_NOT_DISTURB") && !after.contains(" 0s"),
+        "{before} {after}"
+    );
+}
+
+#[test]
+fn an_operators_custom_status_is_told_as_such() {
+    let mut changed = record("ann", Status::Idle, 9);
+    changed.custom_status = Some(presence::CustomStatus::Idle);
+    for (set_by, is_told) in [(presence::Actor::User, false), (presence::Actor::Operator, true)] {
+        let mut model = live(160, 40, vec![record("ann", Status::Online, 5)]);
+        changed.custom_status_set_by = Some(set_by);
+        let users = vec![presence::wire::record::Update::Record(changed.clone())];
+        send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+        assert_eq!(shown(&model).contains("by an operator"), is_told, "{}", shown(&model));
+    }
+}
+
+#[test]
+fn the_detail_tells_whether_a_connection_said_idle_or_is_silent() {
+    for (cause, expected) in [
+        (presence::IdleCause::Said, "said so 5m ago"),
+        (presence::IdleCause::Silent, "silent for 5m"),
+        (presence::IdleCause::Inherited, "as when lost"),
+    ] {
+        let mut model = live(160, 40, vec![record("ann", Status::Idle, 5)]);
+        super::frames::press(&mut model, "↓\n");
+        let mut explain = super::explain("ann");
+        explain.sessions[0].idle_cause = Some(cause);
+        explain.sessions[0].idle_since = Some(super::ago(300));
+        explained(&mut model, explain);
+        assert!(shown(&model).contains(expected), "{}", shown(&model));
+    }
 }
 
 #[test]
@@ -148,4 +216,21 @@ fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
     answer(&mut model, later);
     let shown = shown(&model);
     assert!(shown.contains("● live") && shown.contains(" · 3 stalls · "), "{shown}");
+}
+
+#[test]
+fn a_custom_status_that_could_not_be_read_is_not_told_as_set() {
+    let mut model = live(120, 40, vec![record("ann", Status::Online, 5)]);
+    model.detail = Some(crate::tui::model::Detail::new(user("ann")));
+    let explain = Explain {
+        degraded: true,
+        ..explain("ann")
+    };
+    explained(&mut model, explain);
+    let shown = shown(&model);
+    let line = shown.lines().find(|line| line.contains("custom status "));
+    assert!(
+        line.is_some_and(|line| line.contains("degraded") && !line.contains("set by")),
+        "{shown}"
+    );
 }

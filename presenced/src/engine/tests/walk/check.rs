@@ -12,12 +12,16 @@ impl World {
     pub(super) fn check_users(&mut self) {
         for name in USERS {
             let engine = &self.daemon().engine;
-            let record = engine
+            let found = engine
                 .users
                 .find(&user(name))
-                .map(|entry| engine.record_of(&entry, Viewer::Internal));
-            match record {
-                Some(record) => self.check_record(&record),
+                .map(|entry| (engine.record_of(&entry, Viewer::Internal), entry.changed_at()));
+            match found {
+                Some((record, changed_at)) => {
+                    self.check_record(&record);
+                    let model = self.model(name);
+                    model.changed_at = model.changed_at.max(changed_at);
+                }
                 None => assert!(
                     !self.models[name].is_present(self.mono()),
                     "{name} is present, and not in memory"
@@ -76,7 +80,8 @@ impl World {
     /// Whoever watches knows the truth once everything is delivered.
     pub(super) fn check_watchers(&mut self) {
         for index in 0..self.watchers.len() {
-            self.watchers[index].read();
+            let position = self.position();
+            self.watchers[index].read(position);
             let told: Vec<_> = self.watchers[index]
                 .told()
                 .map(|(name, told)| (name.to_owned(), told))
@@ -96,12 +101,13 @@ impl World {
                     continue;
                 }
                 let model = &self.models[name];
-                let status = model.view(self.mono()).status;
-                // A listing of everyone leaves out users that are OFFLINE, degraded or not.
-                let is_degraded = model.is_degraded && status != Status::Offline;
+                let view = model.view(self.mono());
+                // A listing of everyone leaves out users that are OFFLINE, whatever else is to be said of them.
+                let if_present =
+                    |is_degraded, custom| (view.status != Status::Offline).then_some((is_degraded, custom));
                 assert_eq!(
-                    (shown.status, shown.is_degraded && status != Status::Offline),
-                    (status, is_degraded),
+                    (shown.status, if_present(shown.is_degraded, shown.custom)),
+                    (view.status, if_present(model.is_degraded, view.custom)),
                     "{name} as watcher {index} shows it, at {:?}",
                     shown.revision
                 );
@@ -158,10 +164,9 @@ impl World {
                 continue;
             };
             if is_all_written && !self.models[name].is_degraded {
-                let connected = view.grace.is_some() || view.sessions > held;
                 assert_eq!(
-                    (row.status, row.since, !row.connected_on.is_empty()),
-                    (record.status, record.since, connected),
+                    (row.status, row.since, row.connected_on.len()),
+                    (record.status, record.since, self.models[name].places(mono)),
                     "{name}"
                 );
             }

@@ -11,6 +11,7 @@ use super::steps::WalkStep;
 use super::world::{Faults, USERS, World};
 use crate::engine::EngineError;
 use crate::engine::tests::fixture::user;
+use crate::store::StoreError;
 
 /// A change that is on disk before it takes effect.
 #[derive(Debug, Clone)]
@@ -116,10 +117,15 @@ impl World {
     pub(super) async fn finish(&mut self, pending: Pending) {
         let Pending { name, change, .. } = pending;
         let answer = pending.answer.await.expect("no panic");
+        let is_unknown = answer == Err(EngineError::Store(StoreError::UnknownOutcome));
+        if is_unknown {
+            self.daemon().store.lose_answers(false);
+            self.daemon().engine.settle_unknown_outcomes().await;
+        }
         let now = self.now();
         let is_over_session = matches!(change, DurableStep::SetOwn(..));
         let is_forgotten = is_over_session && self.models[name].forgotten != pending.forgotten_before;
-        if let Err(error) = answer {
+        if let (Err(error), false) = (answer, is_unknown) {
             let may_fail = self.faults != Faults::None || is_over_session;
             assert!(may_fail, "{change:?}: {error}");
             // It was loaded all the same, unless it was refused before that.
@@ -139,9 +145,12 @@ impl World {
                     (None, DurableStep::Set(_, _, Actor::Operator)) => Setter::Operator,
                     (None, _) => Setter::Request,
                 };
-                self.model(name).set_custom(now, pending.taken, custom, setter);
+                match is_unknown {
+                    true => self.model(name).find_custom(now, pending.taken, custom, setter),
+                    false => self.model(name).set_custom(now, pending.taken, custom, setter),
+                }
             }
-            DurableStep::Report(_, source, input) => self.model(name).report(now, source, &input),
+            DurableStep::Report(_, source, input) => self.model(name).report(now, pending.taken, source, &input),
             DurableStep::Kick(_) => {
                 self.model(name).kick(now);
                 self.close_clients_of(name);
@@ -151,6 +160,24 @@ impl World {
                 self.close_clients_of(name);
             }
         }
+    }
+
+    /// The change is stored, and its answer is lost: what it came to is found out later.
+    pub(super) async fn make_unanswered(&mut self, change: DurableStep) {
+        self.daemon().store.lose_answers(true);
+        let pending = self.begin(change).await;
+        self.finish(pending).await;
+        self.daemon().store.lose_answers(false);
+    }
+
+    /// Whether nothing happens by itself for so long, and a while before and after.
+    fn is_quiet_for(&self, millis: u64) -> bool {
+        let now = self.mono();
+        let mut models = self.models.values();
+        models.all(|model| {
+            let next = model.deadlines_after(now.saturating_sub(40)).into_iter().next();
+            next.is_none_or(|next| next > now + millis + 40)
+        })
     }
 
     fn close_clients_of(&mut self, name: &str) {
@@ -184,6 +211,11 @@ impl World {
                 | WalkStep::BeginClose(index)
                     if index >= self.clients.len() => {}
                 WalkStep::End(index, _) if index >= self.clients.len() => {}
+                WalkStep::Advance { millis } => {
+                    if self.is_quiet_for(millis) {
+                        self.daemon().advance(Duration::from_millis(millis));
+                    }
+                }
                 other => self.take_at_once(other).await,
             }
         }

@@ -12,6 +12,7 @@ mod naive;
 mod plain_rule;
 mod restart;
 mod resume;
+mod snapshots;
 mod steps;
 mod watcher;
 mod world;
@@ -28,7 +29,7 @@ const STEPS: usize = 250;
 /// Walks that run with every test run, by seed.
 const FIXED_SEEDS: std::ops::RangeInclusive<u64> = 1..=120;
 /// Walks with seeds that no run has seen before.
-const FRESH_SEEDS: usize = 12;
+const FRESH_SEEDS: usize = 100;
 /// Names one seed to walk again, or a number of steps to walk in all with fresh seeds: `PRESENCED_WALK_SEED=7`,
 /// `PRESENCED_WALK_STEPS=1000000`.
 const SEED: &str = "PRESENCED_WALK_SEED";

@@ -13,6 +13,8 @@ pub(super) struct Model {
     pub(super) is_degraded: bool,
     /// The highest revision that anybody has been told.
     pub(super) told: Revision,
+    /// The highest revision of a change of the user that is known, told or not.
+    pub(super) changed_at: Revision,
     /// How often the user was forgotten.
     pub(super) forgotten: u64,
     /// The times that were told last; none of them goes back while the daemon runs.
@@ -25,6 +27,7 @@ impl Model {
             past: Past::new(TIMERS),
             is_degraded: false,
             told: Revision::NEVER,
+            changed_at: Revision::NEVER,
             forgotten: 0,
             times: (None, None),
         }
@@ -52,6 +55,11 @@ impl Model {
         self.view(mono).status != Status::Offline
     }
 
+    /// How many sessions would be in grace after the end of this run.
+    pub(super) fn places(&self, mono: u64) -> usize {
+        self.past.places_after(mono)
+    }
+
     /// The next moment after `mono` at which time alone could change something.
     pub(super) fn deadlines_after(&self, mono: u64) -> Vec<u64> {
         self.past.deadlines_after(mono)
@@ -75,9 +83,21 @@ impl Model {
         self.past.set_custom(now, taken, custom, setter);
     }
 
-    pub(super) fn report(&mut self, now: Now, source: u8, input: &ReportInput) {
+    /// The same, but it became known only later that it is on disk: the user then counts as no more active by it.
+    pub(super) fn find_custom(&mut self, now: Now, taken: Now, custom: CustomStatus, setter: Setter) {
         self.is_degraded = false;
-        self.past.report(now, source, input);
+        let found = Event::Preference {
+            custom,
+            setter,
+            taken,
+            was_present: false,
+        };
+        self.past.add(now, found);
+    }
+
+    pub(super) fn report(&mut self, now: Now, taken: Now, source: u8, input: &ReportInput) {
+        self.is_degraded = false;
+        self.past.report(now, taken, source, input);
     }
 
     pub(super) fn kick(&mut self, now: Now) {

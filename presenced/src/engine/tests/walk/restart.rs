@@ -23,7 +23,9 @@ impl World {
         let mut watchers = std::mem::take(&mut self.watchers);
         let daemon = self.daemon();
         watchers[index].disconnect(daemon);
-        let is_watching = watchers[index].connect(daemon, resumes).await;
+        let awaited = self.expect_snapshot(&watchers[index], resumes).await;
+        let daemon = self.daemon();
+        let is_watching = watchers[index].connect(daemon, resumes, awaited).await;
         assert!(is_watching || self.faults == Faults::Reads, "a watch was refused");
         self.watchers = watchers;
     }
@@ -56,25 +58,36 @@ impl World {
     /// kill -9, and a start.
     pub(super) async fn crash(&mut self, down_millis: u64, wall_off_millis: i64) {
         let daemon = self.take_daemon();
-        self.start_again(daemon, down_millis, wall_off_millis).await;
+        self.start_again(daemon, RunEnd::Running, down_millis, wall_off_millis)
+            .await;
     }
 
     /// SIGTERM, and a start.
     pub(super) async fn restart(&mut self, down_millis: u64, wall_off_millis: i64) {
         let daemon = self.take_daemon();
         daemon.engine.begin_drain();
-        daemon.finish().await;
+        let end = daemon.finish().await;
+        assert!(end == RunEnd::Clean || self.faults != Faults::None, "all was written");
         self.heartbeat = (self.began + daemon.clock.mono().as_millis(), daemon.clock.wall());
-        self.start_again(daemon, down_millis, wall_off_millis).await;
+        self.start_again(daemon, end, down_millis, wall_off_millis).await;
     }
 
-    async fn start_again(&mut self, daemon: Stepped, down_millis: u64, wall_off_millis: i64) {
+    async fn start_again(&mut self, daemon: Stepped, end: RunEnd, down_millis: u64, wall_off_millis: i64) {
+        let died = self.began + daemon.clock.mono().as_millis();
+        self.ends.push(end);
         self.began += daemon.clock.mono().as_millis() + down_millis;
         daemon.store.fail_reads(false);
         self.faults = Faults::None;
         let mut rows = Vec::new();
         for name in USERS {
-            rows.push((name, daemon.stored(name).await.unwrap_or_default()));
+            let row = daemon.stored(name).await.unwrap_or_default();
+            let places = self.models[name].places(died);
+            assert!(
+                end != RunEnd::Clean || row.connected_on.len() == places,
+                "{name}: {:?} on disk for {places} places",
+                row.connected_on
+            );
+            rows.push((name, row.connected_on.len()));
         }
         let down = Duration::from_millis(down_millis);
         let wall = daemon
@@ -90,21 +103,24 @@ impl World {
             .iter_mut()
             .for_each(super::watcher::WalkWatcher::lose_connection);
         let was_down = self.daemon().clock.wall().since(self.heartbeat.1);
-        for (name, row) in rows {
-            let expects_grace = !row.connected_on.is_empty() && was_down <= DOWN_MAX;
-            self.find(name, expects_grace).await;
+        for (name, places) in rows {
+            self.find(name, places, was_down <= DOWN_MAX).await;
         }
         self.heartbeat = (self.mono(), self.daemon().clock.wall());
         self.has_stalled = false;
     }
 
     /// The model takes over what the new run found of a user.
-    async fn find(&mut self, name: &'static str, expects_grace: bool) {
+    async fn find(&mut self, name: &'static str, places: usize, is_grace_due: bool) {
         let engine = &self.daemon().engine;
         let in_grace = engine.users.find(&user(name)).and_then(|entry| entry.state.grace());
         assert!(
-            self.wall_clock == WallClock::Wrong || in_grace.is_some() == expects_grace,
+            self.wall_clock == WallClock::Wrong || in_grace.is_some() == (places > 0 && is_grace_due),
             "{name} is in grace: {in_grace:?}"
+        );
+        assert!(
+            in_grace.as_ref().is_none_or(|grace| grace.places() as usize == places),
+            "{name}: {in_grace:?} of {places} places on disk"
         );
         let record = self.daemon().record(name).await;
         let found = Found {

@@ -24,6 +24,8 @@ pub(super) enum WalkStep {
     /// The server has a reason to close the connection, which has not ended yet.
     BeginClose(usize),
     Durable(DurableStep),
+    /// A change of which it is not known at first whether it was made.
+    Unanswered(DurableStep),
     /// Changes that wait for the disk while other things happen.
     Slow(Vec<WalkStep>),
     Advance {
@@ -63,7 +65,12 @@ impl WalkStep {
         match rng.below(100) {
             0..=11 => Self::Connect(rng.pick(&USERS)),
             12..=27 => Self::on_connection(world),
-            28..=41 => Self::Durable(DurableStep::at_random(world)),
+            28..=40 => Self::Durable(DurableStep::at_random(world)),
+            41 if wrong || world.faults != Faults::None => Self::Durable(DurableStep::at_random(world)),
+            41 => match DurableStep::at_random(world) {
+                kick @ DurableStep::Kick(_) => Self::Durable(kick),
+                other => Self::Unanswered(other),
+            },
             42..=44 => {
                 let count = 2 + rng.below(5);
                 Self::Slow((0..count).map(|_| Self::while_slow(world)).collect())
@@ -140,6 +147,10 @@ impl WalkStep {
     fn while_slow(world: &mut World) -> Self {
         if world.rng.once_in(2) {
             Self::on_connection(world)
+        } else if world.rng.once_in(4) {
+            Self::Advance {
+                millis: world.rng.pick(&[100, 1_000, 3_000]),
+            }
         } else {
             Self::Durable(DurableStep::at_random(world))
         }
@@ -153,6 +164,7 @@ impl World {
                 let pending = self.begin(change).await;
                 self.finish(pending).await;
             }
+            WalkStep::Unanswered(change) => self.make_unanswered(change).await,
             WalkStep::Slow(steps) => self.slowly(steps).await,
             WalkStep::Advance { millis } => self.advance(Duration::from_millis(millis)),
             WalkStep::Stall { millis } => {

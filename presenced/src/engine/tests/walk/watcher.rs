@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use presence::wire::record::Update;
 use presence::wire::server_message::ServerMessage;
-use presence::{Cursor, EndReason, Revision, Status, UserId};
+use presence::{Cursor, CustomStatus, EndReason, Revision, Status, UserId};
 
 use super::super::fixture::user;
 use super::super::stepped_engine::{Stepped, SteppedClient};
+use super::snapshots::{Awaited, CursorPoint};
 
 /// What a watcher knows of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub(super) struct Known {
     pub(super) revision: Revision,
     pub(super) status: Status,
     pub(super) is_degraded: bool,
+    pub(super) custom: CustomStatus,
 }
 
 pub(super) struct WalkWatcher {
@@ -25,7 +27,10 @@ pub(super) struct WalkWatcher {
     known: BTreeMap<String, Known>,
     /// The last revision that this connection was sent of each user.
     sent: BTreeMap<String, Revision>,
-    cursor: Option<Cursor>,
+    /// The last cursor, and where it was given.
+    cursor: Option<(Cursor, CursorPoint)>,
+    /// What the snapshot that was asked for should be.
+    awaited: Option<Awaited>,
     /// The users of the snapshot that is being received.
     listing: BTreeSet<String>,
 }
@@ -44,6 +49,7 @@ impl WalkWatcher {
             known: BTreeMap::new(),
             sent: BTreeMap::new(),
             cursor: None,
+            awaited: None,
             listing: BTreeSet::new(),
         }
     }
@@ -52,9 +58,14 @@ impl WalkWatcher {
         self.client.is_some()
     }
 
+    /// The cursor that it has, and where it was given.
+    pub(super) fn cursor(&self) -> Option<(Cursor, CursorPoint)> {
+        self.cursor
+    }
+
     /// Connects and watches, from its cursor if `resumes`. False if the store does not let it.
-    pub(super) async fn connect(&mut self, daemon: &Stepped, resumes: bool) -> bool {
-        let since = self.cursor.filter(|_| resumes);
+    pub(super) async fn connect(&mut self, daemon: &Stepped, resumes: bool, awaited: Awaited) -> bool {
+        let since = self.cursor.map(|(cursor, _)| cursor).filter(|_| resumes);
         let client = daemon.observe();
         let conn = &client.conn;
         let is_watching = match self.scope {
@@ -73,6 +84,7 @@ impl WalkWatcher {
         }
         self.sent.clear();
         self.listing.clear();
+        self.awaited = Some(awaited);
         self.client = Some(client);
         true
     }
@@ -89,13 +101,13 @@ impl WalkWatcher {
     }
 
     /// Reads everything that was sent.
-    pub(super) fn read(&mut self) {
+    pub(super) fn read(&mut self, here: CursorPoint) {
         let messages = self.client.as_ref().map_or_else(Vec::new, SteppedClient::messages);
         for message in messages {
             match message {
                 ServerMessage::Presence { cursor, users, now } => {
                     users.into_iter().for_each(|update| self.take(update, now, false));
-                    self.cursor = Some(cursor.parse().expect("a cursor"));
+                    self.cursor = Some((cursor.parse().expect("a cursor"), here));
                 }
                 ServerMessage::Snapshot {
                     cursor,
@@ -105,10 +117,13 @@ impl WalkWatcher {
                     now,
                     ..
                 } => {
+                    let listed: Vec<String> = users.iter().map(|update| update.user_id().to_string()).collect();
                     users.into_iter().for_each(|update| self.take(update, now, resumed));
                     if done {
+                        let awaited = self.awaited.take().expect("one snapshot was asked for");
+                        awaited.check(resumed, &listed);
                         self.end_snapshot(resumed);
-                        self.cursor = Some(cursor.parse().expect("a cursor"));
+                        self.cursor = Some((cursor.parse().expect("a cursor"), here));
                     }
                 }
                 _ => {}
@@ -136,12 +151,14 @@ impl WalkWatcher {
                     revision,
                     status: record.status,
                     is_degraded: record.degraded,
+                    custom: record.custom_status.expect("observers are told"),
                 }
             }
             Update::Removed(_) => Known {
                 revision,
                 status: Status::Offline,
                 is_degraded: false,
+                custom: CustomStatus::default(),
             },
         };
         self.listing.insert(name.clone());
@@ -178,6 +195,7 @@ impl WalkWatcher {
             revision: Revision::NEVER,
             status: Status::Offline,
             is_degraded: false,
+            custom: CustomStatus::default(),
         };
         is_watched.then(|| self.known.get(name).copied().unwrap_or(never_heard_of))
     }

@@ -8,6 +8,7 @@ use presence::{Now, SessionName, Wall};
 use super::model::Model;
 use super::steps::WalkStep;
 use super::watcher::{Scope, WalkWatcher};
+use crate::engine::heartbeat::RunEnd;
 use crate::engine::tests::random::Rng;
 use crate::engine::tests::stepped_engine::{BEGIN, Stepped, SteppedClient};
 
@@ -60,6 +61,8 @@ pub(super) struct World {
     pub(super) has_stalled: bool,
     /// When the last heartbeat was written, on the model's time and on the wall clock.
     pub(super) heartbeat: (u64, Wall),
+    /// How the runs before this one ended.
+    pub(super) ends: Vec<RunEnd>,
     log: VecDeque<String>,
 }
 
@@ -69,7 +72,8 @@ impl World {
         let mut world = Self::new(seed).await;
         for number in 0..steps {
             let step = WalkStep::at_random(&mut world);
-            world.note(format!("{number}: {step:?}"));
+            let users: Vec<&str> = world.clients.iter().map(|client| client.user).collect();
+            world.note(format!("{number} at {} ms, of {users:?}: {step:?}", world.mono()));
             world.take(step).await;
             world.check_users();
         }
@@ -86,7 +90,7 @@ impl World {
         };
         Self {
             rng,
-            daemon: Some(Stepped::new().await),
+            daemon: Some(Stepped::in_memory().await),
             began: 0,
             models: USERS.map(|user| (user, Model::new())).into(),
             clients: Vec::new(),
@@ -101,6 +105,7 @@ impl World {
             wall_clock,
             has_stalled: false,
             heartbeat: (0, BEGIN),
+            ends: Vec::new(),
             log: VecDeque::new(),
         }
     }
@@ -177,6 +182,16 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            let Self {
+                wall_clock,
+                faults,
+                ends,
+                ..
+            } = self;
+            eprintln!(
+                "  the clock was {wall_clock:?}, the disk failed {faults:?}, runs ended {ends:?}; the last steps, each"
+            );
+            eprintln!("  with the users of the connections that it found, by index:");
             for line in &self.log {
                 eprintln!("  {line}");
             }

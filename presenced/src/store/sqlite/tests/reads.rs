@@ -71,6 +71,41 @@ async fn a_row_that_cannot_be_understood_fails_alone_in_a_list() {
 }
 
 #[tokio::test]
+async fn an_unreadable_row_is_noted_until_it_is_read() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    dir.connect()
+        .execute_batch("INSERT INTO profile (user_id, connected_on) VALUES ('bad', '[1]'), ('worse', '[1]')")
+        .unwrap();
+    let noted = || store.inner.health.unreadable_rows.len();
+    for _ in 0..3 {
+        let _ = store.load_many(&[user("bad"), user("worse")]).await;
+        assert!(store.load(&user("bad")).await.is_err());
+        assert_eq!(noted(), 2);
+    }
+    dir.connect()
+        .execute_batch(
+            "UPDATE profile SET connected_on = '[]' WHERE user_id = 'bad'; DELETE FROM profile WHERE user_id = 'worse'",
+        )
+        .unwrap();
+    for (name, left) in [("bad", 1), ("worse", 0)] {
+        assert!(store.load(&user(name)).await.is_ok());
+        assert_eq!(noted(), left, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_no_fault_of_a_row() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    dir.connect()
+        .execute_batch("ALTER TABLE report RENAME TO gone")
+        .unwrap();
+    let loaded = store.load(&user("ann")).await;
+    assert!(matches!(loaded, Err(StoreError::Unavailable { .. })), "{loaded:?}");
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
     let dir = DatabaseDir::new();
     let registry = &mut prometheus_client::registry::Registry::default();
@@ -90,4 +125,36 @@ async fn a_store_that_fails_is_asked_once_for_a_whole_list() {
         figures.contains("store_failures_total{kind=\"Locked\"} 1\n"),
         "{figures}"
     );
+}
+
+#[tokio::test]
+async fn a_read_that_panics_fails_alone_and_its_reader_goes_on() {
+    let dir = DatabaseDir::new();
+    let store = dir.open();
+    store.set_custom("ann", CustomStatus::Idle, 1).await.unwrap();
+    let users = [user("bad"), user("ann")];
+    // More often than there are readers in any lane.
+    for _ in 0..OpenOptions::default().readers + 1 {
+        store.inner.health.faults.panic_at_reads(1);
+        let rows = store.load_many(&users).await.unwrap();
+        assert!(
+            matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
+            "{rows:?}"
+        );
+        store.inner.health.faults.panic_at_reads(1);
+        let rows = store.load_first(&users).await.unwrap();
+        assert!(
+            matches!(&rows[..], [Err(StoreError::Refused { .. }), Ok(Some(_))]),
+            "{rows:?}"
+        );
+        store.inner.health.faults.panic_at_reads(1);
+        let row = store.load(&user("ann")).await;
+        assert!(matches!(row, Err(StoreError::Refused { .. })), "{row:?}");
+        store.inner.health.faults.panic_at_reads(1);
+        let removals = store.removed_at(&users).await;
+        assert!(matches!(removals, Err(StoreError::Refused { .. })), "{removals:?}");
+    }
+    assert_eq!(store.custom("ann").await, Some(CustomStatus::Idle));
+    assert_eq!(store.removed_at(&users).await, Ok(vec![None, None]));
+    assert!(store.health().writable);
 }

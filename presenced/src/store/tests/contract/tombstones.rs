@@ -1,11 +1,11 @@
 //! A write that comes after its user was forgotten does not bring the user back, whatever handle it comes from.
 
 use presence::CustomStatus::{DoNotDisturb, Idle, Online};
-use presence::{Revision, Status, Version};
+use presence::{NodeName, Revision, Status, Version};
 
 use super::on_every_backend;
 use crate::store::tests::fixture::{Backend, heartbeat, status, user, wall};
-use crate::store::{ExpiredReport, Store, StoreError, TOMBSTONE_KEPT};
+use crate::store::{ExpiredReport, Store, StoreError};
 
 on_every_backend! {
     a_forgotten_user_has_no_row,
@@ -15,19 +15,15 @@ on_every_backend! {
     a_user_forgotten_again_after_a_return_stays_forgotten,
     versions_of_a_user_go_on_after_a_forget,
     a_late_expiry_takes_no_report_made_after_a_forget,
-    a_tombstone_is_kept_for_an_hour_and_no_longer,
-    a_heartbeat_removes_old_tombstones,
+    tombstones_go_by_revision_and_never_by_the_wall_clock,
+    pruning_goes_on_until_nothing_is_left_to_prune,
+    a_pruning_that_fails_leaves_the_rest_for_later,
     a_forget_that_failed_leaves_no_tombstone,
 }
 
 async fn forget(store: &Store, name: &str, revision: u64, now: i64) {
     let forgotten = store.forget(&user(name), Revision::new(revision), wall(now)).await;
     forgotten.unwrap();
-}
-
-/// How long tombstones are kept, in milliseconds.
-fn kept() -> i64 {
-    i64::try_from(TOMBSTONE_KEPT.as_millis()).unwrap()
 }
 
 async fn a_forgotten_user_has_no_row(backend: Backend) {
@@ -141,24 +137,65 @@ async fn a_late_expiry_takes_no_report_made_after_a_forget(backend: Backend) {
     assert_eq!(store.durable("alice").await, again);
 }
 
-async fn a_tombstone_is_kept_for_an_hour_and_no_longer(backend: Backend) {
+async fn tombstones_go_by_revision_and_never_by_the_wall_clock(backend: Backend) {
     let store = backend.open();
     forget(&store, "alice", 20, 0).await;
-    forget(&store, "bob", 20, kept()).await;
-    assert_eq!(store.set_custom("alice", Idle, 1).await, Err(StoreError::Forgotten));
-    forget(&store, "carol", 20, kept() + 1).await;
-    store.set_custom("alice", Idle, 1).await.unwrap();
-    assert_eq!(store.set_custom("bob", Idle, 1).await, Err(StoreError::Forgotten));
+    forget(&store, "bob", 21, 0).await;
+    // Each of these readings is a day ahead.
+    forget(&store, "carol", 22, DAY).await;
+    store
+        .save_heartbeat(&NodeName::new("here"), heartbeat(DAY, 1, false))
+        .await
+        .unwrap();
+    let (store, _) = backend.restart(&store);
+    store
+        .save_heartbeat(&NodeName::new("here"), heartbeat(DAY, 1, false))
+        .await
+        .unwrap();
+    store.prune_tombstones(Revision::new(19)).await.unwrap();
+    let users = ["alice", "bob", "carol"].map(user);
+    assert_eq!(
+        store.removed_at(&users).await.unwrap(),
+        [Some(20), Some(21), Some(22)].map(revision)
+    );
+    store.prune_tombstones(Revision::new(21)).await.unwrap();
+    assert_eq!(
+        store.removed_at(&users).await.unwrap(),
+        [None, None, Some(22)].map(revision)
+    );
+    store.set_custom("bob", Idle, 1).await.unwrap();
+    assert_eq!(store.set_custom("carol", Idle, 1).await, Err(StoreError::Forgotten));
 }
 
-async fn a_heartbeat_removes_old_tombstones(backend: Backend) {
+const DAY: i64 = 86_400_000;
+
+fn revision(number: Option<u64>) -> Option<Revision> {
+    number.map(Revision::new)
+}
+
+async fn pruning_goes_on_until_nothing_is_left_to_prune(backend: Backend) {
     let store = backend.open();
-    let node = presence::NodeName::new("here");
-    forget(&store, "alice", 20, 0).await;
-    for (wall, expected) in [(kept(), Err(StoreError::Forgotten)), (kept() + 1, Ok(()))] {
-        store.save_heartbeat(&node, heartbeat(wall, 1, false)).await.unwrap();
-        assert_eq!(store.set_custom("alice", Idle, 1).await.map(|_| ()), expected);
+    let names: Vec<String> = (0..1_100).map(|number| format!("user-{number}")).collect();
+    for name in &names {
+        forget(&store, name, 20, 1).await;
     }
+    forget(&store, "later", 21, 1).await;
+    store.prune_tombstones(Revision::new(20)).await.unwrap();
+    let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+    let left = store.removed_at(&users).await.unwrap();
+    assert_eq!(left.iter().flatten().count(), 0);
+    assert_eq!(store.removed_at(&[user("later")]).await.unwrap(), [revision(Some(21))]);
+}
+
+async fn a_pruning_that_fails_leaves_the_rest_for_later(backend: Backend) {
+    let store = backend.open();
+    forget(&store, "alice", 20, 1).await;
+    store.fail_commits(true);
+    assert!(store.prune_tombstones(Revision::new(20)).await.is_err());
+    store.fail_commits(false);
+    assert_eq!(store.removed_at(&[user("alice")]).await.unwrap(), [revision(Some(20))]);
+    store.prune_tombstones(Revision::new(30)).await.unwrap();
+    assert_eq!(store.removed_at(&[user("alice")]).await.unwrap(), [None]);
 }
 
 async fn a_forget_that_failed_leaves_no_tombstone(backend: Backend) {
