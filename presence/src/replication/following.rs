@@ -223,7 +223,7 @@ impl Partition {
     /// Removes what an incarnation contributes when its grace period is over, at a moment of its own.
     pub(super) fn plan_clean_up(&mut self, incarnation: Incarnation) {
         if let Some(at) = self.leases.over_at(incarnation) {
-            let at = self.jitter().within(at, SPREAD);
+            let at = self.jitter.within(at, SPREAD);
             self.timers.set_clean_up(incarnation, at);
         }
     }

@@ -216,7 +216,7 @@ impl Partition {
         }
         self.on_follower_deadline(input);
         if self.reach.hold_ends().is_some_and(|at| at <= now) {
-            self.end_hold(input);
+            self.end_hold();
         }
         self.on_timers(input);
         self.advance(input);

@@ -53,6 +53,8 @@ pub(super) enum Apart {
 pub(super) struct Replica {
     users: BTreeMap<UserId, Held>,
     told: BTreeMap<UserId, Apart>,
+    /// How many of them are withheld.
+    withheld: usize,
 }
 
 impl Replica {
@@ -106,11 +108,14 @@ impl Replica {
 
     /// What is in the state of the user is older than what the database has, which was told.
     pub(super) fn tell_in_database(&mut self, user: &UserId, up_to: Revision) {
-        self.told.insert(user.clone(), Apart::InDatabase(up_to));
+        self.set_told(user, Some(Apart::InDatabase(up_to)));
     }
 
     /// The lowest revision that is not told yet; 0 if that of one is not known.
     pub(super) fn first_withheld(&self) -> Option<Revision> {
+        if self.withheld == 0 {
+            return None;
+        }
         let withheld = self.told.values().filter_map(|told| match told {
             Apart::Withheld { next, .. } => Some(next.as_ref().map_or(Revision::NEVER, |next| next.revision)),
             Apart::Local(_) | Apart::InDatabase(_) => None,
@@ -120,17 +125,17 @@ impl Replica {
 
     /// A change of this node is told before the log has it.
     pub(super) fn tell_locally(&mut self, user: &UserId, held: Held) {
-        self.told.insert(user.clone(), Apart::Local(held));
+        self.set_told(user, Some(Apart::Local(held)));
     }
 
     /// What the copy says is told.
     pub(super) fn tell(&mut self, user: &UserId) {
-        self.told.remove(user);
+        self.set_told(user, None);
     }
 
     /// Nothing is told now: `shown` stays.
     pub(super) fn withhold(&mut self, user: &UserId, shown: Option<Held>, next: Option<Held>) {
-        self.told.insert(user.clone(), Apart::Withheld { shown, next });
+        self.set_told(user, Some(Apart::Withheld { shown, next }));
     }
 
     /// What must stay as it was told though the copy changes: call before the change.
@@ -141,6 +146,7 @@ impl Replica {
     /// All users whose OFFLINE is withheld, with what is to be told.
     pub(super) fn take_withheld(&mut self) -> Vec<(UserId, Option<Held>, Option<Held>)> {
         let is_withheld = |_: &UserId, told: &mut Apart| matches!(told, Apart::Withheld { .. });
+        self.withheld = 0;
         let mut taken = Vec::new();
         for (user, told) in self.told.extract_if(.., is_withheld) {
             if let Apart::Withheld { shown, next } = told {
@@ -150,9 +156,19 @@ impl Replica {
         taken
     }
 
+    fn set_told(&mut self, user: &UserId, told: Option<Apart>) {
+        let is_withheld = |told: &Option<Apart>| matches!(told, Some(Apart::Withheld { .. }));
+        self.withheld += usize::from(is_withheld(&told));
+        let before = match told {
+            Some(told) => self.told.insert(user.clone(), told),
+            None => self.told.remove(user),
+        };
+        self.withheld -= usize::from(is_withheld(&before));
+    }
+
     /// Whether some user's OFFLINE is withheld.
     pub(super) fn has_withheld(&self) -> bool {
-        self.told.values().any(|told| matches!(told, Apart::Withheld { .. }))
+        self.withheld > 0
     }
 
     /// Whether watchers were told what the copy says, or nothing if it has nothing.

@@ -2,7 +2,7 @@
 //! and nobody as OFFLINE as long as not everyone was heard of.
 
 use crate::replication::build::SessionLimitReached;
-use crate::replication::clock::Jitter;
+
 use crate::replication::effect::Effect;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
@@ -142,7 +142,7 @@ impl Partition {
     }
 
     /// Everyone who moved was heard of: who is OFFLINE is told and offered.
-    pub(super) fn end_hold(&mut self, input: Input<'_>) {
+    pub(super) fn end_hold(&mut self) {
         for (user, _, next) in self.replica.take_withheld() {
             match next {
                 Some(next)
@@ -168,10 +168,5 @@ impl Partition {
             let mut held_back = std::mem::take(&mut self.publisher.held_back);
             self.publisher.pending.append(&mut held_back);
         }
-        let _ = input;
-    }
-
-    pub(super) fn jitter(&mut self) -> &mut Jitter {
-        &mut self.jitter
     }
 }

@@ -79,7 +79,7 @@ impl World {
                 shell.unconfirmed.remove(&id);
                 shell.sessions.handle_heard(now, id);
             }),
-            Delivery::Away(user, id) => self.change(index, &user, |shell, _| shell.sessions.handle_away(id)),
+            Delivery::Away(user, id) => self.change(index, &user, |shell, now| shell.sessions.handle_away(now, id)),
             Delivery::Active(user, id) => self.change(index, &user, |shell, now| {
                 shell.unconfirmed.remove(&id);
                 shell.sessions.handle_activity(now, id, &TIMERS);
