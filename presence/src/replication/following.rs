@@ -10,7 +10,7 @@ use crate::replication::follower::{Pages, Step};
 use crate::replication::log::{Content, Entry, Question, Reply, StatePage};
 use crate::replication::names::{Epoch, Incarnation};
 use crate::replication::node_info::Tick;
-use crate::replication::partition::{Input, Partition};
+use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD};
 use crate::replication::state::State;
@@ -203,7 +203,9 @@ impl Partition {
         self.leases.handle_ended(incarnation, now, grace);
         self.publisher.ends.remove(&incarnation);
         self.plan_clean_up(incarnation);
-        if incarnation == self.own && !self.is_stopping {
+        if incarnation == self.own && self.life != Life::Running {
+            self.stop();
+        } else if incarnation == self.own {
             self.push(Effect::RegistrationEnded(grace));
             self.reconnect(now);
             self.publisher.retry_at = Some(now);

@@ -29,6 +29,7 @@ mod state;
 mod state_bytes;
 mod telling;
 mod timers;
+mod views;
 mod wanting;
 
 pub use build::Knowledge;

@@ -9,7 +9,7 @@ use crate::replication::clock::{Jitter, SharedClock};
 use crate::replication::effect::Effect;
 use crate::replication::follower::{Follower, Step};
 use crate::replication::leases::Leases;
-use crate::replication::names::{Epoch, Incarnation};
+use crate::replication::names::Incarnation;
 use crate::replication::node_info::{MovedTimes, NodeInfo};
 use crate::replication::publisher::Publisher;
 use crate::replication::reachability::Reachability;
@@ -18,7 +18,7 @@ use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD, Settings, UNREACHA
 use crate::replication::state::{Command, CommandKind, SharedPart, State};
 use crate::replication::timers::DueTimes;
 use crate::revision::Revision;
-use crate::time::{Mono, Reading, Wall};
+use crate::time::{Mono, Reading};
 use crate::user_id::UserId;
 
 /// What comes with every input.
@@ -45,6 +45,16 @@ pub struct Start {
     pub seed: u64,
 }
 
+/// How far the node is with stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    /// What waits is offered, then the registration ends.
+    Stopping,
+    /// The registration was ended: it must not begin again.
+    Stopped,
+}
+
 /// One partition as this node sees it.
 pub struct Partition {
     pub(super) own: Incarnation,
@@ -67,7 +77,7 @@ pub struct Partition {
     pub(super) unregistered_since: Option<Mono>,
     pub(super) is_ready: bool,
     pub(super) is_loading_present: bool,
-    pub(super) is_stopping: bool,
+    pub(super) life: Life,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -102,7 +112,7 @@ impl Partition {
             unregistered_since: Some(now),
             is_ready: false,
             is_loading_present: false,
-            is_stopping: false,
+            life: Life::Running,
             effects: Vec::new(),
         }
     }
@@ -192,7 +202,9 @@ impl Partition {
 
     /// The node stops: its registration ends when nothing waits any more, with [`Effect::Stopped`].
     pub fn handle_stop(&mut self, input: Input<'_>) {
-        self.is_stopping = true;
+        if self.life == Life::Running {
+            self.life = Life::Stopping;
+        }
         self.advance(input);
     }
 
@@ -320,78 +332,5 @@ impl Partition {
             self.is_ready = true;
             self.push(Effect::Ready);
         }
-    }
-}
-
-impl Partition {
-    /// Redis's clock, as estimated: what the times of records are made of.
-    #[must_use]
-    pub fn time(&self, reading: Reading) -> Wall {
-        self.clock.now(reading)
-    }
-
-    /// Whether the partition can be reached.
-    #[must_use]
-    pub fn is_reachable(&self) -> bool {
-        self.reach.is_reachable()
-    }
-
-    /// The epoch of the copy, and the last id applied to it, while cursors may be given out.
-    #[must_use]
-    pub fn position(&self) -> Option<(Epoch, Revision)> {
-        let is_current = self.follower.is_synced && self.reach.is_reachable();
-        let epoch = self.follower.epoch.filter(|_| is_current)?;
-        let last = self.follower.last;
-        match self
-            .replica
-            .first_withheld()
-            .filter(|_| self.settings.has(Rule::CursorsWait))
-        {
-            Some(Revision::NEVER) => None,
-            Some(first) => Some((epoch, last.min(Revision::new(first.get() - 1)))),
-            None => Some((epoch, last)),
-        }
-    }
-
-    /// What watchers are told of a user; none if it is in no copy, and the database has it.
-    #[must_use]
-    pub fn shown(&self, user: &UserId) -> Option<(Revision, State)> {
-        self.replica.shown(user).map(|held| (held.revision, held.state()))
-    }
-
-    /// What the copy has of a user.
-    #[must_use]
-    pub fn copied(&self, user: &UserId) -> Option<(Revision, State)> {
-        self.replica.get(user).map(|held| (held.revision, held.state()))
-    }
-
-    /// All users of the copy in order of their ids, with the revision.
-    pub fn users(&self) -> impl Iterator<Item = (&UserId, Revision)> {
-        self.replica.users().map(|(user, held)| (user, held.revision))
-    }
-
-    /// How many users are in the copy.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.replica.len()
-    }
-
-    /// Whether the copy is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.replica.len() == 0
-    }
-
-    /// How many users wait to be offered.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.publisher.waiting()
-    }
-
-    /// The registered nodes, with what each told of itself.
-    pub fn nodes(&self) -> impl Iterator<Item = (Incarnation, Option<NodeInfo>)> {
-        self.leases
-            .nodes()
-            .map(|(one, node)| (one, NodeInfo::decode(node).ok()))
     }
 }

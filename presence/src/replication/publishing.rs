@@ -5,7 +5,7 @@ use crate::replication::call::{Answer, CALL_USERS_MAX, Call, Listed, Outcome, Us
 use crate::replication::effect::Effect;
 use crate::replication::names::ConnectionNumber;
 use crate::replication::node_info::{TICK_TIMES_MAX, Tick};
-use crate::replication::partition::{Input, Partition};
+use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::settings::{Rule, SPREAD};
 use crate::replication::state::State;
 use crate::replication::wanting::Base;
@@ -54,11 +54,19 @@ impl Partition {
             Some(Answer::Noted { time, .. }) => {
                 self.clock.handle_time(time, now);
                 if under_way.ended == Some(self.own) {
-                    self.push(Effect::Stopped);
+                    self.stop();
                 }
             }
         }
         self.advance(input);
+    }
+
+    /// The own registration was ended, as it should be.
+    pub(super) fn stop(&mut self) {
+        if self.life != Life::Stopped {
+            self.life = Life::Stopped;
+            self.push(Effect::Stopped);
+        }
     }
 
     fn handle_outcome(&mut self, input: Input<'_>, user: UserId, outcome: Outcome) {
@@ -100,7 +108,7 @@ impl Partition {
 
     /// Sends what is next, if nothing is under way.
     pub(super) fn advance(&mut self, input: Input<'_>) {
-        if self.publisher.under_way.is_some() {
+        if self.publisher.under_way.is_some() || self.life == Life::Stopped {
             return;
         }
         let Some(call) = self.next_call(input) else { return };
@@ -149,7 +157,7 @@ impl Partition {
             let caller = self.caller();
             return Some(Call::Drop { caller, users });
         }
-        self.is_stopping.then(|| Call::End {
+        (self.life == Life::Stopping).then(|| Call::End {
             caller: self.caller(),
             ended: self.own,
             grace: self.settings.restart_grace,

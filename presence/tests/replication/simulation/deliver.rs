@@ -156,6 +156,15 @@ impl World {
         {
             shell.durable = Some(part.clone());
         }
+        let at = node.now_of(now, user);
+        if let Some(shell) = node.users.get_mut(user)
+            && part.part.preference.version == version
+        {
+            // Set by a request: it counts like an active session for a while.
+            shell.chosen_until = Some(at.wall.after(TIMERS.idle_after));
+            shell.last_active = shell.last_active.max(Some(at.wall));
+            shell.last_seen = shell.last_seen.max(Some(at.wall));
+        }
         let partition = node.partition_index(user);
         node.input(now, partition, |machine, input| {
             machine.handle_loaded(input, user, part);
