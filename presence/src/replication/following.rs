@@ -229,7 +229,9 @@ impl Partition {
             self.timers.set_clean_up(incarnation, at);
         }
     }
+}
 
+impl Partition {
     /// The state was read in pages: it takes the place of the copy.
     fn adopt(&mut self, input: Input<'_>, epoch: Epoch, pages: Pages) {
         let now = input.reading.mono;
