@@ -17,13 +17,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::cluster::{Alone, Cluster};
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::data_dir::{DataDir, DataDirError, IfMissing};
 use crate::engine::{Engine, EngineMetrics, EngineOptions, EngineParts, Running, WatchLimits};
 use crate::logging::LogLevel;
 use crate::server::listen;
-use crate::store::{OpenOptions, Startup, Store, StoreMetrics};
+use crate::store::{OpenOptions, PostgresPlace, Startup, Store, StoreMetrics};
 
 use listeners::{ListenerOptions, Listeners};
 use reload::{LastReload, ReloadMetrics, Reloader};
@@ -55,7 +55,12 @@ pub(crate) async fn run(config: Config, mut registry: Registry, log_level: LogLe
         listen::FILES_MIN
     );
     let clock = Arc::new(Clock::new());
-    let (store, startup) = open_store(&config, &mut registry).await?;
+    let opened = tokio::select! {
+        // A server that can't be reached is waited for.
+        () = any(&mut stop) => return Ok(()),
+        opened = open_store(&config, &mut registry) => opened,
+    };
+    let (store, startup) = opened?;
     let listener = listeners::bind("--listen", config.listen)?;
     let address = listener.local_addr()?;
     let auth_options = reload::auth_options(&config, &data_dir, address, IfMissing::Create)?;
@@ -134,8 +139,18 @@ async fn any([one, other]: &mut [tokio::signal::unix::Signal; 2]) {
 
 async fn open_store(config: &Config, registry: &mut Registry) -> anyhow::Result<(Store, Startup)> {
     let metrics = StoreMetrics::register(registry);
-    let path = config.database_path();
-    let opened = tokio::task::spawn_blocking(move || Store::open(&path, &OpenOptions::default(), metrics)).await?;
+    let options = OpenOptions::default();
+    let opened = match config.database() {
+        Database::Sqlite(path) => tokio::task::spawn_blocking(move || Store::open(&path, &options, metrics)).await?,
+        Database::Postgres(url) => {
+            let place = PostgresPlace {
+                url: &url,
+                password_file: config.database_password_file.as_deref(),
+                alive: &config.data_dir.join("postgres-alive"),
+            };
+            Store::open_postgres(place, &options, metrics).await
+        }
+    };
     Ok(match config.database {
         Some(_) => opened.context("--database")?,
         None => opened?,

@@ -187,6 +187,13 @@ fn lock_file(dir: &Path, path: &Path, file: File) -> Result<FileLock, DataDirErr
     })
 }
 
+/// The bytes of a file with a password, which nobody but its owner may read.
+pub(crate) fn password(path: &Path) -> Result<Vec<u8>, DataDirError> {
+    let bytes = read(path).map_err(|source| at(path, source))?;
+    check_private(path)?;
+    Ok(bytes)
+}
+
 /// The process id that the holder of the lock wrote.
 fn written_pid(path: &Path) -> Option<u32> {
     let bytes = read(path).ok()?;

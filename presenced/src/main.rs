@@ -16,6 +16,7 @@ mod files;
 mod gateway;
 mod logging;
 mod percent;
+mod postgres_url;
 mod revocation;
 mod server;
 mod store;

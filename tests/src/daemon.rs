@@ -1,6 +1,7 @@
 //! The daemon under test: started on its own port and data directory, stopped by signals, and restarted on the same
 //! directory. Its log is printed when the test fails.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::binaries;
+use crate::postgres_server::PostgresServer;
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::wait::{wait_until, within_deadline};
@@ -107,6 +109,12 @@ impl Setup {
         daemon.try_start_again().await.map(|()| daemon)
     }
 
+    /// Whether the tests are run on PostgreSQL, and no flag of this daemon names another database.
+    fn is_on_postgres(&self) -> bool {
+        let is_wanted = std::env::var_os("PRESENCE_TEST_STORE").is_some_and(|store| store == "postgres");
+        is_wanted && !self.flags.iter().any(|flag| flag.starts_with("--database"))
+    }
+
     fn command(&self, home: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -119,6 +127,10 @@ impl Setup {
             .arg("--data-dir")
             .arg(home.join("state"))
             .args(&self.flags);
+        if self.is_on_postgres() {
+            let url = PostgresServer::shared().url(&database_of(home));
+            command.args(["--database", &url]);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -126,6 +138,15 @@ impl Setup {
             .current_dir(home);
         command
     }
+}
+
+/// The name of the database of the daemons with this home, on the server that the tests share.
+fn database_of(home: &Path) -> String {
+    static NAMES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut names = NAMES.lock().unwrap();
+    let name = names.entry(home.to_owned());
+    name.or_insert_with(|| PostgresServer::shared().create_database())
+        .clone()
 }
 
 /// The output of a daemon that exited instead of listening.
@@ -266,6 +287,26 @@ impl Daemon {
     /// The generated HS256 key of users' tokens.
     pub fn jwt_key(&self) -> String {
         std::fs::read_to_string(self.file("jwt-key")).unwrap().trim().to_owned()
+    }
+
+    /// The kind of its database.
+    pub fn store_kind(&self) -> &'static str {
+        match self.setup.is_on_postgres() {
+            true => "postgres",
+            false => "sqlite",
+        }
+    }
+
+    /// Changes one row of its database while it is stopped.
+    pub fn edit_database(&self, sql: &str) {
+        if self.setup.is_on_postgres() {
+            let changed = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
+            let changed = PostgresServer::shared().sql(&database_of(self.home.path()), &changed);
+            assert_eq!(changed, "1", "{sql}");
+            return;
+        }
+        let file = rusqlite::Connection::open(self.file("presence.db")).unwrap();
+        assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
     }
 
     /// The log so far, over all runs.

@@ -18,6 +18,7 @@ pub mod file_lock;
 pub mod frame;
 pub mod greedy_user;
 pub mod jwt;
+pub mod postgres_server;
 pub mod presencectl;
 pub mod process;
 pub mod pty;

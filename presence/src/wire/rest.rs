@@ -359,7 +359,7 @@ pub struct StallStats {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
-    /// The kind of database: `sqlite`.
+    /// The kind of database: `sqlite` or `postgres`.
     pub kind: String,
     /// Whether the store accepts writes; `error` says why not.
     pub writable: bool,

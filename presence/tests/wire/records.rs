@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::profile::Stored;
 use presence::wire::record::{Record, Viewer};
 use presence::{
-    Contribution, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, ReportInput, Revision,
+    Actor, Contribution, CustomStatus, DurablePart, Freshness, Mono, Now, Preference, Profile, ReportInput, Revision,
     SessionId, Sessions, Source, Status, UserId, Version, Wall,
 };
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn profile() -> (Profile, Contribution) {
         preference: Preference {
             custom: CustomStatus::Idle,
             set_at: Some(Wall::from_millis(1)),
-            set_by: None,
+            set_by: Some(Actor::User),
             version: Version::new(1),
         },
         ..DurablePart::default()
@@ -80,8 +80,9 @@ fn the_user_also_sees_its_custom_status_and_sessions() {
 }
 
 #[test]
-fn internal_callers_also_see_reason_and_nodes() {
+fn internal_callers_also_see_the_setter_reason_and_nodes() {
     let mut expected = record_for(Viewer::Own);
+    expected["customStatusSetBy"] = json!("user");
     expected["reason"] = json!("custom");
     expected["nodes"] = json!(["n1"]);
     assert_eq!(record_for(Viewer::Internal), expected);

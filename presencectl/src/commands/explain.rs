@@ -160,10 +160,10 @@ mod tests {
     use crate::output::explain_text::tests::connection;
     use crate::output::typed_rows::Moments;
 
-    #[test]
-    fn an_explanation_reads_as_sentences() {
+    /// Of a user in grace, with a report that does not count.
+    fn explanation() -> Explain {
         let now = Wall::from_millis(1_000_000_000_000);
-        let explain = Explain {
+        Explain {
             now,
             user_id: UserId::new("alice").unwrap(),
             status: Status::Online,
@@ -191,7 +191,12 @@ mod tests {
                 at: now.after(std::time::Duration::from_secs(4)),
                 why: "OFFLINE\u{1b}: the grace period ends".into(),
             }],
-        };
+        }
+    }
+
+    #[test]
+    fn an_explanation_reads_as_sentences() {
+        let explain = explanation();
         assert_eq!(
             above(&explain, Colour::Plain),
             "alice is shown as ONLINE: the user set the custom status a short while ago, which counts like an active \
@@ -205,6 +210,16 @@ mod tests {
             below(&explain),
             "\nNext, unless something else happens:\n  2001-09-09 01:46:44Z (in 4s)  OFFLINE\\u{1b}: the grace period ends\n"
         );
+        for (set_by, setter) in [
+            (None, "set at "),
+            (Some(Actor::User), "set by the user at "),
+            (Some(Actor::Operator), "set by an operator at "),
+        ] {
+            let mut set = explain.clone();
+            (set.choice.set_at, set.choice.set_by) = (Some(explain.now), set_by);
+            let text = above(&set, Colour::Plain);
+            assert!(text.contains(setter), "{text}");
+        }
         let degraded = Explain {
             degraded: true,
             ..explain

@@ -153,6 +153,8 @@ pub(crate) mod tests {
             text(Some(IdleCause::Silent), Some(7)),
             "is idle because it is silent: the last activity it reported was at 7"
         );
+        assert_eq!(text(Some(IdleCause::Said), None), "said that the user is away");
+        assert_eq!(text(Some(IdleCause::Silent), None), "is idle because it is silent");
         assert!(text(Some(IdleCause::Inherited), None).starts_with("counts as idle like the lost sessions"));
     }
 }

@@ -12,6 +12,7 @@ mod fake_daemon;
 mod online;
 mod sandbox;
 mod simulate;
+mod simulate_limits;
 mod tokens;
 mod unknown_users;
 mod untrusted_text;

@@ -60,6 +60,8 @@ pub(crate) struct AppState {
 #[derive(Debug, Clone)]
 pub(crate) struct NodeInfo {
     pub(crate) node: String,
+    /// The kind of database.
+    pub(crate) store: &'static str,
     pub(crate) schema_version: u32,
     /// The process's limit on open files.
     pub(crate) open_files: u64,

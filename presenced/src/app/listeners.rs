@@ -141,6 +141,7 @@ impl ListenerOptions<'_> {
     fn state(&self, shared: &SharedLimits, readiness: Arc<Readiness>, mut registry: Registry) -> Arc<AppState> {
         let node_info = NodeInfo {
             node: self.engine.node().to_owned(),
+            store: self.store.kind(),
             schema_version: u32::try_from(self.store.health().schema_version).unwrap_or(0),
             open_files: self.open_files,
             accepting_since: self.clock.elapsed(),

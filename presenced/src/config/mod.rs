@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{Origin, TrustedProxies};
+use crate::postgres_url::PostgresUrl;
 use limits::Limits;
 
 /// An invalid configuration: one line that names what is wrong.
@@ -34,6 +35,15 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where what must last is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// This file of SQLite.
+    Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(Box<PostgresUrl>),
+}
+
 /// The parsed configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -43,8 +53,10 @@ pub(crate) struct Config {
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Directory of the daemon's files.
     pub(crate) data_dir: PathBuf,
-    /// The SQLite file, if not in the data directory.
-    pub(crate) database: Option<PathBuf>,
+    /// The database, if not the SQLite file in the data directory.
+    pub(crate) database: Option<Database>,
+    /// The file with the password for a PostgreSQL database.
+    pub(crate) database_password_file: Option<PathBuf>,
     /// The internal secrets' file, if not in the data directory.
     pub(crate) secret_file: Option<PathBuf>,
     /// The key that verifies users' tokens, if not in the data directory.
@@ -104,11 +116,10 @@ pub(crate) fn load(
 }
 
 impl Config {
-    /// The SQLite file.
-    pub(crate) fn database_path(&self) -> PathBuf {
-        self.database
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("presence.db"))
+    /// The database that holds: the one given, else the file in the data directory.
+    pub(crate) fn database(&self) -> Database {
+        let own = || Database::Sqlite(self.data_dir.join("presence.db"));
+        self.database.clone().unwrap_or_else(own)
     }
 
     /// This configuration with what a running daemon can take over of `new`, and the names of the other settings that differ.

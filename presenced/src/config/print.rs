@@ -42,6 +42,7 @@ fn not_set(name: &str, data_dir: &str) -> String {
     let what = match name {
         "metrics-listen" => "/metrics is served on the address of listen".to_owned(),
         "database" => format!("sqlite:{data_dir}/presence.db"),
+        "database-password-file" => "no password is sent".to_owned(),
         "secret-file" => format!("{data_dir}/secret, created at the first start"),
         "jwt-key" => format!("{data_dir}/jwt-key, created at the first start"),
         "jwt-issuer" => "iss is not checked".to_owned(),

@@ -11,8 +11,9 @@ use presence::Rate;
 use super::limits::Limits;
 use super::sources::{RawSetting, RawSettings};
 use super::values::{bytes, count, duration, nonzero_duration, size};
-use super::{Config, ConfigError, LogFormat};
+use super::{Config, ConfigError, Database, LogFormat};
 use crate::auth::TrustedProxies;
+use crate::postgres_url::PostgresUrl;
 
 /// The value of `trusted-proxy` that stands for its default.
 const LOOPBACK: &str = "loopback";
@@ -76,7 +77,8 @@ pub(super) fn apply(raw: &RawSettings) -> Result<Config, ConfigError> {
     for setting in SETTINGS {
         match raw.values.get(setting.name) {
             Some(given) => (setting.set)(&mut config, &given.texts).map_err(|what| {
-                let texts = given.texts.join(",");
+                let texts: Vec<&str> = given.texts.iter().map(|text| PostgresUrl::shown(text)).collect();
+                let texts = texts.join(",");
                 ConfigError(format!("--{} {texts:?} (from {}): {what}", setting.name, given.source))
             })?,
             None if !setting.default.is_empty() => (setting.set)(&mut config, &[setting.default.to_owned()])
@@ -94,6 +96,7 @@ fn blank() -> Config {
         metrics_listen: None,
         data_dir: PathBuf::new(),
         database: None,
+        database_password_file: None,
         secret_file: None,
         jwt_key: None,
         jwt_issuer: None,
@@ -150,10 +153,14 @@ fn switch(texts: &[String]) -> Result<bool, String> {
     }
 }
 
-fn database(texts: &[String]) -> Result<Option<PathBuf>, String> {
-    match only(texts)?.strip_prefix("sqlite:") {
-        Some(file) if !file.is_empty() => Ok(Some(PathBuf::from(file))),
-        _ => Err("expected sqlite:FILE".into()),
+fn database(texts: &[String]) -> Result<Option<Database>, String> {
+    let text = only(texts)?;
+    if PostgresUrl::is_one(text) {
+        return PostgresUrl::parse(text).map(|url| Some(Database::Postgres(Box::new(url))));
+    }
+    match text.strip_prefix("sqlite:") {
+        Some(file) if !file.is_empty() => Ok(Some(Database::Sqlite(PathBuf::from(file)))),
+        _ => Err("expected sqlite:FILE or postgres://[USER@]HOST[:PORT]/DATABASE".into()),
     }
 }
 
@@ -247,7 +254,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     row!(ADDRESS, One, "listen", "ADDR", "127.0.0.1:7420", "Address for REST and WebSocket; port 0 picks a free port", |c, t| c.listen = address(t)?),
     row!(ADDRESS, One, "metrics-listen", "ADDR", "", "Separate address for /metrics [default: the address of --listen]", |c, t| c.metrics_listen = Some(address(t)?)),
     row!(ADDRESS, One, "data-dir", "DIR", "", "Directory of the daemon's files, used by one process at a time [default: $XDG_STATE_HOME/presenced, else ~/.local/state/presenced]", |c, t| c.data_dir = path(t)?.unwrap_or_default()),
-    row!(ADDRESS, One, "database", "URL", "", "Database URL, sqlite:FILE [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
+    row!(ADDRESS, One, "database", "URL", "", "Database URL: sqlite:FILE, or postgres://USER@HOST/DATABASE without a password [default: sqlite:DATA_DIR/presence.db]", |c, t| c.database = database(t)?),
+    row!(ADDRESS, One, "database-password-file", "FILE", "", "File with the password for a PostgreSQL database, read at each connection", |c, t| c.database_password_file = path(t)?),
     row!(ACCESS, One, "secret-file", "FILE", "", "File with the internal secret; two lines are two valid secrets, for rotation [default: DATA_DIR/secret, created at the first start]", |c, t| c.secret_file = path(t)?),
     row!(ACCESS, One, "jwt-key", "FILE", "", "File with the key that verifies users' tokens: a PEM public key (RS256, ES256 or EdDSA, by the type of key), or the text of an HS256 secret [default: DATA_DIR/jwt-key, created at the first start]", |c, t| c.jwt_key = path(t)?),
     row!(ACCESS, One, "jwt-issuer", "TEXT", "", "Required iss claim of users' tokens", |c, t| c.jwt_issuer = text(t)?),

@@ -46,7 +46,8 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 fn other_value(name: &str) -> &'static str {
     match name {
         "listen" | "metrics-listen" => "127.0.0.1:9",
-        "database" => "sqlite:/tmp/other.db",
+        "database" => "postgres://ann@localhost/other",
+        "database-password-file" => "/tmp/password",
         "trusted-proxy" => "10.0.0.0/8",
         "allowed-origin" => "https://chat.example.org",
         "log-format" => "json",
@@ -108,6 +109,23 @@ fn every_setting_can_come_from_flag_environment_and_file() {
 }
 
 #[test]
+fn a_database_url_with_a_password_is_refused_from_every_source() {
+    let url = "postgres://ann:hunter2@db.example.org/presence";
+    let file = file(&format!("database = \"{url}\""));
+    let path = file.path().to_str().expect("a path");
+    for (arguments, environment) in [
+        (vec!["--database", url], vec![]),
+        (vec!["--print-config", "--database", url], vec![]),
+        (vec![], vec![("PRESENCED_DATABASE", url)]),
+        (vec!["--config", path], vec![]),
+    ] {
+        let error = error_of(&arguments, &environment);
+        assert!(error.contains("--database-password-file"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn the_output_of_print_config_is_a_valid_file() {
     let text = printed(
         &["--grace", "7s", "--trusted-proxy", "10.0.0.0/8,::1/128", "--insecure"],
@@ -137,8 +155,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:7420");
     assert_eq!(config.data_dir, PathBuf::from("/home/op/.local/state/presenced"));
     assert_eq!(
-        config.database_path(),
-        PathBuf::from("/home/op/.local/state/presenced/presence.db")
+        config.database(),
+        Database::Sqlite(PathBuf::from("/home/op/.local/state/presenced/presence.db"))
     );
     assert_eq!(config.limits, Limits::default());
     let seconds = [
@@ -182,7 +200,12 @@ fn an_invalid_key_value_or_relation_is_named_in_one_line() {
         (&["--listen", "localhost:80"], &[], "--listen"),
         (&["--listen", "0.0.0.0:7420"], &[], "--insecure"),
         (&["--metrics-listen", "0.0.0.0:7420"], &[], "--insecure"),
-        (&["--database", "postgres://localhost/x"], &[], "--database"),
+        (&["--database", "mysql://localhost/x"], &[], "--database"),
+        (
+            &["--database", "postgres://localhost/x?sslmode=sometimes"],
+            &[],
+            "sslmode",
+        ),
         (&["--trusted-proxy", "10.0.0.0/33"], &[], "10.0.0.0/33"),
         (&["--allowed-origin", "chat"], &[], "chat"),
         (&["--log-level", "loud"], &[], "loud"),

@@ -268,12 +268,9 @@ impl Connection {
         match due {
             Due::Nothing(next) => Some(next),
             Due::Ping(next) => {
+                // If the socket is full, the ping is not sent yet, and the wheel is armed for an earlier look.
                 self.send_control(Opcode::Ping, b"");
-                // If the socket is full, the ping is not sent yet.
-                Some(match self.blocked_since() {
-                    Some(_) => next.min(now.mono.after(UNSENT_CHECK_INTERVAL)),
-                    None => next,
-                })
+                Some(next)
             }
             // Unread bytes may answer the ping or finish the message: the task may be delayed, or waiting for the store.
             Due::Close(CloseReason::PingTimeout | CloseReason::LimitExceeded(_)) if self.socket.has_unread() => {

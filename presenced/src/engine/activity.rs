@@ -31,7 +31,6 @@ impl Engine {
         let mut entry = self.session_entry(conn)?;
         let now = self.now_of(&entry);
         entry.state.activity(now, conn.id(), &self.options.timers);
-        self.persistence.note_times(&mut entry, now, conn);
         self.recompute(&mut entry, now);
         Some(self.record_of(&entry, Viewer::Own))
     }

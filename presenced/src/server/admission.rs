@@ -70,7 +70,7 @@ impl Admission {
     /// A limit on open connections is reached.
     pub(super) fn at_capacity(&self, limit: Limit) -> ApiError {
         self.metrics.count_limit(limit);
-        ApiError::exceeding(Code::AtCapacity, limit).counted()
+        ApiError::new(Code::AtCapacity, limit.text())
     }
 
     /// Counts a WebSocket handshake. The first request of a connection without a proxy was counted when it was accepted.

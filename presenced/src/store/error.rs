@@ -25,6 +25,22 @@ pub(crate) enum OpenError {
     /// Another process holds a lock on the file.
     #[error("{path:?} is locked by another process: end it (`fuser {path:?}` names it), then start again")]
     Locked { path: PathBuf },
+    /// The server can't be reached, lets nobody in, or refused an operation.
+    #[error("can't use {database}: {what}")]
+    Server { database: String, what: String },
+    /// A newer version of the daemon made the schema.
+    #[error(
+        "{database} has schema version {found}, this version knows {known}: run the newer version, or use another --database"
+    )]
+    NewerSchema { database: String, found: i64, known: i64 },
+    /// The database has tables of our names that are not ours.
+    #[error(
+        "{database} has a table {table:?} of another program and was left as it is: use another database or schema"
+    )]
+    ForeignTable { database: String, table: String },
+    /// Another daemon uses the database.
+    #[error("{database} is in use by {holder}: stop it, or use another --database")]
+    TakenBy { database: String, holder: String },
     /// The file system refused an operation.
     #[error("can't open {path:?}: {what}")]
     Io { path: PathBuf, what: String },

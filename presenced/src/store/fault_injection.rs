@@ -1,14 +1,33 @@
 //! How tests, of other modules too, make the store fail or hang. Outside tests there is nothing here.
 
 use std::path::Path;
+use std::time::Duration;
 
+use super::postgres::{PostgresHold, PostgresStore};
 use super::sqlite::{SqliteHold, SqliteStore};
-use super::{Store, StoreMetrics};
+use super::{OpenError, PostgresPlace, Store, StoreMetrics};
+use crate::clock::Clock;
+
+/// For how long a lock may outlive its file's close.
+const FREED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Opens a database that was closed just now. A process that another test is starting has every open file of this one, and so
+/// its locks, until it has become another program (`fork` copies descriptors, close-on-exec ones too).
+pub(crate) fn when_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let clock = Clock::new();
+    loop {
+        match open() {
+            Err(OpenError::InUse { .. }) if clock.elapsed() < FREED_WITHIN => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
 
 /// While it lives, some operation of the store stands still.
 #[must_use]
-pub(crate) struct Held<'a> {
-    _sqlite: SqliteHold<'a>,
+pub(crate) enum Held<'a> {
+    Sqlite(#[expect(dead_code, reason = "held")] SqliteHold<'a>),
+    Postgres(#[expect(dead_code, reason = "held")] PostgresHold),
 }
 
 impl Store {
@@ -17,57 +36,72 @@ impl Store {
         Self::Sqlite(SqliteStore::open_beside(path, metrics))
     }
 
+    /// The same of a PostgreSQL database.
+    pub(super) async fn open_postgres_beside(place: PostgresPlace<'_>, metrics: StoreMetrics) -> Self {
+        Self::Postgres(PostgresStore::open_beside(place, metrics).await)
+    }
+
     /// Makes every read fail in a way that passes, until it is called with false.
     pub(crate) fn fail_reads(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_reads(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_reads(is_failing),
+            Self::Postgres(store) => store.fail_reads(is_failing),
+        }
     }
 
     /// Makes every write fail in a way that passes, until it is called with false.
     pub(crate) fn fail_writes(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_writes(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_writes(is_failing),
+            Self::Postgres(store) => store.fail_writes(is_failing),
+        }
     }
 
     /// Makes every commit fail in a way that passes, until it is called with false.
     pub(crate) fn fail_commits(&self, is_failing: bool) {
-        let Self::Sqlite(store) = self;
-        store.fail_commits(is_failing);
+        match self {
+            Self::Sqlite(store) => store.fail_commits(is_failing),
+            Self::Postgres(store) => store.fail_commits(is_failing),
+        }
     }
 
     /// Makes every write that is done be answered as if its outcome were unknown, until it is called with false.
     pub(crate) fn lose_answers(&self, is_losing: bool) {
-        let Self::Sqlite(store) = self;
-        store.lose_answers(is_losing);
+        match self {
+            Self::Sqlite(store) => store.lose_answers(is_losing),
+            Self::Postgres(store) => store.lose_answers(is_losing),
+        }
     }
 
     /// No read is answered while the result lives.
     pub(crate) fn hold_reads(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_reads(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_reads()),
+            Self::Postgres(store) => Held::Postgres(store.hold_reads()),
         }
     }
 
     /// No list of users is answered while the result lives; single users are.
     pub(crate) fn hold_lists(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_lists(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_lists()),
+            Self::Postgres(store) => Held::Postgres(store.hold_lists()),
         }
     }
 
     /// How many users were read, answered or not.
     pub(crate) fn read_count(&self) -> u64 {
-        let Self::Sqlite(store) = self;
-        store.read_count()
+        match self {
+            Self::Sqlite(store) => store.read_count(),
+            Self::Postgres(store) => store.read_count(),
+        }
     }
 
     /// Nothing is committed while the result lives.
     pub(crate) fn hold_commits(&self) -> Held<'_> {
-        let Self::Sqlite(store) = self;
-        Held {
-            _sqlite: store.hold_commits(),
+        match self {
+            Self::Sqlite(store) => Held::Sqlite(store.hold_commits()),
+            Self::Postgres(store) => Held::Postgres(store.hold_commits()),
         }
     }
 }

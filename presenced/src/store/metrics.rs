@@ -36,8 +36,12 @@ pub(super) enum FailureKind {
     Full,
     /// The file or its directory may not be written.
     ReadOnly,
-    /// Any other error of the disk.
+    /// Any other error of the disk, or of the database server.
     Io,
+    /// The database server can't be reached, or lets nobody in.
+    Unreachable,
+    /// Another node wrote the same users at the same time, several times in a row.
+    Conflict,
     /// The disk didn't keep what it had taken: no writing until the next start.
     Fsync,
     /// The file is damaged: no writing until the next start.
@@ -55,11 +59,13 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Locked,
         Self::Full,
         Self::ReadOnly,
         Self::Io,
+        Self::Unreachable,
+        Self::Conflict,
         Self::Fsync,
         Self::Damaged,
         Self::Log,

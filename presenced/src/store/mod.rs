@@ -4,14 +4,20 @@
 //! `tests/contract`. No rule of presence lives here: the store keeps what it is given, orders the writes of a user by
 //! version, and lets nothing older replace what is newer.
 
+mod alive;
 mod error;
 #[cfg(test)]
 mod fault_injection;
 mod metrics;
+mod options;
+mod postgres;
+mod queue;
+mod read_request;
 mod row;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod write_request;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,19 +25,25 @@ use std::time::Duration;
 
 use presence::{NodeName, Revision, Source, UserId, Version, Wall};
 
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 pub(crate) use error::{OpenError, StoreError};
+#[cfg(test)]
+pub(crate) use fault_injection::when_free;
 pub(crate) use metrics::StoreMetrics;
+pub(crate) use options::OpenOptions;
+pub(crate) use postgres::PostgresPlace;
 pub(crate) use row::{
-    Alive, DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, PastChanges, ReportRow, ReportTimes, Row,
-    Startup, StatusRow,
+    Alive, DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, PastChanges, ReportRow,
+    ReportTimes, Row, Startup, StatusRow,
 };
-pub(crate) use sqlite::{LoadedRow, OpenOptions};
 
 /// For how long the heartbeat of a node that is gone is kept, if a higher ceiling is stored: a start looks back five
 /// minutes at most, and hosts with a new name at each start must not fill the table.
 const HEARTBEAT_KEPT: Duration = Duration::from_secs(86_400);
+/// Past changes that a start finds at most: as many as a run remembers.
+const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// How the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +65,7 @@ pub(crate) struct StoreHealth {
 #[derive(Clone)]
 pub(crate) enum Store {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl Store {
@@ -66,10 +79,22 @@ impl Store {
         Ok((Self::Sqlite(store), startup))
     }
 
+    /// Opens a PostgreSQL database, makes its schema if it has none, and keeps other daemons out. Waits for a while for a server
+    /// that can't be reached yet.
+    pub(crate) async fn open_postgres(
+        place: PostgresPlace<'_>,
+        options: &OpenOptions,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Startup), OpenError> {
+        let (store, startup) = PostgresStore::open(place, options, metrics).await?;
+        Ok((Self::Postgres(store), startup))
+    }
+
     /// Loads a user; none if nothing is stored of it. Sees whatever was acknowledged before.
     pub(crate) async fn load(&self, user: &UserId) -> LoadedRow {
         match self {
             Self::Sqlite(store) => store.load(user).await,
+            Self::Postgres(store) => store.load(user).await,
         }
     }
 
@@ -77,6 +102,7 @@ impl Store {
     pub(crate) async fn load_many(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_many(users).await,
+            Self::Postgres(store) => store.load_many(users).await,
         }
     }
 
@@ -84,6 +110,7 @@ impl Store {
     pub(crate) async fn load_first(&self, users: &[UserId]) -> Result<Vec<LoadedRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.load_first(users).await,
+            Self::Postgres(store) => store.load_first(users).await,
         }
     }
 
@@ -91,6 +118,7 @@ impl Store {
     pub(crate) async fn removed_at(&self, users: &[UserId]) -> Result<Vec<Option<Revision>>, StoreError> {
         match self {
             Self::Sqlite(store) => store.removed_at(users).await,
+            Self::Postgres(store) => store.removed_at(users).await,
         }
     }
 
@@ -104,6 +132,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.save_preference(user, preference, proposed, revision).await,
+            Self::Postgres(store) => store.save_preference(user, preference, proposed, revision).await,
         }
     }
 
@@ -117,6 +146,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.save_report(user, report, times, proposed).await,
+            Self::Postgres(store) => store.save_report(user, report, times, proposed).await,
         }
     }
 
@@ -130,6 +160,7 @@ impl Store {
     ) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.end_report(user, source, times, proposed).await,
+            Self::Postgres(store) => store.end_report(user, source, times, proposed).await,
         }
     }
 
@@ -137,6 +168,7 @@ impl Store {
     pub(crate) async fn end_reports(&self, user: &UserId, proposed: Version) -> Result<DurableRow, StoreError> {
         match self {
             Self::Sqlite(store) => store.end_reports(user, proposed).await,
+            Self::Postgres(store) => store.end_reports(user, proposed).await,
         }
     }
 
@@ -146,6 +178,7 @@ impl Store {
     pub(crate) async fn forget(&self, user: &UserId, revision: Revision, now: Wall) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.forget(user, revision, now).await,
+            Self::Postgres(store) => store.forget(user, revision, now).await,
         }
     }
 
@@ -153,6 +186,7 @@ impl Store {
     pub(crate) async fn prune_tombstones(&self, removed_to: Revision) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.prune_tombstones(removed_to).await,
+            Self::Postgres(store) => store.prune_tombstones(removed_to).await,
         }
     }
 
@@ -161,6 +195,7 @@ impl Store {
     pub(crate) async fn save_statuses(&self, rows: Vec<StatusRow>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.save_statuses(rows).await,
+            Self::Postgres(store) => store.save_statuses(rows).await,
         }
     }
 
@@ -168,6 +203,7 @@ impl Store {
     pub(crate) async fn expire_reports(&self, expired: Vec<ExpiredReport>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.expire_reports(expired).await,
+            Self::Postgres(store) => store.expire_reports(expired).await,
         }
     }
 
@@ -175,6 +211,7 @@ impl Store {
     pub(crate) async fn save_heartbeat(&self, node: &NodeName, heartbeat: Heartbeat) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.save_heartbeat(node, heartbeat).await,
+            Self::Postgres(store) => store.save_heartbeat(node, heartbeat).await,
         }
     }
 
@@ -182,6 +219,7 @@ impl Store {
     pub(crate) async fn tell_alive(&self, heartbeat: Heartbeat) -> bool {
         match self {
             Self::Sqlite(store) => store.tell_alive(heartbeat).await,
+            Self::Postgres(store) => store.tell_alive(heartbeat).await,
         }
     }
 
@@ -190,6 +228,15 @@ impl Store {
     pub(crate) async fn settle_unknown_outcomes(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.settle_unknown_outcomes().await,
+            Self::Postgres(store) => store.settle_unknown_outcomes().await,
+        }
+    }
+
+    /// The kind of database, as `/api/stats` tells it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
         }
     }
 
@@ -197,6 +244,7 @@ impl Store {
     pub(crate) fn health(&self) -> StoreHealth {
         match self {
             Self::Sqlite(store) => store.health(),
+            Self::Postgres(store) => store.health(),
         }
     }
 
@@ -204,6 +252,7 @@ impl Store {
     pub(crate) fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close(),
+            Self::Postgres(store) => store.close(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use presence::{Actor, CustomStatus, History, NodeName, Preference, Revision, Source, Status, UserId, Version, Wall};
 
+use super::StoreError;
+
 /// All that is stored of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Row {
@@ -18,6 +20,9 @@ pub(crate) struct Row {
     /// Of which revision `status`, `since` and `connected_on` are.
     pub(crate) revision: Revision,
 }
+
+/// What a read of one user came to. A row that can't be understood fails alone.
+pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
 
 /// Custom status and reports as one write left them: [`presence::DurablePart`] with deadlines on the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -116,6 +121,22 @@ pub(crate) struct Heartbeat {
     pub(crate) clean: bool,
     /// Which cursors of the run that ended so resume in the next one.
     pub(crate) history: Option<History>,
+}
+
+impl Heartbeat {
+    /// As the store has it; a clean end alone leaves a history, of an incarnation from a revision on.
+    pub(super) fn stored(wall: Wall, ceiling: Revision, clean: bool, history: Option<(i64, i64)>) -> Self {
+        Self {
+            wall,
+            ceiling: ceiling.get(),
+            clean,
+            history: history.map(|(incarnation, from)| History {
+                incarnation: incarnation.cast_unsigned(),
+                from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
+                to: ceiling,
+            }),
+        }
+    }
 }
 
 /// What a running node leaves beside the store, for when the store can't be written.

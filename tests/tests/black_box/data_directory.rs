@@ -205,7 +205,7 @@ async fn an_invalid_setting_exits_with_2_and_one_line() {
         (&["--ping-interval", "5s", "--ping-timeout", "5s"], "ping-timeout"),
         (&["--grace", "31s"], "grace"),
         (&["--idle-after", "25s"], "idle-after"),
-        (&["--database", "postgres://localhost/x"], "database"),
+        (&["--database", "mysql://localhost/x"], "database"),
         (&["--redis", "redis://localhost"], "redis"),
         (&["--trusted-proxy", "everyone"], "trusted-proxy"),
         (&["--config", "/nowhere/presenced.toml"], "/nowhere/presenced.toml"),

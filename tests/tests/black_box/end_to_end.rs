@@ -143,7 +143,7 @@ const REJECTED: &str = r#"
     user         | PUT /api/user/custom-status         | {"customStatus":"IDLE","by":"operator"} | 403 | forbidden
     user         | DELETE /api/presence/alice/sessions |                                         | 401 | unauthenticated
     wrong secret | DELETE /api/presence/alice/sessions |                                         | 403 | forbidden
-    empty secret | DELETE /api/user/alice              |                                         | 403 | forbidden
+    empty secret | DELETE /api/user/alice              |                                         | 401 | unauthenticated
 "#;
 
 fn request(rest: &Rest, who: &str, method: Method, path: &str) -> RequestBuilder {

@@ -96,16 +96,17 @@ async fn only_a_valid_token_authenticates_its_user() {
 async fn an_authorization_without_bearer_is_rejected() {
     let daemon = Daemon::start(&[]).await;
     let token = hs256(&daemon.jwt_key(), &claims("alice", 3_600));
-    for authorization in [
-        "Basic YWxpY2U6eA==",
-        "Bearer",
-        "Bearer ",
-        &token,
-        &format!("Token {token}"),
+    for (authorization, status, code) in [
+        ("Basic YWxpY2U6eA==", 403, "forbidden"),
+        (&token, 403, "forbidden"),
+        (&format!("Token {token}"), 403, "forbidden"),
+        // As if there were none.
+        ("Bearer", 401, "unauthenticated"),
+        ("Bearer ", 401, "unauthenticated"),
     ] {
         put_custom_status_with(&daemon.rest(), authorization)
             .await
-            .rejected(403, "forbidden");
+            .rejected(status, code);
     }
     assert_eq!(
         put_custom_status_with(&daemon.rest(), &format!("bearer {token}"))

@@ -21,6 +21,7 @@ mod keepalive;
 mod limits;
 mod load;
 mod observability;
+mod postgres;
 mod presencectl;
 mod readme;
 mod reload;

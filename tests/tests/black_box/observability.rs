@@ -25,7 +25,7 @@ async fn stats_count_sessions_users_and_watches() {
     let sessions = stats.sessions;
     assert_eq!((sessions.connections, sessions.observers, sessions.reports), (2, 1, 1));
     assert_eq!((sessions.watchers, sessions.watches, sessions.in_grace), (2, 4, 0));
-    assert_eq!(stats.store.kind, "sqlite");
+    assert_eq!(stats.store.kind, daemon.store_kind());
     assert!(stats.store.writable && stats.limits.max_connections > 0 && !stats.version.is_empty());
     alice.reset();
     wait_until("grace is counted", async || {

@@ -201,12 +201,6 @@ async fn sigint_and_a_second_sigterm_end_the_daemon() {
     assert_eq!(daemon.ended().await.code(), Some(0));
 }
 
-/// Changes the database of a stopped daemon.
-fn edit(daemon: &Daemon, sql: &str) {
-    let file = rusqlite::Connection::open(daemon.file("presence.db")).unwrap();
-    assert_eq!(file.execute(sql, []).unwrap(), 1, "{sql}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_long_downtime_no_user_is_in_grace() {
     let mut daemon = Daemon::start(&["--restart-grace", "20s"]).await;
@@ -214,7 +208,7 @@ async fn after_a_long_downtime_no_user_is_in_grace() {
     alice.set_custom_status("IDLE").await;
     daemon.flushed().await;
     daemon.kill();
-    edit(&daemon, "UPDATE heartbeat SET wall = wall - 290000");
+    daemon.edit_database("UPDATE heartbeat SET wall = wall - 290000");
     daemon.start_again().await;
     assert_eq!(
         daemon.rest().record("alice").await.status,
@@ -222,7 +216,7 @@ async fn after_a_long_downtime_no_user_is_in_grace() {
         "less than five minutes"
     );
     daemon.kill();
-    edit(&daemon, "UPDATE heartbeat SET wall = wall - 310000");
+    daemon.edit_database("UPDATE heartbeat SET wall = wall - 310000");
     daemon.start_again().await;
     let record = daemon.rest().record("alice").await;
     assert_eq!(
@@ -239,8 +233,7 @@ async fn stored_times_from_the_future_are_clamped() {
     daemon.socket("alice").await.close(Some(1000)).await;
     let revision = daemon.rest().record("alice").await.revision;
     assert!(daemon.terminate().await.success());
-    edit(
-        &daemon,
+    daemon.edit_database(
         "UPDATE profile SET last_seen = last_seen + 86400000, last_active = last_active + 86400000, since = since + 86400000 WHERE user_id = 'alice'",
     );
     daemon.start_again().await;

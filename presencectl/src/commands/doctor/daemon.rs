@@ -5,7 +5,7 @@ use std::time::Duration;
 use presence::Wall;
 use presence::wire::rest::{LimitStats, ReloadStats, StallStats, Stats};
 
-use super::{Check, Outcome, Reachability};
+use super::{Check, Outcome, Reachability, store_fix};
 use crate::client::discover::{Credential, Target};
 use crate::client::rest::Rest;
 use crate::client::websocket::{Identity, WebSocket};
@@ -150,40 +150,10 @@ fn store(stats: &Stats) -> Check {
         };
     }
     let error = store.error.as_deref().unwrap_or("no error reported");
-    Check::fail("store", format!("{} is not writable: {error}", store.kind))
-        .fix(format!("{}; custom statuses can't be set until then", store_fix(error)))
-}
-
-/// What helps against a problem of the store, by what the daemon says of it.
-fn store_fix(error: &str) -> &'static str {
-    let fixes = [
-        (
-            "removed or replaced",
-            "put presence.db and its -wal back in their place, or a backup, then restart presenced",
-        ),
-        (
-            "damaged",
-            "stop presenced, move the database away with its -wal and -shm, put a backup in its place",
-        ),
-        (
-            "restart needed",
-            "restart presenced, and look for errors of the disk in the kernel's log",
-        ),
-        (
-            "holds a lock",
-            "end the program that holds the lock: `fuser presence.db` names it",
-        ),
-        ("free some space", "free disk space: presenced resumes by itself"),
-        (
-            "writable",
-            "make the database and its directory writable: presenced resumes by itself",
-        ),
-    ];
-    let fitting = fixes.iter().find(|(said, _)| error.contains(said));
-    fitting.map_or(
-        "see the daemon's log, and errors of the disk in the kernel's log",
-        |(_, fix)| fix,
-    )
+    Check::fail("store", format!("{} is not writable: {error}", store.kind)).fix(format!(
+        "{}; custom statuses can't be set until then",
+        store_fix::of(&store.kind, error)
+    ))
 }
 
 fn stalls(stats: &Stats) -> Check {
@@ -308,46 +278,6 @@ mod tests {
         assert_eq!(of(922, 1024, 5).result, Outcome::Warn);
         assert_eq!(of(231, 256, 5).result, Outcome::Warn);
         assert_eq!(of(1000, 1024, 5).result, Outcome::Fail);
-    }
-
-    #[test]
-    fn the_fix_of_the_store_fits_what_the_daemon_says() {
-        for (error, fix) in [
-            (
-                "the database was removed or replaced: restart needed, with the database in its place: what is written now would be lost",
-                "back in their place",
-            ),
-            (
-                "the log of the database was removed or replaced: restart needed",
-                "back in their place",
-            ),
-            (
-                "database disk image is malformed: it is damaged and is left alone: stop the daemon and put a backup in its place",
-                "backup in its place",
-            ),
-            (
-                "disk I/O error: restart needed: the disk did not keep what it had taken",
-                "restart presenced",
-            ),
-            ("database is locked: another process holds a lock on it", "fuser"),
-            (
-                "database or disk is full: free some space; service resumes by itself",
-                "free disk space",
-            ),
-            (
-                "attempt to write a readonly database: make it and its directory writable",
-                "writable",
-            ),
-            ("the disk does not answer", "kernel's log"),
-        ] {
-            let found = store_fix(error);
-            assert!(found.contains(fix), "{error}: {found}");
-            assert_eq!(
-                found.contains("free disk space"),
-                error.contains("full"),
-                "{error}: {found}"
-            );
-        }
     }
 
     #[test]

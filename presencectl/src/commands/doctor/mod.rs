@@ -3,6 +3,7 @@
 
 mod daemon;
 mod files;
+mod store_fix;
 
 use anstyle::AnsiColor;
 use serde::Serialize;

@@ -123,5 +123,15 @@ mod tests {
             csv(&change()).unwrap(),
             "2001-09-09T01:46:40.000Z,'=a\\u{202e}b,ONLINE,IDLE,inactive,,,7,\n"
         );
+        let set = Change {
+            custom_status: Some(CustomStatus::Idle),
+            set_by: Some(Actor::Operator),
+            ..change()
+        };
+        assert!(
+            csv(&set).unwrap().ends_with(",inactive,IDLE,,7,operator\n"),
+            "{}",
+            csv(&set).unwrap()
+        );
     }
 }

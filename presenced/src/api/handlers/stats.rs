@@ -28,7 +28,7 @@ pub(in crate::api) async fn stats(State(state): SharedState, _: Internal) -> Han
         sessions: engine.sessions,
         rates: engine.rates,
         store: StoreStats {
-            kind: "sqlite".into(),
+            kind: state.node_info.store.into(),
             writable: store_error.is_none(),
             error: store_error,
             pending_writes: engine.pending_writes,

@@ -112,6 +112,7 @@ impl ApiFixture {
             readiness: Arc::new(Readiness::new(move || health_check.clone())),
             node_info: NodeInfo {
                 node: "here".into(),
+                store: "sqlite",
                 schema_version: 3,
                 open_files: 1000,
                 accepting_since: Duration::ZERO,

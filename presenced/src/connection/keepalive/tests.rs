@@ -379,3 +379,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_full_socket_is_stuck_since_it_was_found_full() {
+    let (mut keepalive, outgoing) = (Keepalive::new(at(0), None), full(10, 40));
+    // What was acknowledged before is no progress of a peer that stops now.
+    keepalive.on_blocked(at(10), &outgoing);
+    let due = [25, 40].map(|second| keepalive.evaluate(at(second), &outgoing, &OPTIONS));
+    assert_eq!(due, [Due::Nothing(at(26)), Due::Close(CloseReason::TooSlow)]);
+}
+
+#[test]
+fn a_silent_peer_whose_socket_is_not_full_is_lost_and_not_too_slow() {
+    let mut keepalive = Keepalive::new(at(0), None);
+    let due = [20, 25, 35].map(|second| keepalive.evaluate(at(second), &in_flight(100, 0), &OPTIONS));
+    assert_eq!(due[2], Due::Close(CloseReason::PingTimeout));
+}

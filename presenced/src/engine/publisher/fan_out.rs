@@ -19,13 +19,16 @@ impl Publisher {
             is_removal: entry.publication.removed_at().is_some(),
         };
         self.changes.push(now.mono, &change);
-        let conflated = self.mark_dirty(entry, audience);
+        let (mut ready, conflated) = self.mark_dirty(entry, audience);
+        // Before anyone is told: the cursor that goes with the change covers it.
+        publishing.end();
+        self.ready.extend(&mut ready);
         self.throughput.changed();
         self.metrics.conflated.inc_by(conflated);
     }
 
-    /// How many marks met an earlier one.
-    fn mark_dirty(&self, entry: &LockedEntry<'_>, audience: Audience) -> u64 {
+    /// The connections that have something to send now, and how many marks met an earlier one.
+    fn mark_dirty(&self, entry: &LockedEntry<'_>, audience: Audience) -> (Vec<Arc<Connection>>, u64) {
         let (at, number) = (entry.at(), entry.changed_at().get());
         let mut ready = Vec::new();
         let mut conflated = 0;
@@ -37,7 +40,6 @@ impl Publisher {
         let watchers = entry.watchers().filter(|watcher| is_public || watcher.user().is_none());
         watchers.for_each(&mut mark);
         self.observers.read().iter().for_each(&mut mark);
-        self.ready.extend(&mut ready);
-        conflated
+        (ready, conflated)
     }
 }

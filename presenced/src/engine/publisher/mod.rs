@@ -57,9 +57,9 @@ impl Publication {
         (self.removed_at != Revision::NEVER).then_some(self.removed_at)
     }
 
-    /// The disk tells that the user was removed.
+    /// The disk tells that the user was removed, of which nothing was known.
     pub(super) fn note_removed(&mut self, at: Revision) {
-        self.removed_at = self.removed_at.max(at);
+        self.removed_at = at;
     }
 }
 
@@ -72,9 +72,16 @@ pub(super) struct Publishing<'a> {
     before: Revision,
 }
 
+impl Publishing<'_> {
+    /// The change is marked everywhere: cursors may cover it.
+    fn end(&self) {
+        self.slot.store(self.outer, Ordering::SeqCst);
+    }
+}
+
 impl Drop for Publishing<'_> {
     fn drop(&mut self) {
-        self.slot.store(self.outer, Ordering::SeqCst);
+        self.end();
     }
 }
 

@@ -22,9 +22,12 @@ async fn a_revoked_credential_ends_its_connection_in_a_ping_interval() {
     let (gone, kept) = (Revocation::default(), Revocation::default());
     ann.conn.depend_on(gone.clone());
     bob.conn.depend_on(kept);
+    let cid = stepped.connect("cid").await;
+    cid.conn.depend_on(gone.clone());
+    cid.conn.close_with(CloseReason::Forgotten);
     assert_eq!(stepped.engine.revoked_connections(), 0);
     gone.revoke();
-    assert_eq!(stepped.engine.revoked_connections(), 1);
+    assert_eq!(stepped.engine.revoked_connections(), 1, "the other ends already");
     // Also one that is heard all the time, and is never pinged.
     for _ in 0..engine_options(Duration::ZERO).keepalive.ping_interval.as_secs() {
         ann.conn.note_received(stepped.clock.mono(), None);

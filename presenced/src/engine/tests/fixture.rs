@@ -17,7 +17,7 @@ use crate::cluster::{Alone, Cluster};
 use crate::connection::keepalive::KeepaliveOptions;
 use crate::engine::lifecycle::Running;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts, WatchLimits};
-use crate::store::{OpenOptions, Row, Store, StoreMetrics};
+use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// The longest anything here may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -207,7 +207,7 @@ impl Fixture {
             answer_within: settings.answer_within,
             ..OpenOptions::default()
         };
-        let (store, startup) = Store::open(&path, &options, metrics).expect("a store");
+        let (store, startup) = when_free(|| Store::open(&path, &options, metrics.clone())).expect("a store");
         let ceiling = startup.latest_heartbeat().map(|last| last.ceiling);
         let clock = Arc::new(Clock::new());
         let cluster = Cluster::Alone(Alone::new("here", ceiling, clock.wall()));

@@ -1,6 +1,7 @@
 //! The engine with a real store and real sockets, without HTTP: what watchers are told, in which order, and what stays in
 //! memory. The rules themselves are tested in the library.
 
+mod activity;
 mod clean_ends;
 mod client;
 mod clock_twins;

@@ -7,7 +7,7 @@ use presence::wire::record::Viewer;
 use presence::wire::server_message::ServerMessage;
 use presence::{Actor, Cursor, CustomStatus, EndReason, Revision, Status, Wall};
 
-use super::fixture::{statuses, user};
+use super::fixture::{DEADLINE, statuses, user};
 use super::stepped_engine::{Stepped, SteppedClient};
 
 type Listed = Vec<(String, Option<Status>)>;
@@ -312,6 +312,22 @@ async fn a_cursor_covers_no_revision_that_was_taken_and_not_published() {
 }
 
 #[tokio::test]
+async fn a_change_is_covered_as_soon_as_it_may_be_sent() {
+    let stepped = Stepped::new().await;
+    let _ann = stepped.connect("ann").await;
+    let publisher = &stepped.engine.publisher;
+    let mut entry = stepped.engine.users.find(&user("ann")).expect("ann");
+    let now = stepped.engine.now_of(&entry);
+    let revision = publisher.complete_to() + 1;
+    let publishing = publisher.begin(&entry);
+    publisher.publish_removal(&publishing, &mut entry, now, Revision::new(revision));
+    // The delivery may have sent it by now, though the caller has not let go of the user.
+    assert_eq!(publisher.complete_to(), revision);
+    drop(publishing);
+    assert_eq!(publisher.complete_to(), revision);
+}
+
+#[tokio::test]
 async fn one_user_that_changes_all_the_time_costs_no_cursor_its_hour() {
     let stepped = Stepped::new().await;
     let bob = stepped.connect("bob").await;
@@ -324,4 +340,35 @@ async fn one_user_that_changes_all_the_time_costs_no_cursor_its_hour() {
     assert!(resumed.is_resumed);
     let everyone = watch_all(&stepped, Some(cursor)).await;
     assert!(everyone.is_resumed);
+}
+
+#[tokio::test]
+async fn a_forgotten_user_who_comes_back_while_its_removal_is_read_is_listed() {
+    let stepped = Stepped::new().await;
+    set(&stepped, "ann", CustomStatus::Idle).await;
+    let cursor = watch(&stepped, &["ann"], None).await.cursor;
+    stepped.engine.forget(&user("ann")).await.expect("forgotten");
+    stepped.write().await;
+    stepped.engine.users.sweep();
+    assert!(!stepped.engine.is_in_memory(&user("ann")));
+    // Somebody keeps her in memory, of whom nothing is stored.
+    let watcher = stepped.observe();
+    stepped.watch(&watcher, &["ann"]).await;
+    let client = std::sync::Arc::new(stepped.observe());
+    let (held, before) = (stepped.store.hold_lists(), stepped.store.read_count());
+    let resuming = tokio::spawn({
+        let (engine, client) = (std::sync::Arc::clone(&stepped.engine), std::sync::Arc::clone(&client));
+        async move { engine.watch(&client.conn, None, vec![user("ann")], Some(cursor)).await }
+    });
+    let read = async {
+        while stepped.store.read_count() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, read).await.expect("her removal is read");
+    let _ann = stepped.connect("ann").await;
+    drop(held);
+    resuming.await.expect("no panic").expect("a watch");
+    let listed = snapshot(&stepped, &client).listed;
+    assert_eq!(listed, [("ann".to_owned(), Some(Status::Online))]);
 }

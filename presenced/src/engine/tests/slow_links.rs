@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fixture::user;
 use super::stepped_engine::{Stepped, SteppedClient, TICK};
 use crate::connection::close_reason::CloseReason;
+use crate::connection::frame::Opcode;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How many bytes a second the link takes.
@@ -88,4 +89,23 @@ async fn a_client_that_reports_activity_and_reads_nothing_is_too_slow() {
         assert!(waited <= Duration::from_secs(60));
     }
     assert_eq!(slow.conn.close_reason(), Some(CloseReason::TooSlow));
+}
+
+#[tokio::test]
+async fn a_ping_that_does_not_fit_is_looked_after_soon() {
+    let stepped = Stepped::new().await;
+    // Room for the greeting alone.
+    let ann = stepped.connect_with_room("ann", 17).await;
+    stepped.advance(Duration::from_secs(25) + TICK);
+    assert_eq!(ann.conn.close_reason(), None);
+    // The ping leaves late, and the answer may take as long as any.
+    stepped.advance(8 * SECOND);
+    assert_eq!(ann.take_some(17), 17);
+    // Its task is woken, finds room, and writes.
+    for _ in 0..2 {
+        ann.conn.attend().await;
+    }
+    assert_eq!(ann.frames(), [(Opcode::Ping as u8, Vec::new())]);
+    stepped.advance(9 * SECOND);
+    assert_eq!(ann.conn.close_reason(), None);
 }

@@ -189,3 +189,38 @@ async fn a_report_whose_refresh_fails_ends_if_its_time_is_up() {
     assert!(refreshing.await.expect("no panic").is_err());
     assert_eq!(stepped.status("ann").await, Status::Offline);
 }
+
+#[tokio::test]
+async fn a_report_ends_in_time_while_another_is_being_written() {
+    let stepped = Stepped::new().await;
+    let ttl = Duration::from_secs(10);
+    let short = input("a", Status::Online, Some(ttl), false);
+    stepped.engine.report(&user("ann"), short).await.expect("a record");
+    let held = stepped.store.hold_commits();
+    let opening = tokio::spawn({
+        let engine = Arc::clone(&stepped.engine);
+        async move { engine.report(&user("ann"), input("b", Status::Idle, None, false)).await }
+    });
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    assert!(stepped.engine.user_locks.is_locked(&user("ann")));
+    stepped.advance(ttl + TICK);
+    assert_eq!(stepped.status("ann").await, Status::Offline);
+    drop(held);
+    let opened = opening.await.expect("no panic").expect("a record");
+    assert_eq!(opened.status, Status::Idle);
+}
+
+#[tokio::test]
+async fn a_report_taken_before_the_clock_was_set_back_is_shown_as_stored() {
+    let stepped = Stepped::new().await;
+    let back = Wall::from_millis(BEGIN.as_millis() - 3_600_000);
+    let reports = ["a", "b"].map(|source| input(source, Status::Online, None, false));
+    report_slowly(&stepped, reports.to_vec(), || stepped.clock.set_wall(back)).await;
+    let explained = stepped.engine.explain(&user("ann")).await.expect("an explanation");
+    let heard: Vec<Wall> = explained.sessions.iter().map(|session| session.last_heard).collect();
+    let row = stepped.stored("ann").await.expect("a row");
+    let stored: Vec<Wall> = row.durable.reports.iter().map(|report| report.heard).collect();
+    assert_eq!((heard, stored), (vec![BEGIN; 2], vec![BEGIN; 2]));
+}

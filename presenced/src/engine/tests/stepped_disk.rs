@@ -142,6 +142,17 @@ async fn a_custom_status_stored_after_its_caller_gave_up_is_shown() {
 }
 
 #[tokio::test]
+async fn a_report_after_a_custom_status_of_unknown_outcome_is_the_newer_word() {
+    let stepped = Stepped::impatient().await;
+    let held = stepped.store.hold_commits();
+    let late = set_status(&stepped, "ann", CustomStatus::Online).await;
+    assert_eq!(late, Err(EngineError::Store(StoreError::UnknownOutcome)));
+    drop(held);
+    report(&stepped, Status::DoNotDisturb, 60).await;
+    assert_eq!(stepped.status("ann").await, Status::DoNotDisturb);
+}
+
+#[tokio::test]
 async fn a_start_on_a_full_disk_reads_and_refuses_writes() {
     let stepped = Stepped::new().await;
     let _ann = stepped.connect("ann").await;

@@ -19,7 +19,7 @@ use crate::connection::socket::memory::{self, MemoryPeer};
 use crate::engine::heartbeat::RunEnd;
 use crate::engine::publisher::delivery::Delivery;
 use crate::engine::{Engine, EngineError, EngineMetrics, EngineOptions, EngineParts};
-use crate::store::{OpenOptions, Row, Store, StoreMetrics};
+use crate::store::{OpenOptions, Row, Store, StoreMetrics, when_free};
 
 /// When a stepped engine's time begins.
 pub(in crate::engine) const BEGIN: Wall = Wall::from_millis(1_800_000_000_000);
@@ -146,7 +146,7 @@ impl Stepped {
         let metrics = StoreMetrics::register(&mut Registry::default());
         let mut registry = Registry::default();
         let path = dir.path().join("presence.db");
-        let (store, startup) = Store::open(&path, options, metrics).expect("a store");
+        let (store, startup) = when_free(|| Store::open(&path, options, metrics.clone())).expect("a store");
         prepare(&store);
         let ceiling = startup.latest_heartbeat().map(|heartbeat| heartbeat.ceiling);
         let clock = Arc::new(clock);

@@ -51,14 +51,13 @@ impl UserState {
 
     /// The present of this user: not before a time that was told of it, though the system's clock went back.
     pub(in crate::engine) fn now(&self, reading: Reading) -> Now {
-        let told = self.profile.latest_time();
-        reading.for_user(told.max(self.sessions.contribution().last_seen))
+        reading.for_user(self.profile.latest_time())
     }
 
     /// When the user asked for something that takes effect now: not before what was heard of it until then, though the
     /// system's clock went back. What was heard since is later.
     pub(in crate::engine) fn asked_at(&self, reading: Reading, now: Now) -> Now {
-        let heard = self.profile.last_seen().max(self.sessions.contribution().last_seen);
+        let heard = self.profile.last_seen();
         let asked = now.wall.before(now.mono.since(reading.mono));
         reading.for_user(heard.map(|heard| heard.min(asked)))
     }
@@ -108,13 +107,12 @@ impl UserState {
 
     pub(in crate::engine) fn disconnect(&mut self, now: Now, id: SessionId, reason: EndReason, grace: Duration) {
         self.sessions.handle_end(now, id, reason, grace);
-        self.note_times();
     }
 
-    /// A frame of any kind arrived.
+    /// A frame of any kind arrived. The only input of sessions that moves times and after which the rule need not be applied.
     pub(in crate::engine) fn heard(&mut self, now: Now, id: SessionId) {
         self.sessions.handle_heard(now, id);
-        self.note_times();
+        self.profile.note_times(&self.sessions.contribution());
     }
 
     /// A message arrived, other than a ping.
@@ -124,7 +122,6 @@ impl UserState {
 
     pub(in crate::engine) fn activity(&mut self, now: Now, id: SessionId, timers: &Timers) {
         self.sessions.handle_activity(now, id, timers);
-        self.note_times();
     }
 
     pub(in crate::engine) fn away(&mut self, now: Now, id: SessionId) {
@@ -312,10 +309,6 @@ impl UserState {
 
     fn report_deadline(&self) -> Option<Mono> {
         self.profile.report_deadline().filter(|_| !self.is_refreshing_report)
-    }
-
-    fn note_times(&mut self) {
-        self.profile.note_times(&self.sessions.contribution());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{WsClient, close};
+use super::client::{BINARY, FINAL, WsClient, close, frame, text};
 use super::fixture::GatewayFixture;
 
 /// A connection of the user and the name of its session.
@@ -88,16 +88,20 @@ async fn a_resume_after_any_other_message_is_an_invalid_value() {
     let fixture = GatewayFixture::new().await;
     let lost = lose(&fixture, "anna").await;
     let mut open = Vec::new();
-    for first in [
+    for (first, bytes) in [
         r#"{"type":"ping"}"#,
         r#"{"type":"activity"}"#,
         r#"{"type":"nonsense"}"#,
         "no JSON",
         r#"{"type":"resume","sessionId":"ffffffff-7"}"#,
         r#"{"type":"resume"}"#,
-    ] {
+    ]
+    .map(|first| (first, text(first)))
+    .into_iter()
+    .chain([("binary", frame(FINAL | BINARY, b"{}"))])
+    {
         let (mut client, _) = connect(&fixture, "anna").await;
-        client.say(first).await;
+        client.send(&bytes).await;
         let answer = resume(&mut client, &lost).await;
         assert_eq!(
             (&answer["type"], &answer["code"]),

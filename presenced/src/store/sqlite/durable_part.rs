@@ -8,30 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 use super::decode::{self, durable_columns, report_columns};
 use super::statements::{WriteFailure, millis, one_row, stored};
 use super::tombstones::Tombstones;
+use crate::store::write_request::{DurableChange, DurableWrite};
 use crate::store::{DurableRow, NewPreference, NewReport, ReportTimes};
-
-/// One write of a user's durable part.
-#[derive(Debug)]
-pub(super) struct DurableWrite {
-    pub(super) user: UserId,
-    /// The version that the caller knows.
-    pub(super) proposed: Version,
-    pub(super) change: DurableChange,
-}
-
-#[derive(Debug)]
-pub(super) enum DurableChange {
-    Preference {
-        preference: NewPreference,
-        revision: Revision,
-    },
-    /// A report is opened or refreshed.
-    Report { report: NewReport, times: ReportTimes },
-    /// A report is ended by its source.
-    EndReport { source: Source, times: ReportTimes },
-    /// All reports are ended by an operator.
-    EndReports,
-}
 
 /// The version after a write, for `DO UPDATE SET` and `UPDATE`, where columns have their values from before.
 macro_rules! next_version {

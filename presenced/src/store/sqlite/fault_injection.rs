@@ -12,12 +12,12 @@ use parking_lot::{Mutex, MutexGuard};
 #[cfg(test)]
 use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL};
 
-use super::read::ReadLane;
 #[cfg(test)]
 use super::{OpenOptions, SqliteStore, open};
 use crate::store::StoreError;
 #[cfg(test)]
 use crate::store::StoreMetrics;
+use crate::store::read_request::ReadLane;
 
 /// An operation of SQLite that tests can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl FaultPoints {
 /// While it lives, reads or commits stand still.
 #[cfg(test)]
 #[must_use]
-pub(in crate::store) struct SqliteHold<'a> {
+pub(crate) struct SqliteHold<'a> {
     _guards: Vec<MutexGuard<'a, ()>>,
 }
 

@@ -60,7 +60,9 @@ impl FailureKind {
             }
             Self::Moved => "restart needed, with the database in its place: what is written now would be lost",
             Self::Damaged => "it is damaged and is left alone: stop the daemon and put a backup in its place",
-            Self::Io | Self::Request | Self::Overloaded | Self::Late => "service resumes by itself when the disk works",
+            Self::Io | Self::Unreachable | Self::Conflict | Self::Request | Self::Overloaded | Self::Late => {
+                "service resumes by itself when the disk works"
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! This file is the handle. A write is answered after its commit and never before; reads never wait for the writer.
 
-mod alive;
 mod connection;
 mod database_lock;
 mod decode;
@@ -14,14 +13,12 @@ mod health;
 mod log_check;
 mod migration;
 mod open;
-mod queue;
 mod read;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod tombstones;
 mod unreadable_rows;
-mod write_request;
 mod writer;
 
 use std::path::Path;
@@ -33,62 +30,21 @@ use parking_lot::Mutex;
 use presence::{NodeName, Revision, Source, UserId, Version, Wall};
 use tokio::sync::oneshot;
 
+use super::alive::AliveFile;
 use super::metrics::FailureKind;
+use super::options::ROWS_AT_ONCE;
+use super::queue::{Queue, Rejected};
+use super::write_request::{Caller, DurableChange, DurableWrite, PlainWrite, Ticket, WriteJob, WriteRequest};
 use super::{
-    DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, OpenError, ReportTimes, Startup, StatusRow,
-    StoreError, StoreHealth, StoreMetrics,
+    DurableRow, ExpiredReport, Heartbeat, LoadedRow, NewPreference, NewReport, OpenError, OpenOptions, ReportTimes,
+    Startup, StatusRow, StoreError, StoreHealth, StoreMetrics,
 };
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 
-use alive::AliveFile;
-use durable_part::{DurableChange, DurableWrite};
+use super::read_request::{ReadCaller, ReadJob, ReadLane};
 use health::Health;
-use queue::{Queue, Rejected};
-pub(crate) use read::LoadedRow;
-use read::{ReadCaller, ReadJob, ReadLane, ReadQueues};
-use statements::PlainWrite;
-use write_request::{Caller, Ticket, WriteJob, WriteRequest};
-
-/// Rows of one request to a thread. Longer lists are cut, so that a short request behind them waits for a few
-/// milliseconds at most.
-const ROWS_AT_ONCE: usize = 512;
-
-/// How the store works. Every bound has its reason beside its default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OpenOptions {
-    /// Threads that read single users, each with its own connection; one more reads lists.
-    pub(crate) readers: usize,
-    /// For how long a transaction waits for a lock that another process holds.
-    pub(crate) busy_timeout: Duration,
-    /// Requests that may wait for the writer, and as many again for each lane of the readers: refused at once beyond.
-    pub(crate) queue_max: usize,
-    /// Rows that share one commit, at most.
-    pub(crate) batch_max: usize,
-    /// After how long a caller is answered even if the disk has not.
-    pub(crate) answer_within: Duration,
-    /// How often what was written to the log is checked, with the next write.
-    pub(crate) check_log_every: Duration,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            // A read takes some 10 µs: the second thread is for a page that is not cached.
-            readers: 2,
-            // A request behind a transaction that waits for the lock is answered with it, so none waits for longer.
-            busy_timeout: Duration::from_secs(1),
-            // A quarter of a second of writing, at 60,000 rows a second; some 10 MiB.
-            queue_max: 16_384,
-            // The gain of sharing a commit is used up by then, and a transaction takes some 20 ms.
-            batch_max: 1_024,
-            // Twice the wait for a lock: only a disk that hangs takes longer.
-            answer_within: Duration::from_secs(2),
-            // Some milliseconds for 4 MiB, which is all there is most of the time.
-            check_log_every: Duration::from_secs(10),
-        }
-    }
-}
+use read::ReadQueues;
 
 /// A handle on the file; clones share it.
 #[derive(Clone)]
@@ -242,6 +198,7 @@ impl SqliteStore {
         let node = node.clone();
         self.write(PlainWrite::Heartbeat { node, heartbeat }).await?;
         self.inner.alive.note_stored(heartbeat.wall);
+        self.inner.alive.keep_reserve();
         Ok(())
     }
 

@@ -12,20 +12,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::alive::AliveFile;
 use super::connection::{Beside, open_reader, open_writable, open_writer};
 use super::database_lock::{DatabaseLock, in_use};
 use super::file_check::{FoundFile, find, io_error, sql_error};
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
-use super::read::{ReadLane, ReadQueues};
+use super::read::ReadQueues;
 use super::writer::StoreWriter;
-use super::{Inner, OpenOptions, Threads, migration, read};
+use super::{Inner, Threads, migration, read};
 use crate::files::Holder;
+use crate::store::alive::AliveFile;
 use crate::store::metrics::FailureKind;
-use crate::store::{OpenError, Startup, StoreMetrics};
+use crate::store::queue::Queue;
+use crate::store::read_request::ReadLane;
+use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::vital;
 
 /// Opens it as another node would, beside a handle that holds the lock.
@@ -66,7 +67,7 @@ fn open_locked(
     let mut connection = on_reserve(path, || open_writer(path, options.busy_timeout)).map_err(sql)?;
     migration::migrate(&mut connection).map_err(sql)?;
     let startup = Startup {
-        alive: AliveFile::read(path),
+        alive: AliveFile::read(&Beside::Alive.path(path)),
         ..read::load_startup(&connection).map_err(sql)?
     };
     let identity = FileIdentity::of(path).map_err(|error| io_error(path, &error))?;
@@ -92,7 +93,7 @@ fn open_locked(
         writes,
         reads,
         health,
-        alive: Arc::new(AliveFile::new(path, startup.latest_stored())),
+        alive: Arc::new(AliveFile::new(Beside::Alive.path(path), startup.latest_stored())),
         answer_within: options.answer_within,
         threads: Mutex::new(Threads::default()),
     };
@@ -105,7 +106,7 @@ pub(super) fn on_reserve<T>(path: &Path, mut open: impl FnMut() -> rusqlite::Res
     match open() {
         Err(error)
             if matches!(FailureKind::of(&error), FailureKind::Full | FailureKind::Io)
-                && AliveFile::free_reserve(path) =>
+                && AliveFile::free_reserve(&Beside::Alive.path(path)) =>
         {
             open()
         }

@@ -6,25 +6,22 @@ use std::sync::Arc;
 
 use presence::{History, NodeName, Revision, UserId, Wall};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::decode::{self, durable_columns, report_columns};
 use super::fault_injection::Step;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
 use super::statements::stored;
 use super::tombstones;
 use crate::store::metrics::FailureKind;
-use crate::store::{Heartbeat, PastChanges, Row, Startup, StoreError};
+use crate::store::queue::Queue;
+use crate::store::read_request::{ReadCaller, ReadJob, ReadLane};
+use crate::store::{Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Startup, StoreError};
 
 /// Where the columns of the durable part begin in `select!`.
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
 const REPORT: usize = 12;
-
-/// Past changes that a start finds at most: as many as a run remembers.
-const PAST_CHANGES_MAX: u32 = 131_072;
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -41,37 +38,6 @@ macro_rules! select {
 }
 
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
-
-/// What a read of one user came to. A row that can't be understood fails alone.
-pub(crate) type LoadedRow = Result<Option<Row>, StoreError>;
-
-/// When users were forgotten.
-pub(super) type Removals = Result<Vec<Option<Revision>>, StoreError>;
-
-/// A request that waits, for what is stored of these users, in their order.
-#[derive(Debug)]
-pub(super) struct ReadJob {
-    pub(super) users: Vec<UserId>,
-    pub(super) caller: ReadCaller,
-}
-
-/// What is asked for.
-#[derive(Debug)]
-pub(super) enum ReadCaller {
-    /// The rows, none for those that are not stored.
-    Rows(oneshot::Sender<Vec<LoadedRow>>),
-    /// When they were forgotten.
-    Removals(oneshot::Sender<Removals>),
-}
-
-/// Which threads read a request. Single users never wait behind lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadLane {
-    /// Single users, and the reload of users that are shown without what is stored of them.
-    Singles,
-    /// Lists of users.
-    Lists,
-}
 
 /// The queues of the two lanes.
 #[derive(Debug)]
@@ -112,7 +78,9 @@ pub(super) fn run(opened: (&Connection, &LogCheck), lane: ReadLane, queue: &Queu
                     tombstones::removed_at(opened.0, user)
                 };
                 let removal = |user| caught(|| removed_at(user)).map_err(|error| health.read_failed(user, &error));
-                let _ = caller.send(job.users.iter().map(removal).collect());
+                let removals: Result<Vec<Option<Revision>>, StoreError> = job.users.iter().map(removal).collect();
+                health.faults.answer(lane, job.users.len() as u64);
+                let _ = caller.send(removals);
             }
         }
     }
@@ -252,18 +220,8 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     let node: String = row.get(0)?;
     let (clean, ceiling) = (row.get(3)?, decode::revision(row, 2)?);
     let (incarnation, from): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
-    // Only a clean end leaves one.
-    let history = incarnation.zip(from);
-    let heartbeat = Heartbeat {
-        wall: Wall::from_millis(row.get(1)?),
-        ceiling: ceiling.get(),
-        clean,
-        history: history.map(|(incarnation, from)| History {
-            incarnation: incarnation.cast_unsigned(),
-            from: Revision::new(u64::try_from(from).unwrap_or(u64::MAX)),
-            to: ceiling,
-        }),
-    };
+    let wall = Wall::from_millis(row.get(1)?);
+    let heartbeat = Heartbeat::stored(wall, ceiling, clean, incarnation.zip(from));
     Ok((NodeName::new(&node), heartbeat))
 }
 

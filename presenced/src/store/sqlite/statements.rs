@@ -7,30 +7,12 @@
 
 use std::borrow::Cow;
 
-use presence::{History, NodeName, Revision, UserId, Wall};
+use presence::{History, NodeName, UserId, Wall};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::tombstones::Tombstones;
+use crate::store::write_request::PlainWrite;
 use crate::store::{ExpiredReport, HEARTBEAT_KEPT, Heartbeat, StatusRow};
-
-#[derive(Debug)]
-pub(super) enum PlainWrite {
-    Forget {
-        user: UserId,
-        revision: Revision,
-        now: Wall,
-    },
-    /// Statuses and times, written behind.
-    Statuses(Vec<StatusRow>),
-    /// Reports whose deadline has passed, written behind.
-    Expired(Vec<ExpiredReport>),
-    Heartbeat {
-        node: NodeName,
-        heartbeat: Heartbeat,
-    },
-    /// Writes nothing: once it is answered, the writes queued before it are over.
-    Barrier,
-}
 
 /// Why one request was not done, though the database is in order.
 #[derive(Debug)]
@@ -47,15 +29,6 @@ impl From<rusqlite::Error> for WriteFailure {
 }
 
 impl PlainWrite {
-    /// How much of a transaction it takes up.
-    pub(super) fn rows(&self) -> usize {
-        match self {
-            Self::Statuses(rows) => rows.len(),
-            Self::Expired(expired) => expired.len(),
-            Self::Forget { .. } | Self::Heartbeat { .. } | Self::Barrier => 1,
-        }
-    }
-
     /// Does it, within the transaction and the savepoint that are open.
     pub(super) fn apply(self, connection: &Connection, tombstones: &mut Tombstones) -> Result<(), WriteFailure> {
         match self {

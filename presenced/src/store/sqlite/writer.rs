@@ -11,18 +11,17 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use super::OpenOptions;
 use super::fault_injection::Step;
 use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::log_check::LogCheck;
-use super::queue::Queue;
 use super::statements::WriteFailure;
 use super::tombstones::{self, Tombstones};
-use super::write_request::{Caller, WriteJob, WriteRequest};
 use crate::clock::Stopwatch;
-use crate::store::StoreError;
 use crate::store::metrics::{FailureKind, StoreMetrics};
+use crate::store::queue::Queue;
+use crate::store::write_request::{Caller, WriteJob, WriteRequest};
+use crate::store::{OpenOptions, StoreError};
 
 /// Pages by which the log grows before it is folded into the database: 4 MiB, SQLite's own figure. It is done after
 /// the answers, so no caller waits for it.

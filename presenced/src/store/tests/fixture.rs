@@ -8,19 +8,28 @@ use presence::{Actor, CustomStatus, NodeName, Revision, Status, UserId, Version,
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
+use super::postgres_server::PostgresServer;
+use crate::postgres_url::PostgresUrl;
+use crate::store::when_free;
 use crate::store::{
-    DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, ReportTimes, Row, Startup, StatusRow, Store,
-    StoreError, StoreMetrics,
+    DurableRow, Heartbeat, NewPreference, NewReport, OpenOptions, PostgresPlace, ReportTimes, Row, Startup, StatusRow,
+    Store, StoreError, StoreMetrics,
 };
 
 /// A database of one implementation, removed at the end.
 pub(in crate::store) enum Backend {
     Sqlite(TempDir),
+    /// The name of a database of the server that all tests share, and a directory for what is kept beside it.
+    Postgres(String, TempDir),
 }
 
 impl Backend {
     pub(in crate::store) fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub(in crate::store) fn postgres() -> Self {
+        Self::Postgres(PostgresServer::shared().create_database(), tempfile::tempdir().unwrap())
     }
 
     pub(in crate::store) fn open(&self) -> Store {
@@ -31,6 +40,9 @@ impl Backend {
     pub(in crate::store) fn beside(&self) -> Store {
         match self {
             Self::Sqlite(directory) => Store::open_beside(&database(directory), metrics()),
+            Self::Postgres(name, directory) => on_postgres(name, directory, async |place| {
+                Store::open_postgres_beside(place, metrics()).await
+            }),
         }
     }
 
@@ -45,23 +57,36 @@ impl Backend {
             ..OpenOptions::default()
         };
         match self {
-            Self::Sqlite(directory) => Store::open(&database(directory), &options, metrics()).unwrap(),
+            Self::Sqlite(directory) => when_free(|| Store::open(&database(directory), &options, metrics())).unwrap(),
+            Self::Postgres(name, directory) => on_postgres(name, directory, async |place| {
+                Store::open_postgres(place, &options, metrics()).await.unwrap()
+            }),
         }
     }
 
     /// Closes a handle and copies the database.
-    pub(in crate::store) fn copy(&self, store: &Store) -> Vec<u8> {
+    pub(in crate::store) fn copy(&self, store: &Store) -> Copied {
         store.close();
         match self {
-            Self::Sqlite(directory) => std::fs::read(database(directory)).unwrap(),
+            Self::Sqlite(directory) => Copied::Bytes(std::fs::read(database(directory)).unwrap()),
+            Self::Postgres(name, _) => {
+                let copy = format!("{name}_copy");
+                copy_database(name, &copy);
+                Copied::Database(copy)
+            }
         }
     }
 
     /// Closes a handle and puts a copy in the place of the database.
-    pub(in crate::store) fn replace(&self, store: &Store, copy: &[u8]) {
+    pub(in crate::store) fn replace(&self, store: &Store, copy: &Copied) {
         store.close();
-        match self {
-            Self::Sqlite(directory) => std::fs::write(database(directory), copy).unwrap(),
+        match (self, copy) {
+            (Self::Sqlite(directory), Copied::Bytes(bytes)) => std::fs::write(database(directory), bytes).unwrap(),
+            (Self::Postgres(name, _), Copied::Database(copy)) => {
+                PostgresServer::shared().sql("postgres", &format!("DROP DATABASE {name}"));
+                copy_database(copy, name);
+            }
+            _ => panic!("a copy of another kind of database"),
         }
     }
 
@@ -70,6 +95,28 @@ impl Backend {
         store.close();
         self.start()
     }
+}
+
+/// A copy of a database.
+pub(in crate::store) enum Copied {
+    Bytes(Vec<u8>),
+    Database(String),
+}
+
+fn copy_database(from: &str, to: &str) {
+    PostgresServer::shared().sql("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
+}
+
+/// Opens a database of the shared server.
+fn on_postgres<T>(name: &str, directory: &TempDir, open: impl AsyncFnOnce(PostgresPlace<'_>) -> T) -> T {
+    let url = PostgresUrl::parse(&PostgresServer::shared().url(name)).unwrap();
+    let alive = directory.path().join("alive");
+    let place = PostgresPlace {
+        url: &url,
+        password_file: None,
+        alive: &alive,
+    };
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(open(place)))
 }
 
 fn database(directory: &TempDir) -> PathBuf {

@@ -2,3 +2,6 @@
 
 mod contract;
 pub(in crate::store) mod fixture;
+#[expect(dead_code, unreachable_pub, reason = "shared with the black-box tests")]
+#[path = "../../../../tests/src/postgres_server.rs"]
+pub(in crate::store) mod postgres_server;

@@ -124,19 +124,20 @@ fn a_lost_connection_is_no_other_trouble() {
 
 #[test]
 fn a_pause_holds_what_the_rows_show() {
-    let mut model = live(
-        80,
-        24,
-        vec![record("ann", Status::Online, 5), record("bob", Status::Online, 6)],
-    );
-    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
+    let mut ann = record("ann", Status::Online, 5);
+    ann.since = Some(ago(10));
+    let mut model = live(120, 24, vec![ann, record("bob", Status::Online, 6)]);
     let row = |model: &Model| {
         shown(model)
             .lines()
             .find(|line| line.contains("ann"))
             .map(str::to_owned)
     };
+    let live_row = row(&model).unwrap();
+    send(&mut model, Message::Tick(at(30)));
     let before = row(&model).unwrap();
+    assert_ne!(live_row, before, "ages run");
+    send(&mut model, Message::Key(crate::tui::key::Key::char(' ')));
     let changed = StreamEvent::Changed {
         now: WALL,
         users: vec![presence::wire::record::Update::Record(record(
@@ -168,6 +169,17 @@ fn an_operators_custom_status_is_told_as_such() {
         send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
         assert_eq!(shown(&model).contains("by an operator"), is_told, "{}", shown(&model));
     }
+    // Of a change of another kind, and of a user who comes, it is not told who once set the custom status.
+    let mut model = live(160, 40, vec![changed.clone()]);
+    (changed.status, changed.revision) = (Status::Online, presence::Revision::new(10));
+    let mut newcomer = record("bob", Status::Online, 11);
+    newcomer.custom_status = Some(presence::CustomStatus::Idle);
+    newcomer.custom_status_set_by = Some(presence::Actor::Operator);
+    let users = [changed, newcomer].map(presence::wire::record::Update::Record);
+    let users = users.into_iter().collect();
+    send(&mut model, Message::Stream(StreamEvent::Changed { now: WALL, users }));
+    let text = shown(&model);
+    assert!(text.contains("bob") && !text.contains("by an operator"), "{text}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use super::{OpenOptions, SqliteStore, Startup, StoreError, StoreMetrics};
 use crate::store::tests::fixture::{metrics, preference, report, status, times, user, wall};
+use crate::store::when_free;
 
 /// A directory with a database, removed at the end.
 struct DatabaseDir {
@@ -44,7 +45,7 @@ impl DatabaseDir {
     }
 
     fn start_with(&self, options: &OpenOptions) -> (SqliteStore, Startup) {
-        SqliteStore::open(&self.path(), options, metrics()).unwrap()
+        when_free(|| SqliteStore::open(&self.path(), options, metrics())).unwrap()
     }
 
     /// What a start finds, and why if it refuses.
@@ -53,7 +54,7 @@ impl DatabaseDir {
             busy_timeout: Duration::from_millis(50),
             ..OpenOptions::default()
         };
-        SqliteStore::open(&self.path(), &options, metrics())
+        when_free(|| SqliteStore::open(&self.path(), &options, metrics()))
     }
 
     /// As another program opens it.

@@ -24,6 +24,22 @@ async fn a_tombstone_holds_within_the_transaction_that_writes_it() {
     assert_eq!((row.status, row.durable.version), (Status::Offline, Version::new(1)));
 }
 
+#[test]
+fn a_pruning_deletes_a_bounded_number_of_tombstones_at_once() {
+    let dir = DatabaseDir::new();
+    dir.open().close();
+    let connection = dir.connect();
+    let count = super::super::ROWS_AT_ONCE + 1;
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         INSERT INTO tombstone (user_hash, revision, version, forgotten_at)
+         SELECT CAST(printf('%032d', i) AS BLOB), 7, 0, 0 FROM n";
+    connection.execute(rows, [i64::try_from(count).unwrap()]).unwrap();
+    for expected in [count - 1, 1, 0] {
+        let pruned = super::super::tombstones::prune(&connection, Revision::new(7));
+        assert_eq!(pruned, Ok(expected));
+    }
+}
+
 #[tokio::test]
 async fn a_refused_forget_leaves_no_tombstone_in_its_transaction() {
     let dir = DatabaseDir::new();

@@ -20,6 +20,14 @@ macro_rules! on_every_backend {
                 }
             )*
         }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(crate::store::tests::fixture::Backend::postgres()).await;
+                }
+            )*
+        }
     };
 }
 use on_every_backend;

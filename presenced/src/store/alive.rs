@@ -6,8 +6,8 @@
 //! and no permission for the directory. It is not synced. What a power loss takes of it is half a minute at most, far less
 //! than the ceiling lies ahead.
 //!
-//! After the line the file holds space in reserve, as much as a start needs: a database that was closed has no index of its log,
-//! and on a full disk none could be made.
+//! Beside a database of SQLite the file holds space in reserve after the line, as much as a start needs: one that was closed has
+//! no index of its log, and on a full disk none could be made.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use parking_lot::Mutex;
 use presence::{Revision, Wall};
 
-use super::connection::Beside;
 use crate::files::open_regular;
 use crate::store::{Alive, Heartbeat};
 
@@ -43,20 +42,19 @@ pub(super) struct AliveFile {
 }
 
 impl AliveFile {
-    /// Reads the file beside the database, if there is one.
-    pub(super) fn read(database: &Path) -> Option<Alive> {
+    /// Reads the file, if there is one.
+    pub(super) fn read(path: &Path) -> Option<Alive> {
         let mut line = String::new();
-        let path = Beside::Alive.path(database);
-        let file = open_regular(&path, OpenOptions::new().read(true)).ok()?;
+        let file = open_regular(path, OpenOptions::new().read(true)).ok()?;
         file.take(LINE_BYTES).read_to_string(&mut line).ok()?;
         decode(&line)
     }
 
-    /// The file beside this database, in which `stored` is the last heartbeat. It is made with the first word.
-    pub(super) fn new(database: &Path, stored: Option<Heartbeat>) -> Self {
+    /// The file beside a database in which `stored` is the last heartbeat. It is made with the first word.
+    pub(super) fn new(path: PathBuf, stored: Option<Heartbeat>) -> Self {
         let stored = stored.map_or(i64::MIN, |heartbeat| heartbeat.wall.as_millis());
         Self {
-            path: Beside::Alive.path(database),
+            path,
             file: Mutex::default(),
             stored: AtomicI64::new(stored),
             is_reserve_due: AtomicBool::default(),
@@ -65,8 +63,8 @@ impl AliveFile {
     }
 
     /// Gives the space in reserve back to the disk. Whether there was any.
-    pub(super) fn free_reserve(database: &Path) -> bool {
-        let file = open_regular(&Beside::Alive.path(database), OpenOptions::new().write(true));
+    pub(super) fn free_reserve(path: &Path) -> bool {
+        let file = open_regular(path, OpenOptions::new().write(true));
         file.is_ok_and(|file| {
             let had_reserve = file.metadata().is_ok_and(|metadata| metadata.len() > LINE_BYTES);
             had_reserve && file.set_len(LINE_BYTES).is_ok()
@@ -76,6 +74,10 @@ impl AliveFile {
     /// The database took a heartbeat.
     pub(super) fn note_stored(&self, wall: Wall) {
         self.stored.fetch_max(wall.as_millis(), Ordering::Relaxed);
+    }
+
+    /// There is room beside the database, so that the space in reserve can be taken again.
+    pub(super) fn keep_reserve(&self) {
         self.is_reserve_due.store(true, Ordering::Relaxed);
     }
 
@@ -181,43 +183,42 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_used_is_as_good_as_none() {
         let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("presence.db");
-        let path = Beside::Alive.path(&database);
+        let path = dir.path().join("alive");
         let fifo = || rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         let make: [&dyn Fn(); 2] = [&|| fs::create_dir(&path).unwrap(), &fifo];
         for make in make {
             make();
-            assert_eq!(AliveFile::read(&database), None);
-            let file = Arc::new(AliveFile::new(&database, None));
+            assert_eq!(AliveFile::read(&path), None);
+            let file = Arc::new(AliveFile::new(path.clone(), None));
             assert!(!file.save(Wall::from_millis(1), 1).await);
             fs::remove_dir(&path).or_else(|_| fs::remove_file(&path)).unwrap();
         }
         fs::write(&path, "alive and well\n").unwrap();
-        assert_eq!(AliveFile::read(&database), None);
-        let file = Arc::new(AliveFile::new(&database, None));
+        assert_eq!(AliveFile::read(&path), None);
+        let file = Arc::new(AliveFile::new(path.clone(), None));
         assert!(file.save(Wall::from_millis(1), 1).await);
-        assert_eq!(AliveFile::read(&database).map(|alive| alive.ceiling), Some(1));
+        assert_eq!(AliveFile::read(&path).map(|alive| alive.ceiling), Some(1));
     }
 
     #[tokio::test]
     async fn the_reserve_is_kept_once_the_database_can_be_written() {
         let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("presence.db");
-        let length = || fs::metadata(Beside::Alive.path(&database)).map_or(0, |metadata| metadata.len());
-        assert!(!AliveFile::free_reserve(&database), "there is no file");
-        let file = Arc::new(AliveFile::new(&database, None));
+        let path = dir.path().join("alive");
+        let length = || fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        assert!(!AliveFile::free_reserve(&path), "there is no file");
+        let file = Arc::new(AliveFile::new(path.clone(), None));
         for (is_stored, expected) in [(false, LINE_BYTES), (true, FILE_BYTES), (false, FILE_BYTES)] {
             if is_stored {
-                file.note_stored(Wall::from_millis(1));
+                file.keep_reserve();
             }
             assert!(file.save(Wall::from_millis(2), 3).await);
             assert_eq!(length(), expected);
         }
-        assert!(AliveFile::free_reserve(&database));
+        assert!(AliveFile::free_reserve(&path));
         assert_eq!(length(), LINE_BYTES);
-        assert_eq!(AliveFile::read(&database).map(|alive| alive.ceiling), Some(3));
-        assert!(!AliveFile::free_reserve(&database), "there is none left");
-        file.note_stored(Wall::from_millis(3));
+        assert_eq!(AliveFile::read(&path).map(|alive| alive.ceiling), Some(3));
+        assert!(!AliveFile::free_reserve(&path), "there is none left");
+        file.keep_reserve();
         assert!(file.save(Wall::from_millis(4), 4).await);
         assert_eq!(length(), FILE_BYTES, "and again");
     }

@@ -1,9 +1,10 @@
-//! A bounded queue between async callers and a thread. A push never waits: a full queue refuses it.
+//! A bounded queue between async callers and a thread or a task. A push never waits: a full queue refuses it.
 
 use std::collections::VecDeque;
 
 use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 
 /// Why something was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,9 @@ pub(super) enum Rejected {
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<QueueState<T>>,
-    /// Notified of each push and of the close.
+    /// Notified of each push and of the close: a thread that waits, and a task that does.
     changed: Condvar,
+    changed_for_tasks: Notify,
     max: usize,
     /// How many wait, for `/metrics`.
     waiting: Gauge,
@@ -44,6 +46,7 @@ impl<T> Queue<T> {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            changed_for_tasks: Notify::new(),
             max,
             waiting,
         }
@@ -74,6 +77,7 @@ impl<T> Queue<T> {
         drop(state);
         self.waiting.inc();
         self.changed.notify_one();
+        self.changed_for_tasks.notify_one();
         Ok(())
     }
 
@@ -90,6 +94,30 @@ impl<T> Queue<T> {
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// The same for a task.
+    pub(super) async fn popped(&self) -> Option<T> {
+        loop {
+            if let Some(item) = self.try_pop() {
+                return Some(item);
+            }
+            let changed = self.changed_for_tasks.notified();
+            if !self.state.lock().open {
+                // Another task of the queue may wait as well.
+                self.changed_for_tasks.notify_one();
+                return self.try_pop();
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().items.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        !self.state.lock().open
     }
 
     pub(super) fn try_pop(&self) -> Option<T> {
@@ -118,5 +146,6 @@ impl<T> Queue<T> {
     pub(super) fn close(&self) {
         self.state.lock().open = false;
         self.changed.notify_all();
+        self.changed_for_tasks.notify_one();
     }
 }

@@ -1,15 +1,14 @@
-//! What waits for the writer: a request, where its answer goes, and whether its caller still wants it done.
+//! What waits for the writer of a store, of whatever kind: a request, where its answer goes, and whether its caller still
+//! wants it done. How it is done belongs to each implementation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use presence::Revision;
+use presence::{NodeName, Revision, Source, UserId, Version, Wall};
 use tokio::sync::oneshot;
 
-use super::ROWS_AT_ONCE;
-use super::durable_part::DurableWrite;
-use super::statements::PlainWrite;
-use crate::store::{DurableRow, StoreError};
+use super::options::ROWS_AT_ONCE;
+use super::{DurableRow, ExpiredReport, Heartbeat, NewPreference, NewReport, ReportTimes, StatusRow, StoreError};
 
 /// Where the answer to a request goes.
 pub(super) type Caller<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -27,6 +26,60 @@ pub(super) enum WriteRequest {
     Plain(PlainWrite, Caller<()>),
     /// Deletes tombstones up to this revision, some of them at once. The answer is how many.
     Prune(Revision, Caller<usize>),
+}
+
+/// One write of a user's durable part.
+#[derive(Debug)]
+pub(super) struct DurableWrite {
+    pub(super) user: UserId,
+    /// The version that the caller knows.
+    pub(super) proposed: Version,
+    pub(super) change: DurableChange,
+}
+
+#[derive(Debug)]
+pub(super) enum DurableChange {
+    Preference {
+        preference: NewPreference,
+        revision: Revision,
+    },
+    /// A report is opened or refreshed.
+    Report { report: NewReport, times: ReportTimes },
+    /// A report is ended by its source.
+    EndReport { source: Source, times: ReportTimes },
+    /// All reports are ended by an operator.
+    EndReports,
+}
+
+/// A write that is not of the durable part.
+#[derive(Debug)]
+pub(super) enum PlainWrite {
+    Forget {
+        user: UserId,
+        revision: Revision,
+        now: Wall,
+    },
+    /// Statuses and times, written behind.
+    Statuses(Vec<StatusRow>),
+    /// Reports whose deadline has passed, written behind.
+    Expired(Vec<ExpiredReport>),
+    Heartbeat {
+        node: NodeName,
+        heartbeat: Heartbeat,
+    },
+    /// Writes nothing: once it is answered, the writes queued before it are over.
+    Barrier,
+}
+
+impl PlainWrite {
+    /// How much of a transaction it takes up.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Statuses(rows) => rows.len(),
+            Self::Expired(expired) => expired.len(),
+            Self::Forget { .. } | Self::Heartbeat { .. } | Self::Barrier => 1,
+        }
+    }
 }
 
 impl WriteRequest {

@@ -1,0 +1,360 @@
+//! The requests that share one transaction, as the statements that do them together. A user has one write of its durable
+//! part in a group at most, so that each can be answered with what it left.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use presence::{NodeName, UserId, Version, Wall};
+use tokio_postgres::{Client, Row as SqlRow, Statement};
+
+use super::decode;
+use super::failure::Failure;
+use super::session::{Parameters, ServerAnswer, query};
+use super::statements::WriteStatements;
+use super::tombstones::{self, KnownTombstones};
+use crate::store::write_request::{DurableChange, DurableWrite, PlainWrite, WriteRequest};
+use crate::store::{DurableRow, ExpiredReport, StatusRow, StoreError};
+
+/// The requests of one transaction by kind, without what a tombstone covers.
+#[derive(Debug, Default)]
+pub(super) struct Group<'a> {
+    /// Ordered by user.
+    durable: Vec<&'a DurableWrite>,
+    /// A user that comes more than once is once in each part. Each is ordered by user.
+    statuses: Vec<Vec<&'a StatusRow>>,
+    expired: Vec<&'a ExpiredReport>,
+    /// The users that a tombstone may be of, those that one covers as well.
+    looked_up: Vec<&'a UserId>,
+}
+
+/// The answers of the server to a group.
+#[derive(Debug, Default)]
+pub(super) struct GroupAnswers {
+    parts: HashMap<String, DurableRow>,
+    /// The tombstones of the users that were written.
+    pub(super) tombstones: KnownTombstones,
+    /// How many tombstones were pruned, if that was the request.
+    pub(super) pruned: usize,
+}
+
+/// Which answer means what.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Nothing,
+    Durable,
+    Reports,
+    Tombstones,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(requests: &'a [WriteRequest], known: &KnownTombstones) -> Self {
+        let mut group = Self::default();
+        let mut statuses = Vec::new();
+        for request in requests {
+            match request {
+                WriteRequest::Durable(write, _) => {
+                    group.looked_up.push(&write.user);
+                    group.durable.extend((!is_covered(write, known)).then_some(write));
+                }
+                WriteRequest::Plain(PlainWrite::Statuses(rows), _) => {
+                    group.looked_up.extend(rows.iter().map(|row| &row.user));
+                    statuses.extend(rows.iter().filter(|row| !known.covers(&row.user, row.revision)));
+                }
+                WriteRequest::Plain(PlainWrite::Expired(expired), _) => group.expired.extend(expired),
+                WriteRequest::Plain(..) | WriteRequest::Prune(..) => {}
+            }
+        }
+        group.durable.sort_unstable_by(|one, other| one.user.cmp(&other.user));
+        group.expired.sort_unstable_by(|one, other| one.user.cmp(&other.user));
+        group.statuses = in_rounds(statuses);
+        group
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.durable.is_empty() && self.statuses.is_empty() && self.expired.is_empty()
+    }
+
+    /// Sends everything, in the transaction that is open, after what `begin` sends.
+    pub(super) fn send(
+        &self,
+        (client, statements): (&'a Client, &'a WriteStatements),
+        known: &KnownTombstones,
+        begin: Vec<ServerAnswer<'a>>,
+    ) -> SentGroup<'a>
+    where
+        Self: 'a,
+    {
+        let mut sent = SentGroup {
+            client,
+            meanings: vec![Meaning::Nothing; begin.len()],
+            answers: begin,
+        };
+        if self.is_empty() {
+            return sent;
+        }
+        sent.add(&statements.number_transaction, vec![], Meaning::Nothing);
+        sent.add(&statements.lock_users, vec![Box::new(self.users())], Meaning::Nothing);
+        self.send_preferences(statements, known, &mut sent);
+        self.send_reports(statements, known, &mut sent);
+        self.send_ends_of_all(statements, known, &mut sent);
+        if !self.durable.is_empty() {
+            let users: Vec<&str> = self.durable.iter().map(|write| write.user.as_str()).collect();
+            sent.add(&statements.select_reports, vec![Box::new(users)], Meaning::Reports);
+        }
+        for rows in &self.statuses {
+            send_statuses(rows, statements, &mut sent);
+        }
+        self.send_expiries(statements, &mut sent);
+        let hashes: Vec<Vec<u8>> = self
+            .looked_up
+            .iter()
+            .map(|user| tombstones::hash(user).to_vec())
+            .collect();
+        sent.add(&statements.tombstones, vec![Box::new(hashes)], Meaning::Tombstones);
+        sent
+    }
+
+    /// All users that are written, each once.
+    fn users(&self) -> Vec<&'a str> {
+        let durable = self.durable.iter().map(|write| &write.user);
+        let statuses = self.statuses.iter().flatten().map(|row| &row.user);
+        let expired = self.expired.iter().map(|report| &report.user);
+        let mut users: Vec<&str> = durable.chain(statuses).chain(expired).map(UserId::as_str).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    fn send_preferences(&self, statements: &'a WriteStatements, known: &KnownTombstones, sent: &mut SentGroup<'a>) {
+        let rows: Vec<_> = self
+            .durable
+            .iter()
+            .filter_map(|write| match &write.change {
+                DurableChange::Preference { preference, revision } => Some((write, *preference, *revision)),
+                _ => None,
+            })
+            .collect();
+        if rows.is_empty() {
+            return;
+        }
+        let parameters: Parameters<'a> = vec![
+            column(&rows, |(write, ..)| write.user.as_str()),
+            column(&rows, |(_, preference, _)| preference.custom.as_str()),
+            column(&rows, |(_, preference, _)| preference.set_at.as_millis()),
+            column(&rows, |(_, preference, _)| preference.set_by.as_str()),
+            column(&rows, |(write, ..)| proposed(write, known)),
+            column(&rows, |(.., revision)| stored(revision.get())),
+        ];
+        sent.add(&statements.save_preferences, parameters, Meaning::Durable);
+    }
+
+    fn send_reports(&self, statements: &'a WriteStatements, known: &KnownTombstones, sent: &mut SentGroup<'a>) {
+        let (mut raised, mut made, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        for write in &self.durable {
+            match &write.change {
+                DurableChange::Report { report, times } => {
+                    raised.push((write, times));
+                    made.push((write.user.as_str(), report));
+                }
+                DurableChange::EndReport { source, times } => {
+                    raised.push((write, times));
+                    ended.push((write.user.as_str(), source));
+                }
+                DurableChange::Preference { .. } | DurableChange::EndReports => {}
+            }
+        }
+        if raised.is_empty() {
+            return;
+        }
+        let parameters: Parameters<'a> = vec![
+            column(&raised, |(write, _)| write.user.as_str()),
+            column(&raised, |(_, times)| times.last_seen.as_millis()),
+            column(&raised, |(_, times)| millis(times.last_active)),
+            column(&raised, |(write, _)| proposed(write, known)),
+        ];
+        sent.add(&statements.raise_versions, parameters, Meaning::Durable);
+        if !made.is_empty() {
+            let parameters: Parameters<'a> = vec![
+                column(&made, |(user, _)| *user),
+                column(&made, |(_, report)| report.source.as_str()),
+                column(&made, |(_, report)| report.status.as_str()),
+                column(&made, |(_, report)| report.since.as_millis()),
+                column(&made, |(_, report)| report.heard.as_millis()),
+                column(&made, |(_, report)| millis(report.last_active)),
+                column(&made, |(_, report)| millis(report.expires_at)),
+                column(&made, |(_, report)| report.said.map(Version::get).map(stored)),
+            ];
+            sent.add(&statements.save_reports, parameters, Meaning::Nothing);
+        }
+        if !ended.is_empty() {
+            let parameters: Parameters<'a> = vec![
+                column(&ended, |(user, _)| *user),
+                column(&ended, |(_, source)| source.as_str()),
+            ];
+            sent.add(&statements.delete_report, parameters, Meaning::Nothing);
+        }
+    }
+
+    fn send_ends_of_all(&self, statements: &'a WriteStatements, known: &KnownTombstones, sent: &mut SentGroup<'a>) {
+        let is_end = |write: &&&DurableWrite| matches!(write.change, DurableChange::EndReports);
+        let rows: Vec<_> = self.durable.iter().filter(is_end).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let users: Vec<&str> = rows.iter().map(|write| write.user.as_str()).collect();
+        let parameters: Parameters<'a> = vec![Box::new(users.clone()), column(&rows, |write| proposed(write, known))];
+        sent.add(&statements.raise_known_versions, parameters, Meaning::Durable);
+        sent.add(&statements.delete_reports, vec![Box::new(users)], Meaning::Nothing);
+    }
+
+    fn send_expiries(&self, statements: &'a WriteStatements, sent: &mut SentGroup<'a>) {
+        if self.expired.is_empty() {
+            return;
+        }
+        let parameters: Parameters<'a> = vec![
+            column(&self.expired, |report| report.user.as_str()),
+            column(&self.expired, |report| report.source.as_str()),
+            column(&self.expired, |report| stored(report.version.get())),
+        ];
+        sent.add(&statements.expire_reports, parameters, Meaning::Nothing);
+    }
+}
+
+/// Statements under way.
+pub(super) struct SentGroup<'a> {
+    client: &'a Client,
+    pub(super) answers: Vec<ServerAnswer<'a>>,
+    meanings: Vec<Meaning>,
+}
+
+impl<'a> SentGroup<'a> {
+    fn add(&mut self, statement: &'a Statement, parameters: Parameters<'a>, meaning: Meaning) {
+        self.answers.push(query(self.client, statement, parameters));
+        self.meanings.push(meaning);
+    }
+
+    /// What the answers say, once they are there, by [`Self::meanings`].
+    pub(super) fn decoder(&self) -> impl FnOnce(Vec<Vec<SqlRow>>) -> Result<GroupAnswers, Failure> + use<> {
+        let meanings = self.meanings.clone();
+        move |answers| {
+            let mut decoded = GroupAnswers::default();
+            for (meaning, rows) in meanings.into_iter().zip(answers) {
+                decoded.take(meaning, &rows)?;
+            }
+            Ok(decoded)
+        }
+    }
+}
+
+impl GroupAnswers {
+    fn take(&mut self, meaning: Meaning, rows: &[SqlRow]) -> Result<(), Failure> {
+        match meaning {
+            Meaning::Nothing => {}
+            Meaning::Durable => {
+                for row in rows {
+                    let user: &str = row.try_get(0)?;
+                    self.parts.insert(user.to_owned(), decode::durable_part(row, 1)?);
+                }
+            }
+            Meaning::Reports => {
+                for row in rows {
+                    if let Some(part) = self.parts.get_mut(row.try_get::<_, &str>(0)?) {
+                        part.reports.extend(decode::report(row, 1)?);
+                    }
+                }
+            }
+            Meaning::Tombstones => self.tombstones = tombstones::decode(rows)?,
+        }
+        Ok(())
+    }
+
+    /// The answer to one write of the group.
+    pub(super) fn of(&mut self, write: &DurableWrite, known: &KnownTombstones) -> Result<DurableRow, StoreError> {
+        if is_covered(write, known) {
+            return Err(StoreError::Forgotten);
+        }
+        // None: all reports of a user were ended that is not stored.
+        Ok(self.parts.remove(write.user.as_str()).unwrap_or_default())
+    }
+}
+
+fn is_covered(write: &DurableWrite, known: &KnownTombstones) -> bool {
+    match &write.change {
+        DurableChange::Preference { revision, .. } => known.covers(&write.user, *revision),
+        _ => false,
+    }
+}
+
+/// Parts in which each user comes once, in the order in which it came.
+fn in_rounds(rows: Vec<&StatusRow>) -> Vec<Vec<&StatusRow>> {
+    let mut rounds: Vec<Vec<&StatusRow>> = Vec::new();
+    let mut seen: HashMap<&UserId, usize> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let round = seen.entry(&row.user).or_default();
+        match rounds.get_mut(*round) {
+            Some(rows) => rows.push(row),
+            None => rounds.push(vec![row]),
+        }
+        *round += 1;
+    }
+    for rows in &mut rounds {
+        rows.sort_unstable_by(|one, other| one.user.cmp(&other.user));
+    }
+    rounds
+}
+
+fn send_statuses<'a>(rows: &[&'a StatusRow], statements: &'a WriteStatements, sent: &mut SentGroup<'a>) {
+    let clamped: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row.user.as_str(), row.clamp_to?.as_millis())))
+        .collect();
+    if !clamped.is_empty() {
+        for statement in [&statements.clamp_profiles, &statements.clamp_reports] {
+            let parameters: Parameters<'a> = vec![
+                column(&clamped, |(user, _)| *user),
+                column(&clamped, |(_, latest)| *latest),
+            ];
+            sent.add(statement, parameters, Meaning::Nothing);
+        }
+    }
+    let parameters: Parameters<'a> = vec![
+        column(rows, |row| row.user.as_str()),
+        column(rows, |row| row.status.as_str()),
+        column(rows, |row| millis(row.since)),
+        column(rows, |row| encode_nodes(&row.connected_on)),
+        column(rows, |row| millis(row.last_seen)),
+        column(rows, |row| millis(row.last_active)),
+        column(rows, |row| stored(row.revision.get())),
+    ];
+    sent.add(&statements.save_statuses, parameters, Meaning::Nothing);
+}
+
+/// One column of a list of rows, as an array.
+fn column<'a, R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Box<dyn tokio_postgres::types::ToSql + Sync + Send + 'a>
+where
+    T: tokio_postgres::types::ToSql + Sync + Send + 'a,
+{
+    Box::new(rows.iter().map(value).collect::<Vec<T>>())
+}
+
+/// A user that was forgotten goes on above its last version.
+fn proposed(write: &DurableWrite, known: &KnownTombstones) -> i64 {
+    stored(write.proposed.get()).max(known.version(&write.user))
+}
+
+/// What PostgreSQL can't hold was refused before.
+pub(super) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(time: Option<Wall>) -> Option<i64> {
+    time.map(Wall::as_millis)
+}
+
+fn encode_nodes(nodes: &[NodeName]) -> Cow<'static, str> {
+    if nodes.is_empty() {
+        return Cow::Borrowed("[]");
+    }
+    // Names are texts, which JSON can always hold.
+    serde_json::to_string(nodes).map_or(Cow::Borrowed("[]"), Cow::Owned)
+}

@@ -1,0 +1,106 @@
+//! Makes the schema, or brings an older one up to date, in one transaction under an advisory lock: of many nodes that start at
+//! once the first does it and the others find it done. A step never changes once it was released.
+
+use tokio_postgres::{Client, Transaction};
+
+use super::exclusive::LOCK_CLASS;
+use super::failure::Failure;
+use crate::store::metrics::FailureKind;
+
+/// The whole schema.
+const SCHEMA: &str = include_str!("../../../../schema.postgres.sql");
+/// The version of [`SCHEMA`].
+pub(super) const VERSION: i64 = 1;
+/// The number of the lock, after [`LOCK_CLASS`]. No table has it.
+const LOCK_NUMBER: i32 = 1;
+
+/// What the database says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity(pub(super) String);
+
+/// Why a database can't be used, though it answers.
+#[derive(Debug)]
+pub(super) enum MigrationError {
+    Failed(Failure),
+    /// A newer version of the daemon made it.
+    Newer {
+        found: i64,
+    },
+    /// It has tables of our names that are not ours.
+    Foreign {
+        table: String,
+    },
+    /// Its texts are not UTF-8.
+    Encoding {
+        found: String,
+    },
+}
+
+impl<E: Into<Failure>> From<E> for MigrationError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Makes the schema or brings it up to date.
+pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationError> {
+    let row = client
+        .query_one("SELECT current_setting('server_encoding')", &[])
+        .await?;
+    let encoding: String = row.try_get(0)?;
+    if encoding != "UTF8" {
+        return Err(MigrationError::Encoding { found: encoding });
+    }
+    let transaction = client.transaction().await?;
+    // Nine others may be before this one.
+    transaction
+        .batch_execute("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'")
+        .await?;
+    let lock = "SELECT pg_advisory_xact_lock($1, $2)";
+    transaction.execute(lock, &[&LOCK_CLASS, &LOCK_NUMBER]).await?;
+    match stored(&transaction).await? {
+        Some((version, _)) if version > VERSION => return Err(MigrationError::Newer { found: version }),
+        Some(_) => {}
+        None => make(&transaction).await?,
+    }
+    let Some((_, identity)) = stored(&transaction).await? else {
+        return Err(Failure::new(FailureKind::Moved, "the schema was removed while it was made").into());
+    };
+    transaction.commit().await?;
+    Ok(identity)
+}
+
+/// The identity of a database that is already in use.
+pub(super) async fn identity(client: &Client) -> Result<Identity, Failure> {
+    let row = client.query_one("SELECT identity FROM presence_database", &[]).await?;
+    Ok(Identity(row.try_get(0)?))
+}
+
+async fn stored(transaction: &Transaction<'_>) -> Result<Option<(i64, Identity)>, Failure> {
+    let is_made = "SELECT to_regclass('presence_database') IS NOT NULL";
+    if !transaction.query_one(is_made, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let row = transaction
+        .query_one("SELECT version, identity FROM presence_database", &[])
+        .await?;
+    Ok(Some((row.try_get(0)?, Identity(row.try_get(1)?))))
+}
+
+async fn make(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
+    let other = "SELECT name FROM unnest(ARRAY['profile', 'report', 'tombstone', 'heartbeat', 'history']) AS name
+         WHERE to_regclass(quote_ident(name)) IS NOT NULL LIMIT 1";
+    if let Some(row) = transaction.query_opt(other, &[]).await? {
+        return Err(MigrationError::Foreign { table: row.try_get(0)? });
+    }
+    transaction.batch_execute(SCHEMA).await?;
+    let insert = "INSERT INTO presence_database (version, identity) VALUES ($1, $2)";
+    transaction.execute(insert, &[&VERSION, &new_identity()?]).await?;
+    Ok(())
+}
+
+fn new_identity() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new(FailureKind::Io, error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

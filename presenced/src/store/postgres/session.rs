@@ -1,0 +1,204 @@
+//! One connection to the server: made, set up, and replaced when it breaks.
+//!
+//! Each part of the store has a connection of its own, so no pool is needed: one that is shared would let a write wait
+//! behind a list. What is sent over one is sent together and answered in order.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::failure::Failure;
+use super::tls::Tls;
+use crate::clock::Stopwatch;
+use crate::data_dir;
+use crate::postgres_url::PostgresUrl;
+use crate::store::OpenOptions;
+use crate::store::metrics::FailureKind;
+
+/// Between two attempts to connect, at least; up to four times as long, so that many nodes don't come at once.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+
+/// For how long a statement runs, at most; twice the wait for a lock.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// After how long the server ends a transaction whose client says nothing more: it is gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+
+/// The parameters of one statement.
+pub(super) type Parameters<'a> = Vec<Box<dyn ToSql + Sync + Send + 'a>>;
+
+/// Answers of the server that are waited for together.
+pub(super) type ServerAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Failure>> + Send + 'a>>;
+
+/// Makes connections to one database.
+pub(super) struct Connector {
+    url: PostgresUrl,
+    tls: Tls,
+    /// Read at each attempt: a password that was changed needs no restart.
+    password_file: Option<PathBuf>,
+    /// For how long a statement waits for a lock.
+    lock_timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(url: &PostgresUrl, password_file: Option<&Path>, options: &OpenOptions) -> Result<Self, String> {
+        Ok(Self {
+            url: url.clone(),
+            tls: Tls::new(&url.tls)?,
+            password_file: password_file.map(Path::to_owned),
+            // A request that waits in vain together with others waits once more by itself.
+            lock_timeout: options.busy_timeout / 2,
+        })
+    }
+
+    /// The database, for people.
+    pub(super) fn name(&self) -> &str {
+        &self.url.name
+    }
+
+    /// Makes one attempt, within the time for it.
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        let connecting = self.connect_unbounded();
+        let connected = tokio::time::timeout(self.url.connect_timeout, connecting).await;
+        connected.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unreachable, "the server does not answer")))
+    }
+
+    async fn connect_unbounded(&self) -> Result<Client, Failure> {
+        let mut config = self.url.config.clone();
+        if config.get_application_name().is_none() {
+            config.application_name("presenced");
+        }
+        if let Some(file) = &self.password_file {
+            config.password(password(file)?);
+        }
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        tokio::spawn(async move {
+            // Whoever waits for an answer is told the error as well.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the database ended");
+            }
+        });
+        client.batch_execute(&self.settings()).await?;
+        let durable = client
+            .query_one("SELECT current_setting('synchronous_commit')", &[])
+            .await?;
+        match durable.try_get::<_, &str>(0)? {
+            "on" | "remote_apply" => Ok(client),
+            other => Err(Failure::new(
+                FailureKind::Io,
+                format!("synchronous_commit is {other}, and can't be set to on"),
+            )),
+        }
+    }
+
+    /// What is acknowledged is durable; nothing waits for ever, and what a client that is gone had begun is undone soon.
+    fn settings(&self) -> String {
+        format!(
+            "SET synchronous_commit = on;
+             SET default_transaction_isolation = 'read committed';
+             SET statement_timeout = {};
+             SET lock_timeout = {};
+             SET idle_in_transaction_session_timeout = {};
+             SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+             SET client_min_messages = warning;",
+            STATEMENT_TIMEOUT.as_millis(),
+            self.lock_timeout.as_millis(),
+            IDLE_IN_TRANSACTION.as_millis(),
+        )
+    }
+}
+
+/// The password of a file: its first line.
+fn password(file: &Path) -> Result<Vec<u8>, Failure> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::new(FailureKind::Unreachable, format!("--database-password-file: {error}"))
+            .with_advice("the file must hold the password in one line, and be readable by its owner alone")
+    };
+    let bytes = data_dir::password(file).map_err(|error| unusable(&error))?;
+    match bytes.split(|byte| *byte == b'\n').next().map(<[u8]>::trim_ascii_end) {
+        Some(line) if !line.is_empty() => Ok(line.to_vec()),
+        _ => Err(unusable(&format!("{} is empty", file.display()))),
+    }
+}
+
+/// Sends all, then waits for all: the first error in order is the cause of the others.
+pub(super) async fn together(mut answers: Vec<ServerAnswer<'_>>) -> Result<Vec<Vec<Row>>, Failure> {
+    let mut done: Vec<Option<Result<Vec<Row>, Failure>>> = Vec::new();
+    done.resize_with(answers.len(), || None);
+    std::future::poll_fn(|cx| {
+        let mut is_pending = false;
+        // Sent in order, since each is sent when it is first polled.
+        for (answer, done) in answers.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match answer.as_mut().poll(cx) {
+                    Poll::Ready(rows) => *done = Some(rows),
+                    Poll::Pending => is_pending = true,
+                }
+            }
+        }
+        match is_pending {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// A statement, to be sent by [`together`].
+pub(super) fn query<'a>(client: &'a Client, statement: &'a Statement, parameters: Parameters<'a>) -> ServerAnswer<'a> {
+    Box::pin(async move {
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
+        Ok(client.query(statement, &parameters).await?)
+    })
+}
+
+/// A statement without parameters and rows, to be sent by [`together`].
+pub(super) fn execute<'a>(client: &'a Client, sql: &'a str) -> ServerAnswer<'a> {
+    Box::pin(async move {
+        client.batch_execute(sql).await?;
+        Ok(Vec::new())
+    })
+}
+
+/// Prepares several statements at once.
+pub(super) async fn prepare<const N: usize>(
+    client: &Client,
+    sql: [&'static str; N],
+) -> Result<[Statement; N], Failure> {
+    let mut prepared = Vec::with_capacity(N);
+    for text in sql {
+        prepared.push(client.prepare(text).await?);
+    }
+    prepared
+        .try_into()
+        .map_err(|_| Failure::new(FailureKind::Request, "a statement was not prepared"))
+}
+
+/// When the next attempt to connect may be made.
+#[derive(Debug, Default)]
+pub(super) struct Backoff(Option<(Stopwatch, Duration, Failure)>);
+
+impl Backoff {
+    /// The last failure, if it is too early for another attempt.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match &self.0 {
+            Some((since, wait, failure)) if since.elapsed() < *wait => Err(failure.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        let mut random = [0];
+        let _ = getrandom::fill(&mut random);
+        let wait = RETRY_MIN + RETRY_MIN * 3 * u32::from(random[0]) / 255;
+        self.0 = Some((Stopwatch::start(), wait, failure.clone()));
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.0 = None;
+    }
+}

@@ -1,0 +1,91 @@
+//! A commit whose answer is lost: what the server did with it is found out, and told.
+
+use presence::CustomStatus::{DoNotDisturb, Idle};
+use presence::Version;
+
+use super::proxy::{Network, Proxy};
+use super::{TestDatabase, fails_with, is_unavailable, until};
+use crate::store::{Store, StoreError};
+
+async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
+    let port = database.server.port();
+    let proxy = Proxy::before(port).await;
+    let store = database.open_at(&proxy.url(&database.url(), port), None).await.unwrap();
+    (store, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_done_is_acknowledged_though_its_answer_is_lost() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::LosesAnswer);
+    let saved = store.set_custom("alice", Idle, 1).await.unwrap();
+    assert_eq!(saved.version, Version::new(1), "and it was not done twice");
+    assert_eq!(store.durable("alice").await, saved);
+    assert!(store.health().writable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::LosesCommit);
+    let lost = store.set_custom("alice", DoNotDisturb, 1).await;
+    assert!(is_unavailable(&lost), "{lost:?}");
+    proxy.set(Network::Works);
+    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(store.custom("alice").await, None);
+    store.set_custom("alice", Idle, 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::SwallowsCommit);
+    let unknown = store.set_custom("alice", DoNotDisturb, 1).await;
+    assert_eq!(unknown, Err(StoreError::UnknownOutcome));
+    let other = store.set_custom("bob", Idle, 1).await;
+    assert!(other.is_err(), "nothing overtakes it: {other:?}");
+    proxy.set(Network::Works);
+    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(
+        store.custom("alice").await,
+        None,
+        "its connection was ended by the next one"
+    );
+    store.set_custom("alice", Idle, 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_in_whose_place_another_came_writes_no_more() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    proxy.set(Network::Down);
+    database.end_connections();
+    let other = database.open().await;
+    other.set_custom("alice", DoNotDisturb, 2).await.unwrap();
+    proxy.set(Network::Works);
+    until(async || matches!(store.set_custom("alice", Idle, 3).await, Err(StoreError::Sealed { .. }))).await;
+    assert!(
+        store.health().restart_needed && fails_with(&store, "another daemon"),
+        "{:?}",
+        store.health()
+    );
+    assert_eq!(other.custom("alice").await, Some(DoNotDisturb));
+    other.set_custom("alice", Idle, 4).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_put_in_place_of_the_opened_one_is_not_written() {
+    let database = TestDatabase::shared();
+    let store = database.open().await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    database.sql("UPDATE presence_database SET identity = 'of another one'");
+    database.end_connections();
+    until(async || matches!(store.set_custom("alice", Idle, 3).await, Err(StoreError::Sealed { .. }))).await;
+    assert!(fails_with(&store, "another database"), "{:?}", store.health());
+    let version = database.sql("SELECT version FROM profile WHERE user_id = 'alice'");
+    assert_eq!(version, "1");
+}

@@ -1,0 +1,88 @@
+//! A network between the store and the server that loses what a test wants lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What happens to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Network {
+    Works,
+    /// The next commit reaches the server, and its answer is lost with the connection.
+    LosesAnswer,
+    /// The next commit is lost with the connection.
+    LosesCommit,
+    /// Nothing passes from the next commit on, and nobody is told.
+    SwallowsCommit,
+    /// No connection can be made, and those that there are end.
+    Down,
+}
+
+pub(super) struct Proxy {
+    port: u16,
+    network: Arc<AtomicU8>,
+}
+
+impl Proxy {
+    pub(super) async fn before(server_port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let network = Arc::new(AtomicU8::new(Network::Works as u8));
+        let state = Arc::clone(&network);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if state.load(Ordering::SeqCst) == Network::Down as u8 {
+                    continue;
+                }
+                let server = TcpStream::connect(("127.0.0.1", server_port)).await.unwrap();
+                tokio::spawn(pass(client, server, Arc::clone(&state)));
+            }
+        });
+        Self { port, network }
+    }
+
+    /// The same URL through this proxy.
+    pub(super) fn url(&self, url: &str, server_port: u16) -> String {
+        url.replace(&format!(":{server_port}/"), &format!(":{}/", self.port))
+    }
+
+    pub(super) fn set(&self, network: Network) {
+        self.network.store(network as u8, Ordering::SeqCst);
+    }
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU8>) {
+    let (mut sent, mut answered) = ([0; 16_384], [0; 16_384]);
+    let is = |state: Network| network.load(Ordering::SeqCst) == state as u8;
+    loop {
+        tokio::select! {
+            length = client.read(&mut sent) => {
+                let Ok(length @ 1..) = length else { return };
+                let is_commit = sent[..length].windows(6).any(|bytes| bytes == b"COMMIT");
+                if is(Network::Down) || is_commit && is(Network::LosesCommit) {
+                    return;
+                }
+                if is_commit && is(Network::SwallowsCommit) {
+                    // Both ends stay open.
+                    return std::future::pending().await;
+                }
+                server.write_all(&sent[..length]).await.unwrap();
+                if is_commit && is(Network::LosesAnswer) {
+                    // It is done before its answer is thrown away.
+                    let _ = server.read(&mut answered).await;
+                    network.store(Network::Works as u8, Ordering::SeqCst);
+                    return;
+                }
+            }
+            length = server.read(&mut answered) => {
+                let Ok(length @ 1..) = length else { return };
+                if is(Network::Down) || client.write_all(&answered[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One attempt at one transaction, and how its outcome is found out if the answer to its commit is lost.
+
+use tokio_postgres::Row as SqlRow;
+
+use super::failure::Failure;
+use super::fault_injection::FaultStep;
+use super::group::{Group, GroupAnswers};
+use super::health::ServerHealth;
+use super::session::{STATEMENT_TIMEOUT, execute, query, together};
+use super::single::{self, is_single};
+use super::tombstones::KnownTombstones;
+use super::write_session::WriteSession;
+use crate::store::metrics::FailureKind;
+use crate::store::write_request::WriteRequest;
+
+/// The answer that has the transaction's number, after the one to BEGIN.
+const NUMBER: usize = 1;
+
+/// A transaction whose commit was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Undecided {
+    number: i64,
+}
+
+/// Why a transaction was not committed, or not surely.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// Nothing is stored.
+    Failed(Failure),
+    /// There are tombstones that it did not know of; nothing is stored.
+    Covered(KnownTombstones),
+    /// It may be stored: the answer to the commit is lost.
+    Unknown(Undecided, GroupAnswers),
+}
+
+impl From<Failure> for Uncommitted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// How a transaction ended whose commit was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Committed,
+    Aborted,
+    /// The server is still at it, or waits for a client that is gone.
+    Open,
+    /// The server does not remember it.
+    Forgotten,
+}
+
+/// Does the requests in one transaction, with what is known of tombstones. An error leaves the connection to be given up, or in
+/// order, as the failure says.
+pub(super) async fn run(
+    session: &WriteSession,
+    requests: &[WriteRequest],
+    known: &KnownTombstones,
+    health: &ServerHealth,
+) -> Result<GroupAnswers, Uncommitted> {
+    health.faults.pass(FaultStep::Begin).await?;
+    let (number, answers) = within(write(session, requests, known)).await?;
+    if answers.tombstones != *known {
+        within(roll_back(session)).await?;
+        return Err(Uncommitted::Covered(answers.tombstones));
+    }
+    if let Err(failure) = health.faults.pass(FaultStep::Commit).await {
+        within(roll_back(session)).await?;
+        return Err(failure.into());
+    }
+    match within(commit(session)).await {
+        Ok(()) => Ok(answers),
+        Err(failure)
+            if failure.ends_session()
+                && let Some(number) = number =>
+        {
+            Err(Uncommitted::Unknown(Undecided { number }, answers))
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Everything up to the commit.
+async fn write(
+    session: &WriteSession,
+    requests: &[WriteRequest],
+    known: &KnownTombstones,
+) -> Result<(Option<i64>, GroupAnswers), Failure> {
+    let client = &session.client;
+    let begin = vec![execute(client, "BEGIN")];
+    if let [request] = requests
+        && is_single(request)
+    {
+        let mut sent = begin;
+        sent.push(query(client, &session.statements.number_transaction, vec![]));
+        sent.extend(single::send(client, &session.singles, request));
+        let rows = or_roll_back(session, together(sent).await).await?;
+        let mut answers = GroupAnswers::default();
+        answers.pruned = rows.last().map_or(0, Vec::len);
+        return Ok((number_of(&rows)?, answers));
+    }
+    let group = Group::new(requests, known);
+    let sent = group.send((client, &session.statements), known, begin);
+    let decoder = sent.decoder();
+    let rows = or_roll_back(session, together(sent.answers).await).await?;
+    let number = number_of(&rows)?;
+    let mut answers = or_roll_back(session, decoder(rows)).await?;
+    if group.is_empty() {
+        // Nothing was looked for.
+        answers.tombstones = known.clone();
+    }
+    Ok((number, answers))
+}
+
+fn number_of(rows: &[Vec<SqlRow>]) -> Result<Option<i64>, Failure> {
+    let row = rows.get(NUMBER).and_then(|rows| rows.first());
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+async fn or_roll_back<T>(session: &WriteSession, result: Result<T, Failure>) -> Result<T, Failure> {
+    if let Err(failure) = &result
+        && !failure.ends_session()
+    {
+        roll_back(session).await?;
+    }
+    result
+}
+
+async fn roll_back(session: &WriteSession) -> Result<(), Failure> {
+    Ok(session.client.batch_execute("ROLLBACK").await?)
+}
+
+/// PostgreSQL answers the commit of a transaction that has failed with success: none is sent after a failure.
+async fn commit(session: &WriteSession) -> Result<(), Failure> {
+    Ok(session.client.batch_execute("COMMIT").await?)
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(STATEMENT_TIMEOUT, answer).await;
+    answer.unwrap_or_else(|_| Err(Failure::late()))
+}
+
+/// Asks the server how a transaction ended.
+pub(super) async fn decide(session: &WriteSession, undecided: Undecided) -> Result<Decision, Failure> {
+    let status = async {
+        Ok(session
+            .client
+            .query_one("SELECT txid_status($1)", &[&undecided.number])
+            .await?)
+    };
+    let status = match within(status).await {
+        // The server that has taken over has not come as far as this transaction.
+        Err(failure) if failure.kind == FailureKind::Request => return Ok(Decision::Aborted),
+        status => status?,
+    };
+    Ok(match status.try_get::<_, Option<&str>>(0)? {
+        Some("committed") => Decision::Committed,
+        Some("aborted") => Decision::Aborted,
+        Some(_) => Decision::Open,
+        None => Decision::Forgotten,
+    })
+}

@@ -1,0 +1,333 @@
+//! The one task that writes. Whatever waits when a transaction begins shares its commit; each request has an answer of its
+//! own, and none is given before the commit is known to be durable.
+//!
+//! If one request of several can't be stored, they are done again one by one. What another node was in the way of is tried
+//! again; everything else that fails is answered, and the next request is the next attempt. While the outcome of a commit is
+//! unknown nothing else is written: the next answer of the server decides it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence::UserId;
+
+use super::failure::Failure;
+use super::group::GroupAnswers;
+use super::health::ServerHealth;
+use super::single::is_single;
+use super::tombstones::KnownTombstones;
+use super::transaction::{self, Decision, Uncommitted, Undecided};
+use super::write_session::WriteLink;
+use crate::clock::Stopwatch;
+use crate::store::metrics::FailureKind;
+use crate::store::queue::Queue;
+use crate::store::write_request::{DurableChange, PlainWrite, WriteJob, WriteRequest};
+use crate::store::{OpenOptions, StoreError};
+
+/// How often a transaction is begun anew because another was in its way.
+const ATTEMPTS: usize = 5;
+/// How often an outcome is asked for.
+const DECIDE_EVERY: Duration = Duration::from_millis(50);
+
+/// The state of the task.
+pub(super) struct PostgresWriter {
+    link: WriteLink,
+    queue: Arc<Queue<WriteJob>>,
+    health: Arc<ServerHealth>,
+    options: OpenOptions,
+    /// What was taken out of the queue and has to wait for the next transaction.
+    next: Option<WriteRequest>,
+}
+
+/// Requests that share a transaction, while they are collected.
+#[derive(Default)]
+struct Collected {
+    requests: Vec<WriteRequest>,
+    /// Users whose durable part is written.
+    users: HashSet<UserId>,
+    rows: usize,
+}
+
+impl Collected {
+    /// Whether a request has to wait for the next transaction.
+    fn is_in_the_way(&self, request: &WriteRequest) -> bool {
+        match request {
+            WriteRequest::Durable(write, _) => self.users.contains(&write.user),
+            request => is_single(request) && !self.requests.is_empty(),
+        }
+    }
+
+    fn add(&mut self, request: WriteRequest) {
+        self.rows += request.rows();
+        if let WriteRequest::Durable(write, _) = &request {
+            self.users.insert(write.user.clone());
+        }
+        self.requests.push(request);
+    }
+
+    fn is_full(&self, rows_max: usize) -> bool {
+        self.rows >= rows_max || self.requests.first().is_some_and(is_single)
+    }
+}
+
+impl PostgresWriter {
+    pub(super) fn new(
+        link: WriteLink,
+        queue: Arc<Queue<WriteJob>>,
+        health: Arc<ServerHealth>,
+        options: OpenOptions,
+    ) -> Self {
+        Self {
+            link,
+            queue,
+            health,
+            options,
+            next: None,
+        }
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        loop {
+            let first = match self.next.take() {
+                Some(request) => Some(request),
+                None => self.queue.popped().await.and_then(|job| self.taken(job)),
+            };
+            match first {
+                Some(request) => {
+                    let requests = self.collect(request);
+                    self.write(requests).await;
+                }
+                None if self.queue.is_closed() && self.queue.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// A request that is wanted and can be stored. Others are answered.
+    fn taken(&self, job: WriteJob) -> Option<WriteRequest> {
+        if !job.ticket.take() {
+            return None;
+        }
+        match check(&job.request) {
+            Ok(()) => Some(job.request),
+            Err(failure) => {
+                let error = self.health.request_failed(&failure);
+                job.request.refuse(error);
+                None
+            }
+        }
+    }
+
+    /// This request and those that wait by now.
+    fn collect(&mut self, first: WriteRequest) -> Vec<WriteRequest> {
+        let mut collected = Collected::default();
+        collected.add(first);
+        while !collected.is_full(self.options.batch_max)
+            && let Some(job) = self.queue.try_pop()
+        {
+            let Some(request) = self.taken(job) else { continue };
+            if collected.is_in_the_way(&request) {
+                self.next = Some(request);
+                break;
+            }
+            collected.add(request);
+        }
+        collected.requests
+    }
+
+    /// Does the requests and answers each.
+    async fn write(&mut self, requests: Vec<WriteRequest>) {
+        if let Some(sealed) = self.health.sealed() {
+            refuse(requests, &sealed);
+            return;
+        }
+        let watch = Stopwatch::start();
+        let count = requests.len();
+        let failure = match self.attempt(&requests).await {
+            Ok((answers, known)) => {
+                let metrics = self.health.metrics();
+                metrics.commit_requests.observe(count as f64);
+                metrics.commit_seconds.observe(watch.elapsed().as_secs_f64());
+                self.health.written();
+                return answer(requests, answers, &known);
+            }
+            Err(failure) => failure,
+        };
+        let is_of_one = matches!(failure.kind, FailureKind::Request | FailureKind::Locked);
+        if is_of_one && count > 1 {
+            self.write_each(requests, &watch).await;
+        } else if failure.kind == FailureKind::Request {
+            refuse(requests, &self.health.request_failed(&failure));
+        } else {
+            let error = self.health.write_failed(&failure);
+            refuse(requests, &error);
+            if failure.ends_session() || self.health.sealed().is_some() {
+                // Each of those that wait would try the same server again.
+                self.refuse_waiting(&error);
+            }
+        }
+    }
+
+    /// One by one, so that one that fails fails alone. A lock that is in the way of many is not waited for each time.
+    async fn write_each(&mut self, requests: Vec<WriteRequest>, watch: &Stopwatch) {
+        let mut last = None;
+        for request in requests {
+            let request = vec![request];
+            let failure = match &last {
+                Some(failure) if watch.elapsed() >= self.options.answer_within => Failure::clone(failure),
+                _ => match self.attempt(&request).await {
+                    Ok((answers, known)) => {
+                        self.health.written();
+                        answer(request, answers, &known);
+                        continue;
+                    }
+                    Err(failure) => failure,
+                },
+            };
+            let error = match failure.kind {
+                FailureKind::Request => self.health.request_failed(&failure),
+                _ => self.health.write_failed(&failure),
+            };
+            refuse(request, &error);
+            last = Some(failure).filter(|failure| failure.kind != FailureKind::Request);
+        }
+    }
+
+    fn refuse_waiting(&mut self, error: &StoreError) {
+        refuse(self.next.take(), error);
+        for job in self.queue.drain() {
+            if job.ticket.take() {
+                job.request.refuse(error.clone());
+            }
+        }
+    }
+
+    /// One transaction, begun anew as long as another is in its way.
+    async fn attempt(&mut self, requests: &[WriteRequest]) -> Result<(GroupAnswers, KnownTombstones), Failure> {
+        let mut known = KnownTombstones::default();
+        let mut failure = None;
+        for _ in 0..ATTEMPTS {
+            // A connection that was lost while nothing was written is noticed with the first write after that.
+            let was_connected = failure.is_none() && self.link.is_connected();
+            match self.attempt_once(requests, &known).await {
+                Ok(answers) => return Ok((answers, known)),
+                Err(Uncommitted::Covered(tombstones)) => known = tombstones,
+                Err(Uncommitted::Unknown(undecided, answers)) => {
+                    self.link.drop_session();
+                    return self.decide(undecided).await.map(|()| (answers, known));
+                }
+                Err(Uncommitted::Failed(failed)) => {
+                    if failed.ends_session() {
+                        self.link.drop_session();
+                    }
+                    let is_passing = failed.kind == FailureKind::Conflict
+                        || was_connected && failed.kind == FailureKind::Unreachable;
+                    if !is_passing {
+                        return Err(failed);
+                    }
+                    failure = Some(failed);
+                }
+            }
+        }
+        let in_the_way = || Failure::new(FailureKind::Conflict, "other nodes wrote the same users");
+        Err(failure.unwrap_or_else(in_the_way))
+    }
+
+    async fn attempt_once(
+        &mut self,
+        requests: &[WriteRequest],
+        known: &KnownTombstones,
+    ) -> Result<GroupAnswers, Uncommitted> {
+        let session = self.link.session().await?;
+        transaction::run(session, requests, known, &self.health).await
+    }
+
+    /// Waits until the server tells how a transaction ended. Until then everything else is refused.
+    async fn decide(&mut self, undecided: Undecided) -> Result<(), Failure> {
+        loop {
+            let failure = match self.ask(undecided).await {
+                Ok(Decision::Committed) => return Ok(()),
+                Ok(Decision::Aborted) => {
+                    return Err(Failure::new(
+                        FailureKind::Unreachable,
+                        "the connection was lost at the commit, which was not done",
+                    ));
+                }
+                // Its callers have been told long ago that it is unknown.
+                Ok(Decision::Forgotten) => {
+                    return Err(Failure::new(
+                        FailureKind::Late,
+                        "the server has forgotten a transaction",
+                    ));
+                }
+                Ok(Decision::Open) => Failure::late(),
+                Err(failure) => failure,
+            };
+            let error = self.health.write_failed(&failure);
+            self.refuse_waiting(&error);
+            if self.queue.is_closed() || self.health.sealed().is_some() {
+                return Err(failure);
+            }
+            tokio::time::sleep(DECIDE_EVERY).await;
+        }
+    }
+
+    /// A new connection has ended the old one first, and with it the transaction, unless the commit was under way.
+    async fn ask(&mut self, undecided: Undecided) -> Result<Decision, Failure> {
+        let session = self.link.session().await?;
+        let asked = transaction::decide(session, undecided).await;
+        if asked.as_ref().is_err_and(Failure::ends_session) {
+            self.link.drop_session();
+        }
+        asked
+    }
+}
+
+/// Answers what was committed.
+fn answer(requests: Vec<WriteRequest>, mut answers: GroupAnswers, known: &KnownTombstones) {
+    for request in requests {
+        match request {
+            WriteRequest::Durable(write, caller) => drop(caller.send(answers.of(&write, known))),
+            WriteRequest::Plain(_, caller) => drop(caller.send(Ok(()))),
+            WriteRequest::Prune(_, caller) => drop(caller.send(Ok(answers.pruned))),
+        }
+    }
+}
+
+fn refuse(requests: impl IntoIterator<Item = WriteRequest>, error: &StoreError) {
+    requests.into_iter().for_each(|request| request.refuse(error.clone()));
+}
+
+/// Whether PostgreSQL can hold the numbers of a request. Revisions and versions stay below 2^63; one beyond is a bug of the
+/// caller and fails alone.
+fn check(request: &WriteRequest) -> Result<(), Failure> {
+    let fits = |number: u64| number < i64::MAX.unsigned_abs();
+    let is_fit = match request {
+        WriteRequest::Durable(write, _) => {
+            fits(write.proposed.get())
+                && match &write.change {
+                    DurableChange::Preference { revision, .. } => fits(revision.get()),
+                    DurableChange::Report { report, .. } => report.said.is_none_or(|said| fits(said.get())),
+                    DurableChange::EndReport { .. } | DurableChange::EndReports => true,
+                }
+        }
+        WriteRequest::Prune(removed_to, _) => fits(removed_to.get()),
+        WriteRequest::Plain(write, _) => match write {
+            PlainWrite::Statuses(rows) => rows.iter().all(|row| fits(row.revision.get())),
+            PlainWrite::Expired(expired) => expired.iter().all(|report| fits(report.version.get())),
+            PlainWrite::Forget { revision, .. } => fits(revision.get()),
+            PlainWrite::Heartbeat { heartbeat, .. } => {
+                fits(heartbeat.ceiling) && heartbeat.history.is_none_or(|history| fits(history.from.get()))
+            }
+            PlainWrite::Barrier => true,
+        },
+    };
+    match is_fit {
+        true => Ok(()),
+        false => Err(Failure::new(
+            FailureKind::Request,
+            "a number is too large for the database",
+        )),
+    }
+}
