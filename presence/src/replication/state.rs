@@ -1,7 +1,7 @@
 //! The replicated state of one user: what all nodes contribute, the durable part, and the record that follows from them.
 //! How it is written is in [`super::state_bytes`], how a new one is made of an old one in [`super::build`].
 
-use crate::durable_part::DurablePart;
+use crate::durable_part::{DurablePart, Preference};
 use crate::replication::names::Incarnation;
 use crate::sessions::Contribution;
 use crate::status::Status;
@@ -98,12 +98,14 @@ impl State {
         connections.saturating_add(self.durable.part.reports.len())
     }
 
-    /// Whether all that is left of the user is that it was forgotten: watchers are told that it was removed.
+    /// Whether all that is left of the user is that it was forgotten: watchers are told that it was removed, and the database
+    /// has nothing of it. A custom status or report that was set since makes it known again.
     #[must_use]
     pub fn is_removed(&self) -> bool {
-        !self.is_present()
-            && self.command.is_some_and(|command| command.kind == CommandKind::Forget)
-            && self.last_seen.is_none()
+        let part = &self.durable.part;
+        let is_chosen = part.preference != Preference::default() || !part.reports.is_empty();
+        let is_forgotten = self.command.is_some_and(|command| command.kind == CommandKind::Forget);
+        is_forgotten && !self.is_present() && self.last_seen.is_none() && !is_chosen
     }
 
     /// The latest time in the record.

@@ -63,11 +63,15 @@ impl Database {
         })
     }
 
+    /// Of a user who was deleted there is none to end, and it stays so.
     pub(crate) fn end_reports(&mut self, user: &UserId, now: u64) -> SharedPart {
-        self.change(user, now, |durable, _| {
+        let is_deleted = self.rows.get(user).is_some_and(|row| row.is_deleted);
+        let part = self.change(user, now, |durable, _| {
             durable.part.reports = Box::default();
             durable.ends.clear();
-        })
+        });
+        self.rows.entry(user.clone()).or_default().is_deleted = is_deleted;
+        part
     }
 
     /// A report that ended by itself; nothing if it was refreshed since.
