@@ -8,7 +8,7 @@ use crate::replication::node_info::MovedTimes;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
-use crate::replication::state::{CommandKind, State};
+use crate::replication::state::{Command, CommandKind, State};
 use crate::revision::Revision;
 use crate::time::Wall;
 use crate::user_id::UserId;
@@ -28,7 +28,8 @@ impl Partition {
         if before.durable.part.version > state.durable.part.version {
             self.parts.insert(user.clone(), before.durable.clone());
         }
-        self.apply_command(user, &before, &state);
+        self.apply_command(input, user, &before, &state);
+        self.note_lost_command(user, old.as_ref().is_some_and(|old| old.is_kept), &before, &state);
         self.note_contributions(input, &state);
         self.show(input, user, held, state.clone());
         self.plan_user(input, user, &state);
@@ -58,6 +59,7 @@ impl Partition {
                 .is_some_and(|state| state.share_of(self.own).is_some())
             || self.parts.contains_key(user)
             || self.commands.contains_key(user)
+            || self.commands_lost.contains_key(user)
             || self.replica.is_told_apart(user);
         let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
         if !is_wanted {
@@ -68,8 +70,14 @@ impl Partition {
         }
     }
 
-    fn apply_command(&mut self, user: &UserId, before: &State, state: &State) {
-        let Some(command) = state.command.filter(|command| before.command != Some(*command)) else {
+    fn apply_command(&mut self, input: Input<'_>, user: &UserId, before: &State, state: &State) {
+        // An older one comes back with a state of before: what it ended has ended.
+        let is_new = |command: &Command| {
+            before
+                .command
+                .is_none_or(|known| known.at < command.at || known.by != command.by && known.at == command.at)
+        };
+        let Some(command) = state.command.filter(is_new) else {
             return;
         };
         if self
@@ -83,11 +91,26 @@ impl Partition {
             own.at = own.at.max(command.at.after(Duration::from_millis(1)));
         }
         if self.settings.has(Rule::CommandsEndSessions) {
+            if input.has_sessions(user) {
+                self.publisher.ending.insert(user.clone(), self.reach.last_tick());
+            }
             self.push(Effect::EndSessions {
                 user: user.clone(),
                 kind: command.kind,
                 count: before.sessions(),
             });
+        }
+    }
+
+    /// A new epoch began with a state that names no command: whoever offered it may have read none.
+    fn note_lost_command(&mut self, user: &UserId, is_other_epoch: bool, before: &State, state: &State) {
+        let lost = self.commands_lost.get(user).copied();
+        let lost = lost.or_else(|| before.command.filter(|_| is_other_epoch));
+        match lost {
+            Some(lost) if state.command.is_none_or(|command| command.at < lost.at) => {
+                self.commands_lost.insert(user.clone(), lost);
+            }
+            _ => drop(self.commands_lost.remove(user)),
         }
     }
 
@@ -195,6 +218,9 @@ impl Partition {
         let state = held.state();
         self.note_contributions(input, &state);
         self.plan_user(input, user, &state);
+        if state.command.is_some() {
+            self.publisher.pending.insert(user.clone());
+        }
         self.replica.insert(user, Held { is_kept: true, ..held });
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Builder<'a> {
     /// Redis's clock, as estimated.
     pub(super) now: Wall,
     pub(super) settings: &'a Settings,
+    /// A command of an earlier epoch: it comes before anything in the stored state that does not name it.
+    pub(super) lost: Option<Command>,
     /// Whether an incarnation is not registered and its grace period is over.
     pub(super) is_over: &'a dyn Fn(Incarnation) -> bool,
 }
@@ -60,9 +62,11 @@ impl Builder<'_> {
         self.merge_durable(&mut state, stored, knowledge);
         self.end_reports(&mut state);
         state.chosen_until = state.chosen_until.max(knowledge.chosen_until);
-        state.command = state
-            .command
-            .filter(|command| self.now < command.at.after(self.settings.command_kept));
+        let is_kept = |command: &Command| self.now < command.at.after(self.settings.command_kept);
+        state.command = state.command.filter(is_kept);
+        if let Some(lost) = self.lost.filter(is_kept) {
+            remember(&mut state, lost);
+        }
         if let Some(command) = command.filter(|command| Some(*command) != state.command) {
             obey(&mut state, command, now);
             return Ok(state);
@@ -150,6 +154,18 @@ pub(super) fn differs(stored: &State, built: &State) -> bool {
         ..state.clone()
     };
     without_times(stored) != without_times(built)
+}
+
+/// The state names a command that it had been made without. Nodes that did not read it end their sessions when they do.
+fn remember(state: &mut State, lost: Command) {
+    if state.command.is_some_and(|command| command.at >= lost.at) {
+        return;
+    }
+    state.command = Some(lost);
+    if lost.kind == CommandKind::Forget {
+        state.last_seen = None;
+        state.last_active = None;
+    }
 }
 
 /// No session and no report is left; of a forgotten user nothing but the version, below which nothing counts.

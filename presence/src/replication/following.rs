@@ -13,7 +13,7 @@ use crate::replication::node_info::Tick;
 use crate::replication::partition::{Input, Life, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD};
-use crate::replication::state::State;
+use crate::replication::state::{SharedPart, State};
 use crate::revision::Revision;
 use crate::time::Mono;
 use crate::user_id::UserId;
@@ -237,8 +237,10 @@ impl Partition {
         let now = input.reading.mono;
         let applied = self.follower.last;
         let is_new = self.follower.epoch != Some(epoch);
+        // What this node told in an earlier epoch may have been told anew, and have left the state since: the log knows.
+        let is_next = is_new && self.follower.epoch.is_some();
         self.follower.epoch = Some(epoch);
-        self.follower.last = pages.head;
+        self.follower.last = if is_next { epoch.start } else { pages.head };
         self.follower.is_synced = true;
         self.publisher.forget_stored();
         self.leases.restore(pages.registrations, now);
@@ -248,7 +250,8 @@ impl Partition {
         let mut old = self.replica.take_users();
         for (user, (revision, bytes)) in pages.users {
             if let Some(held) = old.remove(&user) {
-                self.replica.insert(&user, held);
+                let is_kept = held.is_kept || is_new;
+                self.replica.insert(&user, Held { is_kept, ..held });
             } else if is_new
                 && revision <= applied
                 && self.replica.is_told_as_copied(&user)
@@ -260,6 +263,7 @@ impl Partition {
             self.apply_page(input, &user, revision, &bytes);
         }
         self.adopt_missing(input, old, is_new);
+        self.reload_parts();
         self.push(Effect::OfferAll);
         if self.publisher.registered.is_some_and(|registered| registered != epoch) {
             self.reconnect(now);
@@ -296,6 +300,18 @@ impl Partition {
             self.replica.remove(&user);
             self.show_left(input, &user, shown);
         }
+    }
+
+    /// Of users who left, or are of an earlier epoch, there may be newer durable parts than those that wait to be offered.
+    fn reload_parts(&mut self) {
+        let replica = &self.replica;
+        let is_current = |user: &UserId| replica.get(user).is_some_and(|held| !held.is_kept);
+        let (parts, old) = std::mem::take(&mut self.parts)
+            .into_iter()
+            .partition(|(user, _)| is_current(user));
+        self.parts = parts;
+        let old: BTreeMap<UserId, SharedPart> = old;
+        self.effects.extend(old.into_keys().map(Effect::Load));
     }
 
     fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {

@@ -30,6 +30,13 @@ pub struct Input<'a> {
     pub own: &'a dyn Fn(&UserId) -> Option<Knowledge>,
 }
 
+impl Input<'_> {
+    /// Whether a connection or a grace period of the user counts on this node.
+    pub(super) fn has_sessions(&self, user: &UserId) -> bool {
+        (self.own)(user).is_some_and(|own| own.contribution.is_present())
+    }
+}
+
 /// What a node begins with.
 #[derive(Debug, Clone)]
 pub struct Start {
@@ -72,6 +79,8 @@ pub struct Partition {
     pub(super) commands: BTreeMap<UserId, Command>,
     /// Durable parts that the log must have, whoever has sessions of the user.
     pub(super) parts: BTreeMap<UserId, SharedPart>,
+    /// Commands that a new epoch lacks: nodes that did not read them then must read them now.
+    pub(super) commands_lost: BTreeMap<UserId, Command>,
     pub(super) load: (u32, u32),
     /// When it became registered or ceased to be.
     pub(super) unregistered_since: Option<Mono>,
@@ -108,6 +117,7 @@ impl Partition {
             timers: DueTimes::default(),
             commands: BTreeMap::new(),
             parts: BTreeMap::new(),
+            commands_lost: BTreeMap::new(),
             load: (0, 0),
             unregistered_since: Some(now),
             is_ready: false,
@@ -125,6 +135,7 @@ impl Partition {
 
     /// Something of the user changed on this node.
     pub fn handle_touch(&mut self, input: Input<'_>, user: &UserId) {
+        self.publisher.ending.remove(user);
         self.publisher.pending.insert(user.clone());
         self.tell_locally(input, user);
         self.advance(input);

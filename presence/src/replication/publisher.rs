@@ -40,6 +40,9 @@ pub(super) struct Publisher {
     pub(super) refused: BTreeSet<UserId>,
     /// Users whose offer was taken, or who were changed by another, until the log says so.
     pub(super) awaiting: BTreeSet<UserId>,
+    /// Users of whom a command was read, until the caller has ended their sessions here: what it knows now is of before.
+    /// With the last tick sent, beyond which it has ended them in any case.
+    pub(super) ending: BTreeMap<UserId, u64>,
     /// What is stored, where an answer said so before the log did.
     pub(super) stored: BTreeMap<UserId, Option<(Revision, Vec<u8>)>>,
     /// Registrations to end, with the grace period that follows.
@@ -87,9 +90,9 @@ impl Publisher {
         }
     }
 
-    /// A user to offer. Those that wait for the log stay.
+    /// A user to offer. Those that wait for the log, or for their sessions to end, stay.
     pub(super) fn take_pending(&mut self) -> Option<UserId> {
-        let is_free = |user: &&UserId| !self.awaiting.contains(*user);
+        let is_free = |user: &&UserId| !self.awaiting.contains(*user) && !self.ending.contains_key(*user);
         let user = self.pending.iter().find(is_free)?.clone();
         self.pending.remove(&user);
         Some(user)

@@ -199,11 +199,15 @@ impl Partition {
                 self.publisher.refused.remove(&user);
             }
             match wanted {
-                Ok(None) => {}
+                Ok(None) => drop(self.commands_lost.remove(&user)),
                 Ok(Some(state)) if self.is_held_back(input, &user, &base, &state) => {
                     self.publisher.held_back.insert(user);
                 }
                 Ok(Some(state)) => {
+                    if base.revision.is_none() && base.state.is_some() && !input.has_sessions(&user) {
+                        // The durable part is of an earlier epoch; those of users with sessions here are loaded anyway.
+                        self.push(Effect::Load(user.clone()));
+                    }
                     offers.push(self.offer(input, user, base, &state));
                 }
                 Err(SessionLimitReached) => self.push(Effect::Refuse(user)),

@@ -11,8 +11,8 @@ use crate::time::Mono;
 pub(super) struct Reachability {
     /// While unreachable: a tick above this number brings it back.
     unreachable: Option<u64>,
-    /// Since when it is as it is.
-    since: Mono,
+    /// Since when the copy may be behind, while it is not current.
+    behind_since: Mono,
     /// Until when nobody becomes OFFLINE.
     hold_until: Mono,
     /// The number of the last tick sent.
@@ -32,7 +32,7 @@ impl Reachability {
     pub(super) const fn new(now: Mono) -> Self {
         Self {
             unreachable: Some(0),
-            since: now,
+            behind_since: now,
             hold_until: now,
             tick: 0,
             outstanding: None,
@@ -63,8 +63,8 @@ impl Reachability {
     /// Something took too long. Whether the partition was reachable.
     pub(super) const fn lose(&mut self, now: Mono) -> bool {
         let was_reachable = self.unreachable.is_none();
-        if was_reachable {
-            self.since = now;
+        if self.is_current {
+            self.behind_since = now;
         }
         self.is_current = false;
         self.unreachable = Some(self.tick);
@@ -73,10 +73,11 @@ impl Reachability {
 
     /// Additions are refused; otherwise all is as it was. Whether the partition was reachable.
     pub(super) const fn lose_room(&mut self, now: Mono) -> bool {
-        let is_current = self.is_current;
+        let (is_current, since) = (self.is_current, self.behind_since);
         let was_reachable = self.lose(now);
         self.is_full = true;
         self.is_current = is_current;
+        self.behind_since = since;
         was_reachable
     }
 
@@ -84,9 +85,18 @@ impl Reachability {
         self.stalled = self.stalled.saturating_add(length);
     }
 
-    /// For how long it has been as it is.
-    pub(super) fn age(&self, now: Mono) -> Duration {
-        now.since(self.since).saturating_add(self.stalled)
+    /// For how long the copy may have been behind.
+    pub(super) fn behind_for(&self, now: Mono) -> Duration {
+        match self.is_current {
+            true => Duration::ZERO,
+            false => now.since(self.behind_since).saturating_add(self.stalled),
+        }
+    }
+
+    /// The copy was behind for so long that more is to be done before it counts: one more tick must come back.
+    pub(super) const fn begin_again(&mut self, now: Mono) {
+        self.lose(now);
+        self.stalled = Duration::ZERO;
     }
 
     pub(super) const fn is_current(&self) -> bool {
@@ -97,6 +107,11 @@ impl Reachability {
     pub(super) fn next_tick(&mut self, now: Mono) -> u64 {
         self.tick += 1;
         self.outstanding = self.outstanding.or(Some((self.tick, now)));
+        self.tick
+    }
+
+    /// The number of the last tick sent.
+    pub(super) const fn last_tick(&self) -> u64 {
         self.tick
     }
 
@@ -124,12 +139,13 @@ impl Reachability {
             self.outstanding = None;
         }
         let is_new = self.unreachable.is_some_and(|above| number > above);
-        self.is_current |= in_time && is_new;
+        if in_time && is_new {
+            self.is_current = true;
+            self.stalled = Duration::ZERO;
+        }
         let is_back = in_time && is_new && !self.is_full;
         if is_back {
-            self.stalled = Duration::ZERO;
             self.unreachable = None;
-            self.since = now;
             self.hold(now);
         }
         is_back

@@ -67,7 +67,7 @@ impl Partition {
         let held = self.replica.get(user).map(Held::state);
         let knowledge = (input.own)(user).unwrap_or_default();
         let knowledge = self.knowledge(user, knowledge);
-        let state = match self.build(input, held.as_ref(), &knowledge, None) {
+        let state = match self.build(input, user, held.as_ref(), &knowledge) {
             Ok(state) => state,
             Err(SessionLimitReached) => return self.push(Effect::Refuse(user.clone())),
         };
@@ -124,18 +124,21 @@ impl Partition {
     /// A tick of this node has come back.
     pub(super) fn handle_own_tick(&mut self, input: Input<'_>, number: u64) {
         let now = input.reading.mono;
-        let age = self.reach.age(now);
+        let behind_for = self.reach.behind_for(now);
         let is_late = self.reach.tick_deadline().is_some_and(|at| at < now);
         if is_late && self.settings.has(Rule::TickThroughLog) {
             self.lose(input);
         }
         self.reach.is_full &= !self.publisher.refused.is_empty();
-        if self.reach.handle_tick(number, now) {
+        self.publisher.ending.retain(|_, since| *since >= number);
+        let is_back = self.reach.handle_tick(number, now);
+        if self.is_ready && self.reach.is_current() && behind_for >= self.settings.command_kept {
+            // Sessions that a forgotten command ended must not be offered before they end.
+            self.push(Effect::EndAllSessions);
+            self.reach.begin_again(now);
+        } else if is_back {
             if self.is_ready {
                 self.push(Effect::Stale(false));
-                if age >= self.settings.command_kept {
-                    self.push(Effect::EndAllSessions);
-                }
             }
             self.become_ready();
         }

@@ -6,7 +6,7 @@ use crate::replication::names::Incarnation;
 use crate::replication::partition::{Input, Partition};
 use crate::replication::replica::Held;
 use crate::replication::settings::Rule;
-use crate::replication::state::{Command, SharedPart, State};
+use crate::replication::state::{SharedPart, State};
 use crate::revision::Revision;
 use crate::user_id::UserId;
 
@@ -46,8 +46,8 @@ impl Partition {
         let own = (input.own)(user);
         let has_own = own.is_some();
         let knowledge = self.knowledge(user, own.unwrap_or_default());
-        let command = self.commands.get(user).copied();
-        let built = self.build(input, base.state.as_ref(), &knowledge, command)?;
+        let is_commanded = self.commands.contains_key(user);
+        let built = self.build(input, user, base.state.as_ref(), &knowledge)?;
         let told = self
             .replica
             .is_told_apart(user)
@@ -59,15 +59,19 @@ impl Partition {
                 let is_mine = stored.share_of(self.own).is_some() || !stored.is_present();
                 differs(stored, &built) || !is_told && (is_mine || self.replica.is_told_present(user))
             }
-            // Of an earlier epoch: whoever has sessions of the user offers at once, the others after a lease.
+            // Of an earlier epoch: whoever has sessions of the user, or knows of a command, offers at once, the others after
+            // a lease.
             (Some(kept), None) => {
-                let may_differ = has_own || self.timers.offer_kept_at.is_none();
-                may_differ && differs(kept, &built) || built.is_present() || command.is_some() || !is_told
+                let has_sessions = knowledge.contribution.is_present();
+                let is_first = has_sessions || has_own && !built.is_present();
+                let is_due = is_first || self.timers.offer_kept_at.is_none();
+                let is_other = built.is_present() || differs(kept, &built);
+                is_due && is_other || built.command.is_some() || !is_told
             }
             (None, _) => {
                 // A durable part that was loaded once may be an old one: the database has the user.
                 let is_unpublished = self.parts.contains_key(user) && built.durable.part.version > Version::NONE;
-                knowledge.contribution.is_present() || is_unpublished || command.is_some() || told.is_some()
+                knowledge.contribution.is_present() || is_unpublished || is_commanded || told.is_some()
             }
         };
         Ok(is_wanted.then_some(built))
@@ -86,9 +90,9 @@ impl Partition {
     pub(super) fn build(
         &self,
         input: Input<'_>,
+        user: &UserId,
         base: Option<&State>,
         knowledge: &Knowledge,
-        command: Option<Command>,
     ) -> Result<State, SessionLimitReached> {
         let now = input.reading.mono;
         let has_grace = self.settings.has(Rule::NodeGrace);
@@ -96,12 +100,14 @@ impl Partition {
             true => self.leases.is_over(incarnation, now),
             false => !self.leases.is_registered(incarnation),
         };
+        let lost = self.commands_lost.get(user).copied();
         let builder = Builder {
             own: self.own,
             now: self.clock.now(input.reading),
             settings: &self.settings,
+            lost,
             is_over: &is_over,
         };
-        builder.build(base, knowledge, command)
+        builder.build(base, knowledge, self.commands.get(user).copied())
     }
 }

@@ -138,6 +138,9 @@ impl World {
     }
 
     pub(crate) fn check_call(&mut self, index: usize, partition: usize, call: &Call) {
+        if let Call::End { ended, .. } = call {
+            self.check_silence(index, partition, *ended);
+        }
         let Call::Offer { users, .. } = call else { return };
         for offer in users {
             let state = State::decode(&offer.state).unwrap();
@@ -281,9 +284,12 @@ impl World {
             {
                 self.fail(format!("S8: the times of {user} fell"));
             }
-            if state.command.is_some() && state.command != stored.command {
-                self.commanded.insert(user.clone(), self.now);
-            }
+        }
+        if let Some(command) = state.command {
+            // A new epoch may have lost it, and be told of it anew.
+            let first = self.first_commanded.entry((user.clone(), command.by, command.at));
+            let first = *first.or_insert(self.now);
+            self.commanded.insert(user.clone(), first);
         }
         let committed = self
             .database
@@ -298,8 +304,27 @@ impl World {
                 committed.get()
             ));
         }
+        self.check_command(actor, user, stored, state);
         self.check_graces(actor, user, stored, state);
         self.check_presence(actor, user, stored, state);
+    }
+
+    /// Connections of before a command don't count after it.
+    fn check_command(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
+        let is_here = |state: &State| {
+            let share = state.share_of(actor.incarnation);
+            share.is_some_and(|share| share.contribution.connections > 0)
+        };
+        let is_added = is_here(state) && !stored.is_some_and(is_here);
+        let commanded = self.commanded.get(user).copied().unwrap_or(0);
+        let node = &self.nodes[actor.node];
+        let began = node.users.get(user).and_then(|shell| shell.began.values().max());
+        if is_added && node.incarnation == actor.incarnation && began.is_some_and(|began| *began < commanded) {
+            self.fail(format!(
+                "S11: node {} counts a session of {user} of before a command",
+                actor.node
+            ));
+        }
     }
 
     fn check_presence(&mut self, actor: Actor, user: &UserId, stored: Option<&State>, state: &State) {
@@ -322,14 +347,18 @@ impl World {
     fn check_end_of(&mut self, actor: Actor, ended: Incarnation, grace: std::time::Duration) {
         let until = self.now + u64::try_from(grace.as_micros()).unwrap();
         self.graces.insert((actor.partition, ended), until);
-        let heard = self.heard.get(&(actor.partition, ended)).copied().unwrap_or(0);
-        let is_alive = self
-            .nodes
-            .iter()
-            .any(|node| node.incarnation == ended && node.is_alive && !node.is_stopping);
         self.note(|| format!("  node {} ends {ended}", actor.node));
-        if is_alive && heard + 11 * SECOND > self.now && actor.incarnation != ended {
-            self.fail(format!("S13: node {} ends {ended}, which ticks", actor.node));
+    }
+
+    /// Whoever ends another has not heard of it for four fifths of a lease, when it decides so.
+    fn check_silence(&mut self, index: usize, partition: usize, ended: Incarnation) {
+        let (before, last) = self.heard.get(&(partition, ended)).copied().unwrap_or((0, 0));
+        // What came a moment ago can't have been read.
+        let heard = if last + 20_000 > self.now { before } else { last };
+        let mut nodes = self.nodes.iter();
+        let is_alive = nodes.any(|node| node.incarnation == ended && node.is_alive && !node.is_stopping);
+        if is_alive && heard + 11 * SECOND > self.now && self.nodes[index].incarnation != ended {
+            self.fail(format!("S13: node {index} ends {ended}, which ticks"));
         }
     }
 

@@ -90,7 +90,8 @@ impl World {
         };
         self.check_script(actor, &before, call, &answer);
         if self.partitions[partition].head != before.head {
-            self.heard.insert((partition, from.1), self.now);
+            let heard = self.heard.entry((partition, from.1)).or_insert((0, 0));
+            *heard = (heard.1, self.now);
         }
         if self.partitions[partition].head != before.head {
             self.wake_readers(partition);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use presence::replication::{
     Call, ConnectionNumber, Incarnation, NodeInfo, Partition, Question, Reply, Rule, Settings, Start,
 };
-use presence::{EndReason, SessionId, UserId};
+use presence::{EndReason, SessionId, UserId, Wall};
 
 use super::database::Database;
 use super::node::{Delivery, Node};
@@ -73,9 +73,12 @@ pub(crate) struct World {
     pub(crate) clients: BTreeMap<UserId, Vec<(usize, Incarnation, SessionId)>>,
     pub(crate) acknowledged: BTreeMap<UserId, presence::Version>,
     pub(crate) commanded: BTreeMap<UserId, u64>,
+    /// When each command was first in the log.
+    pub(crate) first_commanded: BTreeMap<(UserId, Incarnation, Wall), u64>,
     /// Until when the contributions of ended incarnations count.
     pub(crate) graces: BTreeMap<(usize, Incarnation), u64>,
-    pub(crate) heard: BTreeMap<(usize, Incarnation), u64>,
+    /// When the last two entries of each incarnation came.
+    pub(crate) heard: BTreeMap<(usize, Incarnation), (u64, u64)>,
     pub(crate) cursors: Vec<ClientCursor>,
     pub(crate) is_quiet: bool,
     pub(crate) trace: VecDeque<String>,
@@ -127,6 +130,7 @@ impl World {
             clients: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             commanded: BTreeMap::new(),
+            first_commanded: BTreeMap::new(),
             graces: BTreeMap::new(),
             heard: BTreeMap::new(),
             cursors: Vec::new(),
