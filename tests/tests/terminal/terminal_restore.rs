@@ -150,8 +150,9 @@ async fn fg_redraws_after_sigstop() {
     fixture.terminal.program().await.stop();
     fixture.terminal.shows("Stopped").await;
     // As shells with line editing do; until then Enter does not end a line.
-    fixture.terminal.text("stty sane");
+    fixture.terminal.text("stty sane; clear");
     fixture.terminal.keys(&["C-j"]);
+    fixture.terminal.until("the next prompt", |screen| !screen.contains("Stopped")).await;
     fixture.terminal.line("fg");
     let is_whole = |screen: &str| !screen.contains("Stopped") && screen.contains("alice");
     fixture.terminal.until("it is drawn anew", is_whole).await;
