@@ -14,6 +14,7 @@ mod log_check;
 mod migration;
 mod open;
 mod read;
+mod source;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use super::{OpenError, OpenOptions, Startup, StoreMetrics};
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 pub(super) use health::Health;
+pub(super) use source::{SourceUsers, SqliteSource};
 
 /// A handle on the file; clones share it.
 #[derive(Clone)]

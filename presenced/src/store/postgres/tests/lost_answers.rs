@@ -39,6 +39,25 @@ async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_number_another_one_has_is_not_acknowledged() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::LosesAnswerAndBreaks);
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.set_custom("alice", Idle, 1).await }
+    });
+    until(async || database.sql("SELECT version FROM profile WHERE user_id = 'alice'") == "1").await;
+    // As if a server had taken over that gave the number to another transaction.
+    database.sql("DELETE FROM profile");
+    proxy.set(Network::Works);
+    let answer = writing.await.unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(store.custom("alice").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
