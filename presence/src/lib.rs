@@ -16,6 +16,7 @@ pub mod grace_period;
 pub mod node_name;
 pub mod profile;
 pub mod rate_limit;
+pub mod replication;
 pub mod report;
 pub mod revision;
 pub mod rule;

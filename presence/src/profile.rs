@@ -308,6 +308,11 @@ impl Profile {
 }
 
 impl Profile {
+    /// Until then a custom status counts like an active session; other nodes may have told.
+    pub(crate) const fn set_chosen_until(&mut self, until: Option<Mono>) {
+        self.chosen_until = until;
+    }
+
     /// The last outcome of the rule.
     #[must_use]
     pub const fn decision(&self) -> Decision {

@@ -29,6 +29,12 @@ impl Revision {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// The time that it was made of, unless the clock was behind what was told before.
+    #[must_use]
+    pub fn time(self) -> Wall {
+        Wall::from_millis(i64::try_from(self.0 / 1_000).unwrap_or(i64::MAX))
+    }
 }
 
 /// The hybrid logical clock of one node. It follows the wall clock only below a stored ceiling, so that a restart,

@@ -181,6 +181,7 @@ fn build_engine(
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
             connect_waits: EngineOptions::CONNECT_WAITS,
+            sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: KeepaliveOptions {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
@@ -249,13 +250,7 @@ async fn stop_all(listeners: Listeners, running: Running, store: Store) {
     tracing::info!("stopping");
     readiness.drain();
     engine.begin_drain();
-    let stopping = crate::server::stop_all(servers, DRAIN_TIMEOUT / 2);
-    let disconnecting = async {
-        while metrics.connections.get() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { tokio::join!(stopping, disconnecting) }).await;
+    servers.drain(&metrics, DRAIN_TIMEOUT).await;
     if tokio::time::timeout(WRITE_TIMEOUT, running.stop()).await.is_err() {
         tracing::error!("the last writes took too long; the next start treats this as a crash");
     }

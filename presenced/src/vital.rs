@@ -2,11 +2,16 @@
 //! user, while a daemon without one of them would deliver nothing, end no grace period or accept nobody, and still look alive.
 //!
 //! A task that serves one connection or one request is none: its panic ends what it serves.
+//!
+//! Who keeps a [`VitalTask`] or a [`VitalThread`] can be sure: nothing else makes one.
 
+use std::future::poll_fn;
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
-/// Held by what must not end by a panic.
+use tokio::task;
+
+/// Held while something runs that must not end by a panic.
 struct Vital;
 
 impl Drop for Vital {
@@ -17,23 +22,56 @@ impl Drop for Vital {
     }
 }
 
+/// A task that runs such a loop.
+pub(crate) struct VitalTask(task::JoinHandle<()>);
+
+impl VitalTask {
+    /// Ends the loop where it waits.
+    pub(crate) fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Waits until the loop has ended.
+    pub(crate) async fn ended(self) {
+        // A panic ends the process, so it has returned or was aborted.
+        let _ = self.0.await;
+    }
+}
+
+/// A thread that runs such a loop.
+pub(crate) struct VitalThread(thread::JoinHandle<()>);
+
+impl VitalThread {
+    /// Blocks until the loop has returned.
+    pub(crate) fn join(self) {
+        // A panic ends the process.
+        let _ = self.0.join();
+    }
+}
+
 /// Starts the loop in a task.
-pub(crate) fn start_task(run: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
+pub(crate) fn start_task(run: impl Future<Output = ()> + Send + 'static) -> VitalTask {
+    let mut run = Box::pin(run);
+    // Held while the loop runs, and not while it waits: then another panic of the thread may drop it.
+    VitalTask(tokio::spawn(poll_fn(move |context| {
         let _vital = Vital;
-        run.await;
-    })
+        run.as_mut().poll(context)
+    })))
 }
 
 /// Starts the loop in a thread.
 ///
 /// # Errors
 /// The system has no thread for it.
-pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
+pub(crate) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<VitalThread> {
+    let vital = move || {
         let _vital = Vital;
         run();
-    })
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(vital)
+        .map(VitalThread)
 }
 
 #[cfg(test)]
@@ -83,10 +121,22 @@ pub(crate) mod tests {
         outlive_no_panic().await;
     }
 
+    #[test]
+    fn a_panic_beside_a_waiting_vital_loop_ends_nothing() {
+        let beside = std::panic::catch_unwind(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(async {
+                let _waiting = start_task(std::future::pending());
+                tokio::task::yield_now().await;
+                panic!("on purpose");
+            });
+        });
+        assert!(beside.is_err());
+    }
+
     #[tokio::test]
     async fn a_vital_loop_that_returns_ends_nothing() {
-        start_task(async {}).await.expect("no panic");
-        let thread = start_thread("vital", || {}).expect("a thread");
-        assert!(thread.join().is_ok());
+        start_task(async {}).ended().await;
+        start_thread("vital", || {}).expect("a thread").join();
     }
 }

@@ -11,6 +11,7 @@ mod load;
 mod naive;
 mod person;
 mod plain_rule;
+mod profile;
 mod properties;
 mod replay;
 mod restart;

@@ -153,3 +153,11 @@ fn a_start_is_above_the_stored_ceiling_and_the_wall_clock() {
     assert_eq!(latest.get(), Revision::MAX.get() - (1 << 40), "some are left");
     assert_eq!(RevisionClock::new(7, wall(i64::MIN)).last().get(), 7);
 }
+
+#[test]
+fn a_ceiling_that_is_stored_is_never_lowered() {
+    let mut clock = RevisionClock::new(0, wall(0));
+    clock.raise(1_000_000_000_000);
+    clock.raise(5);
+    assert_eq!(clock.wanted_ceiling(wall(0)), 1_000_000_000_000);
+}

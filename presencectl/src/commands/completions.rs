@@ -132,6 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn the_script_for_fish_has_what_the_generated_one_lacks() {
+        let script = script(Shell::Fish);
+        for line in [
+            "complete -c presencectl -f\n",
+            "complete -c presencectl -l context -r -f -a \"(presencectl context list --names 2>/dev/null)\\t''\"\n",
+            "complete -c presencectl -s o -l output -r -f -a \"table\\t''\n",
+            "complete -c presencectl -n \"__fish_presencectl_using_subcommand set-status\" -f -a \"ONLINE\\t''\n",
+            "complete -c presencectl -n \"__fish_presencectl_using_subcommand context; and \
+             __fish_seen_subcommand_from use\" -f -a \"(presencectl context list --names 2>/dev/null)\\t''\"\n",
+        ] {
+            assert!(script.contains(&format!("\n{line}")), "{line}\n{script}");
+        }
+    }
+
+    #[test]
     fn every_script_is_without_the_place_of_the_names() {
         for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
             assert!(!script(shell).contains(CONTEXT_NAMES), "{shell}");

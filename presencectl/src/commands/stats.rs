@@ -93,3 +93,58 @@ fn rows(stats: &Stats) -> TypedRows {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_is_in_a_row_of_its_own() {
+        let stats = serde_json::json!({
+            "now": "2026-11-23T05:39:11.000Z",
+            "node": "here",
+            "version": "0.1.0",
+            "schemaVersion": 1,
+            "uptimeSeconds": 2,
+            "users": {"ONLINE": 3, "IDLE": 4, "DO_NOT_DISTURB": 5},
+            "sessions": {
+                "connections": 6, "observers": 7, "reports": 8, "inGrace": 9, "watchers": 10, "watches": 11,
+            },
+            "rates": {
+                "changesPerSecond": 12.5, "deliveriesPerSecond": 13.5, "connectsPerSecond": 14.5,
+                "deliveryLagSeconds": 0.015, "deliveryLagMaxSeconds": 0.016,
+            },
+            "store": {"kind": "sqlite", "writable": true, "pendingWrites": 17},
+            "stalls": {"count": 18, "lastAt": "2026-11-23T05:39:00.000Z", "lastSeconds": 19.5, "longestSeconds": 20.5},
+            "limits": {"maxConnections": 21, "openFiles": 22},
+        });
+        let mut csv = Vec::new();
+        rows(&serde_json::from_value(stats).unwrap())
+            .write_csv_rows(&mut csv)
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "users ONLINE,3
+users IDLE,4
+users DO_NOT_DISTURB,5
+connections,6
+observers,7
+reports,8
+users in grace period,9
+watchers,10
+watches,11
+changes per second,12.5
+deliveries per second,13.5
+connects per second,14.5
+delivery lag (ms),15.0
+maximum delivery lag (ms),16.0
+stalls,18
+last stall (s),19.5
+longest stall (s),20.5
+pending writes,17
+maximum connections,21
+maximum open files,22
+"
+        );
+    }
+}

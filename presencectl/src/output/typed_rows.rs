@@ -227,7 +227,9 @@ mod tests {
             table.write(&mut out, width).unwrap();
             String::from_utf8(out).unwrap().lines().nth(2).unwrap().to_owned()
         };
-        assert_eq!(shown(None), format!("{id}  IDLE    2001-09-09 01:47:40Z (just now)"));
+        let full = format!("{id}  IDLE    2001-09-09 01:47:40Z (just now)");
+        assert_eq!((shown(None), shown(Some(full.len()))), (full.clone(), full.clone()));
+        assert_ne!(shown(Some(full.len() - 1)), full);
         assert_eq!(shown(Some(80)), format!("{id}  IDLE    01:47:40Z (just now)"));
         assert_eq!(shown(Some(61)), format!("{id}  IDLE    just now"));
         assert_eq!(shown(Some(40)), "tenant-acm…456789-0001  IDLE    just now");

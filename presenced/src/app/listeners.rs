@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::exceeded_limit::LimitCounters;
 use crate::gateway::{Gateway, GatewayMetrics};
 use crate::server::{
-    Admission, ConnectionBounds, ConnectionLimit, Server, ServerMetrics, Serving, listen, listen::FileShares,
+    Admission, ConnectionBounds, ConnectionLimit, ServerMetrics, Servers, Serving, listen, listen::FileShares,
 };
 use crate::store::{Store, StoreHealth};
 
@@ -40,7 +40,7 @@ pub(super) struct ListenerOptions<'a> {
 pub(super) struct Listeners {
     pub(super) engine: Arc<Engine>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) servers: Vec<Server>,
+    pub(super) servers: Servers,
     pub(super) metrics: ServerMetrics,
 }
 
@@ -89,11 +89,11 @@ impl ListenerOptions<'_> {
             rejections: self.file_shares().rejections,
             metrics: metrics.clone(),
         };
-        let mut servers = Vec::new();
+        let mut servers = Servers::default();
         if let Some(address) = self.config.metrics_listen {
-            servers.push(serve_metrics(address, state, serving.clone())?);
+            serve_metrics(&mut servers, address, state, serving.clone())?;
         }
-        servers.push(Server::start(listener, serving)?);
+        servers.start(listener, serving)?;
         Ok(Listeners {
             engine: self.engine,
             readiness,
@@ -192,7 +192,12 @@ fn max_connections(configured: Option<usize>, files: FileShares) -> usize {
     }
 }
 
-fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) -> anyhow::Result<Server> {
+fn serve_metrics(
+    servers: &mut Servers,
+    address: SocketAddr,
+    state: Arc<AppState>,
+    serving: Serving,
+) -> anyhow::Result<()> {
     let listener = bind("--metrics-listen", address)?;
     let router = api::metrics_router(state);
     // A limit of its own, so that metrics can be scraped when the main listener is full.
@@ -200,14 +205,13 @@ fn serve_metrics(address: SocketAddr, state: Arc<AppState>, serving: Serving) ->
         ConnectionBounds::only(METRICS_CONNECTIONS.min(serving.rejections)),
         Gauge::default(),
     );
-    Ok(Server::start(
-        listener,
-        Serving {
-            router,
-            connection_limit,
-            ..serving
-        },
-    )?)
+    let serving = Serving {
+        router,
+        connection_limit,
+        ..serving
+    };
+    servers.start(listener, serving)?;
+    Ok(())
 }
 
 fn build_readiness(store: Store, clock: Arc<Clock>, last_reload: LastReload) -> Readiness {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence::{Mono, Now, Profile, UserId};
-use tokio::task::JoinHandle;
 
 use super::Engine;
 use super::cache::RETRY_EVERY;
@@ -16,20 +15,17 @@ use super::publisher::delivery::Delivery;
 use super::users::UserState;
 use crate::clock::{ClockStep, RUN_AHEAD};
 use crate::store::{Row, Startup};
-use crate::vital;
+use crate::vital::{self, VitalTask, VitalThread};
 
 /// After a longer downtime no user is put in grace.
 pub(crate) const DOWN_MAX: Duration = Duration::from_secs(300);
 
-/// How often it is looked whether an hour is over.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
 /// The threads and tasks of a running engine.
 pub(crate) struct Running {
     engine: Arc<Engine>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    tasks: Vec<JoinHandle<()>>,
-    writing: JoinHandle<()>,
+    threads: Vec<VitalThread>,
+    tasks: Vec<VitalTask>,
+    writing: VitalTask,
 }
 
 impl Engine {
@@ -118,7 +114,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let sweeping = vital::start_task(async move {
             loop {
-                tokio::time::sleep(SWEEP_EVERY).await;
+                tokio::time::sleep(engine.options.sweep_every).await;
                 engine.sweep_tombstones().await;
             }
         });
@@ -248,7 +244,7 @@ impl Running {
             task.abort();
         }
         self.engine.persistence.write_behind.stop();
-        let _ = self.writing.await;
+        self.writing.ended().await;
         self.engine.ready.close();
         self.engine.deadlines.stop();
         for thread in self.threads {

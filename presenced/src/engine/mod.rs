@@ -142,6 +142,8 @@ pub(crate) struct EngineOptions {
     pub(crate) lookups: Rate,
     /// For how long a connect waits for the store, until the user is shown without what is stored.
     pub(crate) connect_waits: Duration,
+    /// How often it is looked whether an hour is over.
+    pub(crate) sweep_every: Duration,
     /// When connections are pinged and given up.
     pub(crate) keepalive: KeepaliveOptions,
     /// Tells this run of the node from others; part of every cursor.
@@ -151,6 +153,8 @@ pub(crate) struct EngineOptions {
 impl EngineOptions {
     /// Longer would be felt, and most loads take a millisecond.
     pub(crate) const CONNECT_WAITS: Duration = Duration::from_millis(150);
+    /// Nothing waits for it.
+    pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(60);
 }
 
 /// What the engine is built from.

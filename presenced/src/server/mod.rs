@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 pub(crate) use admission::Admission;
 pub(crate) use connection_bounds::ConnectionBounds;
@@ -37,7 +36,7 @@ pub(crate) use problem::{ApiError, Exceeded, catching_panics};
 
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::vital;
+use crate::vital::{self, VitalTask};
 
 /// The remote address of the TCP connection: a client, or the proxy in front of it. In every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(crate) struct Server {
     phase: watch::Sender<StopPhase>,
     /// Every [`TaskHandle`] holds the other end; it is closed when the last task has ended.
     alive: mpsc::Receiver<()>,
-    accepting: JoinHandle<()>,
+    accepting: VitalTask,
 }
 
 impl Server {
@@ -134,10 +133,10 @@ impl Server {
 
     /// Stops accepting, finishes requests in progress for `within` at most, then drops the rest. Upgraded connections are
     /// not its concern.
-    pub(crate) async fn stop(mut self, within: Duration) -> Drained {
+    async fn stop(mut self, within: Duration) -> Drained {
         self.phase.send_replace(StopPhase::Draining);
         // The listening socket is closed when the accepting task has ended: only then are connections refused.
-        let _ = (&mut self.accepting).await;
+        self.accepting.ended().await;
         if tokio::time::timeout(within, self.alive.recv()).await.is_ok() {
             return Drained::All;
         }
@@ -147,14 +146,39 @@ impl Server {
     }
 }
 
-/// Stops all servers at once: none accepts while another one finishes its requests.
-pub(crate) async fn stop_all(servers: Vec<Server>, within: Duration) {
-    let stopping: Vec<_> = servers
-        .into_iter()
-        .map(|server| tokio::spawn(server.stop(within)))
-        .collect();
-    for stopped in stopping {
-        // A panic is logged by the hook, and that server has stopped too.
-        let _ = stopped.await;
+/// All servers of the daemon. They stop together: none accepts while another one finishes its requests.
+#[derive(Default)]
+pub(crate) struct Servers(Vec<Server>);
+
+impl Servers {
+    /// Starts one more, as [`Server::start`] does.
+    ///
+    /// # Errors
+    /// The socket can't be handed to the runtime.
+    pub(crate) fn start(&mut self, listener: std::net::TcpListener, serving: Serving) -> io::Result<()> {
+        self.0.push(Server::start(listener, serving)?);
+        Ok(())
+    }
+
+    /// Stops all of them, and waits for the end of the connections, upgraded ones too, for `within` at most. Requests in
+    /// progress have half of it.
+    pub(crate) async fn drain(self, metrics: &ServerMetrics, within: Duration) {
+        let disconnecting = async {
+            while metrics.connections.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let stopping = self.stop(within / 2);
+        let _ = tokio::time::timeout(within, async { tokio::join!(stopping, disconnecting) }).await;
+    }
+
+    /// Stops all of them at once, each as [`Server::stop`] does.
+    async fn stop(self, within: Duration) {
+        let stopping = self.0.into_iter().map(|server| tokio::spawn(server.stop(within)));
+        let stopping: Vec<_> = stopping.collect();
+        for stopped in stopping {
+            // A panic is logged by the hook, and that server has stopped too.
+            let _ = stopped.await;
+        }
     }
 }

@@ -69,6 +69,23 @@ const PRESENCE: Walls = Walls {
                 "wire",
             ],
         ),
+        // What all nodes agree on, by the rule that one node alone applies.
+        (
+            "replication",
+            &[
+                "cursor",
+                "durable_part",
+                "profile",
+                "report",
+                "revision",
+                "rule",
+                "sessions",
+                "status",
+                "stored",
+                "time",
+                "user_id",
+            ],
+        ),
         (
             "explain",
             &[

@@ -253,6 +253,7 @@ async fn engine(
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
             connect_waits: EngineOptions::CONNECT_WAITS,
+            sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: crate::connection::keepalive::KeepaliveOptions {
                 ping_interval: Duration::from_secs(25),
                 ping_timeout: Duration::from_secs(10),

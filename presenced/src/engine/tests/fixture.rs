@@ -84,6 +84,7 @@ pub(super) fn engine_options(grace: Duration) -> EngineOptions {
             burst: 1_000_000,
         },
         connect_waits: EngineOptions::CONNECT_WAITS,
+        sweep_every: EngineOptions::SWEEP_EVERY,
         keepalive: KeepaliveOptions {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),

@@ -13,7 +13,7 @@ use super::stepped_engine::Stepped;
 use crate::engine::users::shard_of;
 
 /// A user with a custom status that is not in memory.
-async fn store_do_not_disturb(stepped: &Stepped, name: &str) {
+pub(super) async fn store_do_not_disturb(stepped: &Stepped, name: &str) {
     let (id, custom) = (user(name), CustomStatus::DoNotDisturb);
     let set = stepped.engine.set_custom_status(&id, custom, Actor::User, Viewer::Own);
     set.await.expect("a custom status");
@@ -22,7 +22,7 @@ async fn store_do_not_disturb(stepped: &Stepped, name: &str) {
 }
 
 /// Another program makes nonsense of what is stored of the user.
-fn make_unreadable(stepped: &Stepped, name: &str) {
+pub(super) fn make_unreadable(stepped: &Stepped, name: &str) {
     let sql = "UPDATE profile SET connected_on = '[1]' WHERE user_id = ?1";
     let changed = stepped.database().execute(sql, [name]).expect("a row");
     assert_eq!(changed, 1);
@@ -38,7 +38,7 @@ fn query(stepped: &Stepped, users: Vec<UserId>) -> JoinHandle<Vec<Status>> {
 }
 
 /// Lets tasks run until `is_so`.
-async fn until(is_so: impl Fn() -> bool) {
+pub(super) async fn until(is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
             tokio::task::yield_now().await;

@@ -13,6 +13,7 @@ mod ended_sessions;
 mod fixture;
 mod full_users;
 mod loading;
+mod loops;
 mod memory_bounds;
 mod published_changes;
 mod races;

@@ -67,6 +67,16 @@ impl Stepped {
         Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
     }
 
+    /// Whose loops, once it runs, look all the time whether an hour is over.
+    pub(in crate::engine) async fn with_quick_sweeps() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        let options = EngineOptions {
+            sweep_every: Duration::from_millis(1),
+            ..engine_options(GRACE)
+        };
+        Self::on_store(dir, Clock::manual(BEGIN), &OpenOptions::default(), options, |_| {}).await
+    }
+
     /// On a store whose callers give up soon.
     pub(in crate::engine) async fn impatient() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));

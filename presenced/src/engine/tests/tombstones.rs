@@ -84,7 +84,7 @@ async fn versions_go_on_after_a_forget_whatever_the_wall_clock_does() {
     assert_eq!(row.durable.version, Version::new(4));
 }
 
-fn tombstones(stepped: &Stepped) -> i64 {
+pub(super) fn tombstones(stepped: &Stepped) -> i64 {
     let count = stepped
         .database()
         .query_row("SELECT count(*) FROM tombstone", [], |row| row.get(0));

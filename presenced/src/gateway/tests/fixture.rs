@@ -216,6 +216,7 @@ async fn start_engine(path: PathBuf, clock: &Arc<Clock>, settings: &GatewaySetti
             custom_statuses: limits.custom_statuses,
             lookups: limits.lookups,
             connect_waits: EngineOptions::CONNECT_WAITS,
+            sweep_every: EngineOptions::SWEEP_EVERY,
             keepalive: KeepaliveOptions {
                 ping_interval: settings.ping_interval,
                 ping_timeout: settings.ping_timeout,

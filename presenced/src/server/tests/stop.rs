@@ -7,8 +7,11 @@ use tokio::net::TcpStream;
 
 use super::fixture::{DEADLINE, ServerFixture, times, within};
 use crate::config::limits::Limits;
-use crate::server::{Drained, stop_all};
+use crate::server::{Drained, Servers};
 use crate::vital::tests::{abort_in_a_process, outlive_no_panic};
+
+/// A handshake that the server answers.
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 #[tokio::test]
 async fn a_stop_finishes_requests_in_progress_and_accepts_none() {
@@ -56,7 +59,7 @@ async fn all_servers_stop_accepting_and_finish_what_they_have() {
         within(server.asked.notified()).await;
     }
     let go = [first.go, second.go];
-    let stopping = tokio::spawn(stop_all(vec![first.server, second.server], DEADLINE));
+    let stopping = tokio::spawn(Servers(vec![first.server, second.server]).stop(DEADLINE));
     for address in addresses {
         within(async { while TcpStream::connect(address).await.is_ok() {} }).await;
     }
@@ -66,6 +69,38 @@ async fn all_servers_stop_accepting_and_finish_what_they_have() {
         assert!(client.response().await.ends_with("at last"));
     }
     within(stopping).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_ends_with_the_last_request_and_upgraded_connection() {
+    let mut fixture = ServerFixture::start(Limits::default());
+    let address = fixture.server.local_addr();
+    let mut client = fixture.connect().await;
+    client.send(UPGRADE).await;
+    let upgraded = within(fixture.upgraded.recv()).await.unwrap();
+    let mut busy = fixture.connect().await;
+    busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    within(fixture.asked.notified()).await;
+    let metrics = fixture.metrics.clone();
+    let servers = Servers(vec![fixture.server]);
+    let draining = tokio::spawn(async move { servers.drain(&metrics, DEADLINE).await });
+    within(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    fixture.go.add_permits(1);
+    assert!(busy.response().await.ends_with("at last"));
+    assert!(!draining.is_finished(), "a connection is open");
+    drop(upgraded);
+    within(draining).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_no_connection_that_stays() {
+    let mut fixture = ServerFixture::start(Limits::default());
+    let mut client = fixture.connect().await;
+    client.send(UPGRADE).await;
+    let _upgraded = within(fixture.upgraded.recv()).await.unwrap();
+    let servers = Servers(vec![fixture.server]);
+    within(servers.drain(&fixture.metrics, Duration::from_millis(50))).await;
+    assert_eq!(fixture.metrics.connections.get(), 1);
 }
 
 #[tokio::test]

@@ -30,13 +30,13 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
 use super::requests::Requests;
 use super::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::postgres_url::PostgresUrl;
+use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::PostgresHold;
 pub(super) use health::ServerHealth;
@@ -65,7 +65,7 @@ struct PostgresInner {
     #[cfg(test)]
     health: Arc<ServerHealth>,
     /// Empty once the store was closed.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<VitalThread>>,
 }
 
 impl PostgresStore {
@@ -89,10 +89,8 @@ impl PostgresStore {
         let mut thread = self.inner.thread.lock();
         self.inner.requests.close_reads();
         self.inner.requests.writes.close();
-        if let Some(thread) = thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's thread ended by a panic");
+        if let Some(thread) = thread.take() {
+            thread.join();
         }
     }
 }

@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 
 use super::requests::Requests;
 use super::{OpenError, OpenOptions, Startup, StoreMetrics};
+use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 pub(super) use health::Health;
@@ -51,7 +52,7 @@ struct Inner {
 /// Empty once the store was closed.
 #[derive(Default)]
 struct Threads {
-    readers: Vec<JoinHandle<()>>,
+    readers: Vec<VitalThread>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -76,16 +77,12 @@ impl SqliteStore {
         // The readers first: the last connection to close is the one that removes the log.
         self.inner.requests.close_reads();
         let readers = std::mem::take(&mut threads.readers);
-        join(readers);
+        for reader in readers {
+            reader.join();
+        }
         self.inner.requests.writes.close();
-        join(threads.writer.take());
-    }
-}
-
-fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread of the store ended by a panic");
+        if threads.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer ended by a panic");
         }
     }
 }

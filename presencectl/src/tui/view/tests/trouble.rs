@@ -213,19 +213,49 @@ fn silent_seconds_are_gaps() {
     assert_eq!(known, [true, true, true, true, true, false, false, false, false]);
 }
 
+/// The style of the first cell of a text.
+fn style_of(buffer: &Buffer, text: &str) -> Style {
+    let symbols: Vec<&str> = buffer.content.iter().map(|cell| cell.symbol()).collect();
+    let letters: Vec<String> = text.chars().map(String::from).collect();
+    let at = symbols.windows(letters.len()).position(|window| window == letters);
+    buffer.content[at.unwrap_or_else(|| panic!("{text} is not shown"))].style()
+}
+
+#[test]
+fn a_lost_connection_is_stale_in_every_layout() {
+    for (width, height) in [(120, 40), (80, 24), (40, 10), (40, 3), (40, 2), (30, 1)] {
+        let mut model = live(width, height, vec![record("ann", Status::Online, 5)]);
+        assert!(!shown(&model).contains("STALE"));
+        let lost = StreamEvent::Lost {
+            why: "connection reset".to_owned(),
+            retry_in: Duration::from_secs(60),
+        };
+        send(&mut model, Message::Stream(lost));
+        assert!(
+            shown(&model).contains("STALE 0s"),
+            "{width}x{height}\n{}",
+            shown(&model)
+        );
+    }
+}
+
 #[test]
 fn a_stall_colours_the_lag_for_a_minute_and_stays_counted() {
     let mut model = live(200, 60, vec![]);
-    let healthy = styles(&frame(&model, &Theme::plain()));
+    let theme = Theme::rich();
+    let style_of_lag = |model: &Model| style_of(&frame(model, &theme), "lag 0");
+    let healthy = style_of_lag(&model);
     assert!(!shown(&model).contains("stall"));
     stalled(&mut model);
     assert!(shown(&model).contains("3 stalls, last 1.6 s"), "{}", shown(&model));
-    assert_ne!(styles(&frame(&model, &Theme::plain())), healthy);
+    assert_eq!(style_of_lag(&model).fg, theme.unusual().fg);
+    assert_ne!(style_of_lag(&model), healthy);
     let mut later = stats();
     later.stalls = model.stats.as_ref().unwrap().stalls;
     later.now = at(61).wall;
     send(&mut model, Message::Tick(at(61)));
     answer(&mut model, later);
+    assert_eq!(style_of_lag(&model), healthy);
     let shown = shown(&model);
     assert!(shown.contains("● live") && shown.contains(" · 3 stalls · "), "{shown}");
 }

@@ -1,0 +1,257 @@
+//! What follows from the state of one user as the log or a page of the state has it.
+
+use std::time::Duration;
+
+use crate::replication::effect::Effect;
+use crate::replication::names::Incarnation;
+use crate::replication::node_info::MovedTimes;
+use crate::replication::partition::{Input, Partition};
+use crate::replication::replica::Held;
+use crate::replication::settings::{OFFLINE_HOLD, REPORT_LATE, Rule, SPREAD, UNWRITTEN_AFTER};
+use crate::replication::state::{Command, CommandKind, State};
+use crate::revision::Revision;
+use crate::time::Wall;
+use crate::user_id::UserId;
+
+impl Partition {
+    /// The log, or a page, has this state of a user.
+    pub(super) fn apply_state(&mut self, input: Input<'_>, user: &UserId, held: Held, by: Option<Incarnation>) {
+        let revision = held.revision;
+        self.publisher.handle_read(user, revision);
+        let old = self.replica.get(user).cloned();
+        let is_in_order = by.is_none() || old.as_ref().is_none_or(|old| old.is_kept || old.revision < revision);
+        if !is_in_order {
+            return self.check(input, user, true);
+        }
+        let state = self.read_state(&held.bytes);
+        let before = old.as_ref().map(Held::state).unwrap_or_default();
+        if before.durable.part.version > state.durable.part.version {
+            self.parts.insert(user.clone(), before.durable.clone());
+        }
+        self.apply_command(input, user, &before, &state);
+        self.note_lost_command(user, old.as_ref().is_some_and(|old| old.is_kept), &before, &state);
+        self.note_contributions(input, &state);
+        self.show(input, user, held, state.clone());
+        self.plan_user(input, user, &state);
+        self.forget_part(user, &state);
+        if !self.replica.is_told_as_copied(user) && (input.own)(user).is_some() {
+            // Not told, so the node goes on with what it knew, and the user may be dropped before it offers.
+            self.parts.insert(user.clone(), state.durable.clone());
+        }
+        // Whose entry was read in a page is not known.
+        if by == Some(self.own) || by.is_none() && state.share_of(self.own).is_some() {
+            self.push(Effect::Write(user.clone()));
+            self.end_reports(user, &before, &state);
+            if !self.settings.has(Rule::DropAfterWrite) && !state.is_present() {
+                self.publisher.drops.insert(user.clone(), revision);
+            }
+        }
+        self.check(input, user, self.settings.has(Rule::SelfCorrection));
+    }
+
+    /// Offers what the copy does not have as this node has it.
+    pub(super) fn check(&mut self, input: Input<'_>, user: &UserId, corrects: bool) {
+        let base = self.base_of(user);
+        let is_own = (input.own)(user).is_some()
+            || base
+                .state
+                .as_ref()
+                .is_some_and(|state| state.share_of(self.own).is_some())
+            || self.parts.contains_key(user)
+            || self.commands.contains_key(user)
+            || self.commands_lost.contains_key(user)
+            || self.replica.is_told_apart(user);
+        let is_wanted = is_own && !matches!(self.wanted(input, user, &base), Ok(None));
+        if !is_wanted {
+            self.publisher.refused.remove(user);
+            self.publisher.pending.remove(user);
+        } else if corrects {
+            self.publisher.pending.insert(user.clone());
+        }
+    }
+
+    fn apply_command(&mut self, input: Input<'_>, user: &UserId, before: &State, state: &State) {
+        // An older one comes back with a state of before: what it ended has ended.
+        let is_new = |command: &Command| {
+            before
+                .command
+                .is_none_or(|known| known.at < command.at || known.by != command.by && known.at == command.at)
+        };
+        let Some(command) = state.command.filter(is_new) else {
+            return;
+        };
+        if self
+            .commands
+            .get(user)
+            .is_some_and(|own| own.by == command.by && own.at <= command.at)
+        {
+            self.commands.remove(user);
+        }
+        if let Some(own) = self.commands.get_mut(user) {
+            own.at = own.at.max(command.at.after(Duration::from_millis(1)));
+        }
+        if self.settings.has(Rule::CommandsEndSessions) {
+            if input.has_sessions(user) {
+                self.publisher.ending.insert(user.clone(), self.reach.last_tick());
+            }
+            self.push(Effect::EndSessions {
+                user: user.clone(),
+                kind: command.kind,
+                count: before.sessions(),
+            });
+        }
+    }
+
+    /// A new epoch began with a state that names no command: whoever offered it may have read none.
+    fn note_lost_command(&mut self, user: &UserId, is_other_epoch: bool, before: &State, state: &State) {
+        let lost = self.commands_lost.get(user).copied();
+        let lost = lost.or_else(|| before.command.filter(|_| is_other_epoch));
+        match lost {
+            Some(lost) if state.command.is_none_or(|command| command.at < lost.at) => {
+                self.commands_lost.insert(user.clone(), lost);
+            }
+            _ => drop(self.commands_lost.remove(user)),
+        }
+    }
+
+    /// Of nodes that are not registered and were not ended in the log that this node read, nobody knows since when.
+    pub(super) fn note_contributions(&mut self, input: Input<'_>, state: &State) {
+        let now = input.reading.mono;
+        let in_new_epoch = self.timers.offer_kept_at.is_some();
+        let grace = match in_new_epoch {
+            true => self.settings.lease + OFFLINE_HOLD + self.settings.node_grace,
+            false => self.settings.node_grace.max(self.settings.restart_grace),
+        };
+        for share in &state.contributions {
+            if self.leases.note_contribution(share.incarnation, now.after(grace)) {
+                self.plan_clean_up(share.incarnation);
+            }
+        }
+    }
+
+    /// When something of the user is due by itself.
+    fn plan_user(&mut self, input: Input<'_>, user: &UserId, state: &State) {
+        let reading = input.reading;
+        let mut at = |time: Wall| {
+            let at = self.clock.mono_of(time, reading);
+            self.jitter.within(at, SPREAD)
+        };
+        let command_ends = state
+            .command
+            .map(|command| command.at.after(self.settings.command_kept));
+        let due = if state.is_present() {
+            let reports = state.durable.ends.iter().flatten().map(|end| end.after(REPORT_LATE));
+            let first = reports.chain(state.chosen_until).chain(command_ends).min();
+            first.map(&mut at)
+        } else {
+            let unwritten = self.clock.now(reading).after(UNWRITTEN_AFTER);
+            Some(at(command_ends.map_or(unwritten, |ends| ends.max(unwritten))))
+        };
+        self.timers.set_user(user, due);
+    }
+
+    pub(super) fn on_user_deadline(&mut self, input: Input<'_>, user: &UserId) {
+        let Some(held) = self.replica.get(user).cloned() else {
+            return;
+        };
+        let state = held.state();
+        if state.is_present() {
+            self.publisher.pending.insert(user.clone());
+        } else {
+            let is_forgotten = state.command.is_some_and(|command| command.kind == CommandKind::Forget);
+            let effect = match is_forgotten && state.is_removed() {
+                true => Effect::Delete(user.clone()),
+                false => Effect::Write(user.clone()),
+            };
+            self.push(effect);
+        }
+        self.plan_user(input, user, &state);
+    }
+
+    /// The database has the record: nobody needs it in the state any more, unless a command must be remembered.
+    pub(super) fn drop_written(&mut self, input: Input<'_>, user: &UserId, revision: Revision) {
+        let Some(held) = self.replica.get(user) else { return };
+        let state = held.state();
+        let now = self.clock.now(input.reading);
+        let is_remembered = state
+            .command
+            .is_some_and(|command| now < command.at.after(self.settings.command_kept));
+        if state.is_present() || held.revision > revision || is_remembered {
+            return;
+        }
+        if held.is_kept {
+            self.replica.remove(user);
+            self.timers.set_user(user, None);
+        } else {
+            self.publisher.drops.insert(user.clone(), held.revision);
+        }
+    }
+
+    fn forget_part(&mut self, user: &UserId, state: &State) {
+        let version = state.durable.part.version;
+        if self.parts.get(user).is_some_and(|part| part.part.version <= version) {
+            self.parts.remove(user);
+            self.push(Effect::Published(user.clone(), version));
+        }
+    }
+
+    fn end_reports(&mut self, user: &UserId, before: &State, state: &State) {
+        if before.durable.part.version != state.durable.part.version {
+            return;
+        }
+        for report in &before.durable.part.reports {
+            if !state
+                .durable
+                .part
+                .reports
+                .iter()
+                .any(|left| left.source == report.source)
+            {
+                let (source, version) = (report.source.clone(), report.version);
+                self.push(Effect::ReportEnded(user.clone(), source, version));
+            }
+        }
+    }
+
+    /// Redis does not have the user, and that says nothing: the epoch is new.
+    pub(super) fn keep(&mut self, input: Input<'_>, user: &UserId, held: Held) {
+        let state = held.state();
+        self.note_contributions(input, &state);
+        self.plan_user(input, user, &state);
+        if state.command.is_some() {
+            self.publisher.pending.insert(user.clone());
+        }
+        self.replica.insert(user, Held { is_kept: true, ..held });
+    }
+
+    /// Nobody has offered these since the epoch began.
+    pub(super) fn offer_kept(&mut self) {
+        if !self.settings.has(Rule::OfferKept) {
+            return;
+        }
+        let kept = self.replica.users().filter(|(_, held)| held.is_kept);
+        let kept: Vec<(UserId, State)> = kept.map(|(user, held)| (user.clone(), held.state())).collect();
+        for (user, state) in kept {
+            if state.durable.part.reports.is_empty() {
+                self.publisher.pending.insert(user);
+            } else {
+                self.push(Effect::Load(user));
+            }
+        }
+    }
+
+    /// Times that another node, or this one, told with a tick. Redis does not have them, and the revision stays.
+    pub(super) fn apply_times(&mut self, times: &MovedTimes) {
+        let Some(held) = self.replica.get(&times.user) else {
+            return;
+        };
+        let mut state = held.state();
+        state.last_active = state.last_active.max(times.last_active);
+        state.last_seen = state.last_seen.max(Some(times.last_seen)).max(state.last_active);
+        let held = Held {
+            bytes: state.encode().into(),
+            ..held.clone()
+        };
+        self.replica.insert(&times.user, held);
+    }
+}

@@ -1,0 +1,223 @@
+//! The new state of a user, made of the stored one and of what this node knows. Nothing is decided here that one node alone
+//! does not decide by the same functions: merging is taking the newer, and the record follows from [`Profile`].
+
+use crate::profile::{Profile, Stored};
+use crate::replication::names::Incarnation;
+use crate::replication::settings::{REPORT_LATE, Rule, Settings};
+use crate::replication::state::{Command, CommandKind, Share, SharedPart, State};
+use crate::revision::Revision;
+use crate::sessions::Contribution;
+use crate::time::{Mono, Wall};
+
+/// What this node knows of a user. Times are on Redis's clock, as the node estimates it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Knowledge {
+    /// What the user's sessions on this node add up to. Connections that are not known to be alive after the registration
+    /// was ended count as in grace.
+    pub contribution: Contribution,
+    /// When its grace period ends.
+    pub grace_until: Option<Wall>,
+    /// How many sessions are in grace.
+    pub places: u32,
+    /// The durable part as the store last returned it; none if the store has not answered.
+    pub durable: Option<SharedPart>,
+    /// Until when a custom status that the user set by a request counts like an active session.
+    pub chosen_until: Option<Wall>,
+    /// When the user was last heard, on whatever way.
+    pub last_seen: Option<Wall>,
+    /// When the user was last active, on whatever way.
+    pub last_active: Option<Wall>,
+    /// The revision that the database has.
+    pub revision: Revision,
+}
+
+/// The user has as many sessions as one may have: the node must not add one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SessionLimitReached;
+
+/// Makes new states for one node at one moment.
+pub(super) struct Builder<'a> {
+    pub(super) own: Incarnation,
+    /// Redis's clock, as estimated.
+    pub(super) now: Wall,
+    pub(super) settings: &'a Settings,
+    /// A command of an earlier epoch: it comes before anything in the stored state that does not name it.
+    pub(super) lost: Option<Command>,
+    /// Whether an incarnation is not registered and its grace period is over.
+    pub(super) is_over: &'a dyn Fn(Incarnation) -> bool,
+}
+
+impl Builder<'_> {
+    /// The state that should be stored instead of `stored`. `command` is what an operator asked this node for.
+    pub(super) fn build(
+        &self,
+        stored: Option<&State>,
+        knowledge: &Knowledge,
+        command: Option<Command>,
+    ) -> Result<State, SessionLimitReached> {
+        let mut state = stored.cloned().unwrap_or_default();
+        let now = self.now.max(state.latest_time().unwrap_or(self.now));
+        state.contributions.retain(|share| !(self.is_over)(share.incarnation));
+        self.replace_own_share(&mut state, knowledge);
+        self.merge_durable(&mut state, stored, knowledge);
+        self.end_reports(&mut state);
+        state.chosen_until = state.chosen_until.max(knowledge.chosen_until);
+        let is_kept = |command: &Command| self.now < command.at.after(self.settings.command_kept);
+        state.command = state.command.filter(is_kept);
+        if let Some(lost) = self.lost.filter(is_kept) {
+            remember(&mut state, lost);
+        }
+        if let Some(command) = command.filter(|command| Some(*command) != state.command) {
+            obey(&mut state, command, now);
+            return Ok(state);
+        }
+        self.check_limit(&state, stored)?;
+        let times = (knowledge.last_seen, knowledge.last_active);
+        derive_record(&mut state, now, times);
+        Ok(state)
+    }
+
+    fn replace_own_share(&self, state: &mut State, knowledge: &Knowledge) {
+        let shares = &mut state.contributions;
+        let at = shares.binary_search_by_key(&self.own, |share| share.incarnation);
+        if !knowledge.contribution.is_present() {
+            if let Ok(at) = at {
+                shares.remove(at);
+            }
+            return;
+        }
+        let share = Share {
+            incarnation: self.own,
+            contribution: Contribution {
+                last_seen: None,
+                last_active: None,
+                ..knowledge.contribution
+            },
+            grace_until: knowledge.grace_until,
+            places: knowledge.places,
+            unknown: Vec::new(),
+        };
+        match at {
+            Ok(at) => shares[at] = share,
+            Err(at) => shares.insert(at, share),
+        }
+    }
+
+    fn merge_durable(&self, state: &mut State, stored: Option<&State>, knowledge: &Knowledge) {
+        let Some(known) = &knowledge.durable else {
+            // Made without the store's answer, unless somebody else had it.
+            state.degraded |=
+                stored.is_none_or(|stored| !stored.is_present() && stored.durable == SharedPart::default());
+            return;
+        };
+        state.degraded = false;
+        let is_newer = known.part.version > state.durable.part.version;
+        if is_newer || !self.settings.has(Rule::VersionsOrder) {
+            state.durable = known.clone();
+        }
+    }
+
+    fn end_reports(&self, state: &mut State) {
+        let SharedPart { part, ends } = &mut state.durable;
+        let is_over = |end: &Option<Wall>| end.is_some_and(|end| end.after(REPORT_LATE) <= self.now);
+        if !ends.iter().any(is_over) {
+            return;
+        }
+        let reports = std::mem::take(&mut part.reports).into_vec();
+        let kept = reports.into_iter().zip(std::mem::take(ends));
+        let (reports, left): (Vec<_>, Vec<_>) = kept.filter(|(_, end)| !is_over(end)).unzip();
+        part.reports = reports.into_boxed_slice();
+        *ends = left;
+    }
+
+    /// Only a node that adds a connection is refused: what is there stays, also with a lower limit than before.
+    fn check_limit(&self, state: &State, stored: Option<&State>) -> Result<(), SessionLimitReached> {
+        let connections = |state: &State| {
+            let share = state.share_of(self.own);
+            share.map_or(0, |share| share.contribution.connections)
+        };
+        let adds = connections(state) > stored.map_or(0, connections);
+        let is_above = state.sessions() > self.settings.sessions_max;
+        if adds && is_above && self.settings.has(Rule::SessionLimit) {
+            return Err(SessionLimitReached);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the second must be offered in place of the first. Times alone go with the ticks.
+pub(super) fn differs(stored: &State, built: &State) -> bool {
+    let without_times = |state: &State| State {
+        since: None,
+        last_seen: None,
+        last_active: None,
+        ..state.clone()
+    };
+    without_times(stored) != without_times(built)
+}
+
+/// The state names a command that it had been made without. Nodes that did not read it end their sessions when they do.
+fn remember(state: &mut State, lost: Command) {
+    if state.command.is_some_and(|command| command.at >= lost.at) {
+        return;
+    }
+    state.command = Some(lost);
+    if lost.kind == CommandKind::Forget {
+        state.last_seen = None;
+        state.last_active = None;
+    }
+}
+
+/// No session and no report is left; of a forgotten user nothing but the version, below which nothing counts.
+fn obey(state: &mut State, command: Command, now: Wall) {
+    state.contributions.clear();
+    state.durable.part.reports = Box::default();
+    state.durable.ends.clear();
+    let at = state.command.map_or(command.at, |before| before.at.max(command.at));
+    let command = Command { at, ..command };
+    if command.kind == CommandKind::Forget {
+        let version = state.durable.part.version;
+        let unknown = std::mem::take(&mut state.unknown);
+        *state = State {
+            unknown,
+            ..State::default()
+        };
+        state.durable.part.version = version;
+    } else {
+        derive_record(state, now, (None, None));
+    }
+    state.command = Some(command);
+}
+
+fn derive_record(state: &mut State, now: Wall, times: (Option<Wall>, Option<Wall>)) {
+    let mut profile = Profile::restore(
+        Stored {
+            durable: state.durable.part.clone(),
+            status: state.status,
+            since: state.since,
+            last_seen: state.last_seen,
+            last_active: state.last_active,
+            revision: Revision::NEVER,
+        },
+        now,
+    );
+    let is_chosen = state.chosen_until.is_some_and(|until| until > now);
+    profile.set_chosen_until(is_chosen.then(Mono::default));
+    let clamp = |time: Option<Wall>| time.map(|time| time.min(now));
+    let heard = Contribution {
+        last_seen: clamp(times.0),
+        last_active: clamp(times.1),
+        ..Contribution::default()
+    };
+    let shares = state.contributions.iter().map(|share| share.contribution);
+    let contributions: Vec<Contribution> = shares.chain([heard]).collect();
+    profile.apply_rule(now, &contributions);
+    state.status = profile.decision().status;
+    state.since = profile.since();
+    state.last_seen = profile.last_seen();
+    state.last_active = profile.last_active();
+    if profile.chosen_until().is_none() {
+        state.chosen_until = None;
+    }
+    state.degraded &= state.is_present();
+}

@@ -1,0 +1,89 @@
+//! What a partition asks of the daemon, as values.
+
+use std::time::Duration;
+
+use crate::durable_part::Version;
+use crate::replication::call::Call;
+use crate::replication::log::Question;
+use crate::replication::names::ConnectionNumber;
+use crate::replication::state::{CommandKind, State};
+use crate::report::Source;
+use crate::revision::Revision;
+use crate::user_id::UserId;
+
+/// An instruction to the daemon. They are carried out in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Make this call over the publisher's connection of that number, which is opened if it is new; older ones are dropped.
+    /// The answer goes to [`super::Partition::handle_answer`], none if there was an error.
+    Call {
+        /// The number of the connection.
+        connection: ConnectionNumber,
+        /// What to call.
+        call: Call,
+    },
+    /// Ask this over the follower's connection; one of another generation is dropped. The answer goes to
+    /// [`super::Partition::handle_reply`], none if there was an error.
+    Ask {
+        /// Which of the follower's connections.
+        generation: u64,
+        /// What to ask.
+        question: Question,
+    },
+    /// This is what watchers are told of the user from here on.
+    Show {
+        /// Whose state it is.
+        user: UserId,
+        /// The revision to tell it at: above all told before.
+        revision: Revision,
+        /// What to tell.
+        state: Box<State>,
+        /// Whether it is known to this node alone.
+        is_stale: bool,
+    },
+    /// The user has left the state; the database has its record, which is to be told.
+    Left(UserId),
+    /// Write the record of the user as the copy has it, and tell [`super::Partition::handle_written`]; the mark
+    /// `unpublished` of this version or a lower one is cleared with it.
+    Write(UserId),
+    /// The user was forgotten an hour ago: delete it once more, and tell [`super::Partition::handle_written`].
+    Delete(UserId),
+    /// Clear the mark `unpublished` up to this version: the log has it.
+    Published(UserId, Version),
+    /// End the sessions of the user that are open now.
+    EndSessions {
+        /// The user whose sessions end.
+        user: UserId,
+        /// What the clients are told.
+        kind: CommandKind,
+        /// How many sessions the user had, for who asked for it.
+        count: usize,
+    },
+    /// Whether the command takes effect is not known: the partition can't be reached.
+    CommandFailed(UserId),
+    /// End all sessions: the node was away for so long that it can't know who was kicked or forgotten.
+    EndAllSessions,
+    /// The user has as many sessions as one may have: end the newest one here.
+    Refuse(UserId),
+    /// A report ended by itself: remove it from the database unless it was refreshed since.
+    ReportEnded(UserId, Source, Version),
+    /// Load the durable part and tell [`super::Partition::handle_loaded`].
+    Load(UserId),
+    /// Load all users of the partition that are present in the database and tell [`super::Partition::handle_present`]:
+    /// the epoch is new.
+    LoadPresent,
+    /// Touch all users with sessions here, load the durable part of each anew, and tell
+    /// [`super::Partition::handle_loaded`]: it may have been changed, and the user dropped, in what was not read.
+    OfferAll,
+    /// The node's registration was ended: each connection counts again once something comes from it, until then as in
+    /// grace, which ends after this.
+    RegistrationEnded(Duration),
+    /// The copy is complete: the node may accept.
+    Ready,
+    /// The partition can't be reached, or can be again.
+    Stale(bool),
+    /// The node's own registration was ended because the node stops.
+    Stopped,
+    /// A newer version wrote what this one can't read.
+    Unreadable(u8),
+}

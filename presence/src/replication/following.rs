@@ -1,0 +1,338 @@
+//! What the follower's answers mean: entries are applied in order, and where some are missing or the epoch is another, the
+//! state is read anew.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::replication::bytes::InvalidBytes;
+use crate::replication::effect::Effect;
+use crate::replication::follower::{Pages, Step};
+use crate::replication::log::{Content, Entry, Question, Reply, StatePage};
+use crate::replication::names::{Epoch, Incarnation};
+use crate::replication::node_info::Tick;
+use crate::replication::partition::{Input, Life, Partition};
+use crate::replication::replica::Held;
+use crate::replication::settings::{RETRY_AFTER, Rule, SPREAD};
+use crate::replication::state::{SharedPart, State};
+use crate::revision::Revision;
+use crate::time::Mono;
+use crate::user_id::UserId;
+
+impl Partition {
+    /// The follower's connection of that generation was answered, or failed.
+    pub fn handle_reply(&mut self, input: Input<'_>, generation: u64, reply: Option<Reply>) {
+        let now = input.reading.mono;
+        if generation != self.follower.generation {
+            return;
+        }
+        let step = std::mem::replace(&mut self.follower.step, Step::Wait(now));
+        match (step, reply) {
+            (_, None) => {
+                let until = self.jitter.within(now.after(RETRY_AFTER), RETRY_AFTER * 2);
+                self.follower.restart(until);
+            }
+            (Step::Head, Some(Reply::Head { head, epoch })) => self.handle_head(now, head, epoch),
+            (Step::Page(epoch, pages), Some(Reply::Page(page))) => self.handle_page(now, epoch, pages, page),
+            (Step::Confirm(epoch, pages), Some(Reply::Head { epoch: then, head })) => {
+                if then == Some(epoch) && head >= pages.head {
+                    self.adopt(input, epoch, pages);
+                    self.ask(now, Step::Read);
+                } else {
+                    self.resync(now);
+                }
+            }
+            (Step::Read, Some(Reply::Entries(entries))) => self.handle_entries(input, entries),
+            (Step::Look, Some(Reply::Head { head, epoch })) => self.handle_look(now, head, epoch),
+            // An answer to something else: the connection is not in order.
+            (_, Some(_)) => self.follower.restart(now.after(RETRY_AFTER)),
+        }
+        self.advance(input);
+    }
+
+    /// The state is to be read anew.
+    pub(super) fn resync(&mut self, now: Mono) {
+        self.follower.is_synced = false;
+        if let Step::Wait(_) = self.follower.step {
+            self.ask(now, Step::Head);
+        } else {
+            self.follower.restart(now);
+        }
+    }
+
+    pub(super) fn ask(&mut self, now: Mono, step: Step) {
+        if let Some(question) = self.follower.question(&step) {
+            self.follower.asked_at = now;
+            let generation = self.follower.generation;
+            self.push(Effect::Ask { generation, question });
+        }
+        self.follower.step = step;
+    }
+
+    fn handle_head(&mut self, now: Mono, head: Revision, epoch: Option<Epoch>) {
+        let Some(epoch) = epoch.filter(|epoch| !self.is_rolled_back(head, *epoch)) else {
+            return self.wait_for_epoch(now);
+        };
+        let pages = Pages {
+            head,
+            ..Pages::default()
+        };
+        self.ask(now, Step::Page(epoch, pages));
+    }
+
+    /// The state is an older one of the same epoch: the next registration begins a new epoch, and says that what the state
+    /// lacks was not removed.
+    fn is_rolled_back(&self, head: Revision, epoch: Epoch) -> bool {
+        self.follower.epoch == Some(epoch) && head < self.follower.last && self.settings.has(Rule::WaitForEpoch)
+    }
+
+    /// The partition is empty until somebody registers: this node as well as another.
+    fn wait_for_epoch(&mut self, now: Mono) {
+        self.follower.is_synced = false;
+        self.follower.step = Step::Wait(now.after(RETRY_AFTER));
+        if self.publisher.registered.is_some() && self.publisher.under_way.is_none() {
+            self.reconnect(now);
+        }
+    }
+
+    fn handle_page(&mut self, now: Mono, epoch: Epoch, mut pages: Pages, page: StatePage) {
+        let next = page.next;
+        pages.add(page);
+        match next {
+            Some(place) => {
+                self.follower.asked_at = now;
+                let generation = self.follower.generation;
+                let question = Question::Page { place };
+                self.push(Effect::Ask { generation, question });
+                self.follower.step = Step::Page(epoch, pages);
+            }
+            None => self.ask(now, Step::Confirm(epoch, pages)),
+        }
+    }
+
+    fn handle_look(&mut self, now: Mono, head: Revision, epoch: Option<Epoch>) {
+        let Some(epoch) = epoch else {
+            return self.wait_for_epoch(now);
+        };
+        let last = self.follower.last;
+        let is_other = self.follower.epoch != Some(epoch) || head < last;
+        if is_other || head > last && self.follower.is_behind {
+            self.follower.is_behind = false;
+            return self.resync(now);
+        }
+        // An entry may have come between the read and the look.
+        self.follower.is_behind = head > last;
+        self.ask(now, Step::Read);
+    }
+
+    fn handle_entries(&mut self, input: Input<'_>, entries: Vec<Entry>) {
+        let now = input.reading.mono;
+        if entries.is_empty() && self.settings.has(Rule::LookAtHead) {
+            return self.ask(now, Step::Look);
+        }
+        for entry in entries {
+            self.follower.is_behind = false;
+            let is_gap = entry.before != self.follower.last && self.settings.has(Rule::Predecessor);
+            if is_gap || matches!(entry.content, Content::Epoch(_)) {
+                return self.resync(now);
+            }
+            self.follower.last = entry.id;
+            self.apply(input, entry.id, entry.content);
+        }
+        if let Step::Wait(_) = self.follower.step {
+            self.ask(now, Step::Read);
+        }
+    }
+
+    fn apply(&mut self, input: Input<'_>, id: Revision, content: Content) {
+        let now = input.reading.mono;
+        match content {
+            Content::State { user, state, by } => {
+                self.handle_heard(now, by);
+                self.apply_state(input, &user, Held::new(id, &state), Some(by));
+            }
+            Content::Tick { by, content } => {
+                self.handle_heard(now, by);
+                self.apply_tick(input, by, &content);
+            }
+            Content::Registered { incarnation, node } => {
+                self.leases.handle_registered(incarnation, node, now);
+                self.timers.cancel_clean_up(incarnation);
+                self.handle_heard(now, incarnation);
+            }
+            Content::Ended { incarnation, grace, by } => {
+                self.handle_heard(now, by);
+                self.apply_ended(input.reading.mono, incarnation, grace);
+            }
+            Content::Dropped { users, by } => {
+                self.handle_heard(now, by);
+                for user in users {
+                    self.apply_dropped(&user, id);
+                }
+            }
+            Content::Epoch(_) => {}
+        }
+    }
+
+    fn handle_heard(&mut self, now: Mono, incarnation: Incarnation) {
+        self.leases.handle_heard(incarnation, now);
+        if incarnation != self.own {
+            self.publisher.ends.remove(&incarnation);
+        }
+    }
+
+    fn apply_tick(&mut self, input: Input<'_>, by: Incarnation, content: &[u8]) {
+        let Ok(tick) = Tick::decode(content) else { return };
+        if tick.is_full {
+            self.reach.hold(input.reading.mono);
+        }
+        for times in tick.times {
+            self.apply_times(&times);
+        }
+        if by != self.own {
+            return;
+        }
+        self.handle_own_tick(input, tick.number);
+
+        let now = input.reading.mono;
+        for dead in self.leases.handle_own_tick(by, now, &self.settings) {
+            self.publisher.ends.insert(dead, self.settings.node_grace);
+        }
+    }
+
+    fn apply_ended(&mut self, now: Mono, incarnation: Incarnation, grace: Duration) {
+        self.leases.handle_ended(incarnation, now, grace);
+        self.publisher.ends.remove(&incarnation);
+        self.plan_clean_up(incarnation);
+        if incarnation == self.own && self.life != Life::Running {
+            self.stop();
+        } else if incarnation == self.own {
+            self.push(Effect::RegistrationEnded(grace));
+            self.reconnect(now);
+            self.publisher.retry_at = Some(now);
+        }
+    }
+
+    fn apply_dropped(&mut self, user: &UserId, id: Revision) {
+        let held = self.replica.get(user);
+        let is_older = held.is_some_and(|held| held.revision < id && !held.is_kept && !held.state().is_present());
+        if is_older {
+            self.replica.remove(user);
+            self.timers.set_user(user, None);
+        }
+        self.publisher.drops.remove(user);
+    }
+
+    /// Removes what an incarnation contributes when its grace period is over, at a moment of its own.
+    pub(super) fn plan_clean_up(&mut self, incarnation: Incarnation) {
+        if let Some(at) = self.leases.over_at(incarnation) {
+            let at = self.jitter.within(at, SPREAD);
+            self.timers.set_clean_up(incarnation, at);
+        }
+    }
+}
+
+impl Partition {
+    /// The state was read in pages: it takes the place of the copy.
+    fn adopt(&mut self, input: Input<'_>, epoch: Epoch, pages: Pages) {
+        let now = input.reading.mono;
+        let applied = self.follower.last;
+        let is_new = self.follower.epoch != Some(epoch);
+        // What this node told in an earlier epoch may have been told anew, and have left the state since: the log knows.
+        let is_next = is_new && self.follower.epoch.is_some();
+        self.follower.epoch = Some(epoch);
+        self.follower.last = if is_next { epoch.start } else { pages.head };
+        self.follower.is_synced = true;
+        self.publisher.forget_stored();
+        self.leases.restore(pages.registrations, now);
+        if is_new {
+            self.begin_epoch(input, epoch);
+        }
+        let mut old = self.replica.take_users();
+        for (user, (revision, bytes)) in pages.users {
+            if let Some(held) = old.remove(&user) {
+                let is_kept = held.is_kept || is_new;
+                self.replica.insert(&user, Held { is_kept, ..held });
+            } else if is_new
+                && revision <= applied
+                && self.replica.is_told_as_copied(&user)
+                && self.settings.has(Rule::OfferAboveTold)
+            {
+                self.replica.tell_in_database(&user, applied);
+                self.push(Effect::Load(user.clone()));
+            }
+            self.apply_page(input, &user, revision, &bytes);
+        }
+        self.adopt_missing(input, old, is_new);
+        self.reload_parts();
+        self.push(Effect::OfferAll);
+        if self.publisher.registered.is_some_and(|registered| registered != epoch) {
+            self.reconnect(now);
+            self.publisher.retry_at = Some(now);
+        }
+        self.become_ready();
+    }
+
+    fn begin_epoch(&mut self, input: Input<'_>, epoch: Epoch) {
+        let now = input.reading.mono;
+        if self.settings.has(Rule::HoldAfterEpoch) {
+            self.reach.hold(now);
+        }
+        let wait = self.settings.lease + super::settings::OFFLINE_HOLD;
+        let at = self.jitter.within(now.after(wait), SPREAD);
+        self.timers.offer_kept_at = Some(at);
+        let age = self.clock.now(input.reading).since(epoch.start.time());
+        if !self.is_ready && age < wait {
+            self.is_loading_present = true;
+            self.push(Effect::LoadPresent);
+        }
+    }
+
+    fn adopt_missing(&mut self, input: Input<'_>, old: BTreeMap<UserId, Held>, is_new: bool) {
+        for (user, held) in old {
+            let is_kept = (is_new || held.is_kept) && self.settings.has(Rule::KeepOldEpoch);
+            if is_kept {
+                self.keep(input, &user, held);
+                continue;
+            }
+            self.timers.set_user(&user, None);
+            self.replica.insert(&user, held);
+            let shown = self.replica.pin_shown(&user);
+            self.replica.remove(&user);
+            self.show_left(input, &user, shown);
+        }
+    }
+
+    /// Of users who left, or are of an earlier epoch, there may be newer durable parts than those that wait to be offered.
+    fn reload_parts(&mut self) {
+        let replica = &self.replica;
+        let is_current = |user: &UserId| replica.get(user).is_some_and(|held| !held.is_kept);
+        let (parts, old) = std::mem::take(&mut self.parts)
+            .into_iter()
+            .partition(|(user, _)| is_current(user));
+        self.parts = parts;
+        let old: BTreeMap<UserId, SharedPart> = old;
+        self.effects.extend(old.into_keys().map(Effect::Load));
+    }
+
+    fn apply_page(&mut self, input: Input<'_>, user: &UserId, revision: Revision, bytes: &[u8]) {
+        let held = self.replica.get(user).cloned();
+        if let Some(held) = &held
+            && held.revision == revision
+            && !held.is_kept
+        {
+            self.note_contributions(input, &held.state());
+            return self.check(input, user, true);
+        }
+        self.apply_state(input, user, Held::new(revision, bytes), None);
+    }
+
+    /// Whether these bytes are a state that this version reads.
+    pub(super) fn read_state(&mut self, bytes: &[u8]) -> State {
+        State::decode(bytes).unwrap_or_else(|error| {
+            if let InvalidBytes::Format(format) = error {
+                self.push(Effect::Unreadable(format));
+            }
+            State::default()
+        })
+    }
+}

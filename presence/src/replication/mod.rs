@@ -1,0 +1,45 @@
+//! The node's side of a cluster, as pure code: what a node offers, how it follows the log of changes, and what it concludes
+//! when the cluster can't be reached or other nodes fall silent. Everything here is about one *partition* of the users;
+//! partitions share nothing.
+//!
+//! The other side is a few operations on one partition, as values: [`Call`] with its [`Answer`], and [`Question`] with its
+//! [`Reply`]. They are scripts and commands in Redis, and a model in the tests. To them a state is opaque bytes: merging,
+//! rules and limits exist once, here. No key, no script and no connection lives here.
+
+mod applying;
+mod build;
+mod bytes;
+mod call;
+mod clock;
+mod effect;
+mod follower;
+mod following;
+mod history;
+mod leases;
+mod log;
+mod names;
+mod node_info;
+mod partition;
+mod publisher;
+mod publishing;
+mod reachability;
+mod replica;
+mod settings;
+mod state;
+mod state_bytes;
+mod telling;
+mod timers;
+mod views;
+mod wanting;
+
+pub use build::Knowledge;
+pub use bytes::{FORMAT, InvalidBytes};
+pub use call::{Answer, CALL_USERS_MAX, Call, Caller, Listed, Outcome, TIME_MAX_MICROS, UserOffer};
+pub use effect::Effect;
+pub use history::{CURSOR_KEPT, cluster_cursor, resumes};
+pub use log::{Content, Entry, PAGE_FIELDS, Question, READ_ENTRIES_MAX, READ_WAIT, Reply, StatePage};
+pub use names::{ConnectionNumber, Epoch, Incarnation, InvalidName, partition_of, stable_hash};
+pub use node_info::{MovedTimes, NodeInfo, TICK_TIMES_MAX, Tick};
+pub use partition::{Input, Partition, Start};
+pub use settings::{GRACE_LATE, OFFLINE_HOLD, REPORT_LATE, Rule, Settings, TICKS_PER_LEASE, UNREACHABLE_AFTER};
+pub use state::{Command, CommandKind, Share, SharedPart, State};

@@ -1,0 +1,158 @@
+//! What a node tells of itself: once when it registers, and with every tick.
+
+use crate::replication::bytes::{FORMAT, InvalidBytes, Reader, put_bytes, put_field, put_number, put_time};
+use crate::time::Wall;
+use crate::user_id::UserId;
+
+/// The most users whose times go with one tick: with ticks every 3 s and times once a minute, a node has 20,000 connected
+/// users in a partition before times come later than that.
+pub const TICK_TIMES_MAX: usize = 1_000;
+
+const NAME: u8 = 1;
+const ADDRESS: u8 = 2;
+const VERSION: u8 = 3;
+const NEWEST_FORMAT: u8 = 4;
+const NUMBER: u8 = 1;
+const CONNECTIONS: u8 = 2;
+const CAPACITY: u8 = 3;
+const TIMES: u8 = 4;
+const IS_FULL: u8 = 5;
+
+/// What the others are told of a node that registers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeInfo {
+    /// Its configured name.
+    pub name: String,
+    /// Where its API listens.
+    pub address: String,
+    /// The version of the program.
+    pub version: String,
+    /// The newest format of states and entries that it reads.
+    pub format: u8,
+}
+
+impl NodeInfo {
+    /// Writes it for [`super::Call::Register`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        put_field(&mut out, NAME, self.name.as_bytes());
+        put_field(&mut out, ADDRESS, self.address.as_bytes());
+        put_field(&mut out, VERSION, self.version.as_bytes());
+        put_field(&mut out, NEWEST_FORMAT, &[self.format]);
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote; unknown fields are skipped, because nobody writes it again.
+    ///
+    /// # Errors
+    /// A newer format, or what no node wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidBytes> {
+        let mut reader = Reader::after_format(bytes)?;
+        let mut info = Self::default();
+        while !reader.is_empty() {
+            let (tag, content) = reader.field()?;
+            let text = || {
+                str::from_utf8(content)
+                    .map(str::to_owned)
+                    .map_err(|_| InvalidBytes::Malformed)
+            };
+            match tag {
+                NAME => info.name = text()?,
+                ADDRESS => info.address = text()?,
+                VERSION => info.version = text()?,
+                NEWEST_FORMAT => info.format = Reader::of(content).byte()?,
+                _ => {}
+            }
+        }
+        Ok(info)
+    }
+}
+
+/// The times of a user that moved since they were last told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedTimes {
+    /// The user whose times they are.
+    pub user: UserId,
+    /// When the user was last heard.
+    pub last_seen: Wall,
+    /// When the user was last active.
+    pub last_active: Option<Wall>,
+}
+
+/// A node's proof of life.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tick {
+    /// Counts the ticks of one run in one partition: the node knows by it when it sent the one that comes back.
+    pub number: u64,
+    /// The node's open connections, over all partitions.
+    pub connections: u32,
+    /// How many it takes.
+    pub capacity: u32,
+    /// Whether the node could not offer sessions because the memory of Redis is full: nobody must become OFFLINE who may
+    /// have moved there.
+    pub is_full: bool,
+
+    /// Times that moved alone, up to [`TICK_TIMES_MAX`].
+    pub times: Vec<MovedTimes>,
+}
+
+impl Tick {
+    /// Writes it for [`super::Call::Tick`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        let mut put = |tag, number| {
+            let mut content = Vec::new();
+            put_number(&mut content, number);
+            put_field(&mut out, tag, &content);
+        };
+        put(NUMBER, self.number);
+        put(CONNECTIONS, u64::from(self.connections));
+        put(CAPACITY, u64::from(self.capacity));
+        if self.is_full {
+            put(IS_FULL, 1);
+        }
+
+        for times in &self.times {
+            let mut content = Vec::new();
+            put_bytes(&mut content, times.user.as_str().as_bytes());
+            put_time(&mut content, times.last_seen);
+            if let Some(active) = times.last_active {
+                put_time(&mut content, active);
+            }
+            put_field(&mut out, TIMES, &content);
+        }
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote; unknown fields are skipped, because nobody writes it again.
+    ///
+    /// # Errors
+    /// A newer format, or what no node wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidBytes> {
+        let mut reader = Reader::after_format(bytes)?;
+        let mut tick = Self::default();
+        while !reader.is_empty() {
+            let (tag, content) = reader.field()?;
+            let mut content = Reader::of(content);
+            match tag {
+                NUMBER => tick.number = content.number()?,
+                CONNECTIONS => tick.connections = content.small()?,
+                CAPACITY => tick.capacity = content.small()?,
+                IS_FULL => tick.is_full = true,
+
+                TIMES => tick.times.push(MovedTimes {
+                    user: UserId::new(content.text()?).map_err(|_| InvalidBytes::Malformed)?,
+                    last_seen: content.time()?,
+                    last_active: match content.is_empty() {
+                        true => None,
+                        false => Some(content.time()?),
+                    },
+                }),
+                _ => {}
+            }
+        }
+        Ok(tick)
+    }
+}

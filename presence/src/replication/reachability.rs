@@ -1,0 +1,153 @@
+//! Whether a partition can be reached: by the node's own tick, which goes through the log and back. It is unreachable as
+//! soon as something takes too long, and reachable when a tick that was sent after that has come back in time.
+
+use std::time::Duration;
+
+use crate::replication::settings::{OFFLINE_HOLD, UNREACHABLE_AFTER};
+use crate::time::Mono;
+
+/// The state of one partition as this node sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Reachability {
+    /// While unreachable: a tick above this number brings it back.
+    unreachable: Option<u64>,
+    /// Since when the copy may be behind, while it is not current.
+    behind_since: Mono,
+    /// Until when nobody becomes OFFLINE.
+    hold_until: Mono,
+    /// The number of the last tick sent.
+    tick: u64,
+    /// The first tick that has not come back, with when it was sent.
+    outstanding: Option<(u64, Mono)>,
+    /// Whether a tick has come back that was sent since something took too long: the copy is not behind.
+    is_current: bool,
+    /// For how long the process did not run while unreachable: no clock of its own counts that.
+    stalled: Duration,
+    /// Whether Redis refuses additions.
+    pub(super) is_full: bool,
+}
+
+impl Reachability {
+    /// A node that starts has not reached anything yet.
+    pub(super) const fn new(now: Mono) -> Self {
+        Self {
+            unreachable: Some(0),
+            behind_since: now,
+            hold_until: now,
+            tick: 0,
+            outstanding: None,
+            is_current: false,
+            stalled: Duration::ZERO,
+            is_full: false,
+        }
+    }
+
+    pub(super) const fn is_reachable(&self) -> bool {
+        self.unreachable.is_none()
+    }
+
+    /// Whether nobody may become OFFLINE.
+    pub(super) fn is_holding(&self, now: Mono) -> bool {
+        self.unreachable.is_some() || now < self.hold_until
+    }
+
+    pub(super) fn hold(&mut self, now: Mono) {
+        self.hold_until = self.hold_until.max(now.after(OFFLINE_HOLD));
+    }
+
+    /// When the hold ends, if that alone ends it.
+    pub(super) fn hold_ends(&self) -> Option<Mono> {
+        self.is_reachable().then_some(self.hold_until)
+    }
+
+    /// Something took too long. Whether the partition was reachable.
+    pub(super) const fn lose(&mut self, now: Mono) -> bool {
+        let was_reachable = self.unreachable.is_none();
+        if self.is_current {
+            self.behind_since = now;
+        }
+        self.is_current = false;
+        self.unreachable = Some(self.tick);
+        was_reachable
+    }
+
+    /// Additions are refused; otherwise all is as it was. Whether the partition was reachable.
+    pub(super) const fn lose_room(&mut self, now: Mono) -> bool {
+        let (is_current, since) = (self.is_current, self.behind_since);
+        let was_reachable = self.lose(now);
+        self.is_full = true;
+        self.is_current = is_current;
+        self.behind_since = since;
+        was_reachable
+    }
+
+    pub(super) const fn note_stall(&mut self, length: Duration) {
+        self.stalled = self.stalled.saturating_add(length);
+    }
+
+    /// For how long the copy may have been behind.
+    pub(super) fn behind_for(&self, now: Mono) -> Duration {
+        match self.is_current {
+            true => Duration::ZERO,
+            false => now.since(self.behind_since).saturating_add(self.stalled),
+        }
+    }
+
+    /// The copy was behind for so long that more is to be done before it counts: one more tick must come back.
+    pub(super) const fn begin_again(&mut self, now: Mono) {
+        self.lose(now);
+        self.stalled = Duration::ZERO;
+    }
+
+    pub(super) const fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    /// A tick is sent. Its number.
+    pub(super) fn next_tick(&mut self, now: Mono) -> u64 {
+        self.tick += 1;
+        self.outstanding = self.outstanding.or(Some((self.tick, now)));
+        self.tick
+    }
+
+    /// The number of the last tick sent.
+    pub(super) const fn last_tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The connection is gone, and perhaps the tick with it.
+    pub(super) const fn forget_ticks(&mut self) {
+        self.outstanding = None;
+    }
+
+    /// Whether a tick that can bring the partition back is to be sent.
+    pub(super) fn wants_tick(&self) -> bool {
+        self.unreachable.is_some_and(|above| self.tick <= above)
+    }
+
+    /// Until when the first outstanding tick must have come back.
+    pub(super) fn tick_deadline(&self) -> Option<Mono> {
+        self.outstanding.map(|(_, sent)| sent.after(UNREACHABLE_AFTER))
+    }
+
+    /// A tick of this node has come back. Whether it brings the partition back.
+    pub(super) fn handle_tick(&mut self, number: u64, now: Mono) -> bool {
+        let in_time = self
+            .outstanding
+            .is_some_and(|(first, sent)| number >= first && now.since(sent) <= UNREACHABLE_AFTER);
+        if self.outstanding.is_some_and(|(first, _)| number >= first) {
+            self.outstanding = None;
+        }
+        let is_new = self.unreachable.is_some_and(|above| number > above);
+        if in_time && is_new {
+            self.is_current = true;
+            self.stalled = Duration::ZERO;
+        }
+        let is_back = in_time && is_new && !self.is_full;
+        if is_back {
+            self.unreachable = None;
+            self.hold(now);
+        }
+        is_back
+    }
+}

@@ -1,0 +1,196 @@
+//! Every node's copy of the state of one partition, compact: states stay encoded, and are read when somebody asks. Beside it
+//! stands what was told of users where that is something else than the copy.
+
+use std::collections::BTreeMap;
+
+use crate::replication::state::State;
+use crate::revision::Revision;
+use crate::user_id::UserId;
+
+/// The state of one user in the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) revision: Revision,
+    /// An encoded [`State`].
+    pub(super) bytes: Box<[u8]>,
+    /// Of an earlier epoch: Redis does not have it.
+    pub(super) is_kept: bool,
+}
+
+impl Held {
+    pub(super) fn new(revision: Revision, bytes: &[u8]) -> Self {
+        Self {
+            revision,
+            bytes: bytes.into(),
+            is_kept: false,
+        }
+    }
+
+    /// The state; that of a user of whom nothing is known if no version wrote it.
+    pub(super) fn state(&self) -> State {
+        State::decode(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// What watchers were told, where that is not what the copy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// A change of this node that the log does not have yet.
+    Local(Held),
+    /// The user had left, up to this id of the log, and the database has what was told: the state has an older one.
+    InDatabase(Revision),
+    /// What the user was before it became absent while nobody must become OFFLINE.
+    Withheld {
+        /// What was told; none if nothing was.
+        shown: Option<Held>,
+        /// What is to be told; none if the user left and the database has the record.
+        next: Option<Held>,
+    },
+}
+
+/// The copy of one partition.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Replica {
+    users: BTreeMap<UserId, Held>,
+    told: BTreeMap<UserId, Apart>,
+    /// How many of them are withheld.
+    withheld: usize,
+}
+
+impl Replica {
+    pub(super) fn get(&self, user: &UserId) -> Option<&Held> {
+        self.users.get(user)
+    }
+
+    pub(super) fn insert(&mut self, user: &UserId, held: Held) {
+        self.users.insert(user.clone(), held);
+    }
+
+    pub(super) fn remove(&mut self, user: &UserId) -> Option<Held> {
+        self.users.remove(user)
+    }
+
+    pub(super) fn users(&self) -> impl Iterator<Item = (&UserId, &Held)> {
+        self.users.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Takes all users out.
+    pub(super) fn take_users(&mut self) -> BTreeMap<UserId, Held> {
+        std::mem::take(&mut self.users)
+    }
+
+    /// What watchers were told last.
+    pub(super) fn shown(&self, user: &UserId) -> Option<&Held> {
+        match self.told.get(user) {
+            Some(Apart::Local(held)) => Some(held),
+            Some(Apart::Withheld { shown, .. }) => shown.as_ref(),
+            Some(Apart::InDatabase(_)) => None,
+            None => self.users.get(user),
+        }
+    }
+
+    /// The highest revision told of the user.
+    pub(super) fn told_revision(&self, user: &UserId) -> Revision {
+        match self.told.get(user) {
+            Some(Apart::InDatabase(revision)) => *revision,
+            _ => self.shown(user).map_or(Revision::NEVER, |held| held.revision),
+        }
+    }
+
+    /// Whether what was told last is that the user is present.
+    pub(super) fn is_told_present(&self, user: &UserId) -> bool {
+        self.shown(user).is_some_and(|held| held.state().is_present())
+    }
+
+    /// What is in the state of the user is older than what the database has, which was told.
+    pub(super) fn tell_in_database(&mut self, user: &UserId, up_to: Revision) {
+        self.set_told(user, Some(Apart::InDatabase(up_to)));
+    }
+
+    /// The lowest revision that is not told yet; 0 if that of one is not known.
+    pub(super) fn first_withheld(&self) -> Option<Revision> {
+        if self.withheld == 0 {
+            return None;
+        }
+        let withheld = self.told.values().filter_map(|told| match told {
+            Apart::Withheld { next, .. } => Some(next.as_ref().map_or(Revision::NEVER, |next| next.revision)),
+            Apart::Local(_) | Apart::InDatabase(_) => None,
+        });
+        withheld.min()
+    }
+
+    /// A change of this node is told before the log has it.
+    pub(super) fn tell_locally(&mut self, user: &UserId, held: Held) {
+        self.set_told(user, Some(Apart::Local(held)));
+    }
+
+    /// What the copy says is told.
+    pub(super) fn tell(&mut self, user: &UserId) {
+        self.set_told(user, None);
+    }
+
+    /// Nothing is told now: `shown` stays.
+    pub(super) fn withhold(&mut self, user: &UserId, shown: Option<Held>, next: Option<Held>) {
+        self.set_told(user, Some(Apart::Withheld { shown, next }));
+    }
+
+    /// What must stay as it was told though the copy changes: call before the change.
+    pub(super) fn pin_shown(&self, user: &UserId) -> Option<Held> {
+        self.shown(user).cloned()
+    }
+
+    /// All users whose OFFLINE is withheld, with what is to be told.
+    pub(super) fn take_withheld(&mut self) -> Vec<(UserId, Option<Held>, Option<Held>)> {
+        let is_withheld = |_: &UserId, told: &mut Apart| matches!(told, Apart::Withheld { .. });
+        self.withheld = 0;
+        let mut taken = Vec::new();
+        for (user, told) in self.told.extract_if(.., is_withheld) {
+            if let Apart::Withheld { shown, next } = told {
+                taken.push((user, shown, next));
+            }
+        }
+        taken
+    }
+
+    fn set_told(&mut self, user: &UserId, told: Option<Apart>) {
+        let is_withheld = |told: &Option<Apart>| matches!(told, Some(Apart::Withheld { .. }));
+        self.withheld += usize::from(is_withheld(&told));
+        let before = match told {
+            Some(told) => self.told.insert(user.clone(), told),
+            None => self.told.remove(user),
+        };
+        self.withheld -= usize::from(is_withheld(&before));
+    }
+
+    /// Whether some user's OFFLINE is withheld.
+    pub(super) fn has_withheld(&self) -> bool {
+        self.withheld > 0
+    }
+
+    /// Whether watchers were told what the copy says, or nothing if it has nothing.
+    pub(super) fn is_told_as_copied(&self, user: &UserId) -> bool {
+        !self.told.contains_key(user)
+    }
+
+    /// Whether watchers were told something of the user that the log does not have.
+    pub(super) fn is_told_apart(&self, user: &UserId) -> bool {
+        matches!(self.told.get(user), Some(Apart::Local(_) | Apart::InDatabase(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user with a 12-byte id and one connection takes up to 184 bytes: twice the slot in the map, whose nodes are at least
+    /// half full, 28 for the id, and up to 60 for the state.
+    #[test]
+    fn a_user_in_the_copy_is_small() {
+        let slot = size_of::<(UserId, Held)>();
+        assert!(2 * slot + 28 + 60 <= 184, "{slot}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The replicated state of one user: what all nodes contribute, the durable part, and the record that follows from them.
+//! How it is written is in [`super::state_bytes`], how a new one is made of an old one in [`super::build`].
+
+use crate::durable_part::{DurablePart, Preference};
+use crate::replication::names::Incarnation;
+use crate::sessions::Contribution;
+use crate::status::Status;
+use crate::time::Wall;
+
+/// The state of one user as all nodes have it. Times are those of Redis's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// What the nodes with sessions of the user contribute, ordered by incarnation.
+    pub contributions: Vec<Share>,
+    /// Custom status and reports.
+    pub durable: SharedPart,
+    /// Until when the custom status that the user set by a request counts like an active session.
+    pub chosen_until: Option<Wall>,
+    /// What an operator did to the user within the last hour.
+    pub command: Option<Command>,
+    /// Whether it was made without the store's answer.
+    pub degraded: bool,
+    /// The status that follows by the rule.
+    pub status: Status,
+    /// When the status began.
+    pub since: Option<Wall>,
+    /// When the user was last heard.
+    pub last_seen: Option<Wall>,
+    /// When the user was last active.
+    pub last_active: Option<Wall>,
+    /// Fields that a newer version wrote, as they were.
+    pub unknown: Vec<u8>,
+}
+
+/// What one node contributes. The times of [`Contribution`] are none here: the user has one of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The run of the node.
+    pub incarnation: Incarnation,
+    /// Its connections and what is in grace.
+    pub contribution: Contribution,
+    /// When the grace period ends, for people to read: the node itself ends it.
+    pub grace_until: Option<Wall>,
+    /// How many sessions are in grace.
+    pub places: u32,
+    /// What a newer version wrote, as it was.
+    pub unknown: Vec<u8>,
+}
+
+/// The durable part as nodes share it: the deadlines of its reports are on Redis's clock, beside it, and none are on the
+/// monotonic clock of any node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SharedPart {
+    /// Custom status and reports; [`crate::Report::expires`] is none.
+    pub part: DurablePart,
+    /// When each of the reports ends by itself, in their order.
+    pub ends: Vec<Option<Wall>>,
+}
+
+/// What an operator did to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    /// What it was.
+    pub kind: CommandKind,
+    /// When it was. With the incarnation, tells commands apart: a node gives each command of a user a later time.
+    pub at: Wall,
+    /// The node that was asked for it.
+    pub by: Incarnation,
+}
+
+/// The kinds of command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandKind {
+    /// All sessions were ended.
+    Kick,
+    /// All sessions were ended, and the user is as one never seen.
+    Forget,
+}
+
+impl State {
+    /// Whether a session, a grace period or a report keeps the user present.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.status != Status::Offline
+    }
+
+    /// What this incarnation contributes.
+    #[must_use]
+    pub fn share_of(&self, incarnation: Incarnation) -> Option<&Share> {
+        self.contributions.iter().find(|share| share.incarnation == incarnation)
+    }
+
+    /// The number of connections and reports.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        let connections = self.contributions.iter().map(|share| share.contribution.connections);
+        let connections = connections.fold(0_u32, u32::saturating_add) as usize;
+        connections.saturating_add(self.durable.part.reports.len())
+    }
+
+    /// Whether all that is left of the user is that it was forgotten: watchers are told that it was removed, and the database
+    /// has nothing of it. A custom status or report that was set since makes it known again.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        let part = &self.durable.part;
+        let is_chosen = part.preference != Preference::default() || !part.reports.is_empty();
+        let is_forgotten = self.command.is_some_and(|command| command.kind == CommandKind::Forget);
+        is_forgotten && !self.is_present() && self.last_seen.is_none() && !is_chosen
+    }
+
+    /// The latest time in the record.
+    #[must_use]
+    pub fn latest_time(&self) -> Option<Wall> {
+        let command = self.command.map(|command| command.at);
+        self.since.max(self.last_seen).max(self.last_active).max(command)
+    }
+}

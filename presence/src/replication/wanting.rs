@@ -1,0 +1,113 @@
+//! What this node says of a user, as the state to offer: made of what Redis has, and none if that says the same already.
+
+use crate::durable_part::Version;
+use crate::replication::build::{Builder, Knowledge, SessionLimitReached, differs};
+use crate::replication::names::Incarnation;
+use crate::replication::partition::{Input, Partition};
+use crate::replication::replica::Held;
+use crate::replication::settings::Rule;
+use crate::replication::state::{SharedPart, State};
+use crate::revision::Revision;
+use crate::user_id::UserId;
+
+/// What a state is to be built from.
+pub(super) struct Base {
+    /// The revision that Redis has; none if it has none.
+    pub(super) revision: Option<Revision>,
+    /// What is known of the user; with no revision, of an earlier epoch.
+    pub(super) state: Option<State>,
+}
+
+impl Partition {
+    /// What Redis has of a user, as far as this node knows.
+    pub(super) fn base_of(&self, user: &UserId) -> Base {
+        let held = self.replica.get(user);
+        let kept = held.filter(|held| held.is_kept).map(Held::state);
+        if let Some(stored) = self.publisher.stored.get(user) {
+            let (revision, state) = match stored {
+                Some((revision, bytes)) => (Some(*revision), State::decode(bytes).ok()),
+                None => (None, kept),
+            };
+            return Base { revision, state };
+        }
+        Base {
+            revision: held.filter(|held| !held.is_kept).map(|held| held.revision),
+            state: held.map(Held::state),
+        }
+    }
+
+    /// The state to offer in place of what is stored; none if that says already what this node says.
+    pub(super) fn wanted(
+        &self,
+        input: Input<'_>,
+        user: &UserId,
+        base: &Base,
+    ) -> Result<Option<State>, SessionLimitReached> {
+        let own = (input.own)(user);
+        let has_own = own.is_some();
+        let knowledge = self.knowledge(user, own.unwrap_or_default());
+        let is_commanded = self.commands.contains_key(user);
+        let built = self.build(input, user, base.state.as_ref(), &knowledge)?;
+        let told = self
+            .replica
+            .is_told_apart(user)
+            .then(|| self.replica.told_revision(user));
+        let is_told = told.is_none_or(|told| Some(told) < base.revision) || !self.settings.has(Rule::OfferAboveTold);
+        let is_wanted = match (&base.state, base.revision) {
+            // A state of before the user left is told anew by the node that it names, and by no other.
+            (Some(stored), Some(_)) => {
+                let is_mine = stored.share_of(self.own).is_some() || !stored.is_present();
+                differs(stored, &built) || !is_told && (is_mine || self.replica.is_told_present(user))
+            }
+            // Of an earlier epoch: whoever has sessions of the user, or knows of a command, offers at once, the others after
+            // a lease.
+            (Some(kept), None) => {
+                let has_sessions = knowledge.contribution.is_present();
+                let is_first = has_sessions || has_own && !built.is_present();
+                let is_due = is_first || self.timers.offer_kept_at.is_none();
+                let is_other = built.is_present() || differs(kept, &built);
+                is_due && is_other || built.command.is_some() || !is_told
+            }
+            (None, _) => {
+                // A durable part that was loaded once may be an old one: the database has the user.
+                let is_unpublished = self.parts.contains_key(user) && built.durable.part.version > Version::NONE;
+                knowledge.contribution.is_present() || is_unpublished || is_commanded || told.is_some()
+            }
+        };
+        Ok(is_wanted.then_some(built))
+    }
+
+    /// What the sessions here and the database tell together.
+    pub(super) fn knowledge(&self, user: &UserId, mut own: Knowledge) -> Knowledge {
+        let version = |part: &Option<SharedPart>| part.as_ref().map(|part| part.part.version);
+        let loaded = self.parts.get(user).cloned();
+        if version(&loaded) > version(&own.durable) {
+            own.durable = loaded;
+        }
+        own
+    }
+
+    pub(super) fn build(
+        &self,
+        input: Input<'_>,
+        user: &UserId,
+        base: Option<&State>,
+        knowledge: &Knowledge,
+    ) -> Result<State, SessionLimitReached> {
+        let now = input.reading.mono;
+        let has_grace = self.settings.has(Rule::NodeGrace);
+        let is_over = |incarnation: Incarnation| match has_grace {
+            true => self.leases.is_over(incarnation, now),
+            false => !self.leases.is_registered(incarnation),
+        };
+        let lost = self.commands_lost.get(user).copied();
+        let builder = Builder {
+            own: self.own,
+            now: self.clock.now(input.reading),
+            settings: &self.settings,
+            lost,
+            is_over: &is_over,
+        };
+        builder.build(base, knowledge, self.commands.get(user).copied())
+    }
+}

@@ -1,0 +1,10 @@
+//! Replication between nodes: the encoding, the merging, and a simulation of many nodes with a model of the scripts.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod contract;
+mod cursors;
+mod encoding;
+mod model;
+mod model_contract;
+mod simulation;

@@ -1,0 +1,53 @@
+//! The model keeps the contract.
+
+use presence::replication::{Answer, Call, Question, Reply};
+use presence::{CustomStatus, UserId};
+
+use crate::contract::{ALL, Subject};
+use crate::model::{Partition, Server};
+
+struct Model {
+    partition: Partition,
+    server: Server,
+}
+
+impl Subject for Model {
+    fn call(&mut self, call: &Call) -> Answer {
+        self.partition.call(self.server, call)
+    }
+
+    fn ask(&mut self, question: Question) -> Reply {
+        self.partition.ask(question)
+    }
+
+    fn restart(&mut self) {
+        self.server.run += 1;
+    }
+
+    fn lose_state(&mut self) {
+        self.partition.lose_state();
+    }
+
+    fn online(&mut self) -> Vec<UserId> {
+        self.partition.online.iter().cloned().collect()
+    }
+
+    fn custom_status(&mut self, user: &UserId) -> Option<CustomStatus> {
+        self.partition.custom.get(user).copied()
+    }
+}
+
+#[test]
+fn the_model_keeps_the_contract_of_the_scripts() {
+    for (name, check) in ALL {
+        println!("{name}");
+        check(&mut Model {
+            partition: Partition::default(),
+            server: Server {
+                micros: 1_800_000_000_000_000,
+                run: 1,
+                is_full: false,
+            },
+        });
+    }
+}

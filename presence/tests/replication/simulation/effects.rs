@@ -1,0 +1,164 @@
+//! What a node does of what its machines ask.
+
+use std::time::Duration;
+
+use presence::replication::{CommandKind, Effect};
+use presence::{EndReason, Revision, UserId};
+
+use super::node::{Delivery, UserShell};
+use super::world::{Event, World};
+
+impl World {
+    /// Carries out what the machines of a node ask.
+    pub(crate) fn after_input(&mut self, index: usize) {
+        for partition in 0..self.nodes[index].partitions.len() {
+            for effect in self.nodes[index].partitions[partition].take_effects() {
+                self.carry_out(index, partition, effect);
+            }
+            self.watch(index, partition);
+        }
+        let node = &mut self.nodes[index];
+        let (wake, incarnation) = (node.next_wake(self.now), node.incarnation);
+        if node.wakes_at == 0 || wake < node.wakes_at {
+            node.wakes_at = wake;
+            self.at(wake - self.now, Event::Deliver(index, incarnation, Delivery::Deadline));
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, partition: usize, effect: Effect) {
+        let incarnation = self.nodes[index].incarnation;
+        match effect {
+            Effect::Call { connection, call } => {
+                self.check_call(index, partition, &call);
+                self.send_call(index, partition, connection, call);
+            }
+            Effect::Ask { generation, question } => self.send_question(index, partition, generation, question),
+            Effect::Show {
+                user, revision, state, ..
+            } => self.check_shown((index, partition), &user, revision, &state),
+            Effect::Left(user) => self.check_left(index, partition, &user),
+            Effect::Write(user) => {
+                if let Some((revision, state)) = self.nodes[index].partitions[partition].copied(&user) {
+                    let delay = self.rng.within(10_000, 100_000);
+                    let delivery = Delivery::Write(user, revision, Box::new(state));
+                    self.at(delay, Event::Deliver(index, incarnation, delivery));
+                }
+            }
+            Effect::Delete(user) => {
+                if let Some((revision, _)) = self.nodes[index].partitions[partition].copied(&user) {
+                    self.at(
+                        1_000,
+                        Event::Deliver(index, incarnation, Delivery::Delete(user, revision)),
+                    );
+                }
+            }
+            Effect::Published(user, version) => {
+                self.database.published(&user, version);
+            }
+            other => self.carry_out_rest(index, partition, other),
+        }
+    }
+
+    fn carry_out_rest(&mut self, index: usize, partition: usize, effect: Effect) {
+        let now = self.now;
+        let incarnation = self.nodes[index].incarnation;
+        match effect {
+            Effect::EndSessions { user, kind, .. } => self.end_sessions(index, partition, &user, kind),
+            Effect::EndAllSessions => {
+                let users: Vec<UserId> = self.nodes[index].users.keys().cloned().collect();
+                for user in users {
+                    self.change(index, &user, |shell, _| {
+                        shell.sessions.handle_kick();
+                    });
+                }
+            }
+            Effect::Refuse(user) => self.refuse(index, &user),
+            Effect::ReportEnded(user, source, version) => self.database.expire(&user, &source, version),
+            Effect::Load(user) => self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user))),
+            Effect::LoadPresent => self.at(
+                1_000,
+                Event::Deliver(index, incarnation, Delivery::LoadPresent(partition)),
+            ),
+            Effect::OfferAll => {
+                let users = self.nodes[index].users.keys().cloned();
+                let users: Vec<UserId> = users.collect();
+                for user in &users {
+                    if self.nodes[index].partition_index(user) != partition {
+                        continue;
+                    }
+                    self.nodes[index].touch(now, user);
+                    self.at(1_000, Event::Deliver(index, incarnation, Delivery::Load(user.clone())));
+                }
+                for effect in self.nodes[index].partitions[partition].take_effects() {
+                    self.carry_out(index, partition, effect);
+                }
+            }
+            Effect::RegistrationEnded(grace) => self.unconfirm(index, partition, grace),
+            Effect::Ready => {
+                self.nodes[index].ready.insert(partition);
+            }
+            Effect::Stale(is_stale) => {
+                self.note(|| format!("node {index}: partition {partition} stale {is_stale}"));
+            }
+            Effect::Stopped | Effect::CommandFailed(_) => {}
+            Effect::Unreadable(format) => self.fail(format!("unreadable format {format}")),
+            // Carried out before.
+            _ => {}
+        }
+    }
+
+    fn end_sessions(&mut self, index: usize, partition: usize, user: &UserId, kind: CommandKind) {
+        self.note(|| format!("node {index}: the sessions of {user} end: {kind:?}"));
+        let incarnation = self.nodes[index].incarnation;
+        let copied = self.nodes[index].partitions[partition].copied(user);
+        if self.nodes[index].users.contains_key(user) {
+            self.change(index, user, |shell, _| {
+                shell.sessions.handle_kick();
+                shell.unconfirmed.clear();
+                shell.chosen_until = None;
+                if kind == CommandKind::Forget {
+                    *shell = UserShell {
+                        revision: shell.revision,
+                        ..UserShell::default()
+                    };
+                }
+            });
+        }
+        if kind == CommandKind::Forget && self.nodes[index].asked.contains(user) {
+            let revision = copied.map_or(Revision::NEVER, |(revision, _)| revision);
+            self.at(
+                1_000,
+                Event::Deliver(index, incarnation, Delivery::Delete(user.clone(), revision)),
+            );
+        }
+    }
+
+    fn refuse(&mut self, index: usize, user: &UserId) {
+        let newest = self.nodes[index]
+            .users
+            .get(user)
+            .and_then(|shell| shell.sessions.connections().last().map(|one| one.id));
+        self.note(|| format!("node {index}: {user} has too many sessions"));
+        if let Some(id) = newest {
+            let incarnation = self.nodes[index].incarnation;
+            let delivery = Delivery::End(user.clone(), id, EndReason::Kicked);
+            self.at(0, Event::Deliver(index, incarnation, delivery));
+        }
+    }
+
+    fn unconfirm(&mut self, index: usize, partition: usize, grace: Duration) {
+        let now = self.now;
+        self.note(|| format!("node {index}: its registration was ended"));
+        let until = self.nodes[index].mono(now).after(grace);
+        let users: Vec<UserId> = self.nodes[index].users.keys().cloned().collect();
+        for user in &users {
+            if self.nodes[index].partition_index(user) != partition {
+                continue;
+            }
+            self.change(index, user, |shell, _| {
+                shell.unconfirmed = shell.sessions.connections().iter().map(|one| one.id).collect();
+                shell.unconfirmed_until = Some(until);
+            });
+        }
+    }
+}
