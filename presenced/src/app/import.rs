@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::clock::Stopwatch;
 use crate::config::ImportCommand;
 use crate::store::{self, ImportError, ImportEvent, ImportPlace, ImportReport, ImportStart};
@@ -19,10 +21,24 @@ pub(crate) async fn run(command: ImportCommand) -> Result<(), ImportError> {
         password_file: command.password_file.as_deref(),
     };
     let mut progress = Progress::start();
-    let report = store::import(&command.from, place, |event| progress.tell(&event)).await?;
+    let report = tokio::select! {
+        imported = store::import(&command.from, place, |event| progress.tell(&event)) => imported?,
+        () = interrupted() => return Err(ImportError::Interrupted),
+    };
     // Fails if the reader closed the pipe early.
     let _ = std::io::stdout().write_all(text(&report).as_bytes());
     Ok(())
+}
+
+/// Never, if the signals can't be listened to: then they end the process.
+async fn interrupted() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        },
+        _ => std::future::pending().await,
+    }
 }
 
 /// What was told of the progress, and when.

@@ -138,6 +138,8 @@ pub(crate) enum ImportError {
         "the import into {database} stopped after {users} users: {what}. Run the same command again: it goes on from there"
     )]
     Stopped { database: String, users: u64, what: String },
+    #[error("interrupted. Run the same command again: it goes on where it was")]
+    Interrupted,
     #[error(
         "{database} has {found} users, and {expected} were imported: something else has written to it. Import into a new database"
     )]

@@ -1,12 +1,13 @@
 //! `presenced import`: a daemon moves from its SQLite file to a PostgreSQL server, whatever comes in between.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use presence::wire::record::Record;
 use presence_tests::daemon::Setup;
 use presence_tests::postgres_server::PostgresServer;
+use presence_tests::process::Process;
 use presence_tests::{Daemon, binaries, wait_until};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -109,6 +110,52 @@ fn hold_inserts(server: &PostgresServer, database: &str, count: u32) {
     );
 }
 
+/// Adds users to the file of a daemon that has ended.
+fn add_users(file: &Path) {
+    let sql = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 5000)
+         INSERT INTO profile (user_id, last_seen) SELECT 'user-' || n, n FROM number";
+    assert_eq!(Connection::open(file).unwrap().execute(sql, []).unwrap(), 5_000);
+}
+
+/// An import that has copied two parts, and waits in the third for as long as the table `held` has a row.
+async fn held_import(file: &Path, server: &PostgresServer, database: &str) -> Child {
+    let url = server.url(database);
+    // A daemon that was only tried makes the tables.
+    Setup::new(&["--database", &url]).start().await.terminate().await;
+    hold_inserts(server, database, 2_500);
+    let child = import(file, &url).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    wait_until("two parts are there", async || {
+        let there = server.try_sql(database, "SELECT count(*) FROM profile, presence_import");
+        (lines(&there.stdout).trim() == "2000").then_some(())
+    })
+    .await;
+    child.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_interrupted_says_how_to_go_on() {
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    daemon_on_file(&home).await.terminate().await;
+    let file = home.path().join("presence.db");
+    add_users(&file);
+    let server = PostgresServer::shared();
+    let database = server.create_database();
+    let stopped = held_import(&file, server, &database).await;
+    Process::of(stopped.id()).interrupt();
+    let output = stopped.wait_with_output().unwrap();
+    server.sql(&database, "DELETE FROM held");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        lines(&output.stderr).contains("presenced: interrupted. Run the same command again"),
+        "{output:?}"
+    );
+    let report = lines(&imported(&file, &server.url(&database)).stdout);
+    assert!(
+        report.contains(&format!("  {:<16}{:>10}\n", "users", 5_000)),
+        "{report}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_killed_goes_on_when_it_is_run_again() {
     let home = Arc::new(tempfile::tempdir().unwrap());
@@ -121,23 +168,8 @@ async fn an_import_that_is_killed_goes_on_when_it_is_run_again() {
     let url = server.url(&database);
 
     daemon.terminate().await;
-    let add_users = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 5000)
-         INSERT INTO profile (user_id, last_seen) SELECT 'user-' || n, n FROM number";
-    assert_eq!(Connection::open(&file).unwrap().execute(add_users, []).unwrap(), 5_000);
-
-    // A daemon that was only tried makes the tables.
-    Setup::new(&["--database", &url]).start().await.terminate().await;
-    hold_inserts(server, &database, 2_500);
-    let mut killed = import(&file, &url)
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_until("two parts are there", async || {
-        let there = server.try_sql(&database, "SELECT count(*) FROM profile, presence_import");
-        (lines(&there.stdout).trim() == "2000").then_some(())
-    })
-    .await;
+    add_users(&file);
+    let mut killed = held_import(&file, server, &database).await;
     let new_home = Arc::new(tempfile::tempdir().unwrap());
     let failure = Daemon::start_failure(&new_home, &["--database", &url]).await;
     assert!(
