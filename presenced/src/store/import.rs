@@ -156,7 +156,7 @@ pub(crate) async fn import(
     to: ImportPlace<'_>,
     mut tell: impl FnMut(ImportEvent<'_>),
 ) -> Result<ImportReport, ImportError> {
-    if !from.exists() {
+    if matches!(from.try_exists(), Ok(false)) {
         return Err(ImportError::Missing { path: from.to_owned() });
     }
     let source = SqliteSource::open(from, &OpenOptions::default()).map_err(ImportError::From)?;
