@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn the_man_page_leads_to_the_help_of_an_import() {
+        let arguments = ["presenced", "--man"].map(OsString::from);
+        let Ok(Outcome::Print(page)) = load(arguments, [(OsString::from("HOME"), OsString::from("/"))]) else {
+            panic!("no page");
+        };
+        assert!(page.contains("presenced import \\-\\-help") && !page.contains("import(1)"));
+    }
+
+    #[test]
     fn an_error_of_the_command_line_names_what_is_wrong_in_one_line() {
         let cases: [(&[&str], &str); 6] = [
             (&[], "--from is missing: presenced import --from"),

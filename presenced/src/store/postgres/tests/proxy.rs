@@ -23,6 +23,8 @@ pub(super) enum Network {
     SwallowsReader,
     /// The same from the setting up of a connection that writes, when it has the lock.
     SwallowsWriter,
+    /// Nothing passes any more, and nobody is told.
+    SwallowsAll,
     /// No connection can be made, and those that there are end.
     Down,
 }
@@ -79,7 +81,8 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU
                 let has = |text: &[u8]| sent[..length].windows(text.len()).any(|bytes| bytes == text);
                 let may_pass = || passing.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
                 let is_commit = has(b"COMMIT") && !may_pass();
-                let is_swallowed = is_commit && is(Network::SwallowsCommit)
+                let is_swallowed = is(Network::SwallowsAll)
+                    || is_commit && is(Network::SwallowsCommit)
                     || has(b"default_transaction_read_only") && is(Network::SwallowsReader)
                     || has(b"txid_current") && is(Network::SwallowsWriter);
                 if is(Network::Down) || is_commit && is(Network::LosesCommit) {
