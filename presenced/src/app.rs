@@ -1,6 +1,7 @@
 //! The composition root: the only place that builds all components and knows them. It starts them in the order of their
 //! dependencies and stops them in reverse. [`listeners`] builds what is reachable from outside, [`reload`] acts on SIGHUP.
 
+pub(crate) mod import;
 mod listeners;
 mod reload;
 

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use prometheus_client::registry::Registry;
 
-use config::{Config, Outcome};
+use config::{Config, ImportCommand, LogFormat, Outcome};
 
 /// Exit code of an invalid command line or configuration.
 const USAGE_ERROR: u8 = 2;
@@ -35,6 +35,7 @@ const USAGE_ERROR: u8 = 2;
 fn main() -> ExitCode {
     match config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(Outcome::Run(config)) => run(*config),
+        Ok(Outcome::Import(command)) => import(command),
         Ok(Outcome::Print(text)) => {
             // Fails if the reader closed the pipe early.
             let _ = std::io::stdout().write_all(text.as_bytes());
@@ -68,6 +69,24 @@ fn run(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&error_text::ErrorText(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Copies a database. Its log has warnings alone: progress is told otherwise.
+fn import(command: ImportCommand) -> ExitCode {
+    let logging = logging::LogMetrics::register(&mut Registry::default());
+    let log = logging::start(LogFormat::Text, tracing::Level::WARN, logging);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let imported = log
+        .and(runtime)
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| Ok(runtime.block_on(app::import::run(command))?));
+    match imported {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(&error);
             ExitCode::FAILURE
         }
     }

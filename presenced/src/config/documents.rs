@@ -17,7 +17,12 @@ pub(super) fn man_page(command: Command) -> Result<String, ConfigError> {
     let mut page = Vec::new();
     let rendered = Man::new(with_values(command)).render(&mut page);
     rendered.map_err(|error| ConfigError(format!("can't make the man page: {error}")))?;
-    Ok(String::from_utf8_lossy(&page).replace(".SH EXTRA", ".SH NOTES"))
+    let page = String::from_utf8_lossy(&page).replace(".SH EXTRA", ".SH NOTES");
+    // A subcommand has no page of its own.
+    Ok(page.replace(
+        "presenced\\-import(1)",
+        "presenced import (flags: presenced import \\-\\-help)",
+    ))
 }
 
 /// The command line with the values that a setting can have. Their parsers are the table's, whose errors name the source.

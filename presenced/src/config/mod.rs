@@ -2,6 +2,7 @@
 //! parsed result. Nothing here opens a socket or creates a file.
 
 mod documents;
+mod import;
 pub(crate) mod limits;
 mod print;
 mod settings;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use crate::auth::{Origin, TrustedProxies};
 use crate::postgres_url::PostgresUrl;
+pub(crate) use import::ImportCommand;
 use limits::Limits;
 
 /// An invalid configuration: one line that names what is wrong.
@@ -90,6 +92,8 @@ pub(crate) struct Config {
 pub(crate) enum Outcome {
     /// Run the daemon.
     Run(Box<Config>),
+    /// Copy a database into another one.
+    Import(ImportCommand),
     /// Print this on stdout and exit with success.
     Print(String),
 }
@@ -105,6 +109,7 @@ pub(crate) fn load(
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let raw = match sources::read(arguments, &environment)? {
         sources::CommandLine::Values(raw) => raw,
+        sources::CommandLine::Import(command) => return Ok(Outcome::Import(command)),
         sources::CommandLine::Text(text) => return Ok(Outcome::Print(text)),
     };
     let config = settings::apply(&raw)?;

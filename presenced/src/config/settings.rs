@@ -18,6 +18,9 @@ use crate::postgres_url::PostgresUrl;
 /// The value of `trusted-proxy` that stands for its default.
 const LOOPBACK: &str = "loopback";
 
+/// The environment variable of `database-password-file`, which an import reads too.
+pub(super) const PASSWORD_FILE_VARIABLE: &str = "PRESENCED_DATABASE_PASSWORD_FILE";
+
 /// The settings that [`Config::reloaded`] takes over.
 const RELOADED: [&str; 7] = [
     "secret-file",
@@ -153,7 +156,7 @@ fn switch(texts: &[String]) -> Result<bool, String> {
     }
 }
 
-fn database(texts: &[String]) -> Result<Option<Database>, String> {
+pub(super) fn database(texts: &[String]) -> Result<Option<Database>, String> {
     let text = only(texts)?;
     if PostgresUrl::is_one(text) {
         return PostgresUrl::parse(text).map(|url| Some(Database::Postgres(Box::new(url))));

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 use super::settings::{Kind, SETTINGS, Setting};
 use super::suggestion::similar;
-use super::{ConfigError, documents};
+use super::{ConfigError, ImportCommand, documents, import};
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "PRESENCED_";
@@ -62,6 +62,8 @@ pub(super) struct RawSettings {
 pub(super) enum CommandLine {
     /// To run, or to print the configuration.
     Values(RawSettings),
+    /// To copy a database into another one.
+    Import(ImportCommand),
     /// To print this: help, version, completions or the man page.
     Text(String),
 }
@@ -75,6 +77,9 @@ pub(super) fn read(
         Err(error) if !error.use_stderr() => return Ok(CommandLine::Text(error.render().to_string())),
         Err(error) => return Err(usage_error(&error)),
     };
+    if let Some((import::NAME, matches)) = matches.subcommand() {
+        return import::parse(matches, environment).map(CommandLine::Import);
+    }
     if let Some(shell) = matches.get_one::<Shell>("completions") {
         return Ok(CommandLine::Text(documents::completions(command(), *shell)));
     }
@@ -145,6 +150,9 @@ fn command() -> Command {
         .arg(config)
         .args(SETTINGS.iter().map(flag))
         .args([print, completions, man])
+        .subcommand(import::command())
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
 }
 
 fn flag(setting: &Setting) -> Arg {

@@ -41,6 +41,11 @@ pub(crate) enum OpenError {
     /// Another daemon uses the database.
     #[error("{database} is in use by {holder}: stop it, or use another --database")]
     TakenBy { database: String, holder: String },
+    /// An import into the database was not finished.
+    #[error(
+        "{database} has a part of an import: finish it with `presenced import`, with the same --from and --to as before"
+    )]
+    ImportCutOff { database: String },
     /// The file system refused an operation.
     #[error("can't open {path:?}: {what}")]
     Io { path: PathBuf, what: String },

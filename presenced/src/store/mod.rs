@@ -8,6 +8,7 @@ mod alive;
 mod error;
 #[cfg(test)]
 mod fault_injection;
+mod import;
 mod metrics;
 mod options;
 mod postgres;
@@ -31,6 +32,9 @@ use sqlite::SqliteStore;
 pub(crate) use error::{OpenError, StoreError};
 #[cfg(test)]
 pub(crate) use fault_injection::when_free;
+#[cfg(test)]
+pub(crate) use import::SkippedRow;
+pub(crate) use import::{ImportError, ImportEvent, ImportPlace, ImportReport, ImportStart, import};
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use options::OpenOptions;
 pub(crate) use postgres::PostgresPlace;

@@ -16,6 +16,7 @@ mod delivery;
 mod end_to_end;
 mod faults;
 mod grace_period;
+mod imports;
 mod jwt;
 mod keepalive;
 mod limits;

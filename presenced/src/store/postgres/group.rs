@@ -335,7 +335,10 @@ fn send_statuses<'a>(rows: &[&'a StatusRow], statements: &'a WriteStatements, se
 }
 
 /// One column of a list of rows, as an array.
-fn column<'a, R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Box<dyn tokio_postgres::types::ToSql + Sync + Send + 'a>
+pub(super) fn column<'a, R, T>(
+    rows: &[R],
+    value: impl Fn(&R) -> T,
+) -> Box<dyn tokio_postgres::types::ToSql + Sync + Send + 'a>
 where
     T: tokio_postgres::types::ToSql + Sync + Send + 'a,
 {
@@ -356,7 +359,7 @@ pub(super) fn millis(time: Option<Wall>) -> Option<i64> {
     time.map(Wall::as_millis)
 }
 
-fn encode_nodes(nodes: &[NodeName]) -> Cow<'static, str> {
+pub(super) fn encode_nodes(nodes: &[NodeName]) -> Cow<'static, str> {
     if nodes.is_empty() {
         return Cow::Borrowed("[]");
     }

@@ -52,12 +52,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationEr
         return Err(MigrationError::Encoding { found: encoding });
     }
     let transaction = client.transaction().await?;
-    // Nine others may be before this one.
-    transaction
-        .batch_execute("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'")
-        .await?;
-    let lock = "SELECT pg_advisory_xact_lock($1, $2)";
-    transaction.execute(lock, &[&LOCK_CLASS, &LOCK_NUMBER]).await?;
+    lock(&transaction).await?;
     match stored(&transaction).await? {
         Some((version, _)) if version > VERSION => return Err(MigrationError::Newer { found: version }),
         Some(_) => {}
@@ -68,6 +63,17 @@ pub(super) async fn migrate(client: &mut Client) -> Result<Identity, MigrationEr
     };
     transaction.commit().await?;
     Ok(identity)
+}
+
+/// Keeps other nodes from changing the schema until the end of the transaction.
+pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), Failure> {
+    // Nine others may be before this one.
+    transaction
+        .batch_execute("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'")
+        .await?;
+    let lock = "SELECT pg_advisory_xact_lock($1, $2)";
+    transaction.execute(lock, &[&LOCK_CLASS, &LOCK_NUMBER]).await?;
+    Ok(())
 }
 
 /// Whether a connection leads to the database that was opened.

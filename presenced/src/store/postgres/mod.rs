@@ -10,8 +10,11 @@ mod failure;
 mod fault_injection;
 mod group;
 mod health;
+mod import_marker;
+mod import_target;
 mod migration;
 mod open;
+mod reach;
 mod read;
 mod session;
 mod single;
@@ -37,6 +40,7 @@ use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::PostgresHold;
 pub(super) use health::ServerHealth;
+pub(super) use import_target::ImportTarget;
 use write_session::Access;
 
 /// Where the database is, and what the store needs beside it.

@@ -1,25 +1,24 @@
-//! Opening the database: reaching the server, making or migrating the schema, taking the lock, then starting the tasks.
+//! Opening the database for a daemon: what [`reach`] does, then taking the lock and starting the tasks.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use presence::Wall;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio_postgres::Client;
 
 use super::exclusive::START_PATIENCE;
 use super::failure::Failure;
 use super::health::ServerHealth;
-use super::migration::{self, Identity, MigrationError};
+use super::import_marker::{self, ImportState};
+use super::migration::{self, Identity};
+use super::reach::{self, server_error};
 use super::read::Reader;
-use super::session::{Connector, SETUP_TIMEOUT, STATEMENT_TIMEOUT, within};
+use super::session::{Connector, SETUP_TIMEOUT, within};
 use super::write_session::{Access, WriteLink, WriteSession};
 use super::writer::PostgresWriter;
 use super::{PostgresInner, PostgresPlace, startup};
-use crate::clock::Stopwatch;
 use crate::store::alive::AliveFile;
 use crate::store::queue::Queue;
 use crate::store::read_request::{ReadJob, ReadLane};
@@ -27,14 +26,6 @@ use crate::store::requests::{DatabaseHealth, Requests};
 use crate::store::write_request::WriteJob;
 use crate::store::{OpenError, OpenOptions, Startup, StoreMetrics};
 use crate::vital;
-
-/// How long a start waits for a server that is not there yet: as long as one takes that was started with the daemon.
-const SERVER_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it tries meanwhile.
-const TRY_EVERY: Duration = Duration::from_millis(250);
-
-/// How long the schema may take, at most: the wait for a node that is at it, then as long again.
-const MIGRATION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// What the first connection found.
 struct Opened {
@@ -158,55 +149,23 @@ async fn serve(opened: (&Arc<Connector>, &Identity), link: WriteLink, tasks: Tas
     }
 }
 
-/// Waits for a server that is not there yet; whatever else is wrong is an error at once.
+/// Reaches the server, makes the schema, takes the lock, and reads what a start needs to know.
 async fn first_session(connector: Arc<Connector>, access: Access) -> Result<Opened, OpenError> {
-    let waiting = Stopwatch::start();
-    let mut is_told = false;
-    loop {
-        let failure = match connector.connect().await {
-            Ok(client) => return set_up(connector, client, access).await,
-            Err(failure) => failure,
-        };
-        if failure.is_final || waiting.elapsed() >= SERVER_PATIENCE {
-            return Err(server_error(&connector, &failure));
-        }
-        if !std::mem::replace(&mut is_told, true) {
-            tracing::warn!(database = connector.name(), error = %failure.text, "waiting for the database");
-        }
-        tokio::time::sleep(TRY_EVERY).await;
-    }
-}
-
-async fn set_up(connector: Arc<Connector>, mut client: Client, access: Access) -> Result<Opened, OpenError> {
-    let database = || connector.name().to_owned();
     let failed = |failure: Failure| server_error(&connector, &failure);
-    let looking = warn_if_not_durable(&client, connector.name());
-    within(STATEMENT_TIMEOUT, looking).await.map_err(failed)?;
-    let migrating = tokio::time::timeout(MIGRATION_TIMEOUT, migration::migrate(&mut client));
-    let migrated = migrating.await.unwrap_or_else(|_| Err(Failure::late().into()));
-    let identity = migrated.map_err(|error| match error {
-        MigrationError::Failed(failure) => server_error(&connector, &failure),
-        MigrationError::Newer { found } => OpenError::NewerSchema {
-            database: database(),
-            found,
-            known: migration::VERSION,
-        },
-        MigrationError::Foreign { table } => OpenError::ForeignTable {
-            database: database(),
-            table,
-        },
-        MigrationError::Encoding { found } => OpenError::Server {
-            database: database(),
-            what: format!("its encoding is {found}: make a database with ENCODING 'UTF8'"),
-        },
-    })?;
+    let mut client = reach::connect(&connector).await?;
+    let identity = reach::prepare_schema(&connector, &mut client).await?;
     // The lock comes before the reading: nobody may write in between.
     let opening = WriteSession::open(client, access, START_PATIENCE);
     let session = within(START_PATIENCE + SETUP_TIMEOUT, opening).await.map_err(failed)?;
     let mut session = session.map_err(|holder| OpenError::TakenBy {
-        database: database(),
+        database: connector.name().to_owned(),
         holder: holder.text,
     })?;
+    let leaving = import_marker::leave(&mut session.client);
+    if within(reach::MIGRATION_TIMEOUT, leaving).await.map_err(failed)? == ImportState::CutOff {
+        let database = connector.name().to_owned();
+        return Err(OpenError::ImportCutOff { database });
+    }
     let startup = startup::load(&mut session.client).await.map_err(failed)?;
     Ok(Opened {
         connector,
@@ -214,32 +173,4 @@ async fn set_up(connector: Arc<Connector>, mut client: Client, access: Access) -
         session,
         startup,
     })
-}
-
-/// Nothing that a client sets makes up for a server that does not write to its disk.
-async fn warn_if_not_durable(client: &Client, database: &str) -> Result<(), Failure> {
-    for setting in ["fsync", "full_page_writes"] {
-        let row = client
-            .query_one("SELECT current_setting($1, true)", &[&setting])
-            .await?;
-        if row.try_get::<_, Option<&str>>(0)? == Some("off") {
-            tracing::warn!(
-                database,
-                setting,
-                "off: acknowledged writes are lost if the server's machine fails"
-            );
-        }
-    }
-    Ok(())
-}
-
-fn server_error(connector: &Connector, failure: &Failure) -> OpenError {
-    let what = match failure.is_final {
-        true => format!("{}: {}", failure.text, failure.advice),
-        false => failure.text.to_string(),
-    };
-    OpenError::Server {
-        database: connector.name().to_owned(),
-        what,
-    }
 }

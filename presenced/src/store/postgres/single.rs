@@ -27,13 +27,13 @@ const DELETE_USER: &str = "DELETE FROM profile WHERE user_id = $1";
 const PRUNE_TOMBSTONES: &str = "DELETE FROM tombstone WHERE revision <= $1 AND user_hash IN
        (SELECT user_hash FROM tombstone WHERE revision <= $1 LIMIT $2)
      RETURNING 1";
-const SAVE_HEARTBEAT: &str = "INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ($1, $2, $3, $4)
+pub(super) const SAVE_HEARTBEAT: &str = "INSERT INTO heartbeat (node, wall, ceiling, clean) VALUES ($1, $2, $3, $4)
      ON CONFLICT (node) DO UPDATE SET
        wall = excluded.wall, ceiling = greatest(heartbeat.ceiling, excluded.ceiling), clean = excluded.clean";
 const DELETE_HEARTBEATS: &str = "DELETE FROM heartbeat WHERE node <> $1 AND wall < $2 AND ceiling < $3";
 /// A node that is gone leaves its history for as long as its heartbeat.
 const DELETE_HISTORIES: &str = "DELETE FROM history WHERE node = $1 OR node NOT IN (SELECT node FROM heartbeat)";
-const SAVE_HISTORY: &str = "INSERT INTO history (node, incarnation, resumes_from) VALUES ($1, $2, $3)";
+pub(super) const SAVE_HISTORY: &str = "INSERT INTO history (node, incarnation, resumes_from) VALUES ($1, $2, $3)";
 
 /// The statements of a connection that writes.
 #[derive(Debug)]

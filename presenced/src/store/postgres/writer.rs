@@ -40,6 +40,14 @@ pub(super) struct PostgresWriter {
     next: Option<WriteRequest>,
 }
 
+/// Why requests are not stored.
+enum Unstored {
+    /// They are not, and won't be.
+    Failed(Failure),
+    /// They may be; nobody will find it out any more.
+    Undecided(Failure),
+}
+
 /// Requests that share a transaction, while they are collected.
 #[derive(Default)]
 struct Collected {
@@ -153,7 +161,8 @@ impl PostgresWriter {
                 self.health.written();
                 return answer(requests, answers, &known);
             }
-            Err(failure) => failure,
+            Err(Unstored::Failed(failure)) => failure,
+            Err(Unstored::Undecided(failure)) => return self.leave_undecided(requests, &failure),
         };
         let is_of_one = matches!(failure.kind, FailureKind::Request | FailureKind::Locked);
         if is_of_one && count > 1 {
@@ -183,7 +192,11 @@ impl PostgresWriter {
                         answer(request, answers, &known);
                         continue;
                     }
-                    Err(failure) => failure,
+                    Err(Unstored::Failed(failure)) => failure,
+                    Err(Unstored::Undecided(failure)) => {
+                        self.leave_undecided(request, &failure);
+                        continue;
+                    }
                 },
             };
             let error = match failure.kind {
@@ -193,6 +206,12 @@ impl PostgresWriter {
             refuse(request, &error);
             last = Some(failure).filter(|failure| failure.kind != FailureKind::Request);
         }
+    }
+
+    /// It stays open whether they are stored.
+    fn leave_undecided(&mut self, requests: Vec<WriteRequest>, failure: &Failure) {
+        self.health.write_failed(failure);
+        refuse(requests, &StoreError::UnknownOutcome);
     }
 
     fn refuse_waiting(&mut self, error: &StoreError) {
@@ -205,7 +224,7 @@ impl PostgresWriter {
     }
 
     /// One transaction, begun anew as long as another is in its way.
-    async fn attempt(&mut self, requests: &[WriteRequest]) -> Result<(GroupAnswers, KnownTombstones), Failure> {
+    async fn attempt(&mut self, requests: &[WriteRequest]) -> Result<(GroupAnswers, KnownTombstones), Unstored> {
         let mut known = KnownTombstones::default();
         let mut failure = None;
         for _ in 0..ATTEMPTS {
@@ -227,14 +246,14 @@ impl PostgresWriter {
                     let is_passing = failed.kind == FailureKind::Conflict
                         || was_connected && failed.kind == FailureKind::Unreachable;
                     if !is_passing {
-                        return Err(failed);
+                        return Err(Unstored::Failed(failed));
                     }
                     failure = Some(failed);
                 }
             }
         }
         let in_the_way = || Failure::new(FailureKind::Conflict, "other nodes wrote the same users");
-        Err(failure.unwrap_or_else(in_the_way))
+        Err(Unstored::Failed(failure.unwrap_or_else(in_the_way)))
     }
 
     async fn attempt_once(
@@ -251,30 +270,31 @@ impl PostgresWriter {
     }
 
     /// Waits until the server tells how a transaction ended. Until then everything else is refused.
-    async fn decide(&mut self, undecided: &CommitMark) -> Result<(), Failure> {
+    async fn decide(&mut self, undecided: &CommitMark) -> Result<(), Unstored> {
         loop {
             let failure = match self.ask(undecided).await {
                 Ok(Decision::Committed) => return Ok(()),
                 Ok(Decision::Aborted) => {
-                    return Err(Failure::new(
+                    return Err(Unstored::Failed(Failure::new(
                         FailureKind::Unreachable,
                         "the connection was lost at the commit, which was not done",
-                    ));
+                    )));
                 }
-                // Its callers have been told long ago that it is unknown.
                 Ok(Decision::Forgotten) => {
-                    return Err(Failure::new(
-                        FailureKind::Late,
-                        "the server has forgotten a transaction",
-                    ));
+                    let failure = Failure::new(FailureKind::Late, "the server has forgotten a transaction");
+                    return Err(Unstored::Undecided(failure));
                 }
                 Ok(Decision::Open) => Failure::late(),
                 Err(failure) => failure,
             };
             let error = self.health.write_failed(&failure);
             self.refuse_waiting(&error);
-            if self.queue.is_closed() || self.health.sealed().is_some() {
-                return Err(failure);
+            if self.health.sealed().is_some() {
+                // The next start finds out.
+                return Err(Unstored::Failed(failure));
+            }
+            if self.queue.is_closed() {
+                return Err(Unstored::Undecided(failure));
             }
             tokio::time::sleep(DECIDE_EVERY).await;
         }

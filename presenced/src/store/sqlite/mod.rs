@@ -14,6 +14,7 @@ mod log_check;
 mod migration;
 mod open;
 mod read;
+mod source;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::vital::VitalThread;
 #[cfg(test)]
 pub(super) use fault_injection::SqliteHold;
 pub(super) use health::Health;
+pub(super) use source::{SourceUsers, SqliteSource};
 
 /// A handle on the file; clones share it.
 #[derive(Clone)]

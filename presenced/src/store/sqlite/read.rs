@@ -20,7 +20,7 @@ use crate::store::{Heartbeat, LoadedRow, PAST_CHANGES_MAX, PastChanges, Row, Sta
 /// Where the columns of the durable part begin in `select!`.
 const DURABLE: usize = 7;
 /// Where the columns of the report begin.
-const REPORT: usize = 12;
+pub(super) const REPORT: usize = 12;
 
 /// A user and one of its reports: as many rows as there are reports, one if there is none.
 macro_rules! select {
@@ -36,6 +36,8 @@ macro_rules! select {
     };
 }
 
+/// All users, in order of their ids.
+pub(super) const SELECT_USERS: &str = select!("ORDER BY profile.user_id, source");
 pub(super) const SELECT_USER: &str = select!("WHERE profile.user_id = ?1 ORDER BY source");
 
 /// Runs one thread of a lane: reads until the queue is closed and empty.
@@ -176,7 +178,7 @@ fn add_present(row: &rusqlite::Row<'_>, present: &mut Vec<(UserId, Row)>) -> rus
 }
 
 /// One that can't be understood is left out as well.
-fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
+pub(super) fn load_heartbeats(connection: &Connection) -> rusqlite::Result<Vec<(NodeName, Heartbeat)>> {
     let mut statement = connection.prepare(
         "SELECT node, wall, ceiling, clean, incarnation, resumes_from FROM heartbeat LEFT JOIN history USING (node)
          ORDER BY node",
@@ -203,7 +205,7 @@ fn decode_heartbeat(row: &rusqlite::Row<'_>) -> rusqlite::Result<(NodeName, Hear
     Ok((NodeName::new(&node), heartbeat))
 }
 
-fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn decode_profile(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         durable: decode::durable_part(row, DURABLE)?,
         status: decode::parsed(row, 1)?,

@@ -4,8 +4,10 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use presence::Version;
 
 use super::proxy::{Network, Proxy};
-use super::{TestDatabase, fails_with, is_unavailable, until};
-use crate::store::{Store, StoreError};
+use super::{DEADLINE, TestDatabase, fails_with, is_unavailable, until};
+use crate::postgres_url::PostgresUrl;
+use crate::store::tests::fixture::metrics;
+use crate::store::{OpenOptions, PostgresPlace, Store, StoreError};
 
 pub(super) async fn through_proxy(database: &TestDatabase<'_>) -> (Store, Proxy) {
     let port = database.server.port();
@@ -39,6 +41,25 @@ async fn a_commit_that_was_lost_is_not_acknowledged_and_not_done_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_number_another_one_has_is_not_acknowledged() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    proxy.set(Network::LosesAnswerAndBreaks);
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.set_custom("alice", Idle, 1).await }
+    });
+    until(async || database.sql("SELECT version FROM profile WHERE user_id = 'alice'") == "1").await;
+    // As if a server had taken over that gave the number to another transaction.
+    database.sql("DELETE FROM profile");
+    proxy.set(Network::Works);
+    let answer = writing.await.unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    until(async || store.settle_unknown_outcomes().await.is_ok()).await;
+    assert_eq!(store.custom("alice").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
     let database = TestDatabase::shared();
     let (store, proxy) = through_proxy(&database).await;
@@ -55,6 +76,35 @@ async fn a_commit_without_an_answer_is_unknown_until_the_server_tells() {
         "its connection was ended by the next one"
     );
     store.set_custom("alice", Idle, 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_undecided_at_the_end_stays_unknown() {
+    let database = TestDatabase::shared();
+    let port = database.server.port();
+    let proxy = Proxy::before(port).await;
+    let url = PostgresUrl::parse(&proxy.url(&database.url(), port)).unwrap();
+    let place = PostgresPlace {
+        url: &url,
+        password_file: None,
+        alive: &database.dir.path().join("alive"),
+    };
+    let patient = OpenOptions {
+        answer_within: DEADLINE,
+        ..OpenOptions::default()
+    };
+    let (store, _) = Store::open_postgres(place, &patient, metrics()).await.unwrap();
+    proxy.set(Network::SwallowsCommit);
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.set_custom("alice", Idle, 1).await }
+    });
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()";
+    until(async || database.sql(open) == "1").await;
+    proxy.set(Network::SwallowsAll);
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+    assert_eq!(writing.await.unwrap(), Err(StoreError::UnknownOutcome));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,10 +3,12 @@
 mod access;
 mod conflicts;
 mod failover;
+mod imports;
 mod lost_answers;
 mod opening;
 mod outages;
 mod proxy;
+mod rejected_imports;
 mod stalls;
 mod throughput;
 mod tls;

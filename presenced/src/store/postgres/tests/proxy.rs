@@ -1,7 +1,7 @@
 //! A network between the store and the server that loses what a test wants lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +13,8 @@ pub(super) enum Network {
     Works,
     /// The next commit reaches the server, and its answer is lost with the connection.
     LosesAnswer,
+    /// The same, and then the network is down.
+    LosesAnswerAndBreaks,
     /// The next commit is lost with the connection.
     LosesCommit,
     /// Nothing passes from the next commit on, and nobody is told.
@@ -21,6 +23,8 @@ pub(super) enum Network {
     SwallowsReader,
     /// The same from the setting up of a connection that writes, when it has the lock.
     SwallowsWriter,
+    /// Nothing passes any more, and nobody is told.
+    SwallowsAll,
     /// No connection can be made, and those that there are end.
     Down,
 }
@@ -28,6 +32,8 @@ pub(super) enum Network {
 pub(super) struct Proxy {
     port: u16,
     network: Arc<AtomicU8>,
+    /// How many commits pass before the one that is lost.
+    passing: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -35,17 +41,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let network = Arc::new(AtomicU8::new(Network::Works as u8));
-        let state = Arc::clone(&network);
+        let passing = Arc::new(AtomicUsize::new(0));
+        let (state, before) = (Arc::clone(&network), Arc::clone(&passing));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if state.load(Ordering::SeqCst) == Network::Down as u8 {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server_port)).await.unwrap();
-                tokio::spawn(pass(client, server, Arc::clone(&state)));
+                tokio::spawn(pass(client, server, Arc::clone(&state), Arc::clone(&before)));
             }
         });
-        Self { port, network }
+        Self { port, network, passing }
     }
 
     /// The same URL through this proxy.
@@ -53,12 +60,18 @@ impl Proxy {
         url.replace(&format!(":{server_port}/"), &format!(":{}/", self.port))
     }
 
+    /// Lets so many commits pass first.
+    pub(super) fn set_after(&self, commits: usize, network: Network) {
+        self.passing.store(commits, Ordering::SeqCst);
+        self.set(network);
+    }
+
     pub(super) fn set(&self, network: Network) {
         self.network.store(network as u8, Ordering::SeqCst);
     }
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU8>) {
+async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU8>, passing: Arc<AtomicUsize>) {
     let (mut sent, mut answered) = ([0; 16_384], [0; 16_384]);
     let is = |state: Network| network.load(Ordering::SeqCst) == state as u8;
     loop {
@@ -66,8 +79,10 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU
             length = client.read(&mut sent) => {
                 let Ok(length @ 1..) = length else { return };
                 let has = |text: &[u8]| sent[..length].windows(text.len()).any(|bytes| bytes == text);
-                let is_commit = has(b"COMMIT");
-                let is_swallowed = is_commit && is(Network::SwallowsCommit)
+                let may_pass = || passing.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+                let is_commit = has(b"COMMIT") && !may_pass();
+                let is_swallowed = is(Network::SwallowsAll)
+                    || is_commit && is(Network::SwallowsCommit)
                     || has(b"default_transaction_read_only") && is(Network::SwallowsReader)
                     || has(b"txid_current") && is(Network::SwallowsWriter);
                 if is(Network::Down) || is_commit && is(Network::LosesCommit) {
@@ -78,10 +93,11 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, network: Arc<AtomicU
                     return std::future::pending().await;
                 }
                 server.write_all(&sent[..length]).await.unwrap();
-                if is_commit && is(Network::LosesAnswer) {
+                if is_commit && (is(Network::LosesAnswer) || is(Network::LosesAnswerAndBreaks)) {
                     // It is done before its answer is thrown away.
                     let _ = server.read(&mut answered).await;
-                    network.store(Network::Works as u8, Ordering::SeqCst);
+                    let next = if is(Network::LosesAnswer) { Network::Works } else { Network::Down };
+                    network.store(next as u8, Ordering::SeqCst);
                     return;
                 }
             }

@@ -7,9 +7,9 @@ use presence::CustomStatus::{DoNotDisturb, Idle};
 use super::lost_answers::through_proxy;
 use super::proxy::Network;
 use super::{TestDatabase, is_unavailable, set_until_done, until};
-use crate::store::StoreError;
 use crate::store::tests::fixture::user;
 use crate::store::tests::postgres_server::{Disk, PostgresServer};
+use crate::store::{OpenOptions, Store, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_whose_new_connection_stalls_makes_another_one() {
@@ -44,6 +44,45 @@ async fn a_writer_that_stalls_with_the_lock_takes_it_from_itself() {
         !errors.iter().any(|error| matches!(error, StoreError::Sealed { .. })),
         "its own connection is no other daemon: {errors:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_are_answered_while_a_network_swallows_everything() {
+    let database = TestDatabase::shared();
+    let (store, proxy) = through_proxy(&database).await;
+    store.set_custom("alice", Idle, 1).await.unwrap();
+    let alice = [user("alice")];
+    let answers = async |store: &Store| {
+        let write = store.set_custom("alice", DoNotDisturb, 2);
+        tokio::join!(
+            write,
+            store.load(&alice[0]),
+            store.load_many(&alice),
+            store.removed_at(&alice)
+        )
+    };
+    proxy.set(Network::SwallowsAll);
+    // At most two seconds each, whatever the connections wait for.
+    let waiting = async {
+        for _ in 0..3 {
+            let (write, row, rows, removals) = answers(&store).await;
+            assert!(
+                write.is_err() && row.is_err() && removals.is_err(),
+                "{write:?} {row:?} {removals:?}"
+            );
+            assert!(!matches!(rows.as_deref(), Ok([Ok(_)])), "{rows:?}");
+        }
+    };
+    tokio::time::timeout(OpenOptions::default().answer_within * 4, waiting)
+        .await
+        .unwrap();
+    proxy.set(Network::Works);
+    set_until_done(&store, "alice", DoNotDisturb).await;
+    until(async || {
+        let (_, row, rows, removals) = answers(&store).await;
+        row.is_ok() && matches!(rows.as_deref(), Ok([Ok(_)])) && removals.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
