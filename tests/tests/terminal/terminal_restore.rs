@@ -152,7 +152,10 @@ async fn fg_redraws_after_sigstop() {
     // As shells with line editing do; until then Enter does not end a line.
     fixture.terminal.text("stty sane; clear");
     fixture.terminal.keys(&["C-j"]);
-    fixture.terminal.until("the next prompt", |screen| !screen.contains("Stopped")).await;
+    fixture
+        .terminal
+        .until("the next prompt", |screen| !screen.contains("Stopped"))
+        .await;
     fixture.terminal.line("fg");
     let is_whole = |screen: &str| !screen.contains("Stopped") && screen.contains("alice");
     fixture.terminal.until("it is drawn anew", is_whole).await;
